@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+
+.PHONY: demo test dev check smoke speed package clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Grainscout needs Python >= 3.11; got " + sys.version.split()[0] + ". Say make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+dev: .venv/installed  ## create .venv with everything
+
+demo: .venv/installed  ## race four policies on simulated films and on one replayed grid
+	$(BIN)/grainscout bench quick --out out/demo
+
+test: .venv/installed  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+smoke: .venv/installed  ## the smallest campaign
+	$(BIN)/grainscout bench smoke --out out/smoke
+
+check: .venv/installed  ## ruff, mypy (strict), layers; static tools follow a built tree, not an editable install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/check build/lib
+	$(BIN)/python -m pip install --quiet --no-deps --target build/check .
+	MYPYPATH=build/check $(BIN)/mypy --cache-dir .mypy_cache -p grainscout
+	cd build/check && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
+
+speed: .venv/installed  ## the speed benchmarks, as ratios
+	$(BIN)/python -m pytest benchmarks/speed --benchmark-only
+
+package: .venv/installed  ## sdist, and a wheel built from it
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+
+clean:
+	rm -rf .venv build dist out *.egg-info src/*.egg-info

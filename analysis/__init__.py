@@ -1,0 +1,1 @@
+"""What was learnt: descriptors, metrics, statistics, figures, file formats."""

@@ -1,0 +1,1 @@
+"""File formats: recorded images and grids of curves, with their units and axes."""

@@ -1,0 +1,1 @@
+"""Tasks, campaigns, leaderboard and report."""

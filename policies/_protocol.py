@@ -1,0 +1,59 @@
+"""The protocol that every policy follows, and the capabilities that it may add.
+
+A policy is any object with ``reset``, ``ask`` and ``tell``; it need not inherit from anything.
+The optional protocols are detected with ``isinstance``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import Outcome, PackedState, Problem, Proposal
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """What to measure next."""
+
+    def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
+        """Begin a new experiment; all randomness must come from `rng`."""
+
+    def ask(self, n: int = 1) -> list[Proposal]:
+        """Up to `n` different sites to measure; an empty list means nothing is left to learn."""
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """New outcomes only, in any order; sites never proposed (measured by hand) are welcome."""
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A policy with a model of the target."""
+
+    def predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of the target, (n_candidates,) each, in the target's unit.
+
+        The standard deviation is that of the noise-free target.  PolicyError before any outcome.
+        """
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A policy that can be stored and continued bit for bit."""
+
+    def state(self) -> PackedState:
+        """All that decides what it will do next (generator state included), for ``records.pack``."""
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`; called after ``reset`` on the same problem."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A policy that can show what it thinks."""
+
+    def explain(self) -> Mapping[str, NDArray[np.float64]]:
+        """Named maps of the scan's shape, NaN where there is no candidate: mean, uncertainty, ..."""

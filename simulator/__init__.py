@@ -1,0 +1,1 @@
+"""Films whose truth is known: grains, topography, transport, instrument and faults."""

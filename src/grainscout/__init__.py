@@ -1,0 +1,13 @@
+"""Grainscout: a testbed for self-driving conductive AFM.
+
+The path through the package, and the whole idea of it::
+
+    film (truth known)  ->  microscope  ->  experiment (ask, measure, tell)  ->  journal
+                                               ^ policy                           |
+                            leaderboard, report  <-  campaign  <-  score against truth
+
+``grainscout.records`` has the nouns, ``grainscout.experiment`` the loop.  This module imports
+nothing, so that the microscope's PC pays only for the rooms it uses.
+"""
+
+__version__ = "0.1.0"

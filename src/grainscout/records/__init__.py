@@ -1,0 +1,55 @@
+"""The nouns that all rooms share; numpy only.
+
+A :class:`Waveform` is applied at a :class:`Site` of a :class:`Scan` and gives an
+:class:`IVCurve`.  A policy makes a :class:`Proposal`, the microscope's answer is an
+:class:`Outcome`, and a :class:`Problem` is all that the policy may know beforehand.
+
+Units are SI throughout: volts, amperes, metres, seconds (light is in suns).  Arrays are
+indexed ``[row, column]``; row 0 is the top line of the picture, x grows with the column and
+y grows with the *row* (image convention), and :meth:`Scan.position` is the only place where
+pixels become metres.
+"""
+
+from grainscout.records._curve import IVCurve
+from grainscout.records._errors import (
+    ConfigError,
+    DataError,
+    GrainscoutError,
+    JournalError,
+    LimitError,
+    LinkError,
+    MicroscopeError,
+    PolicyError,
+)
+from grainscout.records._pack import PackedState, pack, unpack
+from grainscout.records._problem import Budget, CostModel, Outcome, Problem, Proposal, Status
+from grainscout.records._scan import Scan, Site
+from grainscout.records._streams import Streams, measurement_stream, spawn_streams
+from grainscout.records._waveform import Waveform
+
+__all__ = [
+    "Budget",
+    "ConfigError",
+    "CostModel",
+    "DataError",
+    "GrainscoutError",
+    "IVCurve",
+    "JournalError",
+    "LimitError",
+    "LinkError",
+    "MicroscopeError",
+    "Outcome",
+    "PackedState",
+    "PolicyError",
+    "Problem",
+    "Proposal",
+    "Scan",
+    "Site",
+    "Status",
+    "Streams",
+    "Waveform",
+    "measurement_stream",
+    "pack",
+    "spawn_streams",
+    "unpack",
+]

@@ -1,0 +1,37 @@
+"""Every error that Grainscout raises on purpose; a message says expected, found and mending."""
+
+
+class GrainscoutError(Exception):
+    """Base of all errors that are the user's to read; the command line shows no traceback."""
+
+    exit_status = 1
+
+
+class ConfigError(GrainscoutError, ValueError):
+    """A setting, option or argument is not usable (exit status 2)."""
+
+    exit_status = 2
+
+
+class DataError(GrainscoutError, ValueError):
+    """A file or an array is unreadable, truncated or of the wrong form."""
+
+
+class LimitError(GrainscoutError):
+    """A command would exceed a limit of the microscope; it was not issued."""
+
+
+class MicroscopeError(GrainscoutError):
+    """The microscope failed, refused, or did not answer in time."""
+
+
+class PolicyError(GrainscoutError):
+    """A policy broke its protocol or cannot work on this problem."""
+
+
+class JournalError(GrainscoutError):
+    """A journal is damaged, foreign or of another experiment."""
+
+
+class LinkError(GrainscoutError):
+    """The remote link failed or a peer broke its protocol."""
