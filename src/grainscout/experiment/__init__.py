@@ -1,0 +1,13 @@
+"""The loop: ask, journal, measure, journal, tell; the same offline and on the instrument.
+
+    >>> experiment = Experiment(microscope, policy, problem=problem, journal=journal, rng=rng)
+    >>> result = experiment.run()
+
+The microscope is parked whatever ends the loop: the budget, the policy, a person or an error.
+``Experiment.resume`` goes on from a journal exactly where it stopped.
+"""
+
+from grainscout.experiment._experiment import Experiment, Result, Step
+from grainscout.experiment._problem import full_window_sites, make_problem
+
+__all__ = ["Experiment", "Result", "Step", "full_window_sites", "make_problem"]
