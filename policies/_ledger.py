@@ -1,0 +1,206 @@
+"""The bookkeeping of a policy: which sites are open, pending, measured or failed, and the curves."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import Outcome, PackedState, PolicyError, Problem, Site
+
+_VOLTAGE_TOLERANCE = (
+    0.02  # of the peak: a real instrument reports what it applied, not what it was asked
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Archive:
+    """All measured curves, in an order that does not depend on the order of ``tell``.
+
+    sites : (n, 2) rows and columns;  index : (n,) candidate index, -1 where the site is none;
+    visit : (n,);  current : (n, samples) [A];  saturated : (n, samples) bool;  started : (n,) [s].
+    """
+
+    sites: NDArray[np.int64]
+    index: NDArray[np.int64]
+    visit: NDArray[np.int64]
+    current: NDArray[np.float64]
+    saturated: NDArray[np.bool_]
+    started: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+class Ledger:
+    """What was proposed at which candidate of `problem`, and what came of it.
+
+    visits, failures : (n_candidates,) counts of measured and of failed or aborted outcomes;
+    pending : (n_candidates,) number of proposals not yet answered.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        sites = problem.candidates
+        self._index = np.full(problem.scan.shape, -1, np.int64)
+        self._index[sites[:, 0], sites[:, 1]] = np.arange(len(sites))
+        distinct = int((self._index >= 0).sum())
+        if distinct != len(sites):
+            raise PolicyError(
+                f"Problem candidates must be distinct sites; got {len(sites)} of which "
+                f"{len(sites) - distinct} are repeats"
+            )
+        self.visits = np.zeros(len(sites), np.int64)
+        self.failures = np.zeros(len(sites), np.int64)
+        self.pending = np.zeros(len(sites), np.int64)
+        self.proposed: list[int] = []  # candidate index of proposal k
+        self._answered: set[int] = set()
+        self._asks = 0
+        self._keys: list[tuple[int, int, int, int, float]] = []
+        self._curves: list[tuple[NDArray[np.float64], NDArray[np.bool_]]] = []
+        self._archive: Archive | None = None
+
+    # ---- candidates -----------------------------------------------------------------------
+    def index(self, sites: Sequence[Site] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) candidate index of each site, -1 where it is none; the sites lie on the scan."""
+        array = np.asarray(sites, np.int64).reshape(-1, 2)
+        return self._index[array[:, 0], array[:, 1]]
+
+    def open(self, *, retries: int = 0, revisits: int = 0) -> NDArray[np.int64]:
+        """Candidates that may be proposed now, ascending."""
+        usable = (self.pending == 0) & (self.visits <= revisits) & (self.failures <= retries)
+        return np.flatnonzero(usable)
+
+    # ---- proposals and outcomes -----------------------------------------------------------
+    def propose(self, indices: Iterable[int]) -> list[str]:
+        """Mark candidates as pending; their new proposal ids."""
+        self._asks += 1
+        ids = []
+        for index in indices:
+            ids.append(f"p{len(self.proposed):04d}")
+            self.proposed.append(int(index))
+            self.pending[index] += 1
+        return ids
+
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Book new outcomes; PolicyError, with nothing booked, if one of them cannot be used."""
+        answers = [self._check(o) for o in outcomes]
+        repeated = [k for k in answers if k is not None and answers.count(k) > 1]
+        if repeated:
+            raise PolicyError(f"tell must get each outcome once; p{repeated[0]:04d} came twice")
+        for outcome, answer in zip(outcomes, answers, strict=True):
+            if answer is not None:
+                self._answered.add(answer)
+                self.pending[self.proposed[answer]] -= 1
+            index = int(self._index[outcome.site])
+            if index >= 0:
+                counts = self.failures if outcome.curve is None else self.visits
+                counts[index] += 1
+            if outcome.curve is not None:
+                row, column = map(int, outcome.site)
+                key = (self._asks, row, column, int(outcome.visit), float(outcome.started))
+                at = bisect.bisect_right(self._keys, key)
+                self._keys.insert(at, key)
+                self._curves.insert(at, (outcome.curve.current, outcome.curve.saturated))
+                self._archive = None
+
+    def _check(self, outcome: Outcome) -> int | None:
+        problem = self.problem
+        if not problem.scan.contains(outcome.site):
+            raise PolicyError(
+                f"an outcome's site must lie on the {problem.scan.shape} scan; got "
+                f"{tuple(outcome.site)}"
+            )
+        if outcome.curve is not None:
+            wanted, found = problem.waveform.voltage, outcome.curve.voltage
+            tolerance = _VOLTAGE_TOLERANCE * problem.waveform.peak
+            if found.shape != wanted.shape or not (abs(found - wanted) <= tolerance).all():
+                raise PolicyError(
+                    f"an outcome's curve must be on the problem's voltage axis ({wanted.size} "
+                    f"samples, within {tolerance:.3g} V); got {found.size} samples from "
+                    f"{found.min():g} to {found.max():g} V at site {tuple(outcome.site)}. Resample "
+                    "or leave out curves of another waveform"
+                )
+        # An id that was never given here belongs to a point from elsewhere.
+        name = outcome.proposal_id or ""
+        number = int(name[1:]) if name[:1] == "p" and name[1:].isdecimal() else -1
+        if not 0 <= number < len(self.proposed) or f"p{number:04d}" != name:
+            return None
+        if number in self._answered:
+            raise PolicyError(f"tell must get each outcome once; {name} was told before")
+        return number
+
+    # ---- the archive ----------------------------------------------------------------------
+    def __len__(self) -> int:
+        """Number of measured curves."""
+        return len(self._keys)
+
+    @property
+    def archive(self) -> Archive:
+        """The measured curves: ordered by the ask that they came after, then by site and visit."""
+        if self._archive is None:
+            samples = len(self.problem.waveform)
+            n = len(self._keys)
+            sites = np.array([k[1:3] for k in self._keys], np.int64).reshape(n, 2)
+            self._archive = Archive(
+                sites=sites,
+                index=self.index(sites),
+                visit=np.array([k[3] for k in self._keys], np.int64),
+                current=np.array([c for c, _ in self._curves]).reshape(n, samples),
+                saturated=np.array([s for _, s in self._curves], bool).reshape(n, samples),
+                started=np.array([k[4] for k in self._keys], np.float64),
+            )
+        return self._archive
+
+    # ---- state ----------------------------------------------------------------------------
+    def fingerprint(self) -> str:
+        """Digest of the problem (images, candidates, waveform, target, light): whose state it is."""
+        problem, digest = self.problem, hashlib.sha256()
+        for name, image in sorted(problem.scan.channels.items()):
+            digest.update(name.encode() + image.tobytes())
+        digest.update(problem.candidates.tobytes() + problem.waveform.key.encode())
+        digest.update(f"{problem.scan.shape} {problem.target} {problem.light}".encode())
+        return digest.hexdigest()[:16]
+
+    def state(self) -> PackedState:
+        """Everything booked so far, for ``records.pack``."""
+        archive = self.archive
+        return {
+            "asks": self._asks,
+            "batch": np.array([k[0] for k in self._keys], np.int64),
+            "sites": archive.sites,
+            "visit": archive.visit,
+            "started": archive.started,
+            "current": archive.current,
+            "saturated": archive.saturated,
+            "proposed": np.array(self.proposed, np.int64),
+            "answered": np.array(sorted(self._answered), np.int64),
+            "failed": np.flatnonzero(self.failures),
+            "failures": self.failures[self.failures > 0],
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`, which a ledger of the same problem gave."""
+        self._asks = int(state["asks"])
+        self.proposed = [int(i) for i in state["proposed"]]
+        self._answered = {int(i) for i in state["answered"]}
+        self._keys = [
+            (int(b), int(s[0]), int(s[1]), int(v), float(t))
+            for b, s, v, t in zip(
+                state["batch"], state["sites"], state["visit"], state["started"], strict=True
+            )
+        ]
+        self._curves = list(zip(state["current"], state["saturated"], strict=True))
+        self._archive = None
+        self.visits[:] = 0
+        index = self.archive.index
+        np.add.at(self.visits, index[index >= 0], 1)
+        self.failures[:] = 0
+        self.failures[state["failed"]] = state["failures"]
+        self.pending[:] = 0
+        unanswered = [i for k, i in enumerate(self.proposed) if k not in self._answered]
+        np.add.at(self.pending, np.array(unanswered, np.int64), 1)
