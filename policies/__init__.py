@@ -19,19 +19,23 @@ your own may use too but need not.  To add one, name its class under the entry p
 """
 
 from grainscout.policies._base import CandidatePolicy, Choice, SeededPolicy
+from grainscout.policies._check import CheckResult, check_policy, require_conforming
 from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
 from grainscout.policies._registry import make_policy, policy_class, policy_names, policy_options
 
 __all__ = [
     "CandidatePolicy",
+    "CheckResult",
     "Choice",
     "Explains",
     "Policy",
     "Predicts",
     "SeededPolicy",
     "Stateful",
+    "check_policy",
     "make_policy",
     "policy_class",
     "policy_names",
     "policy_options",
+    "require_conforming",
 ]

@@ -137,7 +137,7 @@ class CandidatePolicy:
             "format": _FORMAT,
             "policy": type(self).__qualname__,
             "options": repr(self._options()),
-            "problem": self.ledger.fingerprint(),
+            "problem": self.ledger.fingerprint,
             "rng": dict(self.rng.bit_generator.state),
             "ledger": self.ledger.state(),
             "own": {name: getattr(self, name) for name in self._all_carried()},
@@ -149,7 +149,7 @@ class CandidatePolicy:
             ("format", _FORMAT),
             ("policy", type(self).__qualname__),
             ("options", repr(self._options())),
-            ("problem", self.ledger.fingerprint()),
+            ("problem", self.ledger.fingerprint),
         ):
             if state.get(key) != mine:
                 raise PolicyError(
@@ -241,7 +241,8 @@ def nearest_sites(
     points : (k, 2), scaled to the bounding box of all candidates;  k <= len(open_).
     """
     low, high = candidates.min(0), candidates.max(0)
-    targets = low - 0.5 + points * (high - low + 1)
+    # A target half-way between two pixels goes to the lower one, always: grids stay regular.
+    targets = low - 0.5 + points * (high - low + 1) - 1e-6
     tree, taken = cKDTree(candidates[open_]), dict[int, None]()
     for target in targets:
         k = 1

@@ -6,6 +6,7 @@ import bisect
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +158,7 @@ class Ledger:
         return self._archive
 
     # ---- state ----------------------------------------------------------------------------
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of the problem (images, candidates, waveform, target, light): whose state it is."""
         problem, digest = self.problem, hashlib.sha256()

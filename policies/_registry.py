@@ -57,7 +57,7 @@ def policy_class(name: str) -> type[Policy]:
 
 def policy_options(name: str) -> dict[str, Any]:
     """Option -> default of that policy (the string ``"required"`` where there is no default)."""
-    found = policy_class(name)
+    found: Any = policy_class(name)
     if dataclasses.is_dataclass(found):
         return {f.name: _default(f) for f in dataclasses.fields(found) if f.init}
     parameters = inspect.signature(found).parameters

@@ -1,0 +1,177 @@
+"""The conformance suite: every registered policy passes, and each kind of fault is found."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from grainscout.policies import (
+    CandidatePolicy,
+    Choice,
+    check_policy,
+    policy_class,
+    policy_names,
+    require_conforming,
+)
+from grainscout.policies._random import Random
+from grainscout.records import PolicyError, Proposal, Site
+
+
+@pytest.mark.parametrize("name", policy_names())
+def test_every_registered_policy_conforms(name):
+    require_conforming(policy_class(name))
+
+
+class Forgetful(Random):
+    def restore(self, state):
+        stored = self.rng.bit_generator.state
+        super().restore(state)
+        self.rng.bit_generator.state = stored
+
+
+class Global(Random):
+    def _choose(self, n, open_):
+        random.random()
+        return super()._choose(n, open_)
+
+
+class Repeating(Random):
+    def ask(self, n=1):
+        self.ledger.pending[:] = 0
+        self.ledger.visits[:] = 0
+        return super().ask(n)
+
+
+class Ordered(CandidatePolicy):
+    def _told(self, outcomes):
+        self.last = outcomes[-1].site.row if outcomes else 0
+
+    def _begin(self):
+        self.last = 0
+
+    def _choose(self, n, open_):
+        return Choice(index=np.roll(open_, self.last)[:n])
+
+
+class Leftover(Random):
+    def _begin(self):
+        self.total = getattr(self, "total", 0)
+
+    def _choose(self, n, open_):
+        self.total += 1
+        return Choice(index=np.roll(open_, self.total)[:n])
+
+
+class Greedy(Random):
+    def ask(self, n=1):
+        return super().ask(n + 1)
+
+
+class Stubborn(Random):
+    def _told(self, outcomes):
+        self.ledger.failures[:] = 0
+
+
+class Closed(Random):
+    def tell(self, outcomes):
+        if any(o.proposal_id is None for o in outcomes):
+            raise KeyError("unknown proposal")
+        super().tell(outcomes)
+
+
+class Endless(Random):
+    def ask(self, n=1):
+        return super().ask(n) or [Proposal(id="again", site=Site(8, 8))]
+
+
+class Opinionated(Random):
+    def predict(self):
+        self.rng.random()
+        return np.zeros(60), np.ones(60)
+
+
+class Fragile(Random):
+    def _told(self, outcomes):
+        for o in outcomes:
+            if o.curve is not None and not o.curve.current.any():
+                raise ZeroDivisionError("no current")
+
+
+class Meddling(Random):
+    def _begin(self):
+        height = self.problem.scan.channels["height"]
+        height.setflags(write=True)
+        height[0, 0] += 1e-9
+
+
+class Unseeded(Random):
+    def _begin(self):
+        self.rng = np.random.default_rng()
+
+
+class Painter(Random):
+    def explain(self):
+        return {"mean": np.zeros(self.problem.scan.shape)}
+
+
+@pytest.mark.parametrize(
+    ("policy", "failing"),
+    [
+        (Forgetful, "continues_from_state"),
+        (Global, "leaves_globals_alone"),
+        (Repeating, "never_revisits"),
+        (Ordered, "ignores_order"),
+        (Leftover, "resets_cleanly"),
+        (Greedy, "proposes_candidates"),
+        (Stubborn, "survives_failures"),
+        (Closed, "welcomes_foreign_points"),
+        (Endless, "stops_when_exhausted"),
+        (Endless, "works_with_one_candidate"),
+        (Opinionated, "predicts"),
+        (Fragile, "survives_odd_curves"),
+        (Meddling, "leaves_problem_alone"),
+        (Unseeded, "is_deterministic"),
+        (Painter, "explains"),
+    ],
+)
+def test_a_faulty_policy_fails_the_check_that_is_about_its_fault(policy, failing):
+    results = {r.name: r for r in check_policy(policy)}
+    assert not results[failing].passed
+    assert results[failing].message
+
+
+def test_a_policy_without_any_inheritance_conforms():
+    @dataclasses.dataclass
+    class Plain:
+        def reset(self, problem, *, rng):
+            self.left = [Site(*map(int, s)) for s in rng.permutation(problem.candidates)]
+            self.made = 0
+
+        def ask(self, n=1):
+            sites, self.left = self.left[:n], self.left[n:]
+            self.made += len(sites)
+            return [Proposal(id=f"{self.made - k}", site=s) for k, s in enumerate(sites)]
+
+        def tell(self, outcomes):
+            done = {o.site for o in outcomes}
+            self.left = [s for s in self.left if s not in done]
+
+    require_conforming(Plain)
+
+
+def test_a_policy_that_takes_the_truth_must_say_so():
+    class Cheat(Random):
+        def __init__(self, truth):
+            super().__init__()
+
+    factory: Callable[..., Random] = Cheat
+    assert "keeps_protocol" in [r.name for r in check_policy(factory) if not r.passed]
+
+
+def test_the_listing_names_what_failed():
+    with pytest.raises(PolicyError, match=r"fails 1 of \d+ checks:\n  explains: "):
+        require_conforming(Painter)

@@ -1,0 +1,88 @@
+"""Policies by name: what is known, what is refused, and that looking does not load torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+
+from grainscout.policies import (
+    _registry,
+    make_policy,
+    policy_class,
+    policy_names,
+    policy_options,
+)
+from grainscout.policies._check_rig import ToySample
+from grainscout.policies._random import Random
+from grainscout.records import ConfigError
+
+
+def test_importing_the_room_and_a_light_policy_loads_no_torch():
+    code = (
+        "import sys; from grainscout.policies import make_policy, policy_names\n"
+        "policy_names(); make_policy('random'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_name_gives_a_class_with_documented_options():
+    assert {"random", "grid", "dkl", "dual-novelty"} <= set(policy_names())
+    assert policy_options("grid")["order"] == "serpentine"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("rnadom", {}, "closest: 'random'"),
+        ("grid", {"ordr": "raster"}, "closest: 'order'"),
+        ("grid", {"ordr": "raster"}, "order = 'serpentine'"),
+        ("grid", {"order": "spiral"}, "'raster'"),
+        ("random", {"retries": -1}, "at least 0; got -1"),
+        ("random", {"retries": True}, "whole number"),
+    ],
+)
+def test_a_bad_name_or_option_is_named_with_what_is_known(name, options, said):
+    with pytest.raises(ConfigError, match=said):
+        make_policy(name, options)
+
+
+def _entry(monkeypatch, *points):
+    monkeypatch.setattr(_registry, "entry_points", lambda group: points)
+
+
+def test_a_third_party_policy_comes_in_through_its_entry_point(monkeypatch):
+    _entry(
+        monkeypatch,
+        EntryPoint("theirs", "grainscout.policies._random:Random", "grainscout.policies"),
+    )
+    assert policy_class("theirs") is Random
+    assert "theirs" in policy_names()
+    policy = make_policy("theirs", {"retries": 2})
+    policy.reset(ToySample().problem(3), rng=np.random.default_rng(0))
+    assert len(policy.ask(9)) == 3
+
+
+def test_two_policies_of_one_name_are_refused(monkeypatch):
+    one = EntryPoint("mine", "a:A", "grainscout.policies")
+    _entry(monkeypatch, one, EntryPoint("mine", "b:B", "grainscout.policies"))
+    with pytest.raises(ConfigError, match=r"'mine' must be unique.*b:B and a:A"):
+        policy_names()
+    _entry(monkeypatch, EntryPoint("random", "a:A", "grainscout.policies"))
+    with pytest.raises(ConfigError, match="built-in"):
+        policy_names()
+
+
+def test_a_broken_entry_point_is_named(monkeypatch):
+    _entry(monkeypatch, EntryPoint("lost", "no_such_module:Policy", "grainscout.policies"))
+    with pytest.raises(ConfigError, match="'lost' cannot be loaded: No module named"):
+        make_policy("lost")
+
+
+def test_a_missing_required_option_is_named(monkeypatch):
+    _entry(monkeypatch, EntryPoint("site", "grainscout.records:Site", "grainscout.policies"))
+    with pytest.raises(ConfigError, match="must be given row, column"):
+        make_policy("site")
