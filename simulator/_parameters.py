@@ -1,0 +1,237 @@
+"""The parameters of the local current-voltage model: units, ranges and the three archetypes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.records import ConfigError
+
+Floats = NDArray[np.float64]
+
+#: The three loop shapes of S26; index 3 means "insulating" in maps.
+ARCHETYPES = ("club", "heart", "diamond")
+
+BOLTZMANN = 8.617333262e-5  #: eV/K
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter of a contact point.
+
+    unit : as written in the tables;  limits : closed range that the kernel accepts;  draw : range
+    of real films, from which films and fits are drawn;  blend : how values of two archetypes mix;
+    archetypes : its value in a pure club, heart and diamond;  default : used where a mapping
+    leaves the parameter out, None if it must be given.
+    """
+
+    unit: str
+    limits: tuple[float, float]
+    draw: tuple[float, float]
+    blend: Literal["linear", "geometric"]
+    archetypes: tuple[float, float, float]
+    default: float | None = None
+    meaning: str = field(default="", compare=False)
+
+
+def _parameter(
+    unit: str,
+    limits: tuple[float, float],
+    draw: tuple[float, float],
+    blend: Literal["linear", "geometric"],
+    archetypes: tuple[float, float, float],
+    meaning: str,
+    default: float | None = None,
+) -> Parameter:
+    return Parameter(
+        unit=unit,
+        limits=limits,
+        draw=draw,
+        blend=blend,
+        archetypes=archetypes,
+        meaning=meaning,
+        default=default,
+    )
+
+
+_G: Literal["geometric"] = "geometric"
+_L: Literal["linear"] = "linear"
+
+#: name -> Parameter, in a fixed order.  Values of the archetypes at 0.1 sun and a 1 s sweep.
+PARAMETERS: dict[str, Parameter] = {
+    "g1": _parameter(
+        "nA/V", (0, 1e4), (0.05, 3), _G, (0.62, 0.50, 0.22), "slope of the prompt path"
+    ),
+    "g2": _parameter(
+        "nA/V", (0, 1e4), (0.1, 8), _G, (0.50, 0.62, 1.60), "slope of the ion-activated path"
+    ),
+    "V1": _parameter(
+        "V", (-5, 10), (0.13, 1.38), _L, (0.36, 0.50, 1.34), "threshold of the prompt path"
+    ),
+    "V2": _parameter(
+        "V", (-5, 10), (0.05, 1.2), _L, (0.33, 0.46, 1.16), "threshold of the ion-activated path"
+    ),
+    "w": _parameter(
+        "V", (0.005, 2), (0.02, 0.15), _G, (0.075, 0.045, 0.040), "width of the thresholds"
+    ),
+    "kappa": _parameter(
+        "1", (-2, 2), (-1, 1), _L, (0.0, 0.05, 0.05), "threshold shift by ionic screening"
+    ),
+    "Vx": _parameter(
+        "V", (-5, 10), (0.28, 1.44), _L, (0.74, 0.98, 1.42), "centre of ion activation"
+    ),
+    "wx": _parameter(
+        "V", (0.005, 2), (0.02, 0.3), _G, (0.060, 0.055, 0.045), "width of ion activation"
+    ),
+    "nu": _parameter("1/s", (1e-9, 1e12), (0.05, 400), _G, (1.6, 1.1, 6.0), "ion-activation rate"),
+    "tau": _parameter("s", (1e-9, 1e12), (0.03, 1), _G, (0.10, 0.18, 0.12), "ionic screening time"),
+    "IL": _parameter("nA", (0, 1e3), (0.03, 0.2), _G, (0.035, 0.105, 0.075), "photocurrent at L0"),
+    "Vc": _parameter("V", (-5, 10), (0, 0.9), _L, (0.17, 0.20, 0.08), "photocurrent compensation"),
+    "wc": _parameter(
+        "V", (0.005, 2), (0.02, 0.07), _G, (0.045, 0.040, 0.050), "width of the compensation"
+    ),
+    "kc": _parameter("1", (-2, 2), (0, 1), _L, (0.10, 0.85, 0.90), "its shift by ionic screening"),
+    "Ex": _parameter(
+        "eV", (0, 3), (0.15, 0.8), _L, (0.45, 0.30, 0.35), "activation energy of nu (assumed)"
+    ),
+    "Eu": _parameter(
+        "eV", (0, 3), (0.15, 0.8), _L, (0.45, 0.30, 0.35), "activation energy of 1/tau (assumed)"
+    ),
+    "phiJ": _parameter(
+        "V", (0, 5), (0, 1.5), _L, (0.0, 0.0, 0.0), "junction barrier in the dark", 0.0
+    ),
+    "A": _parameter("1", (0, 1e3), (2e-4, 3), _G, (1.0, 1.0, 1.0), "contact factor", 1.0),
+    "gsh": _parameter("nA/V", (0, 1e3), (0, 0.05), _L, (0.0, 0.0, 0.0), "shunt conductance", 0.0),
+    "ripple": _parameter(
+        "1", (0, 0.4), (0, 0.05), _L, (0.0, 0.0, 0.0), "rms ripple of the conductance with V", 0.0
+    ),
+    "ripple_length": _parameter(
+        "V", (0.01, 5), (0.1, 0.2), _G, (0.15, 0.15, 0.15), "correlation length of the ripple", 0.15
+    ),
+    "ripple_phase": _parameter(
+        "rad", (-1e6, 1e6), (0, 2 * math.pi), _L, (0.0, 0.0, 0.0), "which ripple", 0.0
+    ),
+    "telegraph": _parameter(
+        "1", (0, 1), (0, 0.3), _L, (0.0, 0.0, 0.0), "relative step of telegraph conductance", 0.0
+    ),
+    "telegraph_rate": _parameter(
+        "1/s", (1e-9, 1e9), (1, 100), _G, (10.0, 10.0, 10.0), "switching rate, up plus down", 10.0
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportGlobals:
+    """Constants of the film and the circuit that all contact points share (design choices).
+
+    L0 reference light [suns]; Lh half-light of the junction barrier [suns]; bL gain of the ionic
+    rates with L/L0; gamma exponent of the photocurrent; gph photoconductive gain at L0; rho
+    conductance ratio of negative to positive bias; VTm threshold at negative bias [V]; phi0 the
+    barrier [V] at which a junction's photocurrent is gated fully; Cs stray capacitance [pF];
+    Ioff amplifier offset [nA]; Ee activation energy of the conductance [eV]; k_max fastest ion
+    rate [1/s], lower means longer memory; T0 reference temperature [K].
+    """
+
+    L0: float = 0.1
+    Lh: float = 0.02
+    bL: float = 3.0
+    gamma: float = 1.0
+    gph: float = 0.25
+    rho: float = 0.35
+    VTm: float = 0.6
+    phi0: float = 1.2
+    Cs: float = 0.2
+    Ioff: float = -0.005
+    Ee: float = 0.10
+    k_max: float = 500.0
+    T0: float = 298.0
+
+    def __post_init__(self) -> None:
+        positive = ("L0", "Lh", "gamma", "phi0", "k_max", "T0")
+        free = ("Ioff", "VTm")
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            low = -math.inf if name in free else 0.0
+            if not math.isfinite(value) or value < low or (name in positive and value == 0):
+                need = "finite" if name in free else "> 0" if name in positive else ">= 0"
+                raise ConfigError(f"TransportGlobals {name} must be {need}; got {value}")
+
+
+def archetype_parameters(name: str) -> dict[str, Floats]:
+    """Parameters of one pure archetype, (1,) arrays, for `iv_curves`; a heart is a boundary one."""
+    if name not in ARCHETYPES:
+        raise ConfigError(f"archetype must be one of {', '.join(ARCHETYPES)}; got {name!r}")
+    index = ARCHETYPES.index(name)
+    return {k: np.array([p.archetypes[index]]) for k, p in PARAMETERS.items()}
+
+
+def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    """All parameters as (n,) float64 arrays, scalars broadcast and defaults filled in.
+
+    Raises ConfigError for an unknown or missing name, a wrong shape, a value that is not finite
+    or outside the parameter's limits; the message names parameter, unit and range.
+    """
+    unknown = [name for name in parameters if name not in PARAMETERS]
+    if unknown:
+        raise ConfigError(
+            f"transport parameters must be among {', '.join(PARAMETERS)}; got {', '.join(unknown)}"
+        )
+    arrays: dict[str, Floats] = {}
+    size = 1
+    for name, parameter in PARAMETERS.items():
+        value = parameters.get(name, parameter.default)
+        if value is None:
+            raise ConfigError(
+                f"transport parameter {name} [{parameter.unit}] must be given; got none (take one "
+                f"of {parameter.draw[0]:g} ... {parameter.draw[1]:g}, or an archetype's)"
+            )
+        array = np.asarray(value, dtype=np.float64)
+        if array.ndim > 1 or (array.size != 1 and size not in (1, array.size)):
+            raise ConfigError(
+                f"transport parameter {name} [{parameter.unit}] must be an (n,) array with the n "
+                f"of the others or a number; got shape {array.shape}, the others have {size}"
+            )
+        if array.size != 1:
+            size = array.size
+        low, high = parameter.limits
+        # NaN fails both comparisons' complement, so one reduction over each end finds it too.
+        if array.size and not (array.min() >= low and array.max() <= high):
+            bad = int(np.flatnonzero(~((array >= low) & (array <= high)))[0])
+            raise ConfigError(
+                f"transport parameter {name} must be finite and in {low:g} ... {high:g} "
+                f"{parameter.unit}; got {array.reshape(-1)[bad]:g} at point {bad}"
+            )
+        arrays[name] = array.reshape(-1)
+    return {
+        name: array if array.size == size else np.broadcast_to(array, (size,))
+        for name, array in arrays.items()
+    }
+
+
+def ionic_factors(
+    parameters: Mapping[str, Floats], light: float, temperature: float, g: TransportGlobals
+) -> tuple[Floats, Floats]:
+    """The factor on nu and k_max (n,), and the screening time tau_u [s] (n,), at these conditions.
+
+    a = exp[-Ex/kB (1/T - 1/T0)] (1 + bL L/L0);  tau_u = tau exp[Eu/kB (1/T - 1/T0)] / (1 + bL L/L0).
+    """
+    inverse = (1.0 / temperature - 1.0 / g.T0) / BOLTZMANN
+    gain = 1.0 + g.bL * light / g.L0
+    a = np.exp(-parameters["Ex"] * inverse) * gain
+    tau = parameters["tau"] * np.exp(parameters["Eu"] * inverse) / gain
+    return a, tau
+
+
+def check_conditions(light: float, temperature: float) -> None:
+    """ConfigError unless light is 0 ... 100 suns and temperature 50 ... 600 K."""
+    for name, value, low, high, unit in (
+        ("light", light, 0.0, 100.0, "suns"),
+        ("temperature", temperature, 50.0, 600.0, "K"),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be in {low:g} ... {high:g} {unit}; got {value}")
