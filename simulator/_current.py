@@ -54,7 +54,8 @@ class Conditions:
         if self.light == 0.0:
             return np.zeros_like(p["IL"])
         gate = 1.0 + (g.Lh / self.light) * p["phiJ"] / g.phi0
-        return p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
+        photocurrent: Floats = p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
+        return photocurrent
 
 
 def extremes(p: Mapping[str, Floats], u0: Floats, peak: float, c: Conditions) -> np.ndarray:

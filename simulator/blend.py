@@ -22,11 +22,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from grainscout.records import ConfigError
-from grainscout.simulator._parameters import ARCHETYPES, PARAMETERS, Floats
+from grainscout.simulator._parameters import (
+    ARCHETYPES,
+    PARAMETERS,
+    Floats,
+    TransportGlobals,
+)
 from grainscout.simulator.structure import Structure
 
 __all__ = [
-    "ParameterMaps",
+    "TransportMaps",
     "TransportSpec",
     "archetype_weights",
     "contact_factor",
@@ -58,6 +63,7 @@ class TransportSpec:
         mean radius [m];  insulating_contact : their contact factor.
     ripple, telegraph : rms ripple and telegraph step, relative to the conductance.
     archetypes : replaces archetype values: name -> (club, heart, diamond).
+    globals_ : the constants that all points share.
     Raises ConfigError for values outside their range.
     """
 
@@ -78,6 +84,7 @@ class TransportSpec:
     ripple: float = 0.0
     telegraph: float = 0.0
     archetypes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    globals_: TransportGlobals = field(default_factory=TransportGlobals)
 
     def __post_init__(self) -> None:
         ranges = {
@@ -114,7 +121,7 @@ class TransportSpec:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ParameterMaps:
+class TransportMaps:
     """Every transport parameter of a film, and what it was made of.
 
     parameters : name -> (rows, columns), the names of `transport.PARAMETERS`.
@@ -144,7 +151,7 @@ def archetype_weights(structure: Structure, spec: TransportSpec) -> tuple[Floats
 
 def parameter_maps(
     structure: Structure, spec: TransportSpec, rng: np.random.Generator
-) -> ParameterMaps:
+) -> TransportMaps:
     """The maps of a film; all randomness comes from `rng`, one child for each component."""
     streams = rng.spawn(4)
     weights, pb, pj = archetype_weights(structure, spec)
@@ -191,7 +198,7 @@ def parameter_maps(
     if spec.ripple:
         maps["ripple_phase"] = 2.0 * np.pi * hidden
     full = np.concatenate([weights * ~disks[..., None], disks[..., None]], axis=-1)
-    return ParameterMaps(
+    return TransportMaps(
         parameters=maps,
         weights=full,
         archetype=full.argmax(axis=-1).astype(np.uint8),
