@@ -1,1 +1,43 @@
-"""File formats: recorded images and grids of curves, with their units and axes."""
+"""File formats: recorded images and grids of curves, with their units, axes and raw metadata.
+
+Everything that a file says becomes one of three records:
+
+* :class:`~grainscout.records.Scan`: images on one pixel grid;
+* :class:`Recording`: curves of one waveform at sites of a scan, such as a spectroscopy grid;
+* :class:`Traces`: the columns of a single curve, whatever they are.
+
+:func:`read` looks at a file's content, not at its name.  Two rules hold for every format.  Row 0 is
+the top line of the picture as the instrument's own software shows it, and y grows with the row:
+where an instrument's Y points up, y is -Y (``metadata["frame"]`` says so).  A file that is foreign,
+truncated, damaged or without units raises :class:`~grainscout.records.DataError`, which names the
+file, what was expected and what was found; nothing is guessed, filled or skipped silently.
+"""
+
+from grainscout.analysis.formats._csv import read_csv, write_csv
+from grainscout.analysis.formats._gwy import read_gwy, write_gwy
+from grainscout.analysis.formats._hdf5 import write_nsid
+from grainscout.analysis.formats._igor import read_ibw
+from grainscout.analysis.formats._nanonis import read_3ds, read_dat
+from grainscout.analysis.formats._nsid import read_nsid
+from grainscout.analysis.formats._read import read, read_traces
+from grainscout.analysis.formats._recording import Recording, Traces, find_rails
+from grainscout.analysis.formats._xarray import from_xarray, to_xarray
+
+__all__ = [
+    "Recording",
+    "Traces",
+    "find_rails",
+    "from_xarray",
+    "read",
+    "read_3ds",
+    "read_csv",
+    "read_dat",
+    "read_gwy",
+    "read_ibw",
+    "read_nsid",
+    "read_traces",
+    "to_xarray",
+    "write_csv",
+    "write_gwy",
+    "write_nsid",
+]

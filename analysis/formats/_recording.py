@@ -1,0 +1,171 @@
+"""Recorded curves: many at sites of a scan, or the columns of a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import DataError, IVCurve, Scan, Site, Waveform
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording:
+    """Curves of one waveform, measured at sites of a scan.
+
+    sites : (n, 2) int64 rows and columns, all different, on the scan;  current : (n, samples) [A],
+    NaN where a sample was lost;  saturated : (n, samples) bool, True where the amplifier was at its
+    rail;  unit : of ``current``; other than "A" only where the source recorded no current (a
+    hysteresis loop in arbitrary units);  metadata : whatever the source said, arrays included.
+
+    Raises DataError for a wrong shape, a site twice or a site off the scan.
+    """
+
+    scan: Scan
+    sites: NDArray[np.int64]
+    waveform: Waveform
+    current: NDArray[np.float64]
+    saturated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
+    unit: str = "A"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        raw = np.array(self.sites)
+        current = np.array(self.current, dtype=np.float64)
+        saturated = np.array(self.saturated, dtype=bool)
+        if saturated.size == 0:
+            saturated = np.zeros(current.shape, bool)
+        if (
+            raw.ndim != 2
+            or raw.shape[1:] != (2,)
+            or raw.shape[0] == 0
+            or raw.dtype.kind not in "iu"
+        ):
+            raise DataError(
+                "Recording sites must be an (n, 2) array of integer rows and columns, n >= 1; got "
+                f"{raw.dtype} of shape {raw.shape}"
+            )
+        sites = raw.astype(np.int64)
+        expected = (len(sites), len(self.waveform))
+        if current.shape != expected or saturated.shape != expected:
+            raise DataError(
+                f"Recording current and saturated must have shape (sites, samples) = {expected}; got "
+                f"{current.shape} and {saturated.shape}"
+            )
+        rows, columns = self.scan.shape
+        outside = ((sites < 0) | (sites >= (rows, columns))).any(1)
+        if outside.any():
+            raise DataError(
+                f"Recording sites must lie on the {rows} x {columns} scan; {int(outside.sum())} do "
+                f"not, the first is {tuple(sites[outside][0].tolist())}"
+            )
+        unique = np.unique(sites, axis=0)
+        if len(unique) != len(sites):
+            raise DataError(
+                f"Recording sites must all be different; {len(sites) - len(unique)} of {len(sites)} "
+                "are repeated. Keep one visit of each"
+            )
+        for name, array in (("sites", sites), ("current", current), ("saturated", saturated)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    @cached_property
+    def _index(self) -> dict[tuple[int, int], int]:
+        return {(int(r), int(c)): i for i, (r, c) in enumerate(self.sites)}
+
+    def index(self, site: Site) -> int:
+        """Row of `site` in ``sites``; DataError if it was not recorded."""
+        key = (int(site[0]), int(site[1]))
+        if key not in self._index:
+            raise DataError(f"site must be one of the {len(self)} recorded ones; got {key}")
+        return self._index[key]
+
+    def curve(self, site: Site) -> IVCurve:
+        """The recorded curve at `site`, unchanged."""
+        i = self.index(site)
+        return IVCurve(
+            voltage=self.waveform.voltage,
+            current=self.current[i],
+            time=self.waveform.time,
+            saturated=self.saturated[i],
+        )
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """(n, 2) x and y [m] of the sites in the scan frame."""
+        return self.scan.positions(self.sites)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pixel of the scan has a curve."""
+        rows, columns = self.scan.shape
+        return len(self) == rows * columns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Traces:
+    """Columns of one curve: name -> (n,) array in the unit ``units[name]``, in order of time [s]."""
+
+    channels: Mapping[str, NDArray[np.float64]]
+    units: Mapping[str, str]
+    time: NDArray[np.float64]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def channel(self, name: str) -> NDArray[np.float64]:
+        """The column of that name; DataError lists the columns if there is none."""
+        if name not in self.channels:
+            raise DataError(f"Traces have no column {name!r}; they have {', '.join(self.channels)}")
+        return self.channels[name]
+
+    def curve(self, voltage: str, current: str, *, rail: float | None = None) -> IVCurve:
+        """The current-voltage curve of two columns in V and A; rail [A] as in `find_rails`."""
+        for name, unit in ((voltage, "V"), (current, "A")):
+            self.channel(name)
+            if self.units.get(name) != unit:
+                raise DataError(
+                    f"column {name!r} must be in {unit}; got {self.units.get(name, 'no unit')!r}"
+                )
+        return IVCurve(
+            voltage=self.channel(voltage),
+            current=self.channel(current),
+            time=self.time,
+            saturated=find_rails(self.channel(current)[None], rail=rail)[0],
+        )
+
+
+def find_rails(
+    current: NDArray[np.float64], *, rail: float | None = None, run: int = 4
+) -> NDArray[np.bool_]:
+    """(n, samples) bool: True where an amplifier was at its rail.
+
+    current : (n, samples) [A].  rail : the amplifier's full scale [A], if known; every |current| of
+    at least 99.9 % of it is flagged.  Without it a rail is *found*: a largest (smallest) value of
+    the whole recording at which some curve stays for `run` samples running, to one part in 2000; a
+    current that merely peaks there does not stand still.
+    """
+    if rail is not None:
+        if not rail > 0:
+            raise DataError(f"rail must be a positive current [A]; got {rail}")
+        return np.asarray(np.abs(current) >= 0.999 * rail)
+    flags = np.zeros(current.shape, bool)
+    if not np.isfinite(current).any():
+        return flags
+    for sign in (1.0, -1.0):
+        signed = sign * current
+        top = np.nanmax(signed)
+        if top <= 0:
+            continue
+        near = signed >= top * (1 - 5e-4)
+        if near.shape[1] < run:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(near, run, axis=1)
+        if windows.all(axis=2).any():
+            flags |= near
+    return flags

@@ -1,0 +1,63 @@
+"""Metadata as JSON: trees of plain values, with arrays inside or beside the text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import DataError
+
+_KINDS = "biuf"
+
+
+def to_json(tree: Mapping[str, Any], arrays: list[NDArray[Any]] | None = None) -> str:
+    """JSON of `tree`; arrays are appended to `arrays` and referred to, or written out if it is None.
+
+    DataError names a value that cannot be kept.
+    """
+
+    def encode(value: object, where: str) -> object:
+        if isinstance(value, np.ndarray) and value.dtype.kind in _KINDS:
+            if arrays is None:
+                return {"__array__": value.dtype.name, "values": value.tolist()}
+            arrays.append(value)
+            return {"__array__": len(arrays) - 1}
+        if isinstance(value, np.generic):
+            return encode(value.item(), where)
+        if value is None or isinstance(value, (str, int, float, bool)):
+            return value
+        if isinstance(value, Mapping):
+            return {str(k): encode(v, f"{where}.{k}") for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
+        raise DataError(
+            f"{where} must be text, a number, a list, a dictionary or an array of numbers to be "
+            f"exported; got {type(value).__name__}"
+        )
+
+    return json.dumps(encode(tree, "metadata"), ensure_ascii=True)
+
+
+def from_json(text: str, arrays: Sequence[NDArray[Any]] = ()) -> dict[str, Any]:
+    """The tree that `to_json` wrote; ValueError if the text is not such a tree."""
+
+    def decode(value: object) -> object:
+        if isinstance(value, list):
+            return [decode(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        kind = value.get("__array__")
+        if isinstance(kind, str):
+            return np.array(value["values"], dtype=kind)
+        if isinstance(kind, int):
+            return arrays[kind]
+        return {k: decode(v) for k, v in value.items()}
+
+    tree = decode(json.loads(text))
+    if not isinstance(tree, dict):
+        raise ValueError(f"metadata must be a dictionary; got {type(tree).__name__}")
+    return tree
