@@ -1,0 +1,129 @@
+"""Campaigns: tasks x policies x films, run by joblib, resumable at the level of one cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+import grainscout
+from grainscout.benchmarks._cell import run_cell
+from grainscout.benchmarks._store import CampaignStore, CellKey
+from grainscout.benchmarks._tasks import PolicySpec, Task, plain
+from grainscout.records import ConfigError, PackedState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """Tasks x policies x films.
+
+    films : how many films (seeds) each task is run on; policies meet the same films and noise.
+    seed : film k of every task is made from (seed, k).
+    """
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    films: int = 3
+    tasks: tuple[Task, ...] = ()
+    policies: tuple[PolicySpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.films < 1:
+            raise ConfigError(f"campaign films must be at least 1; got {self.films}")
+        if self.seed < 0:
+            raise ConfigError(f"campaign seed must be >= 0; got {self.seed}")
+        for what, names in (
+            ("task", [t.id for t in self.tasks]),
+            ("policy", [p.title for p in self.policies]),
+        ):
+            if not names:
+                raise ConfigError(f"campaign {self.name!r} must have at least one {what}; got none")
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that say which campaign this is, and by which version it is run."""
+        return {"campaign": plain(dataclasses.asdict(self)), "grainscout": grainscout.__version__}
+
+    def cells(self) -> list[CellKey]:
+        """All cells; those on one film stand together, so that a worker makes it once.
+
+        A replayed recording is the same for every seed, but policies are not: it is run on as many.
+        """
+        return [
+            CellKey(task=task.id, film=film, policy=policy.title)
+            for task in self.tasks
+            for film in range(self.films)
+            for policy in self.policies
+        ]
+
+
+def run_campaign(
+    campaign: Campaign,
+    store: CampaignStore,
+    *,
+    jobs: int = 1,
+    progress: Callable[[CellKey, str, float], None] | None = None,
+) -> None:
+    """Run every cell that the store does not hold as finished.
+
+    jobs : worker processes (loky); 1 runs in this process.  A cell that raises is stored as failed,
+    with its traceback, and the others go on; the next call tries it again.
+    progress : called in this process after each cell with its key, status and seconds.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1; got {jobs}")
+    todo = [key for key in campaign.cells() if key not in store.finished()]
+    for key, status, seconds, payload, error in _results(campaign, todo, jobs):
+        store.record(key, status, seconds, payload, error)
+        if progress is not None:
+            progress(key, status, seconds)
+
+
+_Outcome = tuple[CellKey, str, float, PackedState | None, str]
+
+
+def _results(campaign: Campaign, keys: Sequence[CellKey], jobs: int) -> Iterator[_Outcome]:
+    tasks = {t.id: t for t in campaign.tasks}
+    policies = {p.title: p for p in campaign.policies}
+    calls = [(key, tasks[key.task], policies[key.policy], campaign.seed) for key in keys]
+    if jobs == 1:
+        yield from (_attempt(*call) for call in calls)
+        return
+    pool = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    yield from pool(delayed(_attempt)(*call) for call in calls)
+
+
+def _attempt(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> _Outcome:
+    begun = time.perf_counter()
+    try:
+        with _one_thread():
+            payload = run_cell(key, task, policy, seed)
+    except Exception:  # noqa: BLE001 - whatever a policy raises must be recorded, not lost
+        return key, "failed", time.perf_counter() - begun, None, traceback.format_exc()
+    return key, "finished", time.perf_counter() - begun, payload, ""
+
+
+class _one_thread:
+    """Every pool of threads pinned to one: workers on as many cores must not fight."""
+
+    def __enter__(self) -> None:
+        import torch
+
+        self._torch = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._pools = threadpool_limits(limits=1)
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        self._pools.restore_original_limits()
+        torch.set_num_threads(self._torch)

@@ -1,0 +1,182 @@
+"""Setting up a task: the film or recording, the microscope behind its limits, and the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.analysis.formats import Recording, read
+from grainscout.benchmarks._tasks import MicroscopeSpec, Task
+from grainscout.benchmarks._truth import TaskTruth, film_truth, recording_truth
+from grainscout.experiment import make_problem
+from grainscout.hardware import Guard, Limits, Microscope, make_microscope, microscope_names
+from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
+
+if TYPE_CHECKING:
+    from grainscout.simulator import Film
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """A task's microscope behind its limits, and the film or recording under the tip, if known."""
+
+    task: Task
+    microscope: Guard
+    film: Film | None = None
+    recording: Recording | None = None
+
+    def problem(self) -> Problem:
+        """Set the light, scan, and say what a policy may know; ConfigError if settings do not fit."""
+        waveform = self.task.waveform.build() or self.microscope.capabilities.waveform
+        if waveform is None:
+            raise ConfigError(
+                'waveform kind must not be "recorded" on a microscope that can apply any waveform'
+            )
+        return make_problem(
+            self.microscope,
+            waveform,
+            self.task.budget(),
+            target=self.task.target,
+            light=self.task.light_suns,
+            window=self.task.window_px,
+        )
+
+    def truth(self, problem: Problem) -> TaskTruth:
+        """What there is to find; ConfigError on a real microscope, where nobody knows."""
+        if self.film is not None:
+            return film_truth(self.film, problem, self.task.microscope.temperature_K)
+        if self.recording is not None:
+            return recording_truth(self.recording, problem)
+        raise ConfigError(
+            f"task {self.task.id!r} must be on a film or a recording to be scored; its microscope is "
+            f"{self.task.microscope.kind!r}"
+        )
+
+
+def set_up(task: Task, seed: int, limits: Limits | None = None) -> Bench:
+    """The microscope of a task, made from `seed` (the same film for every policy); nothing moves yet.
+
+    Raises ConfigError for unknown names, DataError for unusable files.
+    """
+    spec = task.microscope
+    film = recording = None
+    microscope: Microscope
+    if spec.kind in ("simulated", "topography"):
+        from grainscout.hardware import SimulatedMicroscope
+        from grainscout.simulator import INSTRUMENTS
+
+        film = _film(spec, seed)
+        if spec.instrument not in INSTRUMENTS:
+            raise ConfigError(
+                f"microscope instrument must be one of {', '.join(INSTRUMENTS)}; "
+                f"got {spec.instrument!r}"
+            )
+        microscope = SimulatedMicroscope(
+            film,
+            INSTRUMENTS[spec.instrument],
+            seed=spawn_streams(seed).instrument,
+            temperature=spec.temperature_K,
+        )
+    elif spec.kind == "replay":
+        from grainscout.hardware import ReplayMicroscope
+
+        recording = _recording(spec)
+        microscope = ReplayMicroscope(recording)
+    elif spec.kind in microscope_names():
+        microscope = make_microscope(spec.kind, spec.options)
+    else:
+        known = ["topography", *microscope_names()]
+        raise ConfigError(f"microscope kind must be one of {', '.join(known)}; got {spec.kind!r}")
+    guard = Guard(microscope, Limits() if limits is None else limits)
+    return Bench(task=task, microscope=guard, film=film, recording=recording)
+
+
+def _film(spec: MicroscopeSpec, seed: int) -> Film:
+    from grainscout.simulator import PRESETS
+
+    if spec.film_file is None and spec.film not in PRESETS:
+        raise ConfigError(f"microscope film must be one of {', '.join(PRESETS)}; got {spec.film!r}")
+    if spec.kind == "simulated":
+        return _made_film(spec.film, spec.film_file, seed)
+    return _film_on_image(
+        spec.film, spec.file or Path(), spec.channel, spec.pixel_nm, spec.crop_px, seed
+    )
+
+
+# Policies of one campaign meet on the same film: a worker makes it once.
+@lru_cache(maxsize=4)
+def _made_film(preset: str, file: Path | None, seed: int) -> Film:
+    from grainscout.simulator import PRESETS, Film
+
+    if file is not None:
+        return Film.load(file)
+    return Film.generate(PRESETS[preset], spawn_streams(seed).film)
+
+
+@lru_cache(maxsize=4)
+def _film_on_image(
+    preset: str,
+    file: Path,
+    channel: str | None,
+    pixel_nm: float | None,
+    crop: tuple[int, int, int, int] | None,
+    seed: int,
+) -> Film:
+    from grainscout.simulator import PRESETS, Film
+
+    image, pixel_size = height_image(file, channel, pixel_nm, crop)
+    return Film.from_topography(
+        image, pixel_size, spec=PRESETS[preset], seed=spawn_streams(seed).film
+    )
+
+
+def height_image(
+    file: Path,
+    channel: str | None = None,
+    pixel_nm: float | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """A height image [m] and its pixel size [m] from a file, cropped to [row, column, rows, columns].
+
+    Without `channel` it is the one named "height", else the only one whose name says so.
+    Raises DataError if there is no such channel or the crop leaves the image.
+    """
+    scan = _read(file)
+    if isinstance(scan, Recording):
+        scan = scan.scan
+    if channel is None:
+        found = [n for n in scan.channels if "height" in n.lower()]
+        channel = "height" if "height" in scan.channels else found[0] if found else "height"
+    image = scan.channel(channel)
+    if crop is not None:
+        row, column, rows, columns = crop
+        inside = min(row, column) >= 0 and min(rows, columns) >= 1
+        if not inside or row + rows > image.shape[0] or column + columns > image.shape[1]:
+            raise DataError(
+                f"crop_px [row, column, rows, columns] must lie in the image of {image.shape[0]} x "
+                f"{image.shape[1]} pixels; got {list(crop)}"
+            )
+        image = image[row : row + rows, column : column + columns]
+    if pixel_nm is not None:
+        return image, (pixel_nm * 1e-9, pixel_nm * 1e-9)
+    return image, scan.pixel_size
+
+
+def _recording(spec: MicroscopeSpec) -> Recording:
+    found = _read(spec.file or Path())
+    if not isinstance(found, Recording):
+        raise DataError(
+            f"{spec.file} must hold a grid of curves to be replayed; it holds an image. "
+            'Use it as kind = "topography"'
+        )
+    return found
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path) -> Scan | Recording:
+    return read(file)

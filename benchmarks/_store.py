@@ -1,0 +1,146 @@
+"""The store of a campaign: one SQLite file with a row a cell."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from grainscout.records import DataError, PackedState, pack, unpack
+
+APPLICATION_ID = 0x47534331  # "GSC1"
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE cells (
+    task TEXT NOT NULL, film INTEGER NOT NULL, policy TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('finished', 'failed')),
+    seconds REAL NOT NULL, payload BLOB, error TEXT NOT NULL,
+    PRIMARY KEY (task, film, policy));
+"""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class CellKey:
+    """One run of a campaign: which task, on which film, by which policy."""
+
+    task: str
+    film: int
+    policy: str
+
+
+class CampaignStore:
+    """Results of a campaign, as they come in.
+
+    identity : plain JSON values that say which campaign this is; a store of another campaign, another
+    version, a foreign or a damaged file raise DataError, and are left as they are.
+    """
+
+    def __init__(self, path: str | Path, identity: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        new = not self.path.exists()
+        if new and identity is None:
+            raise DataError(f"campaign store must be an existing file; there is none at {path}")
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
+            if new:
+                self._create(identity or {})
+            self._check(identity)
+        except sqlite3.Error as error:
+            raise DataError(f"campaign store {path} is not usable: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What campaign this is, as given when the store was made."""
+        (text,) = self._db.execute("SELECT value FROM header WHERE key = 'identity'").fetchone()
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def record(
+        self, key: CellKey, status: str, seconds: float, payload: PackedState | None, error: str
+    ) -> None:
+        """Commit one cell; a failed one is overwritten when it is tried again."""
+        blob = None if payload is None else pack(payload)
+        try:
+            self._db.execute(
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (key.task, key.film, key.policy, status, seconds, blob, error),
+            )
+        except sqlite3.Error as fault:
+            raise DataError(f"campaign store {self.path} could not be written: {fault}") from fault
+
+    def finished(self) -> set[CellKey]:
+        """Keys of the finished cells."""
+        rows = self._db.execute("SELECT task, film, policy FROM cells WHERE status = 'finished'")
+        return {CellKey(task=t, film=f, policy=p) for t, f, p in rows}
+
+    def failures(self) -> dict[CellKey, str]:
+        """Traceback of each failed cell."""
+        rows = self._db.execute(
+            "SELECT task, film, policy, error FROM cells WHERE status = 'failed' ORDER BY 1, 2, 3"
+        )
+        return {CellKey(task=t, film=f, policy=p): e for t, f, p, e in rows}
+
+    def payloads(self) -> Iterator[tuple[CellKey, float, PackedState]]:
+        """(key, seconds, result) of the finished cells in the order of their keys."""
+        rows = self._db.execute(
+            "SELECT task, film, policy, seconds, payload FROM cells WHERE status = 'finished' "
+            "ORDER BY task, film, policy"
+        )
+        for task, film, policy, seconds, blob in rows:
+            yield CellKey(task=task, film=film, policy=policy), seconds, unpack(blob)
+
+    def payload(self, key: CellKey) -> PackedState | None:
+        """The result of one finished cell, if it is there."""
+        row = self._db.execute(
+            "SELECT payload FROM cells WHERE task = ? AND film = ? AND policy = ? "
+            "AND status = 'finished'",
+            (key.task, key.film, key.policy),
+        ).fetchone()
+        return None if row is None else unpack(row[0])
+
+    def _create(self, identity: dict[str, Any]) -> None:
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(_TABLES)
+        self._db.execute(
+            "INSERT INTO header VALUES ('identity', ?)", (json.dumps(identity, sort_keys=True),)
+        )
+
+    def _check(self, identity: dict[str, Any] | None) -> None:
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION_ID:
+            raise DataError(f"{self.path} is not a campaign store of Grainscout")
+        if version != VERSION:
+            raise DataError(
+                f"campaign store {self.path} must be of version {VERSION}; got {version}"
+            )
+        self._db.execute("PRAGMA synchronous = FULL")
+        if identity is not None:
+            wanted = json.loads(json.dumps(identity))
+            if self.identity != wanted:
+                differing = sorted(
+                    k for k in {*wanted, *self.identity} if wanted.get(k) != self.identity.get(k)
+                )
+                raise DataError(
+                    f"campaign store {self.path} must be of this campaign; its {', '.join(differing)} "
+                    "differ. Choose another --out, or take the campaign that wrote it"
+                )

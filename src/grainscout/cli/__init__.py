@@ -1,0 +1,55 @@
+"""The command line.  Exit status: 0 success, 1 a run or a check failed, 2 bad usage or configuration.
+
+Each command lives in a module of its own and imports what it needs when it is called, so that
+``grainscout --help`` is quick.  A mistake of the user's is one message, never a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+import grainscout
+from grainscout.cli import _bench, _list, _report, _run, _simulate
+from grainscout.cli._console import fail
+from grainscout.records import GrainscoutError
+
+app = typer.Typer(
+    name="grainscout",
+    help="A testbed for self-driving conductive AFM.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    if version:
+        typer.echo(grainscout.__version__)
+        raise typer.Exit
+
+
+app.command("simulate")(_simulate.simulate)
+app.command("run")(_run.run)
+app.command("bench")(_bench.bench)
+app.command("report")(_report.report)
+app.command("list")(_list.show)
+
+
+def main() -> None:
+    """Entry point of ``grainscout``."""
+    try:
+        app()
+    except GrainscoutError as error:
+        fail(str(error))
+        sys.exit(error.exit_status)
+    except OSError as error:  # a disk that is full, a folder that may not be written
+        fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        fail("interrupted")
+        sys.exit(130)

@@ -1,0 +1,25 @@
+"""What all commands print with."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console()
+_errors = Console(stderr=True)
+
+
+def fail(message: str) -> None:
+    """One clear message on the error stream."""
+    _errors.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}", soft_wrap=True)
+
+
+def progress() -> Progress:
+    """The house's progress bar; on the error stream, so that results can be piped."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=_errors,
+    )

@@ -1,0 +1,36 @@
+"""grainscout report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grainscout.cli._console import console
+from grainscout.records import DataError
+
+
+def report(
+    path: Annotated[Path, typer.Argument(help="A run's journal, or the folder of a campaign.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file to write.")] = None,
+) -> None:
+    """Write the report of a run or of a campaign: one HTML file that needs no network."""
+    from grainscout.benchmarks import Campaign, CampaignStore, write_results, write_run_report
+    from grainscout.config import parse
+    from grainscout.journal import Journal
+
+    if path.is_dir():
+        with CampaignStore(path / "campaign.sqlite") as store:
+            plan = parse(Campaign, store.identity["campaign"], str(store.path))
+            results = write_results(plan, store, path if out is None else out.parent, report=out)
+            console.print(f"report: {results.files['report']}")
+        return
+    if not path.exists():
+        raise DataError(
+            f"report needs a journal or a campaign's folder; there is nothing at {path}"
+        )
+    target = out or path.with_suffix(".html")
+    with Journal.read(path) as journal:
+        write_run_report(journal, target)
+    console.print(f"report: {target}")

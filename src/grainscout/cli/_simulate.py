@@ -1,0 +1,70 @@
+"""grainscout simulate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from grainscout.cli._console import console
+from grainscout.records import ConfigError, GrainscoutError, spawn_streams
+
+
+def simulate(
+    film: Annotated[str, typer.Argument(help="Name of a film (see --list).")] = "reference",
+    seed: Annotated[int, typer.Option(help="The film's seed.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for film.h5 and film.png.")
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the named films.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Recompute the physics checks beside their targets.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing film.")] = False,
+) -> None:
+    """Make a film and its truth, with a picture that explains it."""
+    from grainscout.simulator import PRESETS, Film
+
+    if listing:
+        from grainscout.cli._list import What, show
+
+        show(What.films)
+        return
+    if verify:
+        _verify()
+        return
+    if film not in PRESETS:
+        raise ConfigError(f"film must be one of {', '.join(PRESETS)}; got {film!r}")
+    folder = out or Path("out") / f"film-{film}-{seed}"
+    data, picture = folder / "film.h5", folder / "film.png"
+    for path in (data, picture):
+        if path.exists() and not force:
+            raise ConfigError(
+                f"{path} exists and is not overwritten. Choose another --out, or --force"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    from grainscout.simulator.pictures import film_overview
+
+    # The same stream as an experiment with this seed uses, so that its film can be looked at.
+    made = Film.generate(PRESETS[film], spawn_streams(seed).film)
+    data.unlink(missing_ok=True)
+    made.save(data)
+    film_overview(made).savefig(picture, dpi=130)
+    console.print(f"film:    {data}\npicture: {picture}")
+
+
+def _verify() -> None:
+    from grainscout.simulator.verify import verify
+
+    table = Table("check", "value", "target", "")
+    checks = verify()
+    for check in checks:
+        table.add_row(
+            check.name, check.value, check.target, "ok" if check.passed else "[red]MISSED"
+        )
+    console.print(table)
+    missed = sum(not c.passed for c in checks)
+    if missed:
+        raise GrainscoutError(f"{missed} of {len(checks)} checks missed their target")
