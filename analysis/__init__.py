@@ -1,1 +1,36 @@
-"""What was learnt: descriptors, metrics, statistics, figures, file formats."""
+"""What was learnt: curves become numbers, numbers become scores, scores become verdicts.
+
+::
+
+    curves --descriptors--> values with uncertainty --metrics--> learning curves of a run
+       \\--archetypes--> club, heart, diamond, insulating           |
+                                      report, leaderboard  <--statistics (paired, by film)
+
+* `descriptors`: versioned numbers of a curve, never silent ones;  `archetypes`: its loop shape.
+* `metrics`, `diversity`: a run against the truth, as pure functions of arrays.
+* `statistics`: intervals, paired differences and a verdict that can say "not decided".
+* `forensics`: what a run looked at, and what it would have concluded otherwise.
+* `figures`: one function a figure, in one style.  `formats`: files from instruments.
+
+Sub-modules are imported when they are first used, so that this package costs nothing by itself.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = [
+    "archetypes",
+    "descriptors",
+    "diversity",
+    "figures",
+    "forensics",
+    "formats",
+    "metrics",
+    "statistics",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f"grainscout.analysis.{name}")
+    raise AttributeError(f"module 'grainscout.analysis' has no attribute {name!r}")

@@ -136,9 +136,12 @@ class Curves:
         top, bottom = self.current.max(axis=1), self.current.min(axis=1)
         spans = (top - bottom) > _RAIL_WIDTHS * self._rough_noise()
         found = None
+        largest = np.maximum(np.abs(top), np.abs(bottom))
         for extreme in (top, bottom):
+            # A flat bottom near 0 is a current that does not flow, not a rail.
+            rail = spans & (np.abs(extreme) > 0.1 * largest)
             at = self.current == extreme[:, None]
-            crowded = np.flatnonzero((at.sum(axis=1) >= _RAIL_RUN) & self.usable & spans)
+            crowded = np.flatnonzero((at.sum(axis=1) >= _RAIL_RUN) & self.usable & rail)
             if crowded.size == 0:
                 continue
             run = at[crowded, _RAIL_RUN - 1 :].copy()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import erfc
 
 from grainscout.analysis._curves import Curves, Flag
-from grainscout.analysis._sweep import MIN_SAMPLES, Floats, Ints
+from grainscout.analysis._sweep import MIN_SAMPLES, Floats, Ints, running_mean, weighted
 
 #: Turn-on: rise above the start value [A], in noise widths, and for how many samples it must last.
 TURN_ON_RISE, TURN_ON_WIDTHS, TURN_ON_LAST = 10e-12, 5.0, 3
@@ -20,6 +20,7 @@ FLOOR_WIDTHS, FLOOR = 3.0, 1e-13
 #: Share of the peak voltage within which a straight line is fitted around 0 V.
 LINEAR = 0.1
 _START = 5  # samples whose median is the start value
+_SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 
 @dataclass(kw_only=True, eq=False)
@@ -81,8 +82,9 @@ def loop_area(curves: Curves, low: float | None = None, high: float | None = Non
     weights = sweep.integral(low, high)
     size = np.abs(curves.opening)
     width = _opening_noise(curves)
-    variance = (width**2) @ (weights**2)
-    raw = _raw(curves, size @ weights, np.sqrt(variance + _fold_bias(size, width, weights) ** 2))
+    variance = weighted(width**2, weights**2)
+    bias = _fold_bias(curves, weights)
+    raw = _raw(curves, weighted(size, weights), np.sqrt(variance + bias**2))
     inside = weights > 0
     used = np.concatenate([sweep.on_grid[inside], sweep.lower[inside], sweep.upper[inside]])
     raw.censored = curves.at_rail(np.unique(used))
@@ -98,16 +100,23 @@ def _opening_noise(curves: Curves) -> Floats:
     return curves.noise[:, None] * share
 
 
-def _fold_bias(size: Floats, width: Floats, weights: Floats) -> Floats:
+def _fold_bias(curves: Curves, weights: Floats) -> Floats:
     """(n,) expected surplus of the integral of |opening + noise| over that of |opening|.
 
-    E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s, the mean of a folded normal.
+    E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s, the mean of a folded normal.  m is
+    the mean of five neighbours less two of its own standard deviations: where an opening cannot
+    be told from none, the bias is that of none.
     """
+    width = _opening_noise(curves)
+    half = _SMOOTH // 2
+    mean = np.abs(running_mean(curves.opening, _SMOOTH))
+    mean = np.pad(mean, ((0, 0), (half, half)), mode="edge")
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = size / width
-        surplus = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - z * erfc(z / np.sqrt(2)) / 2
-    bias = 2 * np.where(width > 0, width * surplus, 0.0) @ weights
-    return np.where(np.isnan(width).any(axis=1), np.nan, bias)
+        z = np.maximum(mean / width - 2 / np.sqrt(_SMOOTH), 0.0)
+        surplus = 2 * (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - z * erfc(z / np.sqrt(2)) / 2)
+    # Samples without noise (0/0) have no bias; an unknown noise has an unknown one.
+    bias = weighted(np.where(width > 0, width * surplus, 0.0), weights)
+    return np.where(np.isnan(curves.noise), np.nan, bias)
 
 
 def _loop_ratio(curves: Curves, *, signed: bool) -> Raw:
@@ -116,18 +125,17 @@ def _loop_ratio(curves: Curves, *, signed: bool) -> Raw:
         return _no_loop(curves)
     weights = sweep.integral(float(sweep.grid[0]), float(sweep.grid[-1]))
     out, back = curves.branches
-    total = (np.abs(out) + np.abs(back)) @ weights
+    total = weighted(np.abs(out) + np.abs(back), weights)
     opening = curves.opening if signed else np.abs(curves.opening)
-    area = opening @ weights
-    noise = np.sqrt((_opening_noise(curves) ** 2) @ (weights**2))
+    area = weighted(opening, weights)
+    noise = np.sqrt(weighted(_opening_noise(curves) ** 2, weights**2))
     # Folded noise alone gives a total of about this much.
     nothing = 2 * np.sqrt(2 / np.pi) * curves.noise * weights.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         value = area / total
         sigma = noise * np.sqrt(1 + value**2) / total
         if not signed:
-            bias = _fold_bias(np.abs(curves.opening), _opening_noise(curves), weights)
-            sigma = np.hypot(sigma, bias / total)
+            sigma = np.hypot(sigma, _fold_bias(curves, weights) / total)
     raw = _raw(curves, value, sigma)
     drowned = ~(total > np.maximum(FLOOR_WIDTHS * nothing, 0.0))
     railed = curves.at_rail()
@@ -194,8 +202,8 @@ def log_max_current(curves: Curves) -> Raw:
     return raw
 
 
-def _line(curves: Curves) -> tuple[Ints, Floats, Floats] | None:
-    """Samples around 0 V and the weights that give a straight line's intercept and slope."""
+def _line(curves: Curves) -> tuple[Ints, Floats] | None:
+    """Samples around 0 V, and (2, k) weights of a straight line's intercept and slope."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
     if at.size < MIN_SAMPLES:
@@ -208,7 +216,7 @@ def _line(curves: Curves) -> tuple[Ints, Floats, Floats] | None:
     if away and at[0] * at[-1] > 0:  # 0 V itself is not reached
         return None
     solve = np.linalg.pinv(np.column_stack([np.ones(at.size), at]))
-    return sweep.forward[near], solve[0], solve[1]
+    return sweep.forward[near], solve
 
 
 def _linear(curves: Curves, which: int) -> Raw:
@@ -216,9 +224,11 @@ def _linear(curves: Curves, which: int) -> Raw:
     if line is None:
         short = curves.sweep.forward.size < MIN_SAMPLES
         return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
-    indices, weights = line[0], line[which]
+    indices, weights = line[0], line[1][which]
     raw = _raw(
-        curves, curves.current[:, indices] @ weights, curves.noise * np.sqrt(weights @ weights)
+        curves,
+        weighted(np.take(curves.current, indices, axis=1), weights),
+        curves.noise * np.sqrt(weights @ weights),
     )
     raw.invalid = curves.at_rail(indices)
     raw.flags[raw.invalid] |= Flag.SATURATED
@@ -230,12 +240,12 @@ def zero_bias_current(curves: Curves) -> Raw:
 
     Negative where light drives a photocurrent.
     """
-    return _linear(curves, 1)
+    return _linear(curves, 0)
 
 
 def conductance(curves: Curves) -> Raw:
     """Slope dI/dV [S] on the forward branch of a straight line through |V| <= 0.1 of the peak."""
-    return _linear(curves, 2)
+    return _linear(curves, 1)
 
 
 def rectification(curves: Curves) -> Raw:
@@ -251,7 +261,7 @@ def rectification(curves: Curves) -> Raw:
     ends = [np.flatnonzero(np.abs(voltage - sign * reach) <= 0.03 * reach) for sign in (1, -1)]
     if min(end.size for end in ends) == 0 or voltage.size < MIN_SAMPLES:
         return undefined(curves, Flag.TOO_SHORT)
-    means = [curves.current[:, end].mean(axis=1) for end in ends]
+    means = [np.take(curves.current, end, axis=1).mean(axis=1) for end in ends]
     widths = [curves.noise / np.sqrt(end.size) for end in ends]
     floors = [np.fmax(FLOOR_WIDTHS * width, FLOOR) for width in widths]
     below = [np.abs(m) < f for m, f in zip(means, floors, strict=True)]
@@ -308,12 +318,12 @@ def _crossing(curves: Curves, path: tuple[Ints, float], threshold: Floats, start
     reach = float(np.abs(voltage).max())
     with np.errstate(divide="ignore", invalid="ignore"):
         # A rise no steeper than its own noise places the crossing no better than the span.
-        blur = np.where(noise > 0, noise / np.maximum(slope, noise / span), 0.0)
+        blur = np.where(noise == 0, 0.0, noise / np.maximum(slope, noise / span))
     sigma = np.minimum(np.hypot(blur, step / np.sqrt(12)), reach)
     raw = _raw(curves, value, sigma)
     raw.value[~happened] = voltage[-1]
     raw.sigma[~happened] = step
-    raw.censored = ~happened
+    raw.censored = np.asarray(~happened)
     raw.flags[~happened] |= Flag.NEVER
     return raw
 
@@ -350,8 +360,8 @@ def turn_on_fraction(curves: Curves) -> Raw:
     rise = (path[1] * curves.current[:, path[0]]).max(axis=1) - start
     raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
     railed = curves.at_rail(path[0])
-    raw.censored |= railed
+    raw.censored = raw.censored | railed
     raw.flags[railed] |= Flag.SATURATED
-    raw.invalid = ~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0)
+    raw.invalid = np.asarray(~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0))
     raw.flags[raw.invalid] |= Flag.BELOW_NOISE
     return raw

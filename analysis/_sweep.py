@@ -56,14 +56,15 @@ class Sweep:
 
     def split(self, current: Floats) -> tuple[Floats, Floats]:
         """Forward and reverse current on `grid`, (n, m) each, of (n, s) currents."""
-        out = current[:, self.on_grid]
-        if not self.weight.any():
-            return out, current[:, self.lower]
-        back = current[:, self.lower] * (1.0 - self.weight) + current[:, self.upper] * self.weight
+        out = np.take(current, self.on_grid, axis=1)
+        back = np.take(current, self.lower, axis=1)
+        if self.weight.any():
+            upper = np.take(current, self.upper, axis=1)
+            back = back * (1.0 - self.weight) + upper * self.weight
         return out, back
 
     def integral(self, low: float, high: float) -> Floats:
-        """(m,) weights w so that y @ w is the integral of the piecewise linear y from low to high.
+        """(m,) weights w so that the sum of w y is the integral of the piecewise linear y from low to high.
 
         Both in V.  DataError where the grid does not reach that far.
         """
@@ -170,6 +171,22 @@ def _read(raw: bytes) -> Sweep:
         upper=none,
         weight=empty,
     )
+
+
+def weighted(values: Floats, weights: Floats) -> Floats:
+    """(n,) sums of values (n, m) times weights (m,).
+
+    Row by row, unlike a matrix product, so that a curve's number does not depend on which other
+    curves are computed with it: a resumed run describes them in other batches.
+    """
+    return np.asarray((np.ascontiguousarray(values) * weights).sum(axis=1))
+
+
+def running_mean(values: Floats, width: int) -> Floats:
+    """Means of `width` neighbours along axis 1; width - 1 columns fewer than (n, m) values."""
+    total = np.cumsum(values, axis=1)
+    total[:, width:] = total[:, width:] - total[:, :-width]
+    return np.asarray(total[:, width - 1 :] / width)
 
 
 def _turning_points(voltage: Floats, jitter: float) -> list[int]:

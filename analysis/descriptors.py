@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from grainscout.analysis import _definitions as definitions
 from grainscout.analysis._curves import Curves, Flag, explain
 from grainscout.analysis._definitions import Raw
-from grainscout.analysis._sweep import read_sweep
+from grainscout.analysis._sweep import Sweep, read_sweep
 from grainscout.records import ConfigError, DataError
 
 # Rows in a block: small enough for its intermediates to stay in the cache.
@@ -152,8 +152,7 @@ def describe_all(
 ) -> dict[str, Described]:
     """Several descriptors of the same curves, sharing what they have in common; see `describe`."""
     chosen = {name: find_descriptor(name) for name in names}
-    sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
-    data, mask = _checked(sweep.voltage.size, current, saturated)
+    sweep, data, mask = check_curves(voltage, current, saturated)
     blocks: dict[str, list[tuple[Raw, Curves]]] = {name: [] for name in chosen}
     for start in range(0, max(len(data), 1), _BLOCK):
         rows = slice(start, start + _BLOCK)
@@ -168,9 +167,12 @@ def describe_all(
     return {name: _joined(chosen[name], name, parts) for name, parts in blocks.items()}
 
 
-def _checked(
-    samples: int, current: ArrayLike, saturated: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+def check_curves(
+    voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None
+) -> tuple[Sweep, NDArray[np.float64], NDArray[np.bool_] | None]:
+    """The sweep of an axis, the currents as (n, s) and the mask alike; DataError if they differ."""
+    sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
+    samples = sweep.voltage.size
     data = np.atleast_2d(np.asarray(current, dtype=np.float64))
     if data.ndim != 2 or data.shape[1] != samples:
         raise DataError(
@@ -178,11 +180,11 @@ def _checked(
             f"{data.shape}"
         )
     if saturated is None:
-        return data, None
+        return sweep, data, None
     mask = np.atleast_2d(np.asarray(saturated, dtype=bool))
     if mask.shape != data.shape:
         raise DataError(f"saturated must have the current's shape {data.shape}; got {mask.shape}")
-    return data, mask
+    return sweep, data, mask
 
 
 def _joined(descriptor: Descriptor, name: str, parts: list[tuple[Raw, Curves]]) -> Described:

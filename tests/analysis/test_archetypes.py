@@ -1,0 +1,151 @@
+"""The classifier against the transport model that knows the archetype, and against S26's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.archetypes import (
+    ARCHETYPE_NAMES,
+    UNKNOWN,
+    classification,
+    classify,
+)
+from grainscout.analysis.descriptors import describe
+from grainscout.records import Waveform
+from grainscout.simulator.transport import PARAMETERS, iv_curves
+
+TRIANGLE = Waveform.triangle()
+V = TRIANGLE.voltage
+
+
+def blends(weights: np.ndarray, rng: np.random.Generator, spread: float) -> dict[str, np.ndarray]:
+    """Parameters of convex mixtures (n, 3) of the archetypes, each scattered by `spread`."""
+    values = {}
+    for name, parameter in PARAMETERS.items():
+        pure = np.array(parameter.archetypes, dtype=float)
+        scatter = rng.normal(size=len(weights))
+        if parameter.blend == "geometric" and (pure > 0).all():
+            values[name] = np.exp(weights @ np.log(pure)) * np.exp(spread * scatter)
+        else:
+            shift = 0.3 * spread * scatter if name in ("V1", "V2", "Vx") else 0.0
+            values[name] = weights @ pure + shift
+    values["phiJ"] = np.zeros(len(weights))
+    return values
+
+
+@pytest.fixture(scope="module")
+def labelled() -> dict[float, tuple[np.ndarray, np.ndarray]]:
+    """light -> (current [A], true index) for nearly pure, scattered spots and insulating ones."""
+    rng = np.random.default_rng(11)
+    true = np.repeat(np.arange(4), 150)
+    weights = 0.85 * np.eye(3)[np.minimum(true, 2)] + 0.15 * rng.dirichlet([1, 1, 1], true.size)
+    parameters = blends(weights, rng, spread=0.1)
+    contact = np.where(true == 3, 2e-4, rng.lognormal(0, 0.25, true.size))
+    sets = {}
+    for light in (0.0, 0.1):
+        current = iv_curves(parameters, TRIANGLE, light=light).current_nA
+        sets[light] = (1e-9 * current * contact[:, None], true)
+    return sets
+
+
+def confusion(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    table = np.zeros((4, 5))
+    np.add.at(table, (true, np.minimum(found, 4)), 1)
+    return table / table.sum(axis=1, keepdims=True)
+
+
+# Least share of each archetype that must be found, by light and noise [A].
+LEAST = [
+    (0.1, 0.0, 0.97),
+    (0.1, 1e-12, 0.97),
+    (0.1, 5e-12, 0.97),
+    (0.1, 2e-11, 0.93),
+    (0.0, 0.0, 0.93),
+    (0.0, 5e-12, 0.93),
+]
+
+
+@pytest.mark.parametrize(("light", "noise", "least"), LEAST)
+def test_confusion_with_the_truth_over_noise(labelled, light, noise, least):
+    current, true = labelled[light]
+    noisy = current + np.random.default_rng(5).normal(0, 1, current.shape) * noise
+    table = confusion(classify(V, noisy), true)
+    assert (np.diag(table) >= least).all(), np.round(table, 3)
+    assert (table[:, 4] == 0).all()  # never UNKNOWN
+
+
+def test_confidence_is_a_frequency(labelled):
+    """Of blends called with probability p, about p are right: a calibration, not a slogan."""
+    rng = np.random.default_rng(2)
+    weights = rng.dirichlet([0.4] * 3, 1500)
+    current = 1e-9 * iv_curves(blends(weights, rng, 0.1), TRIANGLE, light=0.1).current_nA
+    found = classification(V, current + rng.normal(0, 2e-12, current.shape))
+    right = found.archetype == weights.argmax(axis=1)
+    for low, high in ((0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
+        some = (found.confidence >= low) & (found.confidence < high)
+        assert some.sum() > 40
+        assert right[some].mean() == pytest.approx(found.confidence[some].mean(), abs=0.15)
+
+
+def test_lobes_lie_in_the_published_windows():
+    """S26: club 0.5-1.0 V, heart 0.7-1.3 V and low bias, diamond 1.3-1.5 V."""
+    parameters = blends(np.eye(3), np.random.default_rng(0), 0.0)
+    current = 1e-9 * iv_curves(parameters, TRIANGLE, light=0.1).current_nA
+    found = classification(V, current)
+    assert [ARCHETYPE_NAMES[i] for i in found.archetype] == ["club", "heart", "diamond"]
+    lobes = found.lobes
+    assert lobes.first == pytest.approx([0.55, 0.7, 1.3], abs=0.06)
+    assert lobes.last == pytest.approx([1.0, 1.3, 1.48], abs=0.06)
+    assert lobes.low_share[0] < 0.03 < 0.1 < lobes.low_share[1]
+    # The published bands order the archetypes as the paper says.
+    bands = {name: describe(name, V, current).value for name in ("loop_0.5_1.0", "loop_1.3_1.5")}
+    assert bands["loop_0.5_1.0"].argmin() == 2
+    assert bands["loop_1.3_1.5"].argmax() == 2
+
+
+def test_curves_that_say_nothing_are_unknown_with_confidence_zero():
+    one_way = np.linspace(-0.22, 0.22, 200)
+    assert classify(one_way, 1e-9 * one_way)[0] == UNKNOWN
+    short = Waveform.triangle(peak=1.0)
+    assert classify(short.voltage, 1e-9 * short.voltage)[0] == UNKNOWN
+    lost = np.full((1, V.size), np.nan)
+    found = classification(V, lost)
+    assert found.archetype[0] == UNKNOWN
+    assert found.confidence[0] == 0
+    railed = classify(V, np.full((1, V.size), 1e-8), np.ones((1, V.size), bool))
+    assert railed[0] == UNKNOWN
+
+
+def test_a_curve_is_classified_the_same_in_any_company(labelled):
+    current, _ = labelled[0.1]
+    many, alone = classification(V, current), classification(V, current[77])
+    assert np.array_equal(many.probability[77:78], alone.probability)
+
+
+def test_noise_without_current_is_insulating():
+    rng = np.random.default_rng(0)
+    for width in (1e-13, 2e-12, 5e-11):
+        assert (classify(V, rng.normal(0, width, (200, V.size))) == 3).mean() > 0.98
+
+
+def test_a_rail_lowers_the_confidence(labelled):
+    current, true = labelled[0.1]
+    clipped = np.minimum(current, 0.5e-9)
+    full, cut = classification(V, current), classification(V, clipped, current > 0.5e-9)
+    assert (cut.confidence <= full.confidence + 0.2).all()
+    assert cut.confidence[true < 2].mean() < full.confidence[true < 2].mean() - 0.05
+
+
+def test_real_curves(shared_data: Path):
+    """The 13 digitised curves: one hardly conducts, one opens at the end only, and both are seen."""
+    with np.load(shared_data / "real_iv" / "real_iv_13.npz") as data:
+        voltage, status = data["voltage"], data["status"]
+        current = np.where(status > 0, 0.5, np.where(status < 0, -0.1, data["current_nA"]))
+    found = classify(voltage, 1e-9 * current, status != 0)
+    assert found[10] == 3
+    assert found[5] == 2
+    others = np.delete(found, [0, 5, 10])
+    assert np.isin(others, (0, 1)).all()
