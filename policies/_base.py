@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from grainscout.analysis.descriptors import Described
 
 _FORMAT = 1
+_FEW = 8  # points up to which a search beats the making of a tree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -243,6 +244,13 @@ def nearest_sites(
     low, high = candidates.min(0), candidates.max(0)
     # A target half-way between two pixels goes to the lower one, always: grids stay regular.
     targets = low - 0.5 + points * (high - low + 1) - 1e-6
+    if len(targets) <= _FEW:
+        left = open_.copy()
+        for k, target in enumerate(targets):
+            near = int(((candidates[left[k:]] - target) ** 2).sum(1).argmin())
+            # The chosen move to the front in the order of the points.
+            left[k], left[k + near] = left[k + near], left[k]
+        return left[: len(targets)]
     tree, taken = cKDTree(candidates[open_]), dict[int, None]()
     for target in targets:
         k = 1

@@ -25,6 +25,7 @@ _MISTAKES = (
     GrainscoutError,
     ArithmeticError,
     AttributeError,
+    ImportError,
     LookupError,
     OSError,
     RuntimeError,

@@ -19,6 +19,13 @@ GROUP = "grainscout.policies"
 BUILTIN: Mapping[str, str] = {
     "random": "_random:Random",
     "grid": "_grid:Grid",
+    "sobol": "_space_filling:Sobol",
+    "farthest-point": "_space_filling:FarthestPoint",
+    "shuffled-dkl": "_controls:ShuffledDKL",
+    "structure-only": "_controls:FeatureFarthestPoint",
+    "stratified-random": "_controls:StratifiedRandom",
+    "oracle": "_controls:Oracle",
+    "kriging": "_kriging:Kriging",
     "dkl": "_dkl:DKL",
     "dual-novelty": "_dual_novelty:DualNovelty",
 }

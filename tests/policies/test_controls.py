@@ -1,0 +1,145 @@
+"""Controls: each leaves out exactly what it says it leaves out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainscout.policies import make_policy, policy_class
+from grainscout.policies._check_rig import ToySample, play
+from grainscout.policies._controls import grooves, growing_permutation
+from grainscout.records import Budget, ConfigError, PolicyError, Problem, Scan, Waveform
+
+TOY = ToySample()
+PROBLEM = TOY.problem(120)
+
+
+def fresh(name: str, options=None, problem: Problem = PROBLEM, seed: int = 0):
+    policy = make_policy(name, options)
+    policy.reset(problem, rng=np.random.default_rng(seed))
+    return policy
+
+
+def test_a_growing_permutation_changes_one_place_at_a_time():
+    for n in range(1, 30):
+        old, new = growing_permutation(n, 5), growing_permutation(n + 1, 5)
+        assert sorted(new) == list(range(n + 1))
+        assert (old != new[:n]).sum() <= 1
+
+
+def test_growing_permutations_are_uniform():
+    counts = np.zeros((4, 4))
+    for seed in range(3000):
+        counts[np.arange(4), growing_permutation(4, seed)] += 1
+    # Each place holds each value with probability 1/4; 4.5 standard deviations of 750.
+    assert abs(counts - 750).max() < 4.5 * np.sqrt(3000 * 3 / 16)
+
+
+def test_shuffled_dkl_keeps_sites_and_values_but_not_their_relation():
+    shuffled, plain = fresh("shuffled-dkl"), fresh("dkl")
+    outcomes = [TOY.measure(p) for p in fresh("random").ask(60)]
+    for policy in (shuffled, plain):
+        policy.tell(outcomes)
+    rows, y, _ = shuffled._data()
+    rows_, y_, _ = plain._data()
+    assert (rows == rows_).all()
+    assert (np.sort(y) == np.sort(y_)).all()
+    assert abs(np.corrcoef(y, y_)[0, 1]) < 0.4
+    # The map of the true DKL follows the true values; that of the shuffled one does not.
+    truth = TOY.maps()[1][tuple(PROBLEM.candidates.T)]
+    assert np.corrcoef(plain.predict()[0], truth)[0, 1] > 0.7
+    assert abs(np.corrcoef(shuffled.predict()[0], truth)[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("name", ["structure-only", "farthest-point", "sobol", "stratified-random"])
+def test_what_is_measured_changes_nothing_for_a_policy_that_does_not_look(name):
+    other = ToySample(seed=0).insulating
+    one = play(fresh(name), TOY.measure, (4, 4, 1, 1, 1))
+    two = play(fresh(name), other, (4, 4, 1, 1, 1))
+    assert one == two
+
+
+def test_structure_only_goes_where_the_image_differs_not_where_the_plane_is_empty():
+    # A flat image with one bump: after the first site, the next ones are on and around the bump.
+    y, x = np.indices((48, 48))
+    height = 1e-8 * np.exp(-((y - 30) ** 2 + (x - 12) ** 2) / 18.0)
+    problem = Problem(
+        scan=Scan(channels={"height": height}, pixel_size=(2e-8, 2e-8)),
+        candidates=np.stack([y, x], -1).reshape(-1, 2),
+        waveform=Waveform.triangle(samples=5),
+        budget=Budget(curves=9),
+    )
+    sites = np.array([p.site for p in fresh("structure-only", {"window": 8}, problem).ask(6)])
+    assert (np.hypot(*(sites[1:] - (30, 12)).T) < 12).sum() >= 4
+
+
+def test_grooves_are_found_where_they_are():
+    x = np.indices((60, 60))[1]
+    valley = abs(x - 20) < 2
+    ridge = abs(x - 40) < 2
+    height = 1e-9 * (10.0 * ridge - 10.0 * valley)
+    found = grooves(Scan(channels={"height": height}, pixel_size=(1e-8, 1e-8)))
+    assert found[:, 20].all()
+    assert not found[:, 40].any()
+    assert found.mean() < 0.2
+
+
+def test_a_flat_image_has_no_groove_and_the_policy_still_works():
+    scan = Scan(channels={"height": np.full((20, 20), 3e-9)}, pixel_size=(1e-8, 1e-8))
+    assert not grooves(scan).any()
+    problem = Problem(
+        scan=scan,
+        candidates=np.array([[3, 3], [4, 4], [5, 9]]),
+        waveform=Waveform.triangle(samples=5),
+        budget=Budget(curves=9),
+    )
+    assert len(fresh("stratified-random", {"share": 1.0}, problem).ask(5)) == 3
+
+
+def test_the_share_of_the_strata_is_the_one_asked_for():
+    groove = grooves(PROBLEM.scan)
+    drawn = [
+        groove[p.site]
+        for seed in range(400)
+        for p in fresh("stratified-random", {"share": 0.7}, seed=seed).ask(1)
+    ]
+    assert abs(np.mean(drawn) - 0.7) < 4.5 * np.sqrt(0.21 / 400)
+    assert abs(np.mean(drawn) - groove[tuple(PROBLEM.candidates.T)].mean()) > 0.1
+
+
+def test_an_oracle_declares_itself_and_refuses_a_truth_of_another_size():
+    assert policy_class("oracle").uses_truth is True
+    with pytest.raises(ConfigError, match="must be given truth"):
+        make_policy("oracle")
+    with pytest.raises(PolicyError, match="each of the 120 candidates; got 5"):
+        fresh("oracle", {"truth": np.zeros(5)})
+
+
+def test_the_largest_values_come_in_order_and_unknown_ones_last():
+    truth = np.random.default_rng(0).normal(size=120)
+    truth[[3, 50]] = np.nan
+    policy = fresh("oracle", {"truth": truth, "aim": "largest"})
+    index = policy.ledger.index([p.site for p in policy.ask(120)])
+    assert (np.diff(truth[index[:118]]) <= 0).all()
+    assert set(index[118:]) == {3, 50}
+
+
+def test_one_of_each_class_comes_first_and_the_rarest_before_all():
+    truth = np.random.default_rng(0).choice([0.0, 1.0, 2.0, 3.0], 120, p=[0.7, 0.2, 0.08, 0.02])
+    policy = fresh("oracle", {"truth": truth, "aim": "classes"})
+    found = truth[policy.ledger.index([p.site for p in policy.ask(8)])]
+    sizes = [(truth == f).sum() for f in found[:4]]
+    assert set(found[:4]) == set(found[4:]) == {0.0, 1.0, 2.0, 3.0}
+    assert sizes == sorted(sizes)
+
+
+def test_a_spread_of_values_covers_the_range_better_than_random_sites():
+    truth = np.random.default_rng(0).normal(size=120)
+
+    def radius(policy) -> float:
+        found = truth[policy.ledger.index([p.site for p in policy.ask(10)])]
+        return float(abs(truth[:, None] - found).min(1).max())
+
+    oracle = radius(fresh("oracle", {"truth": truth}))
+    assert oracle <= np.ptp(truth) / 10
+    assert all(radius(fresh("random", seed=s)) > oracle for s in range(20))
