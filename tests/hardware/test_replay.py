@@ -1,0 +1,129 @@
+"""A recording as the instrument."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.formats import Recording, read_3ds, write_nsid
+from grainscout.hardware import make_microscope
+from grainscout.hardware._replay import ReplayMicroscope
+from grainscout.records import (
+    CostModel,
+    DataError,
+    MicroscopeError,
+    Scan,
+    Site,
+    Waveform,
+    pack,
+    unpack,
+)
+
+
+@pytest.fixture
+def recording() -> Recording:
+    rng = np.random.default_rng(3)
+    sites = np.array([[0, 0], [0, 3], [4, 0], [2, 2]])
+    waveform = Waveform.triangle(1.0, 11, 0.5)
+    current = rng.normal(0, 1e-9, (4, 11))
+    current[1, 4] = np.nan
+    saturated = np.zeros((4, 11), bool)
+    saturated[2, 5] = True
+    return Recording(
+        scan=Scan(
+            channels={"height": rng.normal(size=(5, 4)), "current": rng.normal(size=(5, 4))},
+            units={"height": "m"},
+            pixel_size=(2e-8, 1e-8),
+        ),
+        sites=sites,
+        waveform=waveform,
+        current=current,
+        saturated=saturated,
+    )
+
+
+def test_curves_come_back_exactly_and_at_every_visit(recording):
+    microscope = ReplayMicroscope(recording)
+    for _ in range(2):
+        for i, (row, column) in enumerate(recording.sites):
+            curve = microscope.measure(Site(row, column), recording.waveform)
+            np.testing.assert_array_equal(curve.current, recording.current[i])
+            np.testing.assert_array_equal(curve.saturated, recording.saturated[i])
+            np.testing.assert_array_equal(curve.voltage, recording.waveform.voltage)
+
+
+def test_time_is_travel_settling_and_sweep(recording):
+    cost = CostModel(speed=1e-7, settle=0.3, overhead=0.2)
+    microscope = ReplayMicroscope(recording, cost=cost)
+    microscope.measure(Site(0, 0), recording.waveform)
+    assert microscope.clock.now() == pytest.approx(0.2 + 0.3 + 0.5)
+    microscope.measure(Site(4, 0), recording.waveform)  # 4 rows of 20 nm at 100 nm/s
+    assert microscope.clock.now() == pytest.approx(2 * 1.0 + 0.8)
+    microscope.measure(Site(0, 3), recording.waveform)  # back, and 3 columns of 10 nm
+    assert microscope.clock.now() == pytest.approx(3 * 1.0 + 0.8 + np.hypot(0.8, 0.3))
+    assert microscope.cost.seconds(0.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("site", [(1, 1), (5, 0), (-1, 0), (0, 1)])
+def test_other_sites_are_refused_and_cost_nothing(recording, site):
+    microscope = ReplayMicroscope(recording)
+    with pytest.raises(MicroscopeError, match="4 recorded sites"):
+        microscope.measure(Site(*site), recording.waveform)
+    assert microscope.clock.now() == 0
+
+
+def test_other_waveforms_are_refused(recording):
+    microscope = ReplayMicroscope(recording)
+    with pytest.raises(MicroscopeError, match="its own waveform"):
+        microscope.measure(Site(0, 0), Waveform.triangle(1.0, 11, 0.6))
+    # An equal one under another name is the same waveform.
+    same = Waveform(voltage=recording.waveform.voltage, time=recording.waveform.time, kind="mine")
+    microscope.measure(Site(0, 0), same)
+
+
+def test_light_stays_as_recorded(recording):
+    microscope = ReplayMicroscope(recording, light=0.5)
+    microscope.light(0.5)
+    with pytest.raises(MicroscopeError, match=r"0\.5 suns"):
+        microscope.light(0.0)
+
+
+def test_scan_gives_the_recorded_channels(recording):
+    microscope = ReplayMicroscope(recording, scan_seconds=7.0)
+    scan = microscope.scan(("current",))
+    assert list(scan.channels) == ["current"]
+    np.testing.assert_array_equal(scan.channels["current"], recording.scan.channels["current"])
+    assert microscope.clock.now() == 7.0
+    with pytest.raises(DataError, match="height, current"):
+        microscope.scan(("phase",))
+
+
+def test_restored_state_continues_the_clock_from_the_same_place(recording):
+    first, second = ReplayMicroscope(recording), ReplayMicroscope(recording)
+    first.measure(Site(4, 0), recording.waveform)
+    second.restore(unpack(pack(first.state())))
+    for microscope in (first, second):
+        microscope.measure(Site(0, 3), recording.waveform)
+    assert first.clock.now() == second.clock.now()
+
+
+def test_opened_by_name_from_a_file(recording, tmp_path):
+    write_nsid(recording, tmp_path / "grid.h5")
+    microscope = make_microscope("replay", {"path": str(tmp_path / "grid.h5"), "settle_s": 1.0})
+    curve = microscope.measure(Site(0, 3), recording.waveform)
+    np.testing.assert_array_equal(curve.current, recording.current[1])
+    write_nsid(recording.scan, tmp_path / "image.h5")
+    with pytest.raises(DataError, match="images only"):
+        make_microscope("replay", {"path": str(tmp_path / "image.h5")})
+
+
+def test_the_real_grid_is_an_instrument(shared_data):
+    grid = read_3ds(shared_data / "mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds")
+    microscope = ReplayMicroscope(grid)
+    capabilities = microscope.capabilities
+    assert len(capabilities.sites) == 900
+    assert not capabilities.revisits
+    curve = microscope.measure(Site(29, 0), capabilities.waveform)
+    np.testing.assert_array_equal(curve.current, grid.current[29 * 30])
+    # Recorded samples take 16 ms each: the clock is charged for the real sweep.
+    assert microscope.clock.now() > 199 * 0.016
