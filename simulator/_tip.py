@@ -1,0 +1,77 @@
+"""What a tip makes of a surface: grey dilation, and what can be undone: erosion.
+
+The image at p is the height at which the tip first touches: max over q of h(p + q) - s(q), with
+s the tip's shape above its apex (Villarrubia 1997).  A paraboloid is a sum of a row part and a
+column part, so its dilation is one pass along each axis; the cone that carries it only matters
+where the surface is deeper than the point at which both have one slope, and then the two-pass
+result is exact no more and the full footprint is used.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def tip_shape(relief: float, pixel: tuple[float, float], radius: float, half_angle: float) -> Array:
+    """Heights of the tip above its apex on the pixel grid, out to where they exceed `relief`.
+
+    A paraboloid r^2 / (2 radius), continued as a cone of `half_angle` [rad] where the slopes agree.
+    relief, pixel, radius in one unit.
+    """
+    slope = 1.0 / math.tan(half_angle)
+    joint = radius * slope
+    if relief <= joint**2 / (2 * radius):
+        reach = math.sqrt(2 * radius * relief)
+    else:
+        reach = joint + (relief - joint**2 / (2 * radius)) / slope
+    # One pixel more, where the tip is higher than any relief, changes nothing.
+    half = [math.ceil(reach / p) for p in pixel]
+    y, x = (np.arange(-n, n + 1) * p for n, p in zip(half, pixel, strict=True))
+    r = np.hypot(y[:, None], x)
+    shape: Array = np.where(
+        r <= joint, r**2 / (2 * radius), joint * slope / 2 + (r - joint) * slope
+    )
+    return shape
+
+
+def dilate(
+    height: Array, pixel: tuple[float, float], radius: float, half_angle: float = math.radians(20)
+) -> Array:
+    """The noiseless image of `height` by a tip of apex `radius` (0 = a point); all in one unit."""
+    relief = float(np.ptp(height))
+    if radius <= 0 or relief == 0:
+        return height.copy()
+    slope = 1.0 / math.tan(half_angle)
+    if relief > radius * slope**2 / 2:
+        return dilate_by(height, tip_shape(relief, pixel, radius, half_angle))
+    for axis in (0, 1):
+        half = math.ceil(math.sqrt(2 * radius * relief) / pixel[axis])
+        offset = np.arange(-half, half + 1) * pixel[axis]
+        line: Array = np.expand_dims(offset**2 / (2 * radius), 1 - axis)
+        height = dilate_by(height, line)
+    return height
+
+
+def dilate_by(height: Array, shape: Array) -> Array:
+    """Grey dilation by any tip, an (odd, odd) array; nothing lies beyond the frame."""
+    rows, columns = height.shape
+    relief = float(np.ptp(height))
+    middle = (shape.shape[0] // 2, shape.shape[1] // 2)
+    out = np.full(height.shape, -np.inf)
+    for i, j in np.argwhere(shape <= relief) - middle:
+        if abs(i) >= rows or abs(j) >= columns:
+            continue
+        view = out[max(0, -i) : rows - max(0, i), max(0, -j) : columns - max(0, j)]
+        seen = height[max(0, i) : rows + min(0, i), max(0, j) : columns + min(0, j)]
+        np.maximum(view, seen - shape[middle[0] + i, middle[1] + j], out=view)
+    return out
+
+
+def erode_by(image: Array, shape: Array) -> Array:
+    """Grey erosion: the highest surface that gives `image` by that tip (an upper bound of it)."""
+    return -dilate_by(-image, shape[::-1, ::-1])

@@ -1,0 +1,51 @@
+"""The thermal groove against an independent solution of its differential equation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_bvp
+from scipy.optimize import brentq
+
+from grainscout.simulator._profiles import MULLINS_HUMP, MULLINS_ROOT, groove, mullins
+
+
+def test_mullins_published_constants():
+    u = np.linspace(0, 8, 80001)
+    z = mullins(u)
+    assert z[0] == pytest.approx(-0.7801, abs=5e-5)
+    assert pytest.approx(-0.7801, abs=5e-5) == MULLINS_ROOT
+    # 4.6 in Mullins 1957; 4.602 in the physics notes; both solutions here say 4.5998.
+    assert 2 * u[z.argmax()] == pytest.approx(4.602, abs=3e-3)
+    assert pytest.approx(u[z.argmax()], abs=1e-3) == MULLINS_HUMP
+    assert z.max() == pytest.approx(0.194, abs=5e-4)
+    # Mullins 1957: depth from the hump's top to the root is 0.973.
+    assert z.max() - z[0] == pytest.approx(0.973, abs=2e-3)
+    assert (z[1] - z[0]) / (u[1] - u[0]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_mullins_solves_its_equation():
+    def right(u, y):
+        return np.vstack([y[1], y[2], y[3], u / 4 * y[1] - y[0] / 4])
+
+    def ends(a, b):
+        return np.array([a[1] - 1, a[3], b[0], b[1]])
+
+    u = np.linspace(0, 28, 400)
+    guess = np.zeros((4, u.size))
+    guess[1, 0] = 1
+    solution = solve_bvp(right, ends, u, guess, tol=1e-9, max_nodes=50000)
+    assert solution.success
+    assert np.abs(solution.sol(u)[0] - mullins(u)).max() < 1e-8
+    hump = brentq(lambda x: float(solution.sol(x)[1]), 2.0, 2.6)
+    assert pytest.approx(hump, abs=1e-5) == MULLINS_HUMP
+
+
+def test_groove_is_as_deep_and_as_wide_as_asked():
+    d = np.linspace(0, 400, 40001)
+    g = groove(d, np.full(d.size, 6.0), np.full(d.size, 45.0))
+    assert g[0] == pytest.approx(-6.0)
+    assert d[g.argmax()] == pytest.approx(45.0, abs=0.05)
+    assert abs(g[-1]) < 1e-3
+    # Volume only moves: matter from the root is in the humps (surface diffusion conserves it).
+    assert np.trapezoid(g, d) == pytest.approx(0.0, abs=1.0)

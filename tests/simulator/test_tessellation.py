@@ -1,0 +1,154 @@
+"""Grains: statistics, exact vertices, distances against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial import cKDTree
+
+from grainscout.simulator._distance import nearest_line, nearest_point
+from grainscout.simulator._tessellation import (
+    Tessellation,
+    cell_areas,
+    edge_lines,
+    pack_circles,
+    rasterise,
+    tessellate,
+)
+
+MEAN, PIXEL = 440.0, (20.0, 20.0)
+
+
+def make(
+    pixels: int, *, ln_sd: float = 0.35, warp: float = 25.0, seed: int = 1, **options
+) -> Tessellation:
+    return tessellate(
+        np.array([pixels * PIXEL[0], pixels * PIXEL[1]]),
+        mean_diameter=MEAN,
+        ln_sd=ln_sd,
+        equal_weights=options.get("equal_weights", False),
+        warp=warp,
+        warp_length=0.4 * MEAN,
+        rng=np.random.default_rng(seed),
+        warp_rng=np.random.default_rng(seed + 1000),
+    )
+
+
+def inside(tess: Tessellation, pixels: int) -> np.ndarray:
+    return ((tess.sites > 0) & (tess.sites < pixels * PIXEL[0])).all(1)
+
+
+@pytest.mark.parametrize("target", [0.25, 0.35, 0.45])
+def test_sizes_are_lognormal_and_cells_have_six_sides(target):
+    tess = make(1024, ln_sd=target)
+    chosen = inside(tess, 1024)
+    size = np.log(np.sqrt(4 * cell_areas(tess)[chosen] / np.pi))
+    assert chosen.sum() > 1500
+    assert np.exp(size).mean() == pytest.approx(MEAN, rel=0.03)
+    assert size.std() == pytest.approx(target, rel=0.08)
+    z = (size - size.mean()) / size.std()
+    assert stats.kstest(z, "norm").statistic < 0.05
+    # Euler: six on average, for any diagram whose vertices have three edges.
+    assert tess.degree[chosen].mean() == pytest.approx(6.0, abs=0.2)
+
+
+def test_cells_follow_their_circles_and_equal_weights_do_not():
+    chosen_corr = []
+    for equal in (False, True):
+        radii = np.exp(0.35 * np.random.default_rng(1).standard_normal(2000))
+        assert radii.std() > 0.3
+        tess = make(512, equal_weights=equal)
+        area = cell_areas(tess)[inside(tess, 512)]
+        chosen_corr.append(np.log(area).std() / 2)
+    # The Voronoi diagram of the same sites mixes neighbouring sizes.
+    assert chosen_corr[0] == pytest.approx(0.35, rel=0.15)
+    assert chosen_corr[1] < 0.8 * chosen_corr[0]
+
+
+def test_packed_circles_hardly_overlap():
+    rng = np.random.default_rng(0)
+    radii = np.exp(0.35 * rng.standard_normal(300))
+    extent = np.full(2, np.sqrt((np.pi * radii**2).sum()))
+    centres = pack_circles(radii, extent, rng)
+    gap = centres[:, None] - centres
+    gap -= extent * np.round(gap / extent)
+    share = np.hypot(gap[..., 0], gap[..., 1]) / (radii[:, None] + radii)
+    assert np.sort(share[np.triu_indices(300, 1)])[:30].min() > 0.6
+
+
+def test_vertices_are_where_three_power_distances_agree():
+    tess = make(128)
+    site, radius = tess.sites[tess.triangles], tess.radii[tess.triangles]
+    power = ((tess.corners[:, None] - site) ** 2).sum(2) - radius**2
+    near = ((tess.corners > 0) & (tess.corners < 128 * PIXEL[0])).all(1)
+    assert near.sum() > 60
+    assert np.ptp(power[near], axis=1).max() < 1e-5 * MEAN**2
+    # ... and no fourth site is nearer: the triangulation is regular.
+    every = ((tess.corners[near][:, None] - tess.sites) ** 2).sum(2) - tess.radii**2
+    assert (every.min(1) > power[near].min(1) - 1e-5 * MEAN**2).all()
+    # The warped vertex maps back onto it.
+    back = tess.vertices + tess.warp.at(tess.vertices)
+    assert np.abs(back - tess.corners)[near].max() < 1e-6
+
+
+def test_cell_areas_fill_the_plane():
+    tess = make(256)
+    area = cell_areas(tess)
+    rng = np.random.default_rng(0)
+    points = 256 * PIXEL[0] * rng.random((40000, 2))
+    owner = np.argmin(((points[:, None] - tess.sites) ** 2).sum(2) - tess.radii**2, axis=1)
+    cells = np.flatnonzero(np.bincount(owner, minlength=len(area)) > 400)
+    whole = [c for c in cells if (np.abs(tess.sites[c] - 2560) < 1500).all()]
+    share = np.bincount(owner, minlength=len(area))[whole] / len(points)
+    assert len(whole) >= 8
+    assert area[whole] == pytest.approx(share * (256 * PIXEL[0]) ** 2, rel=0.15)
+
+
+@pytest.mark.parametrize("warp", [0.0, 25.0])
+def test_labels_and_distances_against_brute_force(warp):
+    tess = make(48, warp=warp)
+    (strip,) = rasterise(tess, (48, 48), PIXEL, np.full((len(tess.edges), 2), 70.0))
+    grid = np.stack(np.meshgrid(np.arange(48.0), np.arange(48.0), indexing="ij"), -1) * 20.0
+    points = grid.reshape(-1, 2)
+    q = points + tess.warp.at(points)
+    power = ((q[:, None] - tess.sites) ** 2).sum(2) - tess.radii**2
+    assert (strip.cell.ravel() == power.argmin(1)).all()
+
+    # Brute force: a point every 2 nm on every boundary.
+    mid = tess.corners[tess.ends].mean(1)
+    chosen = np.flatnonzero(((mid > -900) & (mid < 48 * 20 + 900)).all(1))
+    fine = edge_lines(tess, chosen, 2.0)
+    far, at = cKDTree(fine.points).query(points)
+    distance, which = nearest_line(edge_lines(tess, chosen, 10.0), (48, 48), PIXEL)
+    assert np.abs(distance.ravel() - far)[far > 5].max() < 1.5
+    assert np.median(np.abs(distance.ravel() - far)) < 0.05
+    assert (distance.ravel() <= far + 0.05).all()
+    assert (which.ravel() == fine.line[at]).mean() > 0.99
+    # The nearest boundary bounds the pixel's own cell, and the power distances agree on it.
+    assert (tess.edges[which] == strip.cell[..., None]).any(-1).all()
+    if warp == 0:
+        assert np.abs(strip.distance.ravel() - distance.ravel()).max() < 1e-6
+        assert (strip.edge == which).mean() > 0.99
+    junction, corner = nearest_point(tess.vertices, (48, 48), PIXEL)
+    assert np.allclose(junction.ravel(), np.hypot(*(tess.vertices[corner.ravel()] - points).T))
+
+
+def test_strips_do_not_change_the_result(monkeypatch):
+    tess = make(64)
+    widths = np.full((len(tess.edges), 2), 70.0)
+    (whole,) = rasterise(tess, (64, 64), PIXEL, widths)
+    monkeypatch.setattr("grainscout.simulator._distance._CHUNK", 64 * 10)
+    parts = list(rasterise(tess, (64, 64), PIXEL, widths))
+    assert len(parts) == 7
+    for name in ("cell", "edge", "distance", "flank"):
+        assert np.array_equal(
+            np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name)
+        )
+
+
+def test_warp_has_the_amplitude_that_was_asked_for():
+    tess = make(512)
+    grid = np.arange(0, 512 * 20, 40.0)
+    for spline in (tess.warp.rows, tess.warp.columns):
+        assert spline(grid, grid).std() == pytest.approx(25.0, rel=0.1)

@@ -1,0 +1,65 @@
+"""Tip dilation: the algebra of grey morphology, and SciPy's implementation of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.ndimage import grey_dilation
+
+from grainscout.simulator._tip import dilate, dilate_by, erode_by, tip_shape
+
+ANGLE = math.radians(20)
+
+
+@pytest.fixture(scope="module")
+def surface() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.cumsum(np.cumsum(rng.standard_normal((40, 50)), 0), 1) * 0.3
+
+
+def test_two_passes_equal_the_full_footprint(surface):
+    pixel = (20.0, 14.0)
+    shape = tip_shape(float(np.ptp(surface)), pixel, 76.0, ANGLE)
+    assert np.allclose(dilate(surface, pixel, 76.0, ANGLE), dilate_by(surface, shape), atol=1e-12)
+
+
+def test_against_scipy(surface):
+    shape = tip_shape(float(np.ptp(surface)), (20.0, 20.0), 76.0, ANGLE)
+    theirs = grey_dilation(surface, structure=-shape[::-1, ::-1], mode="constant", cval=-1e9)
+    assert np.allclose(dilate_by(surface, shape), theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("radius", [30.0, 76.0, 300.0])
+def test_order_of_surfaces(surface, radius):
+    shape = tip_shape(float(np.ptp(surface)), (20.0, 20.0), radius, ANGLE)
+    image = dilate_by(surface, shape)
+    opened = erode_by(image, shape)
+    assert (image >= surface).all()
+    assert (opened >= surface - 1e-12).all()
+    # Closing is idempotent: the same tip sees nothing new in its own reconstruction.
+    assert np.allclose(dilate_by(opened, shape), image, atol=1e-12)
+    assert np.allclose(erode_by(dilate_by(opened, shape), shape), opened, atol=1e-12)
+
+
+def test_a_spike_images_the_tip():
+    height = np.zeros((61, 61))
+    height[30, 30] = 400.0
+    image = dilate(height, (20.0, 20.0), 76.0, ANGLE)
+    r = 20.0 * np.hypot(*(np.indices((61, 61)) - 30))
+    joint = 76.0 / math.tan(ANGLE)
+    tip = np.where(r < joint, r**2 / 152, joint**2 / 152 + (r - joint) / math.tan(ANGLE))
+    assert np.allclose(image, np.maximum(400.0 - tip, 0.0))
+    # The cone matters here: a pure paraboloid would be blunter than the real shank.
+    assert (tip[image > 0] < r[image > 0] ** 2 / 152 - 1).any()
+
+
+def test_a_wider_tip_sees_less(surface):
+    images = [dilate(surface, (20.0, 20.0), r) for r in (0.0, 20.0, 76.0, 300.0)]
+    assert np.array_equal(images[0], surface)
+    assert images[3].mean() > images[2].mean() > images[0].mean()
+    assert all(
+        (b >= a - 1e-12).all() and b.mean() >= a.mean() for a, b in itertools.pairwise(images)
+    )
