@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +58,10 @@ class Bench:
         )
 
 
-def set_up(task: Task, seed: int, limits: Limits | None = None) -> Bench:
+def set_up(task: Task, seed: int, limits: Limits | None = None, scan: Scan | None = None) -> Bench:
     """The microscope of a task, made from `seed` (the same film for every policy); nothing moves yet.
 
+    scan : the image that sites refer to, when one was taken before (a resumed run).
     Raises ConfigError for unknown names, DataError for unusable files.
     """
     spec = task.microscope
@@ -68,20 +69,11 @@ def set_up(task: Task, seed: int, limits: Limits | None = None) -> Bench:
     microscope: Microscope
     if spec.kind in ("simulated", "topography"):
         from grainscout.hardware import SimulatedMicroscope
-        from grainscout.simulator import INSTRUMENTS
+        from grainscout.simulator.instrument import instrument_spec
 
         film = _film(spec, seed)
-        if spec.instrument not in INSTRUMENTS:
-            raise ConfigError(
-                f"microscope instrument must be one of {', '.join(INSTRUMENTS)}; "
-                f"got {spec.instrument!r}"
-            )
-        microscope = SimulatedMicroscope(
-            film,
-            INSTRUMENTS[spec.instrument],
-            seed=spawn_streams(seed).instrument,
-            temperature=spec.temperature_K,
-        )
+        instrument = replace(instrument_spec(spec.instrument), temperature_K=spec.temperature_K)
+        microscope = SimulatedMicroscope(film, instrument, seed=spawn_streams(seed).instrument)
     elif spec.kind == "replay":
         from grainscout.hardware import ReplayMicroscope
 
@@ -92,7 +84,7 @@ def set_up(task: Task, seed: int, limits: Limits | None = None) -> Bench:
     else:
         known = ["topography", *microscope_names()]
         raise ConfigError(f"microscope kind must be one of {', '.join(known)}; got {spec.kind!r}")
-    guard = Guard(microscope, Limits() if limits is None else limits)
+    guard = Guard(microscope, limits, scan=scan)
     return Bench(task=task, microscope=guard, film=film, recording=recording)
 
 

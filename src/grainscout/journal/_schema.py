@@ -53,6 +53,7 @@ def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqli
         raise JournalError(f"journal must be an existing file; there is none at {path}")
     if not path.parent.is_dir():
         raise JournalError(f"journal's folder must exist; there is none at {path.parent}")
+    db = None
     mode = "ro" if readonly else "rwc" if create else "rw"
     try:
         db = sqlite3.connect(
@@ -67,7 +68,11 @@ def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqli
             _check(db, path)
         if not readonly:
             db.execute("PRAGMA synchronous = FULL")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, JournalError) as error:
+        if db is not None:
+            db.close()
+        if isinstance(error, JournalError):
+            raise
         raise JournalError(f"journal {path} is not readable: {error}") from error
     return db
 

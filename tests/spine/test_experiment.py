@@ -1,0 +1,303 @@
+"""The loop: what is promised about order, budgets, parking and resuming."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from grainscout.experiment import Experiment, full_window_sites, make_problem
+from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.journal import Header, Journal
+from grainscout.policies import make_policy
+from grainscout.records import (
+    Budget,
+    ConfigError,
+    JournalError,
+    LimitError,
+    MicroscopeError,
+    Outcome,
+    PolicyError,
+    Proposal,
+    Site,
+    Waveform,
+    spawn_streams,
+)
+from grainscout.simulator import PRESETS, Film
+
+SEED = 11
+WAVE = Waveform.triangle(1.5, 101, 1.0)
+
+
+@pytest.fixture(scope="module")
+def film():
+    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+
+
+def microscope(film, instrument="reference", limits=None):
+    inner = SimulatedMicroscope(film, instrument, seed=spawn_streams(SEED).instrument)
+    return Guard(inner, limits)
+
+
+def problem_of(scope, **budget):
+    return make_problem(scope, WAVE, Budget(**(budget or {"curves": 24})), light=0.1)
+
+
+def experiment(film, policy, journal=None, scope=None, problem=None, **settings):
+    scope = scope or microscope(film)
+    return Experiment(
+        scope,
+        make_policy(policy, {}) if isinstance(policy, str) else policy,
+        problem=problem or problem_of(scope),
+        seed=SEED,
+        journal=journal,
+        **settings,
+    )
+
+
+def new_journal(path, film):
+    header = Header(problem=problem_of(microscope(film)), config={}, seed=SEED)
+    return Journal.create(path, header)
+
+
+def trajectory(outcomes):
+    """Everything of a run that must not depend on how often it was interrupted."""
+    return [
+        (
+            *(tuple(o.site), o.status, o.visit, o.proposal_id, o.started, o.finished, o.message),
+            None if o.curve is None else o.curve.current.tobytes(),
+        )
+        for o in outcomes
+    ]
+
+
+class Interrupted(Exception):
+    """Stands for a process that dies."""
+
+
+class DiesAfter:
+    """A journal that dies just before or just after its k-th commit of a kind."""
+
+    def __init__(self, journal, method, k, after):
+        self._journal, self._method, self._left, self._after = journal, method, k, after
+
+    def __getattr__(self, name):
+        inner = getattr(self._journal, name)
+        if name == "record_event" or name != self._method:
+            return inner
+
+        def dying(*args, **kwargs):
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Interrupted
+            inner(*args, **kwargs)
+            if self._left == 0:
+                raise Interrupted
+
+        return dying
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("policy", ["random", "grid", "dkl", "dual-novelty"])
+def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
+    whole = experiment(film, policy, batch=batch).run()
+    deaths = [
+        ("record_batch", 2, False),
+        ("record_batch", 4, True),
+        ("record_outcome", 9, False),
+        ("record_outcome", 14, True),
+        ("record_told", 5, False),
+        ("record_told", 6, True),
+    ]
+    for number, (method, k, after) in enumerate(deaths):
+        path = tmp_path / f"{number}.gsj"
+        with new_journal(path, film) as journal:
+            dying = DiesAfter(journal, method, k, after)
+            doomed = experiment(film, policy, dying, batch=batch, checkpoint_every=3)
+            with pytest.raises(Interrupted):
+                doomed.run()
+        with Journal.open(path) as journal:
+            before = trajectory(journal.outcomes())
+            scope = microscope(film)
+            result = Experiment.resume(
+                journal, scope, make_policy(policy, {}), batch=batch, checkpoint_every=3
+            ).run()
+            assert trajectory(result.outcomes) == trajectory(whole.outcomes)
+            assert trajectory(journal.outcomes())[: len(before)] == before
+            assert trajectory(journal.outcomes()) == trajectory(whole.outcomes)
+
+
+def test_a_proposal_that_may_have_been_measured_twice_is_marked(film, tmp_path):
+    path = tmp_path / "run.gsj"
+    with new_journal(path, film) as journal, pytest.raises(Interrupted):
+        experiment(film, "random", DiesAfter(journal, "record_outcome", 7, False)).run()
+    with Journal.open(path) as journal:
+        lost = journal.proposals()[-1].id
+        Experiment.resume(journal, microscope(film), make_policy("random", {})).run()
+        (event,) = [e for e in journal.events() if e.kind == "resume"]
+        assert event.detail["perhaps_measured_twice"] == [lost]
+        assert event.detail["outcomes"] == 6
+
+
+def test_a_journal_of_another_policy_is_refused_and_unchanged(film, tmp_path):
+    path = tmp_path / "run.gsj"
+    with new_journal(path, film) as journal:
+        experiment(film, "random", journal, checkpoint_every=1000).run()
+        before = trajectory(journal.outcomes())
+        with pytest.raises(JournalError, match="another experiment"):
+            Experiment.resume(journal, microscope(film), make_policy("grid", {}))
+        assert trajectory(journal.outcomes()) == before
+
+
+def test_a_finished_run_has_nothing_to_add(film, tmp_path):
+    with new_journal(tmp_path / "run.gsj", film) as journal:
+        first = experiment(film, "random", journal).run()
+        again = Experiment.resume(journal, microscope(film), make_policy("random", {})).run()
+    assert trajectory(again.outcomes) == trajectory(first.outcomes)
+    assert again.reason == "budget: 24 curves"
+
+
+def test_budgets_end_the_run(film):
+    scope = microscope(film)
+    assert len(experiment(film, "random", scope=scope).run().outcomes) == 24
+    scope = microscope(film)
+    problem = problem_of(scope, seconds=scope.clock.now() + 100.0)
+    result = experiment(film, "random", scope=scope, problem=problem).run()
+    assert result.reason.startswith("budget: ")
+    # The last decision (0.5 s) was begun before the budget was used up, and its measurement finished.
+    assert result.outcomes[-1].started - 0.5 < problem.budget.seconds <= scope.clock.now()
+    scope = microscope(film)
+    result = experiment(film, "random", scope=scope, problem=problem_of(scope, wear=1e-3)).run()
+    assert "tip's life" in result.reason
+    assert scope.wear() >= 1e-3
+
+
+def test_the_last_batch_is_cut_to_the_budget(film):
+    scope = microscope(film)
+    result = experiment(
+        film, "random", scope=scope, problem=problem_of(scope, curves=10), batch=4
+    ).run()
+    assert len(result.outcomes) == 10
+
+
+def test_a_policy_with_nothing_left_ends_the_run(film):
+    scope = microscope(film)
+    problem = dataclasses.replace(problem_of(scope), candidates=np.array([[10, 10], [12, 20]]))
+    result = experiment(film, "random", scope=scope, problem=problem).run()
+    assert len(result.outcomes) == 2
+    assert "nothing left" in result.reason
+
+
+class Stubborn:
+    """A policy of a third party that answers as it is told to."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def reset(self, problem, *, rng):
+        self.problem = problem
+
+    def ask(self, n=1):
+        return self.answer(n)
+
+    def tell(self, outcomes):
+        raise RuntimeError("tell broke")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (lambda n: [Proposal(id="a", site=Site(0, 0))], PolicyError, "candidate site"),
+        (
+            lambda n: [Proposal(id=str(i), site=Site(20, 20)) for i in range(n + 1)],
+            PolicyError,
+            "most",
+        ),
+        (lambda n: [Proposal(id="a", site=Site(20, 20))], RuntimeError, "tell broke"),
+    ],
+)
+def test_whatever_a_policy_does_the_tip_is_parked_and_the_journal_says_why(
+    film, tmp_path, answer, error, said
+):
+    scope = microscope(film)
+    with new_journal(tmp_path / "run.gsj", film) as journal:
+        with pytest.raises(error, match=said):
+            experiment(film, Stubborn(answer), journal, scope=scope).run()
+        assert said in journal.events()[-1].detail["reason"]
+    assert scope.log[-1].name == "park"
+    assert scope.microscope.bias == 0.0
+    assert not scope.microscope.engaged
+
+
+def test_limits_stop_the_run_before_the_command(film):
+    scope = microscope(film, limits=Limits(voltage_V=1.0))
+    with pytest.raises(LimitError, match=r"1\.5 V"):
+        experiment(film, "random", scope=scope).run()
+    assert not any(c.name == "measure" and c.status == "issued" for c in scope.log)
+
+
+class AlwaysFails:
+    """A microscope whose tip never reaches the surface."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def measure(self, site, waveform):
+        raise MicroscopeError("no contact")
+
+
+def test_a_tip_that_only_fails_stops_the_run_and_keeps_the_failures(film, tmp_path):
+    scope = AlwaysFails(microscope(film))
+    with new_journal(tmp_path / "run.gsj", film) as journal:
+        with pytest.raises(MicroscopeError, match="5 measurements in a row failed"):
+            experiment(film, "random", journal, scope=scope, max_failures=5).run()
+        outcomes = journal.outcomes()
+    assert [o.status for o in outcomes] == ["failed"] * 5
+    assert outcomes[0].message == "no contact"
+
+
+def test_two_policies_meet_the_same_noise_at_one_site(film):
+    """Noise is keyed to (film, site, visit), not to the order of measurement."""
+    site, seen = Site(20, 24), []
+    for before in ([], [Site(30, 30), Site(12, 40)]):
+        scope = microscope(film, "quiet")
+        for other in before:
+            scope.measure(other, WAVE)
+        seen.append(scope.measure(site, WAVE).current)
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+def test_decisions_are_charged_to_the_clock(film):
+    ends = []
+    for seconds in (0.0, 2.0):
+        scope = microscope(film)
+        outcomes = experiment(film, "random", scope=scope, decision_seconds=seconds).run().outcomes
+        ends.append(outcomes[-1].finished)
+    assert ends[1] - ends[0] == pytest.approx(24 * 2.0)
+
+
+@pytest.mark.parametrize(("shape", "window"), [((128, 128), 16), ((20, 33), 7), ((5, 5), 5)])
+def test_full_windows_stay_in_the_image(shape, window):
+    sites = full_window_sites(shape, window)
+    assert len(sites) == (shape[0] - window + 1) * (shape[1] - window + 1)
+    first = sites - window // 2
+    assert first.min() == 0
+    assert ((first + window).max(0) == shape).all()
+
+
+def test_a_window_larger_than_the_image_is_refused():
+    with pytest.raises(ConfigError, match="smaller side, 12; got 16"):
+        full_window_sites((12, 40), 16)
+
+
+@pytest.mark.parametrize("settings", [{"batch": 0}, {"checkpoint_every": 0}, {"max_failures": 0}])
+def test_impossible_loops_are_refused(film, settings):
+    with pytest.raises(ConfigError, match="at least 1; got 0"):
+        experiment(film, "random", **settings)
+
+
+def test_outcomes_keep_their_word():
+    with pytest.raises(ValueError, match="must have a curve"):
+        Outcome(site=Site(0, 0), status="ok")

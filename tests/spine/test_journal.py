@@ -1,0 +1,211 @@
+"""The journal keeps what it was told, says when it cannot, and never overwrites."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+
+from grainscout.journal import Header, Journal
+from grainscout.records import (
+    Budget,
+    IVCurve,
+    JournalError,
+    Outcome,
+    Problem,
+    Proposal,
+    Scan,
+    Site,
+    Waveform,
+)
+
+
+def problem():
+    height = np.random.default_rng(0).normal(size=(5, 7)) * 1e-9
+    return Problem(
+        scan=Scan(
+            channels={"height": height},
+            pixel_size=(2e-9, 3e-9),
+            origin=(1e-6, -2e-6),
+            angle=0.3,
+            units={"height": "m"},
+            metadata={"note": "tip 4", "gain": 3},
+        ),
+        candidates=np.array([[1, 2], [3, 4], [4, 6]]),
+        waveform=Waveform.triangle(1.2, 21, 0.5),
+        budget=Budget(curves=3, seconds=90.0),
+        light=0.1,
+        target="turn_on",
+    )
+
+
+def curve(scale=1e-9, railed=False):
+    wave = Waveform.triangle(1.2, 21, 0.5)
+    current = wave.voltage * scale
+    return IVCurve(
+        voltage=wave.voltage,
+        current=current,
+        time=wave.time,
+        saturated=current > 0.5e-9 if railed else np.zeros(21, bool),
+    )
+
+
+def read_all(path):
+    with Journal.open(path) as journal:
+        return journal.header(), journal.batches()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.gsj"
+
+
+@pytest.fixture
+def journal(path):
+    with Journal.create(path, Header(problem=problem(), config={"a": [1, "x"]}, seed=7)) as made:
+        made.record_batch(
+            0,
+            [
+                Proposal(id="p0", site=Site(1, 2), prediction=1e-9, scores={"ei": 0.25}),
+                Proposal(id="p1", site=Site(3, 4)),
+            ],
+            0.01,
+        )
+        made.record_outcome(
+            0,
+            Outcome(site=Site(1, 2), status="ok", curve=curve(), proposal_id="p0", finished=2.5),
+            {"clock": 2.5, "u": np.array([0.1, 0.2])},
+        )
+        made.record_outcome(
+            0,
+            Outcome(site=Site(3, 4), status="failed", proposal_id="p1", message="no contact"),
+            {"clock": 3.5, "u": np.array([0.3, 0.2])},
+        )
+        made.record_told(0, {"n": 2})
+        made.record_event("fault", 3.5, what="crash")
+        yield made
+
+
+def test_everything_comes_back(journal, path):
+    with Journal.read(path) as read:
+        header, was = read.header(), problem()
+        assert (header.config, header.seed) == ({"a": [1, "x"]}, 7)
+        assert "numpy" in header.versions
+        found = header.problem
+        np.testing.assert_array_equal(found.scan.height, was.scan.height)
+        for name in ("pixel_size", "origin", "angle", "units", "metadata"):
+            assert getattr(found.scan, name) == getattr(was.scan, name)
+        np.testing.assert_array_equal(found.candidates, was.candidates)
+        assert (found.waveform, found.budget, found.cost) == (was.waveform, was.budget, was.cost)
+        assert (found.light, found.target) == (was.light, was.target)
+
+        (batch,) = read.batches()
+        assert batch.told
+        assert [p.id for p in batch.proposals] == ["p0", "p1"]
+        assert batch.proposals[0].prediction == 1e-9
+        assert batch.proposals[0].scores == {"ei": 0.25}
+        first, second = batch.outcomes
+        np.testing.assert_array_equal(first.curve.current, curve().current)
+        assert (first.site, first.finished) == (Site(1, 2), 2.5)
+        assert (second.status, second.curve, second.message) == ("failed", None, "no contact")
+        at, state = read.checkpoint("microscope")
+        assert (at, state["clock"]) == (0, 3.5)
+        np.testing.assert_array_equal(state["u"], [0.3, 0.2])
+        assert read.checkpoint("policy") == (0, {"n": 2})
+        (event,) = read.events()
+        assert (event.kind, event.clock_s, event.detail) == ("fault", 3.5, {"what": "crash"})
+
+
+def test_saturation_flags_and_lost_samples_survive(journal):
+    kept = curve(railed=True)
+    current = kept.current.copy()
+    current[3] = np.nan
+    kept = IVCurve(voltage=kept.voltage, current=current, time=kept.time, saturated=kept.saturated)
+    journal.record_batch(1, [Proposal(id="p2", site=Site(4, 6))], 0.0)
+    journal.record_outcome(
+        1, Outcome(site=Site(4, 6), status="saturated", curve=kept, proposal_id="p2")
+    )
+    found = journal.outcomes()[-1].curve
+    np.testing.assert_array_equal(found.saturated, kept.saturated)
+    np.testing.assert_array_equal(found.current, current)
+
+
+def test_it_can_be_read_while_it_is_written(journal, path):
+    with Journal.read(path) as reader:
+        assert len(reader.outcomes()) == 2
+        journal.record_batch(1, [Proposal(id="p2", site=Site(4, 6))], 0.0)
+        journal.record_outcome(
+            1, Outcome(site=Site(4, 6), status="ok", curve=curve(), proposal_id="p2")
+        )
+        assert len(reader.outcomes()) == 3
+
+
+def test_a_new_journal_never_overwrites(journal, path):
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="must be a new file"):
+        Journal.create(path, Header(problem=problem(), config={}, seed=0))
+    assert path.read_bytes() == before
+
+
+def test_an_outcome_is_recorded_once(journal):
+    again = Outcome(site=Site(1, 2), status="ok", curve=curve(), proposal_id="p0")
+    with pytest.raises(JournalError, match="UNIQUE"):
+        journal.record_outcome(0, again)
+    assert len(journal.outcomes()) == 2
+
+
+def test_a_failed_commit_leaves_nothing_behind(journal):
+    with pytest.raises(TypeError, match="pack cannot store"):
+        journal.record_outcome(
+            0,
+            Outcome(site=Site(4, 6), status="ok", curve=curve(), proposal_id="p9"),
+            {"bad": object()},
+        )
+    assert len(journal.outcomes()) == 2
+    assert journal.checkpoint("microscope")[1]["clock"] == 3.5
+
+
+@pytest.mark.parametrize("column", ["status", "started_s", "row", "curve"])
+def test_a_changed_row_is_noticed(journal, path, column):
+    values = {"status": "aborted", "started_s": 17.0, "row": 2, "curve": b"GSPK"}
+    db = sqlite3.connect(path)
+    db.execute(f'UPDATE outcomes SET "{column}" = ? WHERE number = 0', (values[column],))
+    db.commit()
+    db.close()
+    with pytest.raises(JournalError, match="damaged"):
+        journal.outcomes()
+
+
+def test_files_that_are_no_journals_are_refused(tmp_path):
+    text = tmp_path / "notes.gsj"
+    text.write_text("not a database, though long enough to have a header of its own" * 10)
+    foreign = tmp_path / "foreign.gsj"
+    db = sqlite3.connect(foreign)
+    db.execute("CREATE TABLE t (x)")
+    db.commit()
+    db.close()
+    for path, said in (
+        (text, "not readable"),
+        (foreign, "not a Grainscout journal"),
+        (tmp_path / "absent.gsj", "there is none"),
+        (tmp_path / "no" / "folder.gsj", "there is none"),
+    ):
+        with pytest.raises(JournalError, match=said):
+            Journal.open(path)
+
+
+def test_a_journal_of_another_version_is_refused(journal, path):
+    journal.close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalError, match="version 1; got 99"):
+        Journal.open(path)
+
+
+def test_a_truncated_journal_is_refused(journal, path):
+    journal.close()
+    data = path.read_bytes()
+    for keep in (len(data) // 3, len(data) * 2 // 3):
+        path.write_bytes(data[:keep])
+        with pytest.raises(JournalError):
+            read_all(path)
