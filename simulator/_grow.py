@@ -87,7 +87,8 @@ def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structur
     lines = _frame_lines(spec, tess)
     distance, nearest = nearest_line(lines, spec.shape, pixel)
     # A chord of the curved line can lie on the wrong side of a pixel next to it.
-    own_edge = (tess.edges[nearest, 0] == cell) | (tess.edges[nearest, 1] == cell)
+    first, second = tess.edges[:, 0][nearest], tess.edges[:, 1][nearest]
+    own_edge = (first == cell) | (second == cell)
     edge = np.where(own_edge, nearest, edge)
     corner_distance, corner = nearest_point(tess.vertices, spec.shape, pixel)
     maps = _Maps(
@@ -117,7 +118,8 @@ def _frame_lines(spec: FilmSpec, tess: Tessellation) -> Lines:
     size = np.array([spec.rows * spec.row_nm, spec.columns * spec.column_nm])
     reach = 2.0 * spec.grains.mean_nm
     ends = tess.corners[tess.ends]
-    near = ((ends > -reach) & (ends < size + reach)).all(2).any(1) & (tess.ends[:, 1] >= 0)
+    near = np.any(np.all((ends > -reach) & (ends < size + reach), axis=2), axis=1)
+    near &= tess.ends[:, 1] >= 0
     return edge_lines(tess, np.flatnonzero(near), 0.5 * min(spec.row_nm, spec.column_nm))
 
 
@@ -246,8 +248,8 @@ def _lengths(lines: Lines, pixel: Array, size: Array, edges: int) -> Array:
     a, b = lines.points[:-1], lines.points[1:]
     middle = 0.5 * (a + b)
     inside = ((middle >= -0.5 * pixel) & (middle <= size - 0.5 * pixel)).all(1) & ~lines.last[:-1]
-    length: Array = np.bincount(lines.line[:-1], np.hypot(*(b - a).T) * inside, edges)
-    return length
+    length = np.hypot(*(b - a).T) * inside
+    return np.bincount(lines.line[:-1], length, edges).astype(np.float64)
 
 
 def touches_another(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
