@@ -1,0 +1,47 @@
+"""Surrogate engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.policies._gp import GaussianProcess
+from grainscout.policies._kernels import ArcCosine, Kernel, Stationary
+from grainscout.policies._surrogate import Rows, Surrogate
+from grainscout.records import Scan
+
+KERNELS: dict[str, Kernel] = {
+    "nngp": ArcCosine(depth=2),
+    "rbf": Stationary(name="rbf"),
+    "matern": Stationary(name="matern"),
+}
+ENGINES = ("nngp", "mlp", "mlp-published", "rbf", "matern")
+
+
+def make_surrogate(
+    engine: str,
+    table: Callable[[], NDArray[np.float32]],
+    scan: Scan,
+    pool: Rows,
+    *,
+    window: int,
+    growth: float,
+    robust: bool,
+    seed: int,
+) -> Surrogate:
+    """The engine of that name over the `pool` of rows of the feature table.
+
+    table : gives the (rows columns, d) features, row-major; not called by ``mlp-published``, which
+    works on the raw patches;  seed : of the initial weights of the torch engines.
+    """
+    if engine == "mlp-published":
+        from grainscout.policies._mlp_published import PublishedLoop
+
+        return PublishedLoop(scan, pool, window=window)
+    if engine == "mlp":
+        from grainscout.policies._mlp_dkl import Ensemble
+
+        return Ensemble(table(), pool, growth=growth, seed=seed)
+    return GaussianProcess(table(), pool, KERNELS[engine], growth=growth, robust=robust)

@@ -1,0 +1,227 @@
+"""Covariance functions with few parameters and closed-form gradients.
+
+Each kernel has log-parameters `t` and a log-normal prior on them.  `gram` works in float64 and
+gives, beside the matrix, a function that pulls a gradient with respect to the matrix back to one
+with respect to `t`: no derivative matrix is ever formed.  `cross` works in the dtype of its input.
+
+The arc-cosine kernel is the covariance of an infinitely wide ReLU network of `depth` hidden layers
+(Cho & Saul 2009, NIPS 22; Lee et al. 2018, ICLR): a deep kernel in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+Pull = Callable[[Floats], Floats]
+
+
+class Kernel(Protocol):
+    """A covariance function of feature rows."""
+
+    @property
+    def prior(self) -> Floats:
+        """(k, 2) mean and standard deviation of the log-parameters; the means are the start."""
+
+    def prepare(self, x: Floats) -> Floats:
+        """What `gram` needs of (n, d) features, computed once for a fit."""
+
+    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+        """(n, n) matrix and its pull-back (n, n) -> (k,) for symmetric gradients."""
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """(len(a), len(b)) covariances."""
+
+    def diagonal(self, x: Array, t: Floats) -> Floats:
+        """(n,) variances."""
+
+
+def arc_cosine(cosine: Array) -> Array:
+    """Order-1 arc-cosine function J(c)/π = (sin θ + (π − θ) cos θ)/π, θ = arccos c; J(1)/π = 1.
+
+    Overwrites nothing; `cosine` must lie in [-1, 1].
+    """
+    angle = np.arcsin(cosine)
+    angle += np.asarray(0.5 * np.pi, cosine.dtype)
+    angle *= cosine
+    sine = np.square(cosine)
+    np.subtract(1.0, sine, out=sine)
+    np.sqrt(sine, out=sine)
+    angle += sine
+    angle *= np.asarray(1.0 / np.pi, cosine.dtype)
+    return angle
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArcCosine:
+    """Infinitely wide ReLU network; t = log(variance, input scale s, hidden bias b).
+
+    k0 = 1 + s x·x';  k_{l} = b_l + |k_{l-1}| J(θ_{l-1})/π, with b = 0 after the last layer; the
+    result is scaled so that a row with x·x = 1 has the variance exp(t[0]).
+    """
+
+    depth: int = 2
+
+    @property
+    def prior(self) -> Floats:
+        """Weak: a factor of 2 to 4 on each."""
+        return np.array([[0.0, 0.7], [0.7, 1.2], [-1.0, 1.0]])
+
+    def prepare(self, x: Floats) -> Floats:
+        """The inner products."""
+        return x @ x.T
+
+    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+        """Reverse-mode through the layers; the diagonal is exact."""
+        variance, s, b = np.exp(t)
+        biases = self.depth - 1
+        scale = variance / (1.0 + s + biases * b)
+        power = 1.0 + s * np.diagonal(prepared)
+        k = 1.0 + s * prepared
+        layers = []
+        for layer in range(self.depth):
+            root = np.sqrt(power)
+            product = np.outer(root, root)
+            cosine = np.clip(k / product, -1.0, 1.0)
+            np.fill_diagonal(cosine, 1.0)
+            slope = (0.5 + np.arcsin(cosine) / np.pi).astype(np.float64)
+            sine = np.sqrt(1.0 - cosine * cosine) * product / np.pi
+            layers.append((power, sine, slope))
+            k = sine + slope * cosine * product
+            if layer < biases:
+                k += b
+                power = power + b
+        k *= scale
+
+        def pull(grad: Floats) -> Floats:
+            whole = float(np.vdot(grad, k))
+            g = scale * grad
+            g_power = np.zeros(len(k))
+            by_b = 0.0
+            for layer in range(self.depth - 1, -1, -1):
+                power, sine, slope = layers[layer]
+                g_power += np.einsum("ij,ij->i", g, sine) / power
+                g = g * slope
+                if layer > 0:
+                    by_b += b * (float(g.sum()) + float(g_power.sum()))
+            by_s = s * (float(np.vdot(g, prepared)) + float(g_power @ np.diagonal(prepared)))
+            share = whole / (1.0 + s + biases * b)
+            return np.array([whole, by_s - share * s, by_b - share * biases * b])
+
+        return k, pull
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """One matrix product, then element-wise layers."""
+        variance, s, bias = np.exp(t)
+        biases = self.depth - 1
+        power_a = 1.0 + s * np.einsum("ij,ij->i", a, a)
+        power_b = 1.0 + s * np.einsum("ij,ij->i", b, b)
+        dtype = a.dtype
+        root_a, root_b = np.sqrt(power_a), np.sqrt(power_b)
+        left = np.column_stack([a * np.sqrt(s), np.ones(len(a))]) / root_a[:, None]
+        right = np.column_stack([b * np.sqrt(s), np.ones(len(b))]) / root_b[:, None]
+        k = left.astype(dtype) @ right.astype(dtype).T
+        for layer in range(self.depth):
+            np.clip(k, -1.0, 1.0, out=k)
+            k = arc_cosine(k)
+            if layer < biases:
+                power_a, power_b = power_a + bias, power_b + bias
+                next_a, next_b = np.sqrt(power_a), np.sqrt(power_b)
+                k *= (root_a / next_a).astype(dtype)[:, None]
+                k *= (root_b / next_b).astype(dtype)
+                k += np.outer(bias / next_a, 1.0 / next_b).astype(dtype)
+                root_a, root_b = next_a, next_b
+        scale = variance / (1.0 + s + biases * bias)
+        k *= (scale * root_a).astype(dtype)[:, None]
+        k *= root_b.astype(dtype)
+        return np.asarray(k)
+
+    def diagonal(self, x: Array, t: Floats) -> Floats:
+        """J(1)/π = 1 at every layer."""
+        variance, s, b = np.exp(t)
+        biases = self.depth - 1
+        power = np.einsum("ij,ij->i", x, x).astype(np.float64)
+        power *= s
+        power += 1.0 + biases * b
+        power *= variance / (1.0 + s + biases * b)
+        return np.asarray(power)
+
+
+def squared_distances(a: Array, b: Array) -> Array:
+    """(len(a), len(b)) squared Euclidean distances, never negative."""
+    d = a @ b.T
+    d *= -2.0
+    d += np.einsum("ij,ij->i", a, a)[:, None]
+    d += np.einsum("ij,ij->i", b, b)
+    np.maximum(d, 0.0, out=d)
+    return d
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stationary:
+    """RBF or Matérn-5/2 of the feature distance; t = log(variance, length).
+
+    The features are scaled so that the mean of x·x over the table is 1, so a length near 1 is the
+    spread of the whole table.
+    """
+
+    name: str = "rbf"
+
+    @property
+    def prior(self) -> Floats:
+        """Weak: a factor of 2 to 3 on each."""
+        return np.array([[0.0, 0.7], [0.0, 1.0]])
+
+    def prepare(self, x: Floats) -> Floats:
+        """The squared distances."""
+        d = np.asarray(squared_distances(x, x), np.float64)
+        np.fill_diagonal(d, 0.0)
+        return d
+
+    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+        """The length's gradient is closed form for both."""
+        variance, length = np.exp(t)
+        if self.name == "rbf":
+            r = prepared / length**2
+            k = variance * np.exp(-0.5 * r)
+            by_length = k * r
+        else:
+            r = np.sqrt(5.0 * prepared) / length
+            e = variance * np.exp(-r)
+            k = e * (1.0 + r + r * r / 3.0)
+            by_length = e * r * r * (1.0 + r) / 3.0
+
+        def pull(grad: Floats) -> Floats:
+            return np.array([np.vdot(grad, k), np.vdot(grad, by_length)])
+
+        return k, pull
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """In the dtype of `a`."""
+        variance, length = np.exp(t)
+        d = squared_distances(a, b)
+        if self.name == "rbf":
+            d *= np.asarray(-0.5 / length**2, d.dtype)
+            np.exp(d, out=d)
+        else:
+            d *= np.asarray(5.0 / length**2, d.dtype)
+            np.sqrt(d, out=d)
+            poly = d * d
+            poly /= 3.0
+            poly += d
+            poly += 1.0
+            np.negative(d, out=d)
+            np.exp(d, out=d)
+            d *= poly
+        d *= np.asarray(variance, d.dtype)
+        return d
+
+    def diagonal(self, x: Array, t: Floats) -> Floats:
+        """Constant."""
+        return np.full(len(x), float(np.exp(t[0])))
