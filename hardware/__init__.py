@@ -1,1 +1,54 @@
-"""Microscopes behind one protocol: simulated, replayed or real."""
+"""Microscopes behind one protocol: simulated, replayed or real.
+
+A :class:`Microscope` scans, measures a curve at a site, sets the light and parks.  What it must
+never do is written in :class:`Limits`, and a :class:`Guard` stands in front of every microscope and
+refuses, with an error and before the command is issued, whatever would break one.
+:func:`make_microscope` opens a microscope by name, and :func:`check_microscope` is the conformance
+suite that every adapter, ours or a third party's, must pass.
+
+Importing this package needs numpy only; adapters are loaded when they are first named.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from grainscout.hardware._clock import RealClock, SimulatedClock
+from grainscout.hardware._guard import Command, Guard
+from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
+from grainscout.hardware._registry import make_microscope, microscope_names
+from grainscout.hardware.limits import Limits
+
+if TYPE_CHECKING:
+    from grainscout.hardware._check import check_microscope
+    from grainscout.hardware._replay import ReplayMicroscope
+    from grainscout.hardware._simulated import SimulatedMicroscope
+
+_LAZY = {
+    "ReplayMicroscope": "grainscout.hardware._replay",
+    "SimulatedMicroscope": "grainscout.hardware._simulated",
+    "check_microscope": "grainscout.hardware._check",
+}
+
+__all__ = [
+    "Capabilities",
+    "Clock",
+    "Command",
+    "Guard",
+    "Limits",
+    "Microscope",
+    "RealClock",
+    "ReplayMicroscope",
+    "Resumable",
+    "SimulatedClock",
+    "SimulatedMicroscope",
+    "Wears",
+    "check_microscope",
+    "make_microscope",
+    "microscope_names",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

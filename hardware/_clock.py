@@ -1,0 +1,39 @@
+"""Two clocks: one that is told what things cost, and one that runs by itself."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from grainscout.records import ConfigError
+
+
+class SimulatedClock:
+    """A clock that moves only when it is charged."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._now = float(start)
+
+    def now(self) -> float:
+        """Seconds since the experiment's start."""
+        return self._now
+
+    def spend(self, seconds: float) -> None:
+        """Charge `seconds`; ConfigError if that is negative or not finite."""
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise ConfigError(f"time spent must be finite and >= 0 s; got {seconds}")
+        self._now += seconds
+
+
+class RealClock:
+    """Monotonic time since it was made, plus `start` (the time that an earlier part took) [s]."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        self._zero = time.monotonic() - float(start)
+
+    def now(self) -> float:
+        """Seconds since the experiment's start."""
+        return time.monotonic() - self._zero
+
+    def spend(self, seconds: float) -> None:
+        """Ignored: time passes by itself."""

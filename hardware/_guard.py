@@ -1,0 +1,323 @@
+"""The guard in front of every microscope: it refuses, logs, and parks when anything goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from grainscout.hardware._clock import SimulatedClock
+from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
+from grainscout.hardware._signals import Interrupts
+from grainscout.hardware.limits import Limits, Violation
+from grainscout.records import (
+    CostModel,
+    IVCurve,
+    LimitError,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
+
+
+@runtime_checkable
+class LimitsCurrent(Protocol):
+    """A microscope that can limit its current by itself; optional."""
+
+    def limit_current(self, amperes: float) -> None:
+        """Never let more flow; samples at the limit are flagged as saturated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One line of the command log.
+
+    time_s : on the microscope's clock;  name : scan, measure, light, park or limit_current;
+    arguments : plain values;  status : issued to the microscope, refused by a limit, planned only
+    (dry run), or failed after it was issued;  message : why it was refused or failed.
+    """
+
+    time_s: float
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    status: Literal["issued", "refused", "planned", "failed"] = "issued"
+    message: str = ""
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{k}={v}" for k, v in self.arguments.items())
+        tail = f": {self.message}" if self.message else ""
+        return f"{self.time_s:12.3f} s  {self.status:8} {self.name}({words}){tail}"
+
+
+class Guard:
+    """A microscope that is asked for nothing beyond `limits`.
+
+    It is itself a Microscope, and Resumable or Wears where the one behind it is.  A command that
+    would break a limit raises LimitError before it is issued; nothing is ever clipped.  Whatever is
+    raised while a command runs, the microscope is parked before the error goes on, and if that
+    fails too, MicroscopeError says that the tip must be withdrawn by hand.
+
+    As a context manager it also parks at the end and on SIGINT, SIGTERM and (Windows) SIGBREAK, and
+    a second signal cannot interrupt the parking.
+
+    dry_run : check and log every command and issue none: `measure` gives a curve whose current is
+        NaN throughout, `scan` gives the image passed as `scan`, and the clock is charged with the
+        expected cost.
+    scan : the image that sites refer to, until the first one is taken through this guard.
+    on_command : called with each line of the log, as it is written.
+    """
+
+    state: Callable[[], PackedState]  # present where the microscope is Resumable
+    restore: Callable[[PackedState], None]
+    wear: Callable[[], float]  # present where the microscope Wears
+
+    def __init__(
+        self,
+        microscope: Microscope,
+        limits: Limits | None = None,
+        *,
+        dry_run: bool = False,
+        scan: Scan | None = None,
+        on_command: Callable[[Command], None] | None = None,
+    ) -> None:
+        self.microscope = microscope
+        self.limits = Limits() if limits is None else limits
+        self.dry_run = dry_run
+        self.log: list[Command] = []
+        self.issued = 0
+        self._scan = scan
+        self._at: Site | None = None
+        self._on_command = on_command
+        self._interrupts = Interrupts()
+        self._clock: Clock = SimulatedClock(microscope.clock.now()) if dry_run else microscope.clock
+        if isinstance(microscope, Resumable):
+            self.state = self._state
+            self.restore = self._restore
+        if isinstance(microscope, Wears):
+            self.wear = microscope.wear
+        self._compliant = isinstance(microscope, LimitsCurrent)
+        if self.limits.current_A is not None and isinstance(microscope, LimitsCurrent):
+            with self._issue("limit_current", amperes=self.limits.current_A) as go:
+                if go:
+                    microscope.limit_current(self.limits.current_A)
+
+    # What passes through.
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The microscope's."""
+        return self.microscope.capabilities
+
+    @property
+    def clock(self) -> Clock:
+        """The microscope's; in a dry run a simulated one that starts at its time."""
+        return self._clock
+
+    @property
+    def cost(self) -> CostModel:
+        """The microscope's."""
+        return self.microscope.cost
+
+    # Commands.
+
+    def check(self, site: Site, waveform: Waveform) -> list[Violation]:
+        """The limits that measuring there now would break; empty if none."""
+        found = self.limits.of_waveform(waveform)
+        found += self.limits.of_count(self.issued)
+        found += self.limits.of_time(self._clock.now() + self._seconds(site, waveform))
+        if self._scan is None:
+            if self.limits.frame_m is not None:
+                raise LimitError(
+                    "position must be known to keep the limit frame_m; take a scan first, or give "
+                    "the guard the scan that sites refer to"
+                )
+            return found
+        if not self._scan.contains(site):
+            rows, columns = self._scan.shape
+            raise LimitError(
+                f"site must lie on the scan of {rows} rows x {columns} columns; got row {site[0]}, "
+                f"column {site[1]}"
+            )
+        return found + self.limits.of_position(*self._scan.position(site))
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        """Measure there if no limit forbids it; LimitError otherwise, and nothing is issued."""
+        words = {
+            "row": int(site[0]),
+            "column": int(site[1]),
+            "waveform": waveform.kind,
+            "peak_V": waveform.peak,
+            "seconds": waveform.duration,
+            "key": waveform.key,
+        }
+        self._refuse("measure", words, lambda: self.check(site, waveform))
+        seconds = self._seconds(site, waveform)
+        with self._issue("measure", **words) as go:
+            self.issued += 1
+            self._at = site
+            if go:
+                curve = self.microscope.measure(site, waveform)
+                self._comply(curve)
+                return curve
+        self._clock.spend(seconds)
+        return IVCurve(
+            voltage=waveform.voltage,
+            current=np.full(len(waveform), np.nan),
+            time=waveform.time - waveform.time[0],
+        )
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        """Take an image; sites refer to it from now on."""
+        with self._issue("scan", channels=list(channels)) as go:
+            if go:
+                self._scan = self.microscope.scan(channels)
+                return self._scan
+        if self._scan is None:
+            raise MicroscopeError(
+                "a dry run takes no image; give the guard the scan that it shall pretend to take"
+            )
+        return self._scan
+
+    def light(self, suns: float) -> None:
+        """Set the illumination [suns] if it is within its limit."""
+        self._refuse("light", {"suns": suns}, lambda: self.limits.of_light(suns))
+        with self._issue("light", suns=suns) as go:
+            if go:
+                self.microscope.light(suns)
+
+    def park(self) -> None:
+        """Bias 0 V and tip withdrawn; no limit forbids it and no signal interrupts it."""
+        self._write("park", {}, "planned" if self.dry_run else "issued")
+        if self.dry_run:
+            return
+        with self._interrupts.held():
+            try:
+                self.microscope.park()
+            except Exception as error:
+                message = (
+                    f"PARKING FAILED ({error}): the tip may be in contact and under bias; withdraw "
+                    "it by hand"
+                )
+                self._write("park", {}, "failed", message)
+                raise MicroscopeError(message) from error
+
+    def __enter__(self) -> Self:
+        self._interrupts.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.park()
+        finally:
+            self._interrupts.remove()
+
+    # How.
+
+    @contextmanager
+    def _issue(self, name: str, **arguments: Any) -> Iterator[bool]:
+        """Log a command, run it (unless dry), and park if anything is raised meanwhile."""
+        if self.dry_run:
+            self._write(name, arguments, "planned")
+            yield False
+            return
+        try:
+            self._write(name, arguments, "issued")
+            yield True
+        except BaseException as error:
+            self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
+            self.park()
+            raise
+
+    def _refuse(
+        self, name: str, words: dict[str, Any], check: Callable[[], Sequence[Violation]]
+    ) -> None:
+        try:
+            found = check()
+            if found:
+                raise LimitError(
+                    f"{name} refused: {'; '.join(map(str, found))}. The command was not issued; "
+                    "change it, or the limit if it is wrong"
+                )
+        except LimitError as error:
+            self._write(name, words, "refused", str(error))
+            raise
+
+    def _comply(self, curve: IVCurve) -> None:
+        """Refuse after the fact what a microscope without compliance let flow."""
+        if self._compliant:
+            return
+        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
+        found = self.limits.of_current(largest)
+        if found:
+            raise LimitError(
+                f"{found[0]}. This microscope cannot limit its current; the tip was withdrawn after "
+                "the curve"
+            )
+
+    def _seconds(self, site: Site, waveform: Waveform) -> float:
+        """Expected duration of a measurement [s]."""
+        distance = 0.0
+        if self._scan is not None and self._at is not None:
+            (x0, y0), (x1, y1) = self._scan.position(self._at), self._scan.position(site)
+            distance = float(np.hypot(x1 - x0, y1 - y0))
+        cost = replace(self.microscope.cost, sweep=waveform.duration)
+        return float(cost.seconds(distance))
+
+    def _write(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        status: Literal["issued", "refused", "planned", "failed"],
+        message: str = "",
+    ) -> None:
+        line = Command(
+            time_s=self._clock.now(),
+            name=name,
+            arguments=dict(arguments),
+            status=status,
+            message=message,
+        )
+        self.log.append(line)
+        if self._on_command is not None:
+            self._on_command(line)
+
+    def _state(self) -> PackedState:
+        """The microscope's state, and the guard's own count and geometry."""
+        if not isinstance(self.microscope, Resumable):
+            raise MicroscopeError("state needs a microscope that can be resumed; this one cannot")
+        scan = self._scan
+        return {
+            "microscope": self.microscope.state(),
+            "issued": self.issued,
+            "at": None if self._at is None else list(self._at),
+            "frame": None
+            if scan is None
+            else [list(scan.shape), list(scan.pixel_size), list(scan.origin), scan.angle],
+        }
+
+    def _restore(self, state: PackedState) -> None:
+        if not isinstance(self.microscope, Resumable):
+            raise MicroscopeError("restore needs a microscope that can be resumed; this one cannot")
+        self.microscope.restore(state["microscope"])
+        self._clock = self.microscope.clock
+        self.issued = state["issued"]
+        self._at = None if state["at"] is None else Site(*state["at"])
+        if state["frame"] is not None:
+            shape, pixel, origin, angle = state["frame"]
+            self._scan = Scan(
+                channels={"grid": np.zeros(shape)},
+                pixel_size=(pixel[0], pixel[1]),
+                origin=(origin[0], origin[1]),
+                angle=angle,
+            )

@@ -1,0 +1,141 @@
+"""What a microscope must never be asked to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from grainscout.records import ConfigError, Waveform
+
+#: A rounding error of a voltage or a time is not a violation.
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A limit that a command would break.
+
+    limit : name of the field of `Limits`;  value, allowed : in `unit`.
+    """
+
+    limit: str
+    value: float
+    allowed: float
+    unit: str
+    what: str
+
+    @property
+    def excess(self) -> float:
+        """By how much [unit]; always positive."""
+        return abs(self.value - self.allowed)
+
+    def __str__(self) -> str:
+        bound = "at least" if self.value < self.allowed else "at most"
+        unit = f" {self.unit}" if self.unit else ""
+        return (
+            f"{self.what} must be {bound} {self.allowed:.6g}{unit}; got {self.value:.6g}{unit}, "
+            f"{self.excess:.3g}{unit} beyond the limit {self.limit}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of a microscope and its sample; None means no limit.
+
+    voltage_V : largest |V| of a waveform.
+    slew_V_per_s : largest |dV/dt| between its samples.
+    dwell_s : longest waveform, hence time under bias at one place.
+    frame_m : (x_min, y_min, x_max, y_max) in the scan frame that sites must lie in, edges included.
+    curves : number of measurements issued.
+    total_s : the experiment's clock when a measurement must be finished, by its expected cost.
+    current_A : compliance.  A microscope that can limit its current is told so; of any other, a
+        curve beyond it is refused after the fact: the tip is withdrawn and the curve is an error.
+    light_suns : brightest illumination.
+
+    ConfigError for a limit that is not positive and finite, or an empty frame.
+    """
+
+    voltage_V: float | None = 2.0
+    slew_V_per_s: float | None = 2000.0
+    dwell_s: float | None = 60.0
+    frame_m: tuple[float, float, float, float] | None = None
+    curves: int | None = None
+    total_s: float | None = None
+    current_A: float | None = None
+    light_suns: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None or item.name == "frame_m":
+                continue
+            if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"Limits {item.name} must be finite and > 0; got {value}")
+        if self.frame_m is not None:
+            frame = tuple(float(v) for v in self.frame_m)
+            if len(frame) != 4 or not all(map(math.isfinite, frame)):
+                raise ConfigError(
+                    "Limits frame_m must be (x_min, y_min, x_max, y_max), four finite lengths [m]; "
+                    f"got {self.frame_m}"
+                )
+            if frame[0] >= frame[2] or frame[1] >= frame[3]:
+                raise ConfigError(
+                    f"Limits frame_m must have x_min < x_max and y_min < y_max [m]; got {frame}"
+                )
+            object.__setattr__(self, "frame_m", frame)
+
+    def of_waveform(self, waveform: Waveform) -> list[Violation]:
+        """What applying this waveform would break."""
+        return [
+            *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),
+            *_above("slew_V_per_s", "slew rate", waveform.slew, self.slew_V_per_s, "V/s"),
+            *_above("dwell_s", "time under bias", waveform.duration, self.dwell_s, "s"),
+        ]
+
+    def of_position(self, x: float, y: float) -> list[Violation]:
+        """What going to (x, y) [m] in the scan frame would break."""
+        if self.frame_m is None:
+            return []
+        found = []
+        for axis, value, low, high in (
+            ("x", x, self.frame_m[0], self.frame_m[2]),
+            ("y", y, self.frame_m[1], self.frame_m[3]),
+        ):
+            slack = _SLACK * (high - low)
+            if not low - slack <= value <= high + slack:
+                allowed = low if value < low else high
+                found.append(
+                    Violation(
+                        limit="frame_m",
+                        value=value,
+                        allowed=allowed,
+                        unit="m",
+                        what=f"position {axis}",
+                    )
+                )
+        return found
+
+    def of_count(self, issued: int) -> list[Violation]:
+        """What one more measurement after `issued` of them would break."""
+        return _above("curves", "number of measurements", issued + 1, self.curves, "")
+
+    def of_time(self, finished: float) -> list[Violation]:
+        """What a measurement that ends at `finished` s on the clock would break."""
+        return _above("total_s", "expected end of the measurement", finished, self.total_s, "s")
+
+    def of_current(self, amperes: float) -> list[Violation]:
+        """What a current of this size broke."""
+        return _above("current_A", "largest |current|", abs(amperes), self.current_A, "A")
+
+    def of_light(self, suns: float) -> list[Violation]:
+        """What this illumination would break."""
+        return _above("light_suns", "light", suns, self.light_suns, "suns")
+
+
+def _above(
+    limit: str, what: str, value: float, allowed: float | None, unit: str
+) -> list[Violation]:
+    # Written so that a NaN is a violation.
+    if allowed is None or value <= allowed * (1.0 + _SLACK):
+        return []
+    return [Violation(limit=limit, value=value, allowed=allowed, unit=unit, what=what)]

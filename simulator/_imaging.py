@@ -1,0 +1,26 @@
+"""Images as a drifting tip takes them, line by line."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+FloatArray = NDArray[np.float64]
+
+
+def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
+    """An image (rows, columns) whose row i was seen displaced by offsets[i] (rows, 2) [pixels].
+
+    Linear between pixels; mirrored beyond the edges.
+    """
+    rows, columns = image.shape
+    at_row = np.arange(rows)[:, np.newaxis] + offsets[:, :1] + np.zeros(columns)
+    at_column = np.arange(columns)[np.newaxis, :] + offsets[:, 1:]
+    return np.asarray(map_coordinates(image, [at_row, at_column], order=1, mode="reflect"))
+
+
+def mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The pixel that mirrors at both edges show at `index`; any shape."""
+    folded = index % (2 * size)
+    return np.where(folded < size, folded, 2 * size - 1 - folded)

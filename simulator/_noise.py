@@ -1,0 +1,186 @@
+"""The current amplifier: noise, bandwidth, converter and rails, as pure functions.
+
+Noise densities are one-sided.  White noise of density S [A^2/Hz] has the variance S B with the
+equivalent noise bandwidth B: pi/2 times the corner of a one-pole filter, or, without a filter,
+the Nyquist frequency 1/(2 dt) of a converter that averages over its sampling interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from grainscout.records import ConfigError
+
+BOLTZMANN = 1.380649e-23
+CHARGE = 1.602176634e-19
+
+FloatArray = NDArray[np.float64]
+
+
+def require(
+    name: str, value: float | None, unit: str, *, low: float = 0.0, strict: bool = False
+) -> None:
+    """ConfigError unless `value` is None or finite and >= low (> low if strict)."""
+    if value is None:
+        return
+    if not math.isfinite(value) or value < low or (strict and value == low):
+        raise ConfigError(
+            f"{name} must be finite and {'>' if strict else '>='} {low:g} {unit}; got {value}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmplifierSpec:
+    """A trans-impedance amplifier and its converter; every part has its own switch.
+
+    feedback_ohm : feedback resistor, sets the Johnson noise (None: off).
+    temperature_K : of that resistor.
+    shot : whether the current's shot noise is present.
+    flicker_A : amplitude of the 1/f noise, its density at 1 Hz [A/sqrt(Hz)] (0: off).
+    line_A, line_Hz : amplitude and frequency of the mains pickup (0 A: off).
+    bandwidth_Hz : corner of the one-pole low-pass (None: off).
+    adc_step_A : smallest step of the converter, in current (None: off).
+    rail_A : the output saturates at plus and minus this current (None: off).
+    """
+
+    feedback_ohm: float | None = 1e9
+    temperature_K: float = 298.0
+    shot: bool = True
+    flicker_A: float = 1e-13
+    line_A: float = 1e-13
+    line_Hz: float = 50.0
+    bandwidth_Hz: float | None = 1000.0
+    adc_step_A: float | None = 20e-9 / 2**16
+    rail_A: float | None = 10e-9
+
+    def __post_init__(self) -> None:
+        for name, unit in (
+            ("feedback_ohm", "ohm"),
+            ("temperature_K", "K"),
+            ("line_Hz", "Hz"),
+            ("bandwidth_Hz", "Hz"),
+            ("adc_step_A", "A"),
+            ("rail_A", "A"),
+        ):
+            require(f"AmplifierSpec {name}", getattr(self, name), unit, strict=True)
+        require("AmplifierSpec flicker_A", self.flicker_A, "A/sqrt(Hz)")
+        require("AmplifierSpec line_A", self.line_A, "A")
+
+    @property
+    def silent(self) -> bool:
+        """Whether no source of noise is on."""
+        return self.feedback_ohm is None and not (self.shot or self.flicker_A or self.line_A)
+
+
+#: No noise, infinite bandwidth, no steps, no rails.
+IDEAL_AMPLIFIER = AmplifierSpec(
+    feedback_ohm=None,
+    shot=False,
+    flicker_A=0.0,
+    line_A=0.0,
+    bandwidth_Hz=None,
+    adc_step_A=None,
+    rail_A=None,
+)
+
+
+def noise_bandwidth(spec: AmplifierSpec, interval: float) -> float:
+    """Equivalent noise bandwidth [Hz] when sampling every `interval` s."""
+    if spec.bandwidth_Hz is None:
+        return 0.5 / interval
+    return 0.5 * math.pi * spec.bandwidth_Hz
+
+
+def white_variance(spec: AmplifierSpec, current: FloatArray, interval: float) -> FloatArray:
+    """Variance [A^2] of the Johnson and shot noise, (4 kB T / R + 2 e |I|) B; any shape."""
+    density = np.zeros_like(current)
+    if spec.feedback_ohm is not None:
+        density += 4.0 * BOLTZMANN * spec.temperature_K / spec.feedback_ohm
+    if spec.shot:
+        density += 2.0 * CHARGE * np.abs(current)
+    return density * noise_bandwidth(spec, interval)
+
+
+def one_pole(current: FloatArray, time: FloatArray, corner: float) -> FloatArray:
+    """A current (n,), linear between samples, behind a one-pole low-pass of `corner` Hz.
+
+    Exact for piecewise linear input; settled on the first sample at the start.
+    """
+    rate = 2.0 * math.pi * corner
+    step = np.diff(time)
+    decay = np.exp(-rate * step)
+    # y1 = u1 - m/r + (y0 - u0 + m/r) e^(-r h), m the slope: written for the error z = y - u.
+    lag = np.diff(current) / step / rate
+    error = _recursion(decay, -lag * (1.0 - decay), 0.0)
+    return current + error
+
+
+def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray:
+    """y[0] = start, y[k + 1] = decay[k] y[k] + drive[k], as an (n + 1,) array."""
+    result = np.empty(decay.size + 1)
+    result[0] = start
+    if decay.size and decay.max() - decay.min() <= 1e-9:
+        gain = float(decay[0])
+        result[1:], _ = lfilter([1.0], [1.0, -gain], drive, zi=[gain * start])
+        return result
+    value = start
+    for k, (gain, push) in enumerate(zip(decay.tolist(), drive.tolist(), strict=True)):
+        value = gain * value + push
+        result[k + 1] = value
+    return result
+
+
+def _correlated(time: FloatArray, corner: float, rng: np.random.Generator) -> FloatArray:
+    """Unit-variance noise with a Lorentzian spectrum of `corner` Hz, exact at any times."""
+    decay = np.exp(-2.0 * math.pi * corner * np.diff(time))
+    normal = rng.standard_normal(time.size)
+    return _recursion(decay, np.sqrt(1.0 - decay**2) * normal[1:], float(normal[0]))
+
+
+def flicker(time: FloatArray, bandwidth: float, rng: np.random.Generator) -> FloatArray:
+    """Noise (n,) of density 1/f [1/Hz] between 1e-3 Hz and `bandwidth` Hz.
+
+    One Lorentzian of variance ln 10 a decade: their sum is 1/f within a few per cent.
+    """
+    total = np.zeros(time.size)
+    for power in range(-3, math.floor(math.log10(bandwidth)) + 1):
+        total += _correlated(time, 10.0**power, rng)
+    return total * math.sqrt(math.log(10.0))
+
+
+def amplify(
+    current: FloatArray,
+    time: FloatArray,
+    spec: AmplifierSpec,
+    rng: np.random.Generator,
+    *,
+    rail: float | None = None,
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """What is read for a true current (n,) [A] at `time` (n,) [s], and where it is at the rail.
+
+    rail : a lower rail than the amplifier's own (a compliance) [A].
+    """
+    interval = float(time[-1] - time[0]) / (time.size - 1)
+    corner = spec.bandwidth_Hz
+    read = current if corner is None else one_pole(current, time, corner)
+    if spec.feedback_ohm is not None or spec.shot:
+        white = rng.standard_normal(time.size) if corner is None else _correlated(time, corner, rng)
+        read = read + white * np.sqrt(white_variance(spec, read, interval))
+    if spec.flicker_A:
+        read = read + spec.flicker_A * flicker(time, noise_bandwidth(spec, interval), rng)
+    if spec.line_A:
+        turn = 2.0 * math.pi * (spec.line_Hz * time + rng.random())
+        read = read + spec.line_A * np.sin(turn)
+    if spec.adc_step_A is not None:
+        read = np.round(read / spec.adc_step_A) * spec.adc_step_A
+    rails = [r for r in (spec.rail_A, rail) if r is not None]
+    if not rails:
+        return read, np.zeros(time.size, bool)
+    limit = min(rails)
+    saturated = np.abs(read) >= limit
+    return np.where(saturated, np.copysign(limit, read), read), saturated

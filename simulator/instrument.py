@@ -1,0 +1,365 @@
+"""The instrument between a film and its user: noise, drift, wear, contact, memory, faults.
+
+:class:`Instrument` turns a commanded site into a measured curve, at a time that its caller's clock
+gives.  It owns everything that a measurement leaves behind, the log of what went wrong (`events`)
+and the log of where the tip really was (`path`).
+
+Randomness is keyed and not consumed: noise, contact and landing to (site, visit), the drift path to
+the clock.  Two policies at one site on one visit meet the same noise, in whatever order they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import (
+    IVCurve,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+    measurement_stream,
+)
+from grainscout.simulator._contact import (
+    ApproachSpec,
+    ContactSpec,
+    CrashSpec,
+    in_contact,
+    slope,
+    telegraph,
+)
+from grainscout.simulator._drift import Creep, CreepSpec, DriftPath, DriftSpec
+from grainscout.simulator._faults import (
+    FAULT_LADDERS,
+    INSTRUMENTS,
+    Event,
+    InstrumentSpec,
+    MotionSpec,
+    instrument_spec,
+)
+from grainscout.simulator._imaging import mirrored, shifted
+from grainscout.simulator._integrator import grid
+from grainscout.simulator._light import Lamp, LightSpec
+from grainscout.simulator._memory import FilmMemory
+from grainscout.simulator._noise import AmplifierSpec, amplify
+from grainscout.simulator._wear import DamageSpec, Tip, WearSpec
+from grainscout.simulator.film import Film
+from grainscout.simulator.transport import iv_curves
+
+__all__ = [
+    "FAULT_LADDERS",
+    "INSTRUMENTS",
+    "AmplifierSpec",
+    "ApproachSpec",
+    "ContactSpec",
+    "CrashSpec",
+    "CreepSpec",
+    "DamageSpec",
+    "DriftSpec",
+    "Event",
+    "Instrument",
+    "InstrumentSpec",
+    "LightSpec",
+    "MotionSpec",
+    "Visit",
+    "WearSpec",
+    "instrument_spec",
+]
+
+FloatArray = NDArray[np.float64]
+
+# Purposes of the random streams of one measurement.
+_NOISE, _CONTACT, _LANDING, _TELEGRAPH = range(4)
+_IMAGE_KEY = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """Where a measurement really took place: part of the truth.
+
+    time_s : of the sweep's start;  site : as commanded;  offset : (rows, columns) [m] of the tip
+    from it;  pixel : of the film that was measured.
+    """
+
+    time_s: float
+    site: Site
+    visit: int
+    offset: tuple[float, float]
+    pixel: Site
+
+
+class Instrument:
+    """A microscope's physics over one film.
+
+    Times are the caller's clock's [s] and must not decrease.  Beyond the film's edges the sample
+    goes on as its mirror image, so that a drifted tip always finds some.
+    """
+
+    def __init__(
+        self, film: Film, spec: InstrumentSpec, seed: np.random.SeedSequence, light: float = 0.0
+    ) -> None:
+        self.film = film
+        self.spec = spec
+        self.events: list[Event] = []
+        self.path: list[Visit] = []
+        self.lamp = Lamp(spec.light, light)
+        self.tip = Tip(spec.wear)
+        self.memory = FilmMemory(film, self.lamp, spec.temperature_K)
+        self.compliance: float | None = None  # [A]
+        self._seed = seed
+        self._drift = DriftPath(spec.drift, seed) if spec.drift else None
+        self._creep = Creep(spec.creep) if spec.creep else None
+        self._images = 0
+
+    # Where the tip is.
+
+    def offset(self, seconds: float) -> FloatArray:
+        """Displacement (2,) of the tip from its commanded place, rows and columns [m]."""
+        total = np.zeros(2)
+        if self._drift is not None:
+            total = total + self._drift.at(seconds)
+        if self._creep is not None:
+            total = total + self._creep.at(seconds)
+        return total
+
+    def pixel(self, site: Site, seconds: float) -> Site:
+        """The film's pixel under the tip that was sent to `site`."""
+        shift = np.rint(self.offset(seconds) / self.film.pixel_size).astype(np.int64)
+        row, column = (
+            int(mirrored(at + by, size))
+            for at, by, size in zip(site, shift, self.film.shape, strict=True)
+        )
+        return Site(row, column)
+
+    def move(self, step: FloatArray, seconds: float) -> None:
+        """A move by `step` (2,) rows and columns [m], tip lifted, that ends at `seconds`."""
+        if self._creep is not None:
+            self._creep.move(step, seconds)
+
+    # What a measurement does.
+
+    def land(self, site: Site, visit: int, seconds: float) -> None:
+        """Bring the tip into contact; MicroscopeError if it finds no surface or crashes."""
+        approach, crash = self.spec.approach, self.spec.crash
+        self.tip.land()
+        if approach is None and crash is None:
+            return
+        luck = measurement_stream(self._seed, site, visit, _LANDING).random(2)
+        if approach is not None and luck[0] < approach.probability:
+            self._log(seconds, "approach_failed", site)
+            raise MicroscopeError(
+                f"approach at row {site[0]}, column {site[1]} found no surface in "
+                f"{approach.timeout_s:g} s; try again or measure elsewhere"
+            )
+        if crash is None:
+            return
+        pixel = self.pixel(site, seconds)
+        if luck[1] < crash.chance(self._slope(pixel)):
+            self.tip.jump += crash.radius_m
+            self.tip.wear_off(crash.worn_m)
+            self.memory.scars.append((pixel[0], pixel[1], self.tip.radius))
+            self._log(seconds, "crash", site, row=pixel[0], column=pixel[1])
+            raise MicroscopeError(
+                f"the tip crashed at row {site[0]}, column {site[1]}; it is blunter now and the "
+                "film is scarred there"
+            )
+
+    def sweep(self, site: Site, visit: int, waveform: Waveform, seconds: float) -> IVCurve:
+        """The curve that is read when `waveform` starts at `seconds`; the tip is in contact."""
+        spec = self.spec
+        pixel = self.pixel(site, seconds)
+        dy, dx = self.offset(seconds).tolist()
+        self.path.append(
+            Visit(time_s=seconds, site=site, visit=visit, offset=(dy, dx), pixel=pixel)
+        )
+        time = waveform.time - waveform.time[0]
+        flowing = self._flow(site, visit, pixel, waveform, seconds)
+        share = self._share(site, visit, pixel, waveform, seconds)
+        if share is not None:
+            # Stray capacitance and offset are the wiring's, and stay when the contact goes.
+            law = self.film.spec.transport.globals_
+            stray = 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
+            flowing = stray + share * (flowing - stray)
+        self.tip.pass_charge(0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time)))
+        read, saturated = amplify(
+            flowing,
+            time,
+            spec.amplifier,
+            measurement_stream(self._seed, site, visit, _NOISE),
+            rail=self.compliance,
+        )
+        if saturated.any():
+            self._log(seconds, "saturated", site, samples=int(saturated.sum()))
+        return IVCurve(voltage=waveform.voltage, current=read, time=time, saturated=saturated)
+
+    def image(self, channels: Sequence[str], seconds: float) -> Scan:
+        """The film as this tip sees it, from `seconds` on; channels ``height`` and ``current``.
+
+        The current image meets long-rested contacts at spec.image_bias_V.
+        """
+        film, spec = self.film, self.spec
+        rows, columns = film.shape
+        lines = seconds + spec.motion.line_s * (np.arange(rows, dtype=np.float64) + 0.5)
+        offsets = np.array([self.offset(float(t)) for t in lines]) / film.pixel_size
+        blunter = self.tip.growth
+        radius = film.spec.scan.tip_radius_nm + 1e9 * blunter if blunter > 0 else None
+        first = film.scan(tip_radius_nm=radius, repeat=self._images)
+        images = {}
+        if "height" in channels:
+            height = first.height
+            if self.memory.scars and spec.crash is not None:
+                height = height - self.memory.pits(spec.crash.pit_m)
+            images["height"] = shifted(height, offsets) if offsets.any() else height
+        if "current" in channels:
+            images["current"] = self._current_image(np.rint(offsets).astype(np.int64), lines)
+        self.tip.wear_off(2.0 * rows * columns * film.pixel_size[1])
+        self._images += 1
+        return Scan(
+            channels=images,
+            pixel_size=first.pixel_size,
+            origin=first.origin,
+            angle=first.angle,
+            units={name: {"height": "m", "current": "A"}[name] for name in images},
+            metadata={**first.metadata, "started_s": seconds},
+        )
+
+    # Parts of these.
+
+    def _flow(
+        self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
+    ) -> FloatArray:
+        """The current (n,) [A] through a steady contact; the ions move and are remembered."""
+        place = np.array([pixel], dtype=np.int64)
+        parameters = self.film.parameters_at(place)
+        parameters["A"] = parameters["A"] * self._contact_gain(place)
+        result = iv_curves(
+            parameters,
+            waveform,
+            light=self.lamp.at(seconds),
+            temperature=self.spec.temperature_K,
+            state=self.memory.ions(pixel, seconds) if self.spec.memory else None,
+            globals_=self.film.spec.transport.globals_,
+            rng=measurement_stream(self._seed, site, visit, _TELEGRAPH)
+            if parameters["telegraph"].any()
+            else None,
+        )
+        if self.spec.memory:
+            self.memory.keep(pixel, result.state, seconds + waveform.duration)
+        flowing: FloatArray = 1e-9 * result.current_nA[0]
+        return flowing
+
+    def _contact_gain(self, sites: NDArray[np.int64]) -> FloatArray:
+        """Contact of this tip at sites (n, 2) against a new tip's on the whole film, (n,)."""
+        gain = np.full(len(sites), self.tip.gain)
+        if self.spec.crash is not None and self.memory.scars:
+            scarred = self.memory.scarred(sites[:, 0], sites[:, 1], self.spec.crash.scar_m)
+            gain[scarred] *= self.spec.crash.scar_left
+        return gain
+
+    def _share(
+        self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
+    ) -> FloatArray | None:
+        """What damage and a lost contact leave of the current, (n,); None if all of it."""
+        damage, contact = self.spec.damage, self.spec.contact
+        if damage is None and contact is None:
+            return None
+        time = waveform.time - waveform.time[0]
+        share = np.ones(time.size)
+        if damage is not None:
+            before = self.memory.dose.get(pixel, 0.0)
+            dose = damage.dose(waveform.voltage, time, before)
+            self.memory.dose[pixel] = float(dose[-1])
+            share *= damage.conductance(dose)
+        if contact is not None:
+            rng = measurement_stream(self._seed, site, visit, _CONTACT)
+            rate = contact.loss_rate(self._slope(pixel), self.tip.wear)
+            start, switches = telegraph(float(time[-1]), rate, contact.return_per_s, rng)
+            touching = in_contact(start, switches, time)
+            share[~touching] *= contact.left
+            if not start or switches.size:
+                lost = seconds + (float(switches[0]) if start else 0.0)
+                self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
+        return share
+
+    def _current_image(self, offsets: NDArray[np.int64], lines: FloatArray) -> FloatArray:
+        """Current [A] at the image bias, read line by line through the amplifier."""
+        rows, columns = self.film.shape
+        dwell = self.spec.motion.line_s / (2 * columns) or 1e-3
+        bias = Waveform.constant(self.spec.image_bias_V, dwell)
+        image = np.empty((rows, columns))
+        for row in range(rows):
+            at_row = mirrored(np.full(columns, row + offsets[row, 0]), rows)
+            at_column = mirrored(np.arange(columns) + offsets[row, 1], columns)
+            sites = np.column_stack([at_row, at_column])
+            parameters = self.film.parameters_at(sites)
+            parameters["A"] = parameters["A"] * self._contact_gain(sites)
+            result = iv_curves(
+                parameters,
+                bias,
+                light=self.lamp.at(float(lines[row])),
+                temperature=self.spec.temperature_K,
+                globals_=self.film.spec.transport.globals_,
+            )
+            image[row] = 1e-9 * result.current_nA[:, -1]
+        key = (*self._seed.spawn_key, _IMAGE_KEY, self._images)
+        stream = np.random.SeedSequence(self._seed.entropy, spawn_key=key)
+        read, _ = amplify(
+            image.ravel(),
+            dwell * np.arange(image.size, dtype=np.float64),
+            self.spec.amplifier,
+            np.random.Generator(np.random.PCG64(stream)),
+            rail=self.compliance,
+        )
+        return read.reshape(rows, columns)
+
+    def _slope(self, pixel: Site) -> float:
+        return slope(self.film.height, pixel[0], pixel[1], self.film.pixel_size)
+
+    def _log(self, seconds: float, kind: str, site: Site, **detail: float) -> None:
+        where = {"site": [int(site[0]), int(site[1])], **detail}
+        self.events.append(Event(time_s=seconds, kind=kind, detail=where))
+
+    # Continuing.
+
+    def state(self) -> PackedState:
+        """Everything that later measurements depend on, and the logs."""
+        path = [[v.time_s, *v.site, v.visit, *v.offset, *v.pixel] for v in self.path]
+        creep = self._creep
+        return {
+            "worn": self.tip.worn,
+            "jump": self.tip.jump,
+            "compliance": self.compliance,
+            "images": self._images,
+            "light": np.array(self.lamp.history),
+            "memory": self.memory.state(),
+            "creep": creep and {"missing": creep.missing, "updated": creep.updated},
+            "path": np.array(path, dtype=np.float64).reshape(-1, 8),
+            "events": [e.packed() for e in self.events],
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`, on the same film with the same specification and seed."""
+        self.tip.worn, self.tip.jump = state["worn"], state["jump"]
+        self.compliance = state["compliance"]
+        self._images = state["images"]
+        self.lamp.history = [(t, s, e) for t, s, e in state["light"].tolist()]
+        self.memory.restore(state["memory"])
+        if self._creep is not None:
+            self._creep.missing = state["creep"]["missing"]
+            self._creep.updated = state["creep"]["updated"]
+        self.path = [
+            Visit(
+                time_s=t,
+                site=Site(int(r), int(c)),
+                visit=int(visit),
+                offset=(dy, dx),
+                pixel=Site(int(pr), int(pc)),
+            )
+            for t, r, c, visit, dy, dx, pr, pc in state["path"].tolist()
+        ]
+        self.events = [Event(**e) for e in state["events"]]
