@@ -14,20 +14,20 @@ leaves the others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from grainscout.records import ConfigError
-from grainscout.simulator._parameters import (
-    ARCHETYPES,
-    PARAMETERS,
-    Floats,
-    TransportGlobals,
+from grainscout.simulator._mixture import (
+    Changes,
+    archetype_table,
+    blend,
+    perturbation_for_share,
 )
+from grainscout.simulator._parameters import Floats
+from grainscout.simulator._transport_spec import TransportSpec
 from grainscout.simulator.structure import Structure
 
 __all__ = [
@@ -38,87 +38,6 @@ __all__ = [
     "parameter_maps",
 ]
 
-#: What one standard deviation of composition does: volts for linear parameters, ln for geometric.
-_COMPOSITION = {"V1": 0.02, "V2": 0.02, "Vx": 0.02, "g1": 0.15, "g2": 0.15, "nu": 0.2, "tau": 0.1}
-#: ... of a boundary's own offset, where pB = 1: "boundaries differ from one another" (S23).
-_BOUNDARY = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.25, "IL": 0.2}
-#: ... of the hidden field.
-_HIDDEN = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.2, "nu": 0.15, "IL": 0.15}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransportSpec:
-    """How microstructure decides transport; every contrast is a hidden setting of a film.
-
-    boundary_length, junction_length : range of boundaries and junctions lB, lJ [m].
-    junction_barrier : phiJ at a vertex in the dark [V] (0: junctions conduct in the dark).
-    boundary_rates : ln factor on nu and 1/tau at a boundary: > 0 faster ions, < 0 trapped ones.
-    composition, boundary_spread, hidden : standard deviations of the grains' composition, of the
-        boundaries' own offsets and of the hidden field, in units of the built-in sensitivities.
-    hidden_length : correlation length of the hidden field [m].
-    gradient : composition change across the frame, in standard deviations;  gradient_axis : 0 along
-        the rows' index, 1 along the columns'.
-    tip_radius : [m], of the contact factor; 0 switches the contact factor off (A = 1).
-    insulating_fraction : share of the area covered by insulating disks;  insulating_radius : their
-        mean radius [m];  insulating_contact : their contact factor.
-    ripple, telegraph : rms ripple and telegraph step, relative to the conductance.
-    archetypes : replaces archetype values: name -> (club, heart, diamond).
-    globals_ : the constants that all points share.
-    Raises ConfigError for values outside their range.
-    """
-
-    boundary_length: float = 30e-9
-    junction_length: float = 38e-9
-    junction_barrier: float = 1.2
-    boundary_rates: float = 0.0
-    composition: float = 1.0
-    boundary_spread: float = 1.0
-    hidden: float = 1.0
-    hidden_length: float = 150e-9
-    gradient: float = 0.0
-    gradient_axis: int = 1
-    tip_radius: float = 25e-9
-    insulating_fraction: float = 0.06
-    insulating_radius: float = 60e-9
-    insulating_contact: float = 2e-4
-    ripple: float = 0.0
-    telegraph: float = 0.0
-    archetypes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
-    globals_: TransportGlobals = field(default_factory=TransportGlobals)
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "boundary_length": (1e-10, 1e-5, "m"),
-            "junction_length": (1e-10, 1e-5, "m"),
-            "junction_barrier": (0.0, 5.0, "V"),
-            "boundary_rates": (-10.0, 10.0, "(a logarithm)"),
-            "composition": (0.0, 10.0, ""),
-            "boundary_spread": (0.0, 10.0, ""),
-            "hidden": (0.0, 10.0, ""),
-            "hidden_length": (1e-10, 1e-4, "m"),
-            "gradient": (-20.0, 20.0, ""),
-            "gradient_axis": (0, 1, ""),
-            "tip_radius": (0.0, 1e-6, "m"),
-            "insulating_fraction": (0.0, 0.9, ""),
-            "insulating_radius": (1e-10, 1e-5, "m"),
-            "insulating_contact": (0.0, 1.0, ""),
-            "ripple": (*PARAMETERS["ripple"].limits, ""),
-            "telegraph": (*PARAMETERS["telegraph"].limits, ""),
-        }
-        for name, (low, high, unit) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(
-                    f"TransportSpec {name} must be in {low:g} ... {high:g} {unit}".rstrip()
-                    + f"; got {value}"
-                )
-        for name, values in self.archetypes.items():
-            if name not in PARAMETERS or len(values) != len(ARCHETYPES):
-                raise ConfigError(
-                    "TransportSpec archetypes must map a transport parameter to 3 numbers (club, "
-                    f"heart, diamond); got {name!r}: {values!r}"
-                )
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransportMaps:
@@ -128,7 +47,8 @@ class TransportMaps:
     weights : (rows, columns, 4): club, heart, diamond, insulating; they sum to 1.
     archetype : (rows, columns) uint8, the largest weight.
     hidden : the hidden field, (rows, columns), N(0, 1) at each point;  contact : the contact
-    factor without disks;  composition : (grains,);  boundary_offset : (boundaries,).
+    factor without disks;  composition : (grains,);  boundary_offset : (boundaries,);
+    archetypes : name -> the (3,) values that this film's archetypes have.
     """
 
     parameters: dict[str, Floats]
@@ -138,6 +58,7 @@ class TransportMaps:
     contact: Floats
     composition: Floats
     boundary_offset: Floats
+    archetypes: dict[str, Floats]
 
 
 def archetype_weights(structure: Structure, spec: TransportSpec) -> tuple[Floats, Floats, Floats]:
@@ -152,49 +73,43 @@ def archetype_weights(structure: Structure, spec: TransportSpec) -> tuple[Floats
 def parameter_maps(
     structure: Structure, spec: TransportSpec, rng: np.random.Generator
 ) -> TransportMaps:
-    """The maps of a film; all randomness comes from `rng`, one child for each component."""
-    streams = rng.spawn(4)
+    """The maps of a film; all randomness comes from `rng`, one child for each component.
+
+    Raises ConfigError if no film of this structure has the boundary contrast or the structure
+    share that `spec` asks for; the message says what can be had.
+    """
+    streams = rng.spawn(5)
     weights, pb, pj = archetype_weights(structure, spec)
     composition = streams[0].standard_normal(len(structure.grains)) * spec.composition
     offsets = streams[1].standard_normal(len(structure.boundaries)) * spec.boundary_spread
     hidden = _field(structure, spec.hidden_length, streams[2])
     disks = _disks(structure, spec, streams[3])
+    table = archetype_table(spec, streams[4])
+    contact = contact_factor(structure, spec.tip_radius)
 
-    grain = composition[structure.labels] + spec.gradient * _across(
-        structure.shape, spec.gradient_axis
-    )
     edge = np.zeros(structure.shape)
     if len(offsets):
         edge = np.where(structure.boundary_id >= 0, offsets[structure.boundary_id], 0.0) * pb
-    ions = spec.boundary_rates * np.maximum(pb, pj)
-
-    maps: dict[str, Floats] = {}
-    for name, parameter in PARAMETERS.items():
-        values = np.asarray(spec.archetypes.get(name, parameter.archetypes))
-        geometric = parameter.blend == "geometric"
-        if geometric:
-            values = np.log(values)
-        changes = (
-            (grain, _COMPOSITION.get(name)),
-            (edge, _BOUNDARY.get(name)),
-            (spec.hidden * hidden, _HIDDEN.get(name)),
-            (ions, {"nu": 1.0, "tau": -1.0}.get(name)),
+    changes = Changes(
+        grain=composition[structure.labels],
+        edge=edge,
+        hidden=spec.hidden * hidden,
+        gradient=spec.gradient * _across(structure.shape, spec.gradient_axis),
+        ions=spec.boundary_rates * (1.0 - weights[..., 0]),
+    )
+    barrier = spec.junction_barrier * pj
+    if spec.structure_share is not None:
+        some = _sample(~disks)
+        chosen = {"phiJ": barrier.flat[some], "A": contact.flat[some]}
+        size = perturbation_for_share(
+            table, weights.reshape(-1, 3)[some], changes.at(some), chosen, spec
         )
-        if np.ptp(values) == 0.0 and all(s is None for _, s in changes):
-            constant = np.exp(values[0]) if geometric else values[0]
-            maps[name] = np.broadcast_to(np.float64(constant), structure.shape)
-            continue
-        blended = weights @ values
-        for change, sensitivity in changes:
-            if sensitivity is not None:
-                blended += sensitivity * change
-        maps[name] = np.exp(blended, out=blended) if geometric else blended
+        changes = changes.scaled(size)
+        composition, offsets = size * composition, size * offsets
 
-    contact = contact_factor(structure, spec.tip_radius)
-    maps["phiJ"] = spec.junction_barrier * pj
+    maps = blend(table, weights, changes)
+    maps["phiJ"] = barrier
     maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
-    maps["ripple"] = np.broadcast_to(np.float64(spec.ripple), structure.shape)
-    maps["telegraph"] = np.broadcast_to(np.float64(spec.telegraph), structure.shape)
     if spec.ripple:
         maps["ripple_phase"] = 2.0 * np.pi * hidden
     full = np.concatenate([weights * ~disks[..., None], disks[..., None]], axis=-1)
@@ -206,7 +121,14 @@ def parameter_maps(
         contact=contact,
         composition=composition,
         boundary_offset=offsets,
+        archetypes=table,
     )
+
+
+def _sample(allowed: NDArray[np.bool_], wanted: int = 4096) -> NDArray[np.intp]:
+    """Flat indices of about `wanted` allowed points, evenly spread."""
+    index = np.flatnonzero(allowed)
+    return index[:: max(1, index.size // wanted)]
 
 
 def contact_factor(structure: Structure, tip_radius: float) -> Floats:
