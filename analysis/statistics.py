@@ -1,0 +1,289 @@
+"""Which policy is better, by how much, and whether that is decided.
+
+The unit of evidence is the *film*: two policies on one film share its grains and its noise, so
+their difference there is paired, and repeated seeds on a film are averaged before anything else.
+Tasks are strata: films are resampled within a task, and every task counts the same.
+
+    interval(scores, film=films, task=tasks, seed=0)        interquartile mean and its interval
+    paired_difference(a, b, film=films, task=tasks)         mean of a - b, t interval, p
+    verdicts(table, names, film=films, task=tasks)          every pair, Holm-corrected, in words
+
+All functions are pure: the same data and seed give the same numbers.  Scores are "higher is
+better"; NaN marks a failed cell, which is left out and counted, never scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from grainscout.analysis._compare import (
+    Difference,
+    Verdict,
+    film_means,
+    holm,
+    paired_difference,
+    sign_flip_p,
+    verdicts,
+)
+from grainscout.records import DataError
+
+__all__ = [
+    "Difference",
+    "Interval",
+    "Ranked",
+    "Verdict",
+    "curve_interval",
+    "holm",
+    "interval",
+    "iqm",
+    "paired_difference",
+    "performance_profile",
+    "probability_of_improvement",
+    "ranking",
+    "sign_flip_p",
+    "verdicts",
+]
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats, int], Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate with its bootstrap interval; `count` films behind it, `failed` cells left out."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    count: int
+    failed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One row of a leaderboard.
+
+    score : interquartile mean with interval;  mean_rank : 1 is best, ties share;  best : share of
+    bootstrap samples in which this policy has the highest score.
+    """
+
+    name: str
+    score: Interval
+    mean_rank: Interval
+    best: float
+
+
+def iqm(values: ArrayLike, axis: int = -1) -> Any:
+    """Interquartile mean: the mean of the middle half, less noisy than a median (rliable, 2021).
+
+    The quarter cut off at each end is rounded down, so up to three values give the plain mean.
+    """
+    return stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25, axis=axis)
+
+
+def mean(values: ArrayLike, axis: int = -1) -> Any:
+    """The plain mean, as a statistic for `interval`."""
+    return np.asarray(values, dtype=np.float64).mean(axis=axis)
+
+
+def interval(
+    scores: ArrayLike,
+    *,
+    film: ArrayLike | None = None,
+    task: ArrayLike | None = None,
+    statistic: Statistic = iqm,
+    level: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """A statistic of scores (n,) over films, with a stratified bootstrap interval.
+
+    film, task : (n,) labels; without `film` every score is a film of its own.  `statistic` takes
+    an array and an axis.  Percentiles are widened for few films (Hesterberg 2015, expanded
+    percentile interval: as much as Student's t exceeds the normal quantile).
+    """
+    data = np.asarray(scores, dtype=np.float64)
+    strata, failed = film_means(data, film, task)
+    rng = np.random.default_rng(seed)
+    drawn = np.concatenate(_resample(strata, samples, rng), axis=1)
+    low, high = _percentiles(statistic(drawn, -1), level, [len(s) for s in strata])
+    pooled = np.concatenate(strata)
+    return Interval(
+        estimate=float(statistic(pooled, -1)),
+        low=float(low),
+        high=float(high),
+        level=level,
+        count=pooled.size,
+        failed=failed,
+    )
+
+
+def curve_interval(
+    curves: ArrayLike,
+    *,
+    film: ArrayLike | None = None,
+    task: ArrayLike | None = None,
+    statistic: Statistic = iqm,
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> tuple[Floats, Floats, Floats]:
+    """`interval` at every step of curves (runs, steps): estimate, low and high, (steps,) each.
+
+    Pointwise: the band holds each step with probability `level`, not the whole curve at once.  A
+    run with a NaN anywhere is left out.
+    """
+    data = np.asarray(curves, dtype=np.float64)
+    if data.ndim != 2 or 0 in data.shape:
+        raise DataError(f"curves must be a (runs, steps) array; got shape {data.shape}")
+    broken = np.isnan(data).any(axis=1)
+    first = np.where(broken, np.nan, 0.0)
+    layout, _ = film_means(first, film, task, members=True)
+    rng = np.random.default_rng(seed)
+    groups = [np.stack([data[rows].mean(axis=0) for rows in stratum]) for stratum in layout]
+    draws = [rng.integers(0, len(g), (samples, len(g))) for g in groups]
+    estimate = np.asarray(statistic(np.concatenate(groups), 0))
+    low, high = np.empty_like(estimate), np.empty_like(estimate)
+    sizes = [len(g) for g in groups]
+    for start in range(0, data.shape[1], 32):  # bounded memory
+        steps = slice(start, start + 32)
+        drawn = np.concatenate(
+            [g[d][..., steps] for g, d in zip(groups, draws, strict=True)], axis=1
+        )
+        low[steps], high[steps] = _percentiles(statistic(drawn, 1), level, sizes)
+    return estimate, low, high
+
+
+def performance_profile(
+    scores: ArrayLike,
+    thresholds: ArrayLike,
+    *,
+    film: ArrayLike | None = None,
+    task: ArrayLike | None = None,
+    level: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> tuple[Floats, Floats, Floats]:
+    """Share of films whose score reaches each threshold (k,): estimate, low, high, (k,) each.
+
+    The curve of one policy above another's everywhere means stochastic dominance.
+    """
+    strata, _ = film_means(np.asarray(scores, dtype=np.float64), film, task)
+    at = np.asarray(thresholds, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    drawn = np.concatenate(_resample(strata, samples, rng), axis=1)
+    pooled = np.concatenate(strata)
+    estimate = (pooled[:, None] >= at).mean(axis=0)
+    sizes = [len(s) for s in strata]
+    bounds = [_percentiles((drawn >= t).mean(axis=1), level, sizes) for t in at]
+    low, high = (np.array([b[k] for b in bounds], dtype=np.float64) for k in (0, 1))
+    return estimate, low, high
+
+
+def probability_of_improvement(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    film: ArrayLike | None = None,
+    task: ArrayLike | None = None,
+    level: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Probability that a beats b on a new film: share of films won, a tie counting one half.
+
+    a, b : (n,) scores of the same cells (same film and seed).
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise DataError(f"paired scores must have one shape; got {first.shape} and {second.shape}")
+    strata, failed = film_means(first - second, film, task)
+    wins = [(s > 0) + 0.5 * (s == 0) for s in strata]
+    rng = np.random.default_rng(seed)
+    drawn = np.concatenate(_resample(wins, samples, rng), axis=1).mean(axis=1)
+    pooled = np.concatenate(wins)
+    low, high = _percentiles(drawn, level, [len(s) for s in strata])
+    return Interval(
+        estimate=float(pooled.mean()),
+        low=float(low),
+        high=float(high),
+        level=level,
+        count=pooled.size,
+        failed=failed,
+    )
+
+
+def ranking(
+    scores: ArrayLike,
+    names: Sequence[str],
+    *,
+    film: ArrayLike | None = None,
+    task: ArrayLike | None = None,
+    level: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> list[Ranked]:
+    """The leaderboard of scores (cells, policies), best first.
+
+    A row is one cell (task, film, seed) that all policies ran.  All policies are resampled on
+    the same films, so intervals of two rows overlap more than their difference is uncertain:
+    ask `verdicts` for that.  Each policy leaves out its own failed cells in its score; ranks give
+    them the last place.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != len(names):
+        raise DataError(
+            f"scores must be a (cells, {len(names)}) array, a column for each name; got shape "
+            f"{table.shape}"
+        )
+    common = {"film": film, "task": task, "level": level, "samples": samples, "seed": seed}
+    ranks = stats.rankdata(-np.where(np.isnan(table), -np.inf, table), axis=1)
+    drawn = np.stack([_drawn(column, film, task, samples, seed) for column in table.T])
+    top = drawn == np.nanmax(drawn, axis=0)
+    best = (top / top.sum(axis=0)).mean(axis=1)
+    rows = [
+        Ranked(
+            name=name,
+            score=interval(table[:, k], **common),  # type: ignore[arg-type]
+            mean_rank=interval(ranks[:, k], statistic=mean, **common),  # type: ignore[arg-type]
+            best=float(best[k]),
+        )
+        for k, name in enumerate(names)
+    ]
+    return sorted(rows, key=lambda row: -row.score.estimate)
+
+
+def _drawn(
+    column: Floats, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
+) -> Floats:
+    """(samples,) interquartile means of one policy on resampled films, the same for all policies."""
+    strata, _ = film_means(column, film, task)
+    rng = np.random.default_rng(seed)
+    return np.asarray(iqm(np.concatenate(_resample(strata, samples, rng), axis=1)))
+
+
+def _resample(
+    strata: Sequence[NDArray[Any]], samples: int, rng: np.random.Generator
+) -> list[Floats]:
+    """Each stratum drawn with replacement, (samples, its size)."""
+    return [s[rng.integers(0, len(s), (samples, len(s)))] for s in strata]
+
+
+def _percentiles(drawn: Floats, level: float, sizes: Sequence[int]) -> tuple[Any, Any]:
+    """Expanded percentiles along axis 0."""
+    if not 0 < level < 1:
+        raise DataError(f"level must lie between 0 and 1; got {level}")
+    films, strata = sum(sizes), len(sizes)
+    freedom = films - strata
+    tail = (1 - level) / 2
+    if freedom >= 1:
+        tail = float(stats.norm.cdf(stats.t.ppf(tail, freedom) * np.sqrt(films / freedom)))
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
+    return low, high
