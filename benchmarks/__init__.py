@@ -1,1 +1,32 @@
-"""Tasks, campaigns, leaderboard and report."""
+"""Tasks, campaigns, leaderboard and report: which policy is better, and is that decided?
+
+A :class:`Task` says what is measured on which microscope towards which goal.  A :class:`Campaign` is
+tasks x policies x films; :func:`run_campaign` runs its cells (each one run of one policy on one film,
+scored against the truth) into a :class:`CampaignStore`, and :func:`write_results` makes the
+tables, the ranking, the report and ``winner.toml`` of it.
+
+The truth stays on this side: a policy is given the ``Problem`` only.
+"""
+
+from grainscout.benchmarks._campaign import Campaign, run_campaign
+from grainscout.benchmarks._results import Results, write_results
+from grainscout.benchmarks._stage import Bench, set_up
+from grainscout.benchmarks._store import CampaignStore, CellKey
+from grainscout.benchmarks._tasks import MicroscopeSpec, PolicySpec, Task, WaveformSpec
+from grainscout.benchmarks._truth import TaskTruth
+
+__all__ = [
+    "Bench",
+    "Campaign",
+    "CampaignStore",
+    "CellKey",
+    "MicroscopeSpec",
+    "PolicySpec",
+    "Results",
+    "Task",
+    "TaskTruth",
+    "WaveformSpec",
+    "run_campaign",
+    "set_up",
+    "write_results",
+]

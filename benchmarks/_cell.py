@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,12 @@ from grainscout.records import Outcome, PackedState, PolicyError, Problem
 _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
 
 
-def film_seed(seed: int, film: int) -> int:
-    """The seed of film k of a campaign; the same for every task and policy."""
-    return int(np.random.SeedSequence([seed, film]).generate_state(1)[0])
+def film_seed(seed: int, task: str, film: int) -> int:
+    """The seed of film k of a task: the same for every policy, and another for every task.
+
+    Tasks that shared films would not be independent evidence.
+    """
+    return int(np.random.SeedSequence([seed, crc32(task.encode()), film]).generate_state(1)[0])
 
 
 def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedState:
@@ -35,7 +39,7 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     final : (n_candidates,) float32 predicted mean and standard deviation at the end.
     curves : (n, samples) float32 measured currents [A].
     """
-    cell_seed = film_seed(seed, key.film)
+    cell_seed = film_seed(seed, key.task, key.film)
     bench = set_up(task, cell_seed)
     problem = bench.problem()
     truth = bench.truth(problem)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grainscout.benchmarks import PolicySpec, Task, plain
+from grainscout.benchmarks import PolicySpec, Task
+from grainscout.benchmarks._tasks import plain
 from grainscout.config._toml import parse, read_toml
 from grainscout.hardware import Limits
 from grainscout.policies import make_policy

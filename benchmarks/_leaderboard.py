@@ -1,0 +1,139 @@
+"""From tables to a ranking with intervals and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from grainscout.analysis import statistics
+from grainscout.benchmarks._tables import Tables
+from grainscout.benchmarks._tasks import Goal, Task
+
+#: The policy that 0 means.
+BASELINE = "random"
+
+
+def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
+    """One row for each task, film, policy and goal: the raw value and the normalised score.
+
+    discovery : raw = area under the discovery curve; score from its exact random expectation (0)
+        to the ideal (1).
+    mapping : raw = error of the map, mean over checkpoints; score from the random policy of the same
+        film (0) to no error (1); NaN if the campaign has no such policy.
+    """
+    frames = []
+    if len(tables.steps):
+        runs = tables.steps.groupby(["task", "film", "policy"], sort=True)
+        area = runs[["found", "found_random", "found_ideal"]].mean().reset_index()
+        area["raw"] = area["found"]
+        area["score"] = (area["found"] - area["found_random"]) / (
+            area["found_ideal"] - area["found_random"]
+        )
+        frames.append(area.assign(goal="discovery"))
+    if len(tables.maps):
+        runs = tables.maps.groupby(["task", "film", "policy"], sort=True)
+        error = runs["nrmse"].mean().rename("raw").reset_index()
+        random = error[error["policy"] == BASELINE].rename(columns={"raw": "random"})
+        error = error.merge(random[["task", "film", "random"]], on=["task", "film"], how="left")
+        error["score"] = 1.0 - error["raw"] / error["random"]
+        frames.append(error.assign(goal="mapping"))
+    columns = ["task", "film", "policy", "goal", "raw", "score"]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    scores = pd.concat(frames)[columns]
+    wanted = {(t.id, goal) for t in tasks.values() for goal in t.goals}
+    keep = [pair in wanted for pair in zip(scores["task"], scores["goal"], strict=True)]
+    return scores[keep].sort_values(columns[:4]).reset_index(drop=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Board:
+    """The ranking for one goal.
+
+    ranked : best first;  against_baseline : policy -> verdict against `BASELINE`;  rivals : policies
+    that cannot be told from the best one (Holm over all pairs);  pairs : every verdict behind that;
+    cells : films that all policies finished.
+    """
+
+    goal: Goal
+    ranked: list[statistics.Ranked]
+    against_baseline: dict[str, statistics.Verdict]
+    rivals: list[str]
+    pairs: list[statistics.Verdict]
+    cells: int
+
+    @property
+    def best(self) -> str:
+        """The policy with the highest score."""
+        return self.ranked[0].name
+
+    def verdict(self) -> str:
+        """The verdict in a sentence."""
+        head = f"{self.goal.capitalize()}: {self.best} scores highest"
+        if len(self.ranked) == 1:
+            return f"{head}; it ran alone."
+        if not self.rivals:
+            return f"{head}, and better than every other policy (95 %, Holm over all pairs)."
+        needed = [
+            v.more_films
+            for v in self.pairs
+            if {v.policy, v.baseline} == {self.best, self.rivals[0]} and v.more_films
+        ]
+        more = (
+            f" About {needed[0]} more films a task would decide the closest pair." if needed else ""
+        )
+        return f"{head}, but it is not decided against {', '.join(self.rivals)}.{more}"
+
+
+def boards(scores: pd.DataFrame) -> list[Board]:
+    """A ranking for each goal that has scores, from the cells that all policies finished."""
+    found = []
+    goals: tuple[Goal, ...] = ("discovery", "mapping")
+    for goal in goals:
+        part = scores[scores["goal"] == goal]
+        table = part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
+        if not len(table):
+            continue
+        names = [str(n) for n in table.columns]
+        values = table.to_numpy()
+        film = table.index.get_level_values("film").to_numpy()
+        task = table.index.get_level_values("task").to_numpy()
+        ranked = statistics.ranking(values, names, film=film, task=task)
+        pairs, base = [], []
+        if len(names) > 1:
+            pairs = statistics.verdicts(values, names, film=film, task=task)
+        if len(names) > 1 and BASELINE in names:
+            base = statistics.verdicts(values, names, baseline=BASELINE, film=film, task=task)
+        order = [r.name for r in ranked]
+        rivals = {
+            name
+            for v in pairs
+            if v.outcome == "not decided" and order[0] in (v.policy, v.baseline)
+            for name in (v.policy, v.baseline)
+        } - {order[0]}
+        found.append(
+            Board(
+                goal=goal,
+                ranked=ranked,
+                against_baseline={v.policy: v for v in base},
+                rivals=sorted(rivals, key=order.index),
+                pairs=pairs,
+                cells=len(table),
+            )
+        )
+    return found
+
+
+def winner(found: list[Board]) -> str | None:
+    """The policy with the best mean rank over the goals; ties go to the higher mean score."""
+    if not found:
+        return None
+    names = [r.name for r in found[0].ranked]
+
+    def merit(name: str) -> tuple[float, float]:
+        rows = [r for board in found for r in board.ranked if r.name == name]
+        ranks = [r.mean_rank.estimate for r in rows]
+        return (sum(ranks) / len(ranks), -sum(r.score.estimate for r in rows) / len(rows))
+
+    return min(names, key=merit)

@@ -1,0 +1,5 @@
+"""stub until pictures"""
+
+
+def write_report(*a):
+    pass
