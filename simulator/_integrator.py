@@ -60,7 +60,7 @@ def _significant(values: Floats) -> Floats:
 def grid(waveform: Waveform) -> Grid:
     """The grid of a waveform; cached, as an experiment applies few."""
     voltage = np.round(waveform.voltage, 12) + 0.0
-    rise, span = np.diff(voltage), np.diff(waveform.time)
+    rise, span = np.diff(voltage), _significant(np.diff(waveform.time))
     parts = np.maximum(np.ceil(np.abs(rise) / LARGEST_STEP - 1e-6), 1.0).astype(np.intp)
     sample = np.repeat(np.arange(parts.size), parts)
     part = np.arange(sample.size) - np.repeat(np.cumsum(parts) - parts, parts)

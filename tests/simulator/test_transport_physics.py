@@ -1,0 +1,274 @@
+"""Limits, symmetries and published behaviour of the current law (the physics notes, 3 and 7)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import trapezoid
+
+from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.simulator.transport import (
+    ARCHETYPES,
+    PARAMETERS,
+    TransportGlobals,
+    archetype_parameters,
+    iv_curves,
+    relax,
+    rest_state,
+)
+
+PLAIN = TransportGlobals(Cs=0.0, Ioff=0.0)
+
+
+def test_dark_current_vanishes_at_zero_bias_for_any_state(drawn):
+    p = drawn(300) | {"gsh": np.zeros(300), "ripple": np.full(300, 0.05)}
+    rng = np.random.default_rng(1)
+    state = np.column_stack([rng.uniform(-2, 2, 300), rng.uniform(0, 1, 300)])
+    wave = Waveform(voltage=np.array([0.0, 0.3, -0.2, 0.0]), time=np.arange(4.0) * 0.02)
+    current = iv_curves(p, wave, state=state, globals_=PLAIN).current_nA
+    assert (current[:, [0, 3]] == 0.0).all()
+
+
+def test_dark_current_flows_with_the_voltage(drawn):
+    p = drawn(300) | {"ripple": np.full(300, 0.4)}
+    rng = np.random.default_rng(2)
+    state = np.column_stack([rng.uniform(-2, 2, 300), rng.uniform(0, 1, 300)])
+    wave = Waveform.bipolar(peak=1.5, samples=201)
+    current = iv_curves(p, wave, state=state, globals_=PLAIN).current_nA
+    assert (current * wave.voltage >= 0.0).all()
+
+
+@pytest.mark.parametrize("limit", ["frozen", "instant"])
+def test_a_sweep_without_memory_is_single_valued(limit, drawn):
+    p = drawn(40, seed=3)
+    for name, unit in (
+        (("nu", 1e-9), ("tau", 1e9)) if limit == "frozen" else (("nu", 1e12), ("tau", 1e-9))
+    ):
+        p[name] = np.full(40, unit)
+    g = TransportGlobals(Cs=0.0, k_max=1e-7 if limit == "frozen" else 1e12)
+    wave = Waveform.triangle()
+    current = iv_curves(p, wave, light=0.1, globals_=g).current_nA
+    assert np.abs(current[:, :126] - current[:, 125:][:, ::-1]).max() < 1e-5
+
+
+def test_loop_area_against_sweep_time_has_one_peak_and_unit_slopes():
+    durations = np.logspace(-7, 7, 57)
+    p = archetype_parameters("heart") | {"IL": np.zeros(1), "kappa": np.zeros(1)}
+    wave = Waveform.triangle()
+
+    def areas(light):
+        return np.array(
+            [
+                -trapezoid(
+                    iv_curves(
+                        p, Waveform.triangle(duration=d), light=light, globals_=PLAIN
+                    ).current_nA[0],
+                    wave.voltage,
+                )
+                for d in durations
+            ]
+        )
+
+    dark, lit = areas(0.0), areas(0.1)
+    for area in (dark, lit):
+        rising = np.diff(area) > 0
+        assert (np.diff(rising.astype(int)) != 0).sum() == 1
+        slope = np.diff(np.log(area)) / np.diff(np.log(durations))
+        assert slope[0] == pytest.approx(1.0, abs=0.01)
+        assert slope[-1] == pytest.approx(-1.0, abs=0.01)
+    assert durations[lit.argmax()] < durations[dark.argmax()]
+
+
+def test_rates_and_time_scale_together(drawn):
+    p = drawn(30, seed=5)
+    slow = iv_curves(
+        p, Waveform.triangle(duration=1.0), light=0.1, globals_=TransportGlobals(Cs=0.0)
+    )
+    s = 37.0
+    fast = p | {"nu": p["nu"] * s, "tau": p["tau"] / s}
+    g = TransportGlobals(Cs=0.0, k_max=500.0 * s)
+    quick = iv_curves(fast, Waveform.triangle(duration=1.0 / s), light=0.1, globals_=g)
+    assert np.abs(slow.current_nA - quick.current_nA).max() < 1e-10
+    with_cs = iv_curves(fast, Waveform.triangle(duration=1.0 / s), light=0.1)
+    assert np.abs(slow.current_nA - with_cs.current_nA).max() > 1e-2
+
+
+def test_relaxation_rate_follows_arrhenius(drawn):
+    p = drawn(5, seed=6)
+    start = np.column_stack([np.full(5, 0.7), np.full(5, 0.9)])
+    rest = rest_state(p)
+    inverse = []
+    rates = {"x": [], "u": []}
+    for temperature in (260.0, 280.0, 298.0, 320.0, 340.0):
+        seconds = 1e-5
+        left = (relax(start, p, seconds, temperature=temperature) - rest) / (start - rest)
+        inverse.append(1.0 / (8.617333262e-5 * temperature))
+        rates["u"].append(-np.log(left[:, 0]) / seconds)
+        rates["x"].append(-np.log(left[:, 1]) / seconds)
+    for state, energy in (("x", "Ex"), ("u", "Eu")):
+        slope = np.polyfit(inverse, np.log(rates[state]), 1)[0]
+        assert np.allclose(slope, -p[energy], rtol=1e-5)
+
+
+def test_forc_branches_are_truncated_triangles_and_open_only_in_the_window():
+    p = archetype_parameters("club")
+    branches, step = 5, 0.012
+    forc = Waveform.forc(peak=1.5, branches=branches, rate=3.0, step=step)
+    whole = iv_curves(p, forc, light=0.1, trajectories=True)
+    # Causality: what comes later leaves what was measured untouched.
+    for cut in (40, 200, 400):
+        part = Waveform(voltage=forc.voltage[:cut], time=forc.time[:cut])
+        assert np.array_equal(iv_curves(p, part, light=0.1).current_nA, whole.current_nA[:, :cut])
+    # A long rest before each branch gives triangles that agree on the common part of the way up.
+    single = iv_curves(p, Waveform.triangle(peak=1.5, samples=251, duration=1.0), light=0.1)
+    for top in (0.3, 0.6):
+        n = round(top / step) * 2 + 1
+        low = iv_curves(
+            p, Waveform.triangle(peak=top, samples=n, duration=2 * top / 3.0), light=0.1
+        )
+        up = low.current_nA[0, : n // 2 + 1]
+        assert np.allclose(up, single.current_nA[0, : n // 2 + 1], atol=1e-12)
+        # The activation window of a club begins above 0.5 V.
+        opening = low.current_nA[0, n // 2 :][::-1] - up
+        assert (np.abs(opening).max() > 0.025) == (top > 0.5) or top == 0.6
+    third = iv_curves(
+        p, Waveform.triangle(peak=0.3, samples=51, duration=0.2), light=0.1
+    ).current_nA
+    full_opening = single.current_nA[0, 125:][::-1] - single.current_nA[0, :126]
+    assert np.abs(third[0, 25:][::-1] - third[0, :26]).max() < 0.025 < full_opening.max()
+
+
+def windows(name):
+    wave = Waveform.triangle()
+    current = iv_curves(archetype_parameters(name), wave, light=0.1).current_nA[0]
+    opened = current[125:][::-1] - current[:126] > 0.025
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], opened.astype(int), [0]])))
+    return [(wave.voltage[a], wave.voltage[b - 1]) for a, b in edges.reshape(-1, 2)]
+
+
+def test_archetypes_open_where_the_papers_say():
+    (club,) = windows("club")
+    assert club == pytest.approx((0.52, 1.03), abs=0.013)
+    first, second = windows("heart")
+    assert first == pytest.approx((0.05, 0.35), abs=0.013)
+    assert second == pytest.approx((0.68, 1.33), abs=0.013)
+    low, main = windows("diamond")
+    assert main == pytest.approx((1.28, 1.49), abs=0.013)
+    assert low[1] < 0.3
+
+
+def test_junctions_insulate_in_the_dark_and_conduct_in_light():
+    heart, club = archetype_parameters("heart"), archetype_parameters("club")
+    heart["phiJ"] = np.array([1.2])
+    wave = Waveform.triangle()
+
+    def ratio(light):
+        junction = iv_curves(heart, wave, light=light, globals_=PLAIN).current_nA.max()
+        return junction / iv_curves(club, wave, light=light, globals_=PLAIN).current_nA.max()
+
+    assert ratio(0.0) < 0.05
+    assert ratio(0.1) > 0.5
+
+
+def test_light_raises_the_current_and_makes_it_negative_at_zero_bias():
+    for name in ARCHETYPES:
+        p = archetype_parameters(name)
+        dark, lit = (iv_curves(p, Waveform.triangle(), light=s, globals_=PLAIN) for s in (0.0, 0.1))
+        assert lit.current_nA.max() > dark.current_nA.max()
+        assert dark.current_nA[0, 0] == 0.0
+        assert -0.11 < lit.current_nA[0, 0] < -0.02
+
+
+def test_displacement_current_is_that_of_the_ramp_that_ends_at_the_sample():
+    p = archetype_parameters("club") | {"A": np.zeros(1)}
+    wave = Waveform(voltage=np.array([0.0, 0.3, 0.3, -0.2]), time=np.array([0.0, 0.1, 0.2, 0.7]))
+    current = iv_curves(p, wave, globals_=TransportGlobals(Cs=2.0, Ioff=-0.005)).current_nA[0]
+    assert current == pytest.approx(np.array([0.0, 6e-3, 0.0, -2e-3]) - 0.005)
+
+
+def test_telegraph_is_a_measurement_and_its_mean_the_truth():
+    n = 4000
+    p = {k: np.repeat(v, n) for k, v in archetype_parameters("club").items()}
+    rate, step = 20.0, 0.3
+    p |= {"telegraph": np.full(n, step), "telegraph_rate": np.full(n, rate)}
+    wave = Waveform.constant(1.2, duration=0.2, samples=41)
+    truth = iv_curves(p, wave, globals_=PLAIN).current_nA
+    noisy = iv_curves(p, wave, globals_=PLAIN, rng=np.random.default_rng(0)).current_nA
+    s = (noisy / truth - 1.0) / step
+    assert np.allclose(np.abs(s), 1.0)
+    assert np.abs(s.mean(0)).max() < 5.0 / np.sqrt(n)
+    lag = np.arange(0, 30, 5)
+    expected = np.exp(-rate * lag * 0.005)
+    assert np.allclose([(s[:, 0] * s[:, k]).mean() for k in lag], expected, atol=5.0 / np.sqrt(n))
+    again = iv_curves(p, wave, globals_=PLAIN, rng=np.random.default_rng(0)).current_nA
+    assert np.array_equal(noisy, again)
+    silent = iv_curves(
+        {**p, "telegraph": np.zeros(n)}, wave, globals_=PLAIN, rng=np.random.default_rng(0)
+    ).current_nA
+    assert np.array_equal(silent, truth)
+
+
+def test_ripple_has_its_size_and_length():
+    n, length, size = 500, 0.15, 0.02
+    p = {k: np.repeat(v, n) for k, v in archetype_parameters("club").items()}
+    plain = iv_curves(p, Waveform.triangle(), globals_=PLAIN).current_nA[:, 50:126]
+    p |= {"ripple": np.full(n, size), "ripple_length": np.full(n, length)}
+    p["ripple_phase"] = np.random.default_rng(0).uniform(0, 2 * np.pi, n)
+    s = iv_curves(p, Waveform.triangle(), globals_=PLAIN).current_nA[:, 50:126] / plain - 1.0
+    assert s.std() == pytest.approx(size, rel=0.05)
+    step = round(length / 0.012)
+    correlation = (s[:, :-step] * s[:, step:]).mean() / (s**2).mean()
+    assert 0.3 < correlation < 0.75
+
+
+@pytest.mark.parametrize("name", [k for k, p in PARAMETERS.items() if p.default is None])
+def test_every_archetype_parameter_changes_the_curve(name):
+    p = archetype_parameters("heart")
+    moved = p | {name: p[name] * 1.1 + (0.05 if p[name] == 0 else 0.0)}
+    wave = Waveform.bipolar()
+    difference = (
+        iv_curves(moved, wave, light=0.1, temperature=320.0).current_nA
+        - iv_curves(p, wave, light=0.1, temperature=320.0).current_nA
+    )
+    assert np.abs(difference).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"w": -0.1}, ["w ", "0.005 ... 2 V", "-0.1", "point 1"]),
+        ({"nu": np.nan}, ["nu", "1/s", "nan"]),
+        ({"g1": np.inf}, ["g1", "nA/V"]),
+        ({"tau": 0.0}, ["tau", " s;"]),
+    ],
+)
+def test_bad_parameters_are_named_with_unit_and_range(change, words):
+    p = {k: np.repeat(v, 3) for k, v in archetype_parameters("club").items()}
+    for name, value in change.items():
+        p[name][1] = value
+    with pytest.raises(ConfigError) as error:
+        iv_curves(p, Waveform.triangle())
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_missing_unknown_and_misshapen_input_is_refused():
+    p = archetype_parameters("club")
+    with pytest.raises(ConfigError, match="Vx"):
+        iv_curves({k: v for k, v in p.items() if k != "Vx"}, Waveform.triangle())
+    with pytest.raises(ConfigError, match="speed"):
+        iv_curves({**p, "speed": 1.0}, Waveform.triangle())
+    with pytest.raises(ConfigError, match="shape"):
+        iv_curves({**p, "g1": np.ones(2), "g2": np.ones(3)}, Waveform.triangle())
+    with pytest.raises(ConfigError, match=r"light must be in 0 \.\.\. 100 suns"):
+        iv_curves(p, Waveform.triangle(), light=-0.1)
+    with pytest.raises(ConfigError, match="temperature"):
+        iv_curves(p, Waveform.triangle(), temperature=25.0)
+    with pytest.raises(DataError, match="state"):
+        iv_curves(p, Waveform.triangle(), state=np.zeros((2, 2)))
+    with pytest.raises(DataError, match="x in 0"):
+        iv_curves(p, Waveform.triangle(), state=np.array([[0.0, 1.5]]))
+    with pytest.raises(ConfigError, match="seconds"):
+        relax(rest_state(p), p, -1.0)
+    with pytest.raises(ConfigError, match="k_max"):
+        TransportGlobals(k_max=0.0)
