@@ -15,7 +15,13 @@ Random streams are independent for each component: switching one off leaves the 
 from grainscout.simulator.blend import TransportMaps, TransportSpec
 from grainscout.simulator.film import Film
 from grainscout.simulator.presets import PRESETS, preset
-from grainscout.simulator.spec import FilmSpec, GrainSpec, ScanSpec, TopographySpec
+from grainscout.simulator.spec import (
+    FilmSpec,
+    GrainSpec,
+    ScanSpec,
+    SegmentationSpec,
+    TopographySpec,
+)
 from grainscout.simulator.structure import Structure
 
 __all__ = [
@@ -24,6 +30,7 @@ __all__ = [
     "FilmSpec",
     "GrainSpec",
     "ScanSpec",
+    "SegmentationSpec",
     "Structure",
     "TopographySpec",
     "TransportMaps",

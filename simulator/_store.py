@@ -103,7 +103,7 @@ def load(
         }
         structure = Structure(**tables, pixel_size=_pair(arrays["structure/pixel_size"]))
         maps = {k.split("/")[-1]: v for k, v in arrays.items() if k.startswith("truth/parameters/")}
-        others = {
+        others: dict[str, Any] = {
             f.name: arrays[f"truth/{f.name}"]
             for f in fields(TransportMaps)
             if f.name != "parameters"

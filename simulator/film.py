@@ -16,6 +16,7 @@ from grainscout.simulator import _artefacts, _store, _tip
 from grainscout.simulator._artefacts import ScanTruth
 from grainscout.simulator._grow import STREAMS as SURFACE_STREAMS
 from grainscout.simulator._grow import grow
+from grainscout.simulator._measured import checked_image, fitted_spec, structure_from_image
 from grainscout.simulator.blend import TransportMaps, parameter_maps
 from grainscout.simulator.spec import FilmSpec, in_range
 from grainscout.simulator.structure import Structure
@@ -66,6 +67,33 @@ class Film:
         spec, source = spec or FilmSpec(), as_seed(seed)
         structure = grow(spec, {name: stream(source, name) for name in SURFACE_STREAMS})
         return cls(spec=spec, seed=source, structure=structure)
+
+    @classmethod
+    def from_topography(
+        cls,
+        height: ArrayLike,
+        pixel_size: float | tuple[float, float],
+        *,
+        spec: FilmSpec | None = None,
+        seed: int | np.random.SeedSequence = 0,
+    ) -> Film:
+        """A film on a measured image: its grains, boundaries, junctions and asymmetry are found.
+
+        height : (rows, columns) [m];  pixel_size : [m], one number or (row step, column step).
+        spec : its `segmentation` says how grains are found and its `transport` what they do; frame,
+            grain size and surface are those of the image.  `scan` returns the image as it was given.
+        Raises DataError for an unusable image, ConfigError for a bad pixel size or seed.
+        """
+        image, steps = checked_image(np.asarray(height), pixel_size)
+        wanted = spec or FilmSpec()
+        structure = structure_from_image(image, steps, wanted.segmentation)
+        image.setflags(write=False)
+        return cls(
+            spec=fitted_spec(structure, wanted),
+            seed=as_seed(seed),
+            structure=structure,
+            measured=image,
+        )
 
     # -- the frame and the truth ---------------------------------------------------------------
 

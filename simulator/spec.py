@@ -167,11 +167,46 @@ class ScanSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentationSpec:
+    """How grains are found in a measured image (`Film.from_topography`); look at the result.
+
+    scale_nm : width [nm] of the boundaries looked for; detail below it is smoothed away.
+    valley, step : weights of the two signs of a boundary, a groove and a height step.
+    contrast : how much stronger than its grains a boundary must be, in units of the image's typical
+        strength; larger = fewer grains.
+    smallest_nm : smallest grain, equivalent diameter [nm].
+    flank_nm : how far from a boundary its two slopes are compared [nm].
+    asymmetric_ratio : ratio of the two slopes at which a boundary is fully asymmetric.
+    level_lines, level_plane : remove line offsets and the plane first.
+    """
+
+    scale_nm: float = 30.0
+    valley: float = 1.0
+    step: float = 0.5
+    contrast: float = 0.8
+    smallest_nm: float = 150.0
+    flank_nm: float = 80.0
+    asymmetric_ratio: float = 3.0
+    level_lines: bool = True
+    level_plane: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("scale_nm", "smallest_nm", "flank_nm"):
+            in_range(f"segmentation {name}", getattr(self, name), 0.01, 1e6, "nm")
+        for name in ("valley", "step"):
+            in_range(f"segmentation {name}", getattr(self, name), 0.0, 1e3)
+        in_range("segmentation contrast", self.contrast, 0.0, 1e3)
+        in_range("segmentation asymmetric_ratio", self.asymmetric_ratio, 1.01, 1e3)
+        if self.valley == 0 and self.step == 0:
+            raise ConfigError("segmentation valley and step must not both be 0; got 0 and 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FilmSpec:
     """A film: its frame and its parts.
 
     rows, columns : pixels, at least 16 each (one patch).  row_nm, column_nm : pixel steps [nm].
-    grains, topography, transport, scan : the parts.
+    grains, topography, transport, scan : the parts;  segmentation : for a measured image only.
     """
 
     rows: int = 128
@@ -182,6 +217,7 @@ class FilmSpec:
     topography: TopographySpec = field(default_factory=TopographySpec)
     transport: TransportSpec = field(default_factory=TransportSpec)
     scan: ScanSpec = field(default_factory=ScanSpec)
+    segmentation: SegmentationSpec = field(default_factory=SegmentationSpec)
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):

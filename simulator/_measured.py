@@ -1,0 +1,217 @@
+"""A `Structure` from a measured image: what a label map and the heights say, and nothing more.
+
+Boundaries run along the edges between pixels of two labels.  Vertices are the pixel corners at
+which three or four labels meet.  A boundary's asymmetry compares the slopes of its two flanks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from grainscout.records import ConfigError, DataError
+from grainscout.simulator._distance import nearest_point
+from grainscout.simulator._grow import touches_another
+from grainscout.simulator._segment import find_grains, level
+from grainscout.simulator.spec import LARGEST, PATCH, FilmSpec, SegmentationSpec
+from grainscout.simulator.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+NM = 1e-9
+
+
+def checked_image(
+    height: Array, pixel_size: float | tuple[float, float]
+) -> tuple[Array, tuple[float, float]]:
+    """The image as float64 and the pixel steps as a pair [m]; DataError or ConfigError if unusable."""
+    image = np.array(height, dtype=np.float64)
+    if image.ndim != 2 or min(image.shape, default=0) < PATCH or max(image.shape) > LARGEST:
+        raise DataError(
+            f"topography height must be an image of {PATCH} .. {LARGEST} pixels on each side; got "
+            f"shape {image.shape}"
+        )
+    bad = int((~np.isfinite(image)).sum())
+    if bad:
+        raise DataError(
+            f"topography height must be finite [m]; {bad} of {image.size} pixels are NaN or "
+            "infinite. Crop or inpaint them first"
+        )
+    if float(np.ptp(image)) == 0.0:
+        raise DataError("topography height must vary [m]; every pixel is the same")
+    steps = np.broadcast_to(np.asarray(pixel_size, dtype=np.float64), (2,))
+    if not (np.isfinite(steps).all() and (steps > 0).all()):
+        raise ConfigError(f"topography pixel_size must be positive [m]; got {pixel_size}")
+    if not ((steps >= 1e-11) & (steps <= 1e-4)).all():
+        raise ConfigError(
+            f"topography pixel_size must be 1e-11 .. 1e-4 m; got {pixel_size}. Is it in metres?"
+        )
+    if float(np.ptp(image)) > 1e-4:
+        raise DataError(
+            f"topography height must span at most 1e-4 m; got {float(np.ptp(image)):g}. Is it in "
+            "metres?"
+        )
+    return image, (float(steps[0]), float(steps[1]))
+
+
+def structure_from_image(
+    image: Array, pixel_size: tuple[float, float], spec: SegmentationSpec
+) -> Structure:
+    """Grains found in an image [m], and the structure they make."""
+    height = level(image, spec)
+    pixel = (pixel_size[0] / NM, pixel_size[1] / NM)
+    return structure_from_labels(find_grains(height, pixel, spec), height, pixel_size, spec)
+
+
+def fitted_spec(structure: Structure, spec: FilmSpec) -> FilmSpec:
+    """`spec` with the frame and the mean grain of a measured structure."""
+    rows, columns = structure.shape
+    area = structure.grains["area"][structure.grains["area"] > 0]
+    row_nm, column_nm = (p / NM for p in structure.pixel_size)
+    mean = float(np.sqrt(4 * area / np.pi).mean() / NM)
+    grains = replace(spec.grains, mean_nm=max(mean, 3 * max(row_nm, column_nm)), warp_nm=0.0)
+    return replace(
+        spec, rows=rows, columns=columns, row_nm=row_nm, column_nm=column_nm, grains=grains
+    )
+
+
+def structure_from_labels(
+    labels: NDArray[np.int32],
+    height: Array,
+    pixel_size: tuple[float, float],
+    spec: SegmentationSpec,
+) -> Structure:
+    """The structure of a label map 0 .. n-1 over a levelled surface [m]."""
+    step = np.array(pixel_size)
+    points, pairs = _cracks(labels)
+    table_pairs, crack_id = np.unique(pairs, axis=0, return_inverse=True)
+    boundaries = np.zeros(len(table_pairs), BOUNDARY_DTYPE)
+    boundaries["first"], boundaries["second"] = table_pairs.T
+    # A crack between two rows is as long as a column step, and the other way round; a staircase
+    # is longer than the line it stands for, by 4/pi on average over directions.
+    across_rows = points[:, 0] % 1 != 0
+    long = np.where(across_rows, step[1], step[0])
+    boundaries["length"] = np.pi / 4 * np.bincount(crack_id.ravel(), long, len(boundaries))
+
+    distance, at = nearest_point(points * step, labels.shape, pixel_size)
+    boundary_id = np.full(labels.shape, -1, np.int32)
+    asymmetry = np.zeros(labels.shape)
+    if len(points):
+        boundary_id[...] = crack_id.ravel()[at]
+        side = (boundaries["second"][boundary_id] == labels).astype(np.int64)
+        _compare_flanks(boundaries, labels, boundary_id, side, distance, height, pixel_size, spec)
+        strength = boundaries["strength"][boundary_id]
+        asymmetry = np.where(boundaries["smooth_side"][boundary_id] == labels, strength, -strength)
+
+    vertices = _vertices(labels)
+    junction, _ = nearest_point(vertices[:, :2] * step, labels.shape, pixel_size)
+    return Structure(
+        labels=labels,
+        boundary_id=boundary_id,
+        boundary=touches_another(labels),
+        boundary_distance=distance,
+        junction_distance=junction,
+        asymmetry=asymmetry,
+        height=height,
+        pixel_size=pixel_size,
+        grains=_grain_table(labels, height, step),
+        boundaries=boundaries,
+        vertices=vertices,
+    )
+
+
+def _cracks(labels: NDArray[np.int32]) -> tuple[Array, Index]:
+    """Midpoints (k, 2) [pixels] of the pixel edges between two labels, and the labels, sorted."""
+    points, pairs = [], []
+    for axis in (0, 1):
+        low = labels[:-1] if axis == 0 else labels[:, :-1]
+        high = labels[1:] if axis == 0 else labels[:, 1:]
+        at = np.argwhere(low != high)
+        pairs.append(np.column_stack([low[low != high], high[low != high]]))
+        points.append(at + np.array([0.5, 0.0] if axis == 0 else [0.0, 0.5]))
+    return np.concatenate(points), np.sort(np.concatenate(pairs), axis=1).astype(np.int64)
+
+
+def _vertices(labels: NDArray[np.int32]) -> Array:
+    """(k, 3) row, column and degree of the pixel corners at which three or four labels meet."""
+    block = np.sort(
+        np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), axis=-1
+    )
+    degree = 1 + (np.diff(block, axis=-1) != 0).sum(-1)
+    at = np.argwhere(degree >= 3)
+    return np.column_stack([at + 0.5, degree[degree >= 3]]).astype(np.float64)
+
+
+def _compare_flanks(
+    boundaries: NDArray[np.void],
+    labels: NDArray[np.int32],
+    boundary_id: NDArray[np.int32],
+    side: Index,
+    distance: Array,
+    height: Array,
+    pixel_size: tuple[float, float],
+    spec: SegmentationSpec,
+) -> None:
+    """Fill in depth, widths and asymmetry from the heights beside each boundary."""
+    reach = max(spec.flank_nm * NM, 1.5 * max(pixel_size))
+    smooth = gaussian_filter(height, 0.7, mode="nearest")
+    slope = np.hypot(*np.gradient(smooth, *pixel_size))
+    own = (boundaries["first"][boundary_id] == labels) | (side == 1)
+    key = 2 * boundary_id.astype(np.int64) + side
+    n = 2 * len(boundaries)
+
+    def mean(values: Array, chosen: NDArray[np.bool_]) -> tuple[Array, Index]:
+        count = np.bincount(key[chosen], minlength=n)
+        total = np.bincount(key[chosen], values[chosen], n)
+        return (total / np.maximum(count, 1)).reshape(-1, 2), count.reshape(-1, 2)
+
+    steepness, seen = mean(slope, own & (distance <= reach))
+    low, _ = mean(smooth, own & (distance <= max(pixel_size)))
+    high, beyond = mean(smooth, own & (distance > reach) & (distance <= 2 * reach))
+    rise = np.where(beyond > 0, high - low, 0.0)
+    boundaries["depth"] = np.maximum(rise.min(axis=1), 0.0)
+    width = np.where(steepness > 0, np.abs(rise) / np.maximum(steepness, 1e-12), 0.0)
+    boundaries["width_first"], boundaries["width_second"] = width.T
+
+    # A handful of pixels says nothing about a flank.
+    known = (seen >= 6).all(1) & (steepness > 0).all(1)
+    ratio = np.ones(len(boundaries))
+    ratio[known] = steepness[known, 0] / steepness[known, 1]
+    strength = np.abs(np.log(ratio)) / np.log(spec.asymmetric_ratio)
+    strength = np.where(strength >= 0.5, np.minimum(strength, 1.0), 0.0)
+    boundaries["strength"] = strength
+    boundaries["asymmetric"] = strength > 0
+    gentle = np.where(ratio > 1, boundaries["second"], boundaries["first"])
+    boundaries["smooth_side"] = np.where(strength > 0, gentle, -1)
+
+
+def _grain_table(labels: NDArray[np.int32], height: Array, step: Array) -> NDArray[np.void]:
+    """Centres, areas, and the plane that fits each grain best (its tilt and middle height)."""
+    n = int(labels.max()) + 1
+    flat = labels.ravel()
+    grains = np.zeros(n, GRAIN_DTYPE)
+    count = np.bincount(flat, minlength=n)
+    grains["area"] = count * step.prod()
+    rows, columns = np.indices(labels.shape).reshape(2, -1).astype(np.float64)
+    z = height.ravel()
+
+    def mean(values: Array) -> Array:
+        average: Array = np.bincount(flat, values, n) / count
+        return average
+
+    grains["row"], grains["column"], grains["plateau"] = mean(rows), mean(columns), mean(z)
+    y = (rows - grains["row"][flat]) * step[0]
+    x = (columns - grains["column"][flat]) * step[1]
+    yy, xx, xy, yz, xz = mean(y * y), mean(x * x), mean(x * y), mean(y * z), mean(x * z)
+    determinant = yy * xx - xy**2
+    solvable = determinant > 1e-6 * (yy * xx)
+    safe = np.where(solvable, determinant, 1.0)
+    grains["tilt_row"] = np.where(solvable, (xx * yz - xy * xz) / safe, 0.0)
+    grains["tilt_column"] = np.where(solvable, (yy * xz - xy * yz) / safe, 0.0)
+    at_rim = np.zeros(n, bool)
+    at_rim[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    grains["interior"] = ~at_rim
+    return grains
