@@ -173,7 +173,9 @@ class Guard:
         )
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image; sites refer to it from now on."""
+        """Take an image; sites refer to it from now on.  LimitError once the time is up."""
+        words = {"channels": list(channels)}
+        self._refuse("scan", words, lambda: self.limits.of_time(self._clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
             if go:
                 self._scan = self.microscope.scan(channels)
@@ -192,20 +194,27 @@ class Guard:
                 self.microscope.light(suns)
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn; no limit forbids it and no signal interrupts it."""
-        self._write("park", {}, "planned" if self.dry_run else "issued")
-        if self.dry_run:
-            return
+        """Bias 0 V and tip withdrawn; no limit forbids it, no signal interrupts it.
+
+        MicroscopeError if the microscope fails to.
+        """
         with self._interrupts.held():
             try:
-                self.microscope.park()
-            except Exception as error:
-                message = (
-                    f"PARKING FAILED ({error}): the tip may be in contact and under bias; withdraw "
-                    "it by hand"
-                )
-                self._write("park", {}, "failed", message)
-                raise MicroscopeError(message) from error
+                self._write("park", {}, "planned" if self.dry_run else "issued")
+            finally:
+                if not self.dry_run:
+                    self._withdraw()
+
+    def _withdraw(self) -> None:
+        try:
+            self.microscope.park()
+        except Exception as error:
+            message = (
+                f"PARKING FAILED ({error}): the tip may be in contact and under bias; withdraw it "
+                "by hand"
+            )
+            self._write("park", {}, "failed", message)
+            raise MicroscopeError(message) from error
 
     def __enter__(self) -> Self:
         self._interrupts.install()
@@ -235,8 +244,10 @@ class Guard:
             self._write(name, arguments, "issued")
             yield True
         except BaseException as error:
-            self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
-            self.park()
+            try:
+                self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
+            finally:
+                self.park()
             raise
 
     def _refuse(

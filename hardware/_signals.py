@@ -45,11 +45,15 @@ class Interrupts:
     @contextmanager
     def held(self) -> Iterator[None]:
         """A stretch that no signal breaks into; one that came meanwhile is raised at its end."""
+        mine = not self._old
+        self.install()
         self._holding += 1
         try:
             yield
         finally:
             self._holding -= 1
+            if mine:
+                self.remove()
         if self._waiting is not None and not self._holding:
             name, self._waiting = self._waiting, None
             raise KeyboardInterrupt(name)

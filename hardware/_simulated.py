@@ -110,7 +110,10 @@ class SimulatedMicroscope:
         self.instrument.move(step, self._clock.now())
         self._at = site
         self.engaged = True
-        self.instrument.land(site, visit, self._clock.now())
+        landing = self.instrument.land(site, visit, self._clock.now())
+        self._clock.spend(landing.seconds)
+        if landing.failure:
+            raise MicroscopeError(landing.failure)
         self._clock.spend(motion.settle_s)
         self.bias = float(waveform.voltage[-1])
         curve = self.instrument.sweep(site, visit, waveform, self._clock.now())

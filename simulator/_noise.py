@@ -124,9 +124,12 @@ def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray
     """y[0] = start, y[k + 1] = decay[k] y[k] + drive[k], as an (n + 1,) array."""
     result = np.empty(decay.size + 1)
     result[0] = start
-    if decay.size and decay.max() - decay.min() <= 1e-9:
-        gain = float(decay[0])
-        result[1:], _ = lfilter([1.0], [1.0, -gain], drive, zi=[gain * start])
+    largest = float(decay.max())
+    if largest < 1e-9:
+        result[1:] = drive
+        return result
+    if largest - float(decay.min()) <= 1e-9:
+        result[1:], _ = lfilter([1.0], [1.0, -largest], drive, zi=[largest * start])
         return result
     value = start
     for k, (gain, push) in enumerate(zip(decay.tolist(), drive.tolist(), strict=True)):
@@ -135,10 +138,13 @@ def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray
     return result
 
 
-def _correlated(time: FloatArray, corner: float, rng: np.random.Generator) -> FloatArray:
-    """Unit-variance noise with a Lorentzian spectrum of `corner` Hz, exact at any times."""
-    decay = np.exp(-2.0 * math.pi * corner * np.diff(time))
-    normal = rng.standard_normal(time.size)
+def _correlated(step: FloatArray, corner: float, rng: np.random.Generator) -> FloatArray:
+    """Unit-variance noise with a Lorentzian spectrum of `corner` Hz, exact for any steps (n,) [s].
+
+    Gives (n + 1,) values, the first from the stationary distribution.
+    """
+    decay = np.exp(-2.0 * math.pi * corner * step)
+    normal = rng.standard_normal(step.size + 1)
     return _recursion(decay, np.sqrt(1.0 - decay**2) * normal[1:], float(normal[0]))
 
 
@@ -148,8 +154,9 @@ def flicker(time: FloatArray, bandwidth: float, rng: np.random.Generator) -> Flo
     One Lorentzian of variance ln 10 a decade: their sum is 1/f within a few per cent.
     """
     total = np.zeros(time.size)
+    step = np.diff(time)
     for power in range(-3, math.floor(math.log10(bandwidth)) + 1):
-        total += _correlated(time, 10.0**power, rng)
+        total += _correlated(step, 10.0**power, rng)
     return total * math.sqrt(math.log(10.0))
 
 
@@ -169,7 +176,11 @@ def amplify(
     corner = spec.bandwidth_Hz
     read = current if corner is None else one_pole(current, time, corner)
     if spec.feedback_ohm is not None or spec.shot:
-        white = rng.standard_normal(time.size) if corner is None else _correlated(time, corner, rng)
+        white = (
+            rng.standard_normal(time.size)
+            if corner is None
+            else _correlated(np.diff(time), corner, rng)
+        )
         read = read + white * np.sqrt(white_variance(spec, read, interval))
     if spec.flicker_A:
         read = read + spec.flicker_A * flicker(time, noise_bandwidth(spec, interval), rng)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from grainscout.records import (
     IVCurve,
-    MicroscopeError,
     PackedState,
     Scan,
     Site,
@@ -93,6 +92,17 @@ class Visit:
     pixel: Site
 
 
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """What came of an approach: the time that it cost beyond the usual [s], and why it failed."""
+
+    seconds: float = 0.0
+    failure: str = ""
+
+
+_LANDED = Landing()
+
+
 class Instrument:
     """A microscope's physics over one film.
 
@@ -143,31 +153,33 @@ class Instrument:
 
     # What a measurement does.
 
-    def land(self, site: Site, visit: int, seconds: float) -> None:
-        """Bring the tip into contact; MicroscopeError if it finds no surface or crashes."""
+    def land(self, site: Site, visit: int, seconds: float) -> Landing:
+        """Bring the tip into contact, or find no surface, or crash."""
         approach, crash = self.spec.approach, self.spec.crash
         self.tip.land()
         if approach is None and crash is None:
-            return
+            return _LANDED
         luck = measurement_stream(self._seed, site, visit, _LANDING).random(2)
         if approach is not None and luck[0] < approach.probability:
             self._log(seconds, "approach_failed", site)
-            raise MicroscopeError(
-                f"approach at row {site[0]}, column {site[1]} found no surface in "
-                f"{approach.timeout_s:g} s; try again or measure elsewhere"
+            return Landing(
+                seconds=approach.timeout_s,
+                failure=f"approach at row {site[0]}, column {site[1]} found no surface in "
+                f"{approach.timeout_s:g} s; try again or measure elsewhere",
             )
         if crash is None:
-            return
+            return _LANDED
         pixel = self.pixel(site, seconds)
         if luck[1] < crash.chance(self._slope(pixel)):
             self.tip.jump += crash.radius_m
             self.tip.wear_off(crash.worn_m)
             self.memory.scars.append((pixel[0], pixel[1], self.tip.radius))
             self._log(seconds, "crash", site, row=pixel[0], column=pixel[1])
-            raise MicroscopeError(
-                f"the tip crashed at row {site[0]}, column {site[1]}; it is blunter now and the "
-                "film is scarred there"
+            return Landing(
+                failure=f"the tip crashed at row {site[0]}, column {site[1]}; it is blunter now "
+                "and the film is scarred there"
             )
+        return _LANDED
 
     def sweep(self, site: Site, visit: int, waveform: Waveform, seconds: float) -> IVCurve:
         """The curve that is read when `waveform` starts at `seconds`; the tip is in contact."""

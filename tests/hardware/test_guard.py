@@ -1,0 +1,341 @@
+"""The guard: nothing beyond a limit is issued, everything is logged, and the tip ends up safe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grainscout.hardware import (
+    Capabilities,
+    Command,
+    Guard,
+    Limits,
+    Resumable,
+    SimulatedClock,
+    SimulatedMicroscope,
+    Wears,
+)
+from grainscout.records import (
+    ConfigError,
+    CostModel,
+    IVCurve,
+    LimitError,
+    MicroscopeError,
+    Scan,
+    Site,
+    Waveform,
+    pack,
+    unpack,
+)
+from grainscout.simulator import Film, FilmSpec
+
+SCAN = Scan(
+    channels={"height": np.arange(20.0).reshape(4, 5) * 1e-9},
+    pixel_size=(2e-8, 1e-8),
+    origin=(1e-6, 2e-6),
+)
+
+
+class BareMicroscope:
+    """A microscope made of single steps, each of which may fail; it records what it was made to do.
+
+    It has no state and no wear, and it cannot limit its current.
+    """
+
+    def __init__(self, fail_at: int = -1, error: BaseException | None = None) -> None:
+        self.bias, self.engaged = 0.0, False
+        self.steps: list[str] = []
+        self.fail_at, self.error = fail_at, error
+        self.clock = SimulatedClock()
+        self.capabilities = Capabilities(light=True)
+        self.cost = CostModel(sweep=0.5)
+        self.current = 1e-9
+
+    def step(self, name: str) -> None:
+        if len(self.steps) == self.fail_at and self.error is not None:
+            self.fail_at = -1
+            raise self.error
+        self.steps.append(name)
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        self.step("engage for the scan")
+        self.engaged = True
+        self.step("scan")
+        return SCAN
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        self.step("move")
+        self.engaged = True
+        self.step("engage")
+        for voltage in waveform.voltage[:: len(waveform) // 3]:
+            self.bias = float(voltage)
+            self.step("apply")
+        self.clock.spend(waveform.duration)
+        current = np.full(len(waveform), self.current)
+        return IVCurve(voltage=waveform.voltage, current=current, time=waveform.time)
+
+    def light(self, suns: float) -> None:
+        self.step("light")
+
+    def park(self) -> None:
+        self.bias, self.engaged = 0.0, False
+
+
+TRIANGLE = Waveform.triangle(1.5, 51, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "broken", "excess"),
+    [
+        (Limits(voltage_V=1.2), "voltage_V", 0.3),
+        (Limits(slew_V_per_s=2.0), "slew_V_per_s", 1.0),
+        (Limits(dwell_s=0.4), "dwell_s", 0.6),
+        (Limits(frame_m=(1.0e-6, 2.0e-6, 1.015e-6, 3e-6)), "frame_m", 5e-9),
+        (Limits(frame_m=(1.0e-6, 2.05e-6, 2e-6, 3e-6)), "frame_m", 1e-8),
+        (Limits(total_s=0.7), "total_s", None),
+    ],
+)
+def test_a_measurement_beyond_a_limit_is_refused_before_anything_is_issued(limits, broken, excess):
+    inner = BareMicroscope()
+    guard = Guard(inner, limits, scan=SCAN)
+    found = guard.check(Site(2, 2), TRIANGLE)
+    assert [v.limit for v in found] == [broken]
+    if excess is not None:
+        assert found[0].excess == pytest.approx(excess)
+    with pytest.raises(LimitError, match=broken) as refusal:
+        guard.measure(Site(2, 2), TRIANGLE)
+    assert f"{found[0].excess:.3g}" in str(refusal.value)
+    assert inner.steps == []
+    assert inner.clock.now() == 0.0
+    assert [(c.name, c.status) for c in guard.log] == [("measure", "refused")]
+
+
+def test_a_command_at_its_limit_is_allowed():
+    limits = Limits(
+        voltage_V=1.5, slew_V_per_s=3.0, dwell_s=1.0, frame_m=(1e-6, 2e-6, 1.04e-6, 2.06e-6)
+    )
+    guard = Guard(BareMicroscope(), limits, scan=SCAN)
+    for corner in (Site(0, 0), Site(3, 4)):
+        assert len(guard.measure(corner, TRIANGLE)) == len(TRIANGLE)
+
+
+def test_all_broken_limits_are_named_at_once():
+    guard = Guard(BareMicroscope(), Limits(voltage_V=1.0, dwell_s=0.1), scan=SCAN)
+    with pytest.raises(LimitError, match=r"voltage_V.*dwell_s"):
+        guard.measure(Site(0, 0), TRIANGLE)
+
+
+def test_the_number_of_measurements_is_limited_and_failed_ones_count():
+    inner = BareMicroscope(fail_at=1, error=MicroscopeError("no surface"))
+    guard = Guard(inner, Limits(curves=2), scan=SCAN)
+    with pytest.raises(MicroscopeError):
+        guard.measure(Site(0, 0), TRIANGLE)
+    guard.measure(Site(0, 0), TRIANGLE)
+    with pytest.raises(LimitError, match="curves"):
+        guard.measure(Site(0, 0), TRIANGLE)
+
+
+def test_expected_travel_counts_towards_the_time_limit():
+    inner = BareMicroscope()
+    inner.cost = CostModel(speed=1e-9, settle=0.0, overhead=0.0)
+    guard = Guard(inner, Limits(total_s=30.0), scan=SCAN)
+    guard.measure(Site(0, 0), TRIANGLE)
+    assert guard.check(Site(0, 1), TRIANGLE) == []  # 10 nm: 10 s
+    found = guard.check(Site(0, 4), TRIANGLE)  # 40 nm: 40 s
+    assert found[0].limit == "total_s"
+    assert found[0].value == pytest.approx(1.0 + 40.0 + 1.0)
+
+
+def test_light_and_its_limit():
+    guard = Guard(inner := BareMicroscope(), Limits(light_suns=0.2))
+    guard.light(0.1)
+    for suns in (0.3, math.nan):
+        with pytest.raises(LimitError, match="light_suns"):
+            guard.light(suns)
+    assert inner.steps == ["light"]
+
+
+def test_sites_off_the_scan_and_unknown_positions_are_refused():
+    guard = Guard(BareMicroscope(), Limits(), scan=SCAN)
+    for site in (Site(4, 0), Site(0, 5), Site(-1, 0)):
+        with pytest.raises(LimitError, match="4 rows x 5 columns"):
+            guard.measure(site, TRIANGLE)
+    with pytest.raises(LimitError, match="take a scan first"):
+        Guard(BareMicroscope(), Limits(frame_m=(0, 0, 1, 1))).measure(Site(0, 0), TRIANGLE)
+
+
+def test_a_current_beyond_compliance_withdraws_the_tip_and_is_an_error():
+    inner = BareMicroscope()
+    inner.current = 3e-9
+    guard = Guard(inner, Limits(current_A=2e-9), scan=SCAN)
+    with pytest.raises(LimitError, match=r"2e-09 A; got 3e-09 A"):
+        guard.measure(Site(0, 0), TRIANGLE)
+    assert (inner.bias, inner.engaged) == (0.0, False)
+
+
+@given(
+    commands=st.lists(
+        st.sampled_from(["scan", "measure", "light", "park"]), min_size=1, max_size=6
+    ),
+    fail_at=st.integers(0, 25),
+    error=st.sampled_from(
+        [MicroscopeError("x"), ValueError("x"), KeyboardInterrupt(), SystemExit(3), OSError("x")]
+    ),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_fails_the_tip_is_withdrawn_at_zero_volts(commands, fail_at, error):
+    inner = BareMicroscope(fail_at, error)
+    guard = Guard(inner, Limits(), scan=SCAN)
+    act = {
+        "scan": guard.scan,
+        "measure": lambda: guard.measure(Site(1, 1), TRIANGLE),
+        "light": lambda: guard.light(0.1),
+        "park": guard.park,
+    }
+    for name in commands:
+        try:
+            act[name]()
+        except BaseException as caught:
+            assert caught is error
+            assert (inner.bias, inner.engaged) == (0.0, False)
+            assert [c.status for c in guard.log[-3:]] == ["issued", "failed", "issued"]
+            assert guard.log[-1].name == "park"
+
+
+@given(fail_at=st.integers(0, 12))
+@settings(max_examples=20, deadline=None)
+def test_leaving_the_context_parks_in_any_case(fail_at):
+    inner = BareMicroscope(fail_at, RuntimeError("the policy failed"))
+    try:
+        with Guard(inner, Limits()) as guard:
+            guard.scan()
+            guard.measure(Site(0, 0), TRIANGLE)
+            guard.measure(Site(1, 0), TRIANGLE)
+            inner.step("policy")
+    except RuntimeError:
+        pass
+    assert (inner.bias, inner.engaged) == (0.0, False)
+
+
+def test_a_failing_log_neither_hides_the_command_nor_prevents_parking():
+    inner = BareMicroscope()
+    inner.bias, inner.engaged = 1.0, True
+
+    def full_disk(command: Command) -> None:
+        raise OSError("disk full")
+
+    guard = Guard(inner, Limits(), scan=SCAN, on_command=full_disk)
+    with pytest.raises(OSError, match="disk full"):
+        guard.measure(Site(0, 0), TRIANGLE)
+    assert inner.steps == []
+    assert (inner.bias, inner.engaged) == (0.0, False)
+
+
+def test_parking_that_fails_says_what_to_do():
+    class Stuck(BareMicroscope):
+        def park(self) -> None:
+            raise OSError("no answer")
+
+    guard = Guard(Stuck(), Limits())
+    with pytest.raises(MicroscopeError, match=r"PARKING FAILED \(no answer\).*by hand"):
+        guard.park()
+    assert [c.status for c in guard.log] == ["issued", "failed"]
+
+
+def test_the_log_has_every_command_in_order_with_its_time():
+    inner = BareMicroscope()
+    seen: list[Command] = []
+    with Guard(inner, Limits(voltage_V=1.5), on_command=seen.append) as guard:
+        guard.scan()
+        guard.measure(Site(1, 2), TRIANGLE)
+        with pytest.raises(LimitError):
+            guard.measure(Site(1, 2), Waveform.triangle(1.6, 51))
+        guard.light(0.1)
+    assert [(c.name, c.status) for c in guard.log] == [
+        ("scan", "issued"),
+        ("measure", "issued"),
+        ("measure", "refused"),
+        ("light", "issued"),
+        ("park", "issued"),
+    ]
+    assert seen == guard.log
+    assert [c.time_s for c in guard.log] == [0.0, 0.0, 1.0, 1.0, 1.0]
+    assert guard.log[1].arguments["row"] == 1
+    assert "peak_V=1.5" in str(guard.log[1])
+
+
+def test_a_dry_run_issues_nothing_and_checks_everything():
+    inner = BareMicroscope()
+    with Guard(inner, Limits(total_s=3.0, curves=5), dry_run=True, scan=SCAN) as guard:
+        assert guard.scan() is SCAN
+        curve = guard.measure(Site(0, 0), TRIANGLE)
+        assert np.isnan(curve.current).all()
+        assert np.array_equal(curve.voltage, TRIANGLE.voltage)
+        assert guard.clock.now() == pytest.approx(inner.cost.seconds(0.0) + 0.5)
+        guard.light(0.1)
+        with pytest.raises(LimitError, match="voltage_V"):
+            guard.measure(Site(0, 0), Waveform.triangle(50.0, 51, 10.0))
+        guard.measure(Site(0, 0), TRIANGLE)
+        with pytest.raises(LimitError, match="total_s"):
+            guard.measure(Site(0, 0), TRIANGLE)
+    assert inner.steps == []
+    assert inner.clock.now() == 0.0
+    assert {c.status for c in guard.log} == {"planned", "refused"}
+    with pytest.raises(MicroscopeError, match="dry run takes no image"):
+        Guard(inner, Limits(), dry_run=True).scan()
+
+
+def test_capabilities_pass_through_and_only_where_they_exist():
+    bare = Guard(BareMicroscope())
+    assert not isinstance(bare, Resumable)
+    assert not isinstance(bare, Wears)
+    film = Film.generate(FilmSpec(rows=32, columns=32), 1)
+    seed = np.random.SeedSequence(5)
+    guard = Guard(SimulatedMicroscope(film, "reference", seed=seed))
+    assert isinstance(guard, Resumable)
+    assert isinstance(guard, Wears)
+    assert guard.wear() == 0.0
+
+
+def test_a_guarded_microscope_resumes_with_its_count_its_frame_and_its_clock():
+    film = Film.generate(FilmSpec(rows=32, columns=32), 1)
+
+    def guarded() -> Guard:
+        inner = SimulatedMicroscope(film, "reference", seed=np.random.SeedSequence(5))
+        return Guard(inner, Limits(curves=3, frame_m=(0.0, 0.0, 1e-6, 1e-6)))
+
+    first = guarded()
+    first.scan()
+    first.measure(Site(3, 4), TRIANGLE)
+    second = guarded()
+    second.restore(unpack(pack(first.state())))
+    for guard in (first, second):
+        guard.measure(Site(3, 4), TRIANGLE)
+    one, two = (g.measure(Site(9, 4), TRIANGLE) for g in (first, second))
+    assert np.array_equal(one.current, two.current)
+    assert first.clock.now() == second.clock.now()
+    with pytest.raises(LimitError, match="curves"):
+        second.measure(Site(0, 0), TRIANGLE)
+    assert pack(second.state()) == pack(first.state())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"voltage_V": 0.0},
+        {"slew_V_per_s": -1.0},
+        {"dwell_s": math.nan},
+        {"curves": True},
+        {"frame_m": (0.0, 0.0, 0.0, 1.0)},
+        {"frame_m": (0.0, 0.0, 1.0)},
+        {"frame_m": (0.0, 0.0, math.inf, 1.0)},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(bad):
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        Limits(**bad)

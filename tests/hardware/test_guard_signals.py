@@ -1,0 +1,118 @@
+"""Signals: real ones, raised in this process, stop a guarded run with the tip withdrawn."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.records import IVCurve, Site, Waveform
+from grainscout.simulator import Film, FilmSpec
+
+TRIANGLE = Waveform.triangle(1.0, 51)
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+]
+
+
+class Interrupted(SimulatedMicroscope):
+    """A microscope during whose measurement, or parking, a signal arrives."""
+
+    during = "measure"
+    number = signal.SIGINT
+    parked_fully = False
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        self.bias, self.engaged = 1.0, True
+        if self.during == "measure":
+            signal.raise_signal(self.number)
+        return super().measure(site, waveform)
+
+    def park(self) -> None:
+        if self.during == "park":
+            self.during = "never"
+            signal.raise_signal(self.number)
+        super().park()
+        self.parked_fully = True
+
+
+@pytest.fixture(scope="module")
+def film() -> Film:
+    return Film.generate(FilmSpec(rows=32, columns=32), 1)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_during_a_measurement_stops_the_run_and_parks(film, number):
+    inner = Interrupted(film, "quiet", seed=np.random.SeedSequence(1))
+    inner.number = number
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()) as guard:
+        guard.measure(Site(0, 0), TRIANGLE)
+    assert (inner.bias, inner.engaged) == (0.0, False)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_between_measurements_parks_too(film, number):
+    inner = SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(1))
+    with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()):
+        inner.engaged = True
+        signal.raise_signal(number)
+    assert not inner.engaged
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_second_signal_does_not_break_into_parking(film, guarded):
+    inner = Interrupted(film, "quiet", seed=np.random.SeedSequence(1))
+    inner.during = "park"
+    inner.bias, inner.engaged = 1.0, True
+    guard = Guard(inner, Limits())
+    with pytest.raises(KeyboardInterrupt):
+        if guarded:
+            with guard:
+                guard.park()
+        else:
+            guard.park()
+    assert inner.parked_fully
+    assert (inner.bias, inner.engaged) == (0.0, False)
+
+
+def test_somebody_elses_handler_is_left_alone(film):
+    def own(number: int, frame: object) -> None:
+        pass
+
+    old = signal.signal(signal.SIGTERM, own)
+    try:
+        with Guard(SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(1))):
+            assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def test_in_another_thread_the_guard_works_without_signals(film):
+    result = []
+
+    def work() -> None:
+        with Guard(SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(1))) as guard:
+            result.append(guard.measure(Site(0, 0), TRIANGLE))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert len(result) == 1
+
+
+def test_importing_the_hardware_room_loads_no_learning_stack_and_no_adapter():
+    code = (
+        "import sys, grainscout.hardware as h; h.Guard, h.Limits; h.microscope_names();"
+        "heavy = {'torch', 'gpytorch', 'scipy', 'pandas', 'matplotlib', 'h5py', 'sklearn'};"
+        "print(sorted(heavy & set(sys.modules)), "
+        "sorted(m for m in sys.modules if m.startswith('grainscout.simulator')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] []"
