@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
 import grainscout
 from grainscout.benchmarks._cell import run_cell
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task, plain
+from grainscout.experiment import one_thread
 from grainscout.records import ConfigError, PackedState
 
 
@@ -105,25 +105,8 @@ def _results(campaign: Campaign, keys: Sequence[CellKey], jobs: int) -> Iterator
 def _attempt(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> _Outcome:
     begun = time.perf_counter()
     try:
-        with _one_thread():
+        with one_thread():
             payload = run_cell(key, task, policy, seed)
     except Exception:  # noqa: BLE001 - whatever a policy raises must be recorded, not lost
         return key, "failed", time.perf_counter() - begun, None, traceback.format_exc()
     return key, "finished", time.perf_counter() - begun, payload, ""
-
-
-class _one_thread:
-    """Every pool of threads pinned to one: workers on as many cores must not fight."""
-
-    def __enter__(self) -> None:
-        import torch
-
-        self._torch = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self._pools = threadpool_limits(limits=1)
-
-    def __exit__(self, *_: object) -> None:
-        import torch
-
-        self._pools.restore_original_limits()
-        torch.set_num_threads(self._torch)

@@ -9,5 +9,6 @@ The microscope is parked whatever ends the loop: the budget, the policy, a perso
 
 from grainscout.experiment._experiment import Experiment, Result, Step
 from grainscout.experiment._problem import full_window_sites, make_problem
+from grainscout.experiment._threads import one_thread
 
-__all__ = ["Experiment", "Result", "Step", "full_window_sites", "make_problem"]
+__all__ = ["Experiment", "Result", "Step", "full_window_sites", "make_problem", "one_thread"]

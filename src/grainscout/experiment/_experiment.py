@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from grainscout.experiment._threads import one_thread
 from grainscout.hardware._protocol import Microscope, Resumable, Wears
 from grainscout.journal import Journal
 from grainscout.policies._protocol import Policy, Stateful
@@ -128,7 +129,8 @@ class Experiment:
             journal=journal,
             **settings,
         )
-        experiment._replay(journal)
+        with one_thread():
+            experiment._replay(journal)
         return experiment
 
     def run(self) -> Result:
@@ -139,17 +141,8 @@ class Experiment:
         """
         reason = "error"
         try:
-            if not self._started:
-                self._start()
-            if self._pending is not None:
-                proposals, outcomes, decision_s = self._pending
-                self._pending = None
-                self._finish_batch(proposals, outcomes, decision_s)
-            while (spent := self._spent()) is None:
-                if not self._turn():
-                    spent = "the policy has nothing left to ask"
-                    break
-            reason = spent
+            with one_thread():
+                reason = self._loop()
         except KeyboardInterrupt:
             reason = "interrupted"
             raise
@@ -162,6 +155,18 @@ class Experiment:
             finally:
                 self._event("end", reason=reason)
         return Result(outcomes=tuple(self._outcomes), reason=reason)
+
+    def _loop(self) -> str:
+        if not self._started:
+            self._start()
+        if self._pending is not None:
+            proposals, outcomes, decision_s = self._pending
+            self._pending = None
+            self._finish_batch(proposals, outcomes, decision_s)
+        while (spent := self._spent()) is None:
+            if not self._turn():
+                return "the policy has nothing left to ask"
+        return spent
 
     def _start(self) -> None:
         self._started = True

@@ -1,0 +1,35 @@
+"""Every pool of threads pinned to one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run BLAS, OpenMP and torch on one thread inside the block.
+
+    Sums that are split over threads round differently from one run to the next, and a policy that
+    takes an argmax then takes another path: with two BLAS threads resumed runs were seen to differ.
+    It also keeps workers on as many cores from fighting.
+    """
+    # For libraries that the block is the first to import.
+    absent = "OMP_NUM_THREADS" not in os.environ
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with threadpool_limits(limits=1):
+        torch = sys.modules.get("torch")
+        before = None if torch is None else torch.get_num_threads()
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None and before is not None:
+                torch.set_num_threads(before)
+            if absent:
+                os.environ.pop("OMP_NUM_THREADS", None)
