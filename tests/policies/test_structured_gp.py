@@ -1,0 +1,152 @@
+"""The structured GP against the textbook: dense formulas, least squares, quadrature."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal, norm
+
+from grainscout.policies._kernels import Stationary
+from grainscout.policies._structured_gp import MeanModel, StructuredGP
+
+RNG = np.random.default_rng(3)
+X = RNG.uniform(-2, 2, (60, 2)).astype(np.float32)
+Z = RNG.normal(size=(60, 3))
+ROWS = RNG.permutation(60)[:14]
+POOL = np.arange(60)
+SCALE = np.array([1.0, 0.7, 1.5])
+LINEAR = MeanModel(name="linear", basis=lambda z, _: z, scale=SCALE)
+Y = Z[ROWS] @ [0.8, -0.5, 0.3] + np.sin(X[ROWS, 0]) + 0.05 * RNG.normal(size=14)
+NOISE = RNG.uniform(0.0, 0.02, 14)
+
+
+def fitted(mean: MeanModel = LINEAR, **options) -> StructuredGP:
+    gp = StructuredGP(X, Z, POOL, Stationary(), mean, **options)
+    gp.fit(ROWS, Y, NOISE)
+    return gp
+
+
+def dense(gp: StructuredGP):
+    """Mean, covariance and log evidence by the formulas with all matrices written out."""
+    t, s = gp._t, gp._scale
+    kernel = Stationary()
+    cov = kernel.cross(X.astype(float), X.astype(float), t[:-2])
+    h = Z * SCALE * np.exp(t[-1])
+    cov = s**2 * (cov + h @ h.T)
+    data = cov[np.ix_(ROWS, ROWS)] + np.diag(s**2 * (np.exp(t[-2]) + 1e-8) + NOISE)
+    gain = np.linalg.solve(data, cov[ROWS]).T
+    evidence = multivariate_normal(np.full(14, gp._offset), data).logpdf(Y)
+    return gp._offset + gain @ (Y - gp._offset), cov - gain @ cov[ROWS], evidence
+
+
+def test_a_linear_mean_is_the_gp_whose_kernel_contains_it():
+    gp = fitted()
+    mean, covariance, evidence = dense(gp)
+    found, std = gp.predict()
+    np.testing.assert_allclose(found, mean, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(std**2, np.diagonal(covariance), rtol=1e-6)
+    rows = np.array([5, 1, 40])
+    np.testing.assert_allclose(gp.covariance(rows), covariance[:, rows], atol=1e-8)
+    joint_mean, joint = gp.joint(rows)
+    np.testing.assert_allclose(joint_mean, mean[rows], rtol=1e-7)
+    np.testing.assert_allclose(joint, covariance[np.ix_(rows, rows)], atol=1e-8)
+    assert gp.log_evidence == pytest.approx(evidence, rel=1e-8)
+
+
+def test_without_a_residual_it_is_regularised_least_squares():
+    gp = fitted()
+    gp._t[0] = -30.0  # no variance left in the residual
+    gp._factorise(ROWS, Y, NOISE, np.zeros((14, 0)))
+    gp._condition()
+    weight = 1.0 / (np.exp(gp._t[-2]) + 1e-8 + NOISE / gp._scale**2)
+    h, z = Z[ROWS], (Y - gp._offset) / gp._scale
+    prior = np.diag(1.0 / (SCALE * np.exp(gp._t[-1])) ** 2)
+    precision = h.T @ (weight[:, None] * h) + prior
+    beta = np.linalg.solve(precision, h.T @ (weight * z))
+    mean, std = gp.coefficients()
+    np.testing.assert_allclose(mean, gp._scale * beta, rtol=1e-6)
+    np.testing.assert_allclose(std, gp._scale * np.sqrt(np.diagonal(np.linalg.inv(precision))))
+
+
+def test_the_gradient_of_the_evidence_is_its_slope():
+    gp = fitted()
+    prepared = gp.kernel.prepare(X[ROWS].astype(float))
+    h = Z[ROWS] * SCALE
+    z = (Y - gp._offset) / gp._scale
+    for t in (gp._t, np.array([0.3, -0.4, -1.0, 0.5])):
+        args = (prepared, h @ h.T, z, NOISE)
+        slope = approx_fprime(t, lambda v, a=args: gp.objective(v, *a)[0], 1e-6)
+        np.testing.assert_allclose(gp.objective(t, *args)[1], slope, rtol=1e-3, atol=1e-4)
+
+
+def test_a_shape_parameter_is_integrated_as_by_quadrature():
+    def basis(z, shape):
+        return np.exp(-np.abs(z[:, :1]) / np.exp(shape[0]))
+
+    prior = np.array([[0.0, 0.8]])
+    mean = MeanModel(name="decay", basis=basis, scale=np.array([2.0]), shape=prior)
+    gp = fitted(mean, particles=800)
+    nodes = np.linspace(-3.5, 3.5, 1401)
+    log = gp._solve(nodes[:, None])[0] + norm(0.0, 0.8).logpdf(nodes)
+    density = np.exp(log - log.max())
+    total = np.log(np.trapezoid(density, nodes)) + log.max()
+    assert gp._evidence == pytest.approx(total, abs=0.02)
+    weight = density / density.sum()
+    expected = weight @ nodes
+    spread = np.sqrt(weight @ (nodes - expected) ** 2)
+    found = gp._weights @ gp._shapes[:, 0]
+    assert found == pytest.approx(expected, abs=0.1 * spread)
+    deviation = np.sqrt(gp._weights @ (gp._shapes[:, 0] - found) ** 2)
+    assert deviation == pytest.approx(spread, rel=0.1)
+
+
+def test_mixtures_keep_the_law_of_total_variance():
+    def basis(z, shape):
+        return np.tanh(z[:, :1] * np.exp(shape[0]) + shape[1])
+
+    mean = MeanModel(
+        name="tanh", basis=basis, scale=np.array([1.0]), shape=np.array([[0.0, 0.5], [0.0, 1.0]])
+    )
+    gp = fitted(mean)
+    assert len(gp._weights) > 20
+    _, std = gp.predict()
+    np.testing.assert_allclose(np.diagonal(gp.covariance(POOL)), std**2, rtol=1e-6)
+    np.testing.assert_allclose(gp.joint(POOL)[0], gp.predict()[0], rtol=1e-9)
+
+
+def test_a_nuisance_of_the_measurement_is_taken_out_of_the_map():
+    gp, drifting = fitted(), StructuredGP(X, Z, POOL, Stationary(), LINEAR)
+    time = np.linspace(-1, 1, 14)[:, None]
+    drifting.fit(ROWS, Y + 0.8 * time[:, 0], NOISE, time)
+    plain = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
+    plain.fit(ROWS, Y + 0.8 * time[:, 0], NOISE)
+    truth = gp.predict()[0]
+    with_, without = (abs(g.predict()[0] - truth).mean() for g in (drifting, plain))
+    assert with_ < 0.5 * without
+    slope = drifting._scale * drifting._beta[0][3]
+    assert slope == pytest.approx(0.8, abs=0.35)
+
+
+def test_evidence_is_in_the_unit_of_the_target():
+    gp = fitted()
+    other = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
+    other.fit(ROWS, 1e-9 * Y + 5e-9, 1e-18 * NOISE)
+    assert other.log_evidence == pytest.approx(gp.log_evidence - 14 * np.log(1e-9), abs=1e-6)
+    np.testing.assert_allclose(other.predict()[0], 1e-9 * gp.predict()[0] + 5e-9, rtol=1e-6)
+
+
+def test_the_evidence_prefers_the_mean_that_made_the_data():
+    rng = np.random.default_rng(0)
+    wrong = rng.normal(size=(60, 3))
+    wins = 0
+    for _ in range(10):
+        y = Z @ rng.normal(size=3) + 0.1 * rng.normal(size=60)
+        rows = rng.permutation(60)[:25]
+        evidence = []
+        for covariates in (Z, wrong):
+            gp = StructuredGP(X, covariates, POOL, Stationary(), LINEAR)
+            gp.fit(rows, y[rows])
+            evidence.append(gp.log_evidence)
+        wins += evidence[0] > evidence[1] + 3.0
+    assert wins == 10
