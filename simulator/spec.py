@@ -175,8 +175,9 @@ class SegmentationSpec:
     contrast : how much stronger than its grains a boundary must be, in units of the image's typical
         strength; larger = fewer grains.
     smallest_nm : smallest grain, equivalent diameter [nm].
-    flank_nm : how far from a boundary its two slopes are compared [nm].
-    asymmetric_ratio : ratio of the two slopes at which a boundary is fully asymmetric.
+    flank_nm : how far from a boundary its two flanks are compared [nm].
+    asymmetric_ratio : ratio of the two flanks' widths at which a boundary is fully asymmetric; below
+        its square root it is symmetric.
     level_lines, level_plane : remove line offsets and the plane first.
     """
 
@@ -185,8 +186,8 @@ class SegmentationSpec:
     step: float = 0.5
     contrast: float = 0.8
     smallest_nm: float = 150.0
-    flank_nm: float = 80.0
-    asymmetric_ratio: float = 3.0
+    flank_nm: float = 140.0
+    asymmetric_ratio: float = 1.8
     level_lines: bool = True
     level_plane: bool = True
 
