@@ -105,8 +105,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
         ("record_batch", 4, True),
         ("record_outcome", 9, False),
         ("record_outcome", 14, True),
-        ("record_told", 5, False),
-        ("record_told", 6, True),
+        ("record_policy", 1, False),
+        ("record_policy", 2, True),
     ]
     for number, (method, k, after) in enumerate(deaths):
         path = tmp_path / f"{number}.gsj"

@@ -80,7 +80,7 @@ def journal(path):
             Outcome(site=Site(3, 4), status="failed", proposal_id="p1", message="no contact"),
             {"clock": 3.5, "u": np.array([0.3, 0.2])},
         )
-        made.record_told(0, {"n": 2})
+        made.record_policy(0, {"n": 2})
         made.record_event("fault", 3.5, what="crash")
         yield made
 
@@ -99,7 +99,7 @@ def test_everything_comes_back(journal, path):
         assert (found.light, found.target) == (was.light, was.target)
 
         (batch,) = read.batches()
-        assert batch.told
+        assert batch.complete
         assert [p.id for p in batch.proposals] == ["p0", "p1"]
         assert batch.proposals[0].prediction == 1e-9
         assert batch.proposals[0].scores == {"ei": 0.25}

@@ -208,10 +208,9 @@ class Experiment:
             self._count(outcome)
             outcomes.append(outcome)
         self.policy.tell(outcomes)
-        if self.journal is not None:
-            due = (self._number + 1) % self.checkpoint_every == 0
-            state = self.policy.state() if due and isinstance(self.policy, Stateful) else None
-            self.journal.record_told(self._number, state)
+        due = (self._number + 1) % self.checkpoint_every == 0
+        if self.journal is not None and due and isinstance(self.policy, Stateful):
+            self.journal.record_policy(self._number, self.policy.state())
         if self.observe is not None:
             self.observe(
                 Step(
@@ -321,7 +320,7 @@ class Experiment:
             for outcome in batch.outcomes:
                 self._count(outcome)
             self._number = batch.number
-            if not batch.told:
+            if not batch.complete:
                 self._pending = (proposals, list(batch.outcomes), batch.decision_s)
                 break
             if batch.number > restored:

@@ -2,9 +2,9 @@
 
 What is written, and in which order, is the promise of the whole loop::
 
-    batch (proposals)  ->  outcome, outcome, ...  ->  told  ->  batch  ->  ...
+    batch (proposals)  ->  outcome, outcome, ...  ->  batch  ->  ...
 
-Every arrow is a commit on disk.  An outcome reaches the policy only after its commit, together
+Every arrow is a commit.  An outcome reaches the policy only after its commit, together
 with the state that the microscope was left in, so a run that is killed anywhere goes on as if it
 had not been.  Curves, scans and states are checked binary blobs (``records.pack``), every row has
 a checksum, and nothing is unpickled.

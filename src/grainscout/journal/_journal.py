@@ -58,16 +58,20 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The proposals of one ask, and the outcomes that were told for it so far.
+    """The proposals of one ask, and the outcomes recorded for them so far.
 
-    decision_s : seconds that the policy took to decide;  told : whether ``tell`` was reached.
+    decision_s : seconds that the policy took to decide.
     """
 
     number: int
     proposals: Sequence[Proposal]
     outcomes: Sequence[Outcome]
     decision_s: float
-    told: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether each proposal has its outcome; then all of them are told."""
+        return len(self.outcomes) == len(self.proposals)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +142,12 @@ class Journal:
     # Writing ------------------------------------------------------------------------------------
 
     def record_batch(self, number: int, proposals: Sequence[Proposal], decision_s: float) -> None:
-        """Commit the proposals of one ask, before the first of them is measured."""
-        with self._commit() as db:
-            db.execute("INSERT INTO batches VALUES (?, ?, 0)", (number, decision_s))
+        """Commit the proposals of one ask, before the first of them is measured.
+
+        This commit outlives the process but does not wait for the disk: the next outcome's does.
+        """
+        with self._commit(durable=False) as db:
+            db.execute("INSERT INTO batches VALUES (?, ?)", (number, decision_s))
             for position, p in enumerate(proposals):
                 row = (
                     *(p.id, number, position, int(p.site[0]), int(p.site[1])),
@@ -175,12 +182,10 @@ class Journal:
         with self._commit() as db:
             _keep(db, "microscope", -1, state)
 
-    def record_told(self, batch: int, policy: PackedState | None = None) -> None:
-        """Commit that the batch's outcomes reached the policy, with its state where one is given."""
+    def record_policy(self, batch: int, state: PackedState) -> None:
+        """Commit the state of the policy after it was told the outcomes of `batch`."""
         with self._commit() as db:
-            db.execute("UPDATE batches SET told = 1 WHERE batch = ?", (batch,))
-            if policy is not None:
-                _keep(db, "policy", batch, policy)
+            _keep(db, "policy", batch, state)
 
     def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
         """Commit an event; the detail must be plain JSON values."""
@@ -231,10 +236,9 @@ class Journal:
                 proposals=proposals.get(number, []),
                 outcomes=outcomes.get(number, []),
                 decision_s=decision_s,
-                told=bool(told),
             )
-            for number, decision_s, told in self._rows(
-                "SELECT batch, decision_s, told FROM batches ORDER BY batch"
+            for number, decision_s in self._rows(
+                "SELECT batch, decision_s FROM batches ORDER BY batch"
             )
         ]
 
@@ -291,8 +295,9 @@ class Journal:
     # Plumbing -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _commit(self) -> Iterator[sqlite3.Connection]:
+    def _commit(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         try:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db

@@ -16,7 +16,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value BLOB NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE batches (
-    batch INTEGER PRIMARY KEY, decision_s REAL NOT NULL, told INTEGER NOT NULL DEFAULT 0);
+    batch INTEGER PRIMARY KEY, decision_s REAL NOT NULL);
 CREATE TABLE proposals (
     id TEXT PRIMARY KEY, batch INTEGER NOT NULL, position INTEGER NOT NULL,
     row INTEGER NOT NULL, "column" INTEGER NOT NULL, prediction REAL, uncertainty REAL,
@@ -66,8 +66,6 @@ def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqli
             db.executescript(TABLES)
         else:
             _check(db, path)
-        if not readonly:
-            db.execute("PRAGMA synchronous = FULL")
     except (sqlite3.Error, JournalError) as error:
         if db is not None:
             db.close()
