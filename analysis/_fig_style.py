@@ -1,0 +1,186 @@
+"""The house style: colours that everyone can tell apart, units on every axis, quiet frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.records import DataError
+
+#: Okabe and Ito's palette, reordered so that the first few differ most; black is kept for truth.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#5B4B8A")
+ARCHETYPE_COLOURS = {
+    "club": "#0072B2",
+    "heart": "#D55E00",
+    "diamond": "#009E73",
+    "insulating": "#7F7F7F",
+}
+TRUTH = "#222222"
+_FIXED = {"random": "#7F7F7F", "oracle": "#222222"}
+#: Colour maps: heights, a value, its uncertainty, a difference, the order of measurements.
+HEIGHT, VALUE, UNCERTAINTY, DIFFERENCE, STEPS = "gray", "viridis", "cividis", "PuOr", "plasma"
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (7, 2, 2, 2)))
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "axes.edgecolor": "#555555",
+    "axes.labelcolor": "#222222",
+    "axes.linewidth": 0.8,
+    "axes.grid": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+    "svg.hashsalt": "grainscout",
+}
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+
+
+Extent = tuple[float, float, float, float]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The house style for everything drawn inside: ``with style(): fig, ax = plt.subplots()``."""
+    with rc_context(_RC):
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure of width x height inches that lays itself out."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name: the same in every figure that shows the same set of names.
+
+    Archetypes, the random policy and the oracle have colours of their own.
+    """
+    fixed = {**ARCHETYPE_COLOURS, **_FIXED}
+    free = sorted(set(names) - set(fixed))
+    taken = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(free)}
+    return {name: fixed.get(name) or taken[name] for name in names}
+
+
+def markers(names: Sequence[str]) -> dict[str, str]:
+    """A second sign beside colour."""
+    return {name: _MARKERS[k % len(_MARKERS)] for k, name in enumerate(sorted(set(names)))}
+
+
+def dashes(names: Sequence[str]) -> dict[str, Any]:
+    """A line style beside colour."""
+    return {name: _DASHES[k % len(_DASHES)] for k, name in enumerate(sorted(set(names)))}
+
+
+def engineering(values: ArrayLike, unit: str) -> tuple[float, str]:
+    """(factor, unit) so that factor * values reads well: amperes to nA, metres to nm or µm.
+
+    Units with a space ("A V") get the prefix in front; "log10 A", "1" and "" stay as they are.
+    """
+    sizes = np.abs(np.asarray(values, dtype=np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if unit in ("", "1") or unit.startswith("log10") or sizes.size == 0:
+        return 1.0, {"1": "", "log10": "decades"}.get(unit, unit)
+    # The size that most of the picture has, not a single outlier's.
+    power = 3 * int(np.floor(np.log10(np.quantile(sizes, 0.98)) / 3))
+    power = min(max(power, -15), 9)
+    return 10.0**-power, f"{_PREFIXES[power]}{unit}"
+
+
+def labelled(name: str, unit: str) -> str:
+    """An axis label: "loop area (nA V)", without brackets where there is no unit."""
+    text = name.replace("_", " ")
+    return f"{text} ({unit})" if unit else text
+
+
+def image_extent(shape: Sequence[int], pixel_size: tuple[float, float]) -> tuple[Extent, str]:
+    """imshow extent with row 0 on top, and the unit ("µm" or "nm") it is in."""
+    height, width = shape[0] * pixel_size[0], shape[1] * pixel_size[1]
+    factor, unit = (1e6, "µm") if max(height, width) >= 1e-6 else (1e9, "nm")
+    return (0.0, width * factor, height * factor, 0.0), unit
+
+
+def draw_image(
+    ax: Axes,
+    image: NDArray[np.float64],
+    pixel_size: tuple[float, float],
+    *,
+    cmap: str,
+    limits: tuple[float, float] | None = None,
+) -> Any:
+    """An image in micrometres or nanometres, row 0 on top, NaN in light grey."""
+    from matplotlib import colormaps
+
+    extent, unit = image_extent(image.shape, pixel_size)
+    colour_map = colormaps[cmap].with_extremes(bad="#E4E4E4")
+    low, high = limits if limits is not None else robust_limits(image)
+    artist = ax.imshow(
+        np.ma.masked_invalid(image), extent=extent, cmap=colour_map, vmin=low, vmax=high
+    )
+    ax.set_xlabel(f"x ({unit})")
+    ax.set_ylabel(f"y ({unit})")
+    ax.spines[["top", "right"]].set_visible(True)
+    return artist
+
+
+def robust_limits(*images: ArrayLike, share: float = 0.01) -> tuple[float, float]:
+    """Common colour limits of images: their quantiles, so that one hot pixel does not hide all."""
+    values = np.concatenate([np.ravel(np.asarray(i, dtype=np.float64)) for i in images])
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        raise DataError("an image to draw must have a finite pixel; got none")
+    low, high = (float(v) for v in np.quantile(values, [share, 1 - share]))
+    if low == high:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return low, high
+
+
+def scale_bar(ax: Axes, width: float, unit: str) -> None:
+    """A bar of a round length, about a fifth of the image's width, in its lower left corner."""
+    target = width / 5
+    decade = 10.0 ** np.floor(np.log10(target))
+    length = max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= target * 1.0001)
+    bottom, top = ax.get_ylim()
+    x, y = 0.05 * width, bottom + 0.06 * (top - bottom)
+    ax.plot([x, x + length], [y, y], color="black", lw=5, solid_capstyle="butt", zorder=5)
+    ax.plot([x, x + length], [y, y], color="white", lw=3, solid_capstyle="butt", zorder=6)
+    from matplotlib import patheffects
+
+    ax.text(
+        x + length / 2,
+        y + 0.02 * (top - bottom),
+        f"{length:g} {unit}",
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        fontweight="bold",
+        zorder=6,
+        path_effects=[patheffects.withStroke(linewidth=2, foreground="black")],
+    )

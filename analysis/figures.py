@@ -1,0 +1,41 @@
+"""One function a figure, in one style; each takes arrays or a table and returns a Figure.
+
+    with style():                        # the house style for your own drawings
+        ...
+    learning_curves(table, "found", references={"ideal": "found_ideal"}).savefig("curve.png")
+
+Arguments are SI; axes show nA, nm and the like.  Colours are those of Okabe and Ito, and policies
+differ by line or marker as well.  A Figure is not registered with pyplot: it needs no closing.
+"""
+
+from grainscout.analysis._fig_compare import (
+    cost_benefit,
+    diversity_of_run,
+    learning_curves,
+    policy_ranking,
+)
+from grainscout.analysis._fig_curves import archetype_examples, iv_curves
+from grainscout.analysis._fig_maps import (
+    archetype_map,
+    explain_maps,
+    predicted_vs_true,
+    sites_over_topography,
+)
+from grainscout.analysis._fig_style import ARCHETYPE_COLOURS, PALETTE, engineering, style
+
+__all__ = [
+    "ARCHETYPE_COLOURS",
+    "PALETTE",
+    "archetype_examples",
+    "archetype_map",
+    "cost_benefit",
+    "diversity_of_run",
+    "engineering",
+    "explain_maps",
+    "iv_curves",
+    "learning_curves",
+    "policy_ranking",
+    "predicted_vs_true",
+    "sites_over_topography",
+    "style",
+]
