@@ -8,6 +8,7 @@ import pytest
 from grainscout.records import Waveform
 from grainscout.simulator import _current
 from grainscout.simulator._integrator import grid
+from grainscout.simulator._reference import law, solve
 from grainscout.simulator.transport import (
     ARCHETYPES,
     PARAMETERS,
@@ -38,29 +39,15 @@ def resampled(waveform, parts):
     return Waveform(voltage=np.interp(fine, waveform.time, waveform.voltage), time=fine)
 
 
-@pytest.mark.parametrize("kind", WAVEFORMS)
-def test_archetypes_follow_the_stiff_solver(kind, solved):
-    waveform = WAVEFORMS[kind]
-    for name in ARCHETYPES:
-        p = archetype_parameters(name)
-        result = iv_curves(p, waveform, light=0.1, trajectories=True)
-        current, u, x = solved(at(p, 0), waveform, light=0.1, rtol=1e-10)
-        assert np.abs(result.u[0] - u).max() < 1e-7
-        assert np.abs(result.x[0] - x).max() < 1e-3
-        assert np.abs(result.current_nA[0] - current).max() < 5e-4
-        fine = iv_curves(p, resampled(waveform, 4), light=0.1, trajectories=True)
-        if kind != "pulses":  # a sample inside an edge reads another slope
-            difference = np.delete(fine.current_nA[0, ::4] - current, 0)
-            assert np.abs(difference).max() < 3e-5
-
-
-def test_random_points_follow_the_stiff_solver_in_light_dark_and_cold(solved, drawn):
-    p = drawn(6, seed=3)
+def test_random_points_follow_the_stiff_solver_in_light_dark_and_cold(drawn):
+    p = drawn(4, seed=3)
     waveform = Waveform.triangle(samples=501)
     for light, temperature in ((0.0, 298.0), (0.1, 298.0), (0.3, 260.0)):
         result = iv_curves(p, waveform, light=light, temperature=temperature)
-        for i in range(6):
-            current, _, _ = solved(at(p, i), waveform, light, temperature, rtol=1e-9)
+        for i in range(4):
+            current, _, _ = solve(
+                at(p, i), waveform, light=light, temperature=temperature, rtol=1e-8
+            )
             scale = np.abs(current).max()
             assert np.abs(result.current_nA[i] - current).max() < 1e-3 * max(1.0, scale)
 
@@ -166,11 +153,19 @@ def test_the_fast_and_the_stable_current_law_agree(drawn):
         assert np.abs(fast - stable).max() < 1e-11 * np.abs(stable).max()
 
 
-def test_ten_volts_on_a_sharp_threshold_stays_finite_and_right(law):
+def test_ten_volts_on_a_sharp_threshold_stays_finite_and_right():
     p = archetype_parameters("diamond") | {"w": np.array([0.006]), "kappa": np.array([1.0])}
     wave = Waveform.bipolar(peak=10.0, samples=4001, duration=2.0)
     result = iv_curves(p, wave, light=0.1, trajectories=True)
-    expected = law(at(p, 0), wave.voltage, result.u[0], result.x[0], 0.1, 298.0)
+    expected = law(
+        at(p, 0),
+        wave.voltage,
+        result.u[0],
+        result.x[0],
+        light=0.1,
+        temperature=298.0,
+        g=TransportGlobals(),
+    )
     slope = np.concatenate([[0.0], np.diff(wave.voltage) / np.diff(wave.time)])
     assert np.abs(result.current_nA[0] - (expected + 2e-4 * slope - 0.005)).max() < 1e-9
 

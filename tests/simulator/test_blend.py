@@ -1,0 +1,263 @@
+"""What microstructure makes of a contact point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import trapezoid
+
+from grainscout.records import ConfigError, Waveform
+from grainscout.simulator.blend import (
+    TransportSpec,
+    archetype_weights,
+    contact_factor,
+    parameter_maps,
+)
+from grainscout.simulator.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
+from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
+
+PIXEL = 10e-9
+TRIANGLE = Waveform.triangle()
+QUIET = TransportSpec(
+    composition=0.0, boundary_spread=0.0, hidden=0.0, insulating_fraction=0.0, tip_radius=0.0
+)
+
+
+def checkerboard(blocks=4, size=40, strength=1.0):
+    """Square grains; vertical boundaries are asymmetric (sharp on the left), horizontal ones not."""
+    n = blocks * size
+    row, column = np.mgrid[:n, :n]
+    labels = row // size * blocks + column // size
+    to_line = np.abs((np.arange(n) + 0.5) % size)
+    line = np.minimum(to_line, size - to_line) * PIXEL
+    lines = np.arange(1, blocks) * size - 0.5
+    line = np.abs(np.arange(n)[:, None] - lines).min(1) * PIXEL
+    vertical, horizontal = np.broadcast_to(line, (n, n)), np.broadcast_to(line[:, None], (n, n))
+    nearer = vertical < horizontal
+    number = np.abs(np.arange(n)[:, None] - lines).argmin(1)
+    identity = np.where(nearer, number, blocks - 1 + number[:, None])
+    side = np.sign(np.arange(n) - lines[number])
+    count = 2 * (blocks - 1)
+    return Structure(
+        labels=labels.astype(np.int32),
+        boundary_id=identity.astype(np.int32),
+        boundary=np.minimum(vertical, horizontal) < PIXEL,
+        boundary_distance=np.minimum(vertical, horizontal),
+        junction_distance=np.hypot(vertical, horizontal),
+        asymmetry=np.where(nearer, strength * side, 0.0),
+        height=np.zeros((n, n)),
+        pixel_size=(PIXEL, PIXEL),
+        grains=np.zeros(blocks**2, GRAIN_DTYPE),
+        boundaries=np.zeros(count, BOUNDARY_DTYPE),
+        vertices=np.array([(a, b, 4.0) for a in lines for b in lines]),
+    )
+
+
+def flat(maps, at=...):
+    return {name: array[at].reshape(-1) for name, array in maps.parameters.items()}
+
+
+def test_weights_follow_the_formula_and_sum_to_one():
+    structure = checkerboard(strength=0.7)
+    weights, pb, pj = archetype_weights(structure, TransportSpec())
+    assert np.allclose(weights.sum(-1), 1.0)
+    assert (weights >= 0.0).all()
+    d, j = structure.boundary_distance[17, 23], structure.junction_distance[17, 23]
+    assert pb[17, 23] == pytest.approx(np.exp(-((d / 30e-9) ** 2) / 2))
+    assert pj[17, 23] == pytest.approx(np.exp(-((j / 38e-9) ** 2) / 2))
+    # Grain centres are clubs, junctions hearts, asymmetric boundaries diamonds.
+    assert weights[20, 20].argmax() == 0
+    assert weights[39, 39].argmax() == 1
+    assert weights[20, 39].argmax() == 2
+    assert weights[39, 20].argmax() == 1
+
+
+def test_without_randomness_pure_points_are_the_archetypes():
+    maps = parameter_maps(checkerboard(size=80), QUIET, np.random.default_rng(0))
+    club = archetype_parameters("club")
+    for name in PARAMETERS:
+        assert maps.parameters[name][40, 40] == pytest.approx(club[name][0], rel=1e-9, abs=1e-9)
+    assert set(np.unique(maps.archetype)) == {0, 1, 2}
+    assert maps.parameters["phiJ"].max() == pytest.approx(1.2, rel=0.02)
+
+
+def test_half_way_voltages_mix_linearly_and_conductances_geometrically():
+    structure = checkerboard()
+    half = structure.boundary_distance * 0.0 + 30e-9 * np.sqrt(2.0 * np.log(2.0))
+    structure = replace(
+        structure, boundary_distance=half, junction_distance=half * np.inf, asymmetry=half * 0.0
+    )
+    p = parameter_maps(structure, QUIET, np.random.default_rng(0)).parameters
+    club, heart = archetype_parameters("club"), archetype_parameters("heart")
+    assert p["V1"][0, 0] == pytest.approx((club["V1"][0] + heart["V1"][0]) / 2)
+    assert p["g2"][0, 0] == pytest.approx(np.sqrt(club["g2"][0] * heart["g2"][0]))
+
+
+def test_components_draw_from_independent_streams():
+    structure = checkerboard()
+    full = parameter_maps(structure, TransportSpec(), np.random.default_rng(5))
+    again = parameter_maps(structure, TransportSpec(), np.random.default_rng(5))
+    for name in PARAMETERS:
+        assert np.array_equal(full.parameters[name], again.parameters[name])
+    still = parameter_maps(
+        structure, TransportSpec(composition=0.0, hidden=0.0), np.random.default_rng(5)
+    )
+    assert np.array_equal(still.boundary_offset, full.boundary_offset)
+    assert np.array_equal(still.hidden, full.hidden)
+    assert np.array_equal(still.weights[..., 3], full.weights[..., 3])
+    assert not np.array_equal(still.parameters["V1"], full.parameters["V1"])
+
+
+def test_the_hidden_field_has_unit_variance_and_its_length():
+    structure = checkerboard(blocks=10)
+    spec = TransportSpec(hidden_length=50e-9)
+    fields = [parameter_maps(structure, spec, np.random.default_rng(s)).hidden for s in range(4)]
+    assert np.mean([f.var() for f in fields]) == pytest.approx(1.0, abs=0.1)
+    lag = 5  # one length
+    correlation = np.mean([(f[:, :-lag] * f[:, lag:]).mean() for f in fields])
+    assert correlation == pytest.approx(np.exp(-0.25), abs=0.05)
+
+
+def test_hidden_and_composition_do_not_follow_the_boundaries():
+    structure = checkerboard(blocks=8)
+    maps = parameter_maps(structure, TransportSpec(), np.random.default_rng(0))
+    near = structure.boundary_distance < 40e-9
+    assert abs(maps.hidden[near].mean() - maps.hidden[~near].mean()) < 0.3
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.06, 0.3])
+def test_insulating_disks_cover_their_share_and_do_not_conduct(fraction):
+    structure = checkerboard(blocks=8)
+    maps = parameter_maps(
+        structure, TransportSpec(insulating_fraction=fraction), np.random.default_rng(1)
+    )
+    insulating = maps.archetype == 3
+    assert insulating.mean() == pytest.approx(fraction, abs=0.01)
+    assert np.array_equal(insulating, maps.weights[..., 3] == 1.0)
+    assert np.allclose(maps.weights.sum(-1), 1.0)
+    if fraction:
+        current = iv_curves(flat(maps, insulating), TRIANGLE, light=0.1).current_nA
+        assert np.abs(current).max() < 0.01
+
+
+def test_contact_factor_of_a_plane_a_slope_and_a_valley():
+    structure = checkerboard()
+    rows, columns = np.mgrid[: structure.shape[0], : structure.shape[1]] * PIXEL
+    middle = (slice(20, -20), slice(20, -20))
+    plane = contact_factor(structure, 25e-9)
+    assert np.allclose(plane, 1.0)
+    slope = contact_factor(replace(structure, height=0.5 * rows), 25e-9)
+    assert np.allclose(slope[middle], (1.0 / np.sqrt(1.25)) ** (2 / 3))
+    # A valley of radius 50 nm all round holds a 25 nm tip as a tip of 50 nm holds a plane.
+    x = (columns - columns.mean()) ** 2 + (rows - rows.mean()) ** 2
+    valley = contact_factor(replace(structure, height=0.5 * x / 50e-9), 25e-9)
+    centre = structure.shape[0] // 2
+    assert valley[centre, centre] == pytest.approx(2.0 ** (2 / 3), rel=0.01)
+    hill = contact_factor(replace(structure, height=-0.5 * x / 50e-9), 25e-9)
+    assert hill[centre, centre] == pytest.approx(1.0, rel=0.01)
+    assert hill.max() <= 1.0
+
+
+def areas(maps, at=...):
+    current = iv_curves(flat(maps, at), TRIANGLE, light=0.1).current_nA
+    return -trapezoid(current, TRIANGLE.voltage, axis=1)
+
+
+@pytest.mark.parametrize("contrast", [1.0, 0.0, -0.9])
+def test_the_boundary_contrast_is_the_one_set(contrast):
+    structure = checkerboard(strength=0.0, size=80)
+    spec = replace(QUIET, boundary_contrast=contrast, junction_barrier=0.0)
+    maps = parameter_maps(structure, spec, np.random.default_rng(0))
+    # The pixels nearest to a boundary are half a pixel off: close to pure hearts.
+    edge = areas(maps, (slice(79, 80), slice(40, 41)))
+    grain = areas(maps, (slice(40, 41), slice(40, 41)))
+    assert np.log(edge[0] / grain[0]) == pytest.approx(contrast, abs=0.05)
+    total = maps.parameters["g1"] + maps.parameters["g2"]
+    assert total[40, 40] == pytest.approx(0.62 + 0.50)
+    # Junctions stay insulating in the dark and conduct in light, whatever the contrast.
+    junction = parameter_maps(
+        structure, replace(QUIET, boundary_contrast=contrast), np.random.default_rng(0)
+    )
+    for light, low, high in ((0.0, 0.0, 0.05), (0.1, 0.5, 9.0)):
+        top, inside = (
+            iv_curves(flat(junction, (slice(r, r + 1), slice(r, r + 1))), TRIANGLE, light=light)
+            .current_nA.max()
+            for r in (79, 40)
+        )  # fmt: skip
+        assert low <= max(top, 0.0) / inside <= high
+
+
+def test_a_contrast_that_cannot_be_had_is_refused_with_the_range():
+    with pytest.raises(ConfigError, match=r"boundary_contrast must be in -1\.\d\d \.\.\. \d"):
+        parameter_maps(
+            checkerboard(), replace(QUIET, boundary_contrast=-3.0), np.random.default_rng(0)
+        )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.8, 0.4])
+def test_structure_explains_the_share_that_was_set(share):
+    structure = checkerboard(blocks=6, size=24)
+    spec = TransportSpec(structure_share=share, insulating_fraction=0.0, junction_barrier=0.0)
+    maps = parameter_maps(structure, spec, np.random.default_rng(2))
+    bare = parameter_maps(structure, replace(spec, structure_share=1.0), np.random.default_rng(2))
+    explained = np.corrcoef(areas(maps), areas(bare))[0, 1] ** 2
+    assert explained == pytest.approx(share, abs=0.03)
+
+
+def test_faster_ions_at_boundaries_can_be_set_in_either_sign():
+    structure = checkerboard(strength=0.0)
+    for sign in (-1.0, 1.0):
+        maps = parameter_maps(
+            structure, replace(QUIET, boundary_rates=sign), np.random.default_rng(0)
+        )
+        plain = parameter_maps(structure, QUIET, np.random.default_rng(0))
+        ratio = np.log(maps.parameters["nu"] / plain.parameters["nu"])
+        assert np.sign(ratio[39, 20]) == sign
+        assert np.allclose(
+            np.log(maps.parameters["tau"] / plain.parameters["tau"]), -ratio, atol=1e-12
+        )
+
+
+def test_a_composition_gradient_runs_along_its_axis():
+    spec = replace(QUIET, gradient=4.0, gradient_axis=0)
+    p = parameter_maps(checkerboard(), spec, np.random.default_rng(0)).parameters
+    plain = parameter_maps(checkerboard(), QUIET, np.random.default_rng(0)).parameters
+    change = p["V1"] - plain["V1"]
+    assert np.allclose(change, change[:, :1])
+    assert change[-1, 0] - change[0, 0] == pytest.approx(4.0 * 0.02)
+
+
+def test_films_differ_in_their_archetypes_only_if_asked():
+    one, two = (
+        parameter_maps(checkerboard(), replace(QUIET, film_spread=s), np.random.default_rng(7))
+        for s in (0.0, 1.0)
+    )
+    assert one.archetypes["V1"].tolist() == list(PARAMETERS["V1"].archetypes)
+    assert 0.001 < np.abs(one.archetypes["V1"] - two.archetypes["V1"]).max() < 0.15
+    current = iv_curves(flat(two), Waveform.constant(-1.5), light=0.0).current_nA
+    assert np.isfinite(current).all()
+
+
+def test_ripple_and_telegraph_reach_the_points():
+    spec = replace(QUIET, ripple=0.02, telegraph=0.2)
+    p = parameter_maps(checkerboard(), spec, np.random.default_rng(0)).parameters
+    assert np.allclose(p["ripple"], 0.02)
+    assert np.allclose(p["telegraph"], 0.2)
+    assert p["ripple_phase"].std() > 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"boundary_length": 0.0}, "boundary_length must be in 1e-10"),
+        ({"insulating_fraction": 1.5}, "insulating_fraction"),
+        ({"composition": float("nan")}, "composition"),
+        ({"archetypes": {"speed": (1.0, 2.0, 3.0)}}, "speed"),
+        ({"archetypes": {"V1": (1.0, 2.0)}}, "V1"),
+    ],
+)
+def test_a_bad_specification_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        TransportSpec(**change)
