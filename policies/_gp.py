@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 from scipy.optimize import minimize
 
-from grainscout.policies._kernels import Kernel
+from grainscout.policies._kernels import Array, Kernel
 from grainscout.policies._surrogate import Floats, Rows
 from grainscout.records import ConfigError, PackedState, PolicyError
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
-_NOISE_PRIOR = (-2.0, 1.5)  # of the log noise variance, targets standardised
-_CHUNK = 1024  # pool rows at a time: the temporaries stay in the cache
+_NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
+_CHUNK = 512  # pool rows at a time: the temporaries stay in the cache
 _CACHE_BYTES = 3 * 2**30
 _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
 
@@ -68,6 +69,7 @@ class GaussianProcess:
     ) -> None:
         self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
         self._pool = np.asarray(pool, np.int64)
+        self._x_pool = table[self._pool]
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale = 0.0, 1.0
@@ -122,10 +124,13 @@ class GaussianProcess:
         x = self.table[rows]
         half = self._inverse32 @ self._cross(self.table[self._rows], x)
         out = np.empty((len(self._pool), len(rows)))
+        data = self.kernel.against(self._x32, self._t[:-1])
         for at in range(0, len(self._pool), _CHUNK):
             part = slice(at, at + _CHUNK)
-            known = self._cache[: self._n, part] if self._cache is not None else self._half(part)
-            out[part] = self._cross(self.table[self._pool[part]], x) - known.T @ half
+            known = (
+                self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
+            )
+            out[part] = self._cross(self._x_pool[part], x) - known.T @ half
         out *= self._scale**2
         return out
 
@@ -242,10 +247,13 @@ class GaussianProcess:
         k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-1])
         return k
 
-    def _half(self, part: slice) -> NDArray[np.float32]:
-        """L^-1 K(data, pool[part])."""
-        k = self._cross(self._x32, self.table[self._pool[part]])
-        half: NDArray[np.float32] = self._inverse32 @ k
+    def _half(self, cross: Callable[[Array], Array], part: slice) -> NDArray[np.float32]:
+        """L^-1 K(data, pool[part]), in the buffer of `cross`."""
+        k = cross(self._x_pool[part])
+        # k (n, m) in C order is its transpose in Fortran's: a triangular product in place.
+        half: NDArray[np.float32] = blas.strmm(
+            1.0, self._inverse32.T, k.T, side=1, lower=0, overwrite_b=1
+        ).T
         return half
 
     def _total_noise(self, given: Floats | float) -> Floats | float:
@@ -274,17 +282,16 @@ class GaussianProcess:
         room = n + max(8, math.ceil(self.growth * n))
         wanted = 4 * room * c
         self._cache = np.empty((room, c), np.float32) if wanted <= _CACHE_BYTES else None
-        self._prior_variance = np.empty(c)
+        self._to_pool = self.kernel.against(self._x_pool, self._t[:-1])
+        self._prior_variance = self.kernel.diagonal(self._x_pool, self._t[:-1])
         self._reduction = np.empty(c)
+        data = self.kernel.against(self._x32, self._t[:-1])
         for at in range(0, c, _CHUNK):
             part = slice(at, at + _CHUNK)
-            half = self._half(part)
+            half = self._half(data, part)
             if self._cache is not None:
                 self._cache[:n, part] = half
             self._reduction[part] = np.einsum("ij,ij->j", half, half)
-            self._prior_variance[part] = self.kernel.diagonal(
-                self.table[self._pool[part]], self._t[:-1]
-            )
 
     def _append(self, row: int, given: float) -> None:
         """One more measurement: one new row of L^-1 and of L^-1 K (Rasmussen & Williams, A.12)."""
@@ -304,17 +311,18 @@ class GaussianProcess:
         self._x, self._x32 = np.vstack([self._x, x]), np.vstack([self._x32, x32])
         if self._cache is not None and n == len(self._cache):
             self._cache = np.vstack([self._cache, np.empty_like(self._cache)])
-        weights = (l_row / pivot).astype(np.float32)
-        for at in range(0, len(self._pool), 4 * _CHUNK):
-            part = slice(at, at + 4 * _CHUNK)
-            if self._cache is None:
-                new = self._inverse32[n] @ self._cross(self._x32, self.table[self._pool[part]])
-            else:
-                new = self._cross(x32, self.table[self._pool[part]])[0]
-                new *= np.float32(1.0 / pivot)
-                new -= weights @ self._cache[:n, part]
-                self._cache[n, part] = new
-            self._reduction[part] += new * new
+        if self._cache is not None:
+            new = self._to_pool(x32)[:, 0]
+            new *= np.float32(1.0 / pivot)
+            new -= (l_row / pivot).astype(np.float32) @ self._cache[:n]
+            self._cache[n] = new
+        else:
+            new = np.empty(len(self._pool), np.float32)
+            data = self.kernel.against(self._x32, self._t[:-1])
+            for at in range(0, len(self._pool), _CHUNK):
+                part = slice(at, at + _CHUNK)
+                new[part] = self._inverse32[n] @ data(self._x_pool[part])
+        self._reduction += np.square(new, out=new)
 
     def _weigh(self, y: Floats) -> None:
         """The mean for these targets; the variance does not depend on them."""
@@ -327,4 +335,4 @@ class GaussianProcess:
         self._mean = np.empty(len(self._pool))
         for at in range(0, len(self._pool), _CHUNK):
             part = slice(at, at + _CHUNK)
-            self._mean[part] = alpha @ self._cross(self._x32, self.table[self._pool[part]])
+            self._mean[part] = alpha @ self._cross(self._x32, self._x_pool[part])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ class Kernel(Protocol):
     def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
         """(n, n) matrix and its pull-back (n, n) -> (k,) for symmetric gradients."""
 
+    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+        """b -> (len(a), len(b)) covariances with a; each answer may overwrite the last one."""
+
     def cross(self, a: Array, b: Array, t: Floats) -> Array:
         """(len(a), len(b)) covariances."""
 
@@ -42,20 +46,18 @@ class Kernel(Protocol):
         """(n,) variances."""
 
 
-def arc_cosine(cosine: Array) -> Array:
-    """Order-1 arc-cosine function J(c)/π = (sin θ + (π − θ) cos θ)/π, θ = arccos c; J(1)/π = 1.
+def arc_cosine(cosine: Array, work: Array) -> None:
+    """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c; J(1) = π, and |c| <= 1.
 
-    Overwrites nothing; `cosine` must lie in [-1, 1].
+    work : an array of the same shape and dtype, overwritten.
     """
-    angle = np.arcsin(cosine)
-    angle += np.asarray(0.5 * np.pi, cosine.dtype)
-    angle *= cosine
-    sine = np.square(cosine)
-    np.subtract(1.0, sine, out=sine)
-    np.sqrt(sine, out=sine)
-    angle += sine
-    angle *= np.asarray(1.0 / np.pi, cosine.dtype)
-    return angle
+    np.arcsin(cosine, out=work)
+    work += np.asarray(0.5 * np.pi, cosine.dtype)
+    work *= cosine
+    np.multiply(cosine, cosine, out=cosine)
+    np.subtract(1.0, cosine, out=cosine)
+    np.sqrt(cosine, out=cosine)
+    cosine += work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,31 +118,48 @@ class ArcCosine:
 
         return k, pull
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
-        """One matrix product, then element-wise layers."""
+    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+        """One matrix product, then element-wise layers in two buffers."""
         variance, s, bias = np.exp(t)
-        biases = self.depth - 1
-        power_a = 1.0 + s * np.einsum("ij,ij->i", a, a)
-        power_b = 1.0 + s * np.einsum("ij,ij->i", b, b)
-        dtype = a.dtype
-        root_a, root_b = np.sqrt(power_a), np.sqrt(power_b)
-        left = np.column_stack([a * np.sqrt(s), np.ones(len(a))]) / root_a[:, None]
-        right = np.column_stack([b * np.sqrt(s), np.ones(len(b))]) / root_b[:, None]
-        k = left.astype(dtype) @ right.astype(dtype).T
-        for layer in range(self.depth):
-            np.clip(k, -1.0, 1.0, out=k)
-            k = arc_cosine(k)
-            if layer < biases:
-                power_a, power_b = power_a + bias, power_b + bias
-                next_a, next_b = np.sqrt(power_a), np.sqrt(power_b)
-                k *= (root_a / next_a).astype(dtype)[:, None]
-                k *= (root_b / next_b).astype(dtype)
-                k += np.outer(bias / next_a, 1.0 / next_b).astype(dtype)
-                root_a, root_b = next_a, next_b
-        scale = variance / (1.0 + s + biases * bias)
-        k *= (scale * root_a).astype(dtype)[:, None]
-        k *= root_b.astype(dtype)
-        return np.asarray(k)
+        dtype, biases = a.dtype, self.depth - 1
+
+        def prepared(x: Array) -> tuple[Array, list[Array]]:
+            power = 1.0 + s * np.einsum("ij,ij->i", x, x)
+            roots = [np.sqrt(power + layer * bias) for layer in range(self.depth)]
+            unit = np.column_stack([x * np.sqrt(s), np.ones(len(x), dtype)]) / roots[0][:, None]
+            return unit.astype(dtype), [root.astype(dtype)[:, None] for root in roots]
+
+        left, rows = prepared(a)
+        turn = dtype.type(1.0 / np.pi)
+        last = rows[-1] * dtype.type(variance / (1.0 + s + biases * bias) / np.pi)
+        buffers = np.empty((2, 0, 0), dtype)
+
+        def cross(b: Array) -> Array:
+            nonlocal buffers
+            if buffers.shape[1:] != (len(a), len(b)):
+                buffers = np.empty((2, len(a), len(b)), dtype)
+            k, work = buffers
+            right, columns = prepared(b)
+            np.matmul(left, right.T, out=k)
+            for layer in range(self.depth):
+                np.clip(k, -1.0, 1.0, out=k)
+                arc_cosine(k, work)
+                if layer < biases:
+                    k *= turn * rows[layer] / rows[layer + 1]
+                    k *= (columns[layer] / columns[layer + 1]).T
+                    np.multiply(
+                        dtype.type(bias) / rows[layer + 1], 1.0 / columns[layer + 1].T, out=work
+                    )
+                    k += work
+            k *= last
+            k *= columns[-1].T
+            return k
+
+        return cross
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """See `against`."""
+        return self.against(a, t)(b)
 
     def diagonal(self, x: Array, t: Floats) -> Floats:
         """J(1)/π = 1 at every layer."""
@@ -202,8 +221,15 @@ class Stationary:
 
         return k, pull
 
+    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+        """Nothing to prepare."""
+        return partial(self._cross, a, t)
+
     def cross(self, a: Array, b: Array, t: Floats) -> Array:
         """In the dtype of `a`."""
+        return self._cross(a, t, b)
+
+    def _cross(self, a: Array, t: Floats, b: Array) -> Array:
         variance, length = np.exp(t)
         d = squared_distances(a, b)
         if self.name == "rbf":

@@ -22,7 +22,7 @@ from grainscout.policies._surrogate import Floats, Rows
 from grainscout.records import PackedState, PolicyError
 
 MEMBERS, WIDTHS, CYCLES, RATE = 8, (64, 32, 2), 30, 0.02
-_NOISE, _FLOOR = -2.0, 1e-4  # start and prior mean of the log noise variance; its least value
+_NOISE, _FLOOR = -0.5, 1e-4  # start and prior mean of the log noise variance; its least value
 _CHUNK = 2048
 
 
