@@ -1,0 +1,176 @@
+"""How different the measured things are from one another.
+
+The mean pairwise distance is the papers' measure; it may fall when a new thing resembles the old.
+Beside it stand measures that cannot: the share of outcome bins reached, and the Vendi score, the
+effective number of different things (it may fall, but only slightly).  Points are rows: patches,
+curves, or what an embedding makes of them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from grainscout.records import ConfigError, DataError
+
+Floats = NDArray[np.float64]
+Metric = Literal["euclidean", "correlation"]
+_METRICS = ("euclidean", "correlation")
+
+
+def distances(a: ArrayLike, b: ArrayLike | None = None, *, metric: Metric = "euclidean") -> Floats:
+    """(n, m) distances of points a (n, d) from b (m, d), or from one another.
+
+    euclidean : root mean square difference per component, so that patches of different size and
+    curves of different length are comparable, in the unit of the points;  correlation : 1 - r, the
+    shape alone (a constant row has no shape: its distance is 1).
+    """
+    first = _points(a)
+    second = first if b is None else _points(b)
+    if first.shape[1] != second.shape[1]:
+        raise DataError(f"points must have one length; got {first.shape[1]} and {second.shape[1]}")
+    if metric not in _METRICS:
+        raise ConfigError(f"metric must be one of {', '.join(_METRICS)}; got {metric!r}")
+    if metric == "euclidean":
+        return np.asarray(cdist(first, second) / np.sqrt(first.shape[1]))
+    return np.asarray(np.clip(1.0 - _unit_shapes(first) @ _unit_shapes(second).T, 0.0, 2.0))
+
+
+def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> Floats:
+    """(n,) mean pairwise distance of the first k points (n, d), for each k; NaN for k = 1.
+
+    O(n^2 d) in all: each step adds the distances of its own point.
+    """
+    table = np.tril(distances(points, metric=metric), k=-1)
+    count = np.arange(len(table), dtype=np.float64)
+    pairs = np.cumsum(count)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            np.where(pairs > 0, np.cumsum(table.sum(axis=1)) / np.fmax(pairs, 1), np.nan)
+        )
+
+
+def similarity(
+    points: ArrayLike, *, metric: Metric = "euclidean", length: float | None = None
+) -> Floats:
+    """(n, n) similarities exp(-d^2 / 2 length^2), 1 on the diagonal.
+
+    length : in the unit of the distance; the median distance of the points if None.
+    """
+    table = distances(points, metric=metric)
+    if length is None:
+        apart = table[np.triu_indices(len(table), 1)]
+        length = float(np.median(apart)) if apart.size and np.median(apart) > 0 else 1.0
+    if not length > 0:
+        raise ConfigError(f"length must be positive, in the unit of the distance; got {length}")
+    return np.asarray(np.exp(-0.5 * (table / length) ** 2))
+
+
+def vendi(kernel: ArrayLike) -> float:
+    """Vendi score of a similarity matrix (n, n) with ones on its diagonal: 1 (all alike) to n.
+
+    exp of the Shannon entropy of the eigenvalues of K/n (Friedman and Dieng 2023).
+    """
+    k = np.asarray(kernel, dtype=np.float64)
+    if k.ndim != 2 or k.shape[0] != k.shape[1] or k.shape[0] == 0:
+        raise DataError(f"kernel must be a square matrix of similarities; got shape {k.shape}")
+    if not np.allclose(np.diagonal(k), 1.0):
+        raise DataError("kernel must have ones on its diagonal (similarity of a thing to itself)")
+    weights = np.linalg.eigvalsh(k / len(k))
+    weights = weights[weights > 1e-12]
+    return float(np.exp(-np.sum(weights * np.log(weights))))
+
+
+def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> Floats:
+    """(n,) Vendi score of the first k things; computed at each `every`-th and held in between."""
+    k = np.asarray(kernel, dtype=np.float64)
+    trace = np.empty(len(k))
+    for step in range(len(k)):
+        fresh = step % every == 0 or step == len(k) - 1
+        trace[step] = vendi(k[: step + 1, : step + 1]) if fresh else trace[step - 1]
+    return trace
+
+
+def outcome_edges(values: ArrayLike, bins: int = 20) -> Floats:
+    """(bins + 1,) edges of equal width between the smallest and largest finite value.
+
+    Fix them once for a film (from its truth) or an instrument: coverage is only comparable
+    between runs that share their bins.
+    """
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if finite.size == 0 or bins < 1:
+        raise DataError("outcome bins need at least one finite value and bins >= 1")
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return np.array([low - 0.5, high + 0.5])
+    return np.linspace(low, high, bins + 1)
+
+
+def coverage_trace(
+    values: ArrayLike, edges: ArrayLike, reachable: ArrayLike | None = None
+) -> Floats:
+    """(n,) share of outcome bins that the first k values have reached; it never falls.
+
+    values : (n,), NaN for a failed measurement; outside the edges counts for the bin at the end.
+    reachable : (m,) true values: only bins that hold one of them count, all if None.
+    """
+    limits = np.asarray(edges, dtype=np.float64)
+    count = limits.size - 1
+
+    def index(v: Floats) -> NDArray[np.int64]:
+        at = np.clip(np.searchsorted(limits, v, side="right") - 1, 0, count - 1)
+        return np.asarray(np.where(np.isfinite(v), at, -1), dtype=np.int64)
+
+    wanted = np.ones(count, bool)
+    if reachable is not None:
+        there = index(np.asarray(reachable, dtype=np.float64))
+        wanted = np.isin(np.arange(count), there)
+    mine = index(np.asarray(values, dtype=np.float64))
+    mine = np.where((mine >= 0) & wanted[np.fmax(mine, 0)], mine, -1)
+    return np.asarray(np.cumsum(new_kinds(mine)) / max(int(wanted.sum()), 1), dtype=np.float64)
+
+
+def new_kinds(labels: ArrayLike) -> NDArray[np.int64]:
+    """(n,) 1 where a label (integers, -1 for none) occurs for the first time, else 0."""
+    kinds = np.asarray(labels)
+    fresh = np.zeros(kinds.size, np.int64)
+    unique, first = np.unique(kinds, return_index=True)
+    fresh[first[unique >= 0]] = 1
+    return fresh
+
+
+def novelty(
+    points: ArrayLike,
+    measured: ArrayLike,
+    *,
+    metric: Metric = "euclidean",
+    nearest: int | None = None,
+) -> Floats:
+    """(n,) mean distance of each point from the measured set (m, d), or from its k nearest there."""
+    table = distances(points, measured, metric=metric)
+    if nearest is not None and nearest < table.shape[1]:
+        table = np.partition(table, nearest - 1, axis=1)[:, :nearest]
+    return np.asarray(table.mean(axis=1))
+
+
+def _points(points: ArrayLike) -> Floats:
+    rows = np.asarray(points, dtype=np.float64)
+    rows = rows.reshape(len(rows), -1) if rows.ndim > 2 else rows
+    if rows.ndim != 2 or rows.size == 0:
+        raise DataError(f"points must be an (n, d) array, a row each; got shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise DataError(
+            f"points must be finite; {int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} "
+            "rows are not. Leave failed measurements out first"
+        )
+    return rows
+
+
+def _unit_shapes(rows: Floats) -> Floats:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    size = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-300)
