@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from grainscout.analysis.formats._files import (
     fault,
     fresh_file,
+    intact,
     load_bytes,
     number,
     si,
@@ -20,7 +21,7 @@ from grainscout.analysis.formats._files import (
 )
 from grainscout.analysis.formats._recording import Recording, Traces, find_rails
 from grainscout.analysis.formats._tree import from_json, to_json
-from grainscout.records import DataError, Scan, Waveform
+from grainscout.records import Scan, Waveform
 
 _FIRST = "# grainscout csv 1"
 _TIME = ("time", "t")
@@ -91,9 +92,9 @@ def _decoded(path: Path | str) -> str:
 
 def _read_own(path: Path | str, text: str) -> Scan | Recording:
     lines = text.splitlines()
-    if lines[-1] != "# end" or len(lines) < 3:
+    if not text.endswith("\n# end\n") or len(lines) < 3:
         raise fault(path, "end with '# end'", repr(lines[-1][-30:]), "It is truncated")
-    try:
+    with intact(path, "export of a scan or recording", csv.Error):
         head = from_json(lines[1].removeprefix("# "))
         sections: list[tuple[str, list[list[float]]]] = []
         for row in csv.reader(lines[2:-1]):
@@ -125,10 +126,6 @@ def _read_own(path: Path | str, text: str) -> Scan | Recording:
             unit=head["unit"],
             metadata=head["metadata"],
         )
-    except (ValueError, TypeError, KeyError, IndexError, csv.Error) as error:
-        if isinstance(error, DataError) and str(error).startswith(str(path)):
-            raise
-        raise fault(path, "be an intact export", str(error)) from error
 
 
 def read_csv_traces(path: Path | str) -> Traces:
@@ -221,7 +218,7 @@ def _read_table(path: Path | str, text: str, rail: float | None) -> Recording:
     if np.abs(volts - volts[0]).max() > 1e-9:
         raise fault(path, "have the same voltages at each site", "different ones")
     values = columns[current][order]
-    try:
+    with intact(path, "table of currents and voltages"):
         extent = unique.max(axis=0) + 1
         image = np.zeros((int(extent[0]), int(extent[1])))
         image[unique[:, 0], unique[:, 1]] = 1.0
@@ -237,5 +234,3 @@ def _read_table(path: Path | str, text: str, rail: float | None) -> Recording:
                 "pixel_size": "not recorded; 1 nm is assumed",
             },
         )
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from grainscout.records import DataError
+from grainscout.records import DataError, GrainscoutError
 
+#: What a parser raises on a number, a type, a name or a length that is not what the format says.
+_SHAPELESS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, IndexError)
 #: Decimal prefixes of SI, with both micro signs and the ASCII "u".
 _PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3}
 _UNIT = re.compile(r"^(p|n|u|µ|μ|m|k|)(m|A|V|s|Hz|N)$")
@@ -42,6 +44,22 @@ def load_head(path: Path | str, size: int = 64) -> bytes:
     if not data:
         raise fault(path, "hold data", "an empty file")
     return data
+
+
+@contextlib.contextmanager
+def intact(path: Path | str, what: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn what a damaged file makes of a parser into a DataError that names the file.
+
+    errors : what the library behind the reader raises beside `_SHAPELESS`.
+    """
+    try:
+        yield
+    except (*_SHAPELESS, *errors) as error:
+        if isinstance(error, DataError) and str(path) in str(error):
+            raise
+        if isinstance(error, GrainscoutError):
+            raise DataError(f"{path}: {error}") from error
+        raise fault(path, f"be an intact {what}", f"{type(error).__name__}: {error}") from error
 
 
 @contextlib.contextmanager

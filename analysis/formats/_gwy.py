@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats._files import fault, fresh_file, load_bytes, si
+from grainscout.analysis.formats._files import fault, fresh_file, intact, load_bytes, si
 from grainscout.analysis.formats._tree import from_json, to_json
 from grainscout.records import DataError, Scan
 
@@ -154,10 +154,11 @@ def _scan(
     (rows, columns), wide, high, x, y = grid
     step = (high / rows, wide / columns)
     own = next((m["grainscout"] for m in meta.values() if "grainscout" in m), None)
-    try:
+    with intact(path, "Gwyddion file"):
         if own is not None:
             # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
             kept = from_json(own)
+            kept["origin"] = tuple(kept["origin"])
             return Scan(channels=channels, units=units, **kept)
         return Scan(
             channels=channels,
@@ -166,8 +167,6 @@ def _scan(
             origin=(x + step[1] / 2, y + step[0] / 2),
             metadata={"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
         )
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _is_image(key: str, value: object, last: str) -> bool:

@@ -3,7 +3,8 @@
 Images are NSID main datasets [x, y] in ``Measurement_000/Channel_00k/<name>``, so that sidpy and
 pyNSID find them; each group is also an NXdata for NeXus viewers.  Curves are an NSID spectral image
 [x, y, Voltage] if every pixel has one, else (n, samples) beside their ``sites``.  No application
-definition is claimed.
+definition is claimed.  The HDF5 1.8 layout and Fletcher checksums are used because the older layout has
+none: there, one changed byte can send the HDF5 library into an endless loop.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def write_nsid(data: Scan | Recording, path: Path | str, *, overwrite: bool = Fa
     DataError if the file exists and `overwrite` is not given, or metadata cannot be stored.
     """
     scan = data.scan if isinstance(data, Recording) else data
-    with fresh_file(path, overwrite=overwrite) as partial, h5py.File(partial, "w") as file:
+    with (
+        fresh_file(path, overwrite=overwrite) as partial,
+        h5py.File(partial, "w", libver=("v108", "v108")) as file,
+    ):
         file.attrs.update({FORMAT: _VERSION, "NX_class": "NXroot", "default": _ROOT})
         entry = file.create_group(_ROOT)
         entry.attrs.update({"NX_class": "NXentry", "default": "Channel_000"})
@@ -79,7 +83,9 @@ def _write_main(
     parent.attrs.update({"NX_class": "NXcollection", "default": name})
     signal = name if name not in scales else f"{name}_values"
     group.attrs.update({"NX_class": "NXdata", "signal": signal, "axes": list(scales)})
-    main = group.create_dataset(signal, data=values, compression="gzip", shuffle=True)
+    main = group.create_dataset(
+        signal, data=values, compression="gzip", shuffle=True, fletcher32=True
+    )
     main.attrs.update(
         {"main_data_name": signal, "modality": "conductive AFM", "source": "grainscout"}
     )
@@ -110,7 +116,9 @@ def _write_curves(entry: h5py.Group, data: Recording) -> None:
         attributes = {"data_type": "SPECTRAL_IMAGE", "quantity": "current", "units": data.unit}
         _write_main(group, "current", cube, {**_scales(data.scan), **sweep}, attributes)
     else:
-        group.create_dataset("current", data=data.current, compression="gzip", shuffle=True)
+        group.create_dataset(
+            "current", data=data.current, compression="gzip", shuffle=True, fletcher32=True
+        )
         group["current"].attrs["units"] = data.unit
         group.attrs.update({"NX_class": "NXdata", "signal": "current", "axes": [".", "time"]})
     _write_tree(entry, "metadata", data.metadata)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.formats._files import fault, load_bytes
+from grainscout.analysis.formats._files import fault, intact, load_bytes
 from grainscout.analysis.formats._recording import Recording, Traces, find_rails
-from grainscout.records import DataError, Scan, Waveform
+from grainscout.records import Scan, Waveform
 
 FRAME = "the scan's own frame: x along the fast axis, y down the picture, (0, 0) its top left pixel"
 #: What Asylum's channels are measured in, by the start of their name; the wave stores one unit only.
@@ -44,7 +44,6 @@ _UNITS = {
     "Lateral": "V",
     "Time": "s",
 }
-_LIBRARY_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,7 @@ def read_ibw(path: Path | str, *, rail: float | None = None) -> Scan | Recording
     if len(names) != layers.shape[2] or len(set(names)) != len(names):
         raise fault(path, f"name its {layers.shape[2]} layers", ", ".join(names))
     ours = common_names(names)
-    try:
+    with intact(path, "Asylum image"):
         return Scan(
             channels={ours[n]: layers[:, ::-1, i].T for i, n in enumerate(names)},
             units={ours[n]: u for n in names if (u := asylum_unit(n))},
@@ -105,8 +104,6 @@ def read_ibw(path: Path | str, *, rail: float | None = None) -> Scan | Recording
                 "note": wave.note,
             },
         )
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def read_ibw_traces(path: Path | str) -> Traces:
@@ -138,7 +135,7 @@ def _single(path: Path | str, traces: Traces, rail: float | None) -> Recording:
             ", ".join(traces.channels),
             "Read it with read_traces",
         )
-    try:
+    with intact(path, "current-voltage curve"):
         waveform = Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded")
         values = traces.channel(current)[None]
         return Recording(
@@ -149,8 +146,6 @@ def _single(path: Path | str, traces: Traces, rail: float | None) -> Recording:
             saturated=find_rails(values, rail=rail),
             metadata={**traces.metadata, "channels": dict(traces.channels)},
         )
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _load(path: Path | str) -> _Wave:
@@ -158,14 +153,18 @@ def _load(path: Path | str) -> _Wave:
     sizes = _sections(path, data)
     from igor2 import binarywave  # a slow import that most users of this package do not need
 
-    with _quiet():
-        try:
-            raw: dict[str, Any] = binarywave.load(io.BytesIO(data))["wave"]
-            values = np.asarray(raw["wData"])
-            steps = tuple(float(s) for s in raw["wave_header"]["sfA"])
-            note = bytes(raw["note"])
-        except (*_LIBRARY_ERRORS, struct.error, OverflowError, MemoryError) as error:
-            raise fault(path, "be an intact Igor binary wave", f"{error}") from error
+    with (
+        _quiet(),
+        intact(
+            path,
+            "Igor binary wave",
+            *(AttributeError, AssertionError, struct.error, OverflowError, MemoryError),
+        ),
+    ):
+        raw: dict[str, Any] = binarywave.load(io.BytesIO(data))["wave"]
+        values = np.asarray(raw["wData"])
+        steps = tuple(float(s) for s in raw["wave_header"]["sfA"])
+        note = bytes(raw["note"])
     if values.dtype.kind not in "iuf" or values.size == 0 or values.ndim > len(steps):
         raise fault(path, "hold real numbers", f"{values.dtype} of shape {values.shape}")
     used = steps[: min(values.ndim, 2)]

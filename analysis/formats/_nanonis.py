@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.formats._files import fault, load_bytes, number, si, split_name
+from grainscout.analysis.formats._files import fault, intact, load_bytes, number, si, split_name
 from grainscout.analysis.formats._recording import Recording, Traces, find_rails
-from grainscout.records import DataError, Scan, Waveform
+from grainscout.records import Scan, Waveform
 
 _END = b":HEADER_END:"
 FRAME = "x = X, y = -Y of the instrument (its Y points up, rows run down the picture)"
@@ -45,8 +45,13 @@ def read_3ds(path: Path | str, *, rail: float | None = None) -> Recording:
     that do but belong to an unfinished line, which the scan cannot show.
     """
     data = load_bytes(path)
+    with intact(path, "Nanonis grid"):
+        return _grid(path, data, rail)
+
+
+def _grid(path: Path | str, data: bytes, rail: float | None) -> Recording:
     end = data.find(_END)
-    if end < 0 or not data.startswith(b"Grid dim"):
+    if end < 0 or not data.startswith(b"Grid dim="):
         raise fault(path, "be a Nanonis grid, from 'Grid dim' to ':HEADER_END:'", repr(data[:20]))
     header = _header(path, data[:end].decode("latin-1"))
     columns, rows = _dimensions(path, header)
@@ -334,21 +339,18 @@ def read_dat(path: Path | str, *, rail: float | None = None) -> Recording:
     if missing:
         raise fault(path, "have X, Y and Z in its header", f"no {', '.join(missing)}")
     x, y, z = (number(path, k, header[k]) for k in ("X (m)", "Y (m)", "Z (m)"))
-    try:
-        scan = Scan(
-            channels={"height": np.array([[z]])},
-            units={"height": "m"},
-            pixel_size=(1e-9, 1e-9),
-            origin=(x, -y),
-            metadata={"source": "Nanonis dat", "frame": FRAME},
+    with intact(path, "Nanonis spectrum"):
+        return Recording(
+            scan=Scan(
+                channels={"height": np.array([[z]])},
+                units={"height": "m"},
+                pixel_size=(1e-9, 1e-9),
+                origin=(x, -y),
+                metadata={"source": "Nanonis dat", "frame": FRAME},
+            ),
+            sites=np.zeros((1, 2), np.int64),
+            waveform=_timed(path, voltage, float(traces.time[1]), "Bias"),
+            current=current[None],
+            saturated=find_rails(current[None], rail=rail),
+            metadata={**traces.metadata, "frame": FRAME, "channels": dict(traces.channels)},
         )
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    return Recording(
-        scan=scan,
-        sites=np.zeros((1, 2), np.int64),
-        waveform=_timed(path, voltage, float(traces.time[1]), "Bias"),
-        current=current[None],
-        saturated=find_rails(current[None], rail=rail),
-        metadata={**traces.metadata, "frame": FRAME, "channels": dict(traces.channels)},
-    )

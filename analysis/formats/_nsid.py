@@ -15,15 +15,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.formats._files import fault, load_head, si
+from grainscout.analysis.formats._files import fault, intact, load_head, si
 from grainscout.analysis.formats._hdf5 import FORMAT, read_own
 from grainscout.analysis.formats._igor import common_names
 from grainscout.analysis.formats._recording import Recording
-from grainscout.records import DataError, Scan, Waveform
+from grainscout.records import Scan, Waveform
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
-_LIBRARY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +56,13 @@ def read_nsid(path: Path | str) -> Scan | Recording:
     head = load_head(path)
     if not head.startswith(_MAGIC):
         raise fault(path, "be an HDF5 file", repr(head[:8]))
-    try:
+    with intact(path, "HDF5 file", OSError, RuntimeError, AttributeError, MemoryError):
         with h5py.File(path, "r") as file:
             if FORMAT in file.attrs:
                 return read_own(path, file)
             mains = _mains(path, file)
-    except DataError:
-        raise
-    except _LIBRARY_ERRORS as error:
-        raise fault(path, "be an intact HDF5 file", str(error)) from error
-    try:
         grids = [m for m in mains if any(a.spectral for a in m.axes)]
         return _recording(path, grids) if grids else _images(path, mains)
-    except ValueError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise DataError(f"{path}: {error}") from error
 
 
 def _mains(path: Path | str, file: h5py.File) -> list[_Main]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.formats import Recording, read_3ds, write_nsid
-from grainscout.hardware import make_microscope
+from grainscout.hardware import check_microscope, make_microscope
 from grainscout.hardware._replay import ReplayMicroscope
 from grainscout.records import (
     CostModel,
@@ -115,6 +115,16 @@ def test_opened_by_name_from_a_file(recording, tmp_path):
     write_nsid(recording.scan, tmp_path / "image.h5")
     with pytest.raises(DataError, match="images only"):
         make_microscope("replay", {"path": str(tmp_path / "image.h5")})
+
+
+def test_it_conforms(shared_data):
+    grid = read_3ds(shared_data / "mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds")
+    results = check_microscope(
+        lambda: ReplayMicroscope(grid),
+        scan=grid.scan,
+        peak_current=np.abs(grid.current).max(axis=1).reshape(30, 30),
+    )
+    assert [r for r in results if not r.passed] == []
 
 
 def test_the_real_grid_is_an_instrument(shared_data):

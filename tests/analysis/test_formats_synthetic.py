@@ -1,0 +1,333 @@
+"""Formats on small files written here by hand, byte by byte, and on damaged ones."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from grainscout.analysis import formats
+from grainscout.analysis.formats import Recording, find_rails, read, read_csv
+from grainscout.records import DataError, Scan, Site, Waveform
+
+HEADER = """Grid dim="{columns} x {rows}"
+Grid settings={settings}
+Sweep Signal="{signal}"
+Fixed parameters="Sweep Start;Sweep End"
+Experiment parameters="X (m);Y (m);Z (m);Settling time (s);Integration time (s)"
+# Parameters (4 byte)=7
+Experiment size (bytes)={size}
+Points={points}
+Channels="{channels}"
+Delay before measuring (s)=1.000000E-2
+:HEADER_END:
+"""
+
+
+def grid_file(
+    path: Path,
+    *,
+    rows: int = 3,
+    columns: int = 4,
+    points: int = 6,
+    angle: float = 30.0,
+    stop: int | None = None,
+    fill: float | None = None,
+    downwards: bool = False,
+    backward: bool = False,
+    xy: bool = True,
+    signal: str = "Bias (V)",
+) -> np.ndarray:
+    """Write a grid whose Z and first current both count the points; the (x, y) of each point."""
+    centre, size = np.array([1e-6, 2e-6]), (4e-8, 6e-8)
+    turn = math.radians(angle)
+    # Nanonis: Y up, positive angles clockwise.
+    fast = np.array([math.cos(turn), -math.sin(turn)]) * size[0] / columns
+    up = np.array([math.sin(turn), math.cos(turn)]) * size[1] / rows * (-1 if downwards else 1)
+    names = ["Current (A)"] + (["Current [bwd] (A)"] if backward else [])
+    blocks, places = [], []
+    for k in range(rows * columns):
+        line, column = divmod(k, columns)
+        place = centre + fast * (column - (columns - 1) / 2) + up * (line - (rows - 1) / 2)
+        places.append(place)
+        if xy:
+            head = [-1.0, 2.0, *place, 1e-9 * k, 0.01, 0.002]
+        else:
+            head = [-1.0, 2.0, 0, 0, 1e-9 * k, 0.01, 0.002]
+        sweep = 1e-9 * k + 1e-12 * np.arange(points)
+        blocks.append(np.concatenate([head, sweep, *([-sweep] if backward else [])]))
+    table = np.array(blocks)
+    if stop is not None:
+        if fill is None:
+            table = table[:stop]
+        else:
+            table[stop:] = fill
+    text = HEADER.format(
+        rows=rows,
+        columns=columns,
+        points=points,
+        signal=signal,
+        size=4 * points * len(names),
+        channels=";".join(names),
+        settings=f"{centre[0]};{centre[1]};{size[0]};{size[1]};{angle}",
+    )
+    if not xy:
+        text = text.replace("X (m);Y (m)", "A (m);B (m)")
+    path.write_bytes(text.replace("\n", "\r\n").encode() + table.astype(">f4").tobytes())
+    return np.array(places)
+
+
+# Without X and Y a grid is taken to run upwards, as the format says.
+@pytest.mark.parametrize(("downwards", "xy"), [(False, True), (True, True), (False, False)])
+def test_grid_orientation(tmp_path, downwards, xy):
+    places = grid_file(tmp_path / "g.3ds", downwards=downwards, xy=xy)
+    grid = read(tmp_path / "g.3ds")
+    number = np.rint(grid.scan.height * 1e9).astype(int)
+    expected = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(number, expected if downwards else expected[::-1])
+    # Curves, heights and metres agree at every site: y is -Y.
+    for site in map(tuple, grid.sites):
+        k = number[site]
+        assert grid.curve(Site(*site)).current[0] == pytest.approx(1e-9 * k, abs=1e-15)
+        x, y = grid.scan.position(Site(*site))
+        assert (x, -y) == pytest.approx(tuple(places[k]), abs=2e-13)
+    assert grid.scan.angle == pytest.approx(math.radians(30), abs=1e-4)
+    assert grid.scan.pixel_size == pytest.approx((2e-8, 1e-8), rel=1e-4)
+
+
+@pytest.mark.parametrize("fill", [None, 0.0, np.nan])
+def test_an_aborted_grid_lists_what_it_lacks(tmp_path, fill):
+    grid_file(tmp_path / "g.3ds", stop=10, fill=fill)  # two lines and two points of the third
+    grid = read(tmp_path / "g.3ds")
+    assert grid.scan.shape == (2, 4)
+    np.testing.assert_array_equal(np.rint(grid.scan.height * 1e9), [[4, 5, 6, 7], [0, 1, 2, 3]])
+    assert grid.metadata["unrecorded"].tolist() == [[2, 2], [2, 3]]
+    assert grid.metadata["left_out"].tolist() == [[2, 0], [2, 1]]
+
+
+def test_an_aborted_grid_without_a_line_is_refused(tmp_path):
+    grid_file(tmp_path / "g.3ds", stop=3)
+    with pytest.raises(DataError, match="one complete line"):
+        read(tmp_path / "g.3ds")
+
+
+def test_backward_sweep_follows_the_forward_one(tmp_path):
+    grid_file(tmp_path / "g.3ds", backward=True)
+    grid = read(tmp_path / "g.3ds")
+    forward = np.linspace(-1, 2, 6)
+    np.testing.assert_allclose(grid.waveform.voltage, [*forward, *forward[::-1]], atol=1e-6)
+    curve = grid.curve(Site(0, 0)).current
+    np.testing.assert_allclose(curve[6:], -curve[:6][::-1])
+    assert grid.waveform.duration == pytest.approx(11 * 0.012)
+
+
+def test_a_sweep_over_something_else_is_refused(tmp_path):
+    grid_file(tmp_path / "g.3ds", signal="Z (m)")
+    with pytest.raises(DataError, match="sweep signal in V"):
+        read(tmp_path / "g.3ds")
+
+
+def test_positions_off_the_grid_are_refused(tmp_path):
+    grid_file(tmp_path / "g.3ds")
+    data = bytearray((tmp_path / "g.3ds").read_bytes())
+    start = data.index(b":HEADER_END:\r\n") + 14 + 5 * (7 + 6) * 4 + 8
+    data[start : start + 4] = struct.pack(">f", 1.5e-6)  # X of point 5
+    (tmp_path / "g.3ds").write_bytes(data)
+    with pytest.raises(DataError, match="rectangular grid"):
+        read(tmp_path / "g.3ds")
+
+
+def test_rails_are_where_the_current_stands_still():
+    time = np.linspace(0, 1, 100)
+    peak = np.sin(np.pi * time)[None] * 5e-9
+    assert not find_rails(peak).any()  # a smooth top is not a rail
+    clipped = np.minimum(peak, 4e-9)
+    np.testing.assert_array_equal(find_rails(clipped), clipped >= 4e-9 * (1 - 5e-4))
+    np.testing.assert_array_equal(find_rails(-clipped), find_rails(clipped))
+    np.testing.assert_array_equal(find_rails(peak, rail=4e-9), peak >= 0.999 * 4e-9)
+    with pytest.raises(DataError, match="positive"):
+        find_rails(peak, rail=-1.0)
+
+
+def nsid(path: Path, labels: tuple[str, str], *, unit: str = "m", bend: float = 0.0) -> np.ndarray:
+    """An image of 3 x 5 pixels stored as `labels` say."""
+    image = np.arange(15.0).reshape(3, 5)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Measurement_000/Channel_000/h")
+        main = group.create_dataset("h", data=image)
+        main.attrs.update({"data_type": "IMAGE", "quantity": "HeightTrace", "units": "nm"})
+        main.attrs["DIMENSION_LABELS"] = list(labels)
+        for i, label in enumerate(labels):
+            values = np.arange(image.shape[i]) * 10.0 * (i + 1)
+            values[-1] += bend
+            group.create_dataset(label, data=values).attrs.update(
+                {"units": unit, "dimension_type": "SPATIAL"}
+            )
+    return image
+
+
+def test_nsid_labels_decide_which_axis_is_which(tmp_path):
+    stored = nsid(tmp_path / "xy.h5", ("x", "y"), unit="nm")
+    nsid(tmp_path / "yx.h5", ("y", "x"), unit="nm")
+    first, second = read(tmp_path / "xy.h5"), read(tmp_path / "yx.h5")
+    np.testing.assert_allclose(first.height, stored.T * 1e-9)
+    np.testing.assert_allclose(second.height, stored * 1e-9)
+    assert first.pixel_size == pytest.approx((20e-9, 10e-9))
+    assert second.pixel_size == pytest.approx((10e-9, 20e-9))
+    assert first.units["height"] == "m"
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        (("a", "b"), {}, "x and y"),
+        (("x", "y"), {"unit": "V"}, "in m"),
+        (("x", "y"), {"bend": 5.0}, "even"),
+    ],
+)
+def test_nsid_without_usable_axes_is_refused(tmp_path, labels, options, message):
+    nsid(tmp_path / "bad.h5", labels, **options)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "bad.h5")
+
+
+def table(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_plain_table_of_current_and_voltage(tmp_path):
+    lines = ["Voltage [V],Current (nA),time [ms]", "0,0.5,0", "1,2.0,1", "0,0.25,2"]
+    data = read(table(tmp_path / "iv.csv", "\n".join(lines) + "\n"))
+    np.testing.assert_allclose(data.current, [[0.5e-9, 2e-9, 0.25e-9]])
+    np.testing.assert_allclose(data.waveform.time, [0, 1e-3, 2e-3])
+
+
+def test_a_plain_table_with_sites(tmp_path):
+    lines = ["row,column,bias [mV],i [A]"]
+    lines += [f"{r},{c},{v},{r + 10 * c + v}" for v in (0, 500) for r, c in ((0, 2), (3, 1))]
+    data = read(table(tmp_path / "iv.csv", "\n".join(lines) + "\n"))
+    np.testing.assert_array_equal(data.sites, [[0, 2], [3, 1]])
+    np.testing.assert_allclose(data.waveform.voltage, [0, 0.5])
+    np.testing.assert_allclose(data.current, [[20, 520], [13, 513]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Voltage,Current\n0,1\n1,2\n", "with their units"),
+        ("Voltage [V],Current [A]\n0,1\n1,x\n", "a number at 'Current'"),
+        ("Voltage [V],Current [A]\n0,1\n1\n", "2 columns in each line"),
+        ("Voltage [V],Current [A]\n0,1\n1,2", "truncated"),
+        ("Voltage [V],Current [A]\n0,1\n", "two or more lines"),
+        ("row,column,V [V],I [A]\n0,0,0,1\n0,0,1,1\n1,0,0,1\n", "as many samples"),
+        ("row,column,V [V],I [A]\n0,0.5,0,1\n0,0,1,1\n", "whole numbers"),
+        ("Voltage [V],Current [A],t [s]\n0,1,0\n1,2,0\n", "increase"),
+    ],
+)
+def test_bad_tables_are_refused_by_name(tmp_path, text, message):
+    path = table(tmp_path / "iv.csv", text)
+    with pytest.raises(DataError, match=message) as error:
+        read_csv(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00", b"hello", b"\x89PNG\r\n\x1a\n", b"\x05\x00" * 40]
+)
+def test_foreign_files_are_refused(tmp_path, content):
+    path = tmp_path / "x.bin"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.bin"):
+        read(path)
+    with pytest.raises(DataError):
+        read(tmp_path / "absent.gwy")
+    with pytest.raises(DataError):
+        read(tmp_path)
+
+
+def samples(folder: Path) -> dict[str, bytes]:
+    """One small intact file of each format."""
+    rng = np.random.default_rng(0)
+    scan = Scan(channels={"height": rng.normal(size=(3, 4))}, pixel_size=(1e-8, 2e-8))
+    grid = Recording(
+        scan=scan,
+        sites=np.argwhere(np.ones((3, 4), bool)),
+        waveform=Waveform.triangle(1.0, 5, 1.0),
+        current=rng.normal(size=(12, 5)),
+    )
+    grid_file(folder / "a.3ds")
+    formats.write_nsid(grid, folder / "a.h5")
+    formats.write_gwy(scan, folder / "a.gwy")
+    formats.write_csv(grid, folder / "a.csv")
+    (folder / "a.ibw").write_bytes(wave(np.arange(12.0).reshape(3, 4)))
+    return {s: (folder / f"a{s}").read_bytes() for s in (".3ds", ".h5", ".gwy", ".csv", ".ibw")}
+
+
+def wave(image: np.ndarray) -> bytes:
+    """An Igor binary wave (version 5, TN003) of image[x, y] as float32, with a note."""
+    note = b"ScanSize: 1e-6\rImagingMode: Contact"
+    data = image.astype("<f4").tobytes(order="F")
+    header = struct.pack("<hh", 5, 0) + struct.pack(
+        "<15i", 320 + len(data), 0, len(note), 0, *[0] * 4, *[0] * 4, 0, 0, 0
+    )
+    body = bytearray(320)
+    struct.pack_into("<ih", body, 12, image.size, 2)
+    struct.pack_into("<4i", body, 68, *image.shape, *[0] * (4 - image.ndim))
+    struct.pack_into("<4d", body, 84, 1e-9, 2e-9, 1.0, 1.0)
+    head = bytearray(header + bytes(body))
+    # The checksum makes the sum of the first 384 bytes, as 16-bit words, zero.
+    total = sum(struct.unpack("<192h", head))
+    struct.pack_into("<h", head, 2, ((-total + 2**15) % 2**16) - 2**15)
+    return bytes(head) + data + note
+
+
+def test_a_wave_written_by_hand(tmp_path):
+    image = np.arange(12.0).reshape(3, 4)
+    (tmp_path / "w.ibw").write_bytes(wave(image))
+    scan = read(tmp_path / "w.ibw")
+    np.testing.assert_array_equal(scan.channels["layer 0"], image[:, ::-1].T)
+    assert scan.pixel_size == pytest.approx((2e-9, 1e-9))
+    assert scan.metadata["note"]["ImagingMode"] == "Contact"
+
+
+@pytest.mark.parametrize("suffix", [".3ds", ".h5", ".gwy", ".csv", ".ibw"])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_damaged_files_raise_nothing_but_a_typed_error(tmp_path, suffix, data):
+    whole = samples(tmp_path)[suffix] if not (tmp_path / "kept").exists() else None
+    if whole is not None:
+        (tmp_path / "kept").write_bytes(whole)
+    whole = (tmp_path / "kept").read_bytes()
+    kind = data.draw(st.sampled_from(["cut", "change", "insert"]))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    if kind == "cut":
+        broken = whole[:at]
+    elif kind == "change":
+        broken = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+    else:
+        broken = whole[:at] + data.draw(st.binary(min_size=1, max_size=9)) + whole[at:]
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(broken)
+    refusal = None
+    try:
+        read(path)
+    except DataError as error:  # any other exception fails the test
+        refusal = str(error)
+    if refusal is not None:
+        assert "broken" in refusal
+    else:
+        # Harmless damage exists (a changed pixel), but a shortened file is harmless only in a grid
+        # that ends between two points.
+        assert kind != "cut" or (suffix == ".3ds" and (len(whole) - at) % (4 * 13) == 0)
