@@ -14,6 +14,8 @@ from grainscout.simulator._noise import require
 FloatArray = NDArray[np.float64]
 
 _BLOCK = 1024
+#: Steps of the longest walk that is kept in memory: 23 days of 1 s.
+_LONGEST = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +60,31 @@ class DriftPath:
             np.random.PCG64(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
         )
 
-    def increments(self, count: int) -> FloatArray:
-        """The first `count` steps of the walk, (count, 2) rows and columns [m]."""
-        blocks = [
-            self._stream(1 + b).standard_normal((_BLOCK, 2)) for b in range(-(-count // _BLOCK))
-        ]
+    def increments(self, block: int) -> FloatArray:
+        """The walk's steps number 1024 block ... 1024 (block + 1), (1024, 2) [m]."""
         scale = self._spec.walk_m_per_sqrt_s * math.sqrt(self._spec.step_s)
-        return scale * np.concatenate([np.zeros((0, 2)), *blocks])[:count]
+        return scale * self._stream(1 + block).standard_normal((_BLOCK, 2))
 
     def at(self, seconds: float) -> FloatArray:
-        """Displacement (2,) along rows and columns [m] at a time on the clock."""
-        if not (math.isfinite(seconds) and seconds >= 0):
-            raise DataError(f"drift needs a time >= 0 s; got {seconds}")
+        """Displacement (2,) along rows and columns [m] at a time on the clock.
+
+        DataError for a negative time, or one beyond two million steps of the walk.
+        """
+        longest = _LONGEST * self._spec.step_s
+        if not 0 <= seconds <= longest:
+            raise DataError(
+                f"drift needs a time of 0 ... {longest:g} s; got {seconds}. For longer runs raise "
+                "DriftSpec.step_s"
+            )
         position = seconds / self._spec.step_s
         below = int(position)
-        if below + 1 >= len(self._walk):
-            count = -(-(below + 2) // _BLOCK) * _BLOCK
-            steps = self.increments(count)
-            self._walk = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+        missing = below + 2 - len(self._walk)
+        if missing > 0:
+            first = (len(self._walk) - 1) // _BLOCK
+            new = [self.increments(first + b) for b in range(-(-missing // _BLOCK))]
+            # Continuing the running sum gives the bits that a single pass would give.
+            tail = np.cumsum(np.concatenate([self._walk[-1:], *new]), axis=0)
+            self._walk = np.concatenate([self._walk, tail[1:]])
         part = position - below
         walk = (1.0 - part) * self._walk[below] + part * self._walk[below + 1]
         creep = self._spec.creep_m * -math.expm1(-seconds / self._spec.creep_s)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -60,8 +61,8 @@ def test_a_signal_during_a_measurement_stops_the_run_and_parks(film, number):
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_between_measurements_parks_too(film, number):
     inner = SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(1))
+    inner.engaged = True
     with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()):
-        inner.engaged = True
         signal.raise_signal(number)
     assert not inner.engaged
 
@@ -72,12 +73,9 @@ def test_a_second_signal_does_not_break_into_parking(film, guarded):
     inner.during = "park"
     inner.bias, inner.engaged = 1.0, True
     guard = Guard(inner, Limits())
-    with pytest.raises(KeyboardInterrupt):
-        if guarded:
-            with guard:
-                guard.park()
-        else:
-            guard.park()
+    context = guard if guarded else nullcontext()
+    with pytest.raises(KeyboardInterrupt), context:
+        guard.park()
     assert inner.parked_fully
     assert (inner.bias, inner.engaged) == (0.0, False)
 
