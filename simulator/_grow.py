@@ -77,7 +77,7 @@ def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structur
     straight = np.empty(spec.shape)
     height = np.empty(spec.shape)
     x = np.arange(spec.columns) * pixel[1]
-    for strip in rasterise(tess, spec.shape, pixel, edges.flank):
+    for strip in rasterise(tess, spec.shape, pixel, edges.flank, spec.topography.flank_power):
         part, own = strip.rows, strip.cell
         y = (np.arange(part.start, part.stop) * pixel[0])[:, None]
         cell[part], edge[part], straight[part] = own, strip.edge, strip.distance
@@ -134,12 +134,14 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
         t.smooth ** strength[:, None],
         t.sharp ** strength[:, None],
     )
+    # Small grains have short flanks, or they would drown between their boundaries.
+    size = np.clip(2 * tess.radii[tess.edges] / spec.grains.mean_nm, 0.3, 1.5)
     return _Edges(
         strength=strength,
         smooth=smooth,
         depth=t.groove_depth_nm * spread[0] * t.deeper**strength,
         groove=0.5 * t.groove_width_nm * spread[1][:, None] * factor,
-        flank=t.flank_nm * factor,
+        flank=t.flank_nm * factor * size,
     )
 
 

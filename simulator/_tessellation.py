@@ -191,7 +191,7 @@ class Strip:
     """Some whole rows of the frame: the cell of each pixel, its nearest edge and the distance.
 
     rows : slice;  cell, edge (r, columns) int;  distance (r, columns) [nm] to the nearest edge;
-    flank (r, columns) : product over all edges of the cell of tanh(distance / flank width).
+    flank (r, columns) : product over all edges of the cell of tanh((distance / flank width)^power).
     """
 
     rows: slice
@@ -202,7 +202,11 @@ class Strip:
 
 
 def rasterise(
-    tess: Tessellation, shape: tuple[int, int], pixel: tuple[float, float], widths: Array
+    tess: Tessellation,
+    shape: tuple[int, int],
+    pixel: tuple[float, float],
+    widths: Array,
+    power: float = 1.0,
 ) -> Iterator[Strip]:
     """Strips of the frame from top to bottom; `widths` (k, 2) are flank widths [nm] of each edge.
 
@@ -213,7 +217,7 @@ def rasterise(
     # |q - s|^2 - r^2 is a plain squared distance in three dimensions, up to a constant.
     lift = np.sqrt(tess.radii.max() ** 2 - tess.radii**2)
     tree = cKDTree(np.column_stack([tess.sites, lift]))
-    power = (tess.sites**2).sum(1) - tess.radii**2
+    level = (tess.sites**2).sum(1) - tess.radii**2
     x = np.arange(columns) * pixel[1]
     for part in chunks(shape):
         y = np.arange(part.start, part.stop) * pixel[0]
@@ -232,10 +236,10 @@ def rasterise(
             this = tess.neighbour_edges[own, slot]
             towards = tess.sites[other] - tess.sites[own]
             length = np.hypot(towards[:, 0], towards[:, 1])
-            gap = power[other] - power[own]
+            gap = level[other] - level[own]
             d = 0.5 * (gap - 2 * (q[at, :2] * towards).sum(1)) / length
             side = (tess.edges[this, 0] != own).astype(np.int64)
-            flank[at] *= np.tanh(d / widths[this, side])
+            flank[at] *= np.tanh((np.maximum(d, 0.0) / widths[this, side]) ** power)
             closer = d < distance[at]
             distance[at[closer]] = d[closer]
             edge[at[closer]] = this[closer]

@@ -80,7 +80,8 @@ class TopographySpec:
     """The true surface.  Lengths in nm; every amplitude may be 0, which switches the term off.
 
     dome_nm, dome_sd_nm : mean and spread of the grains' heights above their boundaries.
-    flank_nm : half-width of the flank from boundary to flat top (tanh).
+    flank_nm, flank_power : scale w and exponent p of the flanks, tanh((distance / w)^p): 1 is a sharp
+        valley with flat tops, larger a wide valley with steep flanks.
     tilt : rms slope of the flat tops.
     undulation_nm : rms of the slow height variation under the grains.
     groove_depth_nm, groove_width_nm : thermal groove at each boundary: root below the flat
@@ -92,18 +93,19 @@ class TopographySpec:
         roughness.
     """
 
-    dome_nm: float = 60.0
-    dome_sd_nm: float = 24.0
-    flank_nm: float = 70.0
-    tilt: float = 0.04
-    undulation_nm: float = 10.0
+    dome_nm: float = 50.0
+    dome_sd_nm: float = 20.0
+    flank_nm: float = 90.0
+    flank_power: float = 1.5
+    tilt: float = 0.08
+    undulation_nm: float = 26.0
     groove_depth_nm: float = 4.0
     groove_width_nm: float = 80.0
     sharp: float = 0.45
     smooth: float = 2.2
     deeper: float = 1.6
     pit: float = 1.5
-    roughness_nm: float = 1.0
+    roughness_nm: float = 0.9
     hurst: float = 0.7
     rolloff_nm: float = 300.0
 
@@ -114,6 +116,7 @@ class TopographySpec:
             in_range(f"topography {name}", getattr(self, name), 0.1, 1e5, "nm")
         for name in ("sharp", "smooth", "deeper", "pit"):
             in_range(f"topography {name}", getattr(self, name), 0.05, 20.0)
+        in_range("topography flank_power", self.flank_power, 0.5, 4.0)
         in_range("topography tilt", self.tilt, 0.0, 1.0)
         in_range("topography hurst", self.hurst, 0.0, 1.0)
 
@@ -135,8 +138,8 @@ class ScanSpec:
 
     tip_radius_nm: float = 76.0
     tip_angle_deg: float = 20.0
-    noise_nm: float = 0.3
-    line_nm: float = 0.7
+    noise_nm: float = 0.15
+    line_nm: float = 0.8
     line_walk_nm: float = 0.1
     line_jumps: float = 0.5
     line_jump_nm: float = 2.0
