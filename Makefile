@@ -15,8 +15,12 @@ export MKL_NUM_THREADS ?= 1
 
 dev: .venv/installed  ## create .venv with everything
 
-demo: .venv/installed  ## race four policies on simulated films and on one replayed grid
-	$(BIN)/grainscout bench quick --out out/demo
+# A recorded grid of curves to race on as well; give your own with `make demo GRID=my.3ds`.
+GRID ?= $(wildcard ../shared/data/mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds)
+
+demo: .venv/installed  ## race four policies on simulated films and on a replayed grid of real curves
+	@test -n "$(GRID)" || echo "No recorded grid here, so films only; with one: make demo GRID=my_grid.3ds"
+	$(BIN)/grainscout bench quick --out out/demo $(if $(GRID),--replay $(GRID))
 
 test: .venv/installed  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal

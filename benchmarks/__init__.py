@@ -10,6 +10,7 @@ The truth stays on this side: a policy is given the ``Problem`` only.
 
 from grainscout.benchmarks._campaign import Campaign, run_campaign
 from grainscout.benchmarks._results import Results, write_results
+from grainscout.benchmarks._run_report import write_run_report
 from grainscout.benchmarks._stage import Bench, set_up
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import MicroscopeSpec, PolicySpec, Task, WaveformSpec
@@ -29,4 +30,5 @@ __all__ = [
     "run_campaign",
     "set_up",
     "write_results",
+    "write_run_report",
 ]

@@ -49,6 +49,10 @@ class Campaign:
             if twice:
                 raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
 
+    def with_tasks(self, *tasks: Task) -> Campaign:
+        """The same campaign with more tasks."""
+        return dataclasses.replace(self, tasks=(*self.tasks, *tasks))
+
     def identity(self) -> dict[str, Any]:
         """Plain values that say which campaign this is, and by which version it is run."""
         return {"campaign": plain(dataclasses.asdict(self)), "grainscout": grainscout.__version__}
@@ -71,13 +75,13 @@ def run_campaign(
     store: CampaignStore,
     *,
     jobs: int = 1,
-    progress: Callable[[CellKey, str, float], None] | None = None,
+    progress: Callable[[CellKey, str, str], None] | None = None,
 ) -> None:
     """Run every cell that the store does not hold as finished.
 
     jobs : worker processes (loky); 1 runs in this process.  A cell that raises is stored as failed,
     with its traceback, and the others go on; the next call tries it again.
-    progress : called in this process after each cell with its key, status and seconds.
+    progress : called in this process after each cell with its key, status and traceback, if any.
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1; got {jobs}")
@@ -85,7 +89,7 @@ def run_campaign(
     for key, status, seconds, payload, error in _results(campaign, todo, jobs):
         store.record(key, status, seconds, payload, error)
         if progress is not None:
-            progress(key, status, seconds)
+            progress(key, status, error)
 
 
 _Outcome = tuple[CellKey, str, float, PackedState | None, str]

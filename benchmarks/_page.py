@@ -60,13 +60,9 @@ class Section:
 
 
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
-    """The figure as a picture of the page; the figure is closed."""
-    from matplotlib import pyplot as plt
-
+    """The figure as a picture of the page."""
     buffer = io.BytesIO()
-    # Creation dates would make two reports of one store differ.
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
     raw = buffer.getvalue()
     width, height = (int.from_bytes(raw[at : at + 4], "big") for at in (16, 20))
     return Picture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -138,6 +139,30 @@ class Task:
     def budget(self) -> Budget:
         """The budget as the loop takes it."""
         return Budget(curves=self.curves, seconds=self.seconds, wear=self.wear)
+
+
+def replay_task(file: Path, target: str, curves: int | None) -> Task:
+    """A task on the user's own recorded grid: every recorded site may be measured."""
+    return Task(
+        id=f"replay/{_name(file)}/{target}",
+        microscope=MicroscopeSpec(kind="replay", file=file.resolve()),
+        waveform=WaveformSpec(kind="recorded"),
+        target=target,
+        window_px=1,
+        curves=curves,
+        tags=("replay", "real"),
+    )
+
+
+def topography_task(file: Path, like: Task) -> Task:
+    """The task `like`, with its transport put on the user's own topography."""
+    spec = dataclasses.replace(like.microscope, kind="topography", file=file.resolve())
+    id_ = f"topography/{_name(file)}/{like.target}"
+    return dataclasses.replace(like, id=id_, microscope=spec, tags=("topography",))
+
+
+def _name(file: Path) -> str:
+    return re.sub(r"[^\w.-]", "_", file.stem)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,14 +27,31 @@ def bench(
         int | None,
         typer.Option("--jobs", "-j", help="Worker processes; default: all cores.", min=1),
     ] = None,
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option("--replay", help="Also race on this recorded grid of curves; repeatable."),
+    ] = None,
+    replay_target: Annotated[
+        str, typer.Option("--replay-target", help="Descriptor to learn on recorded grids.")
+    ] = "max_current",
+    topography: Annotated[
+        list[Path] | None,
+        typer.Option("--topography", help="Also race on a film with this AFM image; repeatable."),
+    ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The smallest campaign.")] = False,
 ) -> None:
     """Race policies on films whose truth is known; resumes by itself."""
     from grainscout.benchmarks import CampaignStore, run_campaign, write_results
+    from grainscout.benchmarks._tasks import replay_task, topography_task
     from grainscout.config import load_campaign
 
     name = "smoke" if smoke else campaign
     plan = load_campaign(name)
+    first = plan.tasks[0]
+    plan = plan.with_tasks(
+        *(replay_task(_file(f), replay_target, first.curves) for f in replay or ()),
+        *(topography_task(_file(f), first) for f in topography or ()),
+    )
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
@@ -45,10 +62,13 @@ def bench(
         with progress() as bar:
             task = bar.add_task("cells", total=len(keys), completed=done)
 
-            def tick(key: CellKey, status: str, seconds: float) -> None:
+            def tick(key: CellKey, status: str, error: str) -> None:
                 bar.advance(task)
                 if status == "failed":
-                    bar.console.print(f"failed: {key.policy} on {key.task}, film {key.film}")
+                    why = error.strip().splitlines()[-1]
+                    bar.console.print(
+                        f"failed: {key.policy} on {key.task}, film {key.film}: {why}", markup=False
+                    )
 
             run_campaign(plan, store, jobs=jobs or os.cpu_count() or 1, progress=tick)
         with console.status("scores, pictures and report"):
@@ -62,3 +82,9 @@ def bench(
                 f"{len(failures)} of {len(keys)} cells failed and count for nothing; the report has "
                 "their tracebacks. The same command tries them again"
             )
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ConfigError(f"--replay and --topography need existing files; there is none at {path}")
+    return path

@@ -10,6 +10,6 @@ had not been.  Curves, scans and states are checked binary blobs (``records.pack
 a checksum, and nothing is unpickled.
 """
 
-from grainscout.journal._journal import Batch, Event, Header, Journal
+from grainscout.journal._journal import Batch, Event, Header, Journal, package_versions
 
-__all__ = ["Batch", "Event", "Header", "Journal"]
+__all__ = ["Batch", "Event", "Header", "Journal", "package_versions"]

@@ -6,7 +6,7 @@ import json
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -136,7 +136,9 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the side files of SQLite disappear with the last reader."""
+        """Close the file and fold SQLite's side files into it, if nobody else has it open."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     # Writing ------------------------------------------------------------------------------------

@@ -62,10 +62,11 @@ def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqli
         if create:
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute("PRAGMA journal_mode = WAL")
             db.executescript(TABLES)
         else:
             _check(db, path)
+        if not readonly:
+            db.execute("PRAGMA journal_mode = WAL")  # so that it can be read while it is written
     except (sqlite3.Error, JournalError) as error:
         if db is not None:
             db.close()
