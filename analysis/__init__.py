@@ -23,6 +23,7 @@ __all__ = [
     "descriptors",
     "diversity",
     "figures",
+    "forc",
     "forensics",
     "formats",
     "metrics",

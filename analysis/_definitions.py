@@ -333,22 +333,35 @@ def _start(curves: Curves, path: tuple[Ints, float]) -> Floats:
 
 
 def turn_on(curves: Curves) -> Raw:
-    """Voltage [V] where the forward current first exceeds its start value by max(10 pA, 5 sigma).
+    """Voltage [V] where the forward current exceeds its rest value by max(10 pA, 5 sigma).
 
-    It must stay above for three samples; linear between samples; the start value is the median of
-    the five samples nearest 0 V.  Where it never happens the value is the end of the sweep, a
-    lower bound (censored, flag NEVER).
+    The rest value is the start value (the median of the five samples nearest 0 V), or zero where
+    that is negative: a photocurrent that light drives at 0 V and the bias quenches is not a turn-on.
+    The current must stay above for three samples; linear between samples.  Where it never happens
+    the value is the end of the sweep, a lower bound (censored, flag NEVER).
     """
+    return _turn_on(curves, quenching=False)
+
+
+def turn_on_start(curves: Curves) -> Raw:
+    """Like turn_on, but always from the start value: a quenched photocurrent counts as turn-on."""
+    return _turn_on(curves, quenching=True)
+
+
+def _turn_on(curves: Curves, *, quenching: bool) -> Raw:
     path = _rising(curves)
     if path is None or path[0].size < MIN_SAMPLES:
         short = curves.sweep.forward.size < MIN_SAMPLES
         return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
     threshold = np.fmax(TURN_ON_RISE, TURN_ON_WIDTHS * curves.noise)
-    return _crossing(curves, path, threshold, _start(curves, path))
+    start = _start(curves, path)
+    return _crossing(curves, path, threshold, start if quenching else np.fmax(start, 0.0))
 
 
 def turn_on_fraction(curves: Curves) -> Raw:
-    """Voltage [V] where the forward current has made 10 % of its rise from start to maximum.
+    """Voltage [V] where the forward current has made 10 % of its rise from rest to maximum.
+
+    The rest value is that of turn_on.
 
     Undefined where that rise is under ten noise widths; a lower bound at a rail.
     """
@@ -356,7 +369,7 @@ def turn_on_fraction(curves: Curves) -> Raw:
     if path is None or path[0].size < MIN_SAMPLES:
         short = curves.sweep.forward.size < MIN_SAMPLES
         return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
-    start = _start(curves, path)
+    start = np.fmax(_start(curves, path), 0.0)
     rise = (path[1] * curves.current[:, path[0]]).max(axis=1) - start
     raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
     railed = curves.at_rail(path[0])

@@ -90,6 +90,7 @@ DESCRIPTORS: dict[str, Descriptor] = {
     d.name: d
     for d in (
         _entry("turn_on", "V", definitions.turn_on),
+        _entry("turn_on_start", "V", definitions.turn_on_start),
         _entry("turn_on_fraction", "V", definitions.turn_on_fraction),
         _entry("loop_area", "A V", definitions.loop_area),
         _entry("hysteresis", "1", definitions.hysteresis),

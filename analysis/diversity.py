@@ -173,4 +173,4 @@ def _points(points: ArrayLike) -> Floats:
 def _unit_shapes(rows: Floats) -> Floats:
     centred = rows - rows.mean(axis=1, keepdims=True)
     size = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-300)
+    return np.asarray(centred / np.where(size > 0, size, 1.0), dtype=np.float64)

@@ -100,6 +100,10 @@ def test_lobes_lie_in_the_published_windows():
     assert lobes.first == pytest.approx([0.55, 0.7, 1.3], abs=0.06)
     assert lobes.last == pytest.approx([1.0, 1.3, 1.48], abs=0.06)
     assert lobes.low_share[0] < 0.03 < 0.1 < lobes.low_share[1]
+    # S26: a club turns on at about 0.2 V and a diamond at about 1.3 V.
+    turn_on = describe("turn_on", V, current).value
+    assert turn_on[0] == pytest.approx(0.25, abs=0.1)
+    assert turn_on[2] == pytest.approx(1.3, abs=0.05)
     # The published bands order the archetypes as the paper says.
     bands = {name: describe(name, V, current).value for name in ("loop_0.5_1.0", "loop_1.3_1.5")}
     assert bands["loop_0.5_1.0"].argmin() == 2

@@ -48,6 +48,15 @@ def test_turn_on_fraction_of_an_ideal_diode():
     assert found.value[0] == pytest.approx(0.6 + 0.1 * 0.9, abs=1e-9)
 
 
+def test_a_quenched_photocurrent_is_no_turn_on():
+    """Light drives -60 pA at 0 V that is gone at 0.3 V; conduction begins at 1.3 V."""
+    photo = -60e-12 * np.clip(1 - V / 0.3, 0, 1)
+    curve = photo + 1e-9 * np.maximum(V - 1.3, 0)
+    assert describe("turn_on", V, curve).value[0] == pytest.approx(1.31, abs=1e-3)
+    assert describe("turn_on_start", V, curve).value[0] == pytest.approx(0.1, abs=0.03)
+    assert describe("turn_on_fraction", V, curve).value[0] == pytest.approx(1.32, abs=1e-3)
+
+
 def test_turn_on_is_measured_outwards_on_the_negative_side_of_a_negative_sweep():
     found = describe("turn_on", -V, -parallelogram())
     assert found.value[0] == pytest.approx(-0.61, abs=1e-9)
