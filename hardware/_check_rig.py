@@ -27,7 +27,7 @@ MISTAKES = (
 )
 
 #: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
-_ATTEMPTS = 3
+_ATTEMPTS = 6
 
 
 FloatArray = NDArray[np.float64]
