@@ -45,7 +45,7 @@ class Warp:
         points = warped - self.at(warped)
         for _ in range(200):
             last, points = points, warped - self.at(points)
-            if not points.size or float(np.abs(points - last).max()) < 1e-7:
+            if not points.size or float(np.abs(points - last).max()) < 1e-4:
                 break
         return points
 

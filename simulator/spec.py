@@ -184,10 +184,10 @@ class SegmentationSpec:
     level_lines, level_plane : remove line offsets and the plane first.
     """
 
-    scale_nm: float = 30.0
+    scale_nm: float = 35.0
     valley: float = 1.0
     step: float = 0.5
-    contrast: float = 0.8
+    contrast: float = 0.7
     smallest_nm: float = 150.0
     flank_nm: float = 140.0
     asymmetric_ratio: float = 1.8
