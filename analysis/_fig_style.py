@@ -20,10 +20,10 @@ ARCHETYPE_COLOURS = {
     "club": "#0072B2",
     "heart": "#D55E00",
     "diamond": "#009E73",
-    "insulating": "#7F7F7F",
+    "insulating": "#A8A8A8",
 }
 TRUTH = "#222222"
-_FIXED = {"random": "#7F7F7F", "oracle": "#222222"}
+_FIXED = {"random": "#A0A0A0", "oracle": "#222222"}
 #: Colour maps: heights, a value, its uncertainty, a difference, the order of measurements.
 HEIGHT, VALUE, UNCERTAINTY, DIFFERENCE, STEPS = "gray", "viridis", "cividis", "PuOr", "plasma"
 
