@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from grainscout.records import DataError
 
 #: Okabe and Ito's palette, reordered so that the first few differ most; black is kept for truth.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#5B4B8A")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C6D1F", "#5B4B8A")
 ARCHETYPE_COLOURS = {
     "club": "#0072B2",
     "heart": "#D55E00",
