@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+_FEW = 15  # steps that are marked by dots as well as joined
 
 
 def learning_curves(
@@ -41,7 +42,7 @@ def learning_curves(
 ) -> Figure:
     """A metric against the number of measurements: interquartile mean over films, 95 % band.
 
-    table : a row a measurement, with columns policy, film, step (from 1), the metric, and `panels`
+    table : a row a measurement or checkpoint, with columns policy, film, step, the metric, and `panels`
         (a panel each; None or a missing column for one).  Films are resampled, not rows; a run
         that ended early is carried on at its last value.
     references : caption -> column that is the same for every policy, such as the ideal or the
@@ -64,10 +65,17 @@ def learning_curves(
             for name in names:
                 runs = part[part["policy"] == name]
                 if len(runs):
-                    curves, films = _runs(runs, metric)
-                    steps = np.arange(1, curves.shape[1] + 1)
+                    steps, curves, films = _runs(runs, metric)
                     middle, low, high = curve_interval(curves * factor, film=films, seed=seed)
-                    ax.plot(steps, middle, color=palette[name], ls=lines[name], label=name)
+                    ax.plot(
+                        steps,
+                        middle,
+                        color=palette[name],
+                        ls=lines[name],
+                        label=name,
+                        marker="o" if steps.size <= _FEW else None,
+                        ms=3.5,
+                    )
                     ax.fill_between(steps, low, high, color=palette[name], alpha=0.16, lw=0)
             for caption, column in (references or {}).items():
                 line = part.groupby("step")[column].mean() * factor
@@ -90,16 +98,21 @@ def learning_curves(
     return fig
 
 
-def _runs(runs: pd.DataFrame, metric: str) -> tuple[Floats, list[Any]]:
-    """(runs, steps) values and the film of each; short runs carried on at their last value."""
+def _runs(runs: pd.DataFrame, metric: str) -> tuple[Floats, Floats, list[Any]]:
+    """The steps that occur, (runs, steps) values and the film of each.
+
+    Between its own steps, and after its end, a run keeps its last value; the curve begins where
+    every run has one.
+    """
     keys = [c for c in ("film", "seed", "task") if c in runs.columns]
-    curves, films = [], []
-    longest = int(runs["step"].max())
-    for key, run in runs.groupby(keys, sort=True):
-        values = run.sort_values("step")[metric].to_numpy(dtype=np.float64)
-        curves.append(np.concatenate([values, np.full(longest - values.size, values[-1])]))
-        films.append(str(key))
-    return np.stack(curves), films
+    parts = [(str(key), run.sort_values("step")) for key, run in runs.groupby(keys, sort=True)]
+    steps = np.unique(runs["step"].to_numpy(dtype=np.float64))
+    steps = steps[steps >= max(run["step"].iloc[0] for _, run in parts)]
+    curves = []
+    for _, run in parts:
+        last = np.searchsorted(run["step"].to_numpy(), steps, side="right") - 1
+        curves.append(run[metric].to_numpy(dtype=np.float64)[last])
+    return steps, np.stack(curves), [film for film, _ in parts]
 
 
 def policy_ranking(

@@ -117,6 +117,15 @@ def test_the_learning_curve_shows_the_interquartile_mean(drawn):
     assert lines["dkl"] == pytest.approx(np.minimum(np.arange(1, 21) * 1.2 / 20, 1.0))
 
 
+def test_checkpoints_are_drawn_where_they_were_taken():
+    part = table()
+    sparse = part[part["step"].isin([5, 10, 20]) & (part["task"] == "dark")]
+    ax = figures.learning_curves(sparse, "found").axes[0]
+    line = next(line for line in ax.lines if line.get_label() == "dkl")
+    assert line.get_xdata().tolist() == [5, 10, 20]
+    assert line.get_ydata() == pytest.approx([0.3, 0.6, 1.0])
+
+
 def test_a_policy_has_one_colour_in_all_figures(drawn):
     line = {line.get_label(): line.get_color() for line in drawn["learning"].axes[0].lines}
     dots = [line.get_color() for line in drawn["ranking"].axes[0].lines if line.get_marker() == "o"]
