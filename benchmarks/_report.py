@@ -25,9 +25,9 @@ from grainscout.records import PackedState, Problem
 _PICTURED_TASKS = 8
 
 _GOALS = {
-    "discovery": "How early a policy meets every kind of curve that the film has. 0 is the exact "
-    "expectation of random sampling on that film, 1 a policy that meets a new kind with each of its "
-    "first measurements.",
+    "discovery": "How early a policy has three examples of each archetype. 0 is the exact expectation of "
+    "random sampling on that film, 1 a policy that meets a wanted example with each of its first "
+    "measurements.",
     "mapping": "How well the target is known everywhere from the measured curves alone, by one referee "
     "model for all policies, averaged over the run. 0 is random sampling on the same film, 1 no error.",
 }
@@ -120,7 +120,7 @@ def _learning(campaign: Campaign, tables: Tables) -> Section:
     found = figures.learning_curves(
         tables.steps,
         "found",
-        label="kinds of curve found",
+        label="wanted examples found",
         references={"random, expected": "found_random", "ideal": "found_ideal"},
         order=order,
     )
@@ -140,8 +140,8 @@ def _learning(campaign: Campaign, tables: Tables) -> Section:
         pictures=[
             picture(
                 found,
-                f"Share of the film's kinds of curve met so far. {band}",
-                "Learning curves: share of kinds of curve found against measurements",
+                f"Share of the wanted examples in hand: three of each archetype. {band}",
+                "Learning curves: share of wanted examples found against measurements",
             ),
             picture(
                 errors,

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy import stats
 
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.records import Outcome, PackedState, Problem
 
 Floats = NDArray[np.float64]
+
+#: So many examples of each class are wanted.
+EXAMPLES = 3
 
 #: Sites this near to a boundary or a junction count as on it [m]: the widths of S26's films.
 BOUNDARY_M, JUNCTION_M = 30e-9, 40e-9
@@ -21,8 +24,8 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     """Arrays of one value for each of the n outcomes, in order; failed ones count as steps.
 
     finished_s, travel_m : the clock and the way so far.  class_index : the true class there
-    (-1 where the measurement failed);  found : fraction of the film's classes met so far, beside what
-    random sampling would have met and the most that could have been;  diversity : of the curves.
+    (-1 where the measurement failed);  found : share of the wanted examples in hand, beside what random
+    sampling would have and the most that could be;  diversity : of the curves.
     boundary, junction : share of the sites so far that lie on one, over that of all candidates.
     """
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
@@ -30,7 +33,6 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     ok = np.array([o.curve is not None for o in outcomes])
     positions = problem.scan.positions(sites)
     classes = np.where(ok, truth.archetype[index].astype(np.int64), -1)
-    present = np.unique(truth.archetype)
     steps = len(outcomes)
     table: PackedState = {
         "row": sites[:, 0],
@@ -39,9 +41,9 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         "finished_s": np.array([o.finished for o in outcomes]),
         "travel_m": np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(positions, axis=0).T))]),
         "class_index": classes,
-        "found": np.array([np.isin(present, classes[: t + 1]).mean() for t in range(steps)]),
-        "found_random": found_by_random(truth.archetype, steps),
-        "found_ideal": np.minimum(np.arange(1, steps + 1) / len(present), 1.0),
+        "found": found_fraction(classes, truth.wanted),
+        "found_random": found_by_random(truth.archetype, truth.wanted, steps),
+        "found_ideal": np.minimum(np.arange(1, steps + 1) / (EXAMPLES * len(truth.wanted)), 1.0),
         "diversity": running_diversity(problem, outcomes),
     }
     for name, distance, width in (
@@ -61,27 +63,30 @@ def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.in
     return np.searchsorted(flat, sites @ [columns, 1])
 
 
-def found_by_random(classes: NDArray[np.uint8], steps: int) -> Floats:
-    """(steps,) expected fraction of the classes met by random sampling without replacement.
+def found_fraction(classes: NDArray[np.int64], wanted: Sequence[int]) -> Floats:
+    """(n,) share of the wanted examples in hand after each step: `EXAMPLES` of each wanted class.
 
-    Hypergeometric: a class of K among N is missed by t draws with probability C(N-K, t)/C(N, t).
+    classes : (n,) of what was measured, -1 for nothing.  One example could be chance; three show
+    what a class is like.
     """
-    n = len(classes)
+    counts = np.cumsum(classes[:, None] == np.array(wanted), axis=0)
+    return np.asarray(np.minimum(counts, EXAMPLES).mean(axis=1) / EXAMPLES)
+
+
+def found_by_random(archetype: NDArray[np.uint8], wanted: Sequence[int], steps: int) -> Floats:
+    """(steps,) exact expectation of `found_fraction` for random sampling without replacement.
+
+    The number of a class met in t draws is hypergeometric, and E[min(H, m)] = sum of P(H > j) over
+    j = 0 .. m - 1.
+    """
+    n = len(archetype)
     t = np.arange(1, steps + 1)
-    met = []
-    for k in np.unique(classes, return_counts=True)[1]:
-        possible = t <= n - k
-        draws = t[possible]
-        log_missed = (
-            gammaln(n - k + 1)
-            - gammaln(n - k - draws + 1)
-            - gammaln(n + 1)
-            + gammaln(n - draws + 1)
-        )
-        missed = np.zeros(steps)
-        missed[possible] = np.exp(log_missed)
-        met.append(1.0 - missed)
-    return np.asarray(np.mean(met, axis=0))
+    found = np.zeros(steps)
+    for kind in wanted:
+        k = int((archetype == kind).sum())
+        for j in range(EXAMPLES):
+            found += stats.hypergeom.sf(j, n, k, t)
+    return found / (EXAMPLES * len(wanted))
 
 
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:
@@ -105,14 +110,13 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:
 
 
 def score_map(truth: TaskTruth, mean: Floats, std: Floats) -> dict[str, float]:
-    """How good a predicted map is where the truth has a value.
+    """How good a predicted map is, over the sites where it is scored.
 
     nrmse : rms error over the standard deviation of the truth (1 = as the mean);  nll : mean
     negative log-likelihood of the truth, of targets in units of that deviation;  coverage : share
     of the truth within the central 95 % interval.
     """
-    known = np.isfinite(truth.target)
-    value, mean, std = truth.target[known], mean[known], std[known]
+    value, mean, std = truth.target[truth.mapped], mean[truth.mapped], std[truth.mapped]
     scale = value.std()
     z = (value - mean) / std
     return {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from grainscout.simulator import Film
 
 _TILE = 4096
+_RARE = 0.05  # share of a recording at either end that counts as extreme
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +26,10 @@ class TaskTruth:
     target : (n,) the descriptor's value in its unit, NaN where it has none (a spot that never turns
         on);  unit : its unit.
     archetype : (n,) uint8 index into `classes`;  classes : their names.  On a recording, whose
-        microstructure nobody knows, the classes are the quartiles of the target.
+        microstructure nobody knows, the classes are the extremes of the target and what lies between.
+    wanted : the classes that discovery is about: insulating spots of a film are not, for nothing in
+        the image tells of them and every policy meets them by chance.
+    mapped : (n,) bool, where the map is scored: conducting sites that have a value.
     boundary_distance, junction_distance : (n,) [m], or None on a recording.
     """
 
@@ -33,6 +37,8 @@ class TaskTruth:
     unit: str
     archetype: NDArray[np.uint8]
     classes: tuple[str, ...]
+    wanted: tuple[int, ...]
+    mapped: NDArray[np.bool_]
     boundary_distance: NDArray[np.float64] | None = None
     junction_distance: NDArray[np.float64] | None = None
 
@@ -51,11 +57,15 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
         values.append(np.where(found.valid & ~found.censored, found.value, np.nan))
         unit = found.unit
     rows, columns = sites.T
+    target, archetype = np.concatenate(values), film.archetype[rows, columns]
+    kinds = range(len(ARCHETYPES))
     return TaskTruth(
-        target=np.concatenate(values),
+        target=target,
         unit=unit,
-        archetype=film.archetype[rows, columns],
+        archetype=archetype,
         classes=(*ARCHETYPES, "insulating"),
+        wanted=tuple(k for k in kinds if (archetype == k).any()),
+        mapped=np.isfinite(target) & (archetype < len(ARCHETYPES)),
         boundary_distance=film.structure.boundary_distance[rows, columns],
         junction_distance=film.structure.junction_distance[rows, columns],
     )
@@ -79,11 +89,14 @@ def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
             f"target {problem.target!r} is defined for none of the recorded curves (a loop needs a "
             "sweep back). Choose another, such as max_current"
         )
-    edges = np.nanquantile(target, [0.25, 0.5, 0.75])
-    quartile = np.searchsorted(edges, np.nan_to_num(target, nan=-np.inf), side="right")
+    known = np.isfinite(target)
+    low, high = np.quantile(target[known], [_RARE, 1 - _RARE])
+    archetype = np.where(target <= low, 0, np.where(target >= high, 2, 1)).astype(np.uint8)
     return TaskTruth(
         target=target,
         unit=found.unit,
-        archetype=quartile.astype(np.uint8),
-        classes=("lowest quarter", "second quarter", "third quarter", "highest quarter"),
+        archetype=archetype,
+        classes=("lowest 5 %", "between", "highest 5 %"),
+        wanted=(0, 1, 2),
+        mapped=known,
     )
