@@ -180,7 +180,7 @@ def test_the_commanded_sites_geometry_is_the_scans(film):
     microscope = opened(film, "ideal")
     scan = microscope.scan()
     assert np.array_equal(scan.height, film.scan().height)
-    assert scan.position(Site(2, 5)) == pytest.approx((100e-9, 40e-9))
+    assert scan.position(Site(2, 5)) == pytest.approx((100e-9, 40e-9), abs=0.0)
 
 
 def test_settings_that_make_no_sense_are_refused(film):
