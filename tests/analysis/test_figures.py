@@ -46,7 +46,13 @@ def all_figures() -> dict[str, Figure]:
     return {
         "sites": figures.sites_over_topography(scan, SITES, seeds=5, boundary=HEIGHT > 0),
         "maps": figures.predicted_vs_true(
-            truth, truth, 0.1 * truth, pixel_size=PIXEL, name="loop_area", unit="A V", sites=SITES
+            truth,
+            2 * truth,
+            0.1 * truth,
+            pixel_size=PIXEL,
+            name="loop_area",
+            unit="A V",
+            sites=SITES,
         ),
         "explain": figures.explain_maps({"mean": truth, "signed": HEIGHT}, pixel_size=PIXEL),
         "archetypes": figures.archetype_map(RNG.integers(0, 4, (32, 48)), pixel_size=PIXEL),
