@@ -57,6 +57,10 @@ class Conditions:
         photocurrent: Floats = p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
         return photocurrent
 
+    def instrument(self, grid: Grid) -> Floats:
+        """Displacement current and offset [nA] at each sample: Cs dV/dt + Ioff."""
+        return 1e-3 * self.g.Cs * grid.slope + self.g.Ioff
+
 
 def extremes(p: Mapping[str, Floats], u0: Floats, peak: float, c: Conditions) -> np.ndarray:
     """(n,) bool: the points whose exponents could leave double range in `fast`."""
@@ -97,14 +101,14 @@ def telegraph(grid: Grid, p: Mapping[str, Floats], rng: np.random.Generator) -> 
 def fast(
     grid: Grid,
     p: Mapping[str, Floats],
-    u: Floats,
+    away: Floats,
     x: Floats,
     c: Conditions,
     switching: Floats | None,
     out: Floats,
 ) -> None:
-    """Electronic and photo current [nA] into `out` (n, samples); u, x are (samples, n)."""
-    samples, n = u.shape
+    """The current [nA] but for the shunt into `out` (n, samples); away = u - V [V] and x are (samples, n)."""
+    samples, n = away.shape
     w = p["w"]
     phi = c.barrier(p["phiJ"])
     kw = p["kappa"] / w
@@ -114,18 +118,19 @@ def fast(
     bias = np.exp(np.divide.outer(grid.levels, w))
     factor = ripple(grid.levels, p) if p["ripple"].any() else None
     lit = c.light > 0.0
-    photo = c.photocurrent(p)
+    photo, kc = c.photocurrent(p), p["kc"] / p["wc"]
+    screen = np.subtract.outer(grid.levels, p["Vc"]) * (1.0 / p["wc"]) if lit else np.empty((0, n))
+    instrument = c.instrument(grid)
 
     rows = max(1, min(samples, _SCRATCH // n))
-    store = [np.empty((rows, n)) for _ in range(6)]
+    store = [np.empty((rows, n)) for _ in range(5)]
     for start in range(0, samples, rows):
         k = slice(start, min(start + rows, samples))
-        dv, P, E, r1, r2, t = (s[: k.stop - start] for s in store)
-        volts = grid.voltage[k, None]
-        np.subtract(u[k], volts, out=dv)
-        np.multiply(dv, kw, out=P)
+        at = grid.at[k]
+        P, E, r1, r2, t = (s[: k.stop - start] for s in store)
+        np.multiply(away[k], kw, out=P)
         np.exp(P, out=P)
-        np.take(bias, grid.at[k], axis=0, out=E, mode="clip")
+        np.take(bias, at, axis=0, out=E, mode="clip")
         # ln Rm = F(-V)/w;  t = (P E + cm) / ((P + cm) E)
         np.add(P, cm, out=r1)
         np.multiply(r1, E, out=r1)
@@ -155,25 +160,25 @@ def fast(
         np.multiply(E, g1, out=E)
         np.add(E, r2, out=E)
         if factor is not None:
-            np.multiply(E, factor[grid.at[k]], out=E)
+            np.multiply(E, factor[at], out=E)
         if switching is not None:
             np.multiply(E, switching[:, k].T, out=E)
         if lit:
-            np.multiply(dv, p["kc"], out=dv)
-            np.add(dv, volts, out=dv)
-            np.subtract(dv, p["Vc"], out=dv)
-            np.divide(dv, p["wc"], out=dv)
-            np.exp(dv, out=dv)
-            np.add(dv, 1.0, out=dv)
-            np.divide(photo, dv, out=dv)
-            np.subtract(E, dv, out=E)
+            np.multiply(away[k], kc, out=r1)
+            np.take(screen, at, axis=0, out=t, mode="clip")
+            np.add(r1, t, out=r1)
+            np.exp(r1, out=r1)
+            np.add(r1, 1.0, out=r1)
+            np.divide(photo, r1, out=r1)
+            np.subtract(E, r1, out=E)
+        np.add(E, instrument[k, None], out=E)
         out[:, k] = E.T
 
 
 def stable(
     grid: Grid,
     p: Mapping[str, Floats],
-    u: Floats,
+    away: Floats,
     x: Floats,
     c: Conditions,
     switching: Floats | None,
@@ -181,7 +186,7 @@ def stable(
 ) -> None:
     """As `fast`, for parameters and voltages of any size."""
     volts = grid.voltage[:, None]
-    w, phi, dv = p["w"], c.barrier(p["phiJ"]), u - volts
+    w, phi, dv = p["w"], c.barrier(p["phiJ"]), away
 
     def diode(voltage: Floats, threshold: Floats) -> Floats:
         difference = np.logaddexp(0.0, (voltage - threshold) / w) - np.logaddexp(
@@ -199,4 +204,5 @@ def stable(
         current *= switching.T
     z = np.clip((p["Vc"] - volts - p["kc"] * dv) / p["wc"], -_EXPONENT, _EXPONENT)
     current -= c.photocurrent(p) / (1.0 + np.exp(-z))
+    current += c.instrument(grid)[:, None]
     out[...] = current.T

@@ -30,29 +30,32 @@ _FEW = 3
 class Grid:
     """A waveform cut into steps, with equal voltages and equal steps found.
 
-    levels (nv,) distinct node voltages [V];  at (samples,) level of each sample;  steps (ns, 2)
-    lower and upper level of each distinct step;  spans (ns,) their durations [s];  times (nh,)
-    distinct durations and time_of (ns,) which one;  sequence: for each step in order
-    (step, downwards, sample that it leads to, whether it starts from a sample);  slope (samples,)
-    dV/dt [V/s] of the ramp that ends at the sample, 0 at the first;  span (samples - 1,) seconds
-    between samples.
+    voltage, slope (samples,) [V], [V/s]: the slope is that of the ramp that ends at the sample, 0
+    at the first;  span (samples - 1,) seconds between samples;  levels (nv,) distinct node voltages
+    [V];  at (samples,) level of each sample;  steps (ns, 2) lower and upper level of each distinct
+    step;  spans (ns,) their durations [s];  times (nh,) distinct durations;  slopes (nr,) of the
+    distinct kinds of ramp [V/s] and time_of_slope (nr,) which duration they go with;
+    sequence : for each step in order: which step, downwards, sample that it leads to, which
+    duration, which ramp, voltage at its start and end.
     """
 
+    voltage: Floats
+    slope: Floats
+    span: Floats
     levels: Floats
     at: NDArray[np.intp]
     steps: NDArray[np.intp]
     spans: Floats
     times: Floats
-    time_of: NDArray[np.intp]
-    sequence: tuple[tuple[int, bool, int, bool], ...]
-    slope: Floats
-    voltage: Floats
-    span: Floats
+    slopes: Floats
+    time_of_slope: NDArray[np.intp]
+    sequence: tuple[tuple[int, bool, int, int, int, float, float], ...]
 
 
 def _significant(values: Floats) -> Floats:
     """Values rounded to 12 digits, so that equal steps of a waveform are equal numbers."""
-    scale = 10.0 ** (11.0 - np.floor(np.log10(values)))
+    size = np.abs(values)
+    scale = 10.0 ** (11.0 - np.floor(np.log10(np.where(size > 0.0, size, 1.0))))
     return np.round(values * scale) / scale
 
 
@@ -61,52 +64,50 @@ def grid(waveform: Waveform) -> Grid:
     """The grid of a waveform; cached, as an experiment applies few."""
     voltage = np.round(waveform.voltage, 12) + 0.0
     rise, span = np.diff(voltage), _significant(np.diff(waveform.time))
+    slope = _significant(rise / span)
     parts = np.maximum(np.ceil(np.abs(rise) / LARGEST_STEP - 1e-6), 1.0).astype(np.intp)
-    sample = np.repeat(np.arange(parts.size), parts)
-    part = np.arange(sample.size) - np.repeat(np.cumsum(parts) - parts, parts)
-    fraction = (part + 1) / parts[sample]
+    ramp = np.repeat(np.arange(parts.size), parts)
+    part = 1 + np.arange(ramp.size) - np.repeat(np.cumsum(parts) - parts, parts)
     ends = np.where(
-        part + 1 == parts[sample],
-        voltage[sample + 1],
-        np.round(voltage[sample] + rise[sample] * fraction, 12),
+        part == parts[ramp],
+        voltage[ramp + 1],
+        np.round(voltage[ramp] + rise[ramp] * (part / parts[ramp]), 12),
     )
     nodes = np.concatenate([voltage[:1], ends])
     levels, level_of = np.unique(nodes, return_inverse=True)
-    h = _significant((span / parts)[sample])
-    key = np.column_stack(
-        [np.minimum(level_of[:-1], level_of[1:]), np.maximum(level_of[:-1], level_of[1:]), h]
-    )
-    steps, step_of = np.unique(key, axis=0, return_inverse=True)
-    times, time_of = np.unique(steps[:, 2], return_inverse=True)
-    down = level_of[1:] < level_of[:-1]
+    low, high = np.minimum(level_of[:-1], level_of[1:]), np.maximum(level_of[:-1], level_of[1:])
+    h = _significant((span / parts)[ramp])
+    steps, step_of = np.unique(np.column_stack([low, high, h]), axis=0, return_inverse=True)
+    times, time_of = np.unique(h, return_inverse=True)
+    kinds, kind_of = np.unique(np.column_stack([time_of, slope[ramp]]), axis=0, return_inverse=True)
     sequence = zip(
         step_of.reshape(-1).tolist(),
-        down.tolist(),
-        (sample + 1).tolist(),
-        (part == 0).tolist(),
+        (level_of[1:] < level_of[:-1]).tolist(),
+        (ramp + 1).tolist(),
+        time_of.tolist(),
+        kind_of.reshape(-1).tolist(),
+        nodes[:-1].tolist(),
+        nodes[1:].tolist(),
         strict=True,
     )
-    last = np.concatenate([[0], np.cumsum(parts)])
     return Grid(
+        voltage=voltage,
+        slope=np.concatenate([[0.0], slope]),
+        span=span,
         levels=levels,
-        at=level_of[last],
+        at=level_of[np.concatenate([[0], np.cumsum(parts)])],
         steps=steps[:, :2].astype(np.intp),
         spans=steps[:, 2],
         times=times,
-        time_of=time_of.reshape(-1),
+        slopes=kinds[:, 1],
+        time_of_slope=kinds[:, 0].astype(np.intp),
         sequence=tuple(sequence),
-        slope=np.concatenate([[0.0], rise / span]),
-        voltage=voltage,
-        span=span,
     )
 
 
 def activation(voltage: Floats, vx: Floats, wx: Floats) -> Floats:
     """x_inf = logistic((V - Vx)/wx), (levels, n)."""
-    z = np.subtract.outer(voltage, vx)
-    z /= -wx
-    np.clip(z, -_FLAT, _FLAT, out=z)
-    np.exp(z, out=z)
+    z = _exponential(voltage, vx, -1.0 / wx)
     z += 1.0
     return np.reciprocal(z, out=z)
 
@@ -115,17 +116,25 @@ def rate(
     voltage: Floats, vx: Floats, wx: Floats, nu: Floats, factor: Floats, k_max: float
 ) -> Floats:
     """k [1/s], (levels, n): 1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a)."""
-    z = np.subtract.outer(voltage, vx)
-    z /= 2.0 * wx
-    np.clip(z, -_FLAT, _FLAT, out=z)
-    np.exp(z, out=z)
-    z += np.reciprocal(z)
-    z *= nu
-    saturated = z * (1.0 / k_max)
-    saturated += 1.0
-    z /= saturated
-    z *= factor
+    z = _exponential(voltage, vx, 0.5 / wx)
+    scratch = np.reciprocal(z)
+    z += scratch
+    # k = a nu C/(1 + nu C/k_max), C = 2cosh
+    np.multiply(z, nu / k_max, out=scratch)
+    scratch += 1.0
+    z /= scratch
+    z *= nu * factor
     return z
+
+
+def _exponential(voltage: Floats, centre: Floats, inverse: Floats) -> Floats:
+    """exp((V - centre) inverse), (levels, n); beyond _FLAT the exponent no longer matters."""
+    z = np.subtract.outer(voltage, centre)
+    z *= inverse
+    reach = (np.abs(voltage).max(initial=0.0) + np.abs(centre)) * np.abs(inverse)
+    if reach.max(initial=0.0) > _FLAT:
+        np.clip(z, -_FLAT, _FLAT, out=z)
+    return np.exp(z, out=z)
 
 
 def integrate(
@@ -140,93 +149,90 @@ def integrate(
     u0: Floats,
     x0: Floats,
 ) -> tuple[Floats, Floats]:
-    """u [V] and x at every sample, (samples, n) each, from u0 and x0 (n,) at the first."""
+    """u - V [V] and x at every sample, (samples, n) each, from u0 and x0 (n,) at the first."""
     low, high = g.steps[:, 0], g.steps[:, 1]
     x_inf = activation(g.levels, vx, wx)
-    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, nu, factor, k_max)
-    kh *= g.spans[:, None]
-    loss = np.expm1(-kh)  # -(1 - e^-kh)
-    # x1 = e^-kh x0 + (1 - e^-kh - c) xa + c xb, with c = 1 - (1 - e^-kh)/kh, from level a to b.
+    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, nu, factor, k_max)  # its negative
+    kh *= -g.spans[:, None]
+    loss = np.expm1(kh)  # -(1 - e^-kh)
+    # x1 = e^-kh x0 + (1 - e^-kh - c) xa + c xb, c = 1 - (1 - e^-kh)/kh, from level a to b.
     c = np.divide(loss, kh, out=kh)
-    c += 1.0
-    difference = x_inf[high] - x_inf[low]
-    difference *= c
-    rising = -loss * x_inf[low] + difference
-    falling = -loss * x_inf[high] - difference
+    np.subtract(1.0, c, out=c)
+    xa, xb = x_inf[low], x_inf[high]
+    c *= xb - xa
+    xa *= loss
+    xb *= loss
+    rising = np.subtract(c, xa, out=xa)
+    falling = np.negative(np.add(c, xb, out=xb), out=xb)
     keep = np.add(loss, 1.0, out=loss)
+    # u1 = V1 + e^-(h/tau) (u0 - V0) - s tau (1 - e^-(h/tau)) on a ramp of slope s.
     decay = np.exp(np.divide.outer(-g.times, tau))
-    lag = -np.expm1(np.divide.outer(-g.times, tau)) * tau  # settled V - u for a slope of 1 V/s
+    lag = -np.expm1(np.divide.outer(-g.times, tau)) * tau
+    drive = g.slopes[:, None] * lag[g.time_of_slope]
 
-    shape = (g.at.size, vx.size)
-    u, x = np.empty(shape), np.empty(shape)
-    u[0], x[0] = u0, x0
+    tables = _Tables(keep=keep, add=(rising, falling), decay=decay, drive=drive)
+    away, x = np.empty((2, g.at.size, vx.size))
+    away[0], x[0] = u0 - g.voltage[0], x0
     if vx.size <= _FEW:
         for i in range(vx.size):
-            _scalar(g, i, keep, rising, falling, decay, lag, u, x)
+            away[:, i], x[:, i] = _scalar(g, tables.at(i), float(away[0, i]), float(x[0, i]))
     else:
-        _rows(g, keep, rising, falling, decay, lag, u, x)
-    return u, x
+        _rows(g, tables, away, x)
+    return away, x
 
 
-def _ramps(g: Grid) -> tuple[list[float], list[float], list[float], list[int]]:
-    """For each distinct step: lower level, upper level, slope [V/s] upwards, duration's index."""
-    low, high = g.levels[g.steps[:, 0]], g.levels[g.steps[:, 1]]
-    slopes = (high - low) / g.spans
-    return low.tolist(), high.tolist(), slopes.tolist(), g.time_of.tolist()
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tables:
+    """What the steps multiply by and add, for x by step and direction, for u by kind of ramp."""
+
+    keep: Floats
+    add: tuple[Floats, Floats]
+    decay: Floats
+    drive: Floats
+
+    def at(self, i: int) -> _Tables:
+        """Of one point, 1-D."""
+        return _Tables(
+            keep=self.keep[:, i],
+            add=(self.add[0][:, i], self.add[1][:, i]),
+            decay=self.decay[:, i],
+            drive=self.drive[:, i],
+        )
 
 
-def _rows(
-    g: Grid,
-    keep: Floats,
-    rising: Floats,
-    falling: Floats,
-    decay: Floats,
-    lag: Floats,
-    u: Floats,
-    x: Floats,
-) -> None:
-    lows, highs, slopes, time_of = _ramps(g)
-    scratch = np.empty(u.shape[1])
-    for step, down, sample, first in g.sequence:
-        before = sample - 1 if first else sample
-        xs = x[sample]
-        np.multiply(keep[step], x[before], out=xs)
-        np.add(xs, (falling if down else rising)[step], out=xs)
-        start, end, slope = lows[step], highs[step], slopes[step]
-        if down:
-            start, end, slope = end, start, -slope
-        at, us = time_of[step], u[sample]
-        np.subtract(u[before], start, out=us)
-        np.multiply(us, decay[at], out=us)
-        np.multiply(lag[at], slope, out=scratch)
-        np.subtract(us, scratch, out=us)
-        np.add(us, end, out=us)
+def _rows(g: Grid, t: _Tables, away: Floats, x: Floats) -> None:
+    multiply, plus, minus = np.multiply, np.add, np.subtract
+    keeps, adds, decays, drives = (
+        list(t.keep),
+        [list(a) for a in t.add],
+        list(t.decay),
+        list(t.drive),
+    )
+    xs, lags = list(x), list(away)
+    u = np.empty(away.shape[1])
+    xv = xs[0]
+    plus(away[0], g.voltage[0], u)
+    for step, down, sample, time, ramp, start, end in g.sequence:
+        row = xs[sample]
+        multiply(keeps[step], xv, row)
+        plus(row, adds[down][step], row)
+        xv = row
+        row = lags[sample]
+        minus(u, start, row)
+        multiply(row, decays[time], row)
+        minus(row, drives[ramp], row)
+        plus(row, end, u)
 
 
-def _scalar(
-    g: Grid,
-    i: int,
-    keep: Floats,
-    rising: Floats,
-    falling: Floats,
-    decay: Floats,
-    lag: Floats,
-    u: Floats,
-    x: Floats,
-) -> None:
-    """The same operations in the same order as `_rows`, so the same bits, for point `i`."""
-    lows, highs, slopes, time_of = _ramps(g)
-    keeps, ups, downs = keep[:, i].tolist(), rising[:, i].tolist(), falling[:, i].tolist()
-    decays, lags = decay[:, i].tolist(), lag[:, i].tolist()
-    us, xs = u[:, i].tolist(), x[:, i].tolist()
-    uv, xv = us[0], xs[0]
-    for step, down, sample, _ in g.sequence:
-        at = time_of[step]
-        if down:
-            xv = keeps[step] * xv + downs[step]
-            uv = (uv - highs[step]) * decays[at] - lags[at] * -slopes[step] + lows[step]
-        else:
-            xv = keeps[step] * xv + ups[step]
-            uv = (uv - lows[step]) * decays[at] - lags[at] * slopes[step] + highs[step]
-        us[sample], xs[sample] = uv, xv
-    u[:, i], x[:, i] = us, xs
+def _scalar(g: Grid, t: _Tables, away: float, x: float) -> tuple[list[float], list[float]]:
+    """The same operations in the same order as `_rows`, so the same bits, for one point."""
+    keeps, adds = t.keep.tolist(), [a.tolist() for a in t.add]
+    decays, drives = t.decay.tolist(), t.drive.tolist()
+    lags, xs = [away] * g.at.size, [x] * g.at.size
+    u = away + float(g.voltage[0])
+    for step, down, sample, time, ramp, start, end in g.sequence:
+        x = keeps[step] * x + adds[down][step]
+        away = (u - start) * decays[time] - drives[ramp]
+        u = away + end
+        lags[sample], xs[sample] = away, x
+    return lags, xs

@@ -53,7 +53,7 @@ __all__ = [
 
 _DEFAULTS = TransportGlobals()
 #: Points of a block: its tables and trajectories stay near the core, and memory is bounded.
-_BLOCK = 1024
+_BLOCK = 512
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +110,7 @@ def iv_curves(
     for first in range(0, n, _BLOCK):
         i = slice(first, first + _BLOCK)
         block = {name: array[i] for name, array in p.items()}
-        u, x = integrate(
+        away, x = integrate(
             steps,
             vx=block["Vx"],
             wx=block["wx"],
@@ -121,9 +121,10 @@ def iv_curves(
             u0=start[i, 0],
             x0=start[i, 1],
         )
-        end[i, 0], end[i, 1] = u[-1], x[-1]
-        for path, values in zip(paths, (u, x), strict=False):
-            path[i] = values.T
+        end[i, 0], end[i, 1] = away[-1] + steps.voltage[-1], x[-1]
+        if trajectories:
+            paths[0][i] = (away + steps.voltage[:, None]).T
+            paths[1][i] = x.T
         hard = extreme[i]
         if hard.any():
             for law, chosen in ((_current.stable, hard), (_current.fast, ~hard)):
@@ -131,12 +132,11 @@ def iv_curves(
                 if part.size:
                     some = {name: array[chosen] for name, array in block.items()}
                     few = None if switching is None else switching[i][chosen]
-                    law(steps, some, u[:, chosen], x[:, chosen], conditions, few, part)
+                    law(steps, some, away[:, chosen], x[:, chosen], conditions, few, part)
                     current[i][chosen] = part
         else:
             all_ = None if switching is None else switching[i]
-            _current.fast(steps, block, u, x, conditions, all_, current[i])
-    current += 1e-3 * globals_.Cs * steps.slope + globals_.Ioff
+            _current.fast(steps, block, away, x, conditions, all_, current[i])
     if p["gsh"].any():
         current += np.multiply.outer(p["gsh"], steps.voltage)
     u_path, x_path = paths if trajectories else (None, None)

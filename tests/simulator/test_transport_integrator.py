@@ -144,12 +144,12 @@ def test_the_fast_and_the_stable_current_law_agree(drawn):
     waveform = Waveform.bipolar(peak=1.5, samples=101)
     rng = np.random.default_rng(0)
     g = grid(waveform)
-    u, x = rng.uniform(-1.5, 1.5, (101, 200)), rng.uniform(0, 1, (101, 200))
+    away, x = rng.uniform(-1.5, 1.5, (101, 200)), rng.uniform(0, 1, (101, 200))
     for light in (0.0, 0.05):
         c = _current.Conditions(light=light, temperature=310.0, g=TransportGlobals())
         fast, stable = np.empty((2, 200, 101))
-        _current.fast(g, p, u, x, c, None, fast)
-        _current.stable(g, p, u, x, c, None, stable)
+        _current.fast(g, p, away, x, c, None, fast)
+        _current.stable(g, p, away, x, c, None, stable)
         assert np.abs(fast - stable).max() < 1e-11 * np.abs(stable).max()
 
 
