@@ -129,11 +129,11 @@ class StratifiedRandom(CandidatePolicy):
         return {"grooves": self._as_map(self._groove.astype(np.float64))}
 
 
-def grooves(scan: Scan, scale: float = 1.5) -> NDArray[np.bool_]:
-    """(rows, columns) where the height is concave up across a line: valleys between grains.
+def groove_depth(scan: Scan, scale: float) -> NDArray[np.float64]:
+    """(rows, columns) curvature across a valley: the larger eigenvalue of the height's Hessian.
 
-    The larger eigenvalue of the Hessian of the height smoothed by `scale` pixels, above Otsu's
-    threshold of its positive part.  A scan without a height gives its first channel.
+    Of the standardised height smoothed by `scale` pixels; a scan without a height gives its first
+    channel.
     """
     image = scan.height if "height" in scan.channels else next(iter(scan.channels.values()))
     image = (image - image.mean()) / (float(image.std()) or 1.0)
@@ -141,12 +141,20 @@ def grooves(scan: Scan, scale: float = 1.5) -> NDArray[np.bool_]:
         gaussian_filter(image, scale, order=order, mode="mirror")
         for order in ((2, 0), (0, 2), (1, 1))
     )
-    bend = 0.5 * (yy + xx) + np.hypot(0.5 * (yy - xx), xy)
-    positive = bend[bend > 0]
+    return np.asarray(0.5 * (yy + xx) + np.hypot(0.5 * (yy - xx), xy))
+
+
+def grooves(scan: Scan, scale: float = 1.5) -> NDArray[np.bool_]:
+    """(rows, columns) where the image shows a valley between grains.
+
+    :func:`groove_depth` above Otsu's threshold of its positive part.
+    """
+    depth = groove_depth(scan, scale)
+    positive = depth[depth > 0]
     if positive.size == 0 or np.ptp(positive) == 0:
         return np.zeros(scan.shape, bool)
     least = float(threshold_otsu(positive))  # type: ignore[no-untyped-call]
-    return np.asarray(bend > least)
+    return np.asarray(depth > least)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -26,6 +26,8 @@ BUILTIN: Mapping[str, str] = {
     "stratified-random": "_controls:StratifiedRandom",
     "oracle": "_controls:Oracle",
     "kriging": "_kriging:Kriging",
+    "structured-gp": "_structured:Structured",
+    "hypothesis": "_hypothesis:Hypothesis",
     "dkl": "_dkl:DKL",
     "dual-novelty": "_dual_novelty:DualNovelty",
 }

@@ -11,10 +11,11 @@ them by Hamiltonian Monte Carlo.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,8 @@ class StructuredGP:
     table : (m, d) features of the residual's kernel;  covariates : (m, e) what the mean sees;
     pool : (c,) rows to predict;  particles : samples of the shape parameters;
     growth : as in ``GaussianProcess``;  seed : of the importance sampler.
+    nuisance : gives (n, r) further columns of the mean for the data of a fit, which belong to the
+        measurements and not to their sites (time, wear); predictions are for their zero.
     """
 
     def __init__(
@@ -71,9 +74,11 @@ class StructuredGP:
         growth: float = 0.1,
         particles: int = 256,
         seed: int = 0,
+        nuisance: Callable[[], Floats] | None = None,
     ) -> None:
         self.table, self.covariates, self.kernel, self.mean = table, covariates, kernel, mean
         self.growth, self.particles, self.seed = growth, particles, seed
+        self.nuisance = nuisance
         self._pool = np.asarray(pool, np.int64)
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _REACH_PRIOR])
         self._t = self._prior[:, 0].copy()
@@ -100,16 +105,14 @@ class StructuredGP:
         self._need_fit()
         return self._evidence - len(self._rows) * math.log(self._scale)
 
-    def fit(
-        self, rows: Rows, y: Floats, noise: Floats | None = None, nuisance: Floats | None = None
-    ) -> None:
-        """See the protocol.
+    def fork(self) -> Self:
+        """See the protocol."""
+        return copy.copy(self)
 
-        nuisance : (n, r) further columns of the mean that belong to the measurement and not to the
-            site (time, wear); predictions are for their zero.
-        """
+    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+        """See the protocol."""
         given = check_data(rows, y, noise)
-        extra = np.zeros((len(y), 0)) if nuisance is None else nuisance
+        extra = np.zeros((len(y), 0)) if self.nuisance is None else self.nuisance()
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
             self._offset, self._scale = standardise(y)
             z, known = (y - self._offset) / self._scale, given / self._scale**2
@@ -166,6 +169,27 @@ class StructuredGP:
         mean = self._weights @ self._beta
         variance = self._weights @ within + self._weights @ (self._beta - mean) ** 2
         return self._scale * mean[:count], self._scale * np.sqrt(variance[:count])
+
+    def log_score(self, rows: Rows, y: Floats, noise: Floats | None = None) -> float:
+        """Log density of the latest data given those before: the prequential score of this model.
+
+        rows, y, noise : all data, those of the last `fit` first (Dawid 1984).  The mixture of the
+        particles is taken as one normal distribution.
+        """
+        self._need_fit()
+        old = len(self._rows)
+        given = check_data(rows, y, noise)[old:]
+        extra = None if self.nuisance is None else self.nuisance()[old:]
+        half = self._half(rows[old:])
+        lift = self._lift(rows[old:], half, extra)
+        means = half.T @ self._white + (self._beta[:, None] @ lift)[:, 0]
+        mean = self._offset + self._scale * (self._weights @ means)
+        covariance = self._covariance(rows[old:], rows[old:], extra)
+        covariance.flat[:: len(covariance) + 1] += self.noise + given
+        factor = _cholesky(covariance)
+        z = solve_triangular(factor, y[old:] - mean, lower=True)
+        size = float(np.log(np.diagonal(factor)).sum()) + 0.5 * len(z) * math.log(2.0 * math.pi)
+        return -0.5 * float(z @ z) - size
 
     def state(self) -> PackedState:
         """Hyper-parameters, scales and particles."""
@@ -273,7 +297,8 @@ class StructuredGP:
         evidence = -0.5 * (float(self._white @ self._white) - (pull * beta).sum(1))
         evidence -= np.log(np.diagonal(root, axis1=1, axis2=2)).sum(1)
         constant = np.log(np.diagonal(self._factor)).sum() + np.log(deviation).sum()
-        return evidence - constant - 0.5 * n * math.log(2.0 * math.pi), beta, root, white
+        evidence = evidence - constant - 0.5 * n * math.log(2.0 * math.pi)
+        return np.asarray(evidence), np.asarray(beta), np.asarray(root), np.asarray(white)
 
     def _explore(self) -> None:
         """Particles of the shape parameters: population Monte Carlo with a defensive prior part."""
@@ -322,18 +347,18 @@ class StructuredGP:
         )
         return np.asarray(solve_triangular(self._factor, cross, lower=True))
 
-    def _lift(self, rows: Rows, half: Floats) -> Floats:
+    def _lift(self, rows: Rows, half: Floats, extra: Floats | None = None) -> Floats:
         """(k, p, m) H* - H' K^-1 K*: what the mean says beyond what the residual already has."""
-        columns = np.stack([self._columns(rows, None, shape) for shape in self._shapes])
+        columns = np.stack([self._columns(rows, extra, shape) for shape in self._shapes])
         return np.asarray(
             columns.transpose(0, 2, 1) - self._columns_white.transpose(0, 2, 1) @ half
         )
 
-    def _covariance(self, a: Rows, b: Rows) -> Floats:
+    def _covariance(self, a: Rows, b: Rows, extra: Floats | None = None) -> Floats:
         x, y = self.table[a].astype(np.float64), self.table[b].astype(np.float64)
         half_a, half_b = self._half(a), self._half(b)
         total = self.kernel.cross(x, y, self._t[:-2]) - half_a.T @ half_b
-        lift_a, lift_b = self._lift(a, half_a), self._lift(b, half_b)
+        lift_a, lift_b = self._lift(a, half_a, extra), self._lift(b, half_b, extra)
         share = np.sqrt(self._weights)[:, None, None]
         root_a, root_b = (np.linalg.solve(self._root, share * v) for v in (lift_a, lift_b))
         total = total + np.einsum("kpi,kpj->ij", root_a, root_b, optimize=True)

@@ -116,9 +116,10 @@ def test_mixtures_keep_the_law_of_total_variance():
 
 
 def test_a_nuisance_of_the_measurement_is_taken_out_of_the_map():
-    gp, drifting = fitted(), StructuredGP(X, Z, POOL, Stationary(), LINEAR)
     time = np.linspace(-1, 1, 14)[:, None]
-    drifting.fit(ROWS, Y + 0.8 * time[:, 0], NOISE, time)
+    gp = fitted()
+    drifting = StructuredGP(X, Z, POOL, Stationary(), LINEAR, nuisance=lambda: time)
+    drifting.fit(ROWS, Y + 0.8 * time[:, 0], NOISE)
     plain = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
     plain.fit(ROWS, Y + 0.8 * time[:, 0], NOISE)
     truth = gp.predict()[0]
@@ -150,3 +151,19 @@ def test_the_evidence_prefers_the_mean_that_made_the_data():
             evidence.append(gp.log_evidence)
         wins += evidence[0] > evidence[1] + 3.0
     assert wins == 10
+
+
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_log_scores_of_one_curve_after_another_sum_to_the_evidence(disturbed):
+    # The chain rule: log p(y) = sum of log p(y_k | y_1 ... y_k-1), at fixed hyper-parameters.
+    time = np.linspace(0, 1, 14)[:, None]
+    count = [4]
+    nuisance = (lambda: time[: count[0]]) if disturbed else None
+    gp = StructuredGP(X, Z, POOL, Stationary(), LINEAR, growth=1e9, nuisance=nuisance)
+    gp.fit(ROWS[:4], Y[:4], NOISE[:4])
+    first, total = gp.log_evidence, 0.0
+    for n in (5, 6, 9, 14):
+        count[0] = n
+        total += gp.log_score(ROWS[:n], Y[:n], NOISE[:n])
+        gp.fit(ROWS[:n], Y[:n], NOISE[:n])
+    assert total == pytest.approx(gp.log_evidence - first, abs=1e-4)
