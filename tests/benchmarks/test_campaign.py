@@ -1,0 +1,167 @@
+"""Campaigns: the same table for any number of workers and interruptions, failures kept apart."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grainscout.benchmarks import (
+    Campaign,
+    CampaignStore,
+    CellKey,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    run_campaign,
+    write_results,
+)
+from grainscout.benchmarks._cell import film_seed
+from grainscout.benchmarks._tables import read_tables
+from grainscout.records import ConfigError, DataError
+
+TASK = Task(
+    id="film/tiny",
+    microscope=MicroscopeSpec(film="tiny"),
+    waveform=WaveformSpec(samples=51),
+    light_suns=0.1,
+    curves=14,
+)
+
+
+def campaign(**changes):
+    settings = {
+        "name": "test",
+        "seed": 3,
+        "films": 2,
+        "tasks": (TASK,),
+        "policies": (PolicySpec(name="random"), PolicySpec(name="dkl")),
+    }
+    return Campaign(**{**settings, **changes})
+
+
+def run(plan, path, jobs=1, **settings):
+    with CampaignStore(path, plan.identity()) as store:
+        run_campaign(plan, store, jobs=jobs, **settings)
+        return read_tables(store)
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory):
+    return run(campaign(), tmp_path_factory.mktemp("serial") / "campaign.sqlite")
+
+
+def same(one, other):
+    pd.testing.assert_frame_equal(one.steps, other.steps, check_exact=True)
+    pd.testing.assert_frame_equal(one.maps, other.maps, check_exact=True)
+
+
+def test_two_workers_give_the_table_of_one(serial, tmp_path):
+    same(run(campaign(), tmp_path / "campaign.sqlite", jobs=2), serial)
+
+
+class Stop(Exception):
+    """The user's patience ended."""
+
+
+def test_an_interrupted_campaign_goes_on_without_repeating_a_cell(serial, tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    seen = []
+
+    def stop_at_second(key, status, error):
+        seen.append(key)
+        if len(seen) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(campaign(), path, progress=stop_at_second)
+    rest = []
+    resumed = run(campaign(), path, progress=lambda key, *_: rest.append(key))
+    same(resumed, serial)
+    assert not set(seen) & set(rest)
+    assert set(seen) | set(rest) == set(campaign().cells())
+
+
+def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):
+    broken = campaign(
+        policies=(PolicySpec(name="random"), PolicySpec(name="dkl", options={"window": 999}))
+    )
+    path = tmp_path / "campaign.sqlite"
+    tables = run(broken, path)
+    assert set(tables.steps["policy"]) == {"random"}
+    with CampaignStore(path, broken.identity()) as store:
+        failures = store.failures()
+        assert set(failures) == {CellKey(task=TASK.id, film=f, policy="dkl") for f in (0, 1)}
+        assert all("999" in trace and "Traceback" in trace for trace in failures.values())
+        again = []
+        run_campaign(broken, store, progress=lambda key, *_: again.append(key))
+        assert set(again) == set(failures)
+        results = write_results(broken, store, tmp_path)
+    assert results.missing == 2
+    page = results.files["report"].read_text()
+    assert "2 cells failed" in page
+    assert "999" in page
+
+
+def test_results_say_what_they_must(serial, tmp_path):
+    plan = campaign()
+    with CampaignStore(tmp_path / "campaign.sqlite", plan.identity()) as store:
+        run_campaign(plan, store)
+        results = write_results(plan, store, tmp_path)
+    for path in results.files.values():
+        assert path.stat().st_size > 0
+    table = pd.read_parquet(results.files["table"])
+    assert len(table) == 2 * 2 * TASK.curves
+    assert (table.groupby(["film", "policy"])["finished_s"].apply(np.diff).map(np.min) > 0).all()
+    page = results.files["report"].read_text()
+    assert page.count("<img") == page.count("data:image/png;base64,") >= 8
+    assert page.count('alt="') == page.count("<img")
+    assert "http" not in page  # opens without a network
+    board = results.files["leaderboard"].read_text()
+    assert "| random |" in board
+    assert "| dkl |" in board
+    again = tmp_path / "again"
+    again.mkdir()
+    with CampaignStore(tmp_path / "campaign.sqlite") as store:
+        second = write_results(plan, store, again)
+    assert second.files["table"].read_bytes() == results.files["table"].read_bytes()
+
+
+def test_films_are_shared_by_policies_and_by_nothing_else():
+    seeds = {film_seed(s, t, f) for s in (0, 1) for t in ("a", "b") for f in range(3)}
+    assert len(seeds) == 12
+
+
+def test_a_store_of_another_campaign_is_refused_and_unchanged(tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    plan = campaign(films=1, policies=(PolicySpec(name="random"),))
+    run(plan, path)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="must be of this campaign"):
+        CampaignStore(path, dataclasses.replace(plan, seed=4).identity())
+    assert path.read_bytes() == before
+
+
+def test_foreign_and_damaged_stores_are_refused(tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    path.write_text("not a database" * 100)
+    with pytest.raises(DataError, match="not usable"):
+        CampaignStore(path, {})
+    with pytest.raises(DataError, match="there is none"):
+        CampaignStore(tmp_path / "absent.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tasks": ()}, "at least one task"),
+        ({"policies": ()}, "at least one policy"),
+        ({"films": 0}, "films must be at least 1"),
+        ({"tasks": (TASK, TASK)}, "'film/tiny' twice"),
+        ({"policies": (PolicySpec(name="random"), PolicySpec(name="random"))}, "'random' twice"),
+    ],
+)
+def test_impossible_campaigns_are_refused(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        campaign(**changes)
