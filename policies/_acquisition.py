@@ -73,9 +73,14 @@ class Belief:
         mean, covariance = self.surrogate.joint(self.surrogate.pool[members])
         for step in self._steps:
             covariance -= np.outer(step[members], step[members])
-        values, vectors = np.linalg.eigh(covariance)
-        root = np.sqrt(np.maximum(values, 0.0))
-        return members, mean + vectors @ (root * self.rng.standard_normal(count))
+        # A spread a thousandth of the largest, so that sites that are all but equal can be factored.
+        covariance.flat[:: count + 1] += 1e-6 * float(np.diagonal(covariance).max())
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:  # an interpolated kernel is positive to single precision only
+            values, vectors = np.linalg.eigh(covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return members, mean + root @ self.rng.standard_normal(count)
 
 
 def expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:

@@ -75,8 +75,7 @@ class _Members:
         """(members, n, m) RBF covariances of embeddings; the length is the network's to learn."""
         d = (a * a).sum(-1)[:, :, None] + (b * b).sum(-1)[:, None, :]
         d = torch.baddbmm(d, a, b.transpose(1, 2), alpha=-2.0).clamp_min(0.0)
-        k: Tensor = torch.exp(self.kernel[:, :1, None].to(a.dtype) - 0.5 * d)
-        return k
+        return torch.exp(self.kernel[:, :1, None].to(a.dtype) - 0.5 * d)
 
     def noise(self) -> Tensor:
         return torch.exp(self.kernel[:, 1]) + _FLOOR
@@ -87,7 +86,8 @@ def marginal_likelihood(gram: Tensor, y: Tensor) -> Tensor:
     factor = torch.linalg.cholesky(gram)
     white = torch.linalg.solve_triangular(factor, y.expand(len(gram), -1)[..., None], upper=False)
     log_det = torch.log(torch.diagonal(factor, dim1=1, dim2=2)).sum(1)
-    return -0.5 * (white**2).sum((1, 2)) - log_det - 0.5 * len(y) * math.log(2 * math.pi)
+    value: Tensor = -0.5 * (white**2).sum((1, 2)) - log_det - 0.5 * len(y) * math.log(2 * math.pi)
+    return value
 
 
 class Ensemble:

@@ -43,7 +43,7 @@ class ModelPolicy(SeededPolicy):
     features: str = "jets"
     window: int = 16
     components: int = 24
-    refit_growth: float = 0.1
+    refit_growth: float = 0.2
     robust: bool = False
     beta: float = 2.0
     xi: float = 0.01

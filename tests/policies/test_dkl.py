@@ -1,0 +1,197 @@
+"""DKL as a policy: it keeps the protocol, learns, and treats bad curves as documented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.descriptors import describe
+from grainscout.policies import make_policy
+from grainscout.policies._check import require_conforming
+from grainscout.policies._check_rig import ToySample
+from grainscout.policies._dkl import DKL
+from grainscout.records import ConfigError, IVCurve, Outcome, PolicyError, Problem, Site
+
+TOY = ToySample(seed=4)
+
+
+def run(policy: DKL, problem: Problem, steps: int, seed: int = 0) -> list[Site]:
+    policy.reset(problem, rng=np.random.default_rng(seed))
+    sites = []
+    for _ in range(steps):
+        (proposal,) = policy.ask()
+        sites.append(proposal.site)
+        policy.tell([TOY.measure(proposal)])
+    return sites
+
+
+def truth(problem: Problem, name: str = "loop_area") -> np.ndarray:
+    return describe(name, TOY.waveform.voltage, TOY.current(problem.candidates)).value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"acquisition": "log-ei", "goal": "min", "cost_aware": True, "robust": True},
+        {"acquisition": "thompson", "engine": "matern", "features": "both"},
+        {"acquisition": "integrated-variance", "engine": "rbf", "features": "pca"},
+        {"acquisition": "beacon", "refit_growth": 0.0},
+    ],
+    ids=lambda options: options.get("acquisition", "default"),
+)
+def test_keeps_the_protocol(options: dict[str, object]) -> None:
+    require_conforming(lambda: make_policy("dkl", options))
+
+
+def test_learns_the_map_better_than_its_mean() -> None:
+    problem = TOY.problem(400)
+    policy = DKL()
+    run(policy, problem, 60)
+    mean, std = policy.predict()
+    expected = truth(problem)
+    assert np.sqrt(np.mean((mean - expected) ** 2)) < 0.5 * expected.std()
+    inside = np.abs(mean - expected) < 1.96 * np.sqrt(std**2 + policy.surrogate.noise)
+    assert inside.mean() > 0.85
+
+
+def test_improvement_finds_the_largest_value_sooner_than_chance() -> None:
+    problem = TOY.problem(400)
+    expected = truth(problem)
+    best = np.sort(expected)[-8]
+    index = {tuple(s): k for k, s in enumerate(problem.candidates.tolist())}
+    hits = []
+    for seed in range(4):
+        sites = run(DKL(acquisition="log-ei"), problem, 35, seed)
+        hits.append(sum(expected[index[tuple(s)]] >= best for s in sites))
+    # 35 of 400 at random would find 0.7 of the eight best.
+    assert np.mean(hits) > 3
+
+
+def test_goal_min_looks_for_small_values() -> None:
+    problem = TOY.problem(400)
+    index = {tuple(s): k for k, s in enumerate(problem.candidates.tolist())}
+    expected = truth(problem)
+    found = {}
+    for goal in ("max", "min"):
+        sites = run(DKL(acquisition="ucb", beta=0.5, goal=goal), problem, 40)[10:]
+        found[goal] = np.mean([expected[index[tuple(s)]] for s in sites])
+    assert found["min"] < expected.mean() < found["max"]
+
+
+def test_cost_awareness_saves_travel() -> None:
+    problem = TOY.problem(400)
+    problem = replace(problem, cost=replace(problem.cost, speed=2e-8))
+    travelled = {}
+    for aware in (True, False):
+        sites = np.array(run(DKL(cost_aware=aware), problem, 40))[10:]
+        travelled[aware] = np.linalg.norm(np.diff(sites, axis=0), axis=1).sum()
+    assert travelled[True] < 0.7 * travelled[False]
+
+
+def test_target_option_names_the_descriptor() -> None:
+    problem = TOY.problem(100)
+    policy = DKL(target="max_current")
+    run(policy, problem, 30)
+    expected = truth(problem, "max_current")
+    assert np.corrcoef(policy.predict()[0], expected)[0, 1] > 0.8
+    with pytest.raises(ConfigError, match="descriptor must be one of"):
+        DKL(target="loop").reset(problem, rng=np.random.default_rng(0))
+
+
+def test_window_must_fit_the_image() -> None:
+    with pytest.raises(ConfigError, match=r"window 40 .* 36 x 36"):
+        DKL(window=40).reset(TOY.problem(20), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"engine": "svm"}, {"acquisition": "pi"}, {"beta": -1.0}, {"window": 0}, {"goal": "up"}],
+)
+def test_bad_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(options))} must be"):
+        make_policy("dkl", options)
+
+
+def flat(site: Site) -> Outcome:
+    """A spot that never turns on."""
+    waveform = TOY.waveform
+    noise = 1e-13 * np.random.default_rng(site.row * 100 + site.column).normal(size=len(waveform))
+    curve = IVCurve(voltage=waveform.voltage, current=noise, time=waveform.time)
+    return Outcome(site=site, status="ok", curve=curve)
+
+
+def test_censored_curves_are_bounds_or_left_out() -> None:
+    problem = TOY.problem(100, target="turn_on")
+    for censored, usable in (("bound", True), ("exclude", False)):
+        policy = DKL(censored=censored, seed_points=3)
+        policy.reset(problem, rng=np.random.default_rng(0))
+        for _ in range(8):
+            (proposal,) = policy.ask()
+            policy.tell([replace(flat(proposal.site), proposal_id=proposal.id)])
+        if usable:
+            mean, std = policy.predict()
+            np.testing.assert_allclose(mean, 1.5, atol=1e-6)
+            assert (std > 0).all()
+        else:
+            # Nothing to learn from: it goes on measuring, and says so when asked for a map.
+            with pytest.raises(PolicyError, match="usable target"):
+                policy.predict()
+            with pytest.raises(PolicyError, match="usable target"):
+                policy.explain()
+
+
+def test_saturated_curves_can_be_left_out() -> None:
+    problem = TOY.problem(100)
+    sizes = {}
+    for saturated in ("use", "exclude"):
+        policy = DKL(saturated=saturated, seed_points=4)
+        policy.reset(problem, rng=np.random.default_rng(0))
+        for k in range(6):
+            (proposal,) = policy.ask()
+            outcome = TOY.measure(proposal)
+            railed = np.zeros(len(TOY.waveform), bool)
+            railed[20] = k % 2 == 0
+            curve = replace(outcome.curve, saturated=railed)  # type: ignore[type-var]
+            policy.tell([replace(outcome, curve=curve)])
+        policy.ask()
+        sizes[saturated] = len(policy._targets)
+    assert sizes == {"use": 6, "exclude": 3}
+
+
+def test_maximum_uncertainty_hardly_looks_at_the_targets() -> None:
+    """The published loop's first fault: with hyper-parameters held, other curves, same sites."""
+    problem = TOY.problem(200)
+    sites = []
+    for gain in (1.0, -3.0):
+        policy = DKL(seed_points=5, refit_growth=1e9)
+        policy.reset(problem, rng=np.random.default_rng(1))
+        path = []
+        for k in range(15):
+            (proposal,) = policy.ask()
+            outcome = TOY.measure(proposal)
+            if k >= 5 and outcome.curve is not None:
+                curve = replace(outcome.curve, current=gain * outcome.curve.current)
+                outcome = replace(outcome, curve=curve)
+            policy.tell([outcome])
+            path.append(proposal.site)
+        sites.append(path)
+    assert sites[0][:6] == sites[1][:6]
+    shared = len(set(sites[0]) & set(sites[1]))
+    assert shared >= 10
+
+
+def test_maps_cover_the_candidates_and_nothing_else() -> None:
+    problem = TOY.problem(100)
+    policy = DKL(acquisition="ucb")
+    run(policy, problem, 15)
+    maps = policy.explain()
+    assert set(maps) == {"mean", "uncertainty", "acquisition", "image_novelty"}
+    inside = np.zeros(problem.scan.shape, bool)
+    inside[problem.candidates[:, 0], problem.candidates[:, 1]] = True
+    for image in maps.values():
+        np.testing.assert_array_equal(np.isfinite(image), inside)
+    rows, columns = policy.archive.sites.T
+    np.testing.assert_array_equal(maps["image_novelty"][rows, columns], 0.0)

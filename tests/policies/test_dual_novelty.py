@@ -1,0 +1,145 @@
+"""Dual novelty as a policy: protocol, gates, maps, and what S26 says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.descriptors import describe
+from grainscout.policies import make_policy
+from grainscout.policies._check import require_conforming
+from grainscout.policies._check_rig import ToySample
+from grainscout.policies._dual_novelty import DualNovelty
+from grainscout.records import ConfigError, Proposal
+
+TOY = ToySample(seed=2)
+
+
+def started(steps: int = 25, candidates: int = 300, **options: object) -> DualNovelty:
+    policy = DualNovelty(**options)  # type: ignore[arg-type]
+    policy.reset(TOY.problem(candidates), rng=np.random.default_rng(0))
+    for _ in range(steps):
+        (proposal,) = policy.ask()
+        policy.tell([TOY.measure(proposal)])
+    return policy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"gate": "quantile", "novelty": "frozen", "acquisition": "thompson", "image": "patch"},
+        {"gate": "probability", "spectral": "reconstruction", "metric": "correlation"},
+        {"gate": "none", "spectral": "nearest", "metric": "split", "acquisition": "ei"},
+        {"spectral": "mean-curve", "image_neighbours": 3, "acquisition": "max-uncertainty"},
+    ],
+    ids=lambda options: options.get("gate", "default"),
+)
+def test_keeps_the_protocol(options: dict[str, object]) -> None:
+    require_conforming(lambda: make_policy("dual-novelty", options))
+
+
+def test_image_novelty_is_lower_around_measured_points() -> None:
+    """S26: visibly lower there, since neighbouring patches overlap."""
+    policy = started(image="patch")
+    image = policy.explain()["image_novelty"]
+    rows, columns = policy.archive.sites.T
+    near = [
+        image[r + dr, c + dc]
+        for r, c in zip(rows, columns, strict=True)
+        for dr, dc in ((0, 1), (1, 0), (0, -1), (-1, 0))
+        if np.isfinite(image[r + dr, c + dc]) and image[r + dr, c + dc] > 0
+    ]
+    assert np.mean(near) < 0.8 * np.nanmean(image)
+
+
+def test_product_gate_is_the_product_of_the_scaled_maps() -> None:
+    policy = started(acquisition="max-uncertainty")
+    open_ = policy.ledger.open()
+    (proposal,) = policy.ask()
+    maps = policy.explain()
+    sites = policy.problem.candidates[open_]
+    std, image, combined = (
+        maps[name][sites[:, 0], sites[:, 1]]
+        for name in ("spectral_novelty_std", "image_novelty", "combined")
+    )
+
+    def unit(a: np.ndarray) -> np.ndarray:
+        return (a - a.min()) / (a.max() - a.min())
+
+    np.testing.assert_allclose(combined, unit(std) * unit(image), atol=1e-9)
+    assert tuple(sites[combined.argmax()]) == tuple(proposal.site)
+
+
+def test_quantile_gate_admits_new_patches_only() -> None:
+    policy = started(gate="quantile", quantile=0.8)
+    open_ = policy.ledger.open()
+    image = policy.image_novelty()
+    (proposal,) = policy.ask()
+    at = image[policy.ledger.index([proposal.site])[0]]
+    assert at >= np.quantile(image[open_], 0.8)
+    combined = policy.explain()["combined"]
+    assert abs(np.isfinite(combined).sum() - 0.2 * len(open_)) <= 1
+
+
+def test_probability_gate_lets_newer_patches_pass_more_often() -> None:
+    policy = started(gate="probability")
+    novelty = policy.image_novelty()
+    open_ = policy.ledger.open()
+    passed = np.zeros(len(novelty))
+    for _ in range(60):
+        belief = policy._belief(open_)
+        passed += np.isfinite(policy._gain("ucb", belief))
+    rank = np.argsort(np.argsort(novelty[open_])) / (len(open_) - 1)
+    np.testing.assert_allclose(np.corrcoef(passed[open_] / 60, rank)[0, 1], 1.0, atol=0.05)
+    low, high = passed[open_][rank < 0.2].mean() / 60, passed[open_][rank > 0.8].mean() / 60
+    assert abs(low - 0.1) < 0.05
+    assert abs(high - 0.9) < 0.05
+
+
+def test_a_batch_does_not_take_two_like_patches() -> None:
+    policy = started()
+    proposals = policy.ask(4)
+    sites = np.array([p.site for p in proposals])
+    apart = np.linalg.norm(sites[:, None] - sites[None], axis=2) + 99 * np.eye(4)
+    assert apart.min() > 2
+
+
+def test_measures_more_diverse_curves_than_chance() -> None:
+    def diversity(policy: object) -> float:
+        current = policy.archive.current[10:]  # type: ignore[attr-defined]
+        return float(np.mean(np.linalg.norm(current[:, None] - current[None], axis=2)))
+
+    ratios = []
+    for seed in range(3):
+        found = []
+        for name in ("dual-novelty", "random"):
+            policy = make_policy(name, {})
+            policy.reset(TOY.problem(300), rng=np.random.default_rng(seed))
+            for _ in range(40):
+                (proposal,) = policy.ask()
+                policy.tell([TOY.measure(proposal)])
+            found.append(diversity(policy))
+        ratios.append(found[0] / found[1])
+    assert min(ratios) > 1.0
+    assert np.mean(ratios) > 1.15
+
+
+def test_predicts_the_target_although_it_learns_novelty() -> None:
+    policy = started(50, seed_points=25)
+    expected = describe(
+        "loop_area", TOY.waveform.voltage, TOY.current(policy.problem.candidates)
+    ).value
+    mean, std = policy.predict()
+    assert np.corrcoef(mean, expected)[0, 1] > 0.9
+    assert (std > 0).all()
+    (proposal,) = policy.ask()
+    assert isinstance(proposal, Proposal)
+    assert proposal.prediction is None  # what it learns is not in the target's unit
+    assert {"novelty", "novelty_std", "image_novelty"} <= set(proposal.scores)
+
+
+def test_bad_options_are_refused() -> None:
+    for options in ({"gate": "and"}, {"quantile": 1.5}, {"spectral": "k"}, {"acquisition": "ivr"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))} must be"):
+            make_policy("dual-novelty", options)

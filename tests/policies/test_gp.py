@@ -1,0 +1,260 @@
+"""The exact GP against dense formulas, a peer, and draws from its own prior."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from grainscout.policies._gp import GaussianProcess
+from grainscout.policies._kernels import ArcCosine, Stationary
+from grainscout.records import ConfigError, PolicyError, pack, unpack
+
+
+def table_of(m: int = 700, d: int = 5, seed: int = 0) -> np.ndarray:
+    x = np.random.default_rng(seed).normal(size=(m, d)) / np.sqrt(d)
+    return x.astype(np.float32)
+
+
+def smooth(table: np.ndarray) -> np.ndarray:
+    return np.tanh(2 * table[:, 0]).astype(float) + table[:, 1].astype(float) ** 2
+
+
+def fitted(n: int = 60, growth: float = 10.0, **options: bool) -> tuple[GaussianProcess, ...]:
+    table = table_of()
+    rng = np.random.default_rng(3)
+    rows = rng.permutation(len(table))[:n]
+    y = 5e-10 * (smooth(table)[rows] + 0.1 * rng.normal(size=n)) + 2e-9
+    gp = GaussianProcess(table, np.arange(500), ArcCosine(), growth=growth, **options)
+    return gp, rows, y  # type: ignore[return-value]
+
+
+def dense(gp: GaussianProcess, rows: np.ndarray, y: np.ndarray, known: np.ndarray):
+    """Rasmussen & Williams eqs. 2.25 and 2.26, written out, in float64."""
+    t = gp.parameters
+    x = gp.table.astype(float)
+    noise = gp.noise / gp._scale**2 + known / gp._scale**2
+    k = gp.kernel.cross(x[rows], x[rows], t[:-1])
+    np.fill_diagonal(k, gp.kernel.diagonal(x[rows], t[:-1]))
+    k += np.diag(noise * np.ones(len(rows)))
+    star = gp.kernel.cross(x[rows], x[gp.pool], t[:-1])
+    z = (y - gp._offset) / gp._scale
+    mean = gp._offset + gp._scale * star.T @ np.linalg.solve(k, z)
+    prior = gp.kernel.cross(x[gp.pool], x[gp.pool], t[:-1])
+    np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.pool], t[:-1]))
+    return mean, gp._scale**2 * (prior - star.T @ np.linalg.solve(k, star))
+
+
+def test_prediction_equals_the_dense_formula() -> None:
+    gp, rows, y = fitted()
+    known = np.random.default_rng(4).uniform(0, 1e-20, len(y))
+    gp.fit(rows, y, known)
+    mean, std = gp.predict()
+    expected, covariance = dense(gp, rows, y, known)
+    unit = y.std()
+    np.testing.assert_allclose(mean, expected, atol=1e-4 * unit)
+    np.testing.assert_allclose(std, np.sqrt(np.diagonal(covariance)), atol=1e-3 * unit)
+    np.testing.assert_allclose(gp.covariance(gp.pool[:7]), covariance[:, :7], atol=1e-3 * unit**2)
+    at, joint = gp.joint(gp.pool[:7])
+    np.testing.assert_allclose(at, expected[:7], atol=1e-6 * unit)
+    np.testing.assert_allclose(joint, covariance[:7, :7], atol=1e-6 * unit**2)
+
+
+def test_prediction_equals_scikit_learn() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+    table = table_of()
+    rows = np.arange(40)
+    y = smooth(table)[rows]
+    gp = GaussianProcess(table, np.arange(500), Stationary(name="rbf"))
+    gp.fit(rows, y)
+    variance, length, _ = np.exp(gp.parameters)
+    peer = GaussianProcessRegressor(
+        ConstantKernel(variance) * RBF(length), alpha=gp.noise / y.var(), optimizer=None
+    ).fit(table[rows], (y - y.mean()) / y.std())
+    mean, std = peer.predict(table[:500], return_std=True)
+    np.testing.assert_allclose(gp.predict()[0], y.mean() + y.std() * mean, atol=1e-4)
+    np.testing.assert_allclose(gp.predict()[1], y.std() * std, atol=1e-3)
+
+
+def test_rank_one_updates_equal_a_full_computation() -> None:
+    step, rows, y = fitted(growth=10.0)
+    step.fit(rows[:20], y[:20])
+    for n in range(21, 61):
+        step.fit(rows[:n], y[:n])
+    whole, _, _ = fitted(growth=10.0)
+    whole.restore({**step.state(), "factored": 60, "extra": np.zeros(60)}, rows, y, None)
+    unit = y.std()
+    np.testing.assert_allclose(step.predict()[0], whole.predict()[0], atol=1e-4 * unit)
+    np.testing.assert_allclose(step.predict()[1], whole.predict()[1], atol=1e-4 * unit)
+
+
+def test_updates_without_a_cache_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached, rows, y = fitted()
+    cached.fit(rows[:40], y[:40])
+    cached.fit(rows, y)
+    monkeypatch.setattr("grainscout.policies._gp._CACHE_BYTES", 0)
+    bare, _, _ = fitted()
+    bare.fit(rows[:40], y[:40])
+    bare.fit(rows, y)
+    unit = y.std()
+    for a, b in zip(cached.predict(), bare.predict(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4 * unit)
+    np.testing.assert_allclose(
+        cached.covariance(rows[:3]), bare.covariance(rows[:3]), atol=1e-4 * unit**2
+    )
+
+
+def test_objective_gradient_equals_finite_differences() -> None:
+    gp, rows, y = fitted()
+    prepared = gp.kernel.prepare(gp.table[rows].astype(float))
+    z, known = (y - y.mean()) / y.std(), np.full(len(y), 0.01)
+    t = np.array([0.2, 0.5, -0.7, -1.5])
+    gradient = gp.objective(t, prepared, z, known)[1]
+    numeric = approx_fprime(t, lambda t: gp.objective(t, prepared, z, known)[0], 1e-6)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
+
+
+def test_fit_finds_the_mode() -> None:
+    gp, rows, y = fitted()
+    gp.fit(rows, y)
+    prepared = gp.kernel.prepare(gp.table[rows].astype(float))
+    z = (y - y.mean()) / y.std()
+    found = gp.objective(gp.parameters, prepared, z, np.zeros(60))[0]
+    rng = np.random.default_rng(5)
+    others = [
+        gp.objective(gp.parameters + 0.3 * rng.normal(size=4), prepared, z, np.zeros(60))[0]
+        for _ in range(50)
+    ]
+    assert found <= min(others) + 1e-3
+
+
+def test_intervals_cover_what_they_claim() -> None:
+    """Functions drawn from the kernel with noise: 95 % intervals hold 0.90 to 0.97 of new targets."""
+    kernel, rng = ArcCosine(), np.random.default_rng(6)
+    table = table_of(400)
+    x = table.astype(float)
+    k = kernel.cross(x, x, np.array([0.0, 0.7, -1.0])) + 1e-8 * np.eye(400)
+    root = np.linalg.cholesky(k)
+    inside = []
+    for _ in range(12):
+        truth = root @ rng.normal(size=400)
+        noisy = truth + 0.3 * rng.normal(size=400)
+        gp = GaussianProcess(table, np.arange(200, 400), kernel)
+        gp.fit(np.arange(100), noisy[:100])
+        mean, std = gp.predict()
+        width = 1.96 * np.sqrt(std**2 + gp.noise)
+        inside.append(np.abs(noisy[200:] - mean) < width)
+    assert 0.90 <= np.mean(inside) <= 0.97
+
+
+def test_one_point_equal_targets_and_repeated_sites() -> None:
+    table = table_of()
+    gp = GaussianProcess(table, np.arange(500), ArcCosine())
+    gp.fit(np.array([3]), np.array([4e-9]))
+    mean, std = gp.predict()
+    assert np.isfinite(mean).all()
+    assert (std > 0).all()
+    assert std[3] == std.min() or std[3] < np.median(std)
+    for rows, y in (
+        (np.arange(6), np.full(6, -2e-9)),
+        (np.zeros(8, np.int64), np.linspace(1.0, 2.0, 8)),
+        (np.arange(5), np.zeros(5)),
+    ):
+        gp = GaussianProcess(table, np.arange(500), ArcCosine())
+        gp.fit(rows, y)
+        mean, std = gp.predict()
+        assert np.isfinite(mean).all()
+        assert (std > 0).all()
+    # Eight readings of one site average out: nearer to their mean than the noise of one.
+    gp = GaussianProcess(table, np.arange(500), ArcCosine())
+    gp.fit(np.zeros(8, np.int64), np.linspace(1.0, 2.0, 8))
+    assert abs(gp.predict()[0][0] - 1.5) < 0.01
+
+
+def test_known_noise_counts() -> None:
+    table = table_of()
+    rows, y = np.arange(30), smooth(table)[:30]
+    y[7] += 5.0
+    loud = np.zeros(30)
+    loud[7] = 100.0
+    trusting = GaussianProcess(table, np.arange(500), ArcCosine())
+    trusting.fit(rows, y)
+    warned = GaussianProcess(table, np.arange(500), ArcCosine())
+    warned.fit(rows, y, loud)
+    truth = smooth(table)[:500]
+    assert np.mean((warned.predict()[0] - truth) ** 2) < np.mean(
+        (trusting.predict()[0] - truth) ** 2
+    )
+
+
+def test_robust_fit_withstands_a_spoilt_curve() -> None:
+    plain, rows, y = fitted()
+    robust, _, _ = fitted(robust=True)
+    spoilt = y.copy()
+    spoilt[5] += 60 * y.std()
+    plain.fit(rows, spoilt)
+    robust.fit(rows, spoilt)
+    truth = 5e-10 * smooth(plain.table)[:500] + 2e-9
+    error = [np.sqrt(np.mean((g.predict()[0] - truth) ** 2)) for g in (robust, plain)]
+    assert error[0] < 0.5 * error[1]
+
+
+def test_targets_may_all_change_without_a_refit() -> None:
+    gp, rows, y = fitted()
+    gp.fit(rows, y)
+    before = gp.predict()
+    gp.fit(rows, y[::-1].copy())
+    changed = gp.predict()
+    np.testing.assert_array_equal(before[1], changed[1])
+    assert np.abs(before[0] - changed[0]).max() > 0.1 * y.std()
+    gp.fit(rows, y)
+    np.testing.assert_array_equal(before[0], gp.predict()[0])
+
+
+def test_state_continues_bit_for_bit() -> None:
+    gp, rows, y = fitted(growth=0.2)
+    for n in range(20, 50):
+        gp.fit(rows[:n], y[:n])
+    twin, _, _ = fitted(growth=0.2)
+    twin.restore(unpack(pack(gp.state())), rows[:49], y[:49], None)
+    for n in range(49, 61):
+        gp.fit(rows[:n], y[:n])
+        twin.fit(rows[:n], y[:n])
+        for a, b in zip(gp.predict(), twin.predict(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_fork_leaves_its_origin_alone() -> None:
+    gp, rows, y = fitted()
+    gp.fit(rows[:40], y[:40])
+    twin, _, _ = fitted()
+    twin.fit(rows[:40], y[:40])
+    fork = gp.fork()
+    fork.fit(np.append(rows[:40], rows[55]), np.append(y[:40], 9e-9))
+    for a, b in zip(gp.predict(), twin.predict(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    gp.fit(rows[:41], y[:41])
+    twin.fit(rows[:41], y[:41])
+    for a, b in zip(gp.predict(), twin.predict(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scale_and_unit_do_not_matter() -> None:
+    gp, rows, y = fitted()
+    gp.fit(rows, y)
+    other, _, _ = fitted()
+    other.fit(rows, 1e12 * y - 40.0)
+    np.testing.assert_allclose(other.predict()[0], 1e12 * gp.predict()[0] - 40.0, rtol=1e-4)
+    np.testing.assert_allclose(other.predict()[1], 1e12 * gp.predict()[1], rtol=1e-4)
+
+
+def test_refusals() -> None:
+    gp, rows, y = fitted()
+    with pytest.raises(PolicyError, match="fitted before"):
+        gp.predict()
+    with pytest.raises(ConfigError, match="at least one"):
+        gp.fit(rows[:0], y[:0])
+    with pytest.raises(ConfigError, match="finite"):
+        gp.fit(rows[:2], np.array([1.0, np.nan]))
