@@ -102,13 +102,7 @@ def load(
             if f.name != "pixel_size"
         }
         structure = Structure(**tables, pixel_size=_pair(arrays["structure/pixel_size"]))
-        maps = {k.split("/")[-1]: v for k, v in arrays.items() if k.startswith("truth/parameters/")}
-        others: dict[str, Any] = {
-            f.name: arrays[f"truth/{f.name}"]
-            for f in fields(TransportMaps)
-            if f.name != "parameters"
-        }
-        truth = TransportMaps(parameters=maps, **others)
+        truth = TransportMaps(**_tree(arrays, "truth/"))
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise DataError(f"film file {path} lacks a part or has a bad one: {error}") from error
     return spec, seed, structure, arrays.get("measured"), truth
@@ -119,15 +113,28 @@ def _pair(array: NDArray[Any]) -> tuple[float, float]:
     return float(first), float(second)
 
 
+def _tree(arrays: dict[str, NDArray[Any]], under: str) -> dict[str, Any]:
+    """The arrays below a folder, sub-folders as dictionaries."""
+    out: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if name.startswith(under):
+            first, _, rest = name.removeprefix(under).partition("/")
+            if rest:
+                out.setdefault(first, {})[rest] = array
+            else:
+                out[first] = array
+    return out
+
+
 def _arrays(film: Film) -> dict[str, NDArray[Any]]:
     out: dict[str, NDArray[Any]] = {}
     for part in fields(Structure):
         out[f"structure/{part.name}"] = np.asarray(getattr(film.structure, part.name))
     for part in fields(TransportMaps):
-        if part.name != "parameters":
-            out[f"truth/{part.name}"] = np.asarray(getattr(film.truth, part.name))
-    for name, array in film.truth.parameters.items():
-        out[f"truth/parameters/{name}"] = array
+        value = getattr(film.truth, part.name)
+        items = value.items() if isinstance(value, dict) else [("", value)]
+        for key, array in items:
+            out[f"truth/{part.name}/{key}".rstrip("/")] = np.asarray(array)
     if film.measured is not None:
         out["measured"] = film.measured
     return out

@@ -1,0 +1,240 @@
+"""The film object: reproducible, consistent with itself, the same whatever is asked first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
+from grainscout.simulator.structure import MAPS
+
+TINY = PRESETS["tiny"]
+TRIANGLE = Waveform.triangle(samples=101)
+
+
+@pytest.fixture(scope="module")
+def film() -> Film:
+    return Film.generate(TINY, 11)
+
+
+def random_sites(film: Film, n: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.integers(0, size, n) for size in film.shape])
+
+
+def test_same_seed_same_film_to_the_last_bit(film):
+    again = Film.generate(TINY, 11)
+    # In another order, too: nothing depends on what was asked first.
+    again.scan()
+    sites = random_sites(film, 5)
+    assert np.array_equal(
+        film.curves(sites, TRIANGLE, light=0.1)[0], again.curves(sites, TRIANGLE, light=0.1)[0]
+    )
+    for name in MAPS:
+        assert np.array_equal(getattr(film.structure, name), getattr(again.structure, name))
+    assert np.array_equal(film.scan().height, again.scan().height)
+    other = Film.generate(TINY, 12)
+    assert not np.array_equal(film.structure.labels, other.structure.labels)
+
+
+def test_an_integer_and_its_sequence_are_one_seed_and_the_sequence_is_not_used_up():
+    sequence = np.random.SeedSequence(11)
+    a, b = Film.generate(TINY, sequence), Film.generate(TINY, sequence)
+    assert np.array_equal(a.height, b.height)
+    assert np.array_equal(a.height, Film.generate(TINY, 11).height)
+    assert sequence.n_children_spawned == 0
+    child = np.random.SeedSequence(11).spawn(1)[0]
+    assert not np.array_equal(Film.generate(TINY, child).height, a.height)
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"topography": {"roughness_nm": 0.0}}, ("labels", "asymmetry", "boundary_distance")),
+        ({"topography": {"dome_sd_nm": 0.0}}, ("labels", "asymmetry", "boundary_distance")),
+        (
+            {"grains": {"asymmetric_share": 0.9}},
+            ("labels", "boundary_distance", "junction_distance"),
+        ),
+        ({"scan": {"noise_nm": 0.0}}, MAPS),
+        ({"transport": {"hidden": 0.0}}, MAPS),
+    ],
+)
+def test_components_draw_from_streams_of_their_own(film, change, kept):
+    values = {k: replace(getattr(TINY, k), **v) for k, v in change.items()}
+    other = Film.generate(replace(TINY, **values), 11)
+    for name in kept:
+        assert np.array_equal(getattr(film.structure, name), getattr(other.structure, name))
+    assert film.spec != other.spec
+
+
+def test_roughness_off_changes_the_surface_by_the_roughness_alone(film):
+    smooth = replace(TINY, topography=replace(TINY.topography, roughness_nm=0.0))
+    rough = film.height - Film.generate(smooth, 11).height
+    assert rough.std() == pytest.approx(TINY.topography.roughness_nm * 1e-9, rel=0.4)
+    assert abs(rough.mean()) < rough.std()
+
+
+def test_a_site_s_curve_does_not_depend_on_its_company(film):
+    sites = random_sites(film, 12)
+    together, end = film.curves(sites, TRIANGLE, light=0.1)
+    for i in (0, 5, 11):
+        alone, state = film.curves(sites[i : i + 1], TRIANGLE, light=0.1)
+        assert np.array_equal(alone[0], together[i])
+        assert np.array_equal(state[0], end[i])
+    backwards, _ = film.curves(sites[::-1], TRIANGLE, light=0.1)
+    assert np.array_equal(backwards[::-1], together)
+
+
+def test_tiles_are_the_curves_of_their_pixels(film, monkeypatch):
+    monkeypatch.setattr("grainscout.simulator.film._TILE", 48 * 101 * 7)
+    seen = 0
+    for rows, current in film.all_curves(TRIANGLE, light=0.1):
+        assert current.shape == (rows.stop - rows.start, 48, 101)
+        sites = np.array([[rows.start, 3], [rows.stop - 1, 40]])
+        direct, _ = film.curves(sites, TRIANGLE, light=0.1)
+        assert np.array_equal(direct, current[[0, -1], [3, 40]])
+        seen += current.shape[0]
+    assert seen == 48
+
+
+def test_a_property_map_is_the_property_of_the_curve_there(film):
+    peak = film.property_map(lambda current: current.max(1), TRIANGLE, light=0.1)
+    sites = random_sites(film, 20)
+    current, _ = film.curves(sites, TRIANGLE, light=0.1)
+    assert np.array_equal(peak[sites[:, 0], sites[:, 1]], current.max(1))
+
+
+def test_currents_are_amperes_and_states_carry_over(film):
+    sites = random_sites(film, 30)
+    current, state = film.curves(sites, TRIANGLE, light=0.1)
+    result = film.trajectories(sites, TRIANGLE, light=0.1)
+    assert np.allclose(current, result.current_nA * 1e-9, rtol=1e-15)
+    assert result.x is not None
+    assert result.u is not None
+    assert np.array_equal(np.column_stack([result.u[:, -1], result.x[:, -1]]), state)
+    assert 1e-11 < np.abs(current).max() < 1e-7
+    # Long rest forgets; the film says what "long rested" is.
+    rested = film.relax(sites, state, 1e9, light=0.1)
+    assert np.allclose(rested, film.rest_state(sites), atol=1e-9)
+    again, _ = film.curves(sites, TRIANGLE, light=0.1, state=rested)
+    assert np.allclose(again, current, atol=1e-15)
+    soon, _ = film.curves(sites, TRIANGLE, light=0.1, state=state)
+    assert not np.allclose(soon, current, atol=1e-13)
+
+
+def test_weights_are_shares_and_the_hard_map_is_the_largest(film):
+    weights = film.archetype_weights
+    assert weights.shape == (48, 48, 4)
+    assert np.allclose(weights.sum(2), 1.0)
+    assert weights.min() >= 0.0
+    assert np.array_equal(film.archetype, weights.argmax(2))
+
+
+def test_grain_interiors_are_clubs_and_junctions_hearts():
+    film = Film.generate(FilmSpec(), 3)
+    s = film.structure
+    conducting = film.archetype != 3
+    deep = (s.boundary_distance > 90e-9) & conducting
+    assert (film.archetype[deep] == 0).all()
+    close = (s.junction_distance < 15e-9) & conducting
+    assert close.sum() > 20
+    assert (film.archetype[close] == 1).all()
+    line = (s.boundary_distance < 8e-9) & (s.junction_distance > 120e-9) & conducting
+    strong = line & (np.abs(s.asymmetry) > 0.8)
+    assert strong.sum() > 5
+    assert (film.archetype[strong] == 2).all()
+
+
+def test_truth_is_read_only(film):
+    with pytest.raises(ValueError, match="read-only"):
+        film.height[0, 0] = 0.0
+    before = film.curves(np.array([[1, 1]]), TRIANGLE)[0]
+    film.parameters["g1"] = np.zeros(film.shape)
+    assert np.array_equal(film.curves(np.array([[1, 1]]), TRIANGLE)[0], before)
+
+
+def test_every_preset_makes_a_film():
+    for name, spec in PRESETS.items():
+        small = replace(spec, rows=32, columns=32)
+        film = Film.generate(small, 1)
+        if spec.transport.structure_share is None:
+            current, _ = film.curves(np.array([[16, 16]]), TRIANGLE, light=0.1)
+            assert np.isfinite(current).all(), name
+        assert FilmSpec.from_dict(small.to_dict()) == small
+    assert PRESETS["reference"].shape == (128, 128)
+    assert PRESETS["reference"].pixel_size == (20e-9, 20e-9)
+    with pytest.raises(ConfigError, match="must be one of reference"):
+        preset("refrence")
+
+
+def test_boundary_contrast_presets_differ_in_sign():
+    """Loop area at boundaries against interiors: larger, the same, smaller."""
+    ratio = {}
+    for name in ("boundary-larger", "boundary-same", "boundary-smaller"):
+        film = Film.generate(replace(PRESETS[name], rows=64, columns=64), 5)
+        area = film.property_map(
+            lambda i: (i[:, ::-1] - i)[:, : i.shape[1] // 2].mean(1), TRIANGLE, light=0.1
+        )
+        heart, club = (np.median(area[film.archetype == k]) for k in (1, 0))
+        ratio[name] = heart / club
+    assert ratio["boundary-larger"] > 1.5
+    assert 0.67 < ratio["boundary-same"] < 1.5
+    assert ratio["boundary-smaller"] < 0.67
+
+
+BAD_SPECS = [
+    (lambda: FilmSpec(rows=15), r"rows must be 16 .. 8192 pixels"),
+    (lambda: FilmSpec(columns=10**6), r"columns must be 16"),
+    (lambda: FilmSpec(rows=64.0), "whole number of pixels"),
+    (lambda: FilmSpec(row_nm=0.0), r"row_nm must be 0.01 .. 100000 nm; got 0.0"),
+    (lambda: FilmSpec(row_nm=float("nan")), "row_nm must be"),
+    (lambda: FilmSpec(row_nm=200.0), "at least 3 pixels"),
+    (lambda: GrainSpec(mean_nm=-1.0), r"mean_nm must be 1 .. 1e\+06 nm; got -1.0"),
+    (lambda: GrainSpec(ln_sd=2.0), r"ln_sd must be 0 .. 0.6; got 2.0"),
+    (lambda: GrainSpec(asymmetric_share=1.5), "asymmetric_share must be 0 .. 1"),
+    (lambda: GrainSpec(warp_nm=200.0), "warp_nm must be 0"),
+    (lambda: GrainSpec(diagram="hexagons"), "must be 'laguerre' or 'voronoi'"),
+    (
+        lambda: replace(TINY.topography, groove_depth_nm=-4.0),
+        "groove_depth_nm must be 0 .. 10000 nm",
+    ),
+    (lambda: replace(TINY.topography, hurst=1.4), "hurst must be 0 .. 1"),
+    (lambda: replace(TINY.scan, noise_nm=float("inf")), "noise_nm must be 0 .. 10000 nm"),
+    (lambda: replace(TINY.scan, tip_angle_deg=0.0), "tip_angle_deg must be 5 .. 85 degrees"),
+    (lambda: replace(TINY.segmentation, valley=0.0, step=0.0), "must not both be 0"),
+    (lambda: FilmSpec.from_dict({"row": 3}), "film has no setting 'row'; it has rows, columns"),
+    (lambda: FilmSpec.from_dict({"grains": {"mean": 3}}), "film.grains has no setting 'mean'"),
+    (lambda: FilmSpec.from_dict({"grains": {"mean_nm": "big"}}), "mean_nm must be"),
+    (lambda: Film.generate(TINY, -1), "seed must be a whole number >= 0"),
+    (lambda: Film.generate(TINY, 1.5), "seed must be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD_SPECS)
+def test_bad_settings_name_parameter_unit_and_range(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("sites", "message"),
+    [
+        (np.array([[0, 48]]), r"must lie on the 48 x 48 film; got \(0, 48\)"),
+        (np.array([[-1, 0]]), "must lie on"),
+        (np.array([1, 2]), r"must be an \(n, 2\) integer array"),
+        (np.array([[0.5, 1.0]]), "integer array"),
+    ],
+)
+def test_bad_sites(film, sites, message):
+    with pytest.raises(DataError, match=message):
+        film.curves(sites, TRIANGLE)
+
+
+def test_no_site_gives_no_curve(film):
+    current, state = film.curves(np.empty((0, 2), int), TRIANGLE)
+    assert current.shape == (0, 101)
+    assert state.shape == (0, 2)

@@ -1,0 +1,208 @@
+"""Films on a measured image: known synthetic images, our own films, real files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.simulator import Film, FilmSpec, SegmentationSpec
+from grainscout.simulator._measured import structure_from_labels
+from grainscout.simulator._segment import level
+
+NM = 1e-9
+
+
+def three_cells(n: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Three grains that meet at (40, 40): heights fall linearly towards the boundaries."""
+    r, c = np.indices((n, n)).astype(float)
+    labels = np.where(r < 40, 0, np.where(c < 40, 1, 2)).astype(np.int32)
+    across = np.abs(r - 39.5)
+    down = np.where(r >= 40, np.abs(c - 39.5), np.inf)
+    depth = np.minimum(np.minimum(across, down), 12.0)
+    return labels, depth * 3 * NM
+
+
+def test_three_grains_are_found_where_they_are():
+    labels, height = three_cells()
+    # A boundary across the whole width would pass for a line offset.
+    spec = FilmSpec(segmentation=SegmentationSpec(level_lines=False, level_plane=False))
+    film = Film.from_topography(height, 20 * NM, spec=spec, seed=1)
+    s = film.structure
+    assert len(s.grains) == 3
+    same = sum(np.bincount(labels[s.labels == k], minlength=3).max() for k in range(len(s.grains)))
+    assert same > 0.95 * labels.size
+    (corner,) = s.vertices
+    assert np.abs(corner[:2] - 39.5).max() <= 3
+    assert corner[2] == 3
+
+
+def test_geometry_of_a_known_label_map():
+    labels, height = three_cells()
+    s = structure_from_labels(labels, height, (20 * NM, 10 * NM), SegmentationSpec())
+    assert s.vertices.tolist() == [[39.5, 39.5, 3.0]]
+    assert [tuple(p) for p in s.boundaries[["first", "second"]]] == [(0, 1), (0, 2), (1, 2)]
+    r, c = np.indices(labels.shape)
+    expected = np.abs(r - 39.5) * 20 * NM
+    column = np.where(r >= 40, np.abs(c - 39.5) * 10 * NM, np.inf)
+    # The crack's midpoints stand for it: half a pixel beside them is the most they can be off.
+    assert np.abs(s.boundary_distance - np.minimum(expected, column)).max() < 5 * NM
+    junction = np.hypot((r - 39.5) * 20 * NM, (c - 39.5) * 10 * NM)
+    assert np.allclose(s.junction_distance, junction)
+    assert s.grains["area"].tolist() == pytest.approx(
+        [40 * 96 * 200e-18, 56 * 40 * 200e-18, 56 * 56 * 200e-18]
+    )
+    assert s.grains["interior"].tolist() == [False] * 3
+
+
+def test_four_grains_meet_in_a_vertex_of_degree_four():
+    r, c = np.indices((40, 40))
+    labels = (2 * (r >= 20) + (c >= 20)).astype(np.int32)
+    s = structure_from_labels(labels, r * NM, (1 * NM, 1 * NM), SegmentationSpec())
+    assert s.vertices.tolist() == [[19.5, 19.5, 4.0]]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_sharp_side_is_the_narrow_flank(flip):
+    """A valley with a flank of 2 pixels on one side and of 6 on the other, grains of one height."""
+    c = np.indices((64, 64))[1] - 31.5
+    x = -c if flip else c
+    height = np.where(x < 0, np.minimum(-x / 2, 1.0), np.minimum(x / 6, 1.0)) * 30 * NM
+    labels = (c > 0).astype(np.int32)
+    s = structure_from_labels(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
+    (boundary,) = s.boundaries
+    assert boundary["asymmetric"]
+    assert boundary["smooth_side"] == (0 if flip else 1)
+    assert (s.asymmetry[labels == boundary["smooth_side"]] > 0).all()
+    assert (s.asymmetry[labels != boundary["smooth_side"]] < 0).all()
+
+
+def test_a_symmetric_valley_is_symmetric():
+    c = np.abs(np.indices((64, 64))[1] - 31.5)
+    height = np.minimum(c / 4, 1.0) * 30 * NM
+    labels = (np.indices((64, 64))[1] > 31).astype(np.int32)
+    s = structure_from_labels(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
+    assert not s.boundaries["asymmetric"].any()
+    assert (s.asymmetry == 0).all()
+
+
+def test_levelling_removes_plane_and_line_offsets_only():
+    rng = np.random.default_rng(0)
+    film = Film.generate(FilmSpec(rows=96, columns=96), 2)
+    true = film.height - film.height.mean()
+    r, c = np.indices(true.shape)
+    dirty = true + (0.7 * r - 0.4 * c) * NM + rng.standard_normal(96)[:, None] * 3 * NM
+    flat = level(dirty, SegmentationSpec())
+    assert np.corrcoef(flat.ravel(), true.ravel())[0, 1] > 0.96
+    assert np.corrcoef(dirty.ravel(), true.ravel())[0, 1] < 0.9
+    untouched = level(dirty, SegmentationSpec(level_lines=False, level_plane=False))
+    assert np.allclose(untouched, dirty - dirty.mean())
+
+
+def test_our_own_films_are_read_back():
+    """Not perfectly: faint boundaries are faint.  But most pixel pairs are sorted rightly."""
+    from sklearn.metrics import adjusted_rand_score
+
+    scores = []
+    for seed in range(3):
+        film = Film.generate(FilmSpec(), seed)
+        found = Film.from_topography(film.scan().height, film.pixel_size)
+        scores.append(
+            adjusted_rand_score(film.structure.labels.ravel(), found.structure.labels.ravel())
+        )
+        close = film.structure.boundary_distance < 40 * NM
+        error = np.abs(found.structure.boundary_distance - film.structure.boundary_distance)[close]
+        assert np.median(error) < 15 * NM
+    assert np.mean(scores) > 0.65
+
+
+def test_scan_returns_the_image_as_it_was_given():
+    image = Film.generate(FilmSpec(rows=40, columns=50), 1).scan().height + 1e-6
+    film = Film.from_topography(image, (20 * NM, 25 * NM))
+    assert np.array_equal(film.scan().height, image)
+    assert film.scan().pixel_size == film.pixel_size == (20 * NM, 25 * NM)
+    assert film.shape == (40, 50)
+    image[0, 0] = 0.0  # the film keeps a copy
+    assert film.scan().height[0, 0] != 0.0
+
+
+def test_curves_live_on_a_measured_film():
+    image = Film.generate(FilmSpec(rows=64, columns=64), 1).scan().height
+    a, b = (Film.from_topography(image, 20 * NM, seed=s) for s in (1, 1))
+    other = Film.from_topography(image, 20 * NM, seed=2)
+    sites, waveform = np.array([[10, 10], [50, 30]]), Waveform.triangle(samples=51)
+    assert np.array_equal(a.curves(sites, waveform)[0], b.curves(sites, waveform)[0])
+    assert not np.array_equal(a.curves(sites, waveform)[0], other.curves(sites, waveform)[0])
+    assert np.array_equal(a.structure.labels, other.structure.labels)
+    assert len(np.unique(a.archetype)) >= 3
+
+
+def test_an_image_without_boundaries_is_one_grain():
+    r, c = np.indices((40, 40))
+    film = Film.from_topography(
+        (r + 0.5 * c) * NM, 20 * NM, spec=FilmSpec(segmentation=SegmentationSpec(contrast=100.0))
+    )
+    assert len(film.structure.grains) == 1
+    assert len(film.structure.boundaries) == len(film.structure.vertices) == 0
+    current, _ = film.curves(np.array([[3, 3]]), Waveform.triangle(samples=51))
+    assert np.isfinite(current).all()
+    assert (film.archetype != 1).all()
+
+
+def test_contrast_decides_how_many_grains():
+    image = Film.generate(FilmSpec(), 4).scan().height
+    counts = [
+        len(
+            Film.from_topography(
+                image, 20 * NM, spec=FilmSpec(segmentation=SegmentationSpec(contrast=c))
+            ).structure.grains
+        )
+        for c in (0.3, 0.7, 3.0)
+    ]
+    assert counts[0] > counts[1] > counts[2]
+
+
+@pytest.mark.parametrize(
+    ("height", "pixel", "error", "message"),
+    [
+        (np.zeros((15, 40)), 1e-8, DataError, "16 .. 8192 pixels on each side"),
+        (np.zeros(40), 1e-8, DataError, "must be an image"),
+        (np.zeros((40, 40)), 1e-8, DataError, "must vary"),
+        (np.full((40, 40), np.nan), 1e-8, DataError, "1600 of 1600 pixels are NaN"),
+        (np.eye(40) * 1e-8, 0.0, ConfigError, r"pixel_size must be positive \[m\]"),
+        (np.eye(40) * 1e-8, (1e-8, -1e-8), ConfigError, "must be positive"),
+        (np.eye(40) * 1e-8, 20.0, ConfigError, "Is it in metres"),
+        (np.eye(40) * 25.0, 1e-8, DataError, "Is it in metres"),
+    ],
+)
+def test_bad_images(height, pixel, error, message):
+    with pytest.raises(error, match=message):
+        Film.from_topography(height, pixel)
+
+
+@pytest.mark.parametrize(
+    ("name", "grains", "size"),
+    [("PZT_final0001.h5", (15, 60), 2e-6), ("scan_0001.ibw", (60, 220), 5e-6)],
+)
+def test_real_images(shared_data, name, grains, size):
+    from grainscout.analysis import formats
+
+    scan = formats.read(shared_data / "mit_dtmicroscope" / name)
+    film = Film.from_topography(scan.height, scan.pixel_size, seed=1)
+    assert film.shape == (256, 256)
+    assert film.pixel_size[1] * 255 == pytest.approx(size, rel=0.01)
+    assert grains[0] <= len(film.structure.grains) <= grains[1]
+    assert np.array_equal(film.scan().height, scan.height)
+    # Boundaries run through valleys: pixels on them lie lower than those beside them.
+    s = film.structure
+    near = s.boundary_distance < 15e-9
+    beside = (s.boundary_distance > 60e-9) & (s.boundary_distance < 120e-9)
+    low = [
+        np.median(s.height[near & (s.boundary_id == k)])
+        - np.median(s.height[beside & (s.boundary_id == k)])
+        for k in range(len(s.boundaries))
+        if (near & (s.boundary_id == k)).sum() > 20 and (beside & (s.boundary_id == k)).sum() > 20
+    ]
+    assert np.mean(np.array(low) < 0) > 0.6
+    shares = film.archetype_weights.mean((0, 1))
+    assert (shares > 0.005).all()
