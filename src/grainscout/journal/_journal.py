@@ -94,6 +94,7 @@ class Journal:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
+        self._writing = False
 
     @classmethod
     def create(cls, path: str | Path, header: Header) -> Self:
@@ -137,8 +138,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the file and fold SQLite's side files into it, if nobody else has it open."""
-        with suppress(sqlite3.Error):
-            self._db.execute("PRAGMA journal_mode = DELETE")
+        if self._writing:
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
 
     # Writing ------------------------------------------------------------------------------------
@@ -299,6 +301,9 @@ class Journal:
     @contextmanager
     def _commit(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         try:
+            if not self._writing:  # a file that is only looked at stays as it is
+                self._db.execute("PRAGMA journal_mode = WAL")  # readable while it is written
+                self._writing = True
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:

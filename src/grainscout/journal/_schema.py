@@ -65,8 +65,6 @@ def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqli
             db.executescript(TABLES)
         else:
             _check(db, path)
-        if not readonly:
-            db.execute("PRAGMA journal_mode = WAL")  # so that it can be read while it is written
     except (sqlite3.Error, JournalError) as error:
         if db is not None:
             db.close()

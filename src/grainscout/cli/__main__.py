@@ -1,0 +1,5 @@
+"""``python -m grainscout.cli``."""
+
+from grainscout.cli import main
+
+main()

@@ -1,0 +1,237 @@
+"""The command line as a user meets it: exit status, one message, nothing overwritten."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from grainscout.cli import main
+from grainscout.journal import Journal
+
+RUN = """
+seed = {seed}
+[task]
+light_suns = 0.1
+curves = {curves}
+microscope = {{ film = "tiny" }}
+waveform = {{ samples = 51 }}
+[policy]
+name = "{policy}"
+"""
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Call the command line in an empty folder: (exit status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def calling(*words):
+        monkeypatch.setattr(sys, "argv", ["grainscout", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return ended.value.code or 0, said.out, " ".join(said.err.split())
+
+    return calling
+
+
+def experiment(folder, name="run.toml", policy="random", curves=8, seed=1, extra=""):
+    path = folder / name
+    path.write_text(RUN.format(policy=policy, curves=curves, seed=seed) + extra)
+    return path
+
+
+def test_a_run_its_report_and_its_resume(call, tmp_path):
+    experiment(tmp_path, policy="dkl", curves=14)
+    status, out, _ = call("run", "run.toml")
+    assert status == 0
+    assert "14 measurements, 0 failed" in out
+    assert call("report", "run.gsj")[0] == 0
+    page = (tmp_path / "run.html").read_text()
+    assert "budget: 14 curves" in page
+    assert page.count("<img") >= 4
+    with Journal.read(tmp_path / "run.gsj") as journal:
+        before = [o.curve.current.tobytes() for o in journal.outcomes()]
+    assert call("run", "--resume", "run.gsj")[0] == 0
+    with Journal.read(tmp_path / "run.gsj") as journal:
+        assert [o.curve.current.tobytes() for o in journal.outcomes()] == before
+
+
+def test_an_existing_journal_is_not_overwritten(call, tmp_path):
+    experiment(tmp_path)
+    assert call("run", "run.toml")[0] == 0
+    before = (tmp_path / "run.gsj").read_bytes()
+    status, _, err = call("run", "run.toml")
+    assert status == 1
+    assert "not overwritten" in err
+    assert (tmp_path / "run.gsj").read_bytes() == before
+
+
+def test_a_journal_of_another_experiment_is_not_continued(call, tmp_path):
+    experiment(tmp_path)
+    assert call("run", "run.toml")[0] == 0
+    before = (tmp_path / "run.gsj").read_bytes()
+    experiment(tmp_path, "other.toml", seed=2)
+    status, _, err = call("run", "other.toml", "--resume", "run.gsj")
+    assert status == 1
+    assert "another experiment" in err
+    assert (tmp_path / "run.gsj").read_bytes() == before
+
+
+def test_a_dry_run_touches_nothing(call, tmp_path):
+    experiment(tmp_path)
+    status, out, _ = call("run", "run.toml", "--dry-run")
+    assert status == 0
+    assert "1089 candidate sites" in out
+    assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "status", "said"),
+    [
+        ("[limits]\nvoltage_V = 1.0\n", 1, "1.5 V, 0.5 V beyond the limit voltage_V"),
+        ("[limits]\nslew_V_per_s = 1.0\n", 1, "beyond the limit slew_V_per_s"),
+        ("optons = {}\n", 2, "policy.optons is not a key here; did you mean options"),
+        ("options = { seed_pts = 3 }\n", 2, "seed_pts"),
+    ],
+)
+def test_wrong_settings_end_with_one_message(call, tmp_path, extra, status, said):
+    experiment(tmp_path, extra=extra)
+    found, _, err = call("run", "run.toml")
+    assert found == status
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "said"),
+    [
+        ('film = "tiny"', 'film = "gold"', 2, "film must be one of"),
+        ('film = "tiny"', 'film = "tiny", instrument = "x"', 2, "instrument"),
+        ('film = "tiny"', 'kind = "replay", file = "absent.3ds"', 1, "absent.3ds"),
+        ('film = "tiny"', 'kind = "replay", file = "run.toml"', 1, "run.toml"),
+        ('film = "tiny"', 'kind = "teleport"', 2, "microscope kind must be one of"),
+        ("curves = 8", "curves = 8\nwindow_px = 64", 2, "smaller side, 48; got 64"),
+        ("curves = 8", "curves = 0", 2, "curves must be positive; got 0"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said):
+    path = experiment(tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    found, _, err = call("run", "run.toml")
+    assert found == status
+    assert said in err
+    assert not (tmp_path / "run.gsj").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["run"], 2, "experiment file"),
+        (["run", "absent.toml"], 2, "there is none at absent.toml"),
+        (["run", "--resume", "absent.gsj"], 1, "there is none at absent.gsj"),
+        (["run", "--resume", "text.gsj"], 1, "not readable"),
+        (["report", "absent"], 1, "nothing at absent"),
+        (["report", "."], 1, "there is none at campaign.sqlite"),
+        (["bench", "absent"], 2, "one of quick, smoke"),
+        (["bench", "smoke", "--out", "text.gsj"], 2, "--out must be a folder"),
+        (["bench", "smoke", "--replay", "absent.3ds"], 2, "there is none at absent.3ds"),
+        (["simulate", "gold"], 2, "film must be one of"),
+        (["simulate", "tiny", "--seed", "-1"], 2, "--seed"),
+        (["list", "colours"], 2, "colours"),
+        (["fly"], 2, "fly"),
+    ],
+)
+def test_bad_usage_ends_with_its_status_and_one_message(call, tmp_path, words, status, said):
+    (tmp_path / "text.gsj").write_text("no database at all " * 60)
+    found, out, err = call(*words)
+    assert found == status
+    assert said in out + err
+
+
+def test_a_damaged_journal_is_refused(call, tmp_path):
+    experiment(tmp_path)
+    assert call("run", "run.toml")[0] == 0
+    path = tmp_path / "run.gsj"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    for words in (["run", "--resume", "run.gsj"], ["report", "run.gsj"]):
+        status, _, err = call(*words)
+        assert status == 1
+        assert "journal" in err
+
+
+def test_lists_name_everything_that_files_can_name(call):
+    status, out, _ = call("list")
+    assert status == 0
+    for name in ("dual-novelty", "tiny", "reference", "replay", "loop_area", "quick"):
+        assert name in out
+
+
+def test_a_film_is_made_with_its_picture_and_not_overwritten(call, tmp_path):
+    assert call("simulate", "tiny", "--seed", "4", "--out", "film")[0] == 0
+    assert (tmp_path / "film" / "film.png").stat().st_size > 10_000
+    before = (tmp_path / "film" / "film.h5").read_bytes()
+    status, _, err = call("simulate", "tiny", "--out", "film")
+    assert status == 2
+    assert "not overwritten" in err
+    assert (tmp_path / "film" / "film.h5").read_bytes() == before
+    # The film of an experiment with this seed, measured again from its file.
+    path = experiment(tmp_path, seed=4)
+    path.write_text(path.read_text().replace('film = "tiny"', 'film_file = "film/film.h5"'))
+    assert call("run", "run.toml", "--out", "file.gsj")[0] == 0
+    experiment(tmp_path, seed=4)
+    assert call("run", "run.toml", "--out", "made.gsj")[0] == 0
+    curves = []
+    for name in ("file.gsj", "made.gsj"):
+        with Journal.read(tmp_path / name) as journal:
+            curves.append([o.curve.current for o in journal.outcomes()])
+    np.testing.assert_array_equal(*curves)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
+@pytest.mark.parametrize("policy", ["dkl", "dual-novelty"])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(call, tmp_path, policy):
+    """SIGKILL in the middle, wherever that is; then the rest is the uninterrupted trajectory."""
+    experiment(tmp_path, policy=policy, curves=40)
+    assert call("run", "run.toml", "--out", "whole.gsj")[0] == 0
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "grainscout.cli", "run", "run.toml", "--out", "killed.gsj"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    measured = 0
+    while measured < 15 and victim.poll() is None and time.monotonic() < deadline:
+        if (tmp_path / "killed.gsj").exists():
+            with_outcomes = _count(tmp_path / "killed.gsj")
+            measured = max(measured, with_outcomes)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert 15 <= _count(tmp_path / "killed.gsj") < 40
+    assert call("run", "--resume", "killed.gsj")[0] == 0
+    runs = []
+    for name in ("whole.gsj", "killed.gsj"):
+        with Journal.read(tmp_path / name) as journal:
+            runs.append(
+                [(tuple(o.site), o.started, o.curve.current.tobytes()) for o in journal.outcomes()]
+            )
+    assert runs[0] == runs[1]
+
+
+def _count(path):
+    import sqlite3
+
+    try:
+        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        try:
+            return db.execute("SELECT count(*) FROM outcomes").fetchone()[0]
+        finally:
+            db.close()
+    except sqlite3.Error:  # not made yet
+        return 0
