@@ -99,7 +99,7 @@ class CreepSpec:
     times_s : decay times, one a decade; their sum imitates the logarithmic law.
     """
 
-    per_decade: float = 0.01
+    per_decade: float = 0.002
     times_s: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:

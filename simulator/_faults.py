@@ -87,7 +87,7 @@ class Event:
 #: Fault -> (mild, severe).
 _FAULTS: dict[str, tuple[Any, Any]] = {
     "drift": (DriftSpec(), DriftSpec(walk_m_per_sqrt_s=1.5e-9, creep_m=150e-9)),
-    "creep": (CreepSpec(), CreepSpec(per_decade=0.05)),
+    "creep": (CreepSpec(), CreepSpec(per_decade=0.02)),
     "wear": (WearSpec(), WearSpec(length_m=1.5e-3, life_m=4e-3)),
     "contact": (ContactSpec(), ContactSpec(loss_per_s=0.5, return_per_s=3.0)),
     "approach": (ApproachSpec(), ApproachSpec(probability=0.08)),
@@ -130,8 +130,23 @@ FAULT_LADDERS: dict[str, InstrumentSpec] = _ladder()
 
 
 def instrument_spec(name: str) -> InstrumentSpec:
-    """The named instrument or rung; ConfigError lists the names."""
+    """The named instrument or rung, with more faults joined by "+": "quiet+drift-mild+crash-severe".
+
+    ConfigError lists the names.
+    """
+    first, *more = name.split("+")
     known = INSTRUMENTS | FAULT_LADDERS
-    if name not in known:
-        raise ConfigError(f"instrument must be one of {', '.join(known)}; got {name!r}")
-    return known[name]
+    for part, names in ((first, known), *((m, FAULT_LADDERS) for m in more)):
+        if part not in names:
+            raise ConfigError(
+                f"instrument must be one of {', '.join(known)}, with further faults joined by +; "
+                f"got {part!r}"
+            )
+    spec = known[first]
+    for part in more:
+        rung, fault = FAULT_LADDERS[part], part.partition("-")[0]
+        if fault in ("noise", "all"):
+            spec = replace(spec, amplifier=rung.amplifier)
+        faults = _FAULTS if fault == "all" else [fault] if fault in _FAULTS else []
+        spec = replace(spec, **{k: getattr(rung, k) for k in faults})
+    return spec

@@ -299,5 +299,11 @@ def test_every_rung_is_tagged_with_its_faults():
 def test_instruments_are_found_by_name():
     assert instrument_spec("reference") is INSTRUMENTS["reference"]
     assert instrument_spec("drift-mild") is FAULT_LADDERS["drift-mild"]
-    with pytest.raises(ConfigError, match=r"ideal, quiet, reference, none, .*got 'bad'"):
-        instrument_spec("bad")
+    both = instrument_spec("ideal+drift-severe+noise-mild")
+    assert both.tags == ("noise", "drift")
+    assert both.drift == FAULT_LADDERS["drift-severe"].drift
+    assert both.amplifier == FAULT_LADDERS["noise-mild"].amplifier
+    assert instrument_spec("quiet+all-mild") == FAULT_LADDERS["all-mild"]
+    for wrong in ("bad", "quiet+bad", "drift", "quiet+reference", ""):
+        with pytest.raises(ConfigError, match=r"ideal, quiet, reference, none, .*got '"):
+            instrument_spec(wrong)
