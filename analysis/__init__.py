@@ -9,7 +9,8 @@
 * `descriptors`: versioned numbers of a curve, never silent ones;  `archetypes`: its loop shape.
 * `metrics`, `diversity`: a run against the truth, as pure functions of arrays.
 * `statistics`: intervals, paired differences and a verdict that can say "not decided".
-* `forensics`: what a run looked at, and what it would have concluded otherwise.
+* `forensics`: what a run looked at, and what it would have concluded otherwise;  `forc`: where in
+  a reversal family the loop is made;  `characterisation`: lifetimes and cells.
 * `figures`: one function a figure, in one style.  `formats`: files from instruments.
 
 Sub-modules are imported when they are first used, so that this package costs nothing by itself.
@@ -20,6 +21,7 @@ from types import ModuleType
 
 __all__ = [
     "archetypes",
+    "characterisation",
     "descriptors",
     "diversity",
     "figures",

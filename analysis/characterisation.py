@@ -1,0 +1,209 @@
+"""The other measurements of the papers: luminescence decays and current-density curves of cells.
+
+A decay of several exponentials, A_i exp(-t/tau_i), has the intensity-weighted average lifetime
+sum A tau^2 / sum A tau, which is also its mean arrival time: `fit_decay` gets it from a fit,
+`lifetime_map` from the moments of every pixel, as a structure channel for policies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize, nnls
+
+from grainscout.records import DataError
+
+Floats = NDArray[np.float64]
+
+
+def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
+    """Intensity-weighted average sum A tau^2 / sum A tau, in the unit of the lifetimes."""
+    a, tau = np.asarray(amplitudes, dtype=np.float64), np.asarray(lifetimes, dtype=np.float64)
+    if a.shape != tau.shape or a.ndim != 1 or a.size == 0 or (tau <= 0).any() or not a.any():
+        raise DataError(
+            "amplitudes and lifetimes must be of one length, lifetimes positive and an amplitude not "
+            f"0; got {a} and {tau}"
+        )
+    return float(np.sum(a * tau**2) / np.sum(a * tau))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecayFit:
+    """Sum of exponentials plus a background, fitted to photon counts.
+
+    fractions : amplitudes over their sum, fastest first;  lifetimes [s];  background [counts a
+    bin];  average [s], intensity-weighted;  *_sigma : standard deviations from the Fisher
+    information;  deviance : per degree of freedom, about 1 for a good fit of many counts.
+    """
+
+    fractions: Floats
+    lifetimes: Floats
+    background: float
+    average: float
+    fractions_sigma: Floats
+    lifetimes_sigma: Floats
+    average_sigma: float
+    deviance: float
+
+
+def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> DecayFit:
+    """Maximum-likelihood fit (Poisson) of a decay from its peak on.
+
+    time : (t,) centres of the bins [s], from the peak;  counts : (t,) photons, not normalised: the
+    uncertainty comes from them.  The instrument's response is taken as short against the fastest
+    lifetime.  DataError for negative or missing counts, or fewer than 4 bins a component.
+    """
+    at, n = np.asarray(time, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    if at.ndim != 1 or at.shape != n.shape or at.size < 4 * components or components < 1:
+        raise DataError(
+            f"a decay of {components} components must have at least {4 * components} bins of time "
+            f"and counts; got shapes {at.shape} and {n.shape}"
+        )
+    if not (np.isfinite(n).all() and (n >= 0).all() and n.sum() > 0 and (np.diff(at) > 0).all()):
+        raise DataError("counts must be finite and not negative, and time must increase")
+    unit, start = float(at[-1] - at[0]), at - at[0]
+    scaled = start / unit
+    guess = _start(scaled, n, components)
+
+    def model(p: Floats) -> tuple[Floats, Floats]:
+        amplitude, rate = np.exp(p[:components]), np.exp(-p[components : 2 * components])
+        parts = np.exp(-scaled[:, None] * rate)
+        mu = parts @ amplitude + np.exp(p[-1])
+        slopes = np.column_stack(
+            [
+                parts * amplitude,
+                parts * amplitude * scaled[:, None] * rate,
+                np.full_like(n, np.exp(p[-1])),
+            ]
+        )
+        return mu, slopes
+
+    def loss(p: Floats) -> tuple[float, Floats]:
+        mu, slopes = model(p)
+        return float(np.sum(mu - n * np.log(mu))), slopes.T @ (1 - n / mu)
+
+    bounds = [(-25.0, 45.0)] * components + [(-9.0, 3.0)] * components + [(-25.0, 45.0)]
+    found = minimize(loss, guess, jac=True, method="L-BFGS-B", bounds=bounds,
+                     options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
+    p = np.asarray(found.x)
+    order = np.argsort(p[components : 2 * components])
+    p = np.concatenate([p[:components][order], p[components : 2 * components][order], p[-1:]])
+    mu, slopes = model(p)
+    covariance = np.linalg.pinv(slopes.T @ (slopes / mu[:, None]))
+    amplitude, tau = np.exp(p[:components]), np.exp(p[components : 2 * components])
+    fractions = amplitude / amplitude.sum()
+    jacobian = np.zeros((components, p.size))
+    jacobian[:, :components] = np.diag(fractions) - np.outer(fractions, fractions)
+    weight = amplitude * tau
+    average = float(np.sum(weight * tau) / weight.sum())
+    share = weight / weight.sum()
+    slope = np.concatenate([share * (tau - average), share * (2 * tau - average), [0.0]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(n > 0, n * np.log(n / mu), 0.0) - (n - mu)
+    return DecayFit(
+        fractions=fractions,
+        lifetimes=tau * unit,
+        background=float(np.exp(p[-1])),
+        average=average * unit,
+        fractions_sigma=np.sqrt(np.diag(jacobian @ covariance @ jacobian.T)),
+        lifetimes_sigma=tau * unit * np.sqrt(np.diag(covariance)[components : 2 * components]),
+        average_sigma=float(np.sqrt(slope @ covariance @ slope)) * unit,
+        deviance=float(2 * terms.sum() / max(n.size - p.size, 1)),
+    )
+
+
+def _start(scaled: Floats, counts: Floats, components: int) -> Floats:
+    """Logarithms of start values: a spectrum of fixed lifetimes, gathered into groups."""
+    grid = np.geomspace(2e-3, 1.0, 40)
+    basis = np.column_stack([np.exp(-scaled[:, None] / grid), np.ones_like(counts)])
+    weight = 1 / np.sqrt(counts + 1)
+    spectrum, _ = nnls(basis * weight[:, None], counts * weight)
+    share = np.cumsum(spectrum[:-1] * grid + 1e-12)
+    edges = np.searchsorted(share / share[-1], np.arange(1, components) / components)
+    groups = np.split(np.arange(grid.size), np.clip(edges, 1, grid.size - 1))
+    amplitudes, lifetimes = [], []
+    for k, group in enumerate(groups):
+        w = spectrum[group]
+        amplitudes.append(max(float(w.sum()), 1e-3 * float(counts.max())))
+        center = float(np.sum(w * grid[group]) / w.sum()) if w.sum() > 0 else 0.01 * 6.0**k
+        lifetimes.append(center)
+    background = max(float(spectrum[-1]), 1e-3)
+    start: Floats = np.log(np.array([*amplitudes, *lifetimes, background]))
+    return start
+
+
+def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0) -> Floats:
+    """(rows, columns) mean arrival time [s] of counts (rows, columns, t): a structure channel.
+
+    Equal to the intensity-weighted average lifetime if the window is long: one of six times the
+    longest lifetime cuts off under 2 % of it.  background : counts a bin, subtracted.  Pixels
+    without photons above it are NaN.
+    """
+    at, n = np.asarray(time, dtype=np.float64), np.asarray(counts, dtype=np.float64) - background
+    if n.ndim != 3 or n.shape[-1] != at.size:
+        raise DataError(f"counts must be (rows, columns, {at.size}); got shape {n.shape}")
+    total = n.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(total > 0, (n @ (at - at[0])) / total, np.nan))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merit:
+    """Figures of merit of a solar cell.
+
+    jsc [A/m^2], voc [V], fill_factor 0 to 1, efficiency 0 to 1, and the maximum-power point
+    (vmp [V], jmp [A/m^2]).
+    """
+
+    jsc: float
+    voc: float
+    fill_factor: float
+    efficiency: float
+    vmp: float
+    jmp: float
+
+
+def jv_merit(
+    voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0
+) -> Merit:
+    """Figures of merit of one branch of a J-V curve in light.
+
+    voltage : (s,) [V];  current_density : (s,) [A/m^2], positive where the cell delivers power;
+    irradiance : [W/m^2].  The maximum-power point is that of a parabola through the best sample and
+    its neighbours.  DataError if the sweep does not reach short circuit and open circuit.
+    """
+    v, j = np.asarray(voltage, dtype=np.float64), np.asarray(current_density, dtype=np.float64)
+    if v.ndim != 1 or v.shape != j.shape or v.size < 5 or not np.isfinite([v, j]).all():
+        raise DataError(
+            f"a J-V branch must have at least 5 finite samples; got shapes {v.shape}, {j.shape}"
+        )
+    order = np.argsort(v)
+    v, j = v[order], j[order]
+    below = np.flatnonzero((j[:-1] > 0) & (j[1:] <= 0) & (v[1:] > 0))
+    if v[0] > 0 or v[-1] < 0 or below.size == 0:
+        raise DataError(
+            "a J-V sweep must reach 0 V and the voltage where the current changes sign; got "
+            f"{v[0]:g} to {v[-1]:g} V with currents {j.min():g} to {j.max():g} A/m^2. If power is "
+            "delivered at negative current, change its sign"
+        )
+    k = int(below[0])
+    voc = float(v[k] + (v[k + 1] - v[k]) * j[k] / (j[k] - j[k + 1]))
+    jsc = float(np.interp(0.0, v, j))
+    generating = (v >= 0) & (v <= voc)
+    at = np.flatnonzero(generating)
+    best = int(at[(v * j)[at].argmax()])
+    vmp, power = float(v[best]), float(v[best] * j[best])
+    if 0 < best < v.size - 1:
+        c = np.polyfit(v[best - 1 : best + 2] - v[best], (v * j)[best - 1 : best + 2], 2)
+        if c[0] < 0:
+            vmp, power = vmp - c[1] / (2 * c[0]), float(c[2] - c[1] ** 2 / (4 * c[0]))
+    return Merit(
+        jsc=jsc,
+        voc=voc,
+        fill_factor=power / (jsc * voc),
+        efficiency=power / irradiance,
+        vmp=vmp,
+        jmp=power / vmp,
+    )

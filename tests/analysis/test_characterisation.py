@@ -1,0 +1,92 @@
+"""Lifetimes against the published average, cells against the one-diode equation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from grainscout.analysis.characterisation import (
+    average_lifetime,
+    fit_decay,
+    jv_merit,
+    lifetime_map,
+)
+from grainscout.records import DataError
+
+# S26: 1.28, 6.81 and 39.76 ns, the fast one with 59 % of the amplitude, average 25.81 ns.
+TAU = np.array([1.28, 6.81, 39.76])
+FAST = 0.59
+SECOND = brentq(lambda a: average_lifetime([FAST, a, 1 - FAST - a], TAU) - 25.81, 0.01, 0.40)
+SHARES = np.array([FAST, SECOND, 1 - FAST - SECOND])
+
+
+def decay(photons: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    time = 1e-9 * np.arange(0.0, 400.0, 0.2)
+    signal = np.exp(-time[:, None] / (1e-9 * TAU)) @ SHARES
+    return time, rng.poisson(photons * signal / signal.sum() + 2.0).astype(float)
+
+
+def test_the_published_average_follows_from_its_components():
+    assert 0.2 < SECOND < 0.4
+    assert average_lifetime(SHARES, TAU) == pytest.approx(25.81, abs=0.005)
+
+
+def test_a_fit_recovers_the_published_decay_within_its_uncertainty():
+    pulls = []
+    for seed in range(8):
+        found = fit_decay(*decay(2e6, seed))
+        assert found.deviance == pytest.approx(1.0, abs=0.15)
+        assert 1e9 * found.lifetimes == pytest.approx(TAU, rel=0.15)
+        assert found.fractions == pytest.approx(SHARES, abs=0.05)
+        assert 1e9 * found.average == pytest.approx(25.81, rel=0.02)
+        pulls.append((1e9 * found.average - 25.81) / (1e9 * found.average_sigma))
+    assert np.sqrt(np.mean(np.square(pulls))) == pytest.approx(1.0, abs=0.6)
+
+
+def test_one_component_has_the_lifetime_of_its_mean_arrival():
+    rng = np.random.default_rng(0)
+    time = np.arange(0.0, 100.0, 0.05)
+    counts = rng.poisson(200 * np.exp(-time / 5.0)).astype(float)
+    found = fit_decay(time, counts, components=1)
+    assert found.lifetimes[0] == pytest.approx(5.0, abs=4 * found.lifetimes_sigma[0])
+    assert found.lifetimes_sigma[0] < 0.1
+
+
+def test_a_lifetime_map_is_the_mean_arrival_time_of_each_pixel():
+    time = np.arange(0.0, 400.0, 0.05)
+    curves = np.stack([np.exp(-time[:, None] / (s * TAU)) @ SHARES for s in (0.5, 1.0)])
+    found = lifetime_map(time, curves.reshape(1, 2, -1) + 0.25, background=0.25)
+    assert found[0] == pytest.approx([12.905, 25.81], rel=0.01)
+    assert np.isnan(lifetime_map(time, np.zeros((1, 1, time.size)))[0, 0])
+
+
+def test_cell_against_the_one_diode_equation():
+    """J = JL - J0 (exp(V/nVt) - 1): Voc is exact, the fill factor is Green's formula's."""
+    light, dark, thermal = 220.0, 1e-9, 1.4 * 0.02569
+    v = np.linspace(-0.1, 1.2, 400)
+    found = jv_merit(v, light - dark * np.expm1(v / thermal))
+    voc = thermal * np.log1p(light / dark)
+    reduced = voc / thermal
+    green = (reduced - np.log(reduced + 0.72)) / (reduced + 1)
+    assert found.jsc == pytest.approx(light, rel=1e-9)
+    assert found.voc == pytest.approx(voc, abs=1e-4)
+    assert found.fill_factor == pytest.approx(green, abs=1e-3)
+    assert found.efficiency == pytest.approx(light * voc * found.fill_factor / 1000, rel=1e-3)
+    vmp = brentq(lambda x: light + dark - dark * np.exp(x / thermal) * (1 + x / thermal), 0.1, voc)
+    assert found.vmp == pytest.approx(vmp, abs=1e-3)
+    backwards = jv_merit(v[::-1], (light - dark * np.expm1(v / thermal))[::-1])
+    assert backwards == found
+
+
+def test_bad_input_is_named():
+    v = np.linspace(0, 1, 20)
+    with pytest.raises(DataError, match="change its sign"):
+        jv_merit(v, -np.ones(20))
+    with pytest.raises(DataError, match="at least 12 bins"):
+        fit_decay(np.arange(5.0), np.ones(5))
+    with pytest.raises(DataError, match="not negative"):
+        fit_decay(np.arange(20.0), -np.ones(20))
+    with pytest.raises(DataError, match="lifetimes positive"):
+        average_lifetime([1.0], [0.0])
