@@ -14,6 +14,7 @@ Random streams are independent for each component: switching one off leaves the 
 
 from grainscout.simulator.blend import TransportMaps, TransportSpec
 from grainscout.simulator.film import Film
+from grainscout.simulator.fit import Fit, fit_iv
 from grainscout.simulator.presets import PRESETS, preset
 from grainscout.simulator.spec import (
     FilmSpec,
@@ -28,6 +29,7 @@ __all__ = [
     "PRESETS",
     "Film",
     "FilmSpec",
+    "Fit",
     "GrainSpec",
     "ScanSpec",
     "SegmentationSpec",
@@ -35,5 +37,6 @@ __all__ = [
     "TopographySpec",
     "TransportMaps",
     "TransportSpec",
+    "fit_iv",
     "preset",
 ]
