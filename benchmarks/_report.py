@@ -13,6 +13,7 @@ from grainscout.benchmarks._campaign import Campaign
 from grainscout.benchmarks._cell import film_seed
 from grainscout.benchmarks._leaderboard import BASELINE, Board
 from grainscout.benchmarks._page import Details, Picture, Section, Table, picture, write_page
+from grainscout.benchmarks._score import as_map
 from grainscout.benchmarks._stage import set_up
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tables import Tables
@@ -265,7 +266,7 @@ def _run_pictures(
         )
     ]
     if payload["final"]:
-        maps = [_as_map(problem, v) for v in (truth.target, *payload["final"].values())]
+        maps = [as_map(problem, v) for v in (truth.target, *payload["final"].values())]
         pictures.append(
             picture(
                 figures.predicted_vs_true(
@@ -297,12 +298,6 @@ def _run_pictures(
         )
     )
     return pictures
-
-
-def _as_map(problem: Problem, values: np.ndarray) -> np.ndarray:
-    image = np.full(problem.scan.shape, np.nan)
-    image[problem.candidates[:, 0], problem.candidates[:, 1]] = values
-    return image
 
 
 def _failures(campaign: Campaign, store: CampaignStore) -> Section:

@@ -9,8 +9,10 @@ import numpy as np
 from grainscout.analysis import figures
 from grainscout.analysis.archetypes import UNKNOWN, classify
 from grainscout.analysis.descriptors import describe
+from grainscout.benchmarks._cell import referee
 from grainscout.benchmarks._page import Details, Picture, Section, Table, picture, write_page
-from grainscout.benchmarks._score import running_diversity
+from grainscout.benchmarks._score import as_map, running_diversity, score_map, score_run
+from grainscout.benchmarks._truth import TaskTruth
 from grainscout.journal import Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies._protocol import Explains
@@ -19,8 +21,11 @@ from grainscout.records import DataError, Outcome, Problem, spawn_streams
 _CLASSES = ("club", "heart", "diamond", "insulating")
 
 
-def write_run_report(journal: Journal, path: Path) -> None:
-    """Write the page; DataError if nothing was measured yet."""
+def write_run_report(journal: Journal, path: Path, truth: TaskTruth | None = None) -> None:
+    """Write the page; DataError if nothing was measured yet.
+
+    truth : of the run's problem, if it was on a film or a recording.
+    """
     header = journal.header()
     problem = header.problem
     outcomes = journal.outcomes()
@@ -37,9 +42,11 @@ def write_run_report(journal: Journal, path: Path) -> None:
         _target(problem, measured, found.value, found.unit),
         _curves(problem, current),
     ]
-    explained = _thoughts(problem, header.config, header.seed, outcomes)
+    explained = _thoughts(problem, header.config, header.seed, outcomes, found.unit)
     if explained is not None:
         sections.append(explained)
+    if truth is not None:
+        sections.append(_against_truth(problem, truth, outcomes))
     sections.append(_protocol(journal, outcomes))
     ends = [e.detail.get("reason", "") for e in journal.events() if e.kind == "end"]
     write_page(
@@ -82,13 +89,17 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
 
 def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit: str) -> Section:
     diversity = running_diversity(problem, measured)
+    factor, shown_unit = figures.engineering(values, unit)
     return Section(
         id="course",
         title="Course of the run",
         pictures=[
             picture(
                 figures.diversity_of_run(
-                    {f"{problem.target} ({unit})": values, "diversity of curves": diversity}
+                    {
+                        f"{problem.target} ({shown_unit})": values * factor,
+                        "diversity of curves": diversity,
+                    }
                 ),
                 f"Left: {problem.target} of each curve in order. Right: mean pairwise distance of the "
                 "curves so far.",
@@ -138,7 +149,7 @@ def _curves(problem: Problem, current: np.ndarray) -> Section:
 
 
 def _thoughts(
-    problem: Problem, config: object, seed: int, outcomes: list[Outcome]
+    problem: Problem, config: object, seed: int, outcomes: list[Outcome], unit: str
 ) -> Section | None:
     """The maps of the policy after the last outcome, by telling a fresh one everything."""
     spec = config.get("policy") if isinstance(config, dict) else None
@@ -155,12 +166,55 @@ def _thoughts(
     sites = np.array([tuple(o.site) for o in outcomes])
     shown: list[Picture] = [
         picture(
-            figures.explain_maps(maps, pixel_size=problem.scan.pixel_size, sites=sites),
+            figures.explain_maps(
+                maps,
+                pixel_size=problem.scan.pixel_size,
+                sites=sites,
+                units={"mean": unit, "uncertainty": unit},
+            ),
             "What the policy makes of the data: " + ", ".join(maps) + ".",
             "Maps of the policy: " + ", ".join(maps),
         )
     ]
     return Section(id="thoughts", title="What the policy thinks", pictures=shown)
+
+
+def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) -> Section:
+    """What a run on a film can be told: how near it came."""
+    steps = score_run(problem, truth, outcomes)
+    mean, std = referee(problem, outcomes)
+    score = score_map(truth, mean, std)
+    rows = [
+        ["wanted examples found", f"{steps['found'][-1]:.0%}"],
+        ["expected of random sampling", f"{steps['found_random'][-1]:.0%}"],
+        ["map error / sd of truth", f"{score['nrmse']:.2f}"],
+        ["truth within the 95 % interval", f"{score['coverage']:.0%}"],
+    ]
+    for name in ("boundary", "junction"):
+        if name in steps:
+            rows.append(
+                [f"sites at a {name}, over their share of the film", f"{steps[name][-1]:.2f}"]
+            )
+    return Section(
+        id="truth",
+        title="Against the truth",
+        text=["The film is simulated, or the curves were recorded before: the answer is known."],
+        tables=[Table(title="After the last measurement", heads=["", ""], rows=rows)],
+        pictures=[
+            picture(
+                figures.predicted_vs_true(
+                    *(as_map(problem, v) for v in (truth.target, mean, std)),
+                    pixel_size=problem.scan.pixel_size,
+                    name=problem.target,
+                    unit=truth.unit,
+                    sites=np.array([tuple(o.site) for o in outcomes]),
+                ),
+                f"True {problem.target}, what the referee model makes of this run's curves, and how sure "
+                "it is.",
+                f"True and predicted maps of {problem.target}",
+            )
+        ],
+    )
 
 
 def _protocol(journal: Journal, outcomes: list[Outcome]) -> Section:

@@ -124,3 +124,10 @@ def score_map(truth: TaskTruth, mean: Floats, std: Floats) -> dict[str, float]:
         "nll": float(np.mean(0.5 * z**2 + np.log(std / scale) + 0.5 * np.log(2 * np.pi))),
         "coverage": float(np.mean(np.abs(z) < 1.959964)),
     }
+
+
+def as_map(problem: Problem, values: Floats) -> Floats:
+    """(n_candidates,) values as an image of the scan's shape, NaN elsewhere."""
+    image = np.full(problem.scan.shape, np.nan)
+    image[problem.candidates[:, 0], problem.candidates[:, 1]] = values
+    return image

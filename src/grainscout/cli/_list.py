@@ -42,11 +42,15 @@ def _entries(kind: What) -> list[tuple[str, str]]:
     if kind is What.films:
         from grainscout.simulator import PRESETS
 
-        return [(name, spec.about) for name, spec in PRESETS.items()]
+        return [
+            (name, f"{spec.rows} x {spec.columns} pixels of {spec.row_nm:g} nm")
+            for name, spec in PRESETS.items()
+        ]
     if kind is What.instruments:
-        from grainscout.simulator import INSTRUMENTS
+        from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS
 
-        return [(name, spec.about) for name, spec in INSTRUMENTS.items()]
+        named = {**INSTRUMENTS, **FAULT_LADDERS}
+        return [(name, ", ".join(spec.tags) or "no fault") for name, spec in named.items()]
     if kind is What.microscopes:
         from grainscout.hardware import microscope_names
 

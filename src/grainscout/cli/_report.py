@@ -16,8 +16,14 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file to write.")] = None,
 ) -> None:
     """Write the report of a run or of a campaign: one HTML file that needs no network."""
-    from grainscout.benchmarks import Campaign, CampaignStore, write_results, write_run_report
-    from grainscout.config import parse
+    from grainscout.benchmarks import (
+        Campaign,
+        CampaignStore,
+        set_up,
+        write_results,
+        write_run_report,
+    )
+    from grainscout.config import RunConfig, parse
     from grainscout.journal import Journal
 
     if path.is_dir():
@@ -32,5 +38,10 @@ def report(
         )
     target = out or path.with_suffix(".html")
     with Journal.read(path) as journal:
-        write_run_report(journal, target)
+        header = journal.header()
+        settings = parse(RunConfig, header.config, str(path))
+        truth = None
+        if settings.task.microscope.kind in ("simulated", "topography", "replay"):
+            truth = set_up(settings.task, settings.seed).truth(header.problem)
+        write_run_report(journal, target, truth)
     console.print(f"report: {target}")
