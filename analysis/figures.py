@@ -15,6 +15,14 @@ from grainscout.analysis._fig_compare import (
     policy_ranking,
 )
 from grainscout.analysis._fig_curves import archetype_examples, iv_curves
+from grainscout.analysis._fig_forensics import (
+    boundary_visits,
+    calibration,
+    forc_map,
+    latent_density,
+    performance_profiles,
+    property_maps,
+)
 from grainscout.analysis._fig_maps import (
     archetype_map,
     explain_maps,
@@ -28,14 +36,20 @@ __all__ = [
     "PALETTE",
     "archetype_examples",
     "archetype_map",
+    "boundary_visits",
+    "calibration",
     "cost_benefit",
     "diversity_of_run",
     "engineering",
     "explain_maps",
+    "forc_map",
     "iv_curves",
+    "latent_density",
     "learning_curves",
+    "performance_profiles",
     "policy_ranking",
     "predicted_vs_true",
+    "property_maps",
     "sites_over_topography",
     "style",
 ]

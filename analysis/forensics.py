@@ -138,7 +138,7 @@ def boundary_choice(
     candidates: ArrayLike | None = None,
     width: float = 30e-9,
 ) -> pd.DataFrame:
-    """Visits to each boundary against its share of the candidates, most over-visited first.
+    """Visits to each boundary against its share of the candidates, largest surplus first.
 
     sites : (n, 2) measured;  boundary_id : (rows, columns) id of the nearest boundary, -1 for
     none;  boundary_distance : [m];  width : sites this near count [m].  Columns: boundary, pixels,
@@ -167,7 +167,8 @@ def boundary_choice(
         for v, s in zip(frame["visits"], share, strict=True)
     ]
     frame["p_adjusted"] = holm(frame["p"].to_numpy())
-    return frame.sort_values(["ratio", "pixels"], ascending=False).reset_index(drop=True)
+    order = (frame["expected"] - frame["visits"]).sort_values(kind="stable").index
+    return frame.loc[order].reset_index(drop=True)
 
 
 def counterfactual(

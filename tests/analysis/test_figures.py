@@ -13,6 +13,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from grainscout.analysis import figures
+from grainscout.analysis.forc import forc_density
+from grainscout.analysis.forensics import boundary_choice
 from grainscout.analysis.statistics import ranking
 from grainscout.records import DataError, Scan, Waveform
 
@@ -43,6 +45,9 @@ def all_figures() -> dict[str, Figure]:
     kinds = RNG.integers(0, 4, 30)
     scores = RNG.normal([0, 0.5], 0.1, (6, 2))
     truth = 1e-10 * RNG.random((32, 48))
+    forc = Waveform.forc(branches=6)
+    family = forc_density(forc.voltage, 1e-9 * forc.voltage**2)
+    ids = np.repeat(np.arange(32)[:, None] // 8, 48, axis=1)
     return {
         "sites": figures.sites_over_topography(scan, SITES, seeds=5, boundary=HEIGHT > 0),
         "maps": figures.predicted_vs_true(
@@ -66,6 +71,18 @@ def all_figures() -> dict[str, Figure]:
         ),
         "cost": figures.cost_benefit(
             {"a": [1.0, 2.0], "b": [3.0, 4.0]}, {"a": [0.1, 0.2], "b": [0.3, 0.4]}
+        ),
+        "forc": figures.forc_map(family),
+        "density": figures.latent_density(RNG.normal(size=(300, 2)), np.arange(40), note="p = 0.5"),
+        "profiles": figures.performance_profiles({"a": RNG.random(9), "random": RNG.random(9)}),
+        "calibration": figures.calibration({"a": (truth, truth + 1e-11, 0.1 * truth)}),
+        "boundaries": figures.boundary_visits(
+            boundary_choice(SITES, ids, 0.0 * truth), ids, 0.0 * truth, pixel_size=PIXEL
+        ),
+        "properties": figures.property_maps(
+            {"dark": {"loop_area": truth}, "0.1 sun": {"loop_area": 2 * truth}},
+            pixel_size=PIXEL,
+            units={"loop_area": "A V"},
         ),
         "diversity": figures.diversity_of_run({"spectral": RNG.random(30)}, seeds=5),
     }
