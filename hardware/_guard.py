@@ -25,6 +25,9 @@ from grainscout.records import (
     Waveform,
 )
 
+#: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
+_OVERFLOW = 1.0
+
 
 @runtime_checkable
 class LimitsCurrent(Protocol):
@@ -95,7 +98,7 @@ class Guard:
         self._at: Site | None = None
         self._on_command = on_command
         self._interrupts = Interrupts()
-        self._clock: Clock = SimulatedClock(microscope.clock.now()) if dry_run else microscope.clock
+        self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
         if isinstance(microscope, Resumable):
             self.state = self._state
             self.restore = self._restore
@@ -117,7 +120,7 @@ class Guard:
     @property
     def clock(self) -> Clock:
         """The microscope's; in a dry run a simulated one that starts at its time."""
-        return self._clock
+        return self._planned or self.microscope.clock
 
     @property
     def cost(self) -> CostModel:
@@ -130,7 +133,7 @@ class Guard:
         """The limits that measuring there now would break; empty if none."""
         found = self.limits.of_waveform(waveform)
         found += self.limits.of_count(self.issued)
-        found += self.limits.of_time(self._clock.now() + self._seconds(site, waveform))
+        found += self.limits.of_time(self.clock.now() + self._seconds(site, waveform))
         if self._scan is None:
             if self.limits.frame_m is not None:
                 raise LimitError(
@@ -147,7 +150,11 @@ class Guard:
         return found + self.limits.of_position(*self._scan.position(site))
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Measure there if no limit forbids it; LimitError otherwise, and nothing is issued."""
+        """Measure there if no limit forbids it; LimitError otherwise, and nothing is issued.
+
+        MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
+        number of samples, lost voltages, an overflow code for a current, a clock that ran back.
+        """
         words = {
             "row": int(site[0]),
             "column": int(site[1]),
@@ -162,10 +169,12 @@ class Guard:
             self.issued += 1
             self._at = site
             if go:
+                before = self.clock.now()
                 curve = self.microscope.measure(site, waveform)
+                self._believe(curve, waveform, before)
                 self._comply(curve)
                 return curve
-        self._clock.spend(seconds)
+        self.clock.spend(seconds)
         return IVCurve(
             voltage=waveform.voltage,
             current=np.full(len(waveform), np.nan),
@@ -175,7 +184,7 @@ class Guard:
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image; sites refer to it from now on.  LimitError once the time is up."""
         words = {"channels": list(channels)}
-        self._refuse("scan", words, lambda: self.limits.of_time(self._clock.now()))
+        self._refuse("scan", words, lambda: self.limits.of_time(self.clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
             if go:
                 self._scan = self.microscope.scan(channels)
@@ -264,6 +273,23 @@ class Guard:
             self._write(name, words, "refused", str(error))
             raise
 
+    def _believe(self, curve: IVCurve, waveform: Waveform, before: float) -> None:
+        """MicroscopeError if the answer cannot be that of the command."""
+        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
+        after = self.clock.now()
+        for wrong, message in (
+            (len(curve) != len(waveform), f"{len(waveform)} samples; got {len(curve)}"),
+            (not np.isfinite(curve.voltage).all(), "finite voltages; got a NaN or infinite one"),
+            (
+                largest > _OVERFLOW,
+                f"currents of at most {_OVERFLOW:g} A; got {largest:g} A, which is an overflow code "
+                "or another unit",
+            ),
+            (after < before, f"no negative duration; the clock ran back by {before - after:g} s"),
+        ):
+            if wrong:
+                raise MicroscopeError(f"the microscope's curve must have {message}")
+
     def _comply(self, curve: IVCurve) -> None:
         """Refuse after the fact what a microscope without compliance let flow."""
         if self._compliant:
@@ -293,7 +319,7 @@ class Guard:
         message: str = "",
     ) -> None:
         line = Command(
-            time_s=self._clock.now(),
+            time_s=self.clock.now(),
             name=name,
             arguments=dict(arguments),
             status=status,
@@ -321,7 +347,6 @@ class Guard:
         if not isinstance(self.microscope, Resumable):
             raise MicroscopeError("restore needs a microscope that can be resumed; this one cannot")
         self.microscope.restore(state["microscope"])
-        self._clock = self.microscope.clock
         self.issued = state["issued"]
         self._at = None if state["at"] is None else Site(*state["at"])
         if state["frame"] is not None:

@@ -190,13 +190,19 @@ class Instrument:
             Visit(time_s=seconds, site=site, visit=visit, offset=(dy, dx), pixel=pixel)
         )
         time = waveform.time - waveform.time[0]
-        flowing = self._flow(site, visit, pixel, waveform, seconds)
-        share = self._share(site, visit, pixel, waveform, seconds)
-        if share is not None:
+        touching = self._touching(site, visit, pixel, time, seconds)
+        felt = waveform
+        if touching is not None:
+            # Without contact the film is at rest: its ions relax and take no damage.
+            volts = np.where(touching, waveform.voltage, 0.0)
+            felt = Waveform(voltage=volts, time=waveform.time, kind=waveform.kind)
+        flowing = self._flow(site, visit, pixel, felt, seconds)
+        share = self._undamaged(pixel, felt)
+        if touching is not None and spec.contact is not None:
+            share = share * np.where(touching, 1.0, spec.contact.left)
+        if share.ndim:
             # Stray capacitance and offset are the wiring's, and stay when the contact goes.
-            law = self.film.spec.transport.globals_
-            stray = 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
-            flowing = stray + share * (flowing - stray)
+            flowing = self._stray(waveform) + share * (flowing - self._stray(felt))
         self.tip.pass_charge(0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time)))
         read, saturated = amplify(
             flowing,
@@ -273,30 +279,37 @@ class Instrument:
             gain[scarred] *= self.spec.crash.scar_left
         return gain
 
-    def _share(
-        self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
-    ) -> FloatArray | None:
-        """What damage and a lost contact leave of the current, (n,); None if all of it."""
-        damage, contact = self.spec.damage, self.spec.contact
-        if damage is None and contact is None:
+    def _touching(
+        self, site: Site, visit: int, pixel: Site, time: FloatArray, seconds: float
+    ) -> NDArray[np.bool_] | None:
+        """Which samples (n,) are in contact; None if all are."""
+        contact = self.spec.contact
+        if contact is None:
             return None
-        time = waveform.time - waveform.time[0]
-        share = np.ones(time.size)
-        if damage is not None:
-            before = self.memory.dose.get(pixel, 0.0)
-            dose = damage.dose(waveform.voltage, time, before)
-            self.memory.dose[pixel] = float(dose[-1])
-            share *= damage.conductance(dose)
-        if contact is not None:
-            rng = measurement_stream(self._seed, site, visit, _CONTACT)
-            rate = contact.loss_rate(self._slope(pixel), self.tip.wear)
-            start, switches = telegraph(float(time[-1]), rate, contact.return_per_s, rng)
-            touching = in_contact(start, switches, time)
-            share[~touching] *= contact.left
-            if not start or switches.size:
-                lost = seconds + (float(switches[0]) if start else 0.0)
-                self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
-        return share
+        rng = measurement_stream(self._seed, site, visit, _CONTACT)
+        rate = contact.loss_rate(self._slope(pixel), self.tip.wear)
+        start, switches = telegraph(float(time[-1]), rate, contact.return_per_s, rng)
+        touching = in_contact(start, switches, time)
+        if touching.all():
+            return None
+        lost = seconds + (float(switches[0]) if start else 0.0)
+        self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
+        return touching
+
+    def _undamaged(self, pixel: Site, waveform: Waveform) -> FloatArray:
+        """What damage leaves of the conductance during a sweep, (n,); a bare 1 without damage."""
+        damage = self.spec.damage
+        if damage is None:
+            return np.ones(())
+        before = self.memory.dose.get(pixel, 0.0)
+        dose = damage.dose(waveform.voltage, waveform.time, before)
+        self.memory.dose[pixel] = float(dose[-1])
+        return damage.conductance(dose)
+
+    def _stray(self, waveform: Waveform) -> FloatArray:
+        """Current (n,) [A] of the wiring: its capacitance and the amplifier's offset."""
+        law = self.film.spec.transport.globals_
+        return 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
 
     def _current_image(self, offsets: NDArray[np.int64], lines: FloatArray) -> FloatArray:
         """Current [A] at the image bias, read line by line through the amplifier."""

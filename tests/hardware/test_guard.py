@@ -178,6 +178,41 @@ def test_a_current_beyond_compliance_withdraws_the_tip_and_is_an_error():
     assert (inner.bias, inner.engaged) == (0.0, False)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: (c.voltage[:-1], c.current[:-1], c.time[:-1]), "must have 51 samples; got 50"),
+        (lambda c: (c.voltage * math.nan, c.current, c.time), "finite voltages"),
+        (lambda c: (c.voltage, c.current + 9.91e37, c.time), r"got 9.91e\+37 A.*overflow code"),
+        (lambda c: (c.voltage, c.current + math.inf, c.time), "got inf A"),
+    ],
+)
+def test_an_answer_that_is_not_one_to_the_command_is_an_error(change, message):
+    class Odd(BareMicroscope):
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            curve = super().measure(site, waveform)
+            voltage, current, seconds = change(curve)
+            return IVCurve(voltage=voltage, current=current, time=seconds)
+
+    inner = Odd()
+    with pytest.raises(MicroscopeError, match=message):
+        Guard(inner, scan=SCAN).measure(Site(0, 0), TRIANGLE)
+    assert (inner.bias, inner.engaged) == (0.0, False)
+
+
+def test_a_clock_that_runs_back_is_an_error():
+    class Jumping(BareMicroscope):
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            curve = super().measure(site, waveform)
+            self.clock = SimulatedClock()
+            return curve
+
+    inner = Jumping()
+    inner.clock.spend(10.0)
+    with pytest.raises(MicroscopeError, match="ran back by 10 s"):
+        Guard(inner, scan=SCAN).measure(Site(0, 0), TRIANGLE)
+
+
 @given(
     commands=st.lists(
         st.sampled_from(["scan", "measure", "light", "park"]), min_size=1, max_size=6
