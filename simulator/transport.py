@@ -165,6 +165,11 @@ def relax(
     p = check_parameters(parameters)
     check_conditions(light, temperature)
     span = np.asarray(seconds, dtype=np.float64)
+    if span.shape not in ((), (p["w"].size,)):
+        raise ConfigError(
+            f"relax seconds must be a number or ({p['w'].size},), one for each point; got shape "
+            f"{span.shape}"
+        )
     if span.size and not span.min() >= 0.0:
         raise ConfigError(f"relax seconds must be >= 0 s; got {span.min()}")
     now = _check_state(state, p["w"].size)

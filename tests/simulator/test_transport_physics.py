@@ -138,6 +138,33 @@ def test_forc_branches_are_truncated_triangles_and_open_only_in_the_window():
     assert np.abs(third[0, 25:][::-1] - third[0, :26]).max() < 0.025 < full_opening.max()
 
 
+def test_a_second_visit_remembers_what_rest_has_not_undone(drawn):
+    p = drawn(20, seed=8)
+    sweep = Waveform.triangle()
+    first = iv_curves(p, sweep, light=0.1)
+    # Sweep, rest and sweep as one waveform: the rest is what `relax` says it is.
+    rest = 0.4
+    time = np.concatenate([sweep.time, sweep.time + 1.0 + rest])
+    both = Waveform(voltage=np.concatenate([sweep.voltage, sweep.voltage]), time=time)
+    whole = iv_curves(p, both, light=0.1)
+    state = relax(first.state, p, rest, light=0.1)
+    second = iv_curves(p, sweep, light=0.1, state=state)
+    assert np.abs(second.current_nA[:, 1:] - whole.current_nA[:, 252:]).max() < 1e-9
+    assert np.abs(second.current_nA - first.current_nA).max() > 1e-3
+    rested = iv_curves(p, sweep, light=0.1, state=relax(first.state, p, 1e9, light=0.1))
+    assert np.abs(rested.current_nA - first.current_nA).max() < 1e-9
+
+
+def test_slower_ions_give_longer_memory():
+    p = archetype_parameters("club")
+    left = []
+    for k_max in (5.0, 500.0):
+        g = TransportGlobals(k_max=k_max)
+        after = iv_curves(p, Waveform.triangle(), globals_=g).state
+        left.append(relax(after, p, 0.05, globals_=g)[0, 1])
+    assert left[0] > 10.0 * left[1]
+
+
 def windows(name):
     wave = Waveform.triangle()
     current = iv_curves(archetype_parameters(name), wave, light=0.1).current_nA[0]
