@@ -23,7 +23,7 @@ from grainscout.records import ConfigError, PackedState, PolicyError
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
 _NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
-_CHUNK = 512  # pool rows at a time: the temporaries stay in the cache
+_CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
 _CACHE_BYTES = 3 * 2**30
 _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
 
@@ -125,8 +125,7 @@ class GaussianProcess:
         half = self._inverse32 @ self._cross(self.table[self._rows], x)
         out = np.empty((len(self._pool), len(rows)))
         data = self.kernel.against(self._x32, self._t[:-1])
-        for at in range(0, len(self._pool), _CHUNK):
-            part = slice(at, at + _CHUNK)
+        for part in self._parts():
             known = (
                 self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
             )
@@ -256,6 +255,11 @@ class GaussianProcess:
         ).T
         return half
 
+    def _parts(self) -> list[slice]:
+        """The pool in pieces that the cache can hold against all data."""
+        width = max(256, _CHUNK // max(self._n, 1))
+        return [slice(at, at + width) for at in range(0, len(self._pool), width)]
+
     def _total_noise(self, given: Floats | float) -> Floats | float:
         return math.exp(self._t[-1]) + _FLOOR + given / self._scale**2
 
@@ -286,8 +290,7 @@ class GaussianProcess:
         self._prior_variance = self.kernel.diagonal(self._x_pool, self._t[:-1])
         self._reduction = np.empty(c)
         data = self.kernel.against(self._x32, self._t[:-1])
-        for at in range(0, c, _CHUNK):
-            part = slice(at, at + _CHUNK)
+        for part in self._parts():
             half = self._half(data, part)
             if self._cache is not None:
                 self._cache[:n, part] = half
@@ -319,8 +322,7 @@ class GaussianProcess:
         else:
             new = np.empty(len(self._pool), np.float32)
             data = self.kernel.against(self._x32, self._t[:-1])
-            for at in range(0, len(self._pool), _CHUNK):
-                part = slice(at, at + _CHUNK)
+            for part in self._parts():
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
         self._reduction += np.square(new, out=new)
 
@@ -333,6 +335,5 @@ class GaussianProcess:
             return
         alpha = (self._beta @ self._inverse).astype(np.float32)
         self._mean = np.empty(len(self._pool))
-        for at in range(0, len(self._pool), _CHUNK):
-            part = slice(at, at + _CHUNK)
+        for part in self._parts():
             self._mean[part] = alpha @ self._cross(self._x32, self._x_pool[part])

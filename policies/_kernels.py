@@ -10,6 +10,7 @@ The arc-cosine kernel is the covariance of an infinitely wide ReLU network of `d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -120,14 +121,16 @@ class ArcCosine:
 
     def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
         """One matrix product, then element-wise layers in two buffers."""
-        variance, s, bias = np.exp(t)
+        variance, s, bias = np.exp(t).tolist()
         dtype, biases = a.dtype, self.depth - 1
 
         def prepared(x: Array) -> tuple[Array, list[Array]]:
             power = 1.0 + s * np.einsum("ij,ij->i", x, x)
             roots = [np.sqrt(power + layer * bias) for layer in range(self.depth)]
-            unit = np.column_stack([x * np.sqrt(s), np.ones(len(x), dtype)]) / roots[0][:, None]
-            return unit.astype(dtype), [root.astype(dtype)[:, None] for root in roots]
+            unit = np.empty((len(x), x.shape[1] + 1), dtype)
+            np.multiply(x, math.sqrt(s) / roots[0][:, None], out=unit[:, :-1])
+            unit[:, -1] = 1.0 / roots[0]
+            return unit, [root[:, None] for root in roots]
 
         left, rows = prepared(a)
         turn = dtype.type(1.0 / np.pi)
