@@ -1,0 +1,201 @@
+"""What an enemy, or a bug, may send."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grainscout.hardware import _link_wire as wire
+from grainscout.hardware.link import PolicyServer, RemotePolicy
+from grainscout.records import LinkError
+
+zmq = pytest.importorskip("zmq")
+
+
+def header(**change: object) -> bytes:
+    fields = {"v": wire.VERSION, "kind": "ask", "session": "s", "n": 1, "body": {}}
+    return json.dumps({**fields, **change}).encode()
+
+
+def claim(k: object, dtype: object, shape: object) -> bytes:
+    return header(body={"x": {"__array__": [k, dtype, shape]}})
+
+
+FLOATS = np.arange(3.0).tobytes()
+HOSTILE = {
+    "nothing": [],
+    "no JSON": [b"\x80\x04cposix\nsystem\n"],  # what a pickle would begin with
+    "no object": [b"[1, 2]"],
+    "no body": [header(body=None)],
+    "no kind": [header(kind=7)],
+    "long session": [header(session="s" * 1000)],
+    "negative number": [header(n=-1)],
+    "number as text": [header(n="1")],
+    "boolean number": [header(n=True)],
+    "huge number": [header(n=2**60)],
+    "deep": [b"[" * 100_000],
+    "frame that nobody claims": [header(), FLOATS],
+    "frame claimed twice": [
+        header(
+            body={"a": {"__array__": [0, "float64", [3]]}, "b": {"__array__": [0, "float64", [3]]}}
+        ),
+        FLOATS,
+    ],
+    "frame that is not there": [claim(1, "float64", [3]), FLOATS],
+    "negative frame": [claim(-1, "float64", [3]), FLOATS],
+    "object dtype": [claim(0, "object", [3]), FLOATS],
+    "structured dtype": [claim(0, "f8,O", [3]), FLOATS],
+    "too large": [claim(0, "float64", [4]), FLOATS],
+    "too small": [claim(0, "float64", [2]), FLOATS],
+    "absurd": [claim(0, "float64", [2**62, 4]), FLOATS],
+    "overflowing to fit": [claim(0, "float64", [2**63, 2]), b""],
+    "negative shape": [claim(0, "float64", [-3, -1]), FLOATS],
+    "fractional shape": [claim(0, "float64", [1.5, 2]), FLOATS],
+    "many dimensions": [claim(0, "float64", [1] * 40 + [3]), FLOATS],
+    "not a claim": [header(body={"x": {"__array__": "y"}}), FLOATS],
+    "bool of 7": [claim(0, "bool", [1]), b"\x07"],
+    "other version": [header(v=99)],
+}
+
+
+@pytest.mark.parametrize("frames", HOSTILE.values(), ids=list(HOSTILE))
+def test_hostile_frames_are_refused(frames):
+    with pytest.raises(LinkError):
+        wire.decode(frames)
+
+
+def test_a_header_over_the_limit_is_refused_unread():
+    with pytest.raises(LinkError, match="at most"):
+        wire.decode([b"x" * (wire.MAX_HEADER + 1)])
+    with pytest.raises(LinkError, match="frames"):
+        wire.decode([header(), *[b""] * wire.MAX_FRAMES])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_damaged_messages_decode_or_raise_a_link_error(data):
+    message = wire.Message(
+        kind="tell", session="s", number=3, body={"a": np.arange(6.0).reshape(2, 3), "b": [1, None]}
+    )
+    frames = [bytes(f) for f in wire.encode(message)]
+    which = data.draw(st.integers(0, len(frames) - 1))
+    raw = bytearray(frames[which])
+    at = data.draw(st.integers(0, len(raw) - 1))
+    raw[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    frames[which] = bytes(raw)
+    try:
+        back = wire.decode(frames)
+    except LinkError:
+        return
+    assert isinstance(back.body, dict)
+
+
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=5).filter(lambda k: not k.startswith("__")), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(body=st.dictionaries(st.sampled_from("abc"), trees, max_size=3))
+def test_what_is_sent_arrives(body):
+    sent = wire.Message(
+        kind="k", session="s", number=5, body={**body, "z": np.zeros((0, 2), np.int32)}
+    )
+    back = wire.decode([bytes(f) for f in wire.encode(sent)])
+    array = back.body.pop("z")
+    assert (array.shape, array.dtype) == ((0, 2), np.int32)
+    assert json.dumps(back.body) == json.dumps(body)  # NaN equals NaN as text
+
+
+def test_what_cannot_be_sent_is_named():
+    for value in (object(), np.array(["a"]), np.array([object()]), {1, 2}, b"raw"):
+        with pytest.raises(LinkError, match=r"body\.x"):
+            wire.encode(wire.Message(kind="k", body={"x": value}))
+
+
+class Quiet:
+    """A policy that proposes nothing."""
+
+    def reset(self, problem, *, rng):
+        pass
+
+    def ask(self, n=1):
+        return []
+
+    def tell(self, outcomes):
+        pass
+
+
+def test_the_server_outlives_everything_that_an_allowed_client_sends():
+    with PolicyServer(Quiet, address="tcp://127.0.0.1:0") as server:
+        context = zmq.Context()
+        enemy = context.socket(zmq.DEALER)
+        enemy.setsockopt(zmq.LINGER, 0)
+        enemy.connect(server.address)
+        for frames in HOSTILE.values():
+            enemy.send_multipart(frames or [b""])
+        # Well-formed requests that make no sense: each gets an error, none is executed.
+        for kind, body in (
+            ("ask", {"n": 1}),
+            ("no such thing", {}),
+            ("reset", {"problem": {"channels": 3}, "rng": None}),
+        ):
+            message = wire.Message(kind=kind, session="enemy", number=1, body=body)
+            enemy.send_multipart(wire.encode(message))
+        errors, end = [], time.monotonic() + 10
+        while len(errors) < 4 and time.monotonic() < end:
+            if enemy.poll(200):
+                errors.append(wire.decode(enemy.recv_multipart()))
+        assert {e.kind for e in errors} == {"error"}
+        with RemotePolicy(server.address, lost_after=5.0) as friend:
+            assert friend.server["policy"] == "Quiet"
+        assert server.refused == len(HOSTILE)
+        enemy.close(0)
+        context.term()
+
+
+def test_a_frame_over_the_limit_costs_the_sender_its_connection_only(monkeypatch):
+    monkeypatch.setattr(wire, "MAX_FRAME", 100_000)
+    with PolicyServer(Quiet, address="tcp://127.0.0.1:0") as server:
+        context = zmq.Context()
+        enemy = context.socket(zmq.DEALER)
+        enemy.setsockopt(zmq.LINGER, 0)
+        enemy.connect(server.address)
+        enemy.send_multipart([header(), b"x" * 200_000])
+        with RemotePolicy(server.address, lost_after=5.0):
+            pass
+        assert server.refused == 0  # never reached us
+        enemy.close(0)
+        context.term()
+
+
+def test_a_server_that_answers_nonsense_is_a_link_error():
+    context = zmq.Context()
+    liar = context.socket(zmq.ROUTER)
+    liar.setsockopt(zmq.LINGER, 0)
+    port = liar.bind_to_random_port("tcp://127.0.0.1")
+
+    def lie() -> None:
+        route, *_ = liar.recv_multipart()
+        liar.send_multipart([route, b"nonsense"])
+
+    thread = threading.Thread(target=lie)
+    thread.start()
+    with pytest.raises(LinkError, match="JSON header"):
+        RemotePolicy(f"tcp://127.0.0.1:{port}", lost_after=5.0)
+    thread.join()
+    liar.close(0)
+    context.term()
