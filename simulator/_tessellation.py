@@ -43,9 +43,13 @@ class Warp:
     def undo(self, warped: Array) -> Array:
         """The points p with p + w(p) = warped [nm], by fixed-point iteration (|grad w| < 1)."""
         points = warped - self.at(warped)
+        moving = np.arange(len(points))
         for _ in range(200):
-            last, points = points, warped - self.at(points)
-            if not points.size or float(np.abs(points - last).max()) < 1e-4:
+            new = warped[moving] - self.at(points[moving])
+            step = np.abs(new - points[moving]).max(axis=1)
+            points[moving] = new
+            moving = moving[step >= 1e-4]
+            if moving.size == 0:
                 break
         return points
 

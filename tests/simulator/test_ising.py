@@ -1,0 +1,97 @@
+"""The Ising lattice against exact enumeration and Onsager's solution."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from grainscout.records import ConfigError
+from grainscout.simulator.ising import (
+    CRITICAL_TEMPERATURE,
+    IsingSpec,
+    energy,
+    neighbour_sums,
+    onsager_magnetisation,
+    phase_map,
+    simulate,
+)
+
+
+def exact(j1: float, j2: float, temperature: float) -> tuple[float, float]:
+    """Energy and heat capacity per spin of the 4 x 4 lattice over all 65 536 states."""
+    bits = (np.arange(65536)[:, None] >> np.arange(16)) & 1
+    spins = (2 * bits - 1).reshape(-1, 4, 4).astype(np.int8)
+    e = energy(spins, np.full(65536, j1), np.full(65536, j2))
+    weight = np.exp(-(e - e.min()) / temperature)
+    weight /= weight.sum()
+    mean = (weight * e).sum()
+    return mean / 16, ((weight * e**2).sum() - mean**2) / (16 * temperature**2)
+
+
+def test_neighbours_by_hand():
+    rng = np.random.default_rng(0)
+    spins = (2 * rng.integers(0, 2, (1, 6, 6)) - 1).astype(np.int8)
+    near, far = neighbour_sums(spins)
+    s = spins[0]
+    for r, c in itertools.product(range(6), range(6)):
+        four = [s[(r + a) % 6, (c + b) % 6] for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+        diagonal = [s[(r + a) % 6, (c + b) % 6] for a in (1, -1) for b in (1, -1)]
+        assert near[0, r, c] == sum(four)
+        assert far[0, r, c] == sum(diagonal)
+
+
+@pytest.mark.parametrize(("j1", "j2", "temperature"), [(1, 0, 2.3), (1, 0.5, 4.0), (1, -0.4, 1.5)])
+def test_against_all_states(j1, j2, temperature):
+    spec = IsingSpec(size=4, j1=j1, j2=j2, temperature=temperature, sweeps=1500, warmup=100)
+    result = simulate([spec] * 40, np.random.default_rng(1))
+    mean, capacity = exact(j1, j2, temperature)
+    error = result.energy.std() / np.sqrt(40)
+    assert abs(result.energy.mean() - mean) < 4 * error + 1e-3
+    assert result.heat_capacity.mean() == pytest.approx(capacity, rel=0.05)
+
+
+def test_order_below_and_disorder_above_the_critical_temperature():
+    temperatures = np.array([1.6, 2.0, 3.5])
+    specs = [IsingSpec(size=24, temperature=t, sweeps=250, warmup=100) for t in temperatures]
+    result = simulate(specs, np.random.default_rng(0))
+    known = onsager_magnetisation(temperatures)
+    assert result.magnetisation[:2] == pytest.approx(known[:2], abs=0.03)
+    assert known[2] == 0.0
+    assert result.magnetisation[2] < 0.2
+    assert pytest.approx(2.269185, abs=1e-6) == CRITICAL_TEMPERATURE
+
+
+def test_frustration_makes_stripes():
+    """For J2 < -J1/2 the ground state is alternating lines of energy 2 J2 a spin."""
+    spec = IsingSpec(size=8, j1=0.0, j2=-1.0, temperature=0.3, sweeps=20, warmup=300)
+    result = simulate([spec] * 6, np.random.default_rng(3))
+    assert result.energy.min() == pytest.approx(-2.0, abs=0.02)
+    striped = np.tile(np.array([1, -1], np.int8)[:, None], (4, 8))[None]
+    assert energy(striped, np.array([1.0]), np.array([-1.0]))[0] / 64 == -2.0
+
+
+def test_same_generator_same_result():
+    a, b = (simulate([IsingSpec(sweeps=5)], np.random.default_rng(2)) for _ in range(2))
+    assert np.array_equal(a.spins, b.spins)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"size": 5}, {"size": 2}, {"temperature": 0.0}, {"j2": float("nan")}, {"sweeps": 0}]
+)
+def test_bad_lattices(bad):
+    with pytest.raises(ConfigError, match="ising"):
+        IsingSpec(**bad)
+
+
+def test_phase_map_knows_its_axes():
+    """Ferromagnet at large J1, stripes at strongly negative J2, disorder where both are small."""
+    base = IsingSpec(size=12, temperature=1.5, sweeps=60, warmup=150)
+    maps = phase_map(
+        np.array([0.1, 1.5]), np.array([-2.0, 0.0]), base=base, rng=np.random.default_rng(1)
+    )
+    assert maps["magnetisation"].shape == (2, 2)
+    assert maps["magnetisation"][1, 1] > 0.9
+    assert maps["magnetisation"][1, 0] < 0.4
+    assert maps["stripes"][0, 0] > maps["stripes"][1, 0]
