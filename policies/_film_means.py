@@ -144,7 +144,7 @@ def _asymmetry(
     width[deep] = ((plateau - mean(0.5, _FLANK * scale))[deep] / depth[deep]).clip(-1.0, 2.0)
     at = np.searchsorted(sides, across).clip(max=len(sides) - 1)
     other = np.where(sides[at] == across, width[at], np.nan)
-    return np.nan_to_num(width[place] - other)
+    return np.asarray(np.nan_to_num(width[place] - other))
 
 
 def _distinct(label: NDArray[np.int64], ring: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -28,6 +28,8 @@ BUILTIN: Mapping[str, str] = {
     "kriging": "_kriging:Kriging",
     "structured-gp": "_structured:Structured",
     "hypothesis": "_hypothesis:Hypothesis",
+    "beacon": "_beacon:Beacon",
+    "curiosity": "_curiosity:Curiosity",
     "dkl": "_dkl:DKL",
     "dual-novelty": "_dual_novelty:DualNovelty",
 }
