@@ -12,7 +12,7 @@ from grainscout.simulator._least_squares import Residuals, jacobian, levenberg
 from grainscout.simulator._parameters import ARCHETYPES, PARAMETERS, Floats, TransportGlobals
 from grainscout.simulator.transport import iv_curves
 
-__all__ = ["FREE", "Fit", "Undetermined", "fit_iv"]
+__all__ = ["FREE", "Fit", "Undetermined", "as_archetypes", "fit_iv"]
 
 #: Parameters that a fit varies, with the amplifier's offset as the fifteenth.
 FREE = ("g1", "g2", "V1", "V2", "w", "kappa", "Vx", "wx", "nu", "tau", "IL", "Vc", "wc", "kc")
@@ -22,6 +22,8 @@ OFFSET = "offset"
 _BEYOND = 0.5
 #: Offset of the amplifier [nA]: what a preamplifier's specification allows.
 _OFFSET = (-0.01, 0.0)
+#: Visible range of the curves that the priors are made for [nA].
+_SPAN = 0.6
 #: A parameter whose posterior is wider than this share of its prior is called undetermined.
 _DETERMINED = 0.5
 _STARTS, _KEEP = 32, 6
@@ -89,7 +91,8 @@ def fit_iv(
     light [suns], temperature [K] during the measurement;  seed : of the multi-start.
 
     A clipped sample is a one-sided penalty: it costs only where the model enters the window.
-    Priors are Gaussian with the centre and half-width of each parameter's draw range.
+    Priors are Gaussian with the centre and half-width of each parameter's draw range; where the
+    median visible range is above 0.6 nA, currents and conductances are in units of that range.
     Standard deviations come from the Jacobian with these priors at the best optimum and at others
     that explain the curve nearly as well, and allow for residuals that are correlated from sample
     to sample.  Raises DataError for unusable curves.
@@ -126,7 +129,11 @@ def fit_iv(
         raise DataError("fit_iv needs curves whose visible range is > 0 A")
     times = np.linspace(0.0, 1.0, volts.size) if time is None else np.asarray(time, np.float64)
     waveform = Waveform(voltage=volts, time=times, kind="measured")
-    constants = replace(globals_ or TransportGlobals(), Ioff=0.0)
+    # Priors are for sub-nanoampere curves; a sample that conducts more is fitted in its own unit.
+    unit = max(1.0, float(np.median(span)) / _SPAN)
+    data, span, low_edge, high_edge = data / unit, span / unit, low_edge / unit, high_edge / unit
+    base = globals_ or TransportGlobals()
+    constants = replace(base, Ioff=0.0, Cs=base.Cs / unit)
 
     low, high, centre, width = _box()
     target = np.where(visible, data, 0.0)
@@ -187,29 +194,48 @@ def fit_iv(
         fitted = model(point[None])[0]
         gap = misfit(point[None], np.array([i]))[0]
         rms = float(np.sqrt((gap**2).sum() / visible[i].sum()))
-        fits.append(_report(point, spread, width, fitted, rms, float(span[i])))
+        fits.append(_report(point, spread, width, fitted, rms, float(span[i]), unit))
     return fits
 
 
+def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float, float, float]]:
+    """Archetype values for `TransportSpec(archetypes=...)`: a film in the likeness of three curves.
+
+    Activation energies and what the fit leaves at its default stay those of the standard film.
+    """
+    return {
+        name: (club.parameters[name], heart.parameters[name], diamond.parameters[name])
+        for name in FREE
+    }
+
+
 def _report(
-    point: Floats, spread: Floats, width: Floats, fitted: Floats, rms: float, span: float
+    point: Floats,
+    spread: Floats,
+    width: Floats,
+    fitted: Floats,
+    rms: float,
+    span: float,
+    unit: float,
 ) -> Fit:
     deviation = np.sqrt(np.diag(spread))
     names = (*FREE, OFFSET)
+    amperes = 1e-9 * unit
+    values = {
+        name: float(np.exp(v) if PARAMETERS[name].blend == "geometric" else v)
+        for name, v in zip(FREE, point[:-1], strict=True)
+    }
+    values |= {name: unit * values[name] for name in ("g1", "g2", "IL")}
     return Fit(
-        parameters={
-            name: float(np.exp(v) if PARAMETERS[name].blend == "geometric" else v)
-            for name, v in zip(FREE, point[:-1], strict=True)
-        }
-        | _FIXED,
-        offset=float(point[-1]) * 1e-9,
+        parameters=values | _FIXED,
+        offset=float(point[-1]) * amperes,
         sigma={
-            name: float(s) * (1e-9 if name == OFFSET else 1.0)
+            name: float(s) * (amperes if name == OFFSET else 1.0)
             for name, s in zip(names, deviation, strict=True)
         },
         correlation=spread / np.multiply.outer(deviation, deviation),
-        current=fitted * 1e-9,
-        rms=rms * 1e-9,
+        current=fitted * amperes,
+        rms=rms * amperes,
         rms_share=rms / span,
         warnings=tuple(
             Undetermined(parameter=name, ratio=float(ratio))

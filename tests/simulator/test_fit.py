@@ -7,7 +7,9 @@ import pytest
 
 from grainscout.records import DataError, Waveform
 from grainscout.simulator._least_squares import jacobian, levenberg
-from grainscout.simulator.fit import FREE, fit_iv
+from grainscout.simulator._mixture import archetype_table
+from grainscout.simulator.blend import TransportSpec
+from grainscout.simulator.fit import FREE, as_archetypes, fit_iv
 from grainscout.simulator.transport import (
     PARAMETERS,
     TransportGlobals,
@@ -123,6 +125,29 @@ def test_parameters_that_a_curve_does_not_show_are_named():
     (unlit,) = fit_iv(WAVE.voltage, dark + 1e-12 * rng.standard_normal(251), light=0.0)
     assert {"IL", "Vc", "wc", "kc"} <= {warning.parameter for warning in unlit.warnings}
     assert not {"g1", "V1"} & {warning.parameter for warning in unlit.warnings}
+
+
+def test_a_film_in_the_likeness_of_three_curves(synthetic):
+    _, truth, _, _, fits = synthetic
+    spec = TransportSpec(archetypes=as_archetypes(*fits[:3]))
+    table = archetype_table(spec, np.random.default_rng(0))
+    g = TransportGlobals(Ioff=0.0)
+    diamond = iv_curves({k: v[2:] for k, v in table.items()}, WAVE, light=0.1, globals_=g)
+    assert np.abs(diamond.current_nA[0] * 1e-9 + fits[2].offset - truth[2]).max() < 5e-12
+
+
+def test_curves_of_hundreds_of_nanoamperes_are_fitted_as_well():
+    p = archetype_parameters("heart") | {"A": np.array([200.0])}
+    g = TransportGlobals(Ioff=0.0)
+    current = iv_curves(p, WAVE, light=0.1, globals_=g).current_nA[0] * 1e-9
+    noisy = current * (1.0 + 0.002 * np.random.default_rng(0).standard_normal(251))
+    (fit,) = fit_iv(WAVE.voltage, noisy)
+    assert fit.rms_share < 0.002
+    for name in ("g1", "g2", "IL"):
+        away = np.log(fit.parameters[name] / (200.0 * p[name][0]))
+        assert abs(away) < 4.0 * fit.sigma[name]
+    again = iv_curves(fit.parameters, WAVE, light=0.1, globals_=g).current_nA[0] * 1e-9
+    assert np.abs(again + fit.offset - fit.current).max() < 1e-11 * 200
 
 
 def test_a_fit_is_a_function_of_data_and_seed(synthetic):
