@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from grainscout.hardware._clock import RealClock, SimulatedClock
-from grainscout.hardware._guard import Command, Guard
+from grainscout.hardware._commands import Command, command_file
+from grainscout.hardware._guard import Guard, LimitsCurrent
 from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
 from grainscout.hardware._registry import make_microscope, microscope_names
 from grainscout.hardware.limits import Limits
@@ -35,6 +36,7 @@ __all__ = [
     "Command",
     "Guard",
     "Limits",
+    "LimitsCurrent",
     "Microscope",
     "RealClock",
     "ReplayMicroscope",
@@ -43,6 +45,7 @@ __all__ = [
     "SimulatedMicroscope",
     "Wears",
     "check_microscope",
+    "command_file",
     "make_microscope",
     "microscope_names",
 ]

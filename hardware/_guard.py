@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from grainscout.hardware._clock import SimulatedClock
+from grainscout.hardware._commands import Command, Status
 from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
 from grainscout.hardware._signals import Interrupts
 from grainscout.hardware.limits import Limits, Violation
@@ -37,27 +38,6 @@ class LimitsCurrent(Protocol):
         """Never let more flow; samples at the limit are flagged as saturated."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One line of the command log.
-
-    time_s : on the microscope's clock;  name : scan, measure, light, park or limit_current;
-    arguments : plain values;  status : issued to the microscope, refused by a limit, planned only
-    (dry run), or failed after it was issued;  message : why it was refused or failed.
-    """
-
-    time_s: float
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    status: Literal["issued", "refused", "planned", "failed"] = "issued"
-    message: str = ""
-
-    def __str__(self) -> str:
-        words = ", ".join(f"{k}={v}" for k, v in self.arguments.items())
-        tail = f": {self.message}" if self.message else ""
-        return f"{self.time_s:12.3f} s  {self.status:8} {self.name}({words}){tail}"
-
-
 class Guard:
     """A microscope that is asked for nothing beyond `limits`.
 
@@ -73,7 +53,8 @@ class Guard:
         NaN throughout, `scan` gives the image passed as `scan`, and the clock is charged with the
         expected cost.
     scan : the image that sites refer to, until the first one is taken through this guard.
-    on_command : called with each line of the log, as it is written.
+    on_command : called with each line of the log, before its command is issued; `command_file`
+        makes one that writes a file.
     """
 
     state: Callable[[], PackedState]  # present where the microscope is Resumable
@@ -155,9 +136,10 @@ class Guard:
         MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
         number of samples, lost voltages, an overflow code for a current, a clock that ran back.
         """
+        site = _whole(site)
         words = {
-            "row": int(site[0]),
-            "column": int(site[1]),
+            "row": site.row,
+            "column": site.column,
             "waveform": waveform.kind,
             "peak_V": waveform.peak,
             "seconds": waveform.duration,
@@ -315,7 +297,7 @@ class Guard:
         self,
         name: str,
         arguments: Mapping[str, Any],
-        status: Literal["issued", "refused", "planned", "failed"],
+        status: Status,
         message: str = "",
     ) -> None:
         line = Command(
@@ -357,3 +339,11 @@ class Guard:
                 origin=(origin[0], origin[1]),
                 angle=angle,
             )
+
+
+def _whole(site: Site) -> Site:
+    """The site as Python integers; LimitError for anything but two whole numbers."""
+    row, column = site
+    if not all(isinstance(v, (int, np.integer)) for v in (row, column)):
+        raise LimitError(f"site must be two whole numbers, row and column; got {row!r}, {column!r}")
+    return Site(int(row), int(column))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from grainscout.hardware import (
     SimulatedClock,
     SimulatedMicroscope,
     Wears,
+    command_file,
 )
 from grainscout.records import (
     ConfigError,
@@ -304,6 +306,44 @@ def test_the_log_has_every_command_in_order_with_its_time():
     assert [c.time_s for c in guard.log] == [0.0, 0.0, 1.0, 1.0, 1.0]
     assert guard.log[1].arguments["row"] == 1
     assert "peak_V=1.5" in str(guard.log[1])
+
+
+def test_the_log_is_on_file_before_its_command_is_issued(tmp_path):
+    path = tmp_path / "commands.jsonl"
+
+    class Curious(BareMicroscope):
+        seen = ""
+
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            self.seen = path.read_text()
+            return super().measure(site, waveform)
+
+    inner = Curious(fail_at=0, error=MicroscopeError("no surface"))
+    guard = Guard(inner, Limits(voltage_V=1.5), scan=SCAN, on_command=command_file(path))
+    with pytest.raises(MicroscopeError):
+        guard.measure(Site(1, 2), TRIANGLE)
+    with pytest.raises(LimitError):
+        guard.measure(Site(1, 2), Waveform.triangle(1.6, 51))
+    assert '"status": "issued"' in inner.seen
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(x["name"], x["status"]) for x in lines] == [
+        ("measure", "issued"),
+        ("measure", "failed"),
+        ("park", "issued"),
+        ("measure", "refused"),
+    ]
+    assert lines[0]["arguments"]["column"] == 2
+    assert [Command(**x) for x in lines] == guard.log
+    with pytest.raises(ConfigError, match="command log must be a file"):
+        command_file(tmp_path / "nowhere" / "commands.jsonl")
+
+
+@pytest.mark.parametrize("site", [(1.0, 2), (0.5, 0), ("1", 2), (math.nan, 1)])
+def test_a_site_is_two_whole_numbers(site):
+    inner = BareMicroscope()
+    with pytest.raises(LimitError, match="two whole numbers"):
+        Guard(inner, scan=SCAN).measure(site, TRIANGLE)
+    assert inner.steps == []
 
 
 def test_a_dry_run_issues_nothing_and_checks_everything():

@@ -84,6 +84,21 @@ def test_noise_depends_on_site_and_visit_and_not_on_the_order(film):
     assert not np.array_equal(other.sweep(sites[0], 0, TRIANGLE, 0.0).current, one)
 
 
+def test_switching_the_noise_off_leaves_every_other_fault_as_it_was(film):
+    loud = FAULT_LADDERS["all-severe"]
+    silent = replace(loud, amplifier=IDEAL_AMPLIFIER)
+    logs = []
+    for spec in (loud, silent):
+        instrument = Instrument(film, spec, SEED, LIGHT)
+        for i in range(60):
+            site = Site(7 * i % 36, 5 * i % 44)
+            if not instrument.land(site, 0, 3.0 * i).failure:
+                instrument.sweep(site, 0, TRIANGLE, 3.0 * i)
+        logs.append((instrument.path, instrument.events, instrument.tip.worn))
+    assert logs[0] == logs[1]
+    assert {e.kind for e in logs[0][1]} >= {"contact_lost", "approach_failed"}
+
+
 def test_the_mean_of_noisy_curves_converges_as_one_over_root_n(film, good):
     spec = replace(IDEAL, amplifier=replace(IDEAL_AMPLIFIER, feedback_ohm=1e7))
     instrument = Instrument(film, spec, SEED, LIGHT)
