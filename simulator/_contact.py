@@ -77,6 +77,19 @@ class ApproachSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LandingSpec:
+    """Contacts that differ from one landing to the next: conductance x exp(ln_sd z), z normal.
+
+    A landing squeezes out more or less water and dirt; the film is the same.
+    """
+
+    ln_sd: float = 0.05
+
+    def __post_init__(self) -> None:
+        require("LandingSpec ln_sd", self.ln_sd, "(of ln conductance)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrashSpec:
     """Landings that crash the tip into the film.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from grainscout.records import ConfigError, PackedState
-from grainscout.simulator._contact import ApproachSpec, ContactSpec, CrashSpec
+from grainscout.simulator._contact import ApproachSpec, ContactSpec, CrashSpec, LandingSpec
 from grainscout.simulator._drift import CreepSpec, DriftSpec
 from grainscout.simulator._light import LightSpec
 from grainscout.simulator._noise import IDEAL_AMPLIFIER, AmplifierSpec, require
@@ -52,6 +52,7 @@ class InstrumentSpec:
     creep: CreepSpec | None = None
     wear: WearSpec | None = None
     contact: ContactSpec | None = None
+    landing: LandingSpec | None = None
     approach: ApproachSpec | None = None
     crash: CrashSpec | None = None
     damage: DamageSpec | None = None
@@ -90,6 +91,7 @@ _FAULTS: dict[str, tuple[Any, Any]] = {
     "creep": (CreepSpec(), CreepSpec(per_decade=0.02)),
     "wear": (WearSpec(), WearSpec(length_m=1.5e-3, life_m=4e-3)),
     "contact": (ContactSpec(), ContactSpec(loss_per_s=0.5, return_per_s=3.0)),
+    "landing": (LandingSpec(), LandingSpec(ln_sd=0.3)),
     "approach": (ApproachSpec(), ApproachSpec(probability=0.08)),
     "crash": (CrashSpec(), CrashSpec(probability=0.02)),
     "damage": (DamageSpec(), DamageSpec(threshold_V=1.4)),

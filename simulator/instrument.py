@@ -28,6 +28,7 @@ from grainscout.simulator._contact import (
     ApproachSpec,
     ContactSpec,
     CrashSpec,
+    LandingSpec,
     in_contact,
     slope,
     telegraph,
@@ -63,6 +64,7 @@ __all__ = [
     "Event",
     "Instrument",
     "InstrumentSpec",
+    "LandingSpec",
     "LightSpec",
     "MotionSpec",
     "Visit",
@@ -73,7 +75,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 # Purposes of the random streams of one measurement.
-_NOISE, _CONTACT, _LANDING, _TELEGRAPH = range(4)
+_NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
 _IMAGE_KEY = 3
 
 
@@ -255,6 +257,9 @@ class Instrument:
         place = np.array([pixel], dtype=np.int64)
         parameters = self.film.parameters_at(place)
         parameters["A"] = parameters["A"] * self._contact_gain(place)
+        if self.spec.landing is not None:
+            luck = measurement_stream(self._seed, site, visit, _SPREAD).standard_normal()
+            parameters["A"] = parameters["A"] * np.exp(self.spec.landing.ln_sd * luck)
         result = iv_curves(
             parameters,
             waveform,

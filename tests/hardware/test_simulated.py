@@ -102,6 +102,29 @@ def test_a_restored_microscope_continues_bit_for_bit(film, spec, cut):
     assert second.instrument.path == first.instrument.path
 
 
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        Waveform.forc(1.5, branches=4),
+        Waveform.pulses([0.5, 1.2, -0.8], width=0.05, rest=0.05),
+        Waveform.bipolar(1.2, 101, 1.0),
+        Waveform.constant(-1.5, 0.01),
+    ],
+    ids=lambda w: w.kind,
+)
+def test_every_kind_of_waveform_can_be_applied(film, waveform):
+    true = film.curves(np.array([[9, 9]]), waveform, light=0.1)[0][0]
+    ideal = opened(film, "ideal", light=0.1).measure(Site(9, 9), waveform)
+    assert np.array_equal(ideal.current, true)
+    microscope = opened(film, "quiet", light=0.1)
+    real = microscope.measure(Site(9, 9), waveform)
+    slow = np.abs(np.gradient(true, waveform.time)) < 1e-9  # A/s; steps meet the bandwidth
+    assert np.abs(real.current - true)[slow].max() < 5e-12
+    assert microscope.clock.now() == pytest.approx(
+        0.15 + waveform.duration + np.hypot(9, 9) * 20e-9 / 1e-6
+    )
+
+
 def test_two_policies_meet_the_same_noise_in_whatever_order_they_come(film):
     # Without memory, wear or drift nothing depends on history: curves are equal bit for bit.
     sites = [Site(r, c) for r in (3, 17, 30) for c in (2, 21)]

@@ -21,6 +21,7 @@ from grainscout.simulator.instrument import (
     DamageSpec,
     Instrument,
     InstrumentSpec,
+    LandingSpec,
     LightSpec,
     WearSpec,
     instrument_spec,
@@ -199,6 +200,19 @@ def test_slope_and_wear_make_contact_worse(film):
     assert share(flat, 1.0) > 2.0 * share(flat, 0.0)
 
 
+def test_contacts_differ_from_one_landing_to_the_next(film, good):
+    instrument = Instrument(film, with_only(landing=LandingSpec(ln_sd=0.3)), SEED, LIGHT)
+    wires, whole = stray(film), truth(film, good)
+    ratios = []
+    for visit in range(400):
+        current = instrument.sweep(good, visit, TRIANGLE, 0.0).current
+        ratios.append(float((current - wires)[125] / (whole - wires)[125]))
+    # One factor for the whole curve; lognormal, 400 draws.
+    assert np.allclose(current - wires, ratios[-1] * (whole - wires), rtol=1e-6, atol=1e-18)
+    assert np.std(np.log(ratios)) == pytest.approx(0.3, rel=0.12)
+    assert abs(np.mean(np.log(ratios))) < 0.05
+
+
 def test_approaches_fail_as_often_as_they_should_and_cost_time(film):
     spec = FAULT_LADDERS["approach-severe"]
     instrument = Instrument(film, spec, SEED, LIGHT)
@@ -315,7 +329,8 @@ def test_every_rung_is_tagged_with_its_faults():
             continue
         assert level in ("mild", "severe")
         expected = (
-            {"noise", "drift", "creep", "wear", "contact", "approach", "crash", "damage", "light"}
+            {"noise", "drift", "creep", "wear", "contact", "landing", "approach", "crash"}
+            | {"damage", "light"}
             if fault == "all"
             else {"noise", fault}
         )
