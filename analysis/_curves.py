@@ -12,6 +12,8 @@ from grainscout.analysis._sweep import MIN_SAMPLES, Floats, Sweep
 
 #: A curve with more lost samples than this share, or a longer gap than this, is not mended.
 MAX_LOST, MAX_GAP = 0.05, 3
+#: No current (in whatever unit a recording has) is this large: such a sample is lost [A].
+ABSURD = 1e9
 # Scale of the median absolute third difference of white noise: its variance is 1 + 9 + 9 + 1.
 _THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
 # A flat top of so many samples is a rail if the curve spans so many noise widths.
@@ -78,8 +80,9 @@ class Curves:
         return len(self.current)
 
     def _mended(self, current: Floats) -> Floats:
-        """Short gaps of NaN (or infinity) filled along the sweep; rows with long ones flagged."""
-        lost = ~np.isfinite(current)
+        """Short gaps of NaN (infinite, absurd) filled along the sweep; rows with long ones flagged."""
+        with np.errstate(invalid="ignore"):
+            lost = ~(np.abs(current) < ABSURD)
         rows = np.flatnonzero(lost.any(axis=1))
         if rows.size == 0:
             return current

@@ -111,8 +111,8 @@ def _fold_bias(curves: Curves, weights: Floats) -> Floats:
     half = _SMOOTH // 2
     mean = np.abs(running_mean(curves.opening, _SMOOTH))
     mean = np.pad(mean, ((0, 0), (half, half)), mode="edge")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.maximum(mean / width - 2 / np.sqrt(_SMOOTH), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        z = np.clip(mean / width - 2 / np.sqrt(_SMOOTH), 0.0, 40.0)  # no surplus beyond
         surplus = 2 * (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - z * erfc(z / np.sqrt(2)) / 2)
     # Samples without noise (0/0) have no bias; an unknown noise has an unknown one.
     bias = weighted(np.where(width > 0, width * surplus, 0.0), weights)

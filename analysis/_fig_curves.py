@@ -8,7 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from grainscout.analysis._fig_style import TRUTH, colours, engineering, figure, style
+from grainscout.analysis._curves import Flag, explain
+from grainscout.analysis._fig_style import HEIGHT, TRUTH, colours, engineering, figure, style
+from grainscout.analysis.archetypes import ARCHETYPE_NAMES, UNKNOWN, classification
+from grainscout.analysis.descriptors import Described, describe_all
 from grainscout.records import DataError
 
 
@@ -69,6 +72,69 @@ def archetype_examples(
         if title:
             fig.suptitle(title, fontsize=10, x=0.01, ha="left")
     return fig
+
+
+def curve_cards(
+    voltage: ArrayLike,
+    current: ArrayLike,
+    *,
+    saturated: ArrayLike | None = None,
+    patches: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
+    names: Sequence[str] = ("turn_on", "loop_area", "hysteresis", "max_current"),
+    columns: int = 3,
+) -> Figure:
+    """One card a curve: its patch of topography, the curve, its archetype and descriptors.
+
+    voltage (s,) [V], current (n, s) [A], saturated (n, s) bool (drawn dotted), patches (n, h, w).
+    A bound is written with < or >, an undefined value with its reason.
+    """
+    axis = np.asarray(voltage, dtype=np.float64)
+    data = np.atleast_2d(np.asarray(current, dtype=np.float64))
+    rail = None if saturated is None else np.atleast_2d(np.asarray(saturated, dtype=bool))
+    found = describe_all(names, axis, data, rail)
+    kinds = classification(axis, data, rail)
+    with style():
+        palette = colours(ARCHETYPE_NAMES)
+        rows = -(-len(data) // columns)
+        fig = figure(4.1 * columns, 2.35 * rows)
+        cards = fig.subfigures(rows, columns, squeeze=False).ravel()
+        for k, card in enumerate(cards[: len(data)]):
+            left, right = card.subplots(1, 2, width_ratios=[1.0, 1.5])
+            known = kinds.archetype[k] != UNKNOWN
+            kind = ARCHETYPE_NAMES[kinds.archetype[k]] if known else "unknown"
+            colour = palette[kind] if known else TRUTH
+            factor, unit = engineering(data[k], "A")
+            seen = data[k] * factor
+            right.plot(axis, seen, color=colour, lw=0.8, ls=":")
+            if rail is not None:
+                seen = np.where(rail[k], np.nan, seen)
+            right.plot(axis, seen, color=colour, lw=1.4)
+            right.set_xlabel("bias (V)")
+            right.set_ylabel(f"current ({unit})")
+            right.set_title(f"{labels[k]}: {kind}" if labels is not None else kind, color=colour)
+            left.set_axis_off()
+            text = [f"confidence {kinds.confidence[k]:.2f}"]
+            text += [_described(name, found[name], k) for name in names]
+            left.text(
+                0.0, -0.03 if patches is not None else 0.9, "\n".join(text), fontsize=6.5,
+                va="top", transform=left.transAxes, linespacing=1.35,
+            )  # fmt: skip
+            if patches is not None:
+                left.imshow(np.asarray(patches)[k], cmap=HEIGHT)
+                left.set_anchor("N")
+    return fig
+
+
+def _described(name: str, found: Described, k: int) -> str:
+    """A descriptor of curve k in one short line."""
+    text = name.replace("_", " ")
+    if not found.valid[k]:
+        return f"{text}: {explain(int(found.flags[k]))}"
+    factor, unit = engineering([found.value[k]], found.unit)
+    upper = bool(found.flags[k] & Flag.BELOW_NOISE)
+    bound = ("< " if upper else "> ") if found.censored[k] else ""
+    return f"{text}: {bound}{found.value[k] * factor:.3g} {unit}".rstrip()
 
 
 def iv_curves(

@@ -14,7 +14,7 @@ from grainscout.analysis._fig_compare import (
     learning_curves,
     policy_ranking,
 )
-from grainscout.analysis._fig_curves import archetype_examples, iv_curves
+from grainscout.analysis._fig_curves import archetype_examples, curve_cards, iv_curves
 from grainscout.analysis._fig_forensics import (
     boundary_visits,
     calibration,
@@ -39,6 +39,7 @@ __all__ = [
     "boundary_visits",
     "calibration",
     "cost_benefit",
+    "curve_cards",
     "diversity_of_run",
     "engineering",
     "explain_maps",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grainscout.analysis.archetypes import (
     ARCHETYPE_NAMES,
@@ -135,6 +137,26 @@ def test_noise_without_current_is_insulating():
     rng = np.random.default_rng(0)
     for width in (1e-13, 2e-12, 5e-11):
         assert (classify(V, rng.normal(0, width, (200, V.size))) == 3).mean() > 0.98
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    odd=st.lists(
+        st.one_of(st.floats(-1e-6, 1e-6), st.sampled_from([np.nan, np.inf, 1e300, 1e-320])),
+        max_size=251,
+    ),
+    clip=st.booleans(),
+)
+def test_every_curve_gets_a_class_or_is_unknown(odd, clip):
+    current = np.zeros((2, V.size))
+    current[0, : len(odd)] = odd
+    current[1] = 1e-9 * V
+    found = classification(V, current, np.abs(current) > 1e-7 if clip else None)
+    total = found.probability.sum(axis=1)
+    known = found.archetype != UNKNOWN
+    assert total[known] == pytest.approx(1.0)
+    assert (total[~known] == 0).all()
+    assert (found.confidence[known] >= 0.25).all()
 
 
 def test_a_rail_lowers_the_confidence(labelled):

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from grainscout.analysis.descriptors import (
@@ -280,6 +282,38 @@ def test_a_current_image_at_constant_bias_has_a_current_in_the_direction_of_the_
     found = describe("max_current", wave.voltage, np.array([[-2e-9, -2e-9]]))
     assert found.value[0] == 2e-9
     assert found.valid[0]
+
+
+NUMBERS = st.one_of(
+    st.floats(-1e-6, 1e-6),
+    st.sampled_from([0.0, 1e-12, np.nan, np.inf, -np.inf, 1e-8, 1e300, -1e300, 1e-320]),
+)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    size=st.integers(1, 48),
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from(["shuffled", "triangle", "triangle", "one-way"]),
+    data=st.data(),
+)
+def test_nothing_is_silent_whatever_comes_in(size, seed, shape, data):
+    """No exception, no warning; a value if and only if valid; a bound is valid; a reason if not."""
+    axis = np.random.default_rng(seed).uniform(-2, 2, size)
+    if shape != "shuffled":
+        axis = np.sort(axis)
+    if shape == "triangle":
+        axis = np.concatenate([axis, axis[-2::-1]])
+    current = np.random.default_rng(seed).normal(0, 1e-9, (3, axis.size))
+    odd = data.draw(st.lists(NUMBERS, min_size=0, max_size=axis.size))
+    current[1, : len(odd)] = odd
+    current[2] = np.minimum(current[2], 0.0)
+    for name, found in describe_all([*descriptor_names(), "loop_-0.5_0.5"], axis, current).items():
+        assert np.array_equal(np.isfinite(found.value), found.valid), name
+        assert not (found.censored & ~found.valid).any(), name
+        assert (found.sigma[found.valid & np.isfinite(found.sigma)] >= 0).all(), name
+        for valid, sigma, reason in zip(found.valid, found.sigma, found.reasons(), strict=True):
+            assert reason or (valid and np.isfinite(sigma)), name
 
 
 def test_wrong_shapes_and_names_are_named():

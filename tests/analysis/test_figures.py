@@ -64,6 +64,7 @@ def all_figures() -> dict[str, Figure]:
         "examples": figures.archetype_examples(
             V, curves, kinds, true_current=curves, true_archetype=kinds, steps=np.arange(1, 31)
         ),
+        "cards": figures.curve_cards(V, curves[:4], patches=RNG.random((4, 16, 16))),
         "curves": figures.iv_curves(V, curves[:2], labels=["a", "b"]),
         "learning": figures.learning_curves(table(), "found", references={"ideal": "found_ideal"}),
         "ranking": figures.policy_ranking(
@@ -97,9 +98,11 @@ def test_every_axis_is_labelled_and_every_figure_can_be_saved(drawn, tmp_path):
     for name, figure in drawn.items():
         figure.savefig(tmp_path / f"{name}.png", dpi=40)
         for ax in figure.axes:
-            if not ax.axison:
+            if not ax.axison or figure.subfigs:
                 continue
             assert ax.get_xlabel() or ax.get_ylabel() or ax.get_title(), name
+        if figure.subfigs:
+            continue
         first = figure.axes[0]
         ticks = [text.get_text() for text in first.get_yticklabels()]
         assert first.get_ylabel() or any(ticks), name
@@ -125,6 +128,15 @@ def test_an_image_is_shown_upright():
     assert shown.get_array()[0, 0] == 1.0
     assert shown.origin == "upper"
     assert tuple(shown.get_extent()) == pytest.approx((0, 960, 640, 0))
+
+
+def test_a_card_says_what_a_curve_is_and_what_cannot_be_said():
+    curve = np.minimum(1e-9 * np.maximum(V - 0.5, 0), 0.4e-9)
+    figure = figures.curve_cards(V, curve, saturated=curve == 0.4e-9)
+    words = " ".join(t.get_text() for card in figure.subfigs for ax in card.axes for t in ax.texts)
+    assert "max current: > 400 pA" in words
+    assert "hysteresis: at the amplifier's rail" in words
+    assert "turn on: 510 mV" in words
 
 
 def test_truth_and_prediction_share_their_colours(drawn):
