@@ -9,6 +9,7 @@ The truth stays on this side: a policy is given the ``Problem`` only.
 """
 
 from grainscout.benchmarks._campaign import Campaign, run_campaign
+from grainscout.benchmarks._flight import Flight, fly
 from grainscout.benchmarks._results import Results, write_results
 from grainscout.benchmarks._run_report import write_run_report
 from grainscout.benchmarks._stage import Bench, set_up
@@ -21,12 +22,14 @@ __all__ = [
     "Campaign",
     "CampaignStore",
     "CellKey",
+    "Flight",
     "MicroscopeSpec",
     "PolicySpec",
     "Results",
     "Task",
     "TaskTruth",
     "WaveformSpec",
+    "fly",
     "run_campaign",
     "set_up",
     "write_results",

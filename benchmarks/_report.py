@@ -44,7 +44,7 @@ def write_report(
     winner: str | None,
 ) -> None:
     """Write the page."""
-    sections = [_result(boards)]
+    sections: list[Section | None] = [_result(boards)]
     if len(tables.steps):
         sections += [_learning(campaign, tables), _cost(tables, scores)]
         tasks = campaign.tasks[:_PICTURED_TASKS]
@@ -70,7 +70,7 @@ def write_report(
 def _result(boards: list[Board]) -> Section:
     tables, pictures = [], []
     for board in boards:
-        rows = []
+        rows: list[list[str | dict[str, str]]] = []
         for r in board.ranked:
             verdict = board.against_baseline.get(r.name)
             kind = "" if verdict is None else verdict.outcome.split()[0]

@@ -44,6 +44,7 @@ class Bench:
             target=self.task.target,
             light=self.task.light_suns,
             window=self.task.window_px,
+            frame=self.microscope.limits.frame_m,
         )
 
     def truth(self, problem: Problem) -> TaskTruth:

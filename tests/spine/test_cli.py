@@ -193,6 +193,68 @@ def test_a_film_is_made_with_its_picture_and_not_overwritten(call, tmp_path):
     np.testing.assert_array_equal(*curves)
 
 
+def test_a_run_is_exported_and_replayed(call, tmp_path):
+    """What was measured once can be measured again, from the exported file, curve for curve."""
+    experiment(tmp_path, curves=20)
+    assert call("run", "run.toml")[0] == 0
+    for name in ("run.h5", "run.csv"):
+        assert call("export", "run.gsj", name)[0] == 0
+        status, _, err = call("export", "run.gsj", name)
+        assert status == 1
+        assert name in err  # not overwritten
+        status, out, _ = call("import", name)
+        assert status == 0
+        assert "20 curves of 51 samples" in out
+    status, _, err = call("export", "run.gsj", "run.gwy")
+    assert status == 1
+    assert "images only" in err
+    (tmp_path / "again.toml").write_text(
+        '[task]\ncurves = 20\nwindow_px = 1\nmicroscope = { kind = "replay", file = "run.h5" }\n'
+        'waveform = { kind = "recorded" }\n[policy]\nname = "grid"\n'
+    )
+    assert call("run", "again.toml")[0] == 0
+    runs = []
+    for name in ("run.gsj", "again.gsj"):
+        with Journal.read(tmp_path / name) as journal:
+            runs.append({tuple(o.site): o.curve.current.tobytes() for o in journal.outcomes()})
+    assert runs[0] == runs[1]
+
+
+def test_preflight_says_what_would_happen_and_what_would_not_be_allowed(call, tmp_path):
+    experiment(tmp_path)
+    status, out, _ = call("preflight", "run.toml")
+    assert status == 0
+    assert "1.5 V" in out
+    assert "budget: 8 curves" in out
+    experiment(tmp_path, extra="[limits]\nvoltage_V = 1.2\ncurves = 5\n")
+    status, _, err = call("preflight", "run.toml")
+    assert status == 1
+    assert "beyond the limit voltage_V" in err
+    assert "beyond the limit curves" in err
+
+
+def test_sites_outside_the_allowed_frame_are_no_candidates(call, tmp_path):
+    experiment(tmp_path, extra="[limits]\nframe_m = [0.0, 0.0, 4e-7, 3e-7]\n")
+    assert call("run", "run.toml")[0] == 0
+    with Journal.read(tmp_path / "run.gsj") as journal:
+        problem = journal.header().problem
+    x, y = problem.scan.positions(problem.candidates).T
+    assert x.max() <= 4e-7
+    assert y.max() <= 3e-7
+    experiment(tmp_path, "none.toml", extra="[limits]\nframe_m = [5.0, 5.0, 6.0, 6.0]\n")
+    status, _, err = call("run", "none.toml")
+    assert status == 2
+    assert "none of its candidates" in err
+
+
+def test_conformance_suites_run_from_the_command_line(call):
+    status, out, _ = call("check-policy", "grid")
+    assert status == 0
+    assert "grid passes all" in out
+    assert call("check-policy", "absent")[0] == 2
+    assert call("check-policy", "grid", "--options", "nonsense")[0] == 2
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
 @pytest.mark.parametrize("policy", ["dkl", "dual-novelty"])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(call, tmp_path, policy):

@@ -11,7 +11,7 @@ import sys
 import typer
 
 import grainscout
-from grainscout.cli import _bench, _list, _report, _run, _simulate
+from grainscout.cli import _bench, _check, _files, _list, _preflight, _report, _run, _simulate
 from grainscout.cli._console import fail
 from grainscout.records import GrainscoutError
 
@@ -37,6 +37,11 @@ app.command("simulate")(_simulate.simulate)
 app.command("run")(_run.run)
 app.command("bench")(_bench.bench)
 app.command("report")(_report.report)
+app.command("preflight")(_preflight.preflight)
+app.command("export")(_files.export)
+app.command("import")(_files.import_)
+app.command("check-policy")(_check.check_policy)
+app.command("check-microscope")(_check.check_microscope)
 app.command("list")(_list.show)
 
 

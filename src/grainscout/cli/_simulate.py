@@ -22,6 +22,10 @@ def simulate(
     verify: Annotated[
         bool, typer.Option("--verify", help="Recompute the physics checks beside their targets.")
     ] = False,
+    curves: Annotated[
+        Path | None,
+        typer.Option("--curves", help="With --verify: measured curves (.npz) to fit too."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing film.")] = False,
 ) -> None:
     """Make a film and its truth, with a picture that explains it."""
@@ -33,7 +37,7 @@ def simulate(
         show(What.films)
         return
     if verify:
-        _verify()
+        _verify(curves)
         return
     if film not in PRESETS:
         raise ConfigError(f"film must be one of {', '.join(PRESETS)}; got {film!r}")
@@ -55,15 +59,14 @@ def simulate(
     console.print(f"film:    {data}\npicture: {picture}")
 
 
-def _verify() -> None:
+def _verify(curves: Path | None) -> None:
     from grainscout.simulator.verify import verify
 
     table = Table("check", "value", "target", "")
-    checks = verify()
+    checks = verify(curves)
     for check in checks:
-        table.add_row(
-            check.name, check.value, check.target, "ok" if check.passed else "[red]MISSED"
-        )
+        mark = "ok" if check.passed else "[red]missed[/]"
+        table.add_row(check.name, f"{check.value:.4g} {check.unit}", check.target, mark)
     console.print(table)
     missed = sum(not c.passed for c in checks)
     if missed:

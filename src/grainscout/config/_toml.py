@@ -9,7 +9,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,14 +45,9 @@ def parse(kind: type[T], table: Mapping[str, Any], source: str) -> T:
     except TypeError as error:
         raise ConfigError(f"{source}: dates and times are not used here: {error}") from error
     try:
-        return _adapter(kind).validate_json(text, strict=True)
+        return TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         raise ConfigError("\n".join(_message(e, source) for e in error.errors())) from error
-
-
-@cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
 
 
 def _message(error: Any, source: str) -> str:

@@ -33,12 +33,14 @@ def make_problem(
     light: float = 0.0,
     window: int = 16,
     channels: tuple[str, ...] | None = None,
+    frame: tuple[float, float, float, float] | None = None,
 ) -> Problem:
     """Set the light, take the scan, and say what may be measured.
 
     Candidates are the sites with a full window; on a microscope that can only reach some sites (a
-    recording) they are those among them.  ConfigError if none is left, if the microscope has no
-    light to set, or if it can apply another waveform only.
+    recording) they are those among them, and with a `frame` (x_min, y_min, x_max, y_max) [m] those
+    inside it.  ConfigError if none is left, if the microscope has no light to set, or if it can apply
+    another waveform only.
     """
     able = microscope.capabilities
     if able.waveform is not None and able.waveform != waveform:
@@ -61,6 +63,13 @@ def make_problem(
             raise ConfigError(
                 f"window must leave recorded sites to measure; with {window} pixels none of the "
                 f"{len(able.sites)} recorded sites has a full window"
+            )
+    if frame is not None:
+        x, y = scan.positions(sites).T
+        sites = sites[(x >= frame[0]) & (x <= frame[2]) & (y >= frame[1]) & (y <= frame[3])]
+        if not len(sites):
+            raise ConfigError(
+                f"frame {frame} m must hold sites of the scan; none of its candidates lies inside"
             )
     return Problem(
         scan=scan,

@@ -11,5 +11,6 @@ a checksum, and nothing is unpickled.
 """
 
 from grainscout.journal._journal import Batch, Event, Header, Journal, package_versions
+from grainscout.journal._recording import recording_of
 
-__all__ = ["Batch", "Event", "Header", "Journal", "package_versions"]
+__all__ = ["Batch", "Event", "Header", "Journal", "package_versions", "recording_of"]
