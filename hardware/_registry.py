@@ -52,12 +52,18 @@ def make_microscope(name: str, options: Mapping[str, Any] | None = None) -> Micr
 
 
 def _opener(name: str) -> Callable[..., Any]:
-    if name in _BUILT_IN:
-        module, attribute = _BUILT_IN[name].split(":")
-        opener: Callable[..., Any] = getattr(import_module(module), attribute)
-        return opener
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            found: Callable[..., Any] = point.load()
-            return found
+    opener: Callable[..., Any]
+    try:
+        if name in _BUILT_IN:
+            module, attribute = _BUILT_IN[name].split(":")
+            opener = getattr(import_module(module), attribute)
+            return opener
+        for point in entry_points(group=GROUP):
+            if point.name == name:
+                opener = point.load()
+                return opener
+    except ImportError as error:
+        raise ConfigError(
+            f"microscope {name!r} needs a package that is not installed here: {error}"
+        ) from error
     raise ConfigError(f"microscope must be one of {', '.join(microscope_names())}; got {name!r}")

@@ -90,6 +90,14 @@ class LandingSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Landing:
+    """What came of an approach: the time that it cost beyond the usual [s], and why it failed."""
+
+    seconds: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CrashSpec:
     """Landings that crash the tip into the film.
 

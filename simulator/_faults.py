@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from grainscout.records import ConfigError, PackedState
+from grainscout.records import ConfigError, PackedState, Site
 from grainscout.simulator._contact import ApproachSpec, ContactSpec, CrashSpec, LandingSpec
 from grainscout.simulator._drift import CreepSpec, DriftSpec
 from grainscout.simulator._light import LightSpec
@@ -73,7 +73,9 @@ class InstrumentSpec:
 class Event:
     """Something that the instrument did and its user may not have noticed; part of the truth.
 
-    time_s : on the clock;  kind : ``"contact_lost"``, ``"crash"``, ...;  detail : plain values.
+    time_s : on the clock;  kind : ``"contact_lost"``, ``"approach_failed"``, ``"crash"``,
+    ``"saturated"``, ``"damaged"`` (dose 1 reached) or ``"coating_lost"`` (the tip's life is over);
+    detail : plain values.
     """
 
     time_s: float
@@ -83,6 +85,21 @@ class Event:
     def packed(self) -> PackedState:
         """As plain values for ``records.pack``."""
         return {"time_s": self.time_s, "kind": self.kind, "detail": dict(self.detail)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """Where a measurement really took place: part of the truth.
+
+    time_s : of the sweep's start;  site : as commanded;  offset : (rows, columns) [m] of the tip
+    from it;  pixel : of the film that was measured.
+    """
+
+    time_s: float
+    site: Site
+    visit: int
+    offset: tuple[float, float]
+    pixel: Site
 
 
 #: Fault -> (mild, severe).

@@ -106,13 +106,14 @@ class Tip:
         if self._spec is not None:
             self.worn += length
 
-    def pass_charge(self, coulombs: float) -> None:
-        """Wear by the charge that flowed [C]."""
-        self.wear_off(self._shape.charge_m_per_C * coulombs)
+    def length_of(self, charge: float) -> float:
+        """Worn length [m] that a charge [C] is worth."""
+        return self._shape.charge_m_per_C * charge
 
-    def land(self) -> None:
-        """Wear by one landing."""
-        self.wear_off(self._shape.landing_m)
+    @property
+    def landing(self) -> float:
+        """Worn length of one landing [m]."""
+        return self._shape.landing_m
 
     @property
     def radius(self) -> float:

@@ -11,7 +11,6 @@ the clock.  Two policies at one site on one visit meet the same noise, in whatev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from grainscout.simulator._contact import (
     ApproachSpec,
     ContactSpec,
     CrashSpec,
+    Landing,
     LandingSpec,
     in_contact,
     slope,
@@ -40,6 +40,7 @@ from grainscout.simulator._faults import (
     Event,
     InstrumentSpec,
     MotionSpec,
+    Visit,
     instrument_spec,
 )
 from grainscout.simulator._imaging import mirrored, shifted
@@ -77,29 +78,6 @@ FloatArray = NDArray[np.float64]
 # Purposes of the random streams of one measurement.
 _NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
 _IMAGE_KEY = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Visit:
-    """Where a measurement really took place: part of the truth.
-
-    time_s : of the sweep's start;  site : as commanded;  offset : (rows, columns) [m] of the tip
-    from it;  pixel : of the film that was measured.
-    """
-
-    time_s: float
-    site: Site
-    visit: int
-    offset: tuple[float, float]
-    pixel: Site
-
-
-@dataclass(frozen=True, kw_only=True)
-class Landing:
-    """What came of an approach: the time that it cost beyond the usual [s], and why it failed."""
-
-    seconds: float = 0.0
-    failure: str = ""
 
 
 _LANDED = Landing()
@@ -158,7 +136,7 @@ class Instrument:
     def land(self, site: Site, visit: int, seconds: float) -> Landing:
         """Bring the tip into contact, or find no surface, or crash."""
         approach, crash = self.spec.approach, self.spec.crash
-        self.tip.land()
+        self._wear_off(self.tip.landing, seconds, site)
         if approach is None and crash is None:
             return _LANDED
         luck = measurement_stream(self._seed, site, visit, _LANDING).random(2)
@@ -174,7 +152,7 @@ class Instrument:
         pixel = self.pixel(site, seconds)
         if luck[1] < crash.chance(self._slope(pixel)):
             self.tip.jump += crash.radius_m
-            self.tip.wear_off(crash.worn_m)
+            self._wear_off(crash.worn_m, seconds, site)
             self.memory.scars.append((pixel[0], pixel[1], self.tip.radius))
             self._log(seconds, "crash", site, row=pixel[0], column=pixel[1])
             return Landing(
@@ -199,13 +177,14 @@ class Instrument:
             volts = np.where(touching, waveform.voltage, 0.0)
             felt = Waveform(voltage=volts, time=waveform.time, kind=waveform.kind)
         flowing = self._flow(site, visit, pixel, felt, seconds)
-        share = self._undamaged(pixel, felt)
+        share = self._undamaged(site, pixel, felt, seconds)
         if touching is not None and spec.contact is not None:
             share = share * np.where(touching, 1.0, spec.contact.left)
         if share.ndim:
             # Stray capacitance and offset are the wiring's, and stay when the contact goes.
             flowing = self._stray(waveform) + share * (flowing - self._stray(felt))
-        self.tip.pass_charge(0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time)))
+        charge = 0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time))
+        self._wear_off(self.tip.length_of(charge), seconds + float(time[-1]), site)
         read, saturated = amplify(
             flowing,
             time,
@@ -237,7 +216,7 @@ class Instrument:
             images["height"] = shifted(height, offsets) if offsets.any() else height
         if "current" in channels:
             images["current"] = self._current_image(np.rint(offsets).astype(np.int64), lines)
-        self.tip.wear_off(2.0 * rows * columns * film.pixel_size[1])
+        self._wear_off(2.0 * rows * columns * film.pixel_size[1], float(lines[-1]))
         self._images += 1
         return Scan(
             channels=images,
@@ -301,7 +280,7 @@ class Instrument:
         self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
         return touching
 
-    def _undamaged(self, pixel: Site, waveform: Waveform) -> FloatArray:
+    def _undamaged(self, site: Site, pixel: Site, waveform: Waveform, seconds: float) -> FloatArray:
         """What damage leaves of the conductance during a sweep, (n,); a bare 1 without damage."""
         damage = self.spec.damage
         if damage is None:
@@ -309,6 +288,8 @@ class Instrument:
         before = self.memory.dose.get(pixel, 0.0)
         dose = damage.dose(waveform.voltage, waveform.time, before)
         self.memory.dose[pixel] = float(dose[-1])
+        if before < 1.0 <= dose[-1]:
+            self._log(seconds, "damaged", site, row=pixel[0], column=pixel[1])
         return damage.conductance(dose)
 
     def _stray(self, waveform: Waveform) -> FloatArray:
@@ -350,9 +331,15 @@ class Instrument:
     def _slope(self, pixel: Site) -> float:
         return slope(self.film.height, pixel[0], pixel[1], self.film.pixel_size)
 
-    def _log(self, seconds: float, kind: str, site: Site, **detail: float) -> None:
-        where = {"site": [int(site[0]), int(site[1])], **detail}
-        self.events.append(Event(time_s=seconds, kind=kind, detail=where))
+    def _wear_off(self, length: float, seconds: float, site: Site | None = None) -> None:
+        before = self.tip.wear
+        self.tip.wear_off(length)
+        if before < 1.0 <= self.tip.wear:
+            self._log(seconds, "coating_lost", site)
+
+    def _log(self, seconds: float, kind: str, site: Site | None, **detail: float) -> None:
+        where = {} if site is None else {"site": [int(site[0]), int(site[1])]}
+        self.events.append(Event(time_s=seconds, kind=kind, detail=where | detail))
 
     # Continuing.
 

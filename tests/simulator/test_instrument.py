@@ -259,7 +259,9 @@ def test_a_high_bias_damages_for_good_and_a_usual_one_does_not(film, good):
     first = instrument.sweep(good, 0, TRIANGLE, 0.0).current - wires
     # 1 s below 1.5 V: dose < exp(-5)/0.1 s.
     assert np.allclose(first, whole, rtol=0.08, atol=1e-16)
+    assert instrument.events == []
     instrument.sweep(good, 1, Waveform.triangle(3.0), 10.0)
+    assert [(e.kind, e.time_s) for e in instrument.events] == [("damaged", 10.0)]
     broken = instrument.sweep(good, 2, TRIANGLE, 1e6).current - wires
     assert np.allclose(broken, damage.left * whole, rtol=1e-3, atol=1e-16)
     beside = Site(good.row, good.column + 1)

@@ -181,6 +181,15 @@ def test_wear_counts_charge_landings_and_scanned_length(film):
     assert instrument.tip.wear == near(instrument.tip.worn / spec.life_m)
 
 
+def test_the_end_of_the_tips_life_is_logged_once(film):
+    spec = WearSpec(life_m=9e-6, landing_m=2e-6)
+    instrument = Instrument(film, replace(IDEAL, wear=spec), SEED, 0.1)
+    for visit in range(8):
+        instrument.land(Site(9, 9), visit, float(visit))
+    assert [(e.kind, e.time_s) for e in instrument.events] == [("coating_lost", 4.0)]
+    assert instrument.tip.wear == near(16 / 9)
+
+
 def test_a_worn_tip_has_a_larger_contact_until_its_coating_goes(film):
     spec = WearSpec(radius_m=25e-9, radius_gain_m=20e-9, length_m=1e-3, life_m=1e-1)
     instrument = Instrument(film, replace(IDEAL, wear=spec), SEED, 0.1)
