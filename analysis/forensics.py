@@ -1,5 +1,6 @@
 """After a run: what it looked at, why, and what it would have concluded with another question.
 
+    patch_components(image, candidates)     principal components of the patches around sites
     density_test(features, visited)         did it visit another population than it was offered?
     choice_drivers(properties, visited)     which properties tell the chosen sites from the others?
     boundary_choice(sites, ids, ...)        which boundaries were visited more than their share?
@@ -27,7 +28,40 @@ from grainscout.records import DataError
 
 Floats = NDArray[np.float64]
 
+_PATCHES = 20_000  # patches that principal components are taken from
 _REFERENCE = 2000  # candidates that stand for all in distances from "all"
+
+
+def patch_components(
+    image: ArrayLike, candidates: ArrayLike, *, window: int = 16, components: int = 2
+) -> Floats:
+    """(n, components) scores of the patches of an image around candidates (n, 2).
+
+    A patch is the window x window pixels from (row, column) - window // 2 on, less its own mean; a
+    candidate too near to the edge for one is a DataError.  The components are those of all
+    candidates' patches (of an even selection, if they are many), each signed so that its largest
+    loading is positive: the same image gives the same space for every run.
+    """
+    picture, sites = np.asarray(image, dtype=np.float64), np.asarray(candidates, dtype=np.int64)
+    corner = sites - window // 2
+    if picture.ndim != 2 or (corner < 0).any() or (corner + window > picture.shape).any():
+        raise DataError(
+            f"every candidate must have a full {window} x {window} window on the image of shape "
+            f"{picture.shape}"
+        )
+    views = np.lib.stride_tricks.sliding_window_view(picture, (window, window))
+
+    def patches(at: NDArray[np.int64]) -> Floats:
+        flat = views[at[:, 0], at[:, 1]].reshape(len(at), -1)
+        return np.asarray(flat - flat.mean(axis=1, keepdims=True))
+
+    some = patches(corner[:: max(1, len(corner) // _PATCHES)])
+    centre = some.mean(axis=0)
+    _, axes = np.linalg.eigh((some - centre).T @ (some - centre))
+    axes = axes[:, ::-1][:, :components]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    blocks = [corner[at : at + 8192] for at in range(0, len(corner), 8192)]
+    return np.concatenate([(patches(block) - centre) @ axes for block in blocks])
 
 
 @dataclass(frozen=True, kw_only=True)

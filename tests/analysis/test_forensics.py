@@ -13,6 +13,7 @@ from grainscout.analysis.forensics import (
     counterfactual,
     density_test,
     light_difference,
+    patch_components,
 )
 from grainscout.records import DataError, Waveform
 from grainscout.simulator.transport import PARAMETERS, iv_curves
@@ -50,6 +51,22 @@ def test_many_candidates_are_sampled_without_changing_the_answer():
     exact = stats.energy_distance(features[visited, 1], features[:, 1])
     assert sampled.distance > 0.5 * exact
     assert sampled.distance > 3 * sampled.expected
+
+
+def test_patch_components_are_scikit_learns():
+    from sklearn.decomposition import PCA
+
+    image = np.random.default_rng(7).normal(size=(24, 30)).cumsum(axis=0)
+    sites = np.argwhere(np.ones((9, 15), bool)) + 8
+    found = patch_components(image, sites, window=16, components=3)
+    patches = np.stack([image[r - 8 : r + 8, c - 8 : c + 8].ravel() for r, c in sites])
+    patches -= patches.mean(axis=1, keepdims=True)
+    peer = PCA(3, svd_solver="full").fit_transform(patches)
+    for k in range(3):
+        assert abs(np.corrcoef(found[:, k], peer[:, k])[0, 1]) == pytest.approx(1.0)
+        assert found[:, k].std() == pytest.approx(peer[:, k].std())
+    with pytest.raises(DataError, match="full 16 x 16 window"):
+        patch_components(image, [[7, 8]])
 
 
 def test_drivers_name_the_property_that_was_chosen_by():
