@@ -18,8 +18,8 @@ from grainscout.simulator._parameters import BOLTZMANN, Floats, TransportGlobals
 
 #: exp() of this is finite in double precision with room for a product of two small factors.
 _EXPONENT = 650.0
-#: Elements of a scratch array: eight of them stay in a core's second-level cache.
-_SCRATCH = 8192
+#: Elements of a scratch array: five of them stay near a core's second-level cache.
+_SCRATCH = 16384
 #: Wave numbers of the ripple in units of 1/length: three of about equal spacing in the quantiles
 #: of a Gaussian spectrum, incommensurate, so that the ripple does not repeat within a sweep.
 _RIPPLE = (0.47, 1.05, 1.81)
@@ -112,7 +112,9 @@ def fast(
     w = p["w"]
     phi = c.barrier(p["phiJ"])
     kw = p["kappa"] / w
-    c1, c2, cm = (np.exp(-(v + phi) / w) for v in (p["V1"], p["V2"], c.g.VTm))
+    # With P = exp(kappa (u - V)/w) and E = exp(V/w):  F(V; VT)/w = ln (P E + c)/(P + c),
+    # c = exp((Vj + phi)/w);  F(-V; VTm')/w = ln (P E + cm)/((P + cm) E), cm = exp(-(VTm + phi)/w).
+    c1, c2, cm = (np.exp(v / w) for v in (p["V1"] + phi, p["V2"] + phi, -c.g.VTm - phi))
     scale = p["A"] * c.gain * w
     g1, g2 = scale * p["g1"], scale * p["g2"]
     bias = np.exp(np.divide.outer(grid.levels, w))
@@ -131,7 +133,7 @@ def fast(
         np.multiply(away[k], kw, out=P)
         np.exp(P, out=P)
         np.take(bias, at, axis=0, out=E, mode="clip")
-        # ln Rm = F(-V)/w;  t = (P E + cm) / ((P + cm) E)
+        # rho ln Rm
         np.add(P, cm, out=r1)
         np.multiply(r1, E, out=r1)
         np.multiply(P, E, out=E)
@@ -140,20 +142,16 @@ def fast(
         np.log(t, out=t)
         np.multiply(t, c.g.rho, out=t)
         # ln R2, then x g2 (ln R2 - rho ln Rm)
-        np.multiply(E, c2, out=r2)
-        np.add(r2, 1.0, out=r2)
-        np.multiply(P, c2, out=r1)
-        np.add(r1, 1.0, out=r1)
+        np.add(E, c2, out=r2)
+        np.add(P, c2, out=r1)
         np.divide(r2, r1, out=r2)
         np.log(r2, out=r2)
         np.subtract(r2, t, out=r2)
         np.multiply(r2, g2, out=r2)
         np.multiply(r2, x[k], out=r2)
         # ln R1, then g1 (ln R1 - rho ln Rm)
-        np.multiply(E, c1, out=E)
-        np.add(E, 1.0, out=E)
-        np.multiply(P, c1, out=P)
-        np.add(P, 1.0, out=P)
+        np.add(E, c1, out=E)
+        np.add(P, c1, out=P)
         np.divide(E, P, out=E)
         np.log(E, out=E)
         np.subtract(E, t, out=E)

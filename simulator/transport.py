@@ -14,6 +14,11 @@ Conventions.  A sample reads the displacement current of the ramp that *ends* th
 first sample: the bias rested there before), so that no sample knows the future.  The waveform is
 linear between samples; long steps are split inside, at most 12 mV each, and only samples come
 back.  Each point's result does not depend on which other points are computed with it.
+
+Limits.  A zero-dimensional point contact: no lateral flow of ions or heat, so neighbouring
+measurements meet only through states that are carried over, and no feedback of series resistance
+on the ions.  The laws of temperature and light are assumed, and I_ph is not a carrier balance.  A
+good fit says that the family covers a curve's shape, not that the mechanism is right.
 """
 
 from __future__ import annotations
@@ -53,7 +58,7 @@ __all__ = [
 
 _DEFAULTS = TransportGlobals()
 #: Points of a block: its tables and trajectories stay near the core, and memory is bounded.
-_BLOCK = 512
+_BLOCK = 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
