@@ -27,7 +27,8 @@ class Belief:
     """A surrogate's posterior over the pool, with fantasised measurements.
 
     mean, std : (c,);  measured : (n,) targets so far;  open_ : candidates that may be chosen;
-    spread : scale of the targets, for options that are given relative to it.
+    sign : -1 where mean and targets were negated, so that large is wanted;  beta, xi, neighbours :
+    options of the acquisitions.
     """
 
     surrogate: Surrogate
@@ -36,6 +37,7 @@ class Belief:
     measured: Floats
     open_: Rows
     rng: np.random.Generator
+    sign: float = 1.0
     beta: float = 2.0
     xi: float = 0.01
     neighbours: int = 10
@@ -80,7 +82,7 @@ class Belief:
         except np.linalg.LinAlgError:  # an interpolated kernel is positive to single precision only
             values, vectors = np.linalg.eigh(covariance)
             root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return members, mean + root @ self.rng.standard_normal(count)
+        return members, self.sign * (mean + root @ self.rng.standard_normal(count))
 
 
 def expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:

@@ -60,5 +60,5 @@ class DKL(ModelPolicy):
     def _belief(self, open_: Rows) -> Belief:
         belief = super()._belief(open_)
         if self.goal == "min":
-            belief.mean, belief.measured = -belief.mean, -belief.measured
+            belief.mean, belief.measured, belief.sign = -belief.mean, -belief.measured, -1.0
         return belief

@@ -70,13 +70,14 @@ def test_improvement_finds_the_largest_value_sooner_than_chance() -> None:
     assert np.mean(hits) > 3
 
 
-def test_goal_min_looks_for_small_values() -> None:
+@pytest.mark.parametrize("acquisition", ["ucb", "thompson", "log-ei"])
+def test_goal_min_looks_for_small_values(acquisition: str) -> None:
     problem = TOY.problem(400)
     index = {tuple(s): k for k, s in enumerate(problem.candidates.tolist())}
     expected = truth(problem)
     found = {}
     for goal in ("max", "min"):
-        sites = run(DKL(acquisition="ucb", beta=0.5, goal=goal), problem, 40)[10:]
+        sites = run(DKL(acquisition=acquisition, beta=0.5, goal=goal), problem, 40)[10:]
         found[goal] = np.mean([expected[index[tuple(s)]] for s in sites])
     assert found["min"] < expected.mean() < found["max"]
 
