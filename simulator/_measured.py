@@ -90,11 +90,13 @@ def structure_from_labels(
     table_pairs, crack_id = np.unique(pairs, axis=0, return_inverse=True)
     boundaries = np.zeros(len(table_pairs), BOUNDARY_DTYPE)
     boundaries["first"], boundaries["second"] = table_pairs.T
-    # A crack between two rows is as long as a column step, and the other way round; a staircase
-    # is longer than the line it stands for, by 4/pi on average over directions.
-    across_rows = points[:, 0] % 1 != 0
-    long = np.where(across_rows, step[1], step[0])
-    boundaries["length"] = np.pi / 4 * np.bincount(crack_id.ravel(), long, len(boundaries))
+    # Cracks along the rows' and the columns' direction are the two legs of a staircase.
+    between_rows = points[:, 0] % 1 != 0
+    legs = [
+        np.bincount(crack_id.ravel(), long, len(boundaries))
+        for long in (between_rows * step[1], ~between_rows * step[0])
+    ]
+    boundaries["length"] = np.hypot(*legs)
 
     distance, at = nearest_point(points * step, labels.shape, pixel_size)
     boundary_id = np.full(labels.shape, -1, np.int32)

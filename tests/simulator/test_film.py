@@ -9,6 +9,7 @@ import pytest
 
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
+from grainscout.simulator.film import STREAMS, stream
 from grainscout.simulator.structure import MAPS
 
 TINY = PRESETS["tiny"]
@@ -69,6 +70,13 @@ def test_components_draw_from_streams_of_their_own(film, change, kept):
     for name in kept:
         assert np.array_equal(getattr(film.structure, name), getattr(other.structure, name))
     assert film.spec != other.spec
+
+
+def test_streams_are_independent():
+    seed = np.random.SeedSequence(3)
+    draws = np.array([stream(seed, name).standard_normal(2000) for name in STREAMS])
+    correlation = np.corrcoef(draws) - np.eye(len(STREAMS))
+    assert np.abs(correlation).max() < 0.1
 
 
 def test_roughness_off_changes_the_surface_by_the_roughness_alone(film):

@@ -42,6 +42,7 @@ def test_geometry_of_a_known_label_map():
     s = structure_from_labels(labels, height, (20 * NM, 10 * NM), SegmentationSpec())
     assert s.vertices.tolist() == [[39.5, 39.5, 3.0]]
     assert [tuple(p) for p in s.boundaries[["first", "second"]]] == [(0, 1), (0, 2), (1, 2)]
+    assert s.boundaries["length"] == pytest.approx(np.array([400, 560, 1120]) * NM)
     r, c = np.indices(labels.shape)
     expected = np.abs(r - 39.5) * 20 * NM
     column = np.where(r >= 40, np.abs(c - 39.5) * 10 * NM, np.inf)
@@ -95,6 +96,9 @@ def test_levelling_removes_plane_and_line_offsets_only():
     flat = level(dirty, SegmentationSpec())
     assert np.corrcoef(flat.ravel(), true.ravel())[0, 1] > 0.96
     assert np.corrcoef(dirty.ravel(), true.ravel())[0, 1] < 0.9
+    # Without the plane, a tilt along the slow axis is not a line offset.
+    tilted = level(true + 0.7 * r * NM, SegmentationSpec(level_plane=False))
+    assert np.polyfit(np.arange(96), tilted.mean(1), 1)[0] == pytest.approx(0.7 * NM, rel=0.2)
     untouched = level(dirty, SegmentationSpec(level_lines=False, level_plane=False))
     assert np.allclose(untouched, dirty - dirty.mean())
 

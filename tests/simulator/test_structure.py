@@ -195,6 +195,12 @@ def test_roughness_is_self_affine():
     assert slope == pytest.approx(-2 - 2 * hurst, abs=0.15)
 
 
+def test_roughness_has_its_amplitude_on_any_frame():
+    spec = FilmSpec(rows=64, columns=400, row_nm=10.0, topography=replace(FLAT, roughness_nm=2.0))
+    stds = [Film.generate(spec, s).height.std() for s in range(4)]
+    assert np.mean(stds) == pytest.approx(2e-9, rel=0.15)
+
+
 def test_pixels_need_not_be_square():
     spec = FilmSpec(rows=96, columns=64, row_nm=10.0, column_nm=20.0)
     s = Film.generate(spec, 1).structure
