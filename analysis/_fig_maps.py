@@ -158,7 +158,7 @@ def explain_maps(
                 reach = max(-limits[0], limits[1])
                 limits, cmap = (-reach, reach), DIFFERENCE
             shown = draw_image(ax, image * factor, pixel_size, cmap=cmap, limits=limits)
-            fig.colorbar(shown, ax=ax, shrink=0.85, pad=0.02, label=unit)
+            fig.colorbar(shown, ax=ax, shrink=0.85, pad=0.02, label=labelled(name, unit))
             ax.set_title(name.replace("_", " "))
             if ax not in axes[::columns]:
                 ax.set_ylabel("")
