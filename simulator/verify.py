@@ -202,9 +202,9 @@ def _windows() -> Iterator[Check]:
             )
             lobes = [lobe for lobe in lobes if lobe[1] >= 0.4]
         yield Check(name=f"{name}: lobes", value=len(lobes), low=len(wanted), high=len(wanted))
-        for lobe, target in zip(lobes, wanted, strict=False):
+        for number, (lobe, target) in enumerate(zip(lobes, wanted, strict=False), start=1):
             for end, value, near in zip(("opens", "closes"), lobe, target, strict=True):
-                label = f"{name}: {end}"
+                label = f"{name}: lobe {number} {end}"
                 yield Check(name=label, value=value, low=near - 0.015, high=near + 0.015, unit="V")
 
 
