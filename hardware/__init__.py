@@ -6,6 +6,14 @@ refuses, with an error and before the command is issued, whatever would break on
 :func:`make_microscope` opens a microscope by name, and :func:`check_microscope` is the conformance
 suite that every adapter, ours or a third party's, must pass.
 
+    with Guard(make_microscope("simulated", {"instrument": "reference"}), Limits()) as microscope:
+        scan = microscope.scan()
+        curve = microscope.measure(Site(64, 64), Waveform.triangle())
+
+An adapter of one's own is a class with the members of :class:`Microscope`, registered as a callable
+under the entry point group ``grainscout.microscopes``; ``check_microscope(lambda: Guard(mine))`` says
+what is wrong with it.
+
 Importing this package needs numpy only; adapters are loaded when they are first named.
 """
 
