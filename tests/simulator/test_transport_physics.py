@@ -299,3 +299,30 @@ def test_missing_unknown_and_misshapen_input_is_refused():
         relax(rest_state(p), p, -1.0)
     with pytest.raises(ConfigError, match="k_max"):
         TransportGlobals(k_max=0.0)
+
+
+def test_every_allowed_point_and_condition_gives_finite_currents():
+    # Warnings are errors here, so an overflow anywhere shows as well.
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        n = 7
+        p = {}
+        for name, parameter in PARAMETERS.items():
+            low, high = parameter.limits
+            share = np.where(rng.random(n) < 0.3, rng.integers(0, 2, n), rng.random(n))
+            if name in ("nu", "tau", "telegraph_rate"):
+                p[name] = low * (high / low) ** share
+            else:
+                p[name] = low + (high - low) * share
+        samples = int(rng.integers(2, 30))
+        wave = Waveform(
+            voltage=rng.uniform(-1, 1, samples) * 10.0 ** rng.uniform(-2, 1),
+            time=np.cumsum(10.0 ** rng.uniform(-7, 4, samples)),
+        )
+        light, temperature = rng.choice([0.0, 1e-6, 0.1, 100.0]), rng.choice([50.0, 298.0, 600.0])
+        result = iv_curves(p, wave, light=light, temperature=temperature, rng=rng)
+        assert np.isfinite(result.current_nA).all()
+        assert result.state[:, 1].min() >= -1e-12
+        assert result.state[:, 1].max() <= 1.0 + 1e-12
+        later = relax(result.state, p, rng.uniform(0, 1e6, n), light=light, temperature=temperature)
+        assert np.isfinite(later).all()
