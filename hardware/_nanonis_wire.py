@@ -1,0 +1,168 @@
+"""The Nanonis TCP interface through ``nanonis-spm``, with the time-outs and errors that it lacks.
+
+The package returns errors as strings, prints them, sets a time-out of 1000 s and spins for ever if the
+controller dies in mid-answer.  It takes any object with send and recv as its connection, so ours reads
+exactly what was asked for, in time, or raises.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Any
+
+from grainscout.records import ConfigError, MicroscopeError
+
+_MAX_BODY = 256_000_000  # bytes; a frame of 8192 x 8192 float32 pixels
+
+
+class _Connection:
+    """A socket that reads exactly and never longer than the command's deadline."""
+
+    def __init__(self, host: str, port: int, timeout: float) -> None:
+        self._where = f"{host}:{port}"
+        self.deadline = time.monotonic() + timeout
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+        except OSError as error:
+            raise MicroscopeError(
+                f"Nanonis must listen at {self._where} (TCP Programming Interface); got {error}"
+            ) from error
+
+    def send(self, data: bytes) -> int:
+        self._limit()
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise MicroscopeError(
+                f"Nanonis at {self._where} was lost while sending: {error}"
+            ) from error
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        if size > _MAX_BODY:
+            raise MicroscopeError(
+                f"an answer must be of at most {_MAX_BODY} bytes; Nanonis at {self._where} announced {size}"
+            )
+        data = bytearray()
+        while len(data) < size:
+            self._limit()
+            try:
+                part = self._socket.recv(min(size - len(data), 1 << 20))
+            except TimeoutError as error:
+                raise self._late() from error
+            except OSError as error:
+                raise MicroscopeError(f"Nanonis at {self._where} was lost: {error}") from error
+            if not part:
+                raise MicroscopeError(
+                    f"Nanonis at {self._where} must send {size} bytes; it closed the connection after "
+                    f"{len(data)}"
+                )
+            data += part
+        return bytes(data)
+
+    def settimeout(self, _: float) -> None:
+        """The package's own 1000 s are not wanted."""
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _limit(self) -> None:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise self._late()
+        self._socket.settimeout(left)
+
+    def _late(self) -> MicroscopeError:
+        return MicroscopeError(f"Nanonis at {self._where} must answer in time; it did not")
+
+
+class NanonisLink:
+    """Commands to a controller; after any failure the next command begins with a fresh connection."""
+
+    def __init__(self, host: str, port: int, *, timeout: float) -> None:
+        try:
+            from nanonis_spm import Nanonis  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        except ImportError as error:
+            raise ConfigError(
+                "the Nanonis adapter needs the package nanonis-spm: pip install grainscout[nanonis]"
+            ) from error
+
+        class Raising(Nanonis):  # type: ignore[misc]
+            """Raises what the controller says instead of printing and returning it."""
+
+            def parseGeneralResponse(self, response: Any, types: Any) -> Any:
+                if bytes(response[-8:]) != bytes(8):
+                    raise MicroscopeError(f"Nanonis says: {_error_text(bytes(response))}")
+                return super().parseGeneralResponse(response, types)
+
+        self._package = Raising
+        self._host, self._port, self._timeout = host, port, timeout
+        self._connection: _Connection | None = None
+        self._nanonis: Any = None
+
+    def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
+        """The variables that a method of the package returns; MicroscopeError for every failure.
+
+        command : the method's name, such as ``"FolMe_XYPosSet"``;  timeout [s] : of this command.
+        """
+        return self._run(command, lambda nanonis: getattr(nanonis, command)(*arguments), timeout)
+
+    def query(self, command: str, types: list[str]) -> list[Any]:
+        """The answer to a documented command that the package lacks or cannot parse."""
+        return self._run(command, lambda nanonis: nanonis.quickSend(command, [], [], types), None)
+
+    def version(self) -> tuple[str, str, int]:
+        """Product line, version and host release (the package's own method cannot parse them)."""
+        answer = self.query("Util.VersionGet", ["i", "*-c", "i", "*-c", "I", "I"])
+        return str(answer[1]), str(answer[3]), int(answer[4])
+
+    def slots(self) -> list[str]:
+        """Names of the signals in the slots of the Signals Manager, which scans are made of."""
+        answer = self.query("Signals.InSlotsGet", ["i", "i", "*+c", "i", "*i"])
+        return [str(name) for name in answer[2]]
+
+    def _run(self, command: str, act: Any, timeout: float | None) -> list[Any]:
+        span = self._timeout if timeout is None else timeout
+        if self._connection is None:
+            self._connection = _Connection(self._host, self._port, self._timeout)
+            self._nanonis = self._package(self._connection)
+        self._connection.deadline = time.monotonic() + span
+        done = False
+        try:
+            answer = act(self._nanonis)
+            done = True
+        except (struct.error, ValueError, IndexError, TypeError) as error:
+            raise MicroscopeError(
+                f"{command}: the answer of Nanonis is malformed: {error}"
+            ) from error
+        finally:
+            if not done:
+                # What is still on its way would be taken for the answer to the next command.
+                self.close()
+        if len(answer) != 3:
+            self.close()
+            raise MicroscopeError(f"{command}: Nanonis answered another command")
+        return list(answer[2])
+
+    def close(self) -> None:
+        """Close the connection; the next command opens another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+def _error_text(response: bytes) -> str:
+    """The error at the end of an answer: status 1 (4 bytes), the text's size (4 bytes), the text.
+
+    Found from the end, because what an answer holds before its error is up to the controller.
+    """
+    for size in range(len(response) - 8, -1, -1):
+        status, length = struct.unpack(">Ii", response[-size - 8 :][:8])
+        if length == size and status:
+            return (
+                response[len(response) - size :].decode("utf-8", errors="replace")
+                or f"error {status}"
+            )
+    return "an answer without an error field at its end"
