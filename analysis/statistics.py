@@ -56,7 +56,10 @@ Statistic = Callable[[Floats, int], Floats]
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate with its bootstrap interval; `count` films behind it, `failed` cells left out."""
+    """An estimate with its bootstrap interval; `count` films behind it, `failed` cells left out.
+
+    low and high are NaN where no task has a second film: nothing is known of the spread then.
+    """
 
     estimate: float
     low: float
@@ -71,7 +74,7 @@ class Ranked:
     """One row of a leaderboard.
 
     score : interquartile mean with interval;  mean_rank : 1 is best, ties share;  best : share of
-    bootstrap samples in which this policy has the highest score.
+    bootstrap samples in which this policy has the highest score (NaN where no task has a second film).
     """
 
     name: str
@@ -235,7 +238,7 @@ def ranking(
     A row is one cell (task, film, seed) that all policies ran.  All policies are resampled on
     the same films, so intervals of two rows overlap more than their difference is uncertain:
     ask `verdicts` for that.  Each policy leaves out its own failed cells in its score; ranks give
-    them the last place.
+    them the last place.  DataError for a policy without any finished cell.
     """
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != len(names):
@@ -248,15 +251,12 @@ def ranking(
     drawn = np.stack([_drawn(column, film, task, samples, seed) for column in table.T])
     top = drawn == np.nanmax(drawn, axis=0)
     best = (top / top.sum(axis=0)).mean(axis=1)
-    rows = [
-        Ranked(
-            name=name,
-            score=interval(table[:, k], **common),  # type: ignore[arg-type]
-            mean_rank=interval(ranks[:, k], statistic=mean, **common),  # type: ignore[arg-type]
-            best=float(best[k]),
-        )
-        for k, name in enumerate(names)
-    ]
+    rows = []
+    for k, name in enumerate(names):
+        score = interval(table[:, k], **common)  # type: ignore[arg-type]
+        rank = interval(ranks[:, k], statistic=mean, **common)  # type: ignore[arg-type]
+        sure = float("nan") if np.isnan(score.low) else float(best[k])
+        rows.append(Ranked(name=name, score=score, mean_rank=rank, best=sure))
     return sorted(rows, key=lambda row: -row.score.estimate)
 
 
@@ -282,8 +282,9 @@ def _percentiles(drawn: Floats, level: float, sizes: Sequence[int]) -> tuple[Any
         raise DataError(f"level must lie between 0 and 1; got {level}")
     films, strata = sum(sizes), len(sizes)
     freedom = films - strata
+    if freedom < 1:  # one film a task tells nothing of the spread
+        return np.full(drawn.shape[1:], np.nan), np.full(drawn.shape[1:], np.nan)
     tail = (1 - level) / 2
-    if freedom >= 1:
-        tail = float(stats.norm.cdf(stats.t.ppf(tail, freedom) * np.sqrt(films / freedom)))
+    tail = float(stats.norm.cdf(stats.t.ppf(tail, freedom) * np.sqrt(films / freedom)))
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return low, high

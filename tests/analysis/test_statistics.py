@@ -185,6 +185,18 @@ def test_one_film_decides_nothing():
     assert found.more_films is None
 
 
+def test_one_film_has_no_interval():
+    alone = interval([0.7])
+    assert alone.estimate == 0.7
+    assert np.isnan([alone.low, alone.high]).all()
+    board = ranking(np.array([[1.0, 2.0]]), ["a", "b"], samples=50)
+    assert board[0].name == "b"
+    assert np.isnan(board[0].best)
+    estimate, low, _ = curve_interval(np.ones((1, 5)), samples=20)
+    assert (estimate == 1).all()
+    assert np.isnan(low).all()
+
+
 def test_failed_cells_are_left_out_and_counted():
     scores = np.array([1.0, np.nan, 3.0, 2.0])
     assert interval(scores).failed == 1
