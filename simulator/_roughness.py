@@ -17,15 +17,16 @@ def filtered_noise(
     rng: np.random.Generator,
     hurst: float = 1.0,
 ) -> Array:
-    """A (rows, columns) Gaussian field of unit expected variance.
+    """A (rows, columns) Gaussian random field.
 
     power "self-affine": spectral density flat up to wave number 1/length and falling as
-    k^(-2 - 2 hurst) beyond (rms roughness dominated by the longest waves; Persson et al. 2005).
-    power "gaussian": correlation exp(-r^2 / 2 length^2).
+    k^(-2 - 2 hurst) beyond (Persson et al. 2005); unit variance over the frame.
+    power "gaussian": correlation exp(-r^2 / 2 length^2); unit variance over many lengths, less
+    over a frame that is shorter than `length` (its mean is not part of the field).
     """
     # Padding, so that opposite rims of the film are not neighbours.
     pad = [
-        next_fast_len(n + int(4 * length / p) + 1, real=True)
+        next_fast_len(n + min(int(4 * length / p) + 1, n), real=True)
         for n, p in zip(shape, pixel, strict=True)
     ]
     ky = np.fft.fftfreq(pad[0], pixel[0])[:, None]
@@ -36,12 +37,16 @@ def filtered_noise(
     else:
         density = np.exp(-2 * (np.pi * length) ** 2 * k2)
     density[0, 0] = 0.0
-    # Each column of the half spectrum but the first (and the last of an even length) counts twice.
-    twice = np.full(density.shape[1], 2.0)
-    twice[0] = 1.0
-    if pad[1] % 2 == 0:
-        twice[-1] = 1.0
-    gain = np.sqrt(density * (pad[0] * pad[1]) / float((density * twice).sum()))
+    if power == "self-affine":
+        # Columns of the half spectrum count twice, but the first and the last of an even length.
+        twice = np.full(density.shape[1], 2.0)
+        twice[0] = 1.0
+        if pad[1] % 2 == 0:
+            twice[-1] = 1.0
+        total = float((density * twice).sum())
+    else:
+        total = pad[0] * pixel[0] * pad[1] * pixel[1] / (2 * np.pi * length**2)
+    gain = np.sqrt(density * (pad[0] * pad[1]) / total)
     noise = rfft2(rng.standard_normal(pad))
     field = irfft2(noise * gain, s=pad)
     return np.ascontiguousarray(field[: shape[0], : shape[1]])

@@ -236,6 +236,12 @@ class FilmSpec:
         for name in ("row_nm", "column_nm"):
             in_range(f"film {name}", getattr(self, name), 0.01, 1e5, "nm")
         coarsest = max(self.row_nm, self.column_nm)
+        largest = 10.0 * max(self.rows * self.row_nm, self.columns * self.column_nm)
+        if self.grains.mean_nm > largest:
+            raise ConfigError(
+                f"grains mean_nm must be at most 10 times the frame, {largest:g} nm; got "
+                f"{self.grains.mean_nm} nm"
+            )
         if self.grains.mean_nm < 3 * coarsest:
             raise ConfigError(
                 "grains mean_nm must be at least 3 pixels, or boundaries fill the film; got "

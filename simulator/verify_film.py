@@ -34,8 +34,8 @@ def verify_film(real_patches: str | Path | None = None) -> list[Check]:
 
     DataError if that file cannot be read.
     """
-    checks = [*_grains(), *_groove(), *_tip(), *_scan()]
-    return checks + (list(_patches(Path(real_patches))) if real_patches is not None else [])
+    patches = list(_patches(Path(real_patches))) if real_patches is not None else []
+    return [*_grains(), *_groove(), *_tip(), *_scan(), *patches]
 
 
 def _grains() -> Iterator[Check]:

@@ -201,6 +201,7 @@ BAD_SPECS = [
     (lambda: FilmSpec(row_nm=0.0), r"row_nm must be 0.01 .. 100000 nm; got 0.0"),
     (lambda: FilmSpec(row_nm=float("nan")), "row_nm must be"),
     (lambda: FilmSpec(row_nm=200.0), "at least 3 pixels"),
+    (lambda: FilmSpec(grains=GrainSpec(mean_nm=30000.0)), "at most 10 times the frame, 25600 nm"),
     (lambda: GrainSpec(mean_nm=-1.0), r"mean_nm must be 1 .. 1e\+06 nm; got -1.0"),
     (lambda: GrainSpec(ln_sd=2.0), r"ln_sd must be 0 .. 0.6; got 2.0"),
     (lambda: GrainSpec(asymmetric_share=1.5), "asymmetric_share must be 0 .. 1"),

@@ -201,6 +201,27 @@ def test_roughness_has_its_amplitude_on_any_frame():
     assert np.mean(stds) == pytest.approx(2e-9, rel=0.15)
 
 
+def test_undulation_has_its_amplitude_and_its_length():
+    spec = FilmSpec(rows=200, columns=300, topography=replace(FLAT, undulation_nm=20.0))
+    fields = np.stack([Film.generate(spec, s).height for s in range(4)]) / 1e-9
+    assert fields.std() == pytest.approx(20.0, rel=0.12)
+    # Correlation exp(-r^2 / 2 l^2) with l half a grain: 220 nm are 11 pixels.
+    for lag in (6, 11, 16):
+        expected = 400.0 * np.exp(-0.5 * (lag / 11.0) ** 2)
+        for a, b in ((fields[:, lag:], fields[:, :-lag]), (fields[..., lag:], fields[..., :-lag])):
+            assert (a * b).mean() == pytest.approx(expected, abs=60.0)
+
+
+@pytest.mark.parametrize("mean_nm", [60.0, 3000.0])
+def test_grains_from_three_pixels_to_ten_frames(mean_nm):
+    spec = FilmSpec(rows=32, columns=32, grains=GrainSpec(mean_nm=mean_nm, warp_nm=0.03 * mean_nm))
+    film = Film.generate(spec, 1)
+    assert np.isfinite(film.scan().height).all()
+    assert np.isfinite(film.structure.boundary_distance).all()
+    low, high = (1, 3) if mean_nm > 1000 else (80, 180)
+    assert low <= len(np.unique(film.structure.labels)) <= high
+
+
 def test_pixels_need_not_be_square():
     spec = FilmSpec(rows=96, columns=64, row_nm=10.0, column_nm=20.0)
     s = Film.generate(spec, 1).structure
