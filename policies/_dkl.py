@@ -26,7 +26,7 @@ class DKL(ModelPolicy):
     saturated : ``"use"`` or ``"exclude"`` curves with samples at the amplifier's rail.
 
     Curves whose descriptor is not valid, and failed measurements, are never learnt from.  The
-    descriptor's own standard error is added, squared, to the learnt noise of each curve.
+    descriptor's own variance, times a learnt factor, is added to the learnt noise of each curve.
     """
 
     target: str = ""

@@ -23,6 +23,7 @@ from grainscout.records import ConfigError, PackedState, PolicyError
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
 _NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
+_TRUST_PRIOR = (0.0, 1.5)  # of the log factor on the noise variances that come with the targets
 _CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
 _CACHE_BYTES = 3 * 2**30
 _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
@@ -70,7 +71,7 @@ class GaussianProcess:
         self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
         self._pool = np.asarray(pool, np.int64)
         self._x_pool = table[self._pool]
-        self._prior = np.vstack([kernel.prior, _NOISE_PRIOR])
+        self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale = 0.0, 1.0
         self._fitted = self._factored = 0
@@ -85,11 +86,11 @@ class GaussianProcess:
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
-        return float(math.exp(self._t[-1]) + _FLOOR) * self._scale**2
+        return float(math.exp(self._t[-2]) + _FLOOR) * self._scale**2
 
     @property
     def parameters(self) -> Floats:
-        """Log hyper-parameters: the kernel's, then the noise variance, of standardised targets."""
+        """Log hyper-parameters of standardised targets: the kernel's, noise, factor on stated noise."""
         return self._t.copy()
 
     def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
@@ -124,7 +125,7 @@ class GaussianProcess:
         x = self.table[rows]
         half = self._inverse32 @ self._cross(self.table[self._rows], x)
         out = np.empty((len(self._pool), len(rows)))
-        data = self.kernel.against(self._x32, self._t[:-1])
+        data = self.kernel.against(self._x32, self._t[:-2])
         for part in self._parts():
             known = (
                 self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
@@ -137,8 +138,8 @@ class GaussianProcess:
         """See the protocol."""
         self._need_fit()
         x = self.table[rows].astype(np.float64)
-        half = self._inverse @ self.kernel.cross(self._x, x, self._t[:-1])
-        covariance = self.kernel.cross(x, x, self._t[:-1]) - half.T @ half
+        half = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])
+        covariance = self.kernel.cross(x, x, self._t[:-2]) - half.T @ half
         return self._offset + self._scale * (self._beta @ half), self._scale**2 * covariance
 
     def state(self) -> PackedState:
@@ -175,23 +176,23 @@ class GaussianProcess:
         prepared = self.kernel.prepare(x)
         z = (y - self._offset) / self._scale
         known = given / self._scale**2
-        self._t = self._maximise(prepared, z, known)
+        self._t = self._maximise(prepared, z, known, self._extra)
         if self.robust and len(y) > 3:
-            k, _ = self.kernel.gram(prepared, self._t[:-1])
-            k.flat[:: len(k) + 1] += math.exp(self._t[-1]) + _FLOOR + known
+            k, _ = self.kernel.gram(prepared, self._t[:-2])
+            k.flat[:: len(k) + 1] += self._total_noise(given)
             inverse = np.linalg.inv(k)
             variance = 1.0 / np.diagonal(inverse)
             residual = (inverse @ z) * variance
             excess = residual**2 / _OUTLIER**2 - variance
             if (excess > 0).any():
                 self._extra = np.maximum(excess, 0.0)
-                self._t = self._maximise(prepared, z, known + self._extra)
+                self._t = self._maximise(prepared, z, known, self._extra)
         self._fitted = len(y)
         self._factorise(rows, given)
 
-    def _maximise(self, prepared: Floats, z: Floats, known: Floats) -> Floats:
+    def _maximise(self, prepared: Floats, z: Floats, known: Floats, extra: Floats) -> Floats:
         def value(t: Floats) -> tuple[float, Floats]:
-            return self.objective(t, prepared, z, known)
+            return self.objective(t, prepared, z, known, extra)
 
         result = minimize(
             value,
@@ -204,17 +205,19 @@ class GaussianProcess:
         return best
 
     def objective(
-        self, t: Floats, prepared: Floats, z: Floats, known: Floats
+        self, t: Floats, prepared: Floats, z: Floats, known: Floats, extra: Floats | float = 0.0
     ) -> tuple[float, Floats]:
         """Negative log posterior of the log hyper-parameters (up to a constant), and its gradient.
+
+        known : (n,) stated noise variances, scaled by exp(t[-1]);  extra : added as it is.
 
         Rasmussen & Williams 2006, eqs. 2.30 and 5.9, with a normal prior on `t`.
         """
         n = len(z)
-        k, pull = self.kernel.gram(prepared, t[:-1])
-        learnt = math.exp(t[-1])
+        k, pull = self.kernel.gram(prepared, t[:-2])
+        learnt, trust = math.exp(t[-2]), math.exp(t[-1])
         noisy = k.copy()
-        noisy.flat[:: n + 1] += learnt + _FLOOR + known
+        noisy.flat[:: n + 1] += learnt + _FLOOR + trust * known + extra
         factor, failed = lapack.dpotrf(noisy, lower=1, overwrite_a=1)
         if failed:
             raise PolicyError(
@@ -230,7 +233,9 @@ class GaussianProcess:
         weight *= 0.5
         off = (t - self._prior[:, 0]) / self._prior[:, 1]
         value = 0.5 * float(z @ alpha) + float(np.log(np.diagonal(factor)).sum())
-        gradient = np.append(pull(weight), learnt * float(np.trace(weight)))
+        on_noise = np.diagonal(weight)
+        by_noise = [learnt * float(on_noise.sum()), trust * float(on_noise @ known)]
+        gradient = np.concatenate([pull(weight), by_noise])
         return value + 0.5 * float(off @ off), gradient + off / self._prior[:, 1]
 
     # ---- the posterior --------------------------------------------------------------------
@@ -243,7 +248,7 @@ class GaussianProcess:
             raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
 
     def _cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-        k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-1])
+        k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-2])
         return k
 
     def _half(self, cross: Callable[[Array], Array], part: slice) -> NDArray[np.float32]:
@@ -261,7 +266,7 @@ class GaussianProcess:
         return [slice(at, at + width) for at in range(0, len(self._pool), width)]
 
     def _total_noise(self, given: Floats | float) -> Floats | float:
-        return math.exp(self._t[-1]) + _FLOOR + given / self._scale**2
+        return math.exp(self._t[-2]) + _FLOOR + math.exp(self._t[-1]) * given / self._scale**2
 
     def _follows(self, rows: Rows, given: Floats) -> bool:
         old = len(self._rows)
@@ -276,7 +281,7 @@ class GaussianProcess:
         self._rows, self._given, self._factored = rows.copy(), given.copy(), n
         self._x32 = self.table[rows]
         self._x = self._x32.astype(np.float64)
-        k, _ = self.kernel.gram(self.kernel.prepare(self._x), self._t[:-1])
+        k, _ = self.kernel.gram(self.kernel.prepare(self._x), self._t[:-2])
         k.flat[:: n + 1] += self._total_noise(given) + self._extra
         factor, failed = lapack.dpotrf(k, lower=1, clean=1)
         if failed:
@@ -286,10 +291,10 @@ class GaussianProcess:
         room = n + max(8, math.ceil(self.growth * n))
         wanted = 4 * room * c
         self._cache = np.empty((room, c), np.float32) if wanted <= _CACHE_BYTES else None
-        self._to_pool = self.kernel.against(self._x_pool, self._t[:-1])
-        self._prior_variance = self.kernel.diagonal(self._x_pool, self._t[:-1])
+        self._to_pool = self.kernel.against(self._x_pool, self._t[:-2])
+        self._prior_variance = self.kernel.diagonal(self._x_pool, self._t[:-2])
         self._reduction = np.empty(c)
-        data = self.kernel.against(self._x32, self._t[:-1])
+        data = self.kernel.against(self._x32, self._t[:-2])
         for part in self._parts():
             half = self._half(data, part)
             if self._cache is not None:
@@ -301,8 +306,8 @@ class GaussianProcess:
         n = self._n
         x32 = self.table[row : row + 1]
         x = x32.astype(np.float64)
-        l_row = self._inverse @ self.kernel.cross(self._x, x, self._t[:-1])[:, 0]
-        total = float(self.kernel.diagonal(x, self._t[:-1])[0] + self._total_noise(given))
+        l_row = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])[:, 0]
+        total = float(self.kernel.diagonal(x, self._t[:-2])[0] + self._total_noise(given))
         pivot = math.sqrt(max(total - float(l_row @ l_row), _FLOOR))
         inverse = np.zeros((n + 1, n + 1))
         inverse[:n, :n] = self._inverse
@@ -321,7 +326,7 @@ class GaussianProcess:
             self._cache[n] = new
         else:
             new = np.empty(len(self._pool), np.float32)
-            data = self.kernel.against(self._x32, self._t[:-1])
+            data = self.kernel.against(self._x32, self._t[:-2])
             for part in self._parts():
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
         self._reduction += np.square(new, out=new)

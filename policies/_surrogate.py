@@ -32,8 +32,8 @@ class Surrogate(Protocol):
     def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
         """Learn from all data so far.
 
-        rows : (n,) rows of the table, repeats allowed;  y : (n,) targets;  noise : (n,) known
-        variance of each target, added to the learnt one.  Rows that begin with those of the last
+        rows : (n,) rows of the table, repeats allowed;  y : (n,) targets;  noise : (n,) stated
+        variance of each target; an engine may scale it as a whole and adds a learnt one.  Rows that begin with those of the last
         call may be taken as an update.  ConfigError if n = 0, the shapes differ or y is not finite.
         """
 

@@ -33,15 +33,15 @@ def dense(gp: GaussianProcess, rows: np.ndarray, y: np.ndarray, known: np.ndarra
     """Rasmussen & Williams eqs. 2.25 and 2.26, written out, in float64."""
     t = gp.parameters
     x = gp.table.astype(float)
-    noise = gp.noise / gp._scale**2 + known / gp._scale**2
-    k = gp.kernel.cross(x[rows], x[rows], t[:-1])
-    np.fill_diagonal(k, gp.kernel.diagonal(x[rows], t[:-1]))
+    noise = gp.noise / gp._scale**2 + np.exp(t[-1]) * known / gp._scale**2
+    k = gp.kernel.cross(x[rows], x[rows], t[:-2])
+    np.fill_diagonal(k, gp.kernel.diagonal(x[rows], t[:-2]))
     k += np.diag(noise * np.ones(len(rows)))
-    star = gp.kernel.cross(x[rows], x[gp.pool], t[:-1])
+    star = gp.kernel.cross(x[rows], x[gp.pool], t[:-2])
     z = (y - gp._offset) / gp._scale
     mean = gp._offset + gp._scale * star.T @ np.linalg.solve(k, z)
-    prior = gp.kernel.cross(x[gp.pool], x[gp.pool], t[:-1])
-    np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.pool], t[:-1]))
+    prior = gp.kernel.cross(x[gp.pool], x[gp.pool], t[:-2])
+    np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.pool], t[:-2]))
     return mean, gp._scale**2 * (prior - star.T @ np.linalg.solve(k, star))
 
 
@@ -69,7 +69,7 @@ def test_prediction_equals_scikit_learn() -> None:
     y = smooth(table)[rows]
     gp = GaussianProcess(table, np.arange(500), Stationary(name="rbf"))
     gp.fit(rows, y)
-    variance, length, _ = np.exp(gp.parameters)
+    variance, length, _, _ = np.exp(gp.parameters)
     peer = GaussianProcessRegressor(
         ConstantKernel(variance) * RBF(length), alpha=gp.noise / y.var(), optimizer=None
     ).fit(table[rows], (y - y.mean()) / y.std())
@@ -109,8 +109,8 @@ def test_updates_without_a_cache_are_the_same(monkeypatch: pytest.MonkeyPatch) -
 def test_objective_gradient_equals_finite_differences() -> None:
     gp, rows, y = fitted()
     prepared = gp.kernel.prepare(gp.table[rows].astype(float))
-    z, known = (y - y.mean()) / y.std(), np.full(len(y), 0.01)
-    t = np.array([0.2, 0.5, -0.7, -1.5])
+    z, known = (y - y.mean()) / y.std(), np.linspace(0, 0.3, len(y))
+    t = np.array([0.2, 0.5, -0.7, -1.5, -0.4])
     gradient = gp.objective(t, prepared, z, known)[1]
     numeric = approx_fprime(t, lambda t: gp.objective(t, prepared, z, known)[0], 1e-6)
     np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
@@ -124,7 +124,7 @@ def test_fit_finds_the_mode() -> None:
     found = gp.objective(gp.parameters, prepared, z, np.zeros(60))[0]
     rng = np.random.default_rng(5)
     others = [
-        gp.objective(gp.parameters + 0.3 * rng.normal(size=4), prepared, z, np.zeros(60))[0]
+        gp.objective(gp.parameters + 0.3 * rng.normal(size=5), prepared, z, np.zeros(60))[0]
         for _ in range(50)
     ]
     assert found <= min(others) + 1e-3
@@ -187,6 +187,20 @@ def test_known_noise_counts() -> None:
     assert np.mean((warned.predict()[0] - truth) ** 2) < np.mean(
         (trusting.predict()[0] - truth) ** 2
     )
+
+
+def test_stated_noise_that_is_far_too_large_is_not_believed() -> None:
+    """A descriptor's error bar may be an overestimate for all curves alike."""
+    table = table_of()
+    truth = smooth(table)
+    rows = np.arange(120)
+    y = truth[rows] + 0.1 * np.random.default_rng(2).normal(size=120)
+    error = []
+    for stated in (0.0, 10.0 * y.var()):
+        gp = GaussianProcess(table, np.arange(200, 500), ArcCosine())
+        gp.fit(rows, y, np.full(120, stated))
+        error.append(np.sqrt(np.mean((gp.predict()[0] - truth[200:500]) ** 2)))
+    assert error[1] < 1.3 * error[0]
 
 
 def test_robust_fit_withstands_a_spoilt_curve() -> None:
