@@ -311,7 +311,7 @@ def test_every_allowed_point_and_condition_gives_finite_currents():
             low, high = parameter.limits
             share = np.where(rng.random(n) < 0.3, rng.integers(0, 2, n), rng.random(n))
             if name in ("nu", "tau", "telegraph_rate"):
-                p[name] = low * (high / low) ** share
+                p[name] = np.clip(low * (high / low) ** share, low, high)
             else:
                 p[name] = low + (high - low) * share
         samples = int(rng.integers(2, 30))
