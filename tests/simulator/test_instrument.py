@@ -238,9 +238,13 @@ def test_a_crash_blunts_the_tip_digs_a_pit_and_leaves_a_scar(film, good):
     expected = whole * crash.scar_left * instrument.tip.gain
     assert np.allclose(scarred, expected, rtol=1e-3, atol=1e-16)
     # Beyond the scar the film is whole; the pit shows in the next image, and stays.
-    inside = instrument.memory.pits(crash.pit_m)
-    assert inside[good] == crash.pit_m
     dug = instrument.memory.pits(crash.pit_m)
+    # The tip's own shape, a parabola of its (new) apex radius.
+    blunt = instrument.memory.scars[0][2]
+    beside = dug[good.row, good.column + 1]
+    assert beside == pytest.approx(crash.pit_m - (20e-9) ** 2 / (2 * blunt), rel=1e-9, abs=0.0)
+    assert dug[good] == crash.pit_m
+    assert blunt > radius + 0.99 * crash.radius_m
     reach = np.sqrt(2 * crash.pit_m * instrument.tip.radius)
     rows, columns = np.indices(film.shape)
     far = np.hypot(rows - good.row, columns - good.column) * 20e-9 > reach
