@@ -1,4 +1,18 @@
-"""A film: its truth, the image that a microscope takes of it, and the curve at every site."""
+"""A film: its truth, the image that a microscope takes of it, and the curve at every site.
+
+Where each piece of the truth is:
+
+    labels, boundaries, distances, asymmetry, vertices, tables     film.structure
+    the true surface; as a tip sees it                             film.height, film.dilated(...)
+    the measured image; the log of what made it                    film.scan(), film.imaged()
+    archetype shares; the hard map                                 film.archetype_weights, .archetype
+    every parameter map                                            film.parameters
+    hidden field, contact factor, compositions, offsets            film.truth
+    a noiseless map of any property, waveform, light, temperature  film.property_map(...)
+    noiseless curves; with the states' trajectories                film.curves, film.trajectories
+
+What happens during a measurement (noise, faults, wear) is the instrument's, and its log too.
+"""
 
 from __future__ import annotations
 
