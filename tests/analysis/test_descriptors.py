@@ -262,6 +262,18 @@ def test_lost_samples():
     assert found.value[0] == pytest.approx(clean, rel=0.02)
 
 
+@pytest.mark.parametrize("absurd", [np.inf, -np.inf, 1e300, -1e12])
+def test_an_absurd_sample_is_a_lost_one(absurd):
+    curve = noisy(parallelogram(), 1)
+    clean = describe("loop_area", V, curve).value[0]
+    curve[0, 90] = absurd
+    for name in descriptor_names():
+        assert np.isfinite(describe(name, V, curve).value[0]) == (name != "rectification")
+    found = describe("loop_area", V, curve)
+    assert found.value[0] == pytest.approx(clean, rel=0.02)
+    assert "interpolated" in found.reasons()[0]
+
+
 def test_constant_unordered_and_tiny_curves_have_no_value_but_a_reason():
     shuffled = np.random.default_rng(0).permutation(V)
     for name in descriptor_names():
