@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.stats import kstest
 
 from grainscout.records import DataError, Site, Waveform
@@ -173,7 +174,7 @@ def test_wear_counts_charge_landings_and_scanned_length(film):
     instrument.land(Site(9, 9), 0, 0.0)
     assert instrument.tip.worn == near(3e-6)
     curve = instrument.sweep(Site(9, 9), 0, TRIANGLE, 0.0)
-    charge = np.trapezoid(np.abs(curve.current), curve.time)
+    charge = trapezoid(np.abs(curve.current), curve.time)
     assert instrument.tip.worn - 3e-6 == near(1e6 * charge, 1e-3)
     before = instrument.tip.worn
     instrument.image(("height",), 0.0)
