@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import grainscout
 from grainscout.benchmarks._cell import run_cell
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task, plain
 from grainscout.experiment import one_thread
-from grainscout.records import ConfigError, PackedState
+from grainscout.records import ConfigError, GrainscoutError, PackedState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +81,28 @@ def run_campaign(
     """Run every cell that the store does not hold as finished.
 
     jobs : worker processes (loky); 1 runs in this process.  A cell that raises is stored as failed,
-    with its traceback, and the others go on; the next call tries it again.
+    with its traceback, and the others go on; the next call tries it again.  When a worker is killed,
+    the cells that were under way are run again; GrainscoutError if none gets finished any more.
     progress : called in this process after each cell with its key, status and traceback, if any.
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1; got {jobs}")
     todo = [key for key in campaign.cells() if key not in store.finished()]
-    for key, status, seconds, payload, error in _results(campaign, todo, jobs):
-        store.record(key, status, seconds, payload, error)
-        if progress is not None:
-            progress(key, status, error)
+    while todo:
+        before = len(todo)
+        try:
+            for key, status, seconds, payload, error in _results(campaign, todo, jobs):
+                store.record(key, status, seconds, payload, error)
+                todo.remove(key)
+                if progress is not None:
+                    progress(key, status, error)
+        except TerminatedWorkerError as error:
+            # The pool is gone with the worker: what it was at is run again, by a new one.
+            if len(todo) == before:
+                raise GrainscoutError(
+                    f"workers die before they finish a cell ({error}). Is the memory enough for "
+                    f"{jobs} of them? Try fewer with --jobs"
+                ) from error
 
 
 _Outcome = tuple[CellKey, str, float, PackedState | None, str]

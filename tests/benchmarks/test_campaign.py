@@ -1,6 +1,10 @@
 """Campaigns: the same table for any number of workers and interruptions, failures kept apart."""
 
 import dataclasses
+import os
+import signal
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -81,6 +85,35 @@ def test_an_interrupted_campaign_goes_on_without_repeating_a_cell(serial, tmp_pa
     same(resumed, serial)
     assert not set(seen) & set(rest)
     assert set(seen) | set(rest) == set(campaign().cells())
+
+
+def workers():
+    """Process ids of this process's loky workers."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == os.getpid() and b"LokyProcess" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
+def test_a_killed_worker_loses_nothing_but_its_cell(serial, tmp_path):
+    killed = []
+
+    def kill_one(key, status, error):
+        if not killed:
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
+        result = run(campaign(), tmp_path / "campaign.sqlite", jobs=2, progress=kill_one)
+    assert killed
+    same(result, serial)
 
 
 def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):

@@ -11,7 +11,17 @@ import sys
 import typer
 
 import grainscout
-from grainscout.cli import _bench, _check, _files, _list, _preflight, _report, _run, _simulate
+from grainscout.cli import (
+    _bench,
+    _check,
+    _control,
+    _files,
+    _list,
+    _preflight,
+    _report,
+    _run,
+    _simulate,
+)
 from grainscout.cli._console import fail
 from grainscout.records import GrainscoutError
 
@@ -37,6 +47,7 @@ app.command("simulate")(_simulate.simulate)
 app.command("run")(_run.run)
 app.command("bench")(_bench.bench)
 app.command("report")(_report.report)
+app.command("control")(_control.control)
 app.command("preflight")(_preflight.preflight)
 app.command("export")(_files.export)
 app.command("import")(_files.import_)

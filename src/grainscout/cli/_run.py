@@ -68,7 +68,7 @@ def _start(settings: RunConfig, path: Path) -> None:
     problem = bench.problem()
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
     policy = make_policy(settings.policy.name, settings.policy.options)
-    with Journal.create(path, header) as journal:
+    with Journal.create(path, header) as journal, bench.microscope:
         _drive(
             lambda observe: Experiment(
                 bench.microscope,
@@ -97,17 +97,19 @@ def _resume(path: Path, given: RunConfig | None) -> None:
                 f"journal {path} is of another experiment than that file. Resume it without the file, "
                 "or start a new journal with --out"
             )
-        bench = set_up(settings.task, settings.seed, settings.limits)
-        _drive(
-            lambda observe: Experiment.resume(
+        scan = journal.header().problem.scan
+        bench = set_up(settings.task, settings.seed, settings.limits, scan)
+        with bench.microscope:
+            _drive(
+                lambda observe: Experiment.resume(
+                    journal,
+                    bench.microscope,
+                    make_policy(settings.policy.name, settings.policy.options),
+                    observe=observe,
+                    **settings.loop_settings(),
+                ),
                 journal,
-                bench.microscope,
-                make_policy(settings.policy.name, settings.policy.options),
-                observe=observe,
-                **settings.loop_settings(),
-            ),
-            journal,
-        )
+            )
 
 
 def _drive(make: Callable[[Callable[[Step], None]], Experiment], journal: Journal) -> None:

@@ -7,8 +7,17 @@ The microscope is parked whatever ends the loop: the budget, the policy, a perso
 ``Experiment.resume`` goes on from a journal exactly where it stopped.
 """
 
+from grainscout.experiment._desk import REQUESTS
 from grainscout.experiment._experiment import Experiment, Result, Step
 from grainscout.experiment._problem import full_window_sites, make_problem
 from grainscout.experiment._threads import one_thread
 
-__all__ = ["Experiment", "Result", "Step", "full_window_sites", "make_problem", "one_thread"]
+__all__ = [
+    "REQUESTS",
+    "Experiment",
+    "Result",
+    "Step",
+    "full_window_sites",
+    "make_problem",
+    "one_thread",
+]

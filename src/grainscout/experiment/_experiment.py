@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from grainscout.experiment._desk import Aborted, Desk
 from grainscout.experiment._threads import one_thread
 from grainscout.hardware._protocol import Microscope, Resumable, Wears
 from grainscout.journal import Journal
@@ -103,6 +104,7 @@ class Experiment:
         self._candidates = {(int(r), int(c)) for r, c in problem.candidates}
         self._wear_start = self._wear()
         self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
+        self._desk = Desk(journal, problem)
         self._pending: tuple[list[Proposal], list[Outcome], float] | None = None
         if problem.budget.wear is not None and not isinstance(microscope, Wears):
             raise ConfigError(
@@ -136,13 +138,16 @@ class Experiment:
     def run(self) -> Result:
         """Go on until the budget is used up or the policy has nothing left to ask.
 
-        Whatever happens, the microscope is parked and the journal says why the run ended.
+        Whatever happens, the microscope is parked and the journal says why the run ended.  Before each
+        measurement the requests that people left in the journal are obeyed (see `REQUESTS`).
         Raises MicroscopeError, LimitError, PolicyError or JournalError; KeyboardInterrupt passes.
         """
         reason = "error"
         try:
             with one_thread():
                 reason = self._loop()
+        except Aborted:
+            reason = "aborted by hand"
         except KeyboardInterrupt:
             reason = "interrupted"
             raise
@@ -202,11 +207,12 @@ class Experiment:
         for proposal in proposals:
             if proposal.id in done:
                 continue
-            outcome = self._measure(proposal)
-            if self.journal is not None:
-                self.journal.record_outcome(self._number, outcome, self._microscope_state())
-            self._count(outcome)
-            outcomes.append(outcome)
+            for added in self._desk.obey(self.microscope):
+                self._keep(self._measure(added), outcomes)
+            if proposal.id in self._desk.vetoed:
+                self._keep(self._refused(proposal), outcomes)
+            else:
+                self._keep(self._measure(proposal.site, proposal.id), outcomes)
         self.policy.tell(outcomes)
         due = (self._number + 1) % self.checkpoint_every == 0
         if self.journal is not None and due and isinstance(self.policy, Stateful):
@@ -227,28 +233,46 @@ class Experiment:
                 f"{outcomes[-1].message}. Look at the tip, then resume"
             )
 
-    def _measure(self, proposal: Proposal) -> Outcome:
-        visit = self._visits[proposal.site[0], proposal.site[1]]
+    def _keep(self, outcome: Outcome, outcomes: list[Outcome]) -> None:
+        if self.journal is not None:
+            self.journal.record_outcome(self._number, outcome, self._microscope_state())
+        self._count(outcome)
+        outcomes.append(outcome)
+
+    def _refused(self, proposal: Proposal) -> Outcome:
+        now = self._now()
+        return Outcome(
+            site=proposal.site,
+            status="aborted",
+            proposal_id=proposal.id,
+            started=now,
+            finished=now,
+            visit=self._visits[proposal.site[0], proposal.site[1]],
+            message="vetoed by hand",
+        )
+
+    def _measure(self, site: Site, proposal_id: str | None = None) -> Outcome:
+        visit = self._visits[site[0], site[1]]
         started = self._now()
         try:
-            curve = self.microscope.measure(proposal.site, self.problem.waveform)
+            curve = self.microscope.measure(site, self.problem.waveform)
         except LimitError:
             raise
         except MicroscopeError as error:
             return Outcome(
-                site=proposal.site,
+                site=site,
                 status="failed",
-                proposal_id=proposal.id,
+                proposal_id=proposal_id,
                 started=started,
                 finished=self._now(),
                 visit=visit,
                 message=str(error),
             )
         return Outcome(
-            site=proposal.site,
+            site=site,
             status="saturated" if curve.saturated.any() else "ok",
             curve=curve,
-            proposal_id=proposal.id,
+            proposal_id=proposal_id,
             started=started,
             finished=self._now(),
             visit=visit,
@@ -271,7 +295,8 @@ class Experiment:
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
-        self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
+        if outcome.status != "aborted":
+            self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
         self._failures = self._failures + 1 if outcome.status == "failed" else 0
 
     def _spent(self) -> str | None:

@@ -10,7 +10,7 @@ had not been.  Curves, scans and states are checked binary blobs (``records.pack
 a checksum, and nothing is unpickled.
 """
 
-from grainscout.journal._journal import Batch, Event, Header, Journal, package_versions
+from grainscout.journal._journal import Batch, Event, Header, Journal, Request, package_versions
 from grainscout.journal._recording import recording_of
 
-__all__ = ["Batch", "Event", "Header", "Journal", "package_versions", "recording_of"]
+__all__ = ["Batch", "Event", "Header", "Journal", "Request", "package_versions", "recording_of"]

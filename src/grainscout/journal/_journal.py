@@ -71,7 +71,7 @@ class Batch:
     @property
     def complete(self) -> bool:
         """Whether each proposal has its outcome; then all of them are told."""
-        return len(self.outcomes) == len(self.proposals)
+        return {p.id for p in self.proposals} <= {o.proposal_id for o in self.outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,15 @@ class Event:
 
     clock_s: float
     wall: str
+    kind: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a person asks of a running experiment; see ``experiment.REQUESTS``."""
+
+    number: int
     kind: str
     detail: Mapping[str, Any]
 
@@ -200,6 +209,20 @@ class Journal:
                 (clock_s, wall, kind, json.dumps(detail)),
             )
 
+    def request(self, kind: str, **detail: Any) -> None:
+        """Ask something of the experiment that writes this journal; from any process."""
+        wall = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._commit() as db:
+            db.execute(
+                "INSERT INTO requests (wall, kind, detail) VALUES (?, ?, ?)",
+                (wall, kind, json.dumps(detail)),
+            )
+
+    def handled(self, request: Request) -> None:
+        """Commit that a request was done, so that no resume does it again."""
+        with self._commit() as db:
+            db.execute("UPDATE requests SET handled = 1 WHERE number = ?", (request.number,))
+
     # Reading ------------------------------------------------------------------------------------
 
     def header(self) -> Header:
@@ -253,6 +276,15 @@ class Journal:
         ):
             return int(batch), self._unpack(blob)
         return None
+
+    def requests(self) -> list[Request]:
+        """Requests that were not handled yet, in order."""
+        return [
+            Request(number=number, kind=kind, detail=json.loads(detail))
+            for number, kind, detail in self._rows(
+                "SELECT number, kind, detail FROM requests WHERE handled = 0 ORDER BY number"
+            )
+        ]
 
     def events(self) -> list[Event]:
         """All events in order."""

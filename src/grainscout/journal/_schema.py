@@ -31,6 +31,9 @@ CREATE TABLE checkpoints (
 CREATE TABLE events (
     number INTEGER PRIMARY KEY, clock_s REAL NOT NULL, wall TEXT NOT NULL, kind TEXT NOT NULL,
     detail TEXT NOT NULL);
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY, wall TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL,
+    handled INTEGER NOT NULL DEFAULT 0);
 """
 
 

@@ -1,0 +1,42 @@
+"""grainscout control"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grainscout.cli._console import console
+from grainscout.records import ConfigError, Site
+
+
+def control(
+    journal: Annotated[Path, typer.Argument(help="Journal of a running experiment.")],
+    request: Annotated[str, typer.Argument(help="pause, resume, abort, veto or add.")],
+    id_: Annotated[str | None, typer.Option("--id", help="veto: the proposal's id.")] = None,
+    row: Annotated[int | None, typer.Option(help="add: row of the site.")] = None,
+    column: Annotated[int | None, typer.Option(help="add: column of the site.")] = None,
+) -> None:
+    """Pause, resume, abort, veto a proposal, or add a point by hand, while a run is going."""
+    from grainscout.experiment import REQUESTS
+    from grainscout.journal import Journal
+
+    if request not in REQUESTS:
+        raise ConfigError(f"request must be one of {', '.join(REQUESTS)}; got {request!r}")
+    if (request == "veto") != (id_ is not None):
+        raise ConfigError("veto, and nothing else, needs --id")
+    if (request == "add") != (row is not None and column is not None):
+        raise ConfigError("add, and nothing else, needs --row and --column")
+    detail: dict[str, str | int] = {}
+    with Journal.open(journal) as run:
+        if id_ is not None:
+            if id_ not in {p.id for p in run.proposals()}:
+                raise ConfigError(f"--id must be a proposal of this run; got {id_!r}")
+            detail["id"] = id_
+        if row is not None and column is not None:
+            if not run.header().problem.scan.contains(Site(row, column)):
+                raise ConfigError(f"the site must lie on the scan; got row {row}, column {column}")
+            detail |= {"row": row, "column": column}
+        run.request(request, **detail)
+    console.print(f"asked: {request}. It is done before the next measurement: {REQUESTS[request]}")

@@ -1,0 +1,158 @@
+"""A person's hand on a running experiment."""
+
+import threading
+import time
+
+import pytest
+
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware import Guard, SimulatedMicroscope
+from grainscout.journal import Header, Journal
+from grainscout.policies import make_policy
+from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.simulator import PRESETS, Film
+
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def film():
+    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+
+
+class Setting:
+    """An experiment with a journal, and another hand on that journal."""
+
+    def __init__(self, film, path, policy="random", curves=12, batch=1):
+        self.path, self.policy, self.batch = path, policy, batch
+        self.film = film
+        self.scope = self.microscope()
+        problem = make_problem(
+            self.scope, Waveform.triangle(1.5, 51), Budget(curves=curves), light=0.1
+        )
+        self.journal = Journal.create(path, Header(problem=problem, config={}, seed=SEED))
+        self.experiment = Experiment(
+            self.scope,
+            make_policy(policy, {}),
+            problem=problem,
+            seed=SEED,
+            journal=self.journal,
+            batch=batch,
+            observe=self.observe,
+        )
+        self.at = {}
+
+    def microscope(self):
+        return Guard(SimulatedMicroscope(self.film, "quiet", seed=spawn_streams(SEED).instrument))
+
+    def observe(self, step):
+        for kind, detail in self.at.get(step.number, ()):
+            with Journal.open(self.path) as other:
+                other.request(kind, **detail)
+
+    def resumed(self):
+        return Experiment.resume(
+            self.journal, self.microscope(), make_policy(self.policy, {}), batch=self.batch
+        )
+
+
+@pytest.fixture
+def make(film, tmp_path):
+    made = []
+
+    def making(**settings):
+        made.append(Setting(film, tmp_path / "run.gsj", **settings))
+        return made[-1]
+
+    yield making
+    for setting in made:
+        setting.journal.close()
+
+
+def test_a_point_by_hand_is_measured_next_and_told(make):
+    setting = make(policy="dkl", curves=14)
+    setting.at = {3: [("add", {"row": 20, "column": 30})]}
+    outcomes = setting.experiment.run().outcomes
+    assert tuple(outcomes[4].site) == (20, 30)
+    assert outcomes[4].proposal_id is None
+    assert outcomes[4].curve is not None
+    # The policy knows: it does not ask for that site again.
+    assert sum(tuple(o.site) == (20, 30) for o in outcomes) == 1
+
+
+def test_a_vetoed_proposal_is_not_measured(make):
+    setting = make(batch=3)
+    proposals = setting.experiment.policy.ask(6)  # what it is going to ask for
+    setting.experiment.policy.reset(
+        setting.experiment.problem, rng=spawn_streams(SEED).policy_rng()
+    )
+    victim = proposals[4]
+    setting.at = {0: [("veto", {"id": victim.id})]}
+    result = setting.experiment.run()
+    (outcome,) = [o for o in result.outcomes if o.proposal_id == victim.id]
+    assert (outcome.status, outcome.message) == ("aborted", "vetoed by hand")
+    measured = [c for c in setting.scope.log if c.name == "measure"]
+    assert len(measured) == len(result.outcomes) - 1
+
+
+def test_an_aborted_run_is_parked_and_can_be_resumed(make, film, tmp_path):
+    whole = make(policy="dkl", curves=16).experiment.run().outcomes
+    (tmp_path / "run.gsj").rename(tmp_path / "whole.gsj")
+    setting = make(policy="dkl", curves=16)
+    setting.at = {8: [("abort", {})]}
+    result = setting.experiment.run()
+    assert result.reason == "aborted by hand"
+    assert len(result.outcomes) == 9
+    assert setting.scope.log[-1].name == "park"
+    rest = setting.resumed().run()
+    assert [(tuple(o.site), o.finished) for o in rest.outcomes] == [
+        (tuple(o.site), o.finished) for o in whole
+    ]
+
+
+def test_a_run_with_hand_made_points_resumes_exactly(make, tmp_path):
+    hand = {2: [("add", {"row": 20, "column": 30}), ("add", {"row": 21, "column": 9})]}
+    setting = make(policy="dkl", curves=16, batch=2)
+    setting.at = hand
+    whole = setting.experiment.run().outcomes
+    (tmp_path / "run.gsj").rename(tmp_path / "whole.gsj")
+    setting = make(policy="dkl", curves=16, batch=2)
+    setting.at = {**hand, 4: [("abort", {})]}
+    setting.experiment.run()
+    rest = setting.resumed().run().outcomes
+    assert [(tuple(o.site), o.proposal_id) for o in rest] == [
+        (tuple(o.site), o.proposal_id) for o in whole
+    ]
+
+
+def test_a_pause_parks_and_waits(make):
+    setting = make()
+    setting.at = {2: [("pause", {})]}
+    seen = []
+
+    def later():
+        with Journal.open(setting.path) as other:
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and not any(
+                e.kind == "request" for e in other.events()
+            ):
+                time.sleep(0.02)
+            time.sleep(0.3)
+            seen.append((len(other.outcomes()), setting.scope.log[-1].name))
+            other.request("resume")
+
+    helper = threading.Thread(target=later)
+    helper.start()
+    result = setting.experiment.run()
+    helper.join()
+    assert seen == [(3, "park")]
+    assert len(result.outcomes) == 12
+
+
+def test_a_request_that_makes_no_sense_is_noted_and_harmless(make):
+    setting = make()
+    setting.at = {1: [("add", {"row": 999, "column": 0}), ("dance", {})]}
+    assert len(setting.experiment.run().outcomes) == 12
+    refused = [e.detail for e in setting.journal.events() if "refused" in e.detail]
+    assert [r["asked"] for r in refused] == ["add", "dance"]
+    assert "48 x 48" in refused[0]["refused"]
