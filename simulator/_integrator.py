@@ -62,8 +62,9 @@ def _significant(values: Floats) -> Floats:
 @lru_cache(maxsize=64)
 def grid(waveform: Waveform) -> Grid:
     """The grid of a waveform; cached, as an experiment applies few."""
+    # Rounding lets branches that pass the same voltages share levels; + 0.0 turns -0.0 into 0.0.
     voltage = np.round(waveform.voltage, 12) + 0.0
-    rise, span = np.diff(voltage), _significant(np.diff(waveform.time))
+    rise, span = np.diff(voltage), np.diff(waveform.time)
     slope = _significant(rise / span)
     parts = np.maximum(np.ceil(np.abs(rise) / LARGEST_STEP - 1e-6), 1.0).astype(np.intp)
     ramp = np.repeat(np.arange(parts.size), parts)
