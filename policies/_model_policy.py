@@ -16,7 +16,7 @@ from grainscout.policies._novelty import PatchNovelty
 from grainscout.policies._options import check_choice, check_count, check_flag, check_number
 from grainscout.policies._surrogate import Floats, Rows, Surrogate
 from grainscout.policies._targets import DescriptorTargets
-from grainscout.records import PackedState, PolicyError
+from grainscout.records import ConfigError, PackedState, PolicyError
 
 Targets = tuple[Rows, Floats, Floats]  # table rows (n,), targets (n,), noise variances (n,)
 
@@ -30,6 +30,7 @@ class ModelPolicy(SeededPolicy):
     engine : ``"nngp"`` (closed-form deep kernel), ``"mlp"`` (ensemble of learned deep kernels),
         ``"mlp-published"`` (the loop of S23: slow, for comparison), ``"rbf"``, ``"matern"``.
     features : ``"jets"`` (rotation-invariant), ``"pca"`` (of the patches) or ``"both"``.
+    channels : images that the features come from; empty takes the height.
     window : side of the patch [pixels];  components : principal components of the patches.
     refit_growth : hyper-parameters are refitted when the data have grown by this fraction; 0 refits
         at every step.
@@ -41,6 +42,7 @@ class ModelPolicy(SeededPolicy):
 
     engine: str = "nngp"
     features: str = "jets"
+    channels: tuple[str, ...] = ()
     window: int = 16
     components: int = 24
     refit_growth: float = 0.2
@@ -56,6 +58,9 @@ class ModelPolicy(SeededPolicy):
         super().__post_init__()
         check_choice("engine", self.engine, ENGINES)
         check_choice("features", self.features, FEATURES)
+        if isinstance(self.channels, str) or not all(isinstance(c, str) for c in self.channels):
+            raise ConfigError(f"channels must be a list of names of images; got {self.channels!r}")
+        self.channels = tuple(self.channels)
         check_count("window", self.window, low=1)
         check_count("components", self.components, low=1)
         check_number("refit_growth", self.refit_growth, low=0.0)
@@ -95,6 +100,8 @@ class ModelPolicy(SeededPolicy):
     # ---- the loop -------------------------------------------------------------------------
     def _begin(self) -> None:
         check_window(self.window, self.problem.scan.shape)
+        for name in self.channels:
+            self.problem.scan.channel(name)  # an unknown one fails here
         self._described = self._target()  # an unknown name fails here, not after ten curves
         self._weights_seed = int(self.rng.integers(2**31))
         self._rows, self._targets, self._noise = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
@@ -110,7 +117,11 @@ class ModelPolicy(SeededPolicy):
         """Features of all pixels, made when first needed (those of a large image take a second)."""
         if kind not in self._tables:
             self._tables[kind] = feature_table(
-                self.problem.scan, kind=kind, window=self.window, components=self.components
+                self.problem.scan,
+                kind=kind,
+                window=self.window,
+                components=self.components,
+                channels=self.channels or None,
             )
         return self._tables[kind]
 

@@ -12,7 +12,16 @@ from grainscout.policies import make_policy
 from grainscout.policies._check import require_conforming
 from grainscout.policies._check_rig import ToySample
 from grainscout.policies._dkl import DKL
-from grainscout.records import ConfigError, IVCurve, Outcome, PolicyError, Problem, Site
+from grainscout.records import (
+    ConfigError,
+    DataError,
+    IVCurve,
+    Outcome,
+    PolicyError,
+    Problem,
+    Scan,
+    Site,
+)
 
 TOY = ToySample(seed=4)
 
@@ -107,9 +116,33 @@ def test_window_must_fit_the_image() -> None:
         DKL(window=40).reset(TOY.problem(20), rng=np.random.default_rng(0))
 
 
+def test_further_channels_can_be_what_it_learns_from() -> None:
+    """A height that says nothing, and a current image that says all (S26's extra channels)."""
+    problem = TOY.problem(400)
+    telling = TOY.maps()[2]
+    noise = np.random.default_rng(0).normal(size=telling.shape)
+    scan = Scan(channels={"height": noise, "current": telling}, pixel_size=(2e-8, 2e-8))
+    problem = replace(problem, scan=scan)
+    error = {}
+    for channels in ((), ("current",)):
+        policy = DKL(channels=channels)
+        run(policy, problem, 40)
+        error[channels] = np.mean((policy.predict()[0] - truth(problem)) ** 2)
+    assert error[("current",)] < 0.3 * error[()]
+    with pytest.raises(DataError, match="no channel 'phase'"):
+        DKL(channels=("phase",)).reset(problem, rng=np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"engine": "svm"}, {"acquisition": "pi"}, {"beta": -1.0}, {"window": 0}, {"goal": "up"}],
+    [
+        {"engine": "svm"},
+        {"acquisition": "pi"},
+        {"beta": -1.0},
+        {"window": 0},
+        {"goal": "up"},
+        {"channels": "current"},
+    ],
 )
 def test_bad_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(options))} must be"):
