@@ -12,7 +12,8 @@ silent number::
 * ``censored`` True: the value is a bound.  A spot that never turns on has the end of the sweep as
   its (lower) bound; a current at the amplifier's rail is a lower bound; a current under the noise
   is an upper bound (flag BELOW_NOISE).
-* ``sigma``: one standard deviation from the white noise that the curve itself shows.
+* ``sigma``: one standard deviation from the white noise that the curve itself shows.  A single
+  curve cannot tell 1/f noise, the amplifier's lag or drift from its own shape: they come on top.
 
 A voltage axis is cut at its turning points (`grainscout.analysis._sweep`), so that triangles,
 bipolar sweeps and reversal families all have a forward and a reverse branch; a one-way sweep has
