@@ -122,7 +122,12 @@ def _archetypes(axes: Axes, film: Film, extent: list[float]) -> None:
         for c, name, share in zip(ARCHETYPE_COLOURS, ARCHETYPE_NAMES, shares, strict=True)
     ]
     axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=2,
+        fontsize=8,
+        frameon=False,
     )
     axes.set_title("archetype (truth)")
 
@@ -147,8 +152,9 @@ def _examples(axes: Axes, film: Film, sweep: Waveform, light: float) -> None:
             color=ARCHETYPE_COLOURS[kind],
             label=ARCHETYPE_NAMES[kind],
         )
+    axes.set_box_aspect(1.0)
     axes.axhline(0.0, color="0.6", linewidth=0.6)
     axes.set_xlabel("voltage (V)")
     axes.set_ylabel("current (nA)")
-    axes.set_title(f"purest curve of each archetype, {light:g} sun")
+    axes.set_title(f"purest of each archetype, {light:g} sun")
     axes.legend(fontsize=8)

@@ -35,7 +35,9 @@ def from_mapping(kind: type[_Spec], values: Mapping[str, Any], where: str) -> _S
         if name not in names:
             raise ConfigError(f"{where} has no setting {name!r}; it has {', '.join(names)}")
         hint = hints[name]
-        if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        if is_dataclass(hint) and isinstance(hint, type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where} {name} must be a table of settings; got {value!r}")
             value = from_mapping(hint, value, f"{where}.{name}")
         elif isinstance(value, list):
             value = tuple(value)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
@@ -142,6 +144,52 @@ def test_weights_are_shares_and_the_hard_map_is_the_largest(film):
     assert np.array_equal(film.archetype, weights.argmax(2))
 
 
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    rows=st.integers(16, 40),
+    columns=st.integers(16, 40),
+    pixel=st.tuples(st.floats(2.0, 40.0), st.floats(2.0, 40.0)),
+    grain=st.floats(4.0, 40.0),
+    ln_sd=st.floats(0.0, 0.6),
+    warp=st.floats(0.0, 0.08),
+    share=st.floats(0.0, 1.0),
+    seed=st.integers(0, 2**40),
+)
+def test_any_sensible_film_is_whole(rows, columns, pixel, grain, ln_sd, warp, share, seed):
+    mean = grain * max(pixel)
+    spec = FilmSpec(
+        rows=rows,
+        columns=columns,
+        row_nm=pixel[0],
+        column_nm=pixel[1],
+        grains=GrainSpec(mean_nm=mean, ln_sd=ln_sd, warp_nm=warp * mean, asymmetric_share=share),
+    )
+    film = Film.generate(spec, seed)
+    s = film.structure
+    assert np.isfinite(film.scan().height).all()
+    assert (film.dilated() >= film.height).all()
+    assert np.isfinite(s.boundary_distance).all()
+    assert s.labels.min() == 0
+    assert set(np.unique(s.labels)) <= set(range(len(s.grains)))
+    own = s.boundaries[s.boundary_id]
+    assert ((own["first"] == s.labels) | (own["second"] == s.labels)).all()
+    assert s.grains["area"].sum() == pytest.approx(rows * columns * pixel[0] * pixel[1] * 1e-18)
+    current, state = film.curves(np.array([[rows - 1, columns - 1]]), TRIANGLE, light=0.1)
+    assert np.isfinite(current).all()
+    assert 0 <= state[0, 1] <= 1
+
+
+def test_current_image_at_constant_bias(film):
+    """S23 maps the current at -1.5 V: negative wherever the film conducts, larger in light."""
+    bias = Waveform.constant(-1.5)
+    dark = film.property_map(lambda i: i[:, -1], bias)
+    light = film.property_map(lambda i: i[:, -1], bias, light=0.1)
+    conducting = film.archetype != 3
+    assert (light[conducting] < -5e-11).all()
+    assert (light[conducting] < dark[conducting]).all()
+    assert np.abs(light[~conducting]).max() < 0.05 * np.median(-light[conducting])
+
+
 def test_grain_interiors_are_clubs_and_junctions_hearts():
     film = Film.generate(FilmSpec(), 3)
     s = film.structure
@@ -217,6 +265,8 @@ BAD_SPECS = [
     (lambda: replace(TINY.segmentation, valley=0.0, step=0.0), "must not both be 0"),
     (lambda: FilmSpec.from_dict({"row": 3}), "film has no setting 'row'; it has rows, columns"),
     (lambda: FilmSpec.from_dict({"grains": {"mean": 3}}), "film.grains has no setting 'mean'"),
+    (lambda: FilmSpec.from_dict({"grains": 3}), "film grains must be a table of settings; got 3"),
+    (lambda: FilmSpec.from_dict({"transport": {"hidden": "no"}}), "wrong type"),
     (lambda: FilmSpec.from_dict({"grains": {"mean_nm": "big"}}), "mean_nm must be"),
     (lambda: Film.generate(TINY, -1), "seed must be a whole number >= 0"),
     (lambda: Film.generate(TINY, 1.5), "seed must be a whole number"),
