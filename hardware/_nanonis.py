@@ -150,24 +150,9 @@ class NanonisMicroscope:
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Go there, land and sweep; MicroscopeError if anything is not as commanded."""
-        if self._frame is None:
-            raise MicroscopeError(
-                "measure needs a scan before it: sites are pixels of the last image"
-            )
-        rows, columns = self._frame.shape
-        if not (
-            isinstance(site[0], (int, np.integer))
-            and isinstance(site[1], (int, np.integer))
-            and self._frame.contains(site)
-        ):
-            raise MicroscopeError(
-                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
-            )
         points, step = _triangle(waveform)
         call = self._link.call
-        self._go(site)
-        call("ZCtrl_OnOffSet", 1)
-        time.sleep(self._settle)
+        self.go(site)
         # 1 is on, 2 is off and 0 leaves a setting as it is.
         call("BiasSpectr_PropsSet", 2, 1, 1, points, 0.0, 2, 2)
         call(
@@ -182,10 +167,24 @@ class NanonisMicroscope:
         call("Bias_Set", 0.0)
         return self._curve(answer, waveform, points)
 
-    def _go(self, site: Site) -> None:
-        """Withdraw, move and make sure that the tip has arrived."""
+    def go(self, site: Site) -> None:
+        """Withdraw at 0 V, move, make sure that the tip has arrived, and land.
+
+        MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
+        """
         if self._frame is None:
-            raise MicroscopeError("a move needs a scan before it")
+            raise MicroscopeError(
+                "a move needs a scan before it: sites are pixels of the last image"
+            )
+        rows, columns = self._frame.shape
+        if not (
+            isinstance(site[0], (int, np.integer))
+            and isinstance(site[1], (int, np.integer))
+            and self._frame.contains(site)
+        ):
+            raise MicroscopeError(
+                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
+            )
         x, y = self._frame.position(site)
         call = self._link.call
         call("Bias_Set", 0.0)
@@ -198,6 +197,8 @@ class NanonisMicroscope:
             raise MicroscopeError(
                 f"the tip must arrive within half a pixel of ({x:.4g}, {-y:.4g}) m; it is {off:.3g} m off"
             )
+        call("ZCtrl_OnOffSet", 1)
+        time.sleep(self._settle)
 
     def _curve(self, answer: list[object], waveform: Waveform, points: int) -> IVCurve:
         names = [str(n) for n in answer[2]]  # type: ignore[attr-defined]
