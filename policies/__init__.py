@@ -12,10 +12,27 @@ A policy knows the :class:`~grainscout.records.Problem` (images, candidate sites
 costs) and what it was told: never the truth.  It may also follow the optional protocols
 :class:`Predicts`, :class:`Stateful` and :class:`Explains`.
 
-The built-in ones are dataclasses whose fields are their options, found by name
-(:func:`policy_names`); they share the bookkeeping of :class:`CandidatePolicy`, which a policy of
-your own may use too but need not.  To add one, name its class under the entry point group
-``grainscout.policies``; to see whether it keeps the protocol, run :func:`check_policy`.
+The built-in ones are dataclasses whose fields are their options, found by name:
+
+================================  ===============================================================
+``random``, ``grid``              chance; a force-volume map in serpentine or raster order
+``sobol``, ``farthest-point``     filling the plane
+``kriging``                       a Gaussian process on positions, blind to the image
+``dkl``                           deep-kernel learning of a descriptor from image features (S23)
+``dual-novelty``                  new curves where the image is new (S26)
+``beacon``                        novelty in the space of several descriptors
+``curiosity``                     where a structure-to-curve model errs
+``structured-gp``                 physical causes as the mean of a Gaussian process
+``hypothesis``                    structured GPs that compete as hypotheses
+``shuffled-dkl``                  control: DKL that learns from shuffled targets
+``structure-only``                control: farthest point among image features, blind to curves
+``stratified-random``             control: random, a share of it in the image's grooves
+``oracle``                        control: knows the truth (``uses_truth``)
+================================  ===============================================================
+
+They share the bookkeeping of :class:`CandidatePolicy` (or :class:`SeededPolicy`, with seed points),
+which a policy of your own may use too but need not.  To add one, name its class under the entry
+point group ``grainscout.policies``; to see whether it keeps the protocol, run :func:`check_policy`.
 """
 
 from grainscout.policies._base import CandidatePolicy, Choice, SeededPolicy

@@ -21,19 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from grainscout.policies._gp import check_data, standardise
 from grainscout.policies._kernels import Kernel
+from grainscout.policies._population import population
 from grainscout.policies._surrogate import Floats, Rows
 from grainscout.records import PackedState, PolicyError
 
 _NOISE_PRIOR = (-3.0, 1.5)  # log variance of the noise of standardised targets
 _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta
+_MEAGRE = -2.0  # log variance of a residual that leaves the explaining to the mean
 _JITTER = 1e-8
 _CHUNK = 16_384  # pool members that are predicted at once
-_ANCESTORS = 64  # centres of the importance sampler's proposal
-_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,9 +114,7 @@ class StructuredGP:
         extra = np.zeros((len(y), 0)) if self.nuisance is None else self.nuisance()
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
             self._offset, self._scale = standardise(y)
-            z, known = (y - self._offset) / self._scale, given / self._scale**2
-            best = self._shapes[np.argmax(self._weights)]
-            self._t = self._maximise(rows, z, known, extra, best)
+            self._learn(rows, y, given, extra)
             self._fitted = len(y)
         self._factorise(rows, y, given, extra)
         if len(self.mean.shape):
@@ -215,6 +212,32 @@ class StructuredGP:
             self._condition()
 
     # ---- learning the hyper-parameters ----------------------------------------------------
+    def _learn(self, rows: Rows, y: Floats, given: Floats, extra: Floats) -> None:
+        """Hyper-parameters of the largest posterior density.
+
+        With shape parameters there are two starts: the last values, and a residual so small that
+        the mean has to explain the data.  A residual that took everything before a good shape was
+        known would never give it back.
+        """
+        z, known = (y - self._offset) / self._scale, given / self._scale**2
+        if len(self.mean.shape) == 0:
+            self._t = self._maximise(rows, z, known, extra, self._shapes[0])
+            return
+        meagre = self._prior[:, 0].copy()
+        meagre[0] += _MEAGRE  # the first parameter of every kernel is its log variance
+        before, found = (self._shapes, self._weights), []
+        for start in (self._t, meagre):
+            self._t, (self._shapes, self._weights) = start, before
+            self._factorise(rows, y, given, extra)
+            self._explore()
+            self._t = self._maximise(rows, z, known, extra, self._shapes[self._weights.argmax()])
+            self._factorise(rows, y, given, extra)
+            self._explore()
+            off = (self._t - self._prior[:, 0]) / self._prior[:, 1]
+            score = self._evidence - 0.5 * float(off @ off)
+            found.append((score, self._t, (self._shapes, self._weights)))
+        _, self._t, (self._shapes, self._weights) = max(found, key=lambda f: f[0])
+
     def _maximise(
         self, rows: Rows, z: Floats, known: Floats, extra: Floats, shape: Floats
     ) -> Floats:
@@ -301,36 +324,15 @@ class StructuredGP:
         return np.asarray(evidence), np.asarray(beta), np.asarray(root), np.asarray(white)
 
     def _explore(self) -> None:
-        """Particles of the shape parameters: population Monte Carlo with a defensive prior part."""
-        rng = np.random.default_rng([self.seed, len(self._rows)])
+        """Particles of the shape parameters and the evidence, given the hyper-parameters."""
         centre, spread = self.mean.shape[:, 0], self.mean.shape[:, 1]
-        count = len(centre)
-        # Standardised shapes u: the prior is N(0, 1).  The last posterior's particles are kept in.
-        u = rng.standard_normal((self.particles, count))
-        log_proposal = _log_normal(u)
-        for turn in range(_ROUNDS):
-            found = self._solve(centre + spread * u)[0]
-            log_weight = found + _log_normal(u) - log_proposal
-            if turn == _ROUNDS - 1:
-                break
-            weight = np.exp(log_weight - log_weight.max())
-            ancestors = u[rng.choice(len(u), _ANCESTORS, p=weight / weight.sum())]
-            if turn == 0 and len(self._weights) > 1:
-                old = rng.choice(len(self._weights), _ANCESTORS // 2, p=self._weights)
-                ancestors = np.vstack([ancestors, (self._shapes[old] - centre) / spread])
-            width = np.maximum(ancestors.std(0), 0.05) * len(ancestors) ** (-1.0 / (count + 4))
-            defensive = rng.random(self.particles) < 0.2
-            picks = ancestors[rng.integers(len(ancestors), size=self.particles)]
-            near = picks + width * rng.standard_normal((self.particles, count))
-            u = np.where(defensive[:, None], rng.standard_normal((self.particles, count)), near)
-            distance = (u[:, None] - ancestors) / width
-            mixture = logsumexp(_log_normal(distance), axis=1) - math.log(len(ancestors))
-            mixture -= float(np.log(width).sum())
-            log_proposal = np.logaddexp(math.log(0.2) + _log_normal(u), math.log(0.8) + mixture)
-        self._evidence = float(logsumexp(log_weight)) - math.log(len(u))
-        weight = np.exp(log_weight - logsumexp(log_weight))
-        kept = weight > 1e-3 / len(weight)
-        self._shapes, self._weights = centre + spread * u[kept], weight[kept] / weight[kept].sum()
+        u, self._weights, self._evidence = population(
+            lambda v: self._solve(centre + spread * v)[0],
+            self.particles,
+            ((self._shapes - centre) / spread, self._weights),
+            np.random.default_rng([self.seed, len(self._rows)]),
+        )
+        self._shapes = centre + spread * u
 
     def _condition(self) -> None:
         """What predictions need of each particle."""
@@ -365,11 +367,6 @@ class StructuredGP:
         off_a, off_b = ((self._beta[:, None] @ v)[:, 0] for v in (lift_a, lift_b))
         off_a, off_b = off_a - self._weights @ off_a, off_b - self._weights @ off_b
         return np.asarray(self._scale**2 * (total + (off_a.T * self._weights) @ off_b))
-
-
-def _log_normal(u: Floats) -> Floats:
-    """(...,) log density of standard normal vectors (..., q)."""
-    return np.asarray(-0.5 * (u**2).sum(-1) - 0.5 * u.shape[-1] * math.log(2.0 * math.pi))
 
 
 def _cholesky(matrix: Floats) -> Floats:

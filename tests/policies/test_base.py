@@ -49,8 +49,11 @@ def test_the_model_speaks_after_the_seed_points():
 
 def test_failed_seed_points_are_replaced():
     policy = fresh(First(seed_points=5))
-    policy.tell([TOY.failed(p) for p in policy.ask(5)])
-    assert not any("first" in p.scores for p in policy.ask(9))
+    proposals = policy.ask(5)
+    policy.tell([TOY.failed(p) for p in proposals[:3]] + [TOY.measure(p) for p in proposals[3:]])
+    more = policy.ask(9)
+    assert len(more) == 3
+    assert not any("first" in p.scores for p in more)
 
 
 def test_points_measured_by_hand_count_as_seed_points():

