@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ SWITCHES = {
 }
 
 
+@cache
 def film(scan: ScanSpec, seed: int = 3) -> Film:
     return Film.generate(FilmSpec(rows=96, columns=80, scan=scan), seed)
 

@@ -96,13 +96,13 @@ def test_cell_areas_fill_the_plane():
     tess = make(256)
     area = cell_areas(tess)
     rng = np.random.default_rng(0)
-    points = 256 * PIXEL[0] * rng.random((40000, 2))
+    points = 256 * PIXEL[0] * rng.random((15000, 2))
     owner = np.argmin(((points[:, None] - tess.sites) ** 2).sum(2) - tess.radii**2, axis=1)
-    cells = np.flatnonzero(np.bincount(owner, minlength=len(area)) > 400)
+    cells = np.flatnonzero(np.bincount(owner, minlength=len(area)) > 150)
     whole = [c for c in cells if (np.abs(tess.sites[c] - 2560) < 1500).all()]
     share = np.bincount(owner, minlength=len(area))[whole] / len(points)
     assert len(whole) >= 8
-    assert area[whole] == pytest.approx(share * (256 * PIXEL[0]) ** 2, rel=0.15)
+    assert area[whole] == pytest.approx(share * (256 * PIXEL[0]) ** 2, rel=0.25)
 
 
 @pytest.mark.parametrize("warp", [0.0, 25.0])
