@@ -7,6 +7,7 @@ Tasks are strata: films are resampled within a task, and every task counts the s
     interval(scores, film=films, task=tasks, seed=0)        interquartile mean and its interval
     paired_difference(a, b, film=films, task=tasks)         mean of a - b, t interval, p
     verdicts(table, names, film=films, task=tasks)          every pair, Holm-corrected, in words
+    sequential_difference(a - b)                            to be looked at after every film
 
 All functions are pure: the same data and seed give the same numbers.  Scores are "higher is
 better"; NaN marks a failed cell, which is left out and counted, never scored.
@@ -31,10 +32,12 @@ from grainscout.analysis._compare import (
     sign_flip_p,
     verdicts,
 )
+from grainscout.analysis._sequential import FilmSequence, sequential_difference
 from grainscout.records import DataError
 
 __all__ = [
     "Difference",
+    "FilmSequence",
     "Interval",
     "Ranked",
     "Verdict",
@@ -46,6 +49,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "ranking",
+    "sequential_difference",
     "sign_flip_p",
     "verdicts",
 ]
