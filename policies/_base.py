@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import qmc
 
 from grainscout.policies._ledger import Archive, Ledger
 from grainscout.policies._options import check_choice, check_count
@@ -217,7 +216,9 @@ class SeededPolicy(CandidatePolicy):
         super().reset(problem, rng=rng)
         if self.seed_design == "latin":
             every = np.arange(len(problem.candidates))
-            points = qmc.LatinHypercube(2, seed=rng).random(min(self.seed_points, len(every)))
+            k = min(self.seed_points, len(every))
+            strata = np.column_stack([rng.permutation(k), rng.permutation(k)])
+            points = (strata + rng.random((k, 2))) / k
             self._seeds = nearest_sites(problem.candidates, every, points)
 
     def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from grainscout.policies._check_rig import Step, ToySample, digest, note, play
 from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
-from grainscout.records import GrainscoutError, PolicyError, Problem, Proposal, Site, pack, unpack
+from grainscout.records import (
+    ConfigError,
+    GrainscoutError,
+    PolicyError,
+    Problem,
+    Proposal,
+    Site,
+    pack,
+    unpack,
+)
 
 #: Sizes of the asks of a run: batches while seed points are taken, then one at a time.
 _SIZES = (4, 4, 4, 1, 1, 1, 1, 2)
@@ -98,7 +107,14 @@ class _Bench:
 
     @cached_property
     def takes_truth(self) -> bool:
-        return "truth" in inspect.signature(self.factory).parameters
+        parameters = inspect.signature(self.factory).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return "truth" in parameters
+        try:  # a factory that passes on whatever it is given
+            self.factory()
+        except (ConfigError, TypeError):
+            return True
+        return False
 
     def fresh(self, problem: Problem | None = None, *, seed: int | None = None) -> Policy:
         problem = problem or self.problem

@@ -14,6 +14,7 @@ from grainscout.policies import (
     CandidatePolicy,
     Choice,
     check_policy,
+    make_policy,
     policy_class,
     policy_names,
     require_conforming,
@@ -193,6 +194,11 @@ def test_a_policy_that_takes_the_truth_must_say_so():
 
     factory: Callable[..., Random] = Cheat
     assert "keeps_protocol" in [r.name for r in check_policy(factory) if not r.passed]
+
+
+def test_a_factory_that_passes_on_what_it_is_given_is_told_the_truth_only_if_it_must():
+    require_conforming(lambda **more: make_policy("oracle", more))
+    require_conforming(lambda **more: make_policy("random", {"retries": 1, **more}))
 
 
 def test_the_listing_names_what_failed():
