@@ -10,7 +10,8 @@
 * `metrics`, `diversity`: a run against the truth, as pure functions of arrays.
 * `statistics`: intervals, paired differences and a verdict that can say "not decided".
 * `forensics`: what a run looked at, and what it would have concluded otherwise;  `forc`: where in
-  a reversal family the loop is made;  `latent`: representations of patches and curves;  `characterisation`: lifetimes and cells.
+  a reversal family the loop is made;  `latent`: representations of patches and curves;
+  `characterisation`: lifetimes and cells.
 * `figures`: one function a figure, in one style.  `formats`: files from instruments.
 
 Sub-modules are imported when they are first used, so that this package costs nothing by itself.
