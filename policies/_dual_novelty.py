@@ -25,6 +25,8 @@ _WANTED = ("ucb", "ei", "thompson", "max-uncertainty")
 class DualNovelty(ModelPolicy):
     """Learns how new the curve at each site would be, and measures where the patch is new as well.
 
+    The defaults were chosen by a study on simulated films (``docs/decisions``).
+
     Options
     -------
     spectral : novelty of a curve: ``"mean"`` distance to all others, ``"nearest"`` (mean of
@@ -43,8 +45,9 @@ class DualNovelty(ModelPolicy):
     and takes no part in the choice.  Curves of which over half was lost are left out.
     """
 
+    features: str = "both"
     spectral: str = "mean"
-    metric: str = "l2"
+    metric: str = "correlation"
     spectral_neighbours: int = 5
     shape_weight: float = 0.5
     novelty: str = "refreshed"

@@ -199,6 +199,8 @@ class GaussianProcess:
             self._t,
             jac=True,
             method="L-BFGS-B",
+            # Stated noise may be an overestimate; what it misses, the learnt noise makes up for.
+            bounds=[(None, None)] * (len(self._t) - 1) + [(None, 0.0)],
             options={"maxiter": 40, "ftol": 1e-5, "gtol": 1e-3},
         )
         best: Floats = result.x

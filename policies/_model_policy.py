@@ -58,7 +58,8 @@ class ModelPolicy(SeededPolicy):
         super().__post_init__()
         check_choice("engine", self.engine, ENGINES)
         check_choice("features", self.features, FEATURES)
-        if isinstance(self.channels, str) or not all(isinstance(c, str) for c in self.channels):
+        names: object = self.channels
+        if not isinstance(names, (list, tuple)) or not all(isinstance(c, str) for c in names):
             raise ConfigError(f"channels must be a list of names of images; got {self.channels!r}")
         self.channels = tuple(self.channels)
         check_count("window", self.window, low=1)

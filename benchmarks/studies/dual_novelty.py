@@ -75,6 +75,8 @@ COMBINED: list[dict[str, Any]] = [
     {"features": "both", "image": "patch", "spectral": "nearest"},
     {"features": "both", "metric": "split", "acquisition": "ei"},
     {"features": "both", "spectral": "reconstruction"},
+    {"features": "both", "spectral": "reconstruction", "metric": "split"},
+    {"features": "both", "metric": "correlation"},
 ]
 
 

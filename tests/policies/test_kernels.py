@@ -35,13 +35,13 @@ def test_arc_cosine_is_the_mean_of_two_rectified_gaussians() -> None:
 
 
 def test_nngp_is_the_covariance_of_wide_random_networks() -> None:
-    """Two hidden ReLU layers of 400 units with random weights, 3 000 networks."""
+    """Two hidden ReLU layers of 256 units with random weights, 2 000 networks."""
     rng = np.random.default_rng(1)
     x = points(5)
     t = np.array([0.3, 0.9, -0.4])
     variance, s, b = np.exp(t)
-    width, total = 400, np.zeros((5, 5))
-    networks = 3000
+    width, total = 256, np.zeros((5, 5))
+    networks = 2000
     for _ in range(networks):
         h = x @ rng.normal(size=(3, width)) * np.sqrt(s) + rng.normal(size=width)
         h = np.maximum(h, 0) @ rng.normal(size=(width, width)) * np.sqrt(2 / width)
@@ -51,9 +51,9 @@ def test_nngp_is_the_covariance_of_wide_random_networks() -> None:
     expected = variance / (1 + s + b) * total / networks
     kernel = ArcCosine(depth=2)
     k, _ = kernel.gram(kernel.prepare(x), t)
-    np.testing.assert_allclose(k, expected, atol=0.08 * k.max())
-    # The fluctuation of the mean of 3 000 squares: the trace is known to about 2 %.
-    np.testing.assert_allclose(np.trace(k), np.trace(expected), rtol=0.05)
+    np.testing.assert_allclose(k, expected, atol=0.1 * k.max())
+    # The fluctuation of the mean of 2 000 squares: the trace is known to about 3 %.
+    np.testing.assert_allclose(np.trace(k), np.trace(expected), rtol=0.08)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
