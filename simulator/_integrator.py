@@ -22,7 +22,7 @@ from grainscout.simulator._parameters import Floats
 LARGEST_STEP = 0.012
 #: Exponents beyond this are equal to it in double precision for logistics and saturated rates.
 _FLAT = 300.0
-#: Below this many points a loop over Python floats is faster than one over short arrays.
+#: Up to this many points a loop over Python floats is faster than one over short arrays.
 _FEW = 3
 
 
@@ -153,9 +153,9 @@ def integrate(
     """u - V [V] and x at every sample, (samples, n) each, from u0 and x0 (n,) at the first."""
     low, high = g.steps[:, 0], g.steps[:, 1]
     x_inf = activation(g.levels, vx, wx)
-    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, nu, factor, k_max)  # its negative
+    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, nu, factor, k_max)
     kh *= -g.spans[:, None]
-    loss = np.expm1(kh)  # -(1 - e^-kh)
+    loss = np.expm1(kh)  # -(1 - e^-kh), as kh is negative here
     # x1 = e^-kh x0 + (1 - e^-kh - c) xa + c xb, c = 1 - (1 - e^-kh)/kh, from level a to b.
     c = np.divide(loss, kh, out=kh)
     np.subtract(1.0, c, out=c)
@@ -176,9 +176,9 @@ def integrate(
     away[0], x[0] = u0 - g.voltage[0], x0
     if vx.size <= _FEW:
         for i in range(vx.size):
-            away[:, i], x[:, i] = _scalar(g, tables.at(i), float(away[0, i]), float(x[0, i]))
+            _scalar(g, tables.at(i), float(u0[i]), away[:, i], x[:, i])
     else:
-        _rows(g, tables, away, x)
+        _rows(g, tables, u0, away, x)
     return away, x
 
 
@@ -201,7 +201,7 @@ class _Tables:
         )
 
 
-def _rows(g: Grid, t: _Tables, away: Floats, x: Floats) -> None:
+def _rows(g: Grid, t: _Tables, u0: Floats, away: Floats, x: Floats) -> None:
     multiply, plus, minus = np.multiply, np.add, np.subtract
     keeps, adds, decays, drives = (
         list(t.keep),
@@ -210,9 +210,7 @@ def _rows(g: Grid, t: _Tables, away: Floats, x: Floats) -> None:
         list(t.drive),
     )
     xs, lags = list(x), list(away)
-    u = np.empty(away.shape[1])
-    xv = xs[0]
-    plus(away[0], g.voltage[0], u)
+    u, xv = np.array(u0), xs[0]
     for step, down, sample, time, ramp, start, end in g.sequence:
         row = xs[sample]
         multiply(keeps[step], xv, row)
@@ -225,15 +223,14 @@ def _rows(g: Grid, t: _Tables, away: Floats, x: Floats) -> None:
         plus(row, end, u)
 
 
-def _scalar(g: Grid, t: _Tables, away: float, x: float) -> tuple[list[float], list[float]]:
+def _scalar(g: Grid, t: _Tables, u: float, away: Floats, x: Floats) -> None:
     """The same operations in the same order as `_rows`, so the same bits, for one point."""
     keeps, adds = t.keep.tolist(), [a.tolist() for a in t.add]
     decays, drives = t.decay.tolist(), t.drive.tolist()
-    lags, xs = [away] * g.at.size, [x] * g.at.size
-    u = away + float(g.voltage[0])
+    lags, xs = away.tolist(), x.tolist()
+    xv = xs[0]
     for step, down, sample, time, ramp, start, end in g.sequence:
-        x = keeps[step] * x + adds[down][step]
-        away = (u - start) * decays[time] - drives[ramp]
-        u = away + end
-        lags[sample], xs[sample] = away, x
-    return lags, xs
+        xs[sample] = xv = keeps[step] * xv + adds[down][step]
+        lags[sample] = lag = (u - start) * decays[time] - drives[ramp]
+        u = lag + end
+    away[:], x[:] = lags, xs
