@@ -120,12 +120,12 @@ def test_a_measurement_beyond_a_limit_is_refused_before_anything_is_issued(limit
 @given(
     peak=st.floats(0.1, 3.0),
     negative=st.booleans(),
-    seconds=st.floats(0.05, 5.0),
-    site=st.tuples(st.integers(-2, 6), st.integers(-2, 7)),
+    seconds=st.floats(0.05, 2.0),
+    site=st.tuples(st.integers(-1, 4), st.integers(-1, 5)),
     voltage=st.floats(0.5, 3.0),
-    slew=st.floats(0.5, 50.0),
-    dwell=st.floats(0.1, 5.0),
-    frame=st.tuples(st.floats(0, 3e-8), st.floats(0, 3e-8), st.floats(3e-8, 1e-7)),
+    slew=st.floats(2.0, 200.0),
+    dwell=st.floats(0.5, 5.0),
+    frame=st.tuples(st.floats(-3e-8, 1e-8), st.floats(-3e-8, 1e-8), st.floats(5e-8, 2e-7)),
 )
 @settings(max_examples=200, deadline=None)
 def test_what_is_issued_keeps_every_limit_and_what_keeps_every_limit_is_issued(
@@ -170,6 +170,22 @@ def test_a_command_at_its_limit_is_allowed():
     guard = Guard(BareMicroscope(), limits, scan=SCAN)
     for corner in (Site(0, 0), Site(3, 4)):
         assert len(guard.measure(corner, TRIANGLE)) == len(TRIANGLE)
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        Waveform.triangle(-1.5, 51),
+        Waveform.constant(-1.5, 0.1),
+        Waveform.bipolar(1.5, 101),
+        Waveform.triangle(0.5, 51, start=-1.5),
+    ],
+)
+def test_both_signs_of_the_voltage_are_limited(waveform):
+    guard = Guard(inner := BareMicroscope(), Limits(voltage_V=1.2), scan=SCAN)
+    with pytest.raises(LimitError, match=r"at most 1.2 V; got 1.5 V"):
+        guard.measure(Site(0, 0), waveform)
+    assert inner.steps == []
 
 
 def test_all_broken_limits_are_named_at_once():
