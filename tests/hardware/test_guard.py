@@ -215,6 +215,32 @@ def test_expected_travel_counts_towards_the_time_limit():
     assert found[0].value == pytest.approx(1.0 + 40.0 + 1.0)
 
 
+def test_no_image_is_begun_once_the_time_is_up():
+    guard = Guard(inner := BareMicroscope(), Limits(total_s=10.0))
+    guard.scan()
+    inner.clock.spend(11.0)
+    with pytest.raises(LimitError, match="total_s"):
+        guard.scan()
+    assert inner.steps == ["engage for the scan", "scan"]
+
+
+def test_a_guard_in_front_of_a_guard_keeps_both_limits():
+    film = Film.generate(FilmSpec(rows=32, columns=32), 1)
+    inner = Guard(
+        SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(5)), Limits(voltage_V=1.0)
+    )
+    outer = Guard(inner, Limits(dwell_s=0.5))
+    assert isinstance(outer, Resumable)
+    assert isinstance(outer, Wears)
+    outer.measure(Site(0, 0), Waveform.triangle(0.9, 51, 0.4))
+    for waveform, limit in (
+        (Waveform.triangle(1.1, 51, 0.4), "voltage_V"),
+        (Waveform.triangle(0.9, 51, 0.6), "dwell_s"),
+    ):
+        with pytest.raises(LimitError, match=limit):
+            outer.measure(Site(0, 0), waveform)
+
+
 def test_light_and_its_limit():
     guard = Guard(inner := BareMicroscope(), Limits(light_suns=0.2))
     guard.light(0.1)
