@@ -38,10 +38,18 @@ class LimitsCurrent(Protocol):
         """Never let more flow; samples at the limit are flagged as saturated."""
 
 
+@runtime_checkable
+class LogsFaults(Protocol):
+    """A simulated microscope that knows what went wrong; optional, for journals and scores."""
+
+    def faults(self) -> list[PackedState]:
+        """Everything so far, in order: dictionaries with time_s [s], kind and detail."""
+
+
 class Guard:
     """A microscope that is asked for nothing beyond `limits`.
 
-    It is itself a Microscope, and Resumable or Wears where the one behind it is.  A command that
+    It is itself a Microscope, and Resumable, Wears or LogsFaults where the one behind it is.  A command that
     would break a limit raises LimitError before it is issued; nothing is ever clipped.  Whatever is
     raised while a command runs, the microscope is parked before the error goes on, and if that
     fails too, MicroscopeError says that the tip must be withdrawn by hand.
@@ -60,6 +68,7 @@ class Guard:
     state: Callable[[], PackedState]  # present where the microscope is Resumable
     restore: Callable[[PackedState], None]
     wear: Callable[[], float]  # present where the microscope Wears
+    faults: Callable[[], list[PackedState]]  # present where the microscope LogsFaults
 
     def __init__(
         self,
@@ -85,6 +94,8 @@ class Guard:
             self.restore = self._restore
         if isinstance(microscope, Wears):
             self.wear = microscope.wear
+        if isinstance(microscope, LogsFaults):
+            self.faults = microscope.faults
         self._compliant = isinstance(microscope, LimitsCurrent)
         if self.limits.current_A is not None and isinstance(microscope, LimitsCurrent):
             with self._issue("limit_current", amperes=self.limits.current_A) as go:

@@ -140,6 +140,10 @@ class SimulatedMicroscope:
         """Fraction of the tip's life used up; passes 1 if used on."""
         return self.instrument.tip.wear
 
+    def faults(self) -> list[PackedState]:
+        """The truth log: every fault with its time, kind and detail, as plain values."""
+        return [event.packed() for event in self.instrument.events]
+
     def state(self) -> PackedState:
         """Clock, tip, light, visits and everything that the film remembers."""
         visits = [[*site, count] for site, count in self._visits.items()]

@@ -16,6 +16,7 @@ from grainscout.hardware import (
     Command,
     Guard,
     Limits,
+    LogsFaults,
     Resumable,
     SimulatedClock,
     SimulatedMicroscope,
@@ -459,6 +460,7 @@ def test_capabilities_pass_through_and_only_where_they_exist():
     bare = Guard(BareMicroscope())
     assert not isinstance(bare, Resumable)
     assert not isinstance(bare, Wears)
+    assert not isinstance(bare, LogsFaults)
     film = Film.generate(FilmSpec(rows=32, columns=32), 1)
     seed = np.random.SeedSequence(5)
     guard = Guard(SimulatedMicroscope(film, "reference", seed=seed))

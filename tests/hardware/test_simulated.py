@@ -10,6 +10,7 @@ import pytest
 from grainscout.hardware import (
     Guard,
     Limits,
+    LogsFaults,
     RealClock,
     Resumable,
     SimulatedClock,
@@ -233,6 +234,18 @@ def test_it_has_the_optional_protocols(film):
     microscope = opened(film)
     assert isinstance(microscope, Resumable)
     assert isinstance(microscope, Wears)
+
+
+def test_faults_are_told_as_plain_values_through_the_guard(film):
+    guard = Guard(opened(film, "contact-severe", light=0.1))
+    assert isinstance(guard, LogsFaults)
+    for column in range(12):
+        guard.measure(Site(4, column), TRIANGLE)
+    faults = guard.faults()
+    assert {f["kind"] for f in faults} == {"contact_lost"}
+    assert [f["time_s"] for f in faults] == sorted(f["time_s"] for f in faults)
+    assert all(f["detail"]["site"][0] == 4 for f in faults)
+    assert unpack(pack({"faults": faults}))["faults"] == faults
 
 
 def test_clocks():
