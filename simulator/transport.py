@@ -57,8 +57,9 @@ __all__ = [
 ]
 
 _DEFAULTS = TransportGlobals()
-#: Points of a block: its tables and trajectories stay near the core, and memory is bounded.
-_BLOCK = 1024
+#: Points of a block, fewer for long waveforms: its tables and trajectories stay near the core, and
+#: no array of it is larger than _CELLS numbers (16 MB).
+_BLOCK, _CELLS = 1024, 1 << 21
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,8 +113,9 @@ def iv_curves(
     current = np.empty((n, samples))
     end = np.empty((n, 2))
     paths = [np.empty((n, samples)) for _ in range(2)] if trajectories else []
-    for first in range(0, n, _BLOCK):
-        i = slice(first, first + _BLOCK)
+    points = max(1, min(_BLOCK, _CELLS // max(samples, steps.levels.size)))
+    for first in range(0, n, points):
+        i = slice(first, first + points)
         block = {name: array[i] for name, array in p.items()}
         away, x = integrate(
             steps,
