@@ -20,7 +20,12 @@ from grainscout.analysis.formats._igor import read_ibw
 from grainscout.analysis.formats._nanonis import read_3ds, read_dat
 from grainscout.analysis.formats._nsid import read_nsid
 from grainscout.analysis.formats._read import read, read_traces
-from grainscout.analysis.formats._recording import Recording, Traces, find_rails
+from grainscout.analysis.formats._recording import (
+    Recording,
+    Traces,
+    find_rails,
+    record_outcomes,
+)
 from grainscout.analysis.formats._xarray import from_xarray, to_xarray
 
 __all__ = [
@@ -36,6 +41,7 @@ __all__ = [
     "read_ibw",
     "read_nsid",
     "read_traces",
+    "record_outcomes",
     "to_xarray",
     "write_csv",
     "write_gwy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.records import DataError, IVCurve, Scan, Site, Waveform
+from grainscout.records import DataError, IVCurve, Outcome, Scan, Site, Waveform
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,6 +138,54 @@ class Traces:
             time=self.time,
             saturated=find_rails(self.channel(current)[None], rail=rail)[0],
         )
+
+
+def record_outcomes(scan: Scan, outcomes: Iterable[Outcome]) -> Recording:
+    """The curves of a run as a recording, for export or to be replayed.
+
+    The first usable curve of each site is kept.  ``metadata`` lists the others: "later_visits" and
+    "failed" are (n, 2) rows and columns, "started" and "finished" (n,) the times [s] of the kept
+    ones.  DataError if there is no curve, or the curves are not of one sweep: equal voltages, and
+    times within 1 % of the sweep's duration.
+    """
+    kept: dict[Site, tuple[Outcome, IVCurve]] = {}
+    later, failed = [], []
+    for outcome in outcomes:
+        site = Site(int(outcome.site[0]), int(outcome.site[1]))
+        if outcome.curve is None:
+            failed.append(site)
+        elif site in kept:
+            later.append(site)
+        else:
+            kept[site] = (outcome, outcome.curve)
+    if not kept:
+        raise DataError("a recording must have at least one curve; the outcomes have none")
+    curves = [curve for _, curve in kept.values()]
+    first = curves[0]
+    for site, (_, curve) in kept.items():
+        if (
+            len(curve) != len(first)
+            or np.abs(curve.voltage - first.voltage).max() > 1e-9
+            or np.abs(curve.time - first.time).max() > 0.01 * np.ptp(first.time)
+        ):
+            raise DataError(
+                f"the curves of a recording must be of one sweep; that at {tuple(site)} differs from "
+                f"that at {tuple(next(iter(kept)))}. Export them in groups"
+            )
+    return Recording(
+        scan=scan,
+        sites=np.array(list(kept), dtype=np.int64),
+        waveform=Waveform(voltage=first.voltage, time=first.time, kind="recorded"),
+        current=np.array([c.current for c in curves]),
+        saturated=np.array([c.saturated for c in curves]),
+        metadata={
+            "source": "Grainscout run",
+            "started": np.array([o.started for o, _ in kept.values()]),
+            "finished": np.array([o.finished for o, _ in kept.values()]),
+            "later_visits": np.array(later, dtype=np.int64).reshape(-1, 2),
+            "failed": np.array(failed, dtype=np.int64).reshape(-1, 2),
+        },
+    )
 
 
 def find_rails(

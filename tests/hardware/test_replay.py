@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.analysis.formats import Recording, read_3ds, write_nsid
+from grainscout.analysis.formats import Recording, read_3ds, record_outcomes, write_nsid
 from grainscout.hardware import check_microscope, make_microscope
 from grainscout.hardware._replay import ReplayMicroscope
 from grainscout.records import (
     CostModel,
     DataError,
+    IVCurve,
     MicroscopeError,
+    Outcome,
     Scan,
     Site,
     Waveform,
@@ -137,3 +139,41 @@ def test_the_real_grid_is_an_instrument(shared_data):
     np.testing.assert_array_equal(curve.current, grid.current[29 * 30])
     # Recorded samples take 16 ms each: the clock is charged for the real sweep.
     assert microscope.clock.now() > 199 * 0.016
+
+
+def test_a_run_can_be_recorded_and_replayed(recording, tmp_path):
+    waveform = recording.waveform
+    outcomes = []
+    for visit in (0, 1):
+        for i, (row, column) in enumerate(recording.sites[:3]):
+            curve = IVCurve(
+                voltage=waveform.voltage,
+                current=recording.current[i] * (1 + visit),
+                time=waveform.time,
+                saturated=recording.saturated[i],
+            )
+            site = Site(int(row), int(column))
+            outcomes.append(
+                Outcome(site=site, status="ok", curve=curve, visit=visit, finished=i + 1.0)
+            )
+    outcomes.append(Outcome(site=Site(2, 2), status="failed"))
+    run = record_outcomes(recording.scan, outcomes)
+    write_nsid(run, tmp_path / "run.h5")
+    replay = make_microscope("replay", {"path": str(tmp_path / "run.h5")})
+    for i in range(3):
+        site = Site(*recording.sites[i])
+        curve = replay.measure(site, replay.capabilities.waveform)
+        np.testing.assert_array_equal(curve.current, recording.current[i])
+        np.testing.assert_array_equal(curve.saturated, recording.saturated[i])
+    assert run.metadata["failed"].tolist() == [[2, 2]]
+    assert len(run.metadata["later_visits"]) == 3
+    with pytest.raises(MicroscopeError, match="3 recorded sites"):
+        replay.measure(Site(2, 2), replay.capabilities.waveform)
+    with pytest.raises(DataError, match="at least one curve"):
+        record_outcomes(recording.scan, outcomes[-1:])
+    other = Waveform.triangle(0.5, 11, 0.5)
+    odd = IVCurve(voltage=other.voltage, current=other.voltage, time=other.time)
+    with pytest.raises(DataError, match="one sweep"):
+        record_outcomes(
+            recording.scan, [outcomes[0], Outcome(site=Site(4, 3), status="ok", curve=odd)]
+        )

@@ -1,0 +1,262 @@
+"""Our policies under Bluesky's RunEngine, and suggest/ingest optimizers as our policies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grainscout.hardware._bluesky import OptimizerPolicy, PolicyOptimizer, curve_point
+from grainscout.policies import check_policy, make_policy
+from grainscout.records import (
+    Budget,
+    DataError,
+    IVCurve,
+    Outcome,
+    PolicyError,
+    Problem,
+    Proposal,
+    Scan,
+    Site,
+    Waveform,
+)
+
+SHAPE = (6, 7)
+SWEEP = Waveform.triangle(1.0, 41)
+#: One maximum, at row 4, column 1.
+ROWS, COLUMNS = np.indices(SHAPE)
+PEAK = 1e-9 * np.exp(-((ROWS - 4) ** 2 + (COLUMNS - 1) ** 2) / 8.0)
+
+
+def problem() -> Problem:
+    return Problem(
+        scan=Scan(channels={"height": PEAK}, pixel_size=(1e-8, 1e-8)),
+        candidates=np.argwhere(np.ones(SHAPE, bool)),
+        waveform=SWEEP,
+        budget=Budget(curves=10),
+        target="max_current",
+    )
+
+
+def measure(site: Site) -> IVCurve:
+    current = PEAK[site] * SWEEP.voltage
+    return IVCurve(voltage=SWEEP.voltage, current=current, time=SWEEP.time)
+
+
+class Climber:
+    """A small optimizer of its own: random at first, then around the best, in real numbers."""
+
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
+        self.rows, self.columns = problem.scan.shape
+        self.target, self.rng, self.points, self.failures = problem.target, rng, [], []
+
+    def suggest(self, num_points=None):
+        out = []
+        for k in range(num_points or 1):
+            where = self.rng.uniform((0, 0), (self.rows, self.columns))
+            if len(self.points) > 5:
+                best = max(self.points, key=lambda p: p[self.target])
+                where = np.array([best["row"], best["column"]]) + self.rng.normal(0, 1.0, 2)
+            out.append({"_id": (len(self.points), k), "row": where[0], "column": where[1]})
+        return out
+
+    def ingest(self, points):
+        self.points += points
+
+    def register_failures(self, suggestions):
+        self.failures += suggestions
+
+
+def test_an_optimizer_is_a_conforming_policy():
+    results = check_policy(lambda: OptimizerPolicy(Climber))
+    assert [r for r in results if not r.passed] == []
+
+
+def test_an_optimizer_finds_the_maximum_through_our_loop():
+    policy = OptimizerPolicy(Climber)
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    for _ in range(24):
+        (proposal,) = policy.ask()
+        policy.tell(
+            [
+                Outcome(
+                    site=proposal.site,
+                    status="ok",
+                    curve=measure(proposal.site),
+                    proposal_id=proposal.id,
+                )
+            ]
+        )
+    best = max(policy._optimizer.points, key=lambda p: p["max_current"])
+    assert (best["row"], best["column"]) == (4, 1)
+    # What it was told is where the tip was and what was measured there.
+    assert all(
+        p["max_current"] == pytest.approx(PEAK[p["row"], p["column"]])
+        for p in policy._optimizer.points
+    )
+
+
+def test_failures_reach_the_optimizer_as_failures():
+    policy = OptimizerPolicy(Climber)
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    (proposal,) = policy.ask()
+    policy.tell([Outcome(site=proposal.site, status="failed", proposal_id=proposal.id)])
+    assert [f["_id"] for f in policy._optimizer.failures] == [(0, 0)]
+    assert policy._optimizer.points == []
+
+
+@pytest.mark.parametrize("point", [{}, {"row": "x", "column": 1}, {"row": np.nan, "column": 1.0}])
+def test_an_optimizer_that_suggests_nonsense_is_a_policy_error(point):
+    class Liar(Climber):
+        def suggest(self, num_points=None):
+            return [point]
+
+    policy = OptimizerPolicy(Liar)
+    with pytest.raises(PolicyError, match="reset"):
+        policy.ask()
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    with pytest.raises(PolicyError, match="must suggest"):
+        policy.ask()
+
+
+def ours(name: str = "random") -> PolicyOptimizer:
+    return PolicyOptimizer(make_policy(name, {}), problem(), rng=np.random.default_rng(2))
+
+
+def test_ours_suggests_what_the_policy_asks_and_learns_what_is_ingested():
+    optimizer = ours()
+    plain = make_policy("random", {})
+    plain.reset(problem(), rng=np.random.default_rng(2))
+    for _ in range(3):
+        suggestions = optimizer.suggest(2)
+        proposals = plain.ask(2)
+        assert [(s["row"], s["column"]) for s in suggestions] == [tuple(p.site) for p in proposals]
+        points = []
+        for s in suggestions:
+            site = Site(s["row"], s["column"])
+            points.append(curve_point(s["_id"], site, measure(site)))
+        optimizer.ingest(points)
+        plain.tell(
+            [
+                Outcome(site=p.site, status="ok", curve=measure(p.site), proposal_id=p.id)
+                for p in proposals
+            ]
+        )
+    hand = Site(4, 1)
+    optimizer.ingest([curve_point(None, hand, measure(hand))])
+    ((name, where, value),) = optimizer.get_best_points()
+    assert name is None
+    assert where == {"row": 4, "column": 1}
+    assert value["max_current"] == pytest.approx(1e-9)
+
+
+def test_the_policy_is_told_curves_sites_ids_and_visits():
+    class Listener:
+        def reset(self, problem, *, rng):
+            self.told = []
+
+        def ask(self, n=1):
+            return [Proposal(id=f"p{len(self.told)}", site=Site(2, 3))]
+
+        def tell(self, outcomes):
+            self.told += outcomes
+
+    policy = Listener()
+    optimizer = PolicyOptimizer(policy, problem(), rng=np.random.default_rng(0))
+    for _ in range(2):
+        (suggestion,) = optimizer.suggest()
+        curve = measure(Site(2, 3))
+        optimizer.ingest([{**curve_point(None, Site(0, 0), curve), "_id": suggestion["_id"]}])
+    (suggestion,) = optimizer.suggest()
+    optimizer.register_failures([suggestion])
+    assert [o.proposal_id for o in policy.told] == ["p0", "p1", "p2"]
+    assert [o.site for o in policy.told] == [Site(2, 3)] * 3
+    assert [o.visit for o in policy.told] == [0, 1, 0]
+    assert [o.status for o in policy.told] == ["ok", "ok", "failed"]
+    np.testing.assert_array_equal(policy.told[0].curve.current, curve.current)
+
+
+def test_a_curve_without_the_target_is_a_failure_not_a_number():
+    policy = OptimizerPolicy(Climber)
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    (proposal,) = policy.ask()
+    lost = IVCurve(voltage=SWEEP.voltage, current=np.full(len(SWEEP), np.nan), time=SWEEP.time)
+    policy.tell([Outcome(site=proposal.site, status="ok", curve=lost, proposal_id=proposal.id)])
+    assert policy._optimizer.points == []
+    assert len(policy._optimizer.failures) == 1
+
+
+def test_ours_refuses_points_that_it_cannot_place():
+    optimizer = ours()
+    (suggestion,) = optimizer.suggest()
+    with pytest.raises(DataError, match="row and column"):
+        optimizer.ingest([{"_id": "never suggested", "voltage": [0, 1]}])
+    with pytest.raises(DataError, match="curve_point"):
+        optimizer.ingest([suggestion])
+    with pytest.raises(DataError, match="made here"):
+        optimizer.register_failures([{"_id": "x"}])
+    optimizer.register_failures([suggestion])
+    assert optimizer.get_best_points() == []
+
+
+def test_ours_stops_when_nothing_is_left():
+    optimizer = ours()
+    for s in optimizer.suggest(100):
+        site = Site(s["row"], s["column"])
+        optimizer.ingest([curve_point(s["_id"], site, measure(site))])
+    assert optimizer.should_stop()[0]
+    with pytest.raises(PolicyError, match="nothing left"):
+        optimizer.suggest()
+
+
+def test_ours_under_the_run_engine():
+    pytest.importorskip("bluesky_adaptive")
+    import bluesky.plan_stubs as bps
+    from bluesky import RunEngine
+    from bluesky_adaptive.plans import optimize
+    from bluesky_adaptive.protocols import (
+        OptimizationProblem,
+        Optimizer,
+        SupportsStoppingCriteria,
+        TrialFaultAware,
+    )
+
+    optimizer = ours()
+    assert isinstance(optimizer, Optimizer)
+    assert isinstance(optimizer, TrialFaultAware)
+    assert isinstance(optimizer, SupportsStoppingCriteria)
+    curves: dict[str, IVCurve] = {}
+
+    def acquire(suggestions, actuators, sensors=None, md=None):
+        for s in suggestions:
+            curves[s["_id"]] = measure(Site(s["row"], s["column"]))
+            yield from bps.null()
+        return "run"
+
+    def evaluate(uid, suggestions):
+        assert uid == "run"
+        return [
+            curve_point(s["_id"], Site(s["row"], s["column"]), curves[s["_id"]])
+            for s in suggestions
+        ]
+
+    documents = []
+    engine = RunEngine({})
+    engine(
+        optimize(
+            OptimizationProblem(
+                optimizer=optimizer,
+                actuators=[],
+                sensors=[],
+                evaluation_function=evaluate,
+                acquisition_plan=acquire,
+            ),
+            iterations=5,
+            n_points=2,
+        ),
+        lambda name, document: documents.append(name),
+    )
+    assert len(curves) == 10
+    assert documents.count("event") >= 5
+    assert documents[-1] == "stop"
+    best = max(PEAK[tuple(s)] for s in optimizer._visits)
+    assert optimizer.get_best_points()[0][2]["max_current"] == pytest.approx(best)
