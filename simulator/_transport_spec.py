@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -95,4 +96,13 @@ class TransportSpec:
                 raise ConfigError(
                     "TransportSpec archetypes must map a transport parameter to 3 numbers (club, "
                     f"heart, diamond); got {name!r}: {values!r}"
+                )
+            parameter = PARAMETERS[name]
+            low, high = parameter.limits
+            # Geometric mixing takes logarithms.
+            above = 0.0 if parameter.blend == "geometric" else -math.inf
+            if not all(low <= value <= high and value > above for value in values):
+                raise ConfigError(
+                    f"TransportSpec archetypes {name} must be in {low:g} ... {high:g} "
+                    f"{parameter.unit}{' and above 0' if above == 0.0 else ''}; got {values!r}"
                 )

@@ -256,6 +256,8 @@ def test_ripple_and_telegraph_reach_the_points():
         ({"composition": float("nan")}, "composition"),
         ({"archetypes": {"speed": (1.0, 2.0, 3.0)}}, "speed"),
         ({"archetypes": {"V1": (1.0, 2.0)}}, "V1"),
+        ({"archetypes": {"g1": (1.0, 0.0, 1.0)}}, r"g1 must be in 0 \.\.\. 10000 nA/V and above 0"),
+        ({"archetypes": {"w": (0.1, 0.1, float("nan"))}}, "w must be in"),
     ],
 )
 def test_a_bad_specification_is_refused(change, words):
