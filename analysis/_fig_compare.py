@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from grainscout.analysis._fig_style import (
@@ -62,10 +64,13 @@ def learning_curves(
         factor, shown_unit = engineering(table[metric].to_numpy(), unit)
         palette, lines = colours(names), dashes(names)
         for ax, (head, part) in zip(axes, groups, strict=False):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            seen: list[Floats] = []
             for name in names:
                 runs = part[part["policy"] == name]
                 if len(runs):
                     steps, curves, films = _runs(runs, metric)
+                    seen.append(curves * factor)
                     middle, low, high = curve_interval(curves * factor, film=films, seed=seed)
                     ax.plot(
                         steps,
@@ -79,6 +84,7 @@ def learning_curves(
                     ax.fill_between(steps, low, high, color=palette[name], alpha=0.16, lw=0)
             for caption, column in (references or {}).items():
                 line = part.groupby("step")[column].mean() * factor
+                seen.append(line.to_numpy(dtype=np.float64))
                 ax.plot(line.index, line, color="#555555", lw=1.1, ls=(0, (1, 1.5)), zorder=1)
                 at = int(len(line) * 0.98)
                 ax.annotate(
@@ -86,6 +92,7 @@ def learning_curves(
                     path_effects=[withStroke(linewidth=2, foreground="white")],
                     va="bottom", color="#555555", xytext=(0, 2), textcoords="offset points",
                 )  # fmt: skip
+            _frame(ax, seen)
             ax.set_xlabel("measurements")
             ax.set_ylabel(labelled(label or metric, shown_unit))
             ax.grid(axis="y", color="#E6E6E6", lw=0.7)
@@ -96,6 +103,18 @@ def learning_curves(
         handles, texts = axes[0].get_legend_handles_labels()
         fig.legend(handles, texts, loc="outside right upper")
     return fig
+
+
+def _frame(ax: Axes, seen: list[Floats]) -> None:
+    """Show all that the runs reached; the band of very few films may go far beyond."""
+    values = np.concatenate([v.ravel() for v in seen]) if seen else np.zeros(0)
+    values = values[np.isfinite(values)]
+    if values.size and np.ptp(values) > 0:
+        margin = 0.06 * np.ptp(values)
+        low, high = ax.get_ylim()
+        ax.set_ylim(
+            max(low, values.min() - margin), min(max(high, values.max()), values.max() + margin)
+        )
 
 
 def _runs(runs: pd.DataFrame, metric: str) -> tuple[Floats, Floats, list[Any]]:
@@ -144,6 +163,12 @@ def policy_ranking(
                 at, len(ordered) - 0.45, caption, fontsize=7.5, color="#666666", ha="center",
                 va="bottom",
             )  # fmt: skip
+        ends = [score.estimate for _, score in rows] + list(
+            (marks or {"a": 0.0, "b": 1.0}).values()
+        )
+        span = max(max(ends) - min(ends), 1e-12)
+        low, high = ax.get_xlim()  # a bar of very few films may be cut by the frame
+        ax.set_xlim(max(low, min(ends) - span), min(high, max(ends) + span))
         ax.set_yticks(range(len(ordered)), [name for name, _ in ordered])
         for text, (name, _) in zip(ax.get_yticklabels(), ordered, strict=True):
             text.set_fontweight("bold" if name in highlight else "normal")

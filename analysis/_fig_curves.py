@@ -62,6 +62,9 @@ def archetype_examples(
             first = ""
             if found.size and steps is not None:
                 first = f", first at {int(np.asarray(steps)[found].min())}"
+            if not found.size and mean is None:
+                ax.set_xlim(axis.min(), axis.max())
+                ax.set_yticks([])
             ax.set_title(name)
             count = f"{found.size} found{first}" if found.size else "none found"
             ax.text(0.04, 0.95, count, transform=ax.transAxes, va="top", fontsize=8)

@@ -57,6 +57,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats, int], Floats]
 
+_FEW_FILMS = 5  # under which percentiles cannot cover
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -114,16 +116,18 @@ def interval(
 
     film, task : (n,) labels; without `film` every score is a film of its own.  `statistic` takes
     an array and an axis.  Percentiles are widened for few films (Hesterberg 2015, expanded
-    percentile interval: as much as Student's t exceeds the normal quantile).
+    percentile interval: as much as Student's t exceeds the normal quantile), and under 5 films give
+    way to Student's interval.
     """
     data = np.asarray(scores, dtype=np.float64)
     strata, failed = film_means(data, film, task)
     rng = np.random.default_rng(seed)
     drawn = np.concatenate(_resample(strata, samples, rng), axis=1)
-    low, high = _percentiles(statistic(drawn, -1), level, [len(s) for s in strata])
     pooled = np.concatenate(strata)
+    estimate = float(statistic(pooled, -1))
+    low, high = _bounds(statistic(drawn, -1), estimate, level, [len(s) for s in strata])
     return Interval(
-        estimate=float(statistic(pooled, -1)),
+        estimate=estimate,
         low=float(low),
         high=float(high),
         level=level,
@@ -164,7 +168,7 @@ def curve_interval(
         drawn = np.concatenate(
             [g[d][..., steps] for g, d in zip(groups, draws, strict=True)], axis=1
         )
-        low[steps], high[steps] = _percentiles(statistic(drawn, 1), level, sizes)
+        low[steps], high[steps] = _bounds(statistic(drawn, 1), estimate[steps], level, sizes)
     return estimate, low, high
 
 
@@ -189,9 +193,12 @@ def performance_profile(
     pooled = np.concatenate(strata)
     estimate = (pooled[:, None] >= at).mean(axis=0)
     sizes = [len(s) for s in strata]
-    bounds = [_percentiles((drawn >= t).mean(axis=1), level, sizes) for t in at]
+    bounds = [
+        _bounds((drawn >= t).mean(axis=1), e, level, sizes)
+        for t, e in zip(at, estimate, strict=True)
+    ]
     low, high = (np.array([b[k] for b in bounds], dtype=np.float64) for k in (0, 1))
-    return estimate, low, high
+    return estimate, np.maximum(low, 0.0), np.minimum(high, 1.0)  # a share stays within 0 to 1
 
 
 def probability_of_improvement(
@@ -216,11 +223,11 @@ def probability_of_improvement(
     rng = np.random.default_rng(seed)
     drawn = np.concatenate(_resample(wins, samples, rng), axis=1).mean(axis=1)
     pooled = np.concatenate(wins)
-    low, high = _percentiles(drawn, level, [len(s) for s in strata])
+    low, high = _bounds(drawn, float(pooled.mean()), level, [len(s) for s in strata])
     return Interval(
         estimate=float(pooled.mean()),
-        low=float(low),
-        high=float(high),
+        low=float(np.maximum(low, 0.0)),  # a share stays within 0 to 1
+        high=float(np.minimum(high, 1.0)),
         level=level,
         count=pooled.size,
         failed=failed,
@@ -280,15 +287,24 @@ def _resample(
     return [s[rng.integers(0, len(s), (samples, len(s)))] for s in strata]
 
 
-def _percentiles(drawn: Floats, level: float, sizes: Sequence[int]) -> tuple[Any, Any]:
-    """Expanded percentiles along axis 0."""
+def _bounds(drawn: Floats, estimate: Any, level: float, sizes: Sequence[int]) -> tuple[Any, Any]:
+    """Interval from bootstrap values along axis 0, honest about the number of films.
+
+    Percentiles, expanded; but resampling never leaves the range of its few films, which holds the
+    truth of two films half the time, so that under 5 films Student's interval with the bootstrap's
+    standard error stands in.
+    """
     if not 0 < level < 1:
         raise DataError(f"level must lie between 0 and 1; got {level}")
-    films, strata = sum(sizes), len(sizes)
-    freedom = films - strata
+    films = sum(sizes)
+    freedom = films - len(sizes)
     if freedom < 1:  # one film a task tells nothing of the spread
         return np.full(drawn.shape[1:], np.nan), np.full(drawn.shape[1:], np.nan)
     tail = (1 - level) / 2
-    tail = float(stats.norm.cdf(stats.t.ppf(tail, freedom) * np.sqrt(films / freedom)))
+    stretch = np.sqrt(films / freedom)
+    if films < _FEW_FILMS:
+        reach = -stats.t.ppf(tail, freedom) * stretch * drawn.std(axis=0)
+        return estimate - reach, estimate + reach
+    tail = float(stats.norm.cdf(stats.t.ppf(tail, freedom) * stretch))
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return low, high
