@@ -140,16 +140,24 @@ class DualNovelty(ModelPolicy):
         return beside.predict()
 
     def explain(self) -> dict[str, NDArray[np.float64]]:
-        """Maps of what it thinks now; ``combined`` is what the last proposal was chosen by."""
-        maps = super().explain()
-        model = self._learn(only_look=True)
-        if model is not None:
-            novelty, spread = model.predict()
-            maps["spectral_novelty"] = self._as_map(novelty)
-            maps["spectral_novelty_std"] = self._as_map(spread)
-        if "acquisition" in maps:
-            maps["combined"] = maps.pop("acquisition")
-        return maps
+        """Maps of what it thinks now; ``combined`` is what the last proposal was chosen by.
+
+        ``mean`` and ``uncertainty`` are of the problem's target, where any curve has a usable one.
+        """
+        model = self._learn(only_look=True) if len(self.ledger) else None
+        if model is None:
+            raise PolicyError("DualNovelty can explain itself once it was told a usable curve")
+        novelty, spread = model.predict()
+        maps = {
+            "spectral_novelty": novelty,
+            "spectral_novelty_std": spread,
+            "image_novelty": self.image_novelty(),
+        }
+        if self._described.of(self.archive)[0].any():
+            maps["mean"], maps["uncertainty"] = self.predict()
+        if self._shown is not None:
+            maps["combined"] = np.where(np.isfinite(self._shown), self._shown, np.nan)
+        return {name: self._as_map(values) for name, values in maps.items()}
 
 
 def _unit(values: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from grainscout.policies import make_policy
 from grainscout.policies._check import require_conforming
 from grainscout.policies._check_rig import ToySample
 from grainscout.policies._dual_novelty import DualNovelty
-from grainscout.records import ConfigError, Proposal
+from grainscout.records import ConfigError, PolicyError, Proposal
 
 TOY = ToySample(seed=2)
 
@@ -137,6 +139,24 @@ def test_predicts_the_target_although_it_learns_novelty() -> None:
     assert isinstance(proposal, Proposal)
     assert proposal.prediction is None  # what it learns is not in the target's unit
     assert {"novelty", "novelty_std", "image_novelty"} <= set(proposal.scores)
+
+
+def test_explains_its_novelty_even_where_the_target_has_no_value() -> None:
+    problem = replace(TOY.problem(60), target="rectification")  # undefined for one-sided sweeps
+    policy = DualNovelty(seed_points=4)
+    policy.reset(problem, rng=np.random.default_rng(0))
+    for _ in range(6):
+        (proposal,) = policy.ask()
+        policy.tell([TOY.measure(proposal)])
+    with pytest.raises(PolicyError, match="usable value"):
+        policy.predict()
+    policy.ask()
+    assert set(policy.explain()) == {
+        "spectral_novelty",
+        "spectral_novelty_std",
+        "image_novelty",
+        "combined",
+    }
 
 
 def test_bad_options_are_refused() -> None:
