@@ -143,6 +143,11 @@ def perturbation_for_share(
     wanted = 1.0 if spec.structure_share is None else spec.structure_share
     bare = _loop_area({**blend(table, weights, changes.scaled(0.0)), **given}, spec)
 
+    if bare.size < 2 or np.ptp(bare) < 1e-9 * np.abs(bare).max():
+        raise ConfigError(
+            f"TransportSpec structure_share must be None on a film without structure; got {wanted}"
+        )
+
     def excess(size: float) -> float:
         area = _loop_area({**blend(table, weights, changes.scaled(size)), **given}, spec)
         return float(np.corrcoef(area, bare)[0, 1] ** 2) - wanted

@@ -206,6 +206,15 @@ def test_structure_explains_the_share_that_was_set(share):
     assert explained == pytest.approx(share, abs=0.03)
 
 
+def test_a_film_without_structure_has_no_share_to_set():
+    one = checkerboard()
+    far = np.full(one.shape, np.inf)
+    bare = replace(one, boundary_distance=far, junction_distance=far)
+    with pytest.raises(ConfigError, match="without structure"):
+        parameter_maps(bare, replace(QUIET, structure_share=0.5), np.random.default_rng(0))
+    assert set(np.unique(parameter_maps(bare, QUIET, np.random.default_rng(0)).archetype)) == {0}
+
+
 def test_faster_ions_at_boundaries_can_be_set_in_either_sign():
     structure = checkerboard(strength=0.0)
     for sign in (-1.0, 1.0):
