@@ -140,7 +140,7 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
         strength=strength,
         smooth=smooth,
         depth=t.groove_depth_nm * spread[0] * t.deeper**strength,
-        groove=0.5 * t.groove_width_nm * spread[1][:, None] * factor,
+        groove=t.groove_width_nm * spread[1][:, None] * factor,
         flank=t.flank_nm * factor * size,
     )
 

@@ -87,7 +87,7 @@ class TopographySpec:
     tilt : rms slope of the flat tops.
     undulation_nm : rms of the slow height variation under the grains.
     groove_depth_nm, groove_width_nm : thermal groove at each boundary: root below the flat
-        surface, and distance between its two humps.
+        surface, and distance from the root to the hump on either side.
     sharp, smooth, deeper : factors on the widths of an asymmetric boundary's two sides and on its
         depth, at full asymmetry.
     pit : factor on the groove's depth where boundaries meet.
@@ -100,7 +100,7 @@ class TopographySpec:
     flank_nm: float = 90.0
     flank_power: float = 1.5
     tilt: float = 0.08
-    undulation_nm: float = 26.0
+    undulation_nm: float = 30.0
     groove_depth_nm: float = 4.0
     groove_width_nm: float = 80.0
     sharp: float = 0.45

@@ -126,7 +126,7 @@ def test_asymmetric_share_is_what_was_asked_for():
 
 def test_grooves_are_recovered_from_noiseless_profiles():
     """Depth at the line and the hump's distance, side by side with the table."""
-    topography = replace(FLAT, groove_depth_nm=10.0, groove_width_nm=80.0)
+    topography = replace(FLAT, groove_depth_nm=10.0, groove_width_nm=40.0)
     spec = FilmSpec(
         rows=160,
         columns=160,
