@@ -1,0 +1,189 @@
+"""Servers that are slow, die and come back, cables that are cut, and whole experiments."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware import SimulatedMicroscope
+from grainscout.hardware.link import RemotePolicy, generate_keys
+from grainscout.policies import make_policy
+from grainscout.records import (
+    Budget,
+    LinkError,
+    Proposal,
+    Site,
+    Waveform,
+    spawn_streams,
+)
+from grainscout.simulator import PRESETS, Film
+
+pytest.importorskip("zmq")
+
+_SPEC = importlib.util.spec_from_file_location("link_rig", Path(__file__).parent / "_link_rig.py")
+rig = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(rig)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return generate_keys(tmp_path_factory.mktemp("link") / "keys", clients=("microscope", "other"))
+
+
+def test_a_long_decision_is_not_a_lost_server(keys):
+    lost = []
+    with (
+        rig.serve(keys, lambda: rig.Walker(slow=1.2)) as server,
+        rig.connected(server, keys, lost_after=0.4, on_lost=lambda: lost.append(1)) as policy,
+    ):
+        assert rig.run(policy, 1) == rig.expected(1)
+    assert lost == []
+
+
+def test_a_decision_that_never_ends_has_a_time_out(keys):
+    with (
+        rig.serve(keys, lambda: rig.Walker(slow=1.5)) as server,
+        rig.connected(server, keys, timeout=0.5) as policy,
+        pytest.raises(LinkError, match=r"within 0\.5 s; the server is alive"),
+    ):
+        policy.ask()
+
+
+def test_a_restarted_server_goes_on_as_if_nothing_had_happened(keys):
+    server = rig.serve(keys)
+    address = server.address
+    server.__enter__()
+    policy = rig.connected(server, keys)
+    try:
+        seen = rig.run(policy, 2)
+        server.stop()
+        lost = []
+        policy._on_lost = lambda: lost.append("parked")
+
+        def revive() -> None:
+            time.sleep(0.8)  # the client has noticed by then
+            servers.append(rig.serve(keys, address=address).__enter__())
+
+        servers = []
+        thread = threading.Thread(target=revive)
+        thread.start()
+        seen += rig.run(policy, 2, start=2)
+        thread.join()
+    finally:
+        policy.close()
+        servers[0].stop()
+    assert seen == rig.expected(4)
+    assert lost == ["parked"]
+
+
+def test_a_restarted_server_that_decides_otherwise_is_refused(keys):
+    server = rig.serve(keys).__enter__()
+    policy = rig.connected(server, keys)
+    rig.run(policy, 1)
+    server.stop()
+
+    class Other(rig.Walker):
+        def ask(self, n=1):
+            return [Proposal(id="x", site=Site(0, 0))] * n
+
+    with (
+        policy,
+        rig.serve(keys, Other, address=server.address),
+        pytest.raises(LinkError, match="proposed before"),
+    ):
+        policy.ask(2)
+
+
+def test_patience_ends(keys):
+    server = rig.serve(keys).__enter__()
+    policy = rig.connected(server, keys, patience=0.6)
+    server.stop()
+    with policy, pytest.raises(LinkError, match=r"come back within 0\.6 s"):
+        policy.ask()
+
+
+def test_the_fallback_decides_while_the_server_is_lost_and_no_longer(keys):
+    server = rig.serve(keys).__enter__()
+    spare, lost = rig.Walker(), []
+    policy = rig.connected(server, keys, fallback=spare, on_lost=lambda: lost.append(1))
+    first = rig.run(policy, 1)
+    server.stop()
+    alone = rig.run(policy, 2, start=1)
+    assert all(p.id.startswith("fallback/") for p in alone)
+    # The fallback knows what was measured before, and its own proposals under its own ids.
+    assert len(spare.told) == 6
+    assert {o.proposal_id for o in spare.told} == {None, "1-0", "1-1"}
+    made = []
+
+    def factory():
+        made.append(rig.Walker())
+        return made[-1]
+
+    with policy, rig.serve(keys, factory, address=server.address):
+        end = time.monotonic() + 20  # it is looked for at each ask, for one heartbeat
+        while policy.ask(2)[0].id.startswith("fallback/"):
+            assert time.monotonic() < end
+        # The returned server was told everything: its own round of three, then two of the fallback.
+        assert len(made[-1].told) == 9
+        assert made[-1].asked == 2
+    assert first == rig.expected(1)
+    assert lost == [1]
+
+
+def test_lost_answers_and_cut_cables_never_ask_twice(keys):
+    # The server hears everything but its answers vanish: the request must be carried out once.
+    made = []
+
+    def factory():
+        made.append(rig.Walker())
+        return made[-1]
+
+    with rig.serve(keys, factory) as server:
+        proxy = rig.Proxy(int(server.address.rsplit(":", 1)[1]))
+        policy = RemotePolicy(proxy.address, keys=keys / "microscope", **rig.QUICK)
+        policy.reset(rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        seen = rig.run(policy, 1)
+
+        def mend() -> None:
+            time.sleep(1.0)
+            proxy.swallow = False
+            proxy.cut()
+
+        for k in range(1, 3):
+            proxy.swallow = True
+            thread = threading.Thread(target=mend)
+            thread.start()
+            seen += rig.run(policy, 1, start=k)
+            thread.join()
+        policy.close()
+        proxy.close()
+    assert seen == rig.expected(3)
+    assert made[-1].asked == 3
+    assert len(made[-1].told) == 9
+    assert len(made) == 2  # the sample and one policy: no session was begun again
+
+
+def test_an_experiment_through_the_link_is_the_experiment(keys):
+    # The real loop, a simulated microscope and a policy that learns; here and through the link.
+    def trajectory(policy) -> list[tuple[Site, float, float]]:
+        microscope = SimulatedMicroscope(
+            Film.generate(PRESETS["reference"], 3), seed=spawn_streams(5).instrument
+        )
+        problem = make_problem(microscope, Waveform.triangle(1.5, 51), Budget(curves=14))
+        loop = Experiment(microscope, policy, problem=problem, seed=5, decision_seconds=0.1)
+        return [(o.site, float(o.curve.current.sum()), o.finished) for o in loop.run().outcomes]
+
+    here = trajectory(make_policy("kriging", {}))
+    with (
+        rig.serve(keys, lambda: make_policy("kriging", {})) as server,
+        RemotePolicy(server.address, keys=keys / "microscope") as policy,
+    ):
+        there = trajectory(policy)
+    assert there == here
+    assert len(here) == 14
