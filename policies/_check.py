@@ -111,10 +111,9 @@ class _Bench:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             return "truth" in parameters
         try:  # a factory that passes on whatever it is given
-            self.factory()
+            return bool(getattr(self.factory(), "uses_truth", False))
         except (ConfigError, TypeError):
             return True
-        return False
 
     def fresh(self, problem: Problem | None = None, *, seed: int | None = None) -> Policy:
         problem = problem or self.problem

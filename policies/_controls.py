@@ -164,13 +164,14 @@ class Oracle(CandidatePolicy):
     Options
     -------
     truth : (n_candidates,) true value of each candidate, in the order of the problem's candidates;
-        NaN where there is none (those come last).
+        NaN where there is none (those come last).  Who runs a comparison gives it: without it the
+        oracle can be made and checked, but not reset.
     aim : ``"spread"`` (always the value farthest from all measured ones: the range of outcomes in
         the fewest curves), ``"largest"`` (descending) or ``"classes"`` (the values are labels: one
         of each, rarest first, then another of each).
     """
 
-    truth: NDArray[np.float64]
+    truth: NDArray[np.float64] | None = None
     aim: str = "spread"
 
     uses_truth: ClassVar[bool] = True
@@ -178,22 +179,23 @@ class Oracle(CandidatePolicy):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("aim", self.aim, ("spread", "largest", "classes"))
-        self.truth = np.array(self.truth, np.float64)
-        if self.truth.ndim != 1 or np.isinf(self.truth).any():
+        given = np.zeros(0) if self.truth is None else np.array(self.truth, np.float64)
+        if given.ndim != 1 or np.isinf(given).any():
             raise ConfigError(
                 "truth must be one number (or NaN) for each candidate; got shape "
-                f"{self.truth.shape} with {int(np.isinf(self.truth).sum())} infinite values"
+                f"{given.shape} with {int(np.isinf(given).sum())} infinite values"
             )
+        self._values = given
 
     def _begin(self) -> None:
-        if len(self.truth) != len(self.problem.candidates):
+        if len(self._values) != len(self.problem.candidates):
             raise PolicyError(
                 f"truth must have one value for each of the {len(self.problem.candidates)} "
-                f"candidates; got {len(self.truth)}"
+                f"candidates; got {'none' if self.truth is None else len(self._values)}"
             )
 
     def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
-        known = ~np.isnan(self.truth)
+        known = ~np.isnan(self._values)
         done = (self.ledger.visits > 0) | (self.ledger.pending > 0)
         chosen: list[int] = []
         for _ in range(n):
@@ -204,25 +206,25 @@ class Oracle(CandidatePolicy):
             done[index] = True
             open_ = open_[open_ != index]
         index_ = np.array(chosen, np.int64)
-        return Choice(index=index_, prediction=self.truth[index_])
+        return Choice(index=index_, prediction=self._values[index_])
 
     def _gain(self, done: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(n_candidates,) how much the true value of each adds to those that are done."""
         if self.aim == "largest":
-            return self.truth
+            return self._values
         if self.aim == "classes":
-            labels, which, size = np.unique(self.truth, return_inverse=True, return_counts=True)
+            labels, which, size = np.unique(self._values, return_inverse=True, return_counts=True)
             found = np.bincount(which[done], minlength=len(labels))
             # Fewest measured first, and among those the rarest.
             order = -found.astype(np.float64) - size / (size.max() + 1)
             return np.asarray(order[which])
         if not done.any():
-            return self.truth
-        values = np.sort(self.truth[done])
-        above = np.searchsorted(values, self.truth).clip(max=len(values) - 1)
+            return self._values
+        values = np.sort(self._values[done])
+        above = np.searchsorted(values, self._values).clip(max=len(values) - 1)
         below = np.maximum(above - 1, 0)
-        nearest = np.minimum(abs(self.truth - values[above]), abs(self.truth - values[below]))
+        nearest = np.minimum(abs(self._values - values[above]), abs(self._values - values[below]))
         return np.asarray(nearest)
 
     def _options(self) -> dict[str, object]:
-        return {**super()._options(), "truth": hashlib.sha256(self.truth.tobytes()).hexdigest()}
+        return {**super()._options(), "truth": hashlib.sha256(self._values.tobytes()).hexdigest()}

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from grainscout.policies._gp import check_data, standardise
 from grainscout.policies._kernels import Kernel
@@ -31,6 +31,7 @@ from grainscout.records import PackedState, PolicyError
 _NOISE_PRIOR = (-3.0, 1.5)  # log variance of the noise of standardised targets
 _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta
 _MEAGRE = -2.0  # log variance of a residual that leaves the explaining to the mean
+_BOUNDS = 4.0  # prior deviations that a log hyper-parameter may go
 _JITTER = 1e-8
 _CHUNK = 16_384  # pool members that are predicted at once
 
@@ -243,12 +244,15 @@ class StructuredGP:
     ) -> Floats:
         prepared = self.kernel.prepare(self.table[rows].astype(np.float64))
         columns = self._columns(rows, extra, shape) * self._deviations(extra)
+        centre, reach = self._prior[:, 0], _BOUNDS * self._prior[:, 1]
         result = minimize(
             self.objective,
             self._t,
             args=(prepared, columns @ columns.T, z, known),
             jac=True,
             method="L-BFGS-B",
+            # A line search that leaps to the ends of the scale would meet a singular covariance.
+            bounds=Bounds(centre - reach, centre + reach),
             options={"maxiter": 60, "ftol": 1e-6, "gtol": 1e-3},
         )
         return np.asarray(result.x, np.float64)

@@ -109,8 +109,10 @@ def test_the_share_of_the_strata_is_the_one_asked_for():
 
 def test_an_oracle_declares_itself_and_refuses_a_truth_of_another_size():
     assert policy_class("oracle").uses_truth is True
-    with pytest.raises(ConfigError, match="must be given truth"):
-        make_policy("oracle")
+    with pytest.raises(PolicyError, match="each of the 120 candidates; got none"):
+        fresh("oracle")
+    with pytest.raises(ConfigError, match="infinite"):
+        make_policy("oracle", {"truth": [1.0, np.inf]})
     with pytest.raises(PolicyError, match="each of the 120 candidates; got 5"):
         fresh("oracle", {"truth": np.zeros(5)})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 
 from grainscout.policies._kernels import Stationary
-from grainscout.policies._structured_gp import MeanModel, StructuredGP
+from grainscout.policies._structured_gp import _BOUNDS, MeanModel, StructuredGP
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-2, 2, (60, 2)).astype(np.float32)
@@ -167,3 +169,30 @@ def test_log_scores_of_one_curve_after_another_sum_to_the_evidence(disturbed):
         total += gp.log_score(ROWS[:n], Y[:n], NOISE[:n])
         gp.fit(ROWS[:n], Y[:n], NOISE[:n])
     assert total == pytest.approx(gp.log_evidence - first, abs=1e-4)
+
+
+def test_every_hyper_parameter_within_the_bounds_gives_a_covariance_that_can_be_factored():
+    rows = np.repeat(ROWS[:5], 4)  # the same sites again and again
+    prior, edges = StructuredGP(X, Z, POOL, Stationary(), LINEAR)._prior, (-_BOUNDS, _BOUNDS)
+    for corner in itertools.product(edges, repeat=len(prior)):
+        gp = StructuredGP(X, Z, POOL, Stationary(), LINEAR, growth=1e9)
+        gp._t = prior[:, 0] + np.array(corner) * prior[:, 1]
+        h = Z[rows] * SCALE
+        prepared = gp.kernel.prepare(X[rows].astype(float))
+        value, slope = gp.objective(gp._t, prepared, h @ h.T, np.zeros(20), np.zeros(20))
+        assert np.isfinite(value)
+        assert np.isfinite(slope).all()
+        gp._factorise(rows, np.zeros(20), np.zeros(20), np.zeros((20, 0)))
+        gp._condition()
+        assert np.isfinite(gp.predict()[1]).all()
+
+
+@pytest.mark.parametrize("values", [np.zeros(12), np.full(12, 3e-9), np.r_[np.zeros(11), 1.0]])
+def test_equal_targets_and_outliers_on_repeated_sites_are_learnt_from(values):
+    rows = np.repeat(ROWS[:4], 3)
+    gp = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
+    for n in (1, 2, 3, 12):
+        gp.fit(rows[:n], values[:n])
+        mean, std = gp.predict()
+        assert np.isfinite(mean).all()
+        assert (std > 0).all()
