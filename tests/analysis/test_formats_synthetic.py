@@ -155,6 +155,22 @@ def test_rails_are_where_the_current_stands_still():
         find_rails(peak, rail=-1.0)
 
 
+def test_the_converters_last_steps_are_no_rail():
+    rng = np.random.default_rng(0)
+    noise = np.round(rng.normal(0, 0.7, (40, 100))) * 1e-12  # a contact that carries nothing
+    assert not find_rails(noise).any()
+    steady = np.where(noise > 0, 1e-12, 0.0)
+    steady[3, 10:20] = 1e-12
+    assert not find_rails(steady).any()
+    # The same converter at its rail, 2048 steps from zero.
+    rail = noise.copy()
+    rail[5, 40:60] = 2048e-12
+    assert find_rails(rail).sum() == 20
+    # A current that never moves from one value other than zero is a rail, or as good as one.
+    assert find_rails(np.full((1, 300), 1e-8)).all()
+    assert not find_rails(np.zeros((1, 300))).any()
+
+
 def nsid(path: Path, labels: tuple[str, str], *, unit: str = "m", bend: float = 0.0) -> np.ndarray:
     """An image of 3 x 5 pixels stored as `labels` say."""
     image = np.arange(15.0).reshape(3, 5)
