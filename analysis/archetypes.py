@@ -34,7 +34,12 @@ _SMOOTH = 5  # samples in the running mean of the opening
 _OPEN_WIDTHS = 4.0  # noise widths that an opening must exceed to count
 # log odds = slope * (measured - boundary): heart against club, in light and in the dark, and
 # diamond against heart.  Fitted on blends of the transport model, then rounded (decision 0300).
-_LOW_LIGHT, _MAIN_LIGHT, _MAIN_DARK, _DIAMOND = (60.0, 0.06), (6.0, 0.92), (20.0, 0.98), (35.0, 1.15)
+_LOW_LIGHT, _MAIN_LIGHT, _MAIN_DARK, _DIAMOND = (
+    (60.0, 0.06),
+    (6.0, 0.92),
+    (20.0, 0.98),
+    (35.0, 1.15),
+)
 _BLOCK = 1024
 
 
