@@ -16,8 +16,9 @@ MAX_LOST, MAX_GAP = 0.05, 3
 ABSURD = 1e9
 # Scale of the median absolute third difference of white noise: its variance is 1 + 9 + 9 + 1.
 _THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
-# A flat top of so many samples is a rail if the curve spans so many noise widths.
-_RAIL_RUN, _RAIL_WIDTHS = 4, 20.0
+# A flat top of so many samples is a rail if the curve spans so many noise widths and so many of
+# its own smallest steps.
+_RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
 
 
 class Flag(enum.IntFlag):
@@ -145,6 +146,11 @@ class Curves:
             rail = spans & (np.abs(extreme) > 0.1 * largest)
             at = self.current == extreme[:, None]
             crowded = np.flatnonzero((at.sum(axis=1) >= _RAIL_RUN) & self.usable & rail)
+            if crowded.size:
+                # Noise of a few converter steps stands still at its largest value as well.
+                step = np.abs(np.diff(self.current[crowded], axis=1))
+                smallest = np.where(step > 0, step, np.inf).min(axis=1)
+                crowded = crowded[(top - bottom)[crowded] > _RAIL_STEPS * smallest]
             if crowded.size == 0:
                 continue
             run = at[crowded, _RAIL_RUN - 1 :].copy()

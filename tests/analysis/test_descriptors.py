@@ -223,6 +223,15 @@ def test_clipping_gives_lower_bounds():
     assert not below.censored[0]
 
 
+def test_the_last_steps_of_a_coarse_converter_are_no_rail():
+    coarse = np.round(noisy(0 * V - 4e-12, 40, width=2e-13) / 3e-13) * 3e-13
+    assert not describe("loop_area", V, coarse).censored.any()
+    conducting = np.round(noisy(parallelogram(), 5, width=2e-13) / 3e-13) * 3e-13
+    assert not describe("max_current", V, conducting).censored.any()
+    clipped = np.minimum(conducting, 0.6e-9)
+    assert describe("max_current", V, clipped).censored.all()
+
+
 def test_a_dead_current_is_an_upper_bound_on_the_log_scale():
     found = describe("log_max_current", V, noisy(0 * V - 1e-11, 3, width=1e-12))
     assert found.censored.all()
