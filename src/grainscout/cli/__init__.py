@@ -20,6 +20,7 @@ from grainscout.cli import (
     _preflight,
     _report,
     _run,
+    _serve,
     _simulate,
 )
 from grainscout.cli._console import fail
@@ -49,6 +50,8 @@ app.command("bench")(_bench.bench)
 app.command("report")(_report.report)
 app.command("control")(_control.control)
 app.command("preflight")(_preflight.preflight)
+app.command("serve")(_serve.serve)
+app.command("keys")(_serve.keys)
 app.command("export")(_files.export)
 app.command("import")(_files.import_)
 app.command("check-policy")(_check.check_policy)

@@ -33,7 +33,7 @@ def check_policy(
     from grainscout.policies import check_policy as suite
     from grainscout.policies import make_policy, policy_class
 
-    given = _options(options)
+    given = json_options(options)
     policy_class(name)  # an unknown name is bad usage, not a failed check
     _show(name, suite(lambda **more: make_policy(name, {**given, **more})))
 
@@ -45,11 +45,12 @@ def check_microscope(
     from grainscout.hardware import Guard, make_microscope
     from grainscout.hardware import check_microscope as suite
 
-    given = _options(options)
+    given = json_options(options)
     _show(name, suite(lambda: Guard(make_microscope(name, given))))
 
 
-def _options(text: str) -> dict[str, Any]:
+def json_options(text: str) -> dict[str, Any]:
+    """Options given as JSON; ConfigError if they are not."""
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:

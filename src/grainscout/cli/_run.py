@@ -62,13 +62,15 @@ def _start(settings: RunConfig, path: Path) -> None:
     from grainscout.config import run_document
     from grainscout.experiment import Experiment
     from grainscout.journal import Header, Journal
-    from grainscout.policies import make_policy
 
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
-    policy = make_policy(settings.policy.name, settings.policy.options)
-    with Journal.create(path, header) as journal, bench.microscope:
+    with (
+        settings.open_policy(bench.microscope) as policy,
+        Journal.create(path, header) as journal,
+        bench.microscope,
+    ):
         _drive(
             lambda observe: Experiment(
                 bench.microscope,
@@ -88,7 +90,6 @@ def _resume(path: Path, given: RunConfig | None) -> None:
     from grainscout.config import RunConfig, parse, run_document
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
-    from grainscout.policies import make_policy
 
     with Journal.open(path) as journal:
         settings = parse(RunConfig, journal.header().config, str(path))
@@ -99,12 +100,12 @@ def _resume(path: Path, given: RunConfig | None) -> None:
             )
         scan = journal.header().problem.scan
         bench = set_up(settings.task, settings.seed, settings.limits, scan)
-        with bench.microscope:
+        with settings.open_policy(bench.microscope) as policy, bench.microscope:
             _drive(
                 lambda observe: Experiment.resume(
                     journal,
                     bench.microscope,
-                    make_policy(settings.policy.name, settings.policy.options),
+                    policy,
                     observe=observe,
                     **settings.loop_settings(),
                 ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,26 @@ from typing import Any
 from grainscout.benchmarks import PolicySpec, Task
 from grainscout.benchmarks._tasks import plain
 from grainscout.config._toml import parse, read_toml
-from grainscout.hardware import Limits
-from grainscout.policies import make_policy
+from grainscout.hardware import Limits, Microscope
+from grainscout.policies import Policy, make_policy
 from grainscout.records import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkSpec:
+    """A policy that runs on another machine, behind ``grainscout serve``.
+
+    address : such as ``tcp://gpu.lab:5571``;  keys : this client's folder of ``grainscout keys``.
+    fallback : when the server is lost, go on with the experiment's own [policy] instead of waiting.
+    patience_s : how long to wait for a lost server, tip parked, before the run ends.
+    timeout_s : longest decision of a living server.
+    """
+
+    address: str
+    keys: Path | None = None
+    fallback: bool = False
+    patience_s: float = 3600.0
+    timeout_s: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +39,8 @@ class RunConfig:
     """One experiment: a task, a policy, the limits, and how the loop runs.
 
     seed : of film, instrument and policy (three streams).
+    link : where the policy runs, if elsewhere; [policy] is then what the server is expected to serve, and
+        the fallback.
     decision_s : charged for each decision on a simulated clock; negative charges the real time.
     """
 
@@ -27,6 +48,7 @@ class RunConfig:
     task: Task
     policy: PolicySpec
     limits: Limits = field(default_factory=Limits)
+    link: LinkSpec | None = None
     decision_s: float = 0.5
     checkpoint_every: int = 10
     max_failures: int = 10
@@ -35,6 +57,25 @@ class RunConfig:
         if self.seed < 0:
             raise ConfigError(f"seed must be >= 0; got {self.seed}")
         make_policy(self.policy.name, self.policy.options)  # a wrong option is told before the scan
+
+    @contextmanager
+    def open_policy(self, microscope: Microscope) -> Iterator[Policy]:
+        """The policy, connected if it is remote; a lost server parks `microscope`."""
+        own = make_policy(self.policy.name, self.policy.options)
+        if self.link is None:
+            yield own
+            return
+        from grainscout.hardware.link import RemotePolicy
+
+        with RemotePolicy(
+            self.link.address,
+            keys=self.link.keys,
+            fallback=own if self.link.fallback else None,
+            patience=self.link.patience_s,
+            timeout=self.link.timeout_s,
+            on_lost=microscope.park,
+        ) as remote:
+            yield remote
 
     def loop_settings(self) -> dict[str, Any]:
         """Keyword arguments of ``Experiment``."""
@@ -60,7 +101,7 @@ def run_document(config: RunConfig) -> dict[str, Any]:
 def absolute(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The table with the microscope's file names made absolute."""
     for key, value in table.items():
-        if key in ("file", "film_file") and isinstance(value, str):
+        if key in ("file", "film_file", "keys") and isinstance(value, str):
             table[key] = str((folder / value).resolve())
         elif isinstance(value, dict):
             absolute(value, folder)
