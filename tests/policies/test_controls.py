@@ -100,11 +100,11 @@ def test_the_share_of_the_strata_is_the_one_asked_for():
     groove = grooves(PROBLEM.scan)
     drawn = [
         groove[p.site]
-        for seed in range(400)
-        for p in fresh("stratified-random", {"share": 0.7}, seed=seed).ask(1)
+        for seed in range(120)
+        for p in fresh("stratified-random", {"share": 0.9}, seed=seed).ask(1)
     ]
-    assert abs(np.mean(drawn) - 0.7) < 4.5 * np.sqrt(0.21 / 400)
-    assert abs(np.mean(drawn) - groove[tuple(PROBLEM.candidates.T)].mean()) > 0.1
+    assert abs(np.mean(drawn) - 0.9) < 4.5 * np.sqrt(0.09 / 120)
+    assert np.mean(drawn) > groove[tuple(PROBLEM.candidates.T)].mean() + 0.2
 
 
 def test_an_oracle_declares_itself_and_refuses_a_truth_of_another_size():
