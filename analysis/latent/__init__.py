@@ -1,0 +1,3 @@
+"""Maps."""
+from grainscout.analysis.latent._rotation import ImageOptions, Latents, RotationVAE
+from grainscout.analysis.latent._training import Training

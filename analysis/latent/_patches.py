@@ -1,0 +1,164 @@
+"""Patches and spectra as models take them: cut, checked, centred and scaled, and split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.records import ConfigError, DataError
+
+Floats = NDArray[np.float64]
+Single = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+_LEAST = 8  # samples under which nothing can be learnt and held out
+
+
+def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> Floats:
+    """(n, channels, window, window) patches of images around sites (n, 2).
+
+    images : (rows, columns), or (channels, rows, columns) on one grid: topography, a current map,
+    a lifetime map;  a patch is the window from (row, column) - window // 2 on.  DataError for a
+    site whose window leaves the image.
+    """
+    stack = np.asarray(images, dtype=np.float64)
+    stack = stack[None] if stack.ndim == 2 else stack
+    at = np.asarray(sites)
+    if stack.ndim != 3 or at.ndim != 2 or at.shape[1] != 2 or at.dtype.kind not in "iu":
+        raise DataError(
+            "images must be (channels, rows, columns) and sites (n, 2) whole numbers; got shapes "
+            f"{stack.shape} and {at.shape} of {at.dtype}"
+        )
+    corner = at.astype(np.int64) - window // 2
+    if (corner < 0).any() or (corner + window > np.array(stack.shape[1:])).any():
+        raise DataError(
+            f"every site must have a full {window} x {window} window on the images of shape "
+            f"{stack.shape[1:]}; leave a margin of {window // 2} pixels"
+        )
+    views = np.lib.stride_tricks.sliding_window_view(stack, (window, window), axis=(1, 2))
+    return np.ascontiguousarray(views[:, corner[:, 0], corner[:, 1]].transpose(1, 0, 2, 3))
+
+
+def checked(data: ArrayLike, name: str, dimensions: int) -> Single:
+    """An (n, channels, ...) float32 array; a missing channel axis is added.  DataError if bad."""
+    array = np.asarray(data, dtype=np.float64)
+    array = array[:, None] if array.ndim == dimensions - 1 else array
+    if array.ndim != dimensions or 0 in array.shape:
+        raise DataError(
+            f"{name} must have {dimensions} axes, (n, channels, ...), none of them empty; got shape "
+            f"{np.shape(data)}"
+        )
+    bad = int((~np.isfinite(array).reshape(len(array), -1).all(axis=1)).sum())
+    if bad:
+        raise DataError(
+            f"{name} must be finite; {bad} of {len(array)} hold NaN or infinite values. Leave them "
+            "out or mend them first"
+        )
+    return array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scaling:
+    """How raw arrays (n, channels, ...) become inputs: own mean off, general mean off, over scale.
+
+    own_mean, own_size : (channels,) whether each sample loses its own mean, or is divided by its
+    own size (root mean square, floored at a tenth of the median size);  floor, scale : (channels,);
+    mean : (channels, ...).
+    """
+
+    own_mean: NDArray[np.bool_]
+    own_size: NDArray[np.bool_]
+    floor: Floats
+    mean: Floats
+    scale: Floats
+
+    @classmethod
+    def of(
+        cls,
+        data: Floats,
+        *,
+        own_mean: bool | Sequence[bool],
+        own_size: bool | Sequence[bool] = False,
+        flat_mean: bool,
+        name: str,
+    ) -> Scaling:
+        """Learnt from training data.  flat_mean : one mean a channel rather than one a pixel."""
+        channels, inner = data.shape[1], tuple(range(2, data.ndim))
+        means, sizes = _switch(own_mean, channels, name), _switch(own_size, channels, name)
+        size = np.sqrt(np.mean(np.square(data), axis=inner))
+        draft = cls(
+            own_mean=means,
+            own_size=sizes,
+            floor=0.1 * np.median(size, axis=0),
+            mean=np.zeros((channels,) + (1,) * len(inner)),
+            scale=np.ones(channels),
+        )
+        reduced = draft.apply(data).astype(np.float64)
+        mean = reduced.mean(axis=(0, *inner) if flat_mean else 0, keepdims=True)[0]
+        scale = np.sqrt(np.mean(np.square(reduced - mean), axis=(0, *inner)))
+        # An image of 1e-8 m is not constant; one whose spread is lost in rounding is.
+        size_of_all = np.abs(data).max(axis=(0, *inner))
+        flat = scale <= 1e-9 * np.where(sizes, 1.0, size_of_all)
+        if flat.any() or not (size_of_all > 0).all():
+            raise DataError(
+                f"{name} must have contrast in every channel; channel "
+                f"{int((flat | (size_of_all == 0)).argmax())} is the same everywhere"
+            )
+        return cls(own_mean=means, own_size=sizes, floor=draft.floor, mean=mean, scale=scale)
+
+    def apply(self, data: Floats) -> Single:
+        """Inputs of the model."""
+        bare = self._bare(data)
+        shape = (-1,) + (1,) * (data.ndim - 2)
+        return np.asarray((bare - self.mean) / self.scale.reshape(shape), dtype=np.float32)
+
+    def undo(self, data: NDArray[np.floating]) -> Floats:
+        """Outputs of the model in the unit of the data (with own means and sizes still off)."""
+        shape = (-1,) + (1,) * (data.ndim - 2)
+        return np.asarray(data.astype(np.float64) * self.scale.reshape(shape) + self.mean)
+
+    def _bare(self, data: Floats) -> Floats:
+        inner = tuple(range(2, data.ndim))
+        shape = (-1,) + (1,) * len(inner)
+        own = data.mean(axis=inner, keepdims=True) * self.own_mean.reshape(shape)
+        bare = data - own
+        size = np.sqrt(np.mean(np.square(data), axis=inner, keepdims=True))
+        size = np.maximum(size, np.maximum(self.floor, 1e-300).reshape(shape))
+        return np.asarray(np.where(self.own_size.reshape(shape), bare / size, bare))
+
+
+def _switch(value: bool | Sequence[bool], channels: int, name: str) -> NDArray[np.bool_]:
+    array = np.asarray(value, dtype=bool)
+    if array.ndim > 1 or array.size not in (1, channels):
+        raise ConfigError(
+            f"an option of {name} must be one truth value or one a channel ({channels}); got {value}"
+        )
+    return np.broadcast_to(array, (channels,)).copy()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Indices of samples that train, that say when to stop, and that are never seen."""
+
+    train: Indices
+    stop: Indices
+    test: Indices
+
+
+def split(n: int, *, stop: float, test: float, rng: np.random.Generator) -> Split:
+    """A random split of n samples with these shares."""
+    if not (0 < stop < 1 and 0 <= test < 1 and stop + test < 0.9):
+        raise ConfigError(
+            "held-out shares must be 0 < stop, 0 <= test and together under 0.9; got "
+            f"stop {stop} and test {test}"
+        )
+    if n < _LEAST:
+        raise DataError(f"a latent map must have at least {_LEAST} samples; got {n}")
+    order = rng.permutation(n)
+    at, to = max(2, round(stop * n)), round(test * n)
+    return Split(
+        train=np.sort(order[at + to :]), stop=np.sort(order[:at]), test=np.sort(order[at : at + to])
+    )
