@@ -111,6 +111,9 @@ class Curves:
             self.flags |= Flag.NO_NOISE
             return np.full(len(self), np.nan)
         noise = self._rough_noise()
+        still = np.flatnonzero((noise == 0) & self.usable)
+        if still.size:  # noise under a step of the converter: that of rounding, step/sqrt(12)
+            noise[still] = _smallest_step(self.current[still]) / np.sqrt(12)
         if self.saturated is None:
             return noise
         for row in np.flatnonzero(self.saturated.any(axis=1)):
@@ -148,9 +151,8 @@ class Curves:
             crowded = np.flatnonzero((at.sum(axis=1) >= _RAIL_RUN) & self.usable & rail)
             if crowded.size:
                 # Noise of a few converter steps stands still at its largest value as well.
-                step = np.abs(np.diff(self.current[crowded], axis=1))
-                smallest = np.where(step > 0, step, np.inf).min(axis=1)
-                crowded = crowded[(top - bottom)[crowded] > _RAIL_STEPS * smallest]
+                step = _smallest_step(self.current[crowded])
+                crowded = crowded[(top - bottom)[crowded] > _RAIL_STEPS * step]
             if crowded.size == 0:
                 continue
             run = at[crowded, _RAIL_RUN - 1 :].copy()
@@ -179,3 +181,10 @@ class Curves:
             return np.zeros(len(self), bool)
         part = self.saturated if indices is None else self.saturated[:, indices]
         return np.asarray(part.any(axis=1))
+
+
+def _smallest_step(current: Floats) -> Floats:
+    """(n,) smallest change between neighbouring samples that is not 0 [A]; 0 if there is none."""
+    step = np.abs(np.diff(current, axis=1))
+    smallest = np.where(step > 0, step, np.inf).min(axis=1)
+    return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0), dtype=np.float64)

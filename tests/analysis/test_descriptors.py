@@ -227,7 +227,9 @@ def test_the_last_steps_of_a_coarse_converter_are_no_rail():
     # A dead contact: displacement current only, and less noise than a step of the converter.
     dead = -4e-12 + np.where(UP, 0.6e-12, -0.6e-12)
     coarse = np.round(noisy(dead, 40, width=5e-14) / 3e-13) * 3e-13
-    assert not describe("loop_area", V, coarse).censored.any()
+    found = describe("loop_area", V, coarse)
+    assert not found.censored.any()
+    assert (found.sigma > 1e-14).all()  # rounding is a noise, too
     conducting = np.round(noisy(parallelogram(), 5, width=2e-13) / 3e-13) * 3e-13
     assert not describe("max_current", V, conducting).censored.any()
     clipped = np.minimum(conducting, 0.6e-9)
@@ -337,6 +339,12 @@ def test_nothing_is_silent_whatever_comes_in(size, seed, shape, data):
         assert (found.sigma[found.valid & np.isfinite(found.sigma)] >= 0).all(), name
         for valid, sigma, reason in zip(found.valid, found.sigma, found.reasons(), strict=True):
             assert reason or (valid and np.isfinite(sigma)), name
+
+
+def test_a_steady_current_at_constant_bias_has_no_noise_to_see():
+    wave = Waveform.constant(-1.5, samples=20)
+    found = describe("max_current", wave.voltage, np.full((1, 20), -2e-9))
+    assert (found.value[0], found.sigma[0]) == (2e-9, 0.0)
 
 
 def test_wrong_shapes_and_names_are_named():
