@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grainscout.policies._dkl import DKL
 from grainscout.policies._engine import KERNELS
@@ -83,6 +84,18 @@ class StructuredBase(DKL):
             seed=self._weights_seed,
             nuisance=None if self.nuisance == "none" else self._disturbances,
         )
+
+    def explain(self) -> dict[str, NDArray[np.float64]]:
+        """Maps of what it thinks now, with the microstructure that it takes the image to show."""
+        at = (self.problem.candidates[:, 0], self.problem.candidates[:, 1])
+        found = self.microstructure
+        return {
+            **super().explain(),
+            "grain": self._as_map(found.label[at].astype(np.float64)),
+            "boundary_distance": self._as_map(found.boundary[at]),
+            "junction_distance": self._as_map(found.junction[at]),
+            "asymmetry": self._as_map(found.asymmetry[at]),
+        }
 
     def _disturbances(self) -> Floats:
         """(n, r) what belongs to the measurements that can be learnt from, in the data's order."""
