@@ -15,6 +15,7 @@ GROUP = "grainscout.microscopes"
 
 #: name -> "module:callable"; the callable takes the options as keywords and gives a Microscope.
 _BUILT_IN = {
+    "nanonis": "grainscout.hardware._nanonis:open_nanonis",
     "simulated": "grainscout.hardware._open:open_simulated",
     "replay": "grainscout.hardware._replay:open_replay",
 }

@@ -24,12 +24,17 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a policy to microscopes over an encrypted link; it can only propose sites."""
+    from grainscout.experiment import one_thread
     from grainscout.hardware.link import PolicyServer
     from grainscout.policies import make_policy
 
     given = json_options(options)
     make_policy(policy, given)  # a wrong option is told before anyone connects
-    with PolicyServer(lambda: make_policy(policy, given), address=address, keys=keys) as server:
+    # One thread, as in the loop: the same seed then gives the same sites here and there.
+    with (
+        one_thread(),
+        PolicyServer(lambda: make_policy(policy, given), address=address, keys=keys) as server,
+    ):
         console.print(
             f"{policy} at {server.address}" + ("" if keys else " (this machine, no keys)")
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,7 +78,7 @@ def make_problem(
         candidates=sites,
         waveform=waveform,
         budget=budget,
-        cost=microscope.cost,
+        cost=replace(microscope.cost, sweep=waveform.duration),
         light=light,
         target=target,
     )
