@@ -61,9 +61,10 @@ def simulate(
 
 def _verify(curves: Path | None) -> None:
     from grainscout.simulator.verify import verify
+    from grainscout.simulator.verify_film import verify_film
 
     table = Table("check", "value", "target", "")
-    checks = verify(curves)
+    checks = [*verify(curves), *verify_film(curves)]
     for check in checks:
         mark = "ok" if check.passed else "[red]missed[/]"
         table.add_row(check.name, f"{check.value:.4g} {check.unit}", check.target, mark)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from grainscout.experiment._desk import Aborted, Desk
 from grainscout.experiment._threads import one_thread
+from grainscout.hardware._guard import LogsFaults
 from grainscout.hardware._protocol import Microscope, Resumable, Wears
 from grainscout.journal import Journal
 from grainscout.policies._protocol import Policy, Stateful
@@ -104,6 +105,7 @@ class Experiment:
         self._candidates = {(int(r), int(c)) for r, c in problem.candidates}
         self._wear_start = self._wear()
         self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
+        self._faults = 0  # how many of the instrument's are in the journal
         self._desk = Desk(journal, problem)
         self._pending: tuple[list[Proposal], list[Outcome], float] | None = None
         if problem.budget.wear is not None and not isinstance(microscope, Wears):
@@ -227,6 +229,7 @@ class Experiment:
                 )
             )
         self._number += 1
+        self._note_faults()
         if self._failures >= self.max_failures:
             raise MicroscopeError(
                 f"{self._failures} measurements in a row failed, the last with: "
@@ -319,6 +322,15 @@ class Experiment:
         if self.journal is not None:
             self.journal.record_event(kind, self._now(), **detail)
 
+    def _note_faults(self) -> None:
+        """Faults that a simulated instrument knows of; the journal tells, the policy does not hear."""
+        if self.journal is None or not isinstance(self.microscope, LogsFaults):
+            return
+        faults = self.microscope.faults()
+        for fault in faults[self._faults :]:
+            self._event("fault", what=fault["kind"], at_s=fault["time_s"], **fault["detail"])
+        self._faults = len(faults)
+
     def _microscope_state(self) -> PackedState | None:
         return self.microscope.state() if isinstance(self.microscope, Resumable) else None
 
@@ -360,6 +372,7 @@ class Experiment:
         else:
             self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
         for event in journal.events():
+            self._faults += event.kind == "fault"
             if event.kind == "start":
                 self._wear_start = float(event.detail["wear"])
                 self._started = True
