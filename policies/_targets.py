@@ -24,18 +24,13 @@ class DescriptorTargets:
         find_descriptor(name)
         self.name, self._voltage = name, waveform.voltage
         self._censored, self._saturated = censored, saturated
-        self._known: dict[tuple[float, ...], tuple[float, float, bool]] = {}
+        self._known: dict[tuple[bytes, bytes], tuple[float, float, bool]] = {}
 
     def of(self, archive: Archive) -> tuple[NDArray[np.bool_], Floats, Floats]:
         """Which curves can be learnt from (n,), and their targets and noise variances (m,)."""
         keys = [
-            (*site, visit, started)
-            for site, visit, started in zip(
-                archive.sites.tolist(),
-                archive.visit.tolist(),
-                archive.started.tolist(),
-                strict=True,
-            )
+            (current.tobytes(), saturated.tobytes())
+            for current, saturated in zip(archive.current, archive.saturated, strict=True)
         ]
         for k, key in enumerate(keys):
             if key not in self._known:

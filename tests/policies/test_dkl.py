@@ -177,6 +177,20 @@ def test_censored_curves_are_bounds_or_left_out() -> None:
                 policy.explain()
 
 
+def test_two_readings_by_hand_at_one_site_are_two_targets() -> None:
+    """Points measured by hand may carry neither a time nor a visit number."""
+    problem = TOY.problem(50)
+    policy = DKL(seed_points=2)
+    policy.reset(problem, rng=np.random.default_rng(0))
+    site = Site(*map(int, problem.candidates[7]))
+    first = TOY.measure(site)
+    curve = replace(first.curve, current=3.0 * first.curve.current)  # type: ignore[type-var, union-attr]
+    policy.tell([first, replace(first, curve=curve)])
+    policy.ask()
+    values = np.sort(policy._targets)
+    np.testing.assert_allclose(values[1], 3.0 * values[0], rtol=1e-6)
+
+
 def test_saturated_curves_can_be_left_out() -> None:
     problem = TOY.problem(100)
     sizes = {}
