@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erf, gammaln, ndtri
-from scipy.stats import rankdata
+from scipy.special import erf, ndtri
+from scipy.stats import hypergeom, rankdata
 
 from grainscout.analysis.diversity import new_kinds
 from grainscout.records import DataError
@@ -32,13 +32,16 @@ BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9
 # What was found ------------------------------------------------------------------------------
 
 
-def found_trace(kinds: ArrayLike, present: ArrayLike) -> Floats:
-    """Share of the kinds in `present` that have been met; kinds (n,) integers, -1 for a failure."""
+def found_trace(kinds: ArrayLike, present: ArrayLike, *, examples: int = 1) -> Floats:
+    """Share of the wanted examples in hand: `examples` of each of the kinds in `present`.
+
+    kinds : (n,) integers in the order of measurement, -1 for a failure.
+    """
     wanted = np.unique(np.asarray(present))
-    labels = np.asarray(kinds)
     if wanted.size == 0:
         raise DataError("present must name at least one kind to find; got none")
-    return np.cumsum(new_kinds(np.where(np.isin(labels, wanted), labels, -1))) / wanted.size
+    counts = np.cumsum(np.asarray(kinds)[:, None] == wanted, axis=0)
+    return np.asarray(np.minimum(counts, examples).mean(axis=1) / examples)
 
 
 def time_to_first(
@@ -53,24 +56,21 @@ def time_to_first(
     return np.array([when[labels == k].min(initial=np.inf) for k in wanted], dtype=np.float64)
 
 
-def found_by_random(counts: ArrayLike, steps: int) -> Floats:
-    """(steps,) expected share of kinds met by drawing sites without replacement; exact.
+def found_by_random(
+    counts: ArrayLike, steps: int, *, total: int | None = None, examples: int = 1
+) -> Floats:
+    """(steps,) exact expectation of `found_trace` for drawing sites without replacement.
 
-    counts : how many of the candidate sites are of each kind.  A kind of K among N is missed by t
-    draws with probability C(N - K, t) / C(N, t).
+    counts : how many of the candidate sites are of each wanted kind;  total : all candidates (the
+    sum of counts, if every kind is wanted).  The number H of a kind met in t draws is
+    hypergeometric, and E[min(H, m)] is the sum of P(H > j) over j = 0 .. m - 1.
     """
     each = np.asarray(counts, dtype=np.int64)
     each = each[each > 0]
-    total = int(each.sum())
-    t = np.arange(1, steps + 1, dtype=np.float64)
-    k = each[:, None]
-    possible = np.fmax(total - k - t, 0)
-    log_missed = (
-        gammaln(total - k + 1) - gammaln(possible + 1) - gammaln(total + 1)
-        + gammaln(np.fmax(total - t, 0) + 1)
-    )  # fmt: skip
-    missed = np.where(t <= total - k, np.exp(log_missed), 0.0)
-    return np.asarray((1.0 - missed).mean(axis=0))
+    sites = int(each.sum()) if total is None else total
+    t = np.minimum(np.arange(1, steps + 1), sites)
+    met = [np.sum([hypergeom.sf(j, sites, k, t) for j in range(examples)], axis=0) for k in each]
+    return np.asarray(np.mean(met, axis=0) / examples)
 
 
 def recall_trace(objects: ArrayLike, total: int) -> Floats:

@@ -70,7 +70,10 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
 def _policy(spec: PolicySpec, truth: TaskTruth) -> Policy:
     options = dict(spec.options)
     if getattr(policy_class(spec.name), "uses_truth", False):
-        options["truth"] = truth.target  # a control that is told the answer, and says so
+        # A control that is told the answer, and says so: here which kind each site is.
+        wanted = np.isin(truth.archetype, truth.wanted)
+        options["truth"] = np.where(wanted, truth.archetype.astype(float), np.nan)
+        options.setdefault("aim", "classes")
     return make_policy(spec.name, options)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from grainscout.analysis import diversity, metrics
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.records import Outcome, PackedState, Problem
 
@@ -41,8 +41,13 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         "finished_s": np.array([o.finished for o in outcomes]),
         "travel_m": np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(positions, axis=0).T))]),
         "class_index": classes,
-        "found": found_fraction(classes, truth.wanted),
-        "found_random": found_by_random(truth.archetype, truth.wanted, steps),
+        "found": metrics.found_trace(classes, truth.wanted, examples=EXAMPLES),
+        "found_random": metrics.found_by_random(
+            [int((truth.archetype == kind).sum()) for kind in truth.wanted],
+            steps,
+            total=len(truth.archetype),
+            examples=EXAMPLES,
+        ),
         "found_ideal": np.minimum(np.arange(1, steps + 1) / (EXAMPLES * len(truth.wanted)), 1.0),
         "diversity": running_diversity(problem, outcomes),
     }
@@ -50,9 +55,9 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         ("boundary", truth.boundary_distance, BOUNDARY_M),
         ("junction", truth.junction_distance, JUNCTION_M),
     ):
-        if distance is not None:
-            share = np.cumsum(distance[index] < width) / np.arange(1, steps + 1)
-            table[name] = share / (distance < width).mean()
+        if distance is not None and (distance < width).any():
+            on = distance < width
+            table[name] = metrics.enrichment_trace(on[index], float(on.mean()))
     return table
 
 
@@ -63,66 +68,30 @@ def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.in
     return np.searchsorted(flat, sites @ [columns, 1])
 
 
-def found_fraction(classes: NDArray[np.int64], wanted: Sequence[int]) -> Floats:
-    """(n,) share of the wanted examples in hand after each step: `EXAMPLES` of each wanted class.
-
-    classes : (n,) of what was measured, -1 for nothing.  One example could be chance; three show
-    what a class is like.
-    """
-    counts = np.cumsum(classes[:, None] == np.array(wanted), axis=0)
-    return np.asarray(np.minimum(counts, EXAMPLES).mean(axis=1) / EXAMPLES)
-
-
-def found_by_random(archetype: NDArray[np.uint8], wanted: Sequence[int], steps: int) -> Floats:
-    """(steps,) exact expectation of `found_fraction` for random sampling without replacement.
-
-    The number of a class met in t draws is hypergeometric, and E[min(H, m)] = sum of P(H > j) over
-    j = 0 .. m - 1.
-    """
-    n = len(archetype)
-    t = np.arange(1, steps + 1)
-    found = np.zeros(steps)
-    for kind in wanted:
-        k = int((archetype == kind).sum())
-        for j in range(EXAMPLES):
-            found += stats.hypergeom.sf(j, n, k, t)
-    return found / (EXAMPLES * len(wanted))
-
-
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:
     """(n,) mean pairwise distance of the curves measured so far, over the rms current of all.
 
     The measure of S26; it may fall when a new curve resembles the old ones.
     """
     curves = np.array([o.curve.current for o in outcomes if o.curve is not None])
-    lost = ~np.isfinite(curves)
-    curves = np.where(lost, 0.0, curves)
-    scale = np.sqrt(np.mean(curves**2) * curves.shape[1]) if curves.size else 1.0
-    squares = (curves**2).sum(1)
-    gram = squares[:, None] + squares - 2.0 * curves @ curves.T
-    distances = np.sqrt(np.maximum(gram, 0.0))
-    np.fill_diagonal(distances, 0.0)
-    total = np.cumsum(np.tril(distances).sum(1))
-    pairs = np.cumsum(np.arange(len(curves)))
-    mean = np.divide(total, pairs, out=np.zeros(len(curves)), where=pairs > 0) / scale
     measured = np.cumsum([o.curve is not None for o in outcomes])
-    return np.where(measured > 0, mean[np.maximum(measured - 1, 0)], 0.0)
+    if not len(curves):
+        return np.zeros(len(outcomes))
+    curves = np.where(np.isfinite(curves), curves, 0.0)
+    scale = np.sqrt(np.mean(curves**2))  # distances are per sample as well
+    trace = np.nan_to_num(diversity.mean_distance_trace(curves)) / (scale or 1.0)
+    return np.where(measured > 0, trace[np.maximum(measured - 1, 0)], 0.0)
 
 
 def score_map(truth: TaskTruth, mean: Floats, std: Floats) -> dict[str, float]:
-    """How good a predicted map is, over the sites where it is scored.
-
-    nrmse : rms error over the standard deviation of the truth (1 = as the mean);  nll : mean
-    negative log-likelihood of the truth, of targets in units of that deviation;  coverage : share
-    of the truth within the central 95 % interval.
-    """
-    value, mean, std = truth.target[truth.mapped], mean[truth.mapped], std[truth.mapped]
-    scale = value.std()
-    z = (value - mean) / std
+    """How good a predicted map is, over the sites where it is scored; see ``metrics.map_score``."""
+    found = metrics.map_score(np.where(truth.mapped, truth.target, np.nan), mean, std)
     return {
-        "nrmse": float(np.sqrt(np.mean((value - mean) ** 2)) / scale),
-        "nll": float(np.mean(0.5 * z**2 + np.log(std / scale) + 0.5 * np.log(2 * np.pi))),
-        "coverage": float(np.mean(np.abs(z) < 1.959964)),
+        "nrmse": found.nrmse,
+        "nll": found.nll,
+        "crps": found.crps,
+        "spearman": found.spearman,
+        "coverage": found.coverage[0.95],
     }
 
 

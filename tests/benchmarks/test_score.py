@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grainscout.analysis.metrics import found_by_random, found_trace
 from grainscout.benchmarks._leaderboard import boards, goal_scores, winner
 from grainscout.benchmarks._score import (
     EXAMPLES,
-    found_by_random,
-    found_fraction,
     running_diversity,
     score_map,
 )
@@ -23,26 +22,31 @@ def test_random_expectation_is_what_random_sampling_gives():
     archetype = np.repeat(np.array([0, 1, 2, 3], np.uint8), [300, 60, 12, 28])
     wanted, steps, runs = (0, 1, 2), 80, 4000
     drawn = np.array([rng.permutation(archetype)[:steps] for _ in range(runs)]).astype(np.int64)
-    found = np.array([found_fraction(row, wanted) for row in drawn])
+    found = np.array([found_trace(row, wanted, examples=EXAMPLES) for row in drawn])
     error = found.std(axis=0) / np.sqrt(runs)
-    expected = found_by_random(archetype, wanted, steps)
+    expected = found_by_random([300, 60, 12], steps, total=400, examples=EXAMPLES)
     assert (np.abs(found.mean(axis=0) - expected) < 4.5 * error + 1e-12).all()
     # When everything has been drawn, everything has been found.
-    assert found_by_random(archetype, wanted, 400)[-1] == pytest.approx(1.0)
+    assert found_by_random([300, 60, 12], 400, total=400, examples=EXAMPLES)[-1] == pytest.approx(
+        1.0
+    )
 
 
 def test_the_ideal_cannot_be_beaten_and_is_reached_by_who_knows():
     wanted = (0, 1, 2)
     knowing = np.array([0, 1, 2] * EXAMPLES + [3] * 5)
     ideal = np.minimum(np.arange(1, len(knowing) + 1) / (EXAMPLES * 3), 1.0)
-    np.testing.assert_allclose(found_fraction(knowing, wanted), ideal)
+    np.testing.assert_allclose(found_trace(knowing, wanted, examples=EXAMPLES), ideal)
     rng = np.random.default_rng(1)
     for _ in range(50):
-        assert (found_fraction(rng.integers(-1, 4, len(knowing)), wanted) <= ideal + 1e-12).all()
+        found = found_trace(rng.integers(-1, 4, len(knowing)), wanted, examples=EXAMPLES)
+        assert (found <= ideal + 1e-12).all()
 
 
 def test_failed_measurements_find_nothing():
-    np.testing.assert_array_equal(found_fraction(np.array([-1, -1, -1]), (0, 1)), 0.0)
+    np.testing.assert_array_equal(
+        found_trace(np.array([-1, -1, -1]), (0, 1), examples=EXAMPLES), 0.0
+    )
 
 
 def truth_of(target, mapped=None):
