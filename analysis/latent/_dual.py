@@ -31,9 +31,9 @@ from grainscout.records import ConfigError, DataError
 class DualOptions:
     """What a dual model is like.
 
-    image : its images' half; the spectra's has as many latents;  alignment : weight gamma of
-    sum |z_image - A z_spectrum| [nats] (S26: 10);  divergence : weight beta of both Kullback-Leibler
-    terms (S26: 1);  own_size : whether each spectrum is divided by its own size, so that shapes and
+    image : its images' half; the spectra's has as many latents;  alignment : weight gamma [nats] of
+    sum |z_image - A z_spectrum| (S26: 10), here in units of the spread of z_image, so that nothing
+    is won by shrinking both;  own_size : whether each spectrum is divided by its own size, so that shapes and
     not currents are mapped, for all channels or for each;  stop, test : held-out shares.
     """
 
@@ -125,7 +125,7 @@ class DualVAE:
                 first, z_image = image.loss(read[some], centre, training=training)
                 about[some] = centre
                 second, z_spectrum = spectrum.loss(table[some], training=training)
-                apart = (z_image - z_spectrum @ matrix.T).abs().sum(1)
+                apart = ((z_image - z_spectrum @ matrix.T).abs() / _spread(z_image)).sum(1)
                 return (first + second + options.alignment * apart).mean()
 
             history = learn(
@@ -188,6 +188,13 @@ class DualVAE:
         """(n, channels, w, w) upright patches at points (n, d) of the map."""
         return decode_patches(self.image, self.image_scaling, content, 0.0, (0.0, 0.0))
 
+    def reconstruct_image(self, patches: ArrayLike) -> Floats:
+        """(n, channels, w, w) what the model makes of patches, at their own poses."""
+        found = self.encode_image(patches)
+        return decode_patches(
+            self.image, self.image_scaling, found.content, found.angle, found.shift
+        )
+
     def decode_spectrum(self, content: ArrayLike) -> Floats:
         """(n, channels, samples) spectra at the same points of the map: A is undone, once."""
         z = np.asarray(content, dtype=np.float64)
@@ -201,3 +208,8 @@ class DualVAE:
     def predict_spectrum(self, patches: ArrayLike) -> Floats:
         """(n, channels, samples) spectra expected at patches, of their image content alone."""
         return self.decode_spectrum(self.encode_image(patches).content)
+
+
+def _spread(latent: Tensor) -> Tensor:
+    """(d,) standard deviations over a batch, floored; with gradient, so that shrinking gains nothing."""
+    return latent.std(dim=0).clamp_min(1e-2)

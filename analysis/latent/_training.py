@@ -22,8 +22,8 @@ class Training:
     it stops;  batch : samples a step;  rate : of Adam, falling to a tenth along a half cosine.
     """
 
-    epochs: int = 300
-    patience: int = 60
+    epochs: int = 120
+    patience: int = 40
     batch: int = 32
     rate: float = 3e-3
 
