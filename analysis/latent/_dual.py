@@ -52,8 +52,9 @@ class DualOptions:
 class DualVAE:
     """A fitted model of pairs (patch, spectrum); make one with :meth:`fit`.
 
-    alignment : (d, d) matrix A, z_image = A z_spectrum, for row vectors z_spectrum @ A.T;  active_*
-    : (d,) whether each latent says anything;  split : which pairs trained, stopped, and were never
+    alignment : (d, d) matrix A, z_image = A z_spectrum, for row vectors z_spectrum @ A.T;  expectation :
+    (d + 1, d) regression of the spectra's points on (1, images' points), from the pairs that told
+    when to stop;  active_* : (d,) whether each latent says anything;  split : which pairs trained, stopped, and were never
     seen.
     """
 
@@ -63,6 +64,7 @@ class DualVAE:
     image_scaling: Scaling
     spectrum_scaling: Scaling
     alignment: Floats
+    expectation: Floats
     history: History
     split: Split
     active_image: NDArray[np.bool_]
@@ -147,6 +149,7 @@ class DualVAE:
             image_scaling=image_scaling,
             spectrum_scaling=spectrum_scaling,
             alignment=matrix.numpy().astype(np.float64),
+            expectation=_regression(contents[parts.stop], codes[parts.stop] @ matrix.numpy().T),
             history=history,
             split=parts,
             active_image=active_units(contents),
@@ -206,10 +209,29 @@ class DualVAE:
         return self.spectrum_scaling.undo(found.numpy())
 
     def predict_spectrum(self, patches: ArrayLike) -> Floats:
-        """(n, channels, samples) spectra expected at patches, of their image content alone."""
-        return self.decode_spectrum(self.encode_image(patches).content)
+        """(n, channels, samples) spectra expected at patches, of their image content alone.
+
+        Where images say little about spectra, the expectation is near the mean: what the decoded
+        map shows at an image's point is a spectrum that can go with it, not the best guess.
+        """
+        content = self.encode_image(patches).content
+        return self.decode_spectrum(_with_one(content) @ self.expectation)
 
 
 def _spread(latent: Tensor) -> Tensor:
     """(d,) standard deviations over a batch, floored; with gradient, so that shrinking gains nothing."""
     return latent.std(dim=0).clamp_min(1e-2)
+
+
+def _with_one(latent: Floats) -> Floats:
+    """(n, 1 + d): a column of ones in front."""
+    return np.column_stack([np.ones(len(latent)), latent])
+
+
+def _regression(x: Floats, y: Floats) -> Floats:
+    """(1 + d, d) ridge regression of y on (1, x), shrunk as if two further pairs knew nothing."""
+    table = _with_one(x.astype(np.float64))
+    ridge = 2.0 * np.diag([0.0, *x.var(axis=0)])
+    return np.asarray(
+        np.linalg.solve(table.T @ table + ridge + 1e-9 * np.eye(len(ridge)), table.T @ y)
+    )

@@ -84,7 +84,7 @@ class ImageModel:
         rings = self.grid.read_about(read.patches, about, start)
         index = self.grid.turned[torch.arange(turns) * step, : self.grid.inner]
         hidden = tanh(self.layers(rings[:, :, index].transpose(1, 2).flatten(2)))
-        mean, log_sigma = self.head(hidden.mean(1)).split(self.latents, dim=-1)
+        mean, log_sigma = self.head(hidden.mean(1)).chunk(2, dim=-1)
         # No latent is wider than e times the prior, or narrower than a fiftieth of it.
         return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
 
@@ -102,7 +102,7 @@ class ImageModel:
 
     def _refine(self, read: Read, content: Tensor, poses: Poses) -> Poses:
         """One step of Gauss and Newton in angle and shift, taken where it makes a patch likelier."""
-        n, prior = len(read), torch.zeros(3)
+        prior = torch.zeros(3)
         if self.grid.reach:
             prior[1:] = (self.grid.reach / 2) ** -2
         here = torch.cat([poses.angle[:, None], poses.shift], dim=1)

@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 
 from grainscout.analysis.latent._dual import DualVAE
 from grainscout.analysis.latent._patches import Floats
+from grainscout.analysis.latent._published import PublishedDualVAE
 from grainscout.analysis.latent._rotation import RotationVAE
 from grainscout.records import ConfigError, DataError
 
@@ -54,7 +55,7 @@ def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> NDAr
 
 
 def decoded_map(
-    model: RotationVAE | DualVAE,
+    model: RotationVAE | DualVAE | PublishedDualVAE,
     known: ArrayLike,
     *,
     size: int = 10,
@@ -82,9 +83,11 @@ def decoded_map(
     points = np.broadcast_to(middle, (size, size, data.shape[1])).copy()
     points[..., axes[0]], points[..., axes[1]] = first[None, :], second[:, None]
     flat = points.reshape(size * size, -1)
-    dual = isinstance(model, DualVAE)
-    images = model.decode_image(flat) if dual else model.decode(flat)
-    spectra = model.decode_spectrum(flat) if dual else None
+    spectra: Floats | None = None
+    if isinstance(model, RotationVAE):
+        images = model.decode(flat)
+    else:
+        images, spectra = model.decode_image(flat), model.decode_spectrum(flat)
     return DecodedMap(
         axes=axes,
         first=first,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Network:
     def __init__(self, widths: tuple[int, ...], generator: torch.Generator) -> None:
         self.parameters: list[Tensor] = []
         last = len(widths) - 2
-        for layer, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for layer, (before, after) in enumerate(pairwise(widths)):
             # Xavier's spread keeps tanh out of saturation; a small last layer starts near 0.
             gain = 0.3 if layer == last else 1.0
             spread = gain * math.sqrt(2.0 / (before + after))

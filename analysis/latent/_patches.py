@@ -42,8 +42,8 @@ def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> Floats:
     return np.ascontiguousarray(views[:, corner[:, 0], corner[:, 1]].transpose(1, 0, 2, 3))
 
 
-def checked(data: ArrayLike, name: str, dimensions: int) -> Single:
-    """An (n, channels, ...) float32 array; a missing channel axis is added.  DataError if bad."""
+def checked(data: ArrayLike, name: str, dimensions: int) -> Floats:
+    """An (n, channels, ...) float64 array; a missing channel axis is added.  DataError if bad."""
     array = np.asarray(data, dtype=np.float64)
     array = array[:, None] if array.ndim == dimensions - 1 else array
     if array.ndim != dimensions or 0 in array.shape:

@@ -47,8 +47,7 @@ class PoseGrid:
     def __init__(self, window: int, reach: float) -> None:
         self.window, self.reach = window, reach
         half = window / 2
-        axis = (torch.arange(window, dtype=torch.float32) - (window - 1) / 2) / half
-        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
+        grid = window_positions(window)
         #: Pixels of the inscribed disc, which is all that a turned patch still shows.
         self.inside = torch.nonzero(grid.square().sum(-1) <= 1.0).flatten()
         self.pixels = grid[self.inside]
@@ -171,6 +170,12 @@ class PoseGrid:
             values = [log[every, k, s + d * move] for d in (-1, 0, 1)]
             parts.append(torch.where(interior, _peak(*values), torch.zeros(len(k))))
         return torch.stack(parts, -1) * (self.reach / 2)
+
+
+def window_positions(window: int) -> Tensor:
+    """(window * window, 2) positions of a window's pixels, row by row."""
+    axis = (torch.arange(window, dtype=torch.float32) - (window - 1) / 2) / (window / 2)
+    return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
 
 
 def _peak(before: Tensor, at: Tensor, after: Tensor) -> Tensor:

@@ -119,11 +119,13 @@ def judge(
             by_image[test], by_spectrum[test], permutations=permutations, seed=seed
         ),
         predicted=explained(
-            true_curves, scaled(model.decode_spectrum(by_image[test])), np.zeros_like(true_curves)
+            true_curves, scaled(model.predict_spectrum(images[test])), np.zeros_like(true_curves)
         ),
         image_explained=explained(seen, rebuilt, np.zeros_like(seen) + model.image_scaling.mean),
         spectrum_explained=explained(
-            true_curves, scaled(model.decode_spectrum(by_spectrum[test])), np.zeros_like(true_curves)
+            true_curves,
+            scaled(model.decode_spectrum(by_spectrum[test])),
+            np.zeros_like(true_curves),
         ),
         correlations=canonical_correlations(
             by_image[test], by_spectrum[test], (by_image[train], by_spectrum[train])

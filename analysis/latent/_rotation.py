@@ -13,7 +13,7 @@ from torch import Tensor
 from grainscout.analysis.latent._images import ImageModel
 from grainscout.analysis.latent._networks import one_thread
 from grainscout.analysis.latent._patches import Floats, Indices, Scaling, Split, checked, split
-from grainscout.analysis.latent._pose import Poses
+from grainscout.analysis.latent._pose import Poses, window_positions
 from grainscout.analysis.latent._training import History, Training, learn
 from grainscout.records import ConfigError, DataError
 
@@ -185,9 +185,7 @@ def active_units(contents: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]
     return np.asarray(contents.var(axis=0) > 0.01)
 
 
-def encode_patches(
-    image: ImageModel, scaling: Scaling, patches: ArrayLike, window: int
-) -> Latents:
+def encode_patches(image: ImageModel, scaling: Scaling, patches: ArrayLike, window: int) -> Latents:
     """Content and pose of raw patches."""
     data = check_patches(patches, window)
     columns: list[list[Tensor]] = [[] for _ in range(6)]
@@ -219,8 +217,7 @@ def decode_patches(
     n, w = len(z), image.grid.window
     turn = torch.from_numpy(np.broadcast_to(np.asarray(angle, np.float32), (n,)).copy())
     move = torch.from_numpy(np.broadcast_to(np.asarray(shift, np.float32), (n, 2)) / (w / 2))
-    axis = (torch.arange(w, dtype=torch.float32) - (w - 1) / 2) / (w / 2)
-    positions = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    positions = window_positions(w)
     none = torch.zeros(n)
     poses = Poses(angle=turn, shift=move, angle_sigma=none, shift_sigma=move, divergence=none)
     with torch.no_grad(), one_thread():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,7 @@ from scipy.spatial.distance import cdist
 from grainscout.analysis.latent._patches import Floats
 from grainscout.records import DataError
 
+Labels = NDArray[Any]
 _NEIGHBOURS = 7
 
 
@@ -126,9 +128,7 @@ def separation(
     true = y[unseen]
     rng = np.random.default_rng(seed)
     found = _balanced(guess, true, classes)
-    null = np.array(
-        [_balanced(guess, rng.permutation(true), classes) for _ in range(permutations)]
-    )
+    null = np.array([_balanced(guess, rng.permutation(true), classes) for _ in range(permutations)])
     return Separation(
         balanced_accuracy=found,
         chance=float(null.mean()),
@@ -139,7 +139,7 @@ def separation(
     )
 
 
-def _nearest(known: Floats, labels: NDArray, asked: Floats, classes: NDArray) -> NDArray:
+def _nearest(known: Floats, labels: Labels, asked: Floats, classes: Labels) -> Labels:
     """The class whose few nearest members are nearest: rare classes are not outvoted.
 
     Each class is judged by its density at the place: k-th nearest distance to the power of the
@@ -157,11 +157,11 @@ def _nearest(known: Floats, labels: NDArray, asked: Floats, classes: NDArray) ->
     return np.asarray(classes[np.argmin(score, axis=0)])
 
 
-def _balanced(guess: NDArray, true: NDArray, classes: NDArray) -> float:
+def _balanced(guess: Labels, true: Labels, classes: Labels) -> float:
     return float(np.mean([(guess[true == c] == c).mean() for c in classes]))
 
 
-def _silhouette(z: Floats, labels: NDArray) -> float:
+def _silhouette(z: Floats, labels: Labels) -> float:
     """Mean of (nearest other - own) / larger of both (Rousseeuw 1987); single members count 0."""
     distance, classes = cdist(z, z), np.unique(labels)
     sums = np.column_stack([distance[:, labels == c].sum(axis=1) for c in classes])

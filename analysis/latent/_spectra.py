@@ -33,7 +33,7 @@ class SpectrumModel:
 
     def encode(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log sigma (n, d) of the content."""
-        mean, log_sigma = self.encoder(spectra.flatten(1)).split(self.latents, dim=-1)
+        mean, log_sigma = self.encoder(spectra.flatten(1)).chunk(2, dim=-1)
         return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
 
     def decode(self, content: Tensor) -> Tensor:
