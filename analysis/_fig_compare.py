@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def learning_curves(
             ax.set_ylabel(labelled(label or metric, shown_unit))
             ax.grid(axis="y", color="#E6E6E6", lw=0.7)
             if split and len(groups) > 1:
-                ax.set_title(str(head))
+                ax.set_title(_wrapped(str(head)))
         for ax in axes[len(groups) :]:
             ax.set_axis_off()
         handles, texts = axes[0].get_legend_handles_labels()
@@ -115,6 +116,16 @@ def _frame(ax: Axes, seen: list[Floats]) -> None:
         ax.set_ylim(
             max(low, values.min() - margin), min(max(high, values.max()), values.max() + margin)
         )
+
+
+def _wrapped(title: str, width: int = 30) -> str:
+    """A long name such as ``replay/some_long_file/max_current`` on lines of its own parts."""
+    lines = [""]
+    for part in re.findall(r"[^/]+/?", title):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _runs(runs: pd.DataFrame, metric: str) -> tuple[Floats, Floats, list[Any]]:

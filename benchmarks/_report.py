@@ -53,7 +53,11 @@ def write_report(
     policies = ", ".join(p.title for p in campaign.policies)
     verdicts = [board.verdict() for board in boards]
     if winner is not None:
-        verdicts.append(f"Over both goals {winner} has the best mean rank: winner.toml runs it.")
+        decided = all(not b.rivals for b in boards if b.best == winner)
+        verdicts.append(
+            f"Over all goals {winner} has the best mean rank, so winner.toml runs it"
+            + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
+        )
     left_out = len(campaign.tasks) - _PICTURED_TASKS
     write_page(
         path,
