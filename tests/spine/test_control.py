@@ -9,7 +9,7 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.records import Budget, JournalError, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 
 SEED = 5
@@ -156,3 +156,39 @@ def test_a_request_that_makes_no_sense_is_noted_and_harmless(make):
     refused = [e.detail for e in setting.journal.events() if "refused" in e.detail]
     assert [r["asked"] for r in refused] == ["add", "dance"]
     assert "48 x 48" in refused[0]["refused"]
+
+
+def test_a_veto_outlives_a_kill(make):
+    setting = make(batch=3)
+    victim = setting.experiment.policy.ask(6)[4]
+    setting.experiment.policy.reset(
+        setting.experiment.problem, rng=spawn_streams(SEED).policy_rng()
+    )
+    # The veto is read before the next measurement; the abort after it ends this process's part.
+    setting.at = {0: [("veto", {"id": victim.id}), ("abort", {})]}
+    setting.experiment.run()
+    outcomes = setting.resumed().run().outcomes
+    (outcome,) = [o for o in outcomes if o.proposal_id == victim.id]
+    assert (outcome.status, outcome.message) == ("aborted", "vetoed by hand")
+
+
+def test_two_never_run_one_experiment(make):
+    setting = make()
+    refused = []
+
+    def second(step):
+        if step.number == 3:
+            with (
+                Journal.open(setting.path) as other,
+                pytest.raises(JournalError) as caught,
+                other.claimed(),
+            ):
+                pass
+            refused.append(str(caught.value))
+
+    setting.experiment.observe = second
+    assert len(setting.experiment.run().outcomes) == 12
+    assert "another is running it now" in refused[0]
+    with Journal.open(setting.path) as after, after.claimed():  # and let go of at the end
+        pass
+    assert [p.name for p in setting.path.parent.iterdir() if "lock" in p.name] == []

@@ -69,6 +69,7 @@ def _start(settings: RunConfig, path: Path) -> None:
     with (
         settings.open_policy(bench.microscope) as policy,
         Journal.create(path, header) as journal,
+        journal.claimed(),
         bench.microscope,
     ):
         _drive(
@@ -91,7 +92,7 @@ def _resume(path: Path, given: RunConfig | None) -> None:
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
 
-    with Journal.open(path) as journal:
+    with Journal.open(path) as journal, journal.claimed():  # before the tip of the other is parked
         settings = parse(RunConfig, journal.header().config, str(path))
         if given is not None and run_document(given) != run_document(settings):
             raise JournalError(

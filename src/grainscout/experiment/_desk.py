@@ -47,7 +47,6 @@ class Desk:
             return
         while True:
             for request in self._journal.requests():
-                self._journal.handled(request)
                 wrong = ""
                 try:
                     site = self._do(request.kind, request.detail, microscope)
@@ -60,6 +59,7 @@ class Desk:
                     **dict(request.detail),
                     **({"refused": wrong} if wrong else {}),
                 )
+                self._journal.handled(request)  # after it was done and noted: a kill loses none
                 if request.kind == "abort":
                     raise Aborted
                 if site is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -144,6 +145,11 @@ class Experiment:
         measurement the requests that people left in the journal are obeyed (see `REQUESTS`).
         Raises MicroscopeError, LimitError, PolicyError or JournalError; KeyboardInterrupt passes.
         """
+        with nullcontext() if self.journal is None else self.journal.claimed():
+            reason = self._parked_at_the_end()
+        return Result(outcomes=tuple(self._outcomes), reason=reason)
+
+    def _parked_at_the_end(self) -> str:
         reason = "error"
         try:
             with one_thread():
@@ -161,7 +167,7 @@ class Experiment:
                 self.microscope.park()
             finally:
                 self._event("end", reason=reason)
-        return Result(outcomes=tuple(self._outcomes), reason=reason)
+        return reason
 
     def _loop(self) -> str:
         if not self._started:
@@ -376,6 +382,8 @@ class Experiment:
             if event.kind == "start":
                 self._wear_start = float(event.detail["wear"])
                 self._started = True
+            if event.kind == "request" and event.detail["asked"] == "veto":
+                self._desk.vetoed.add(str(event.detail.get("id")))
         remeasured: list[str] = []
         if self._pending is not None:
             proposals, outcomes, _ = self._pending

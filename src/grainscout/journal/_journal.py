@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from grainscout.journal._claim import claim
 from grainscout.journal._codec import curve_from, curve_state, problem_from, problem_state
 from grainscout.journal._schema import connect, row_digest
 from grainscout.records import (
@@ -104,6 +105,7 @@ class Journal:
         self.path = path
         self._db = db
         self._writing = False
+        self._claimed = False
 
     @classmethod
     def create(cls, path: str | Path, header: Header) -> Self:
@@ -151,6 +153,22 @@ class Journal:
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the one process that runs this experiment; JournalError if another is.
+
+        Requests (`request`) may still come from anywhere.  Within a claim a second one is nothing new.
+        """
+        if self._claimed:
+            yield
+            return
+        with claim(self.path):
+            self._claimed = True
+            try:
+                yield
+            finally:
+                self._claimed = False
 
     # Writing ------------------------------------------------------------------------------------
 

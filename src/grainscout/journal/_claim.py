@@ -1,0 +1,39 @@
+"""One process at a time runs an experiment."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from grainscout.records import JournalError
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold the journal at `path` for this process; JournalError if another one holds it.
+
+    The lock is SQLite's, on a file beside the journal: it works on every system, and the operating
+    system lets go of it however the process ends, so a killed run leaves nothing to be mended.
+    """
+    beside = path.with_name(path.name + "-lock")
+    db = None
+    try:
+        db = sqlite3.connect(beside, isolation_level=None, timeout=0.0)
+        db.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        if "locked" in str(error):
+            raise JournalError(
+                f"journal {path} must be run by one process; another is running it now. Wait for it, or "
+                f"end it: grainscout control {path} abort"
+            ) from error
+        raise JournalError(f"journal {path} could not be locked: {error}") from error
+    try:
+        yield
+    finally:
+        db.close()
+        with suppress(OSError):
+            beside.unlink()
