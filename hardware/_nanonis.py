@@ -276,8 +276,9 @@ def open_nanonis(
     speed_m_per_s: float = 1e-6,
     timeout_s: float = 10.0,
     scan_timeout_s: float = 3600.0,
+    versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea"),
 ) -> NanonisMicroscope:
-    """Connect to a Nanonis controller."""
+    """Connect to a Nanonis controller; options as in `NanonisMicroscope`, with their units."""
     return NanonisMicroscope(
         host,
         port,
@@ -286,4 +287,5 @@ def open_nanonis(
         speed=speed_m_per_s,
         timeout=timeout_s,
         scan_timeout=scan_timeout_s,
+        versions=tuple(versions),
     )

@@ -15,9 +15,12 @@ GROUP = "grainscout.microscopes"
 
 #: name -> "module:callable"; the callable takes the options as keywords and gives a Microscope.
 _BUILT_IN = {
+    "aecroscopy": "grainscout.hardware._aecroscopy:open_aecroscopy",
+    "aespm": "grainscout.hardware._aespm:open_aespm",
     "nanonis": "grainscout.hardware._nanonis:open_nanonis",
     "simulated": "grainscout.hardware._open:open_simulated",
     "replay": "grainscout.hardware._replay:open_replay",
+    "source-meter": "grainscout.hardware._visa:open_source_meter",
 }
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from grainscout.hardware._protocol import Capabilities, Clock
+from grainscout.hardware._registry import make_microscope
 from grainscout.records import (
     ConfigError,
     CostModel,
@@ -28,6 +29,7 @@ _OVERFLOW = 9.9e37  # the instrument's code for a reading over its range is 9.91
 _OFLO, _COMPLIANCE, _RANGE_COMPLIANCE = 1 << 0, 1 << 3, 1 << 14  # bits of a reading's status word
 
 
+@runtime_checkable
 class Mover(Protocol):
     """The part of a microscope that images and places the tip."""
 
@@ -230,3 +232,35 @@ class SourceMeterMicroscope:
             self._meter.off()
         finally:
             self._mover.park()
+
+
+def open_source_meter(
+    *,
+    resource: str,
+    mover: str,
+    mover_options: Mapping[str, Any] | None = None,
+    compliance_a: float = 1e-6,
+    nplc: float = 0.1,
+    visa_library: str = "",
+    timeout_s: float = 5.0,
+    lag: float = 0.1,
+) -> SourceMeterMicroscope:
+    """A source-meter on the microscope of that name: "nanonis", "aecroscopy", "aespm" or a third party's.
+
+    resource : VISA address such as ``GPIB0::24::INSTR``;  compliance_a [A];  others as `SourceMeter`.
+    ConfigError if that microscope cannot place its tip without measuring (it has no ``go``).
+    """
+    under = make_microscope(mover, mover_options)
+    if not isinstance(under, Mover):
+        raise ConfigError(
+            f"mover must be a microscope that places its tip by go(site); {mover!r} has none"
+        )
+    meter = SourceMeter(
+        resource,
+        compliance=compliance_a,
+        nplc=nplc,
+        visa_library=visa_library,
+        timeout=timeout_s,
+        lag=lag,
+    )
+    return SourceMeterMicroscope(under, meter)

@@ -1,0 +1,57 @@
+"""Calls into a vendor's package that may never come back, with a time-out."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from grainscout.records import MicroscopeError
+
+_Job = tuple[Callable[[], Any], "queue.Queue[tuple[Any, BaseException | None]]"]
+
+
+class Worker:
+    """One thread that makes all calls of an instrument, in order.
+
+    COM objects belong to the thread that made them, and a hung Igor does not answer: both are met by
+    a thread of the instrument's own that others wait for no longer than they like.  Once a call is
+    late nothing more is sent, because it would be carried out after it was given up.
+
+    what : how errors name the other side.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._jobs: queue.Queue[_Job] = queue.Queue()
+        self._stuck = False
+        threading.Thread(target=self._run, daemon=True, name=what).start()
+
+    def call(self, function: Callable[[], Any], timeout: float) -> Any:
+        """The function's result or exception; MicroscopeError after `timeout` [s]."""
+        if self._stuck:
+            raise MicroscopeError(
+                f"{self._what} must answer before it is asked again; an earlier call hangs. Look at "
+                "its screen, then start anew"
+            )
+        answer: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
+        self._jobs.put((function, answer))
+        try:
+            value, error = answer.get(timeout=timeout)
+        except queue.Empty:
+            self._stuck = True
+            raise MicroscopeError(
+                f"{self._what} must answer within {timeout:g} s; it did not"
+            ) from None
+        if error is not None:
+            raise error
+        return value
+
+    def _run(self) -> None:
+        while True:
+            function, answer = self._jobs.get()
+            try:
+                answer.put((function(), None))
+            except BaseException as error:  # noqa: BLE001  it is raised again in the caller's thread
+                answer.put((None, error))

@@ -1,0 +1,286 @@
+"""The Asylum adapters through aecroscopywave and aespm, against one fake Igor behind both."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grainscout.hardware import Guard, Limits, _aecroscopy, check_microscope, make_microscope
+from grainscout.records import (
+    ConfigError,
+    DataError,
+    LimitError,
+    MicroscopeError,
+    Scan,
+    Site,
+    Waveform,
+)
+
+_SPEC = importlib.util.spec_from_file_location("fake_igor", Path(__file__).parent / "_fake_igor.py")
+fake_igor = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(fake_igor)
+
+SWEEP = Waveform.triangle(0.8, 21, 0.1)
+RNG = np.random.default_rng(8)
+#: Nothing maps these on themselves; float32, as they are saved.
+HEIGHT = (np.cumsum(RNG.random((5, 6)), axis=0) * 1e-9).astype(np.float32).astype(float)
+PEAK = ((np.arange(30).reshape(5, 6) + 1.0) * 1e-10).astype(np.float32).astype(float)
+FAST = {"settle_s": 0.0, "speed_m_per_s": 1e-3, "timeout_s": 1.0, "scan_timeout_s": 1.0}
+
+
+@pytest.fixture
+def igor(tmp_path):
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    fake = fake_igor.FakeIgor(saved, HEIGHT, PEAK, angle=25.0)
+    yield fake
+    fake.hang.set()
+
+
+@pytest.fixture(params=["direct", "aecroscopy", "aespm"])
+def connect(request, igor, tmp_path, monkeypatch):
+    """Opens the adapter of a package, or one without, with the fake behind it."""
+    if request.param == "direct":
+        monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(igor))
+    elif request.param == "aecroscopy":
+        if importlib.util.find_spec("aecroscopywave") is None:
+            pytest.skip("aecroscopywave is not installed (it needs Python 3.12 or newer)")
+        for name, module in igor.com_modules().items():
+            monkeypatch.setitem(sys.modules, name, module)
+        for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:
+            monkeypatch.delitem(sys.modules, name)
+    else:
+        aespm = pytest.importorskip("aespm", reason="aespm is not installed (it needs numpy < 2)")
+        module = aespm.experiment
+        commands = tmp_path / "ToIgor.arcmd"
+        monkeypatch.setattr(module, "_command_buffer", str(commands))
+        monkeypatch.setattr(module, "_read_out_buffer", str(tmp_path / "readout.txt"))
+        monkeypatch.setattr(module, "Popen", igor.popen(commands))
+        # The package sleeps for 0.35 s after every command.
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=lambda _: None))
+
+    def open_it(**options):
+        given = {"folder": str(igor.folder), "shape": "triangle", **FAST, **options}
+        name = "aecroscopy" if request.param == "direct" else request.param
+        return make_microscope(name, given)
+
+    open_it.package = request.param
+    return open_it
+
+
+def test_it_conforms(connect):
+    scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
+    results = check_microscope(
+        lambda: Guard(connect(), Limits()), waveform=SWEEP, scan=scan, peak_current=PEAK
+    )
+    assert [r for r in results if not r.passed] == []
+
+
+@pytest.mark.parametrize("angle", [0.0, 25.0, -110.0])
+def test_rows_count_from_the_top_here_and_from_the_bottom_there(connect, igor, angle):
+    igor.variables["ScanAngle"] = angle
+    microscope = connect()
+    scan = microscope.scan(("height", "current"))
+    np.testing.assert_array_equal(scan.height, HEIGHT)
+    np.testing.assert_array_equal(scan.channels["current"], PEAK)
+    # Edge to edge: N pixels, N - 1 steps.
+    assert scan.pixel_size == pytest.approx((1e-6 / 5, 1e-6 / 5))
+    for site in (Site(0, 0), Site(4, 5), Site(0, 5), Site(4, 0), Site(1, 3)):
+        curve = microscope.measure(site, SWEEP)
+        assert igor.pixel() == site
+        assert np.abs(curve.current).max() == pytest.approx(PEAK[site] * 0.8, rel=1e-6)
+
+
+def test_positions_are_those_of_the_package(connect, igor):
+    """Our metres and volts against PyCypher.pixel_to_voltage, which counts rows from the bottom."""
+    if connect.package != "aecroscopy":
+        pytest.skip("only aecroscopywave converts pixels")
+    microscope = connect()
+    scan = microscope.scan()
+    cypher = microscope._igor._cypher
+    for row, column in np.ndindex(*scan.shape):
+        theirs = cypher.pixel_to_voltage((column, scan.shape[0] - 1 - row))
+        ours = microscope._volts(*scan.position(Site(row, column)))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_order_of_a_measurement_keeps_the_tip_safe(connect, igor):
+    microscope = connect()
+    microscope.scan()
+    igor.log.clear()
+    microscope.measure(Site(1, 1), SWEEP)
+    log = "\n".join(igor.log)
+    moves = ("td_SetRamp", "td_WriteValue")
+    first = min(log.index(m) for m in moves if m in log)
+    last = max(log.rindex(m) for m in moves if m in log)
+    assert log.index("TipVoltageSetVar_0") < log.index("StopEngageButton") < first
+    assert last < log.index("SimpleEngageMe") < log.lower().index("ardoivdoitbutton_1")
+    assert log.lower().index("ardoivdoitbutton_1") < log.rindex("TipVoltageSetVar_0")
+    assert igor.bias == 0.0
+
+
+def test_moves_are_ramps(connect, igor):
+    """One ramp of the controller, or small jumps of equal size: never one large jump."""
+    microscope = connect(**({"step_v": 0.02} if connect.package == "aespm" else {}))
+    microscope.scan()
+    start = np.array(igor.setpoint)
+    igor.log.clear()
+    microscope.go(Site(0, 0))
+    if connect.package != "aespm":
+        assert sum("td_SetRamp" in line for line in igor.log) == 1
+        return
+    x = [float(ln.split(",")[1][:-1]) for ln in igor.log if "WriteValue" in ln and ".0." in ln]
+    y = [float(ln.split(",")[1][:-1]) for ln in igor.log if "WriteValue" in ln and ".1." in ln]
+    jumps = np.hypot(*np.diff(np.column_stack([start[:, None], [x, y]]), axis=1))
+    assert jumps.size > 5
+    assert jumps.max() <= 0.02 * (1 + 1e-9)
+    np.testing.assert_allclose(jumps, jumps[0], rtol=1e-6)
+
+
+def test_the_curve_is_what_was_saved(connect, igor):
+    microscope = connect(rail_a=2e-9)
+    igor.rail = 2e-9
+    microscope.scan()
+    curve = microscope.measure(Site(4, 5), SWEEP)
+    np.testing.assert_allclose(curve.voltage, SWEEP.voltage, atol=1e-6)
+    np.testing.assert_allclose(curve.time, SWEEP.time, atol=1e-3)
+    ideal = np.clip(PEAK[4, 5] * SWEEP.voltage, -2e-9, 2e-9)
+    np.testing.assert_allclose(curve.current, ideal, rtol=1e-5, atol=1e-18)
+    np.testing.assert_array_equal(curve.saturated, ideal >= 0.999 * 2e-9)
+    assert curve.saturated.any()
+    assert igor.frequency == pytest.approx(0.5 / 0.1)
+
+
+def test_a_bipolar_sweep_is_one_cycle(connect, igor):
+    igor.shape = "bipolar"
+    microscope = connect(shape="bipolar")
+    microscope.scan()
+    bipolar = Waveform.bipolar(-0.5, 41, 0.2)
+    curve = microscope.measure(Site(2, 2), bipolar)
+    np.testing.assert_allclose(curve.voltage, bipolar.voltage, atol=1e-6)
+    assert (igor.amplitude, igor.frequency) == (-0.5, pytest.approx(5.0))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("no file", "within 1.2 s; got nothing new among 1 older files"),
+        ("partial", "truncated or damaged"),
+        ("two files", "one curve must be saved"),
+        ("half sweep", "samples in one piece|it took"),
+        ("offset", "0.1 V off"),
+        ("stuck", "within half a pixel"),
+    ],
+)
+def test_every_fault_is_a_named_error_in_time(connect, igor, fault, message):
+    microscope = connect()
+    microscope.scan()
+    igor.faults.add(fault)
+    begun = time.monotonic()
+    with pytest.raises(MicroscopeError, match=message):
+        microscope.measure(Site(0, 0), SWEEP)
+    assert time.monotonic() - begun < 4
+    igor.faults.clear()
+    microscope.park()
+    assert not igor.landed
+    assert igor.bias == 0.0
+    assert microscope.measure(Site(1, 1), SWEEP).current.max() > 0
+
+
+def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(connect, igor):
+    microscope = connect()
+    microscope.scan()
+    igor.faults.add("error")
+    with pytest.raises(MicroscopeError, match=r"RPC server|two numbers"):
+        microscope.go(Site(1, 1))
+    igor.faults = {"no reply"}
+    begun = time.monotonic()
+    with pytest.raises(MicroscopeError, match="must answer within 1 s"):
+        microscope.go(Site(1, 1))
+    # What hangs is not asked again, and the guard says that the tip needs a hand.
+    with pytest.raises(MicroscopeError, match="earlier call hangs"):
+        microscope.park()
+    with pytest.raises(MicroscopeError, match="withdraw it by hand"):
+        Guard(microscope).park()
+    assert time.monotonic() - begun < 3
+
+
+def test_a_file_that_grows_is_read_when_it_is_whole(connect, igor, monkeypatch):
+    microscope = connect()
+    microscope.scan()
+    whole = igor.save
+
+    def slowly(name, data):
+        import threading
+
+        igor.faults.add("partial")
+        whole(name, data)
+        igor.faults.clear()
+        igor.count -= 1
+        threading.Timer(0.3, whole, (name, data)).start()
+
+    monkeypatch.setattr(igor, "save", slowly)
+    curve = microscope.measure(Site(2, 3), SWEEP)
+    assert np.abs(curve.current).max() == pytest.approx(PEAK[2, 3] * 0.8, rel=1e-6)
+
+
+def test_an_image_without_current_or_geometry_is_refused(connect, igor):
+    microscope = connect()
+    igor.faults.add("no current")
+    microscope.scan()
+    with pytest.raises(MicroscopeError, match="must have current"):
+        microscope.scan(("current",))
+    del igor.variables["XLVDTSens"]
+    with pytest.raises(MicroscopeError, match="must have XLVDTSens"):
+        microscope.scan()
+
+
+def test_what_the_panel_cannot_apply_is_refused_before_anything_moves(connect, igor):
+    microscope = connect()
+    microscope.scan()
+    igor.log.clear()
+    for waveform in (
+        Waveform.bipolar(1.0, 21, 0.1),
+        Waveform.forc(1.0, 3),
+        Waveform.constant(1.0, 0.1, 5),
+        Waveform.triangle(1.0, 21, 0.1, start=0.2),
+    ):
+        with pytest.raises(MicroscopeError, match="DoIV panel applies triangle"):
+            microscope.measure(Site(1, 1), waveform)
+    assert igor.log == []
+
+
+def test_limits_hold_and_misuse_is_named(connect, igor, tmp_path):
+    microscope = connect()
+    with pytest.raises(MicroscopeError, match="scan before"):
+        microscope.measure(Site(0, 0), SWEEP)
+    with pytest.raises(DataError, match="height, current"):
+        microscope.scan(("phase",))
+    with pytest.raises(MicroscopeError, match="no lamp"):
+        microscope.light(1.0)
+    guard = Guard(microscope, Limits(voltage_V=0.5))
+    guard.scan()
+    igor.log.clear()
+    with pytest.raises(LimitError):
+        guard.measure(Site(1, 1), SWEEP)
+    assert igor.log == []
+    with pytest.raises(ConfigError, match="folder must be"):
+        connect(folder=str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="shape must be"):
+        connect(shape="square")
+    with pytest.raises(ConfigError, match="rail must be"):
+        connect(rail_a=-1.0)
+
+
+@pytest.mark.parametrize("name", ["aecroscopy", "aespm"])
+def test_without_its_package_it_says_what_to_install(name, tmp_path, monkeypatch):
+    for module in ("aecroscopywave", "aespm", "pythoncom"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match=rf"grainscout\[{name}\]"):
+        make_microscope(name, {"folder": str(tmp_path)})
