@@ -14,6 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import grainscout
 from grainscout.benchmarks._cell import run_cell
+from grainscout.benchmarks._leaderboard import BASELINE
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task, plain
 from grainscout.experiment import one_thread
@@ -49,6 +50,13 @@ class Campaign:
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
+        mapped = [t.id for t in self.tasks if "mapping" in t.goals]
+        if mapped and not any(p.title == p.name == BASELINE for p in self.policies):
+            raise ConfigError(
+                f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its maps "
+                f"are the zero of the goal mapping. Add it, or leave mapping out of the goals of "
+                f"{mapped[0]!r}"
+            )
 
     def with_tasks(self, *tasks: Task) -> Campaign:
         """The same campaign with more tasks."""

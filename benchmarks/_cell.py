@@ -14,7 +14,7 @@ from grainscout.benchmarks._store import CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.experiment import Experiment, Step
-from grainscout.policies import Policy, make_policy, policy_class
+from grainscout.policies import Policy, make_policy
 from grainscout.policies._protocol import Predicts
 from grainscout.records import Outcome, PackedState, PolicyError, Problem
 
@@ -69,7 +69,7 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
 
 def _policy(spec: PolicySpec, truth: TaskTruth) -> Policy:
     options = dict(spec.options)
-    if getattr(policy_class(spec.name), "uses_truth", False):
+    if spec.uses_truth:
         # A control that is told the answer, and says so: here which kind each site is.
         wanted = np.isin(truth.archetype, truth.wanted)
         options["truth"] = np.where(wanted, truth.archetype.astype(float), np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,7 +21,7 @@ def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
     discovery : raw = area under the discovery curve; score from its exact random expectation (0)
         to the ideal (1).
     mapping : raw = error of the map, mean over checkpoints; score from the random policy of the same
-        film (0) to no error (1); NaN if the campaign has no such policy.
+        film (0) to no error (1); `Campaign` sees to it that there is one.
     """
     frames = []
     if len(tables.steps):
@@ -125,11 +126,14 @@ def boards(scores: pd.DataFrame) -> list[Board]:
     return found
 
 
-def winner(found: list[Board]) -> str | None:
-    """The policy with the best mean rank over the goals; ties go to the higher mean score."""
-    if not found:
+def winner(found: list[Board], eligible: Collection[str]) -> str | None:
+    """The policy with the best mean rank over the goals; ties go to the higher mean score.
+
+    eligible : the policies that can run on a microscope; a control that is told the truth cannot.
+    """
+    names = [r.name for r in found[0].ranked if r.name in eligible] if found else []
+    if not names:
         return None
-    names = [r.name for r in found[0].ranked]
 
     def merit(name: str) -> tuple[float, float]:
         rows = [r for board in found for r in board.ranked if r.name == name]

@@ -60,7 +60,7 @@ def write_results(
         frame.to_parquet(path, index=False)
     scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
     found = boards(scores)
-    best = winner(found)
+    best = winner(found, {p.title for p in campaign.policies if not p.uses_truth})
     missing = len(campaign.cells()) - len(store.finished())
     files["leaderboard"] = folder / "leaderboard.md"
     files["leaderboard"].write_text(_markdown(campaign, found, missing), encoding="utf-8")

@@ -24,15 +24,16 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     """Arrays of one value for each of the n outcomes, in order; failed ones count as steps.
 
     finished_s, travel_m : the clock and the way so far.  class_index : the true class there
-    (-1 where the measurement failed);  found : share of the wanted examples in hand, beside what random
+    (-1 where the measurement failed, or a person measured beyond the candidates);  found : share of the wanted examples in hand, beside what random
     sampling would have and the most that could be;  diversity : of the curves.
     boundary, junction : share of the sites so far that lie on one, over that of all candidates.
     """
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
     index = candidate_index(problem, sites)
+    known = index >= 0
     ok = np.array([o.curve is not None for o in outcomes])
     positions = problem.scan.positions(sites)
-    classes = np.where(ok, truth.archetype[index].astype(np.int64), -1)
+    classes = np.where(ok & known, truth.archetype[index].astype(np.int64), -1)
     steps = len(outcomes)
     table: PackedState = {
         "row": sites[:, 0],
@@ -57,15 +58,16 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     ):
         if distance is not None and (distance < width).any():
             on = distance < width
-            table[name] = metrics.enrichment_trace(on[index], float(on.mean()))
+            table[name] = metrics.enrichment_trace(on[index] & known, float(on.mean()))
     return table
 
 
 def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) index of each site among the problem's candidates (row-major, hence sorted)."""
+    """(n,) index of each site among the problem's candidates (row-major, hence sorted); -1: none."""
     columns = problem.scan.shape[1]
-    flat = problem.candidates @ [columns, 1]
-    return np.searchsorted(flat, sites @ [columns, 1])
+    flat, wanted = problem.candidates @ [columns, 1], sites @ [columns, 1]
+    index = np.minimum(np.searchsorted(flat, wanted), len(flat) - 1)
+    return np.where(flat[index] == wanted, index, -1)
 
 
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from grainscout.analysis.descriptors import descriptor_names
+from grainscout.policies import policy_class
 from grainscout.records import Budget, ConfigError, Waveform
 
 Goal = Literal["discovery", "mapping"]
@@ -177,6 +178,11 @@ class PolicySpec:
     def title(self) -> str:
         """The label, or the name where none was given."""
         return self.label or self.name
+
+    @property
+    def uses_truth(self) -> bool:
+        """Whether it is a control that is told the truth: never a competitor."""
+        return bool(getattr(policy_class(self.name), "uses_truth", False))
 
 
 def plain(value: Any) -> Any:
