@@ -11,20 +11,27 @@ from grainscout.analysis.archetypes import UNKNOWN, classify
 from grainscout.analysis.descriptors import describe
 from grainscout.benchmarks._cell import referee
 from grainscout.benchmarks._page import Details, Picture, Section, Table, picture, write_page
+from grainscout.benchmarks._run_forensics import choice_section, other_questions
 from grainscout.benchmarks._score import as_map, running_diversity, score_map, score_run
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.journal import Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies._protocol import Explains
 from grainscout.records import DataError, Outcome, Problem, spawn_streams
+from grainscout.simulator import Structure
 
 _CLASSES = ("club", "heart", "diamond", "insulating")
 
 
-def write_run_report(journal: Journal, path: Path, truth: TaskTruth | None = None) -> None:
+def write_run_report(
+    journal: Journal,
+    path: Path,
+    truth: TaskTruth | None = None,
+    structure: Structure | None = None,
+) -> None:
     """Write the page; DataError if nothing was measured yet.
 
-    truth : of the run's problem, if it was on a film or a recording.
+    truth : of the run's problem, if it was on a film or a recording;  structure : of that film.
     """
     header = journal.header()
     problem = header.problem
@@ -45,6 +52,10 @@ def write_run_report(journal: Journal, path: Path, truth: TaskTruth | None = Non
     explained = _thoughts(problem, header.config, header.seed, outcomes, found.unit)
     if explained is not None:
         sections.append(explained)
+    choice = choice_section(problem, outcomes, structure)
+    if choice is not None:
+        sections.append(choice)
+    sections.append(other_questions(problem, measured))
     if truth is not None:
         sections.append(_against_truth(problem, truth, outcomes))
     sections.append(_protocol(journal, outcomes))

@@ -54,7 +54,9 @@ def test_a_run_its_report_and_its_resume(call, tmp_path):
     assert call("report", "run.gsj")[0] == 0
     page = (tmp_path / "run.html").read_text()
     assert "budget: 14 curves" in page
-    assert page.count("<img") >= 4
+    assert page.count("<img") >= 6
+    for title in ("What it chose", "Other questions to the same curves", "Against the truth"):
+        assert title in page
     with Journal.read(tmp_path / "run.gsj") as journal:
         before = [o.curve.current.tobytes() for o in journal.outcomes()]
     assert call("run", "--resume", "run.gsj")[0] == 0
@@ -117,6 +119,9 @@ def test_wrong_settings_end_with_one_message(call, tmp_path, extra, status, said
         ('film = "tiny"', 'kind = "teleport"', 2, "microscope kind must be one of"),
         ("curves = 8", "curves = 8\nwindow_px = 64", 2, "smaller side, 48; got 64"),
         ("curves = 8", "curves = 0", 2, "curves must be positive; got 0"),
+        ("seed = 1", "decision_s = nan", 2, "decision_s must be finite [s]; got nan"),
+        ("seed = 1", "checkpoint_every = 0", 2, "checkpoint_every must be at least 1; got 0"),
+        ('"random"', '"oracle"', 2, "told the truth; it runs in campaigns only"),
     ],
 )
 def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said):
@@ -143,6 +148,7 @@ def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said)
         (["simulate", "gold"], 2, "film must be one of"),
         (["simulate", "tiny", "--seed", "-1"], 2, "--seed"),
         (["list", "colours"], 2, "colours"),
+        (["check-policy", "random", "--options", '{"x": 1}'], 2, "no option 'x'"),
         (["fly"], 2, "fly"),
     ],
 )
@@ -151,6 +157,30 @@ def test_bad_usage_ends_with_its_status_and_one_message(call, tmp_path, words, s
     found, out, err = call(*words)
     assert found == status
     assert said in out + err
+
+
+def test_a_report_replaces_a_report_and_nothing_else(call, tmp_path):
+    experiment(tmp_path)
+    assert call("run", "run.toml")[0] == 0
+    before = (tmp_path / "run.gsj").read_bytes()
+    status, _, err = call("report", "run.gsj", "--out", "run.gsj")
+    assert status == 2
+    assert "is not overwritten" in err
+    assert (tmp_path / "run.gsj").read_bytes() == before
+    assert call("report", "run.gsj")[0] == 0
+    assert call("report", "run.gsj")[0] == 0
+
+
+def test_a_badly_installed_policy_does_not_hide_the_others(call, tmp_path, monkeypatch):
+    info = tmp_path / "lab-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[grainscout.policies]\nlost = absent_module:Lost\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status, out, _ = call("list", "policies")
+    assert status == 0
+    assert "dual-novelty" in out
+    assert "cannot be loaded" in " ".join(out.split())
 
 
 def test_a_damaged_journal_is_refused(call, tmp_path):
@@ -201,7 +231,8 @@ def test_a_run_is_exported_and_replayed(call, tmp_path):
         assert call("export", "run.gsj", name)[0] == 0
         status, _, err = call("export", "run.gsj", name)
         assert status == 1
-        assert name in err  # not overwritten
+        assert f"{name} exists and is not overwritten" in err
+        assert "--force" in err
         status, out, _ = call("import", name)
         assert status == 0
         assert "20 curves of 51 samples" in out

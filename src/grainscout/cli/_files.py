@@ -80,4 +80,6 @@ def _write(data: Scan | Recording, out: Path, force: bool) -> None:
     }
     if out.suffix not in writers:
         raise ConfigError(f"out must end in {', '.join(writers)}; got {out.name!r}")
+    if out.exists() and not force:
+        raise DataError(f"{out} exists and is not overwritten. Choose another name, or --force")
     writers[out.suffix](data, out, overwrite=force)

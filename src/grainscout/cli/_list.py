@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from grainscout.cli._console import console
+from grainscout.records import ConfigError
 
 
 class What(StrEnum):
@@ -34,11 +35,20 @@ def show(what: Annotated[What | None, typer.Argument(help="Only these.")] = None
         console.print()
 
 
+def _about_policy(name: str) -> str:
+    from grainscout.policies import policy_class
+
+    try:
+        return _first_line(policy_class(name))
+    except ConfigError as error:  # one that is badly installed must not hide the others
+        return str(error)
+
+
 def _entries(kind: What) -> list[tuple[str, str]]:
     if kind is What.policies:
-        from grainscout.policies import policy_class, policy_names
+        from grainscout.policies import policy_names
 
-        return [(name, _first_line(policy_class(name))) for name in policy_names()]
+        return [(name, _about_policy(name)) for name in policy_names()]
     if kind is What.films:
         from grainscout.simulator import PRESETS
 

@@ -29,7 +29,7 @@ def report(
     if path.is_dir():
         with CampaignStore(path / "campaign.sqlite") as store:
             plan = parse(Campaign, store.identity["campaign"], str(store.path))
-            results = write_results(plan, store, path if out is None else out.parent, report=out)
+            results = write_results(plan, store, path, report=out)
             console.print(f"report: {results.files['report']}")
         return
     if not path.exists():
@@ -40,8 +40,10 @@ def report(
     with Journal.read(path) as journal:
         header = journal.header()
         settings = parse(RunConfig, header.config, str(path))
-        truth = None
+        truth = structure = None
         if settings.task.microscope.kind in ("simulated", "topography", "replay"):
-            truth = set_up(settings.task, settings.seed).truth(header.problem)
-        write_run_report(journal, target, truth)
+            bench = set_up(settings.task, settings.seed)
+            truth = bench.truth(header.problem)
+            structure = None if bench.film is None else bench.film.structure
+        write_run_report(journal, target, truth, structure)
     console.print(f"report: {target}")
