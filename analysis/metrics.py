@@ -69,8 +69,8 @@ def found_by_random(
     each = each[each > 0]
     sites = int(each.sum()) if total is None else total
     t = np.minimum(np.arange(1, steps + 1), sites)
-    met = [np.sum([hypergeom.sf(j, sites, k, t) for j in range(examples)], axis=0) for k in each]
-    return np.asarray(np.mean(met, axis=0) / examples)
+    more = np.arange(examples)[:, None, None]
+    return np.asarray(hypergeom.sf(more, sites, each[:, None], t)).mean(axis=(0, 1))
 
 
 def recall_trace(objects: ArrayLike, total: int) -> Floats:
