@@ -233,6 +233,17 @@ class SourceMeterMicroscope:
         finally:
             self._mover.park()
 
+    def close(self) -> None:
+        """Close both connections."""
+        self._meter.close()
+        _close(self._mover)
+
+
+def _close(microscope: object) -> None:
+    close = getattr(microscope, "close", None)
+    if close is not None:
+        close()
+
 
 def open_source_meter(
     *,
@@ -255,12 +266,16 @@ def open_source_meter(
         raise ConfigError(
             f"mover must be a microscope that places its tip by go(site); {mover!r} has none"
         )
-    meter = SourceMeter(
-        resource,
-        compliance=compliance_a,
-        nplc=nplc,
-        visa_library=visa_library,
-        timeout=timeout_s,
-        lag=lag,
-    )
+    try:
+        meter = SourceMeter(
+            resource,
+            compliance=compliance_a,
+            nplc=nplc,
+            visa_library=visa_library,
+            timeout=timeout_s,
+            lag=lag,
+        )
+    except (ConfigError, MicroscopeError):
+        _close(under)
+        raise
     return SourceMeterMicroscope(under, meter)

@@ -41,7 +41,7 @@ class FakeIgor:
     """One instrument over a sample given as images with row 0 on top.
 
     faults : "stuck" (the tip stays), "no file", "partial" (a cut file), "two files", "no reply" (hangs),
-        "error" (COM refuses), "half sweep", "offset" (a forgotten bias offset), "no current".
+        "error" (COM refuses), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples".
     """
 
     def __init__(self, folder: Path, height: np.ndarray, peak: np.ndarray, angle: float = 0.0):
@@ -158,6 +158,8 @@ class FakeIgor:
             bias = bias + 0.1
         here = self.peak[self.pixel()] if self.landed else 0.0
         current = np.clip(here * bias, -self.rail, self.rail)
+        if "lost samples" in self.faults:
+            current[count // 3 : count // 2] = np.nan
         idle = np.full(7, np.nan)
         columns = np.stack(
             [np.concatenate([idle, c, idle]) for c in (np.zeros(count), current, bias)], axis=1
