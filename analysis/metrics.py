@@ -70,7 +70,8 @@ def found_by_random(
     sites = int(each.sum()) if total is None else total
     t = np.minimum(np.arange(1, steps + 1), sites)
     more = np.arange(examples)[:, None, None]
-    return np.asarray(hypergeom.sf(more, sites, each[:, None], t)).mean(axis=(0, 1))
+    beyond = np.asarray(hypergeom.sf(more, sites, each[:, None], t), dtype=np.float64)
+    return np.asarray(beyond.mean(axis=(0, 1)))
 
 
 def recall_trace(objects: ArrayLike, total: int) -> Floats:
