@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
+from grainscout.records import ConfigError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 110
+
+#: Stands in the head of every page; only pages are replaced.
+_MARK = '<meta name="generator" content="Grainscout">'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,18 @@ def picture(figure: Figure, caption: str, alt: str) -> Picture:
     )
 
 
+def may_write(path: Path) -> None:
+    """ConfigError if a page at `path` would replace something that is not a page of ours."""
+    if path.is_dir():
+        raise ConfigError(f"report must be a file; {path} is a folder")
+    if path.exists():
+        with path.open("rb") as file:
+            if _MARK.encode() not in file.read(400):
+                raise ConfigError(
+                    f"{path} exists, is not a report and is not overwritten. Choose another --out"
+                )
+
+
 def write_page(
     path: Path,
     *,
@@ -79,7 +96,8 @@ def write_page(
     verdicts: Sequence[str],
     sections: Sequence[Section],
 ) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, whole or not at all; ConfigError if it would replace anything but a report."""
+    may_write(path)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(
         (files("grainscout.benchmarks") / "report.html.j2").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,16 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"seed must be >= 0; got {self.seed}")
+        if not math.isfinite(self.decision_s):
+            raise ConfigError(f"decision_s must be finite [s]; got {self.decision_s}")
+        for name in ("checkpoint_every", "max_failures"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if self.policy.uses_truth:
+            raise ConfigError(
+                f"policy {self.policy.name!r} is a control that is told the truth; it runs in campaigns "
+                "only"
+            )
         make_policy(self.policy.name, self.policy.options)  # a wrong option is told before the scan
 
     @contextmanager
