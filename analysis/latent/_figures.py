@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
@@ -177,15 +178,15 @@ def _spectra(ax: Axes, decoded: DecodedMap, spectra: Floats, names: Sequence[str
         height = 0.08 + 0.84 * (spectra[:, :, c] - low[c]) / max(float(high[c] - low[c]), 1e-300)
         # Outside the data a curve may leave its cell; it is cut there, and the cell is marked.
         height = np.where((height > 0.0) & (height < 1.0), height, np.nan)
-        for row in range(k):
-            for column in range(k):
-                ax.plot(
-                    column + across,
-                    row + height[row, column],
-                    color=colours[c],
-                    lw=1.0 if k <= 12 else 0.5,
-                    label=names[c] if c < len(names) and row == column == 0 else None,
-                )
+        lines = [
+            np.column_stack([column + across, row + height[row, column]])
+            for row in range(k)
+            for column in range(k)
+        ]
+        width = 1.0 if k <= 16 else 0.6
+        ax.add_collection(LineCollection(lines, colors=[colours[c]], linewidths=width))
+        if c < len(names):
+            ax.plot([], [], color=colours[c], label=names[c])
     ax.set_aspect("equal")
     ax.set_facecolor("#F6F6F6")
     for edge in range(1, k):

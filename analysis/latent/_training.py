@@ -24,7 +24,7 @@ class Training:
 
     epochs: int = 120
     patience: int = 40
-    batch: int = 32
+    batch: int = 16
     rate: float = 3e-3
 
     def __post_init__(self) -> None:

@@ -1,0 +1,241 @@
+"""The dual map on pairs whose link is known, on exchanged pairs, and on a film with known archetypes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from grainscout.analysis.latent import (
+    DecodedMap,
+    DualOptions,
+    DualVAE,
+    PublishedDualVAE,
+    RotationVAE,
+    Training,
+    decoded_map,
+    judge,
+    latent_map,
+    latent_scatter,
+    patches_at,
+)
+from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.simulator import PRESETS, Film
+
+W = 10
+
+
+def linked(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Patches of a turned double blob, two-channel spectra that follow its width, and the width."""
+    rng = np.random.default_rng(seed)
+    kind, angle = rng.uniform(-1, 1, n), rng.uniform(-np.pi, np.pi, n)
+    axis = np.arange(W) - (W - 1) / 2
+    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
+    r = cos * axis[:, None] - sin * axis
+    c = sin * axis[:, None] + cos * axis
+    d = (2.3 + 1.2 * kind)[:, None, None]
+    patches = np.exp(-((c - d) ** 2 + r**2) / 4) - 0.7 * np.exp(-((c + d) ** 2 + r**2) / 4)
+    v = np.linspace(0, 1.5, 40)
+    turn_on = (0.75 + 0.35 * kind)[:, None]
+    dark = np.log1p(np.exp((v - turn_on) / 0.05))
+    spectra = 1e-9 * np.stack([dark, dark - 4 * np.exp(-v)], axis=1)
+    patches = 1e-8 * (patches + rng.normal(0, 0.05, patches.shape))
+    return patches, spectra + rng.normal(0, 2e-10, spectra.shape), kind
+
+
+PATCHES, SPECTRA, KIND = linked(140, 0)
+SHORT = Training(epochs=60, batch=12)
+
+
+@pytest.fixture(scope="module")
+def model() -> DualVAE:
+    return DualVAE.fit(PATCHES, SPECTRA, training=SHORT, seed=2)
+
+
+@pytest.fixture(scope="module")
+def joint(model) -> np.ndarray:
+    return model.encode(PATCHES, SPECTRA)
+
+
+def test_an_image_finds_its_spectrum_among_held_out_ones(model):
+    found = judge(model, PATCHES, SPECTRA, (KIND > 0).astype(int), permutations=999)
+    assert found.n == 28
+    assert found.retrieval.rank < 0.15
+    assert found.retrieval.p_value <= 0.001
+    assert found.predicted > 0.8
+    assert found.correlations.max() > 0.85
+    assert found.active_image.all()
+    assert found.active_spectrum.all()
+    for part in (found.image, found.spectrum, found.joint):
+        assert part.balanced_accuracy > 0.85
+        assert part.p_value < 0.01
+    assert found.image_explained > 0.9
+    assert found.spectrum_explained > 0.95
+    assert any("mean rank" in line for line in found.lines())
+
+
+def test_exchanged_pairs_are_at_chance():
+    """The same data with partners exchanged: whatever training makes of it, held-out pairs tell."""
+    other = np.random.default_rng(0).permutation(len(SPECTRA))
+    wrong = DualVAE.fit(PATCHES, SPECTRA[other], training=Training(epochs=15), seed=2)
+    found = judge(wrong, PATCHES, SPECTRA[other], permutations=999)
+    assert 0.35 < found.retrieval.rank < 0.65
+    assert found.retrieval.p_value > 0.05
+    assert found.predicted < 0.15
+    assert found.joint is None
+
+
+def test_both_halves_of_a_cell_show_the_same_point(model, joint):
+    """Where the image's blobs are wide, the spectrum turns on late: A is undone once, not twice."""
+    decoded = decoded_map(model, joint, size=7)
+    assert decoded.points[2, 5] == pytest.approx([decoded.first[5], decoded.second[2]])
+    assert decoded.spectra[2, 5] == pytest.approx(
+        model.decode_spectrum(decoded.points[2, 5][None])[0], abs=1e-13
+    )
+    # Encoding what was decoded leads back to the point, for both halves.
+    inside = decoded.points[decoded.supported]
+    back, _ = model.encode_spectrum(model.decode_spectrum(inside))
+    spread = joint.std(axis=0).max()
+    assert np.abs(back - inside).mean() < 0.25 * spread
+    image_back = model.encode_image(model.decode_image(inside)).content
+    assert np.abs(image_back - inside).mean() < 0.25 * spread
+
+
+def test_spectra_at_the_points_of_patches_follow_the_link(model):
+    patches, spectra, _ = linked(40, 9)
+    guess = model.predict_spectrum(patches)
+    truth = spectra - SPECTRA.mean(axis=0)
+    assert np.corrcoef((guess - SPECTRA.mean(axis=0)).ravel(), truth.ravel())[0, 1] > 0.9
+
+
+def test_cells_without_data_are_marked(model, joint):
+    decoded = decoded_map(model, joint, size=10)
+    assert decoded.images.shape == (10, 10, 1, W, W)
+    assert decoded.spectra.shape == (10, 10, 2, 40)
+    assert 0.05 < decoded.supported.mean() < 0.95
+    far = decoded_map(model, joint, size=3, centre=joint.mean(axis=0) + 50, zoom=2.0)
+    assert not far.supported.any()
+    near = decoded_map(model, joint, size=30, centre=np.median(joint, axis=0), zoom=2.0)
+    assert near.images.shape[:2] == (30, 30)
+    assert np.ptp(near.first) == pytest.approx(np.ptp(decoded.first) / 2)
+
+
+def test_the_same_seed_gives_the_same_pair_of_models():
+    some, curves = PATCHES[:24], SPECTRA[:24]
+    a, b = (DualVAE.fit(some, curves, training=Training(epochs=2), seed=4) for _ in range(2))
+    assert np.array_equal(a.alignment, b.alignment)
+    assert np.array_equal(a.encode(some, curves), b.encode(some, curves))
+
+
+@pytest.fixture(scope="module")
+def film_map() -> tuple[DualVAE, np.ndarray, np.ndarray, np.ndarray]:
+    """Sites of a film, as many of each archetype as there are, up to 40: model, data, truth."""
+    film, rng = Film.generate(PRESETS["tiny"], 1), np.random.default_rng(0)
+    inside = np.argwhere(np.ones(tuple(s - 12 for s in film.shape), bool)) + 6
+    truth = film.archetype[tuple(inside.T)]
+    chosen = np.concatenate(
+        [rng.choice(k, min(len(k), 40), replace=False) for c in range(4) if len(k := np.flatnonzero(truth == c))]
+    )  # fmt: skip
+    sites, wave = inside[chosen], Waveform.triangle()
+    curves = [film.curves(sites, wave, light=light)[0][:, ::4] for light in (0.0, 0.1)]
+    spectra = np.stack(curves, axis=1) + rng.normal(0, 2e-12, (len(sites), 2, len(curves[0][0])))
+    patches = patches_at(film.scan().height, sites, 12)
+    options = DualOptions(own_size=True)
+    model = DualVAE.fit(patches, spectra, options, training=Training(epochs=30), seed=0)
+    return model, patches, spectra, truth[chosen]
+
+
+def test_archetypes_of_a_film_lie_apart(film_map):
+    """The labels are the film's truth, which the model never sees."""
+    model, patches, spectra, truth = film_map
+    found = judge(model, patches, spectra, truth, permutations=999)
+    for part in (found.joint, found.spectrum):
+        assert part.classes == (0, 1, 2, 3)
+        assert part.balanced_accuracy > 0.55
+        assert part.p_value < 0.01
+    exchanged = judge(model, patches, spectra, np.random.default_rng(3).permutation(truth), permutations=999)  # fmt: skip
+    assert exchanged.joint.balanced_accuracy < 0.5
+    assert exchanged.joint.p_value > 0.02
+    assert model.active_image.all()
+    assert model.active_spectrum.all()
+
+
+def test_figures_are_drawn(film_map):
+    model, patches, spectra, truth = film_map
+    joint = model.encode(patches, spectra)
+    voltage = Waveform.triangle().voltage[::4]
+    for size in (4, 18):
+        decoded = decoded_map(model, joint, size=size)
+        drawn = latent_map(decoded, spectrum_names=("dark", "light"), voltage=voltage, known=joint)
+        assert isinstance(drawn, Figure)
+        drawn.draw_without_rendering()
+    for values, order in (
+        (truth, False),
+        (spectra[:, 1].max(axis=1), False),
+        (np.arange(len(joint)), True),
+    ):
+        latent_scatter(joint, values, order=order, held_out=model.split.test).draw_without_rendering()  # fmt: skip
+    with pytest.raises(DataError, match="indices must be 0 to 3"):
+        latent_scatter(joint, truth + 4)
+    with pytest.raises(ConfigError, match="channel must be 0 to 0"):
+        latent_map(decoded, channel=2)
+
+
+def test_the_published_faults_do_what_they_are_said_to(model):
+    """Without the angle a turned patch is another content; sigma's divergence vanishes at sigma 0."""
+    some, curves = PATCHES[:40], SPECTRA[:40]
+    turned = np.rot90(some, 1, axes=(1, 2))
+
+    def moved(before: np.ndarray, after: np.ndarray) -> float:
+        return float((np.abs(after - before).mean(axis=0) / before.std(axis=0)).max())
+
+    published = PublishedDualVAE.fit(some, curves, steps=60, rate=3e-3, seed=0)
+    latent = published.encode_image(some)
+    assert moved(latent, published.encode_image(turned)) > 0.5
+    ours = model.encode_image(some).content
+    assert moved(ours, model.encode_image(turned).content) < 0.3
+    # Twice A: the image shown at a point is that of another point.
+    repaired = PublishedDualVAE(**{**vars(published), "faults": frozenset()})
+    point = np.array([[0.7, -0.4]])
+    assert published.decode_image(point) == pytest.approx(
+        repaired.decode_image(point @ published.alignment)
+    )
+    assert published.decode_spectrum(point) == pytest.approx(repaired.decode_spectrum(point))
+    assert isinstance(decoded_map(published, latent, size=3), DecodedMap)
+    with pytest.raises(ConfigError, match="faults must be of angle, sigma, twice"):
+        PublishedDualVAE.fit(PATCHES, SPECTRA, faults=["typo"])
+
+
+def test_a_map_without_spectra_is_a_map_of_images():
+    vae = RotationVAE.fit(PATCHES[:24], training=Training(epochs=1))
+    decoded = decoded_map(vae, vae.encode(PATCHES[:24]).content, size=3)
+    assert decoded.spectra is None
+    assert isinstance(latent_map(decoded), Figure)
+
+
+def test_bad_pairs_are_named(model):
+    with pytest.raises(DataError, match="must be pairs; got 20 and 30"):
+        DualVAE.fit(PATCHES[:20], SPECTRA[:30])
+    flat = SPECTRA.copy()
+    flat[:, 1] = 3e-9
+    with pytest.raises(DataError, match="channel 1 is the same everywhere"):
+        DualVAE.fit(PATCHES, flat)
+    with pytest.raises(DataError, match="28"):
+        judge(model, PATCHES[:28], SPECTRA[:28])
+    with pytest.raises(DataError, match=r"\(n, 2, 40\)"):
+        model.encode_spectrum(SPECTRA[:, :1])
+    with pytest.raises(ConfigError, match="alignment"):
+        DualOptions(alignment=-1.0)
+    with pytest.raises(DataError, match="full 10 x 10 window"):
+        patches_at(np.zeros((30, 30)), [[2, 2]], 10)
+    with pytest.raises(DataError, match="two classes"):
+        judge(model, PATCHES, SPECTRA, np.zeros(len(PATCHES), int))
+
+
+def test_the_analysis_alone_does_not_import_torch():
+    code = "import sys, grainscout.analysis, grainscout.analysis.figures; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
