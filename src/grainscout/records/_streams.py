@@ -18,8 +18,14 @@ class Streams:
     policy: np.random.SeedSequence
 
     def policy_rng(self) -> np.random.Generator:
-        """A fresh generator for ``Policy.reset``."""
-        return np.random.Generator(np.random.PCG64(self.policy))
+        """A fresh generator for ``Policy.reset``.
+
+        It does not know the experiment's seed, from which the film, and so the truth, could be made
+        again: its own seed sequence (used by ``spawn``) is a digest.
+        """
+        bits = np.random.PCG64(np.random.SeedSequence(self.policy.generate_state(4).tolist()))
+        bits.state = np.random.PCG64(self.policy).state
+        return np.random.Generator(bits)
 
 
 def spawn_streams(seed: int) -> Streams:
