@@ -96,8 +96,14 @@ def _film(spec: MicroscopeSpec, seed: int) -> Film:
         raise ConfigError(f"microscope film must be one of {', '.join(PRESETS)}; got {spec.film!r}")
     if spec.kind == "simulated":
         return _made_film(spec.film, spec.film_file, seed)
-    return _film_on_image(
-        spec.film, spec.file or Path(), spec.channel, spec.pixel_nm, spec.crop_px, seed
+    return film_on_image(
+        spec.film,
+        spec.file or Path(),
+        spec.channel,
+        spec.pixel_nm,
+        spec.crop_px,
+        spec.grain_contrast,
+        seed,
     )
 
 
@@ -112,20 +118,23 @@ def _made_film(preset: str, file: Path | None, seed: int) -> Film:
 
 
 @lru_cache(maxsize=4)
-def _film_on_image(
+def film_on_image(
     preset: str,
     file: Path,
     channel: str | None,
     pixel_nm: float | None,
     crop: tuple[int, int, int, int] | None,
+    grain_contrast: float | None,
     seed: int,
 ) -> Film:
+    """The preset's transport on the grains that are found in an image; see `MicroscopeSpec`."""
     from grainscout.simulator import PRESETS, Film
 
     image, pixel_size = height_image(file, channel, pixel_nm, crop)
-    return Film.from_topography(
-        image, pixel_size, spec=PRESETS[preset], seed=spawn_streams(seed).film
-    )
+    spec = PRESETS[preset]
+    if grain_contrast is not None:
+        spec = replace(spec, segmentation=replace(spec.segmentation, contrast=grain_contrast))
+    return Film.from_topography(image, pixel_size, spec=spec, seed=spawn_streams(seed).film)
 
 
 def height_image(

@@ -73,6 +73,8 @@ class MicroscopeSpec:
     channel : name of the image's height channel, where a file has several.
     pixel_nm : overrides the file's pixel size.
     crop_px : [first row, first column, rows, columns] of the image to use.
+    grain_contrast : how much stronger than its grains a boundary of the image must be; larger finds
+        fewer grains.  ``grainscout simulate --topography`` shows what is found.
     instrument : named instrument preset of a simulated microscope.
     temperature_K : of a simulated film.
     """
@@ -84,6 +86,7 @@ class MicroscopeSpec:
     channel: str | None = None
     pixel_nm: float | None = None
     crop_px: tuple[int, int, int, int] | None = None
+    grain_contrast: float | None = None
     instrument: str = "reference"
     temperature_K: float = 298.0
     options: dict[str, Any] = field(default_factory=dict)

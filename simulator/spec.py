@@ -201,7 +201,7 @@ class SegmentationSpec:
             in_range(f"segmentation {name}", getattr(self, name), 0.01, 1e6, "nm")
         for name in ("valley", "step"):
             in_range(f"segmentation {name}", getattr(self, name), 0.0, 1e3)
-        in_range("segmentation contrast", self.contrast, 0.0, 1e3)
+        in_range("segmentation contrast", self.contrast, 1e-3, 1e3)
         in_range("segmentation asymmetric_ratio", self.asymmetric_ratio, 1.01, 1e3)
         if self.valley == 0 and self.step == 0:
             raise ConfigError("segmentation valley and step must not both be 0; got 0 and 0")

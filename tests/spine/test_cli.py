@@ -9,8 +9,11 @@ import time
 import numpy as np
 import pytest
 
+from grainscout.analysis.formats import write_nsid
+from grainscout.benchmarks import MicroscopeSpec, Task, set_up
 from grainscout.cli import main
 from grainscout.journal import Journal
+from grainscout.simulator import Film
 
 RUN = """
 seed = {seed}
@@ -221,6 +224,41 @@ def test_a_film_is_made_with_its_picture_and_not_overwritten(call, tmp_path):
         with Journal.read(tmp_path / name) as journal:
             curves.append([o.curve.current for o in journal.outcomes()])
     np.testing.assert_array_equal(*curves)
+
+
+def test_the_grains_of_an_own_image_can_be_looked_at_and_chosen(call, tmp_path):
+    """The film that is looked at is the one that is raced on."""
+    assert call("simulate", "tiny", "--out", "film")[0] == 0
+    scan = Film.load(tmp_path / "film" / "film.h5").scan()
+    write_nsid(scan, tmp_path / "image.h5")
+    found = {}
+    for contrast in (0.1, 50.0):
+        words = [
+            "--topography",
+            "image.h5",
+            "--grain-contrast",
+            contrast,
+            "--out",
+            f"on-{contrast}",
+        ]
+        assert call("simulate", "tiny", *words)[0] == 0
+        found[contrast] = Film.load(tmp_path / f"on-{contrast}" / "film.h5").structure.labels
+    assert found[50.0].max() == 0  # one grain
+    assert found[0.1].max() > 0
+    spec = MicroscopeSpec(
+        kind="topography", film="tiny", file=tmp_path / "image.h5", grain_contrast=50.0
+    )
+    film = set_up(Task(microscope=spec, curves=1), seed=0).film
+    np.testing.assert_array_equal(film.structure.labels, found[50.0])
+    status, _, err = call("simulate", "tiny", "--grain-contrast", "1.5", "--out", "other")
+    assert status == 2
+    assert "needs --topography" in err
+    assert not (tmp_path / "other").exists()
+    status, _, err = call(
+        "simulate", "tiny", "--topography", "image.h5", "--grain-contrast", "0", "--out", "other"
+    )
+    assert status == 2
+    assert "segmentation contrast must be" in err
 
 
 def test_a_run_is_exported_and_replayed(call, tmp_path):

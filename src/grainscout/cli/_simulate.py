@@ -26,6 +26,14 @@ def simulate(
         Path | None,
         typer.Option("--curves", help="With --verify: measured curves (.npz) to fit too."),
     ] = None,
+    topography: Annotated[
+        Path | None,
+        typer.Option("--topography", help="Your own image: its grains, the film's transport."),
+    ] = None,
+    grain_contrast: Annotated[
+        float | None,
+        typer.Option("--grain-contrast", help="With --topography: larger finds fewer grains."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing film.")] = False,
 ) -> None:
     """Make a film and its truth, with a picture that explains it."""
@@ -41,18 +49,27 @@ def simulate(
         return
     if film not in PRESETS:
         raise ConfigError(f"film must be one of {', '.join(PRESETS)}; got {film!r}")
-    folder = out or Path("out") / f"film-{film}-{seed}"
+    if grain_contrast is not None and topography is None:
+        raise ConfigError("--grain-contrast needs --topography: other films know their grains")
+    of = film if topography is None else f"{film}-on-{topography.stem}"
+    folder = out or Path("out") / f"film-{of}-{seed}"
     data, picture = folder / "film.h5", folder / "film.png"
     for path in (data, picture):
         if path.exists() and not force:
             raise ConfigError(
                 f"{path} exists and is not overwritten. Choose another --out, or --force"
             )
-    folder.mkdir(parents=True, exist_ok=True)
     from grainscout.simulator.pictures import film_overview
 
     # The same stream as an experiment with this seed uses, so that its film can be looked at.
-    made = Film.generate(PRESETS[film], spawn_streams(seed).film)
+    if topography is None:
+        made = Film.generate(PRESETS[film], spawn_streams(seed).film)
+    else:
+        from grainscout.benchmarks._stage import film_on_image
+
+        made = film_on_image(film, topography, None, None, None, grain_contrast, seed)
+        console.print(f"grains:  {len(made.structure.grains)} found; look at the picture")
+    folder.mkdir(parents=True, exist_ok=True)
     data.unlink(missing_ok=True)
     made.save(data)
     film_overview(made).savefig(picture, dpi=130)
