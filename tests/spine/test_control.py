@@ -1,15 +1,16 @@
 """A person's hand on a running experiment."""
 
+import dataclasses
 import threading
 import time
 
 import pytest
 
-from grainscout.experiment import Experiment, make_problem
+from grainscout.experiment import Experiment, attachable, make_problem
 from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, JournalError, Waveform, spawn_streams
+from grainscout.records import Budget, ConfigError, JournalError, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 
 SEED = 5
@@ -192,3 +193,32 @@ def test_two_never_run_one_experiment(make):
     with Journal.open(setting.path) as after, after.claimed():  # and let go of at the end
         pass
     assert [p.name for p in setting.path.parent.iterdir() if "lock" in p.name] == []
+
+
+def test_curves_of_an_earlier_run_are_told_and_cost_nothing(make, tmp_path):
+    first = make(curves=10)
+    earlier = first.experiment.run().outcomes
+    first.journal.close()
+    (tmp_path / "run.gsj").rename(tmp_path / "earlier.gsj")
+    setting = make(policy="dkl", curves=12)
+    with Journal.open(setting.path) as other:
+        other.request("attach", file=str(tmp_path / "earlier.gsj"))
+    outcomes = setting.experiment.run().outcomes
+    told = [o for o in outcomes if o.message == "attached"]
+    assert {tuple(o.site) for o in told} == {tuple(o.site) for o in earlier}
+    assert sum(o.proposal_id is not None for o in outcomes) == 12
+    own = {tuple(o.site) for o in outcomes[11:] if o.proposal_id is not None}
+    assert not own & {tuple(o.site) for o in earlier}
+    # The model speaks at once: ten curves are more than the ten seed points that it waits for.
+    assert setting.journal.proposals()[1].prediction is not None
+
+
+def test_curves_of_another_sweep_are_not_attached(make, film, tmp_path):
+    first = make(curves=4)
+    first.experiment.run()
+    first.journal.close()
+    (tmp_path / "run.gsj").rename(tmp_path / "earlier.gsj")
+    setting = make()
+    problem = dataclasses.replace(setting.experiment.problem, waveform=Waveform.triangle(1.2, 51))
+    with pytest.raises(ConfigError, match="same sweep"):
+        attachable(tmp_path / "earlier.gsj", problem)

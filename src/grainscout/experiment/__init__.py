@@ -7,7 +7,7 @@ The microscope is parked whatever ends the loop: the budget, the policy, a perso
 ``Experiment.resume`` goes on from a journal exactly where it stopped.
 """
 
-from grainscout.experiment._desk import REQUESTS
+from grainscout.experiment._desk import REQUESTS, attachable
 from grainscout.experiment._experiment import Experiment, Result, Step
 from grainscout.experiment._problem import full_window_sites, make_problem
 from grainscout.experiment._threads import one_thread
@@ -17,6 +17,7 @@ __all__ = [
     "Experiment",
     "Result",
     "Step",
+    "attachable",
     "full_window_sites",
     "make_problem",
     "one_thread",

@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
-from grainscout.experiment._desk import Aborted, Desk
+from grainscout.experiment._desk import Aborted, ByHand, Desk
+from grainscout.experiment._outcomes import attached, costs, measure, vetoed
 from grainscout.experiment._threads import one_thread
 from grainscout.hardware._guard import LogsFaults
 from grainscout.hardware._protocol import Microscope, Resumable, Wears
@@ -18,7 +19,6 @@ from grainscout.policies._protocol import Policy, Stateful
 from grainscout.records import (
     ConfigError,
     JournalError,
-    LimitError,
     MicroscopeError,
     Outcome,
     PackedState,
@@ -99,6 +99,7 @@ class Experiment:
         self.observe = observe
         self._started = False
         self._outcomes: list[Outcome] = []
+        self._spent_curves = 0
         self._visits: Counter[tuple[int, int]] = Counter()
         self._ids: set[str] = set()
         self._number = 0
@@ -194,7 +195,7 @@ class Experiment:
     def _turn(self) -> bool:
         wanted = self.batch
         if self.problem.budget.curves is not None:
-            wanted = min(wanted, self.problem.budget.curves - len(self._outcomes))
+            wanted = min(wanted, self.problem.budget.curves - self._spent_curves)
         begun = time.perf_counter()
         proposals = self._checked(self.policy.ask(wanted), wanted)
         decision_s = time.perf_counter() - begun
@@ -216,11 +217,8 @@ class Experiment:
             if proposal.id in done:
                 continue
             for added in self._desk.obey(self.microscope):
-                self._keep(self._measure(added), outcomes)
-            if proposal.id in self._desk.vetoed:
-                self._keep(self._refused(proposal), outcomes)
-            else:
-                self._keep(self._measure(proposal.site, proposal.id), outcomes)
+                self._keep(self._come_of(added), outcomes)
+            self._keep(self._come_of(proposal.site, proposal.id), outcomes)
         self.policy.tell(outcomes)
         due = (self._number + 1) % self.checkpoint_every == 0
         if self.journal is not None and due and isinstance(self.policy, Stateful):
@@ -248,43 +246,20 @@ class Experiment:
         self._count(outcome)
         outcomes.append(outcome)
 
-    def _refused(self, proposal: Proposal) -> Outcome:
-        now = self._now()
-        return Outcome(
-            site=proposal.site,
-            status="aborted",
-            proposal_id=proposal.id,
-            started=now,
-            finished=now,
-            visit=self._visits[proposal.site[0], proposal.site[1]],
-            message="vetoed by hand",
-        )
-
-    def _measure(self, site: Site, proposal_id: str | None = None) -> Outcome:
+    def _come_of(self, wanted: Site | ByHand, proposal_id: str | None = None) -> Outcome:
+        site = wanted.site if isinstance(wanted, ByHand) else wanted
         visit = self._visits[site[0], site[1]]
-        started = self._now()
-        try:
-            curve = self.microscope.measure(site, self.problem.waveform)
-        except LimitError:
-            raise
-        except MicroscopeError as error:
-            return Outcome(
-                site=site,
-                status="failed",
-                proposal_id=proposal_id,
-                started=started,
-                finished=self._now(),
-                visit=visit,
-                message=str(error),
-            )
-        return Outcome(
-            site=site,
-            status="saturated" if curve.saturated.any() else "ok",
-            curve=curve,
-            proposal_id=proposal_id,
-            started=started,
-            finished=self._now(),
+        if isinstance(wanted, ByHand):
+            return attached(site, wanted.curve, visit=visit, at=self._now())
+        if proposal_id is not None and proposal_id in self._desk.vetoed:
+            return vetoed(site, proposal_id, visit=visit, at=self._now())
+        return measure(
+            self.microscope,
+            self.problem.waveform,
+            site,
             visit=visit,
+            now=self._now,
+            proposal_id=proposal_id,
         )
 
     def _checked(self, proposals: list[Proposal], wanted: int) -> list[Proposal]:
@@ -304,13 +279,14 @@ class Experiment:
 
     def _count(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
+        self._spent_curves += costs(outcome)
         if outcome.status != "aborted":
             self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
         self._failures = self._failures + 1 if outcome.status == "failed" else 0
 
     def _spent(self) -> str | None:
         budget = self.problem.budget
-        if budget.curves is not None and len(self._outcomes) >= budget.curves:
+        if budget.curves is not None and self._spent_curves >= budget.curves:
             return f"budget: {budget.curves} curves"
         if budget.seconds is not None and self._now() >= budget.seconds:
             return f"budget: {budget.seconds:g} s"
