@@ -53,8 +53,8 @@ class DualVAE:
     """A fitted model of pairs (patch, spectrum); make one with :meth:`fit`.
 
     alignment : (d, d) matrix A, z_image = A z_spectrum, for row vectors z_spectrum @ A.T;  expectation :
-    (d + 1, d) regression of the spectra's points on (1, images' points), from the pairs that told
-    when to stop;  active_* : (d,) whether each latent says anything;  split : which pairs trained, stopped, and were never
+    (d + 1, d) regression of the spectra's points on (1, images' points), and scatter : (d, d) factor
+    of the covariance about it, from the pairs that told when to stop;  active_* : (d,) whether each latent says anything;  split : which pairs trained, stopped, and were never
     seen.
     """
 
@@ -65,6 +65,7 @@ class DualVAE:
     spectrum_scaling: Scaling
     alignment: Floats
     expectation: Floats
+    scatter: Floats
     history: History
     split: Split
     active_image: NDArray[np.bool_]
@@ -142,6 +143,10 @@ class DualVAE:
             )
             contents = image.infer(read)[0].numpy()
             codes = spectrum.encode(table)[0].detach().numpy()
+        expectation, scatter = _regression(
+            contents[parts.stop].astype(np.float64),
+            codes[parts.stop].astype(np.float64) @ matrix.numpy().T,
+        )
         return cls(
             options=options,
             window=images.shape[-1],
@@ -149,7 +154,8 @@ class DualVAE:
             image_scaling=image_scaling,
             spectrum_scaling=spectrum_scaling,
             alignment=matrix.numpy().astype(np.float64),
-            expectation=_regression(contents[parts.stop], codes[parts.stop] @ matrix.numpy().T),
+            expectation=expectation,
+            scatter=scatter,
             history=history,
             split=parts,
             active_image=active_units(contents),
@@ -214,8 +220,11 @@ class DualVAE:
         Where images say little about spectra, the expectation is near the mean: what the decoded
         map shows at an image's point is a spectrum that can go with it, not the best guess.
         """
-        content = self.encode_image(patches).content
-        return self.decode_spectrum(_with_one(content) @ self.expectation)
+        mean = _with_one(self.encode_image(patches).content) @ self.expectation
+        # The mean of what is decoded, not what is decoded at the mean: by sigma points.
+        reach = np.sqrt(len(self.scatter)) * self.scatter
+        points = [mean + step for step in (*reach.T, *-reach.T)]
+        return np.asarray(np.mean([self.decode_spectrum(point) for point in points], axis=0))
 
 
 def _spread(latent: Tensor) -> Tensor:
@@ -228,10 +237,15 @@ def _with_one(latent: Floats) -> Floats:
     return np.column_stack([np.ones(len(latent)), latent])
 
 
-def _regression(x: Floats, y: Floats) -> Floats:
-    """(1 + d, d) ridge regression of y on (1, x), shrunk as if two further pairs knew nothing."""
-    table = _with_one(x.astype(np.float64))
-    ridge = 2.0 * np.diag([0.0, *x.var(axis=0)])
-    return np.asarray(
-        np.linalg.solve(table.T @ table + ridge + 1e-9 * np.eye(len(ridge)), table.T @ y)
-    )
+def _regression(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """(1 + d, d) ridge regression of y on (1, x), and a factor (d, d) of the covariance about it.
+
+    It is shrunk as if a tenth more pairs had known nothing.
+    """
+    table = _with_one(x)
+    ridge = 0.1 * len(x) * np.diag([0.0, *x.var(axis=0)]) + 1e-9 * np.eye(x.shape[1] + 1)
+    found = np.linalg.solve(table.T @ table + ridge, table.T @ y)
+    rest = y - table @ found
+    covariance = rest.T @ rest / max(len(x) - x.shape[1] - 1, 1)
+    factor = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)))
+    return np.asarray(found), np.asarray(factor)
