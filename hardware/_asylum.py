@@ -80,8 +80,8 @@ class AsylumMicroscope:
     shape : what the function chosen by hand in the DoIV panel gives: "bipolar" (0, +, -, 0) or
         "triangle" (0, +, 0).  Amplitude and frequency are set from here, and every saved bias is
         compared with what was asked for.
-    rail : full scale of the current amplifier [A];  settle : wait after landing [s];  speed : of
-    moves [m/s];  timeout : of one command [s];  scan_timeout : of one image [s].
+    rail : full scale of the current amplifier [A];  settle : wait after withdrawing and after landing
+    [s];  speed : of moves [m/s];  timeout : of one command [s];  scan_timeout : of one image [s].
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class AsylumMicroscope:
     @property
     def cost(self) -> CostModel:
         """Travel and settling as configured; landing, saving and withdrawal are counted as 3 s."""
-        return CostModel(speed=self._speed, settle=self._settle, overhead=3.0)
+        return CostModel(speed=self._speed, settle=2 * self._settle, overhead=3.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image and read the saved file; DataError for an unknown channel."""
@@ -187,6 +187,7 @@ class AsylumMicroscope:
             )
         self._zero()
         self._do(self._igor.withdraw)
+        time.sleep(self._settle)  # the command comes back before the tip is up
         end = self._volts(*self._frame.position(site))
         start = self._do(self._igor.setpoints)
         # Volts of one pixel along x and y give the length of the way.

@@ -1,0 +1,63 @@
+"""The command streams in the manual are what the adapters send, to the last character."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from grainscout.benchmarks import set_up
+from grainscout.config import load_run
+from grainscout.records import Site
+
+_SPEC = importlib.util.spec_from_file_location("lab", Path(__file__).parent / "_lab.py")
+fakes = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(fakes)
+MANUAL = Path(__file__).parents[2] / "docs" / "manual" / "first-night.md"
+
+
+def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
+    """Everything that one measurement at row 3, column 4, and parking, send to the instrument."""
+    path = folder / "run.toml"
+    path.write_text(fakes.FILE + lab.table(kind))
+    settings = load_run(path)
+    guard = set_up(settings.task, settings.seed, settings.limits).microscope
+    try:
+        guard.scan()
+        log = lab.igor.log if lab.igor is not None else lab.nanonis.log
+        log.clear()
+        caplog.set_level(logging.DEBUG)
+        caplog.clear()
+        guard.measure(Site(3, 4), settings.task.waveform.build())
+        guard.park()
+        messages = [r.getMessage() for r in caplog.records]
+    finally:
+        if hasattr(guard.microscope, "close"):
+            guard.microscope.close()
+    if kind == "source-meter":
+        return [m.removeprefix("WRITE:") for m in messages if m.startswith("WRITE:")]
+    if lab.igor is not None:
+        return [line.replace(f"{folder}/", "") for line in log]
+    return [f"{name} {' '.join(f'{v:.6g}' for v in values)}".rstrip() for name, values in log]
+
+
+@pytest.mark.parametrize("kind", [k for k in fakes.LAB if k != "asylum"])
+def test_the_manual_shows_what_is_sent(tmp_path, monkeypatch, caplog, kind):
+    lab = fakes.Lab(tmp_path, monkeypatch)
+    try:
+        sent = stream(lab, tmp_path, kind, caplog)
+    finally:
+        lab.close()
+    page = MANUAL.read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- stream: {kind} -->\n```text\n(.*?)\n```", page, re.DOTALL)
+    assert shown is not None
+    first, dots, last = shown[1].partition("\n...\n")
+    if not dots:
+        assert "\n".join(sent) == first
+        return
+    head, tail = first.splitlines(), last.splitlines()
+    assert sent[: len(head)] == head
+    assert sent[-len(tail) :] == tail
