@@ -5,11 +5,15 @@ tasks x policies x films; :func:`run_campaign` runs its cells (each one run of o
 scored against the truth) into a :class:`CampaignStore`, and :func:`write_results` makes the
 tables, the ranking, the report and ``winner.toml`` of it.
 
+:func:`load` gives any journal, campaign or microscope's file as tables;
+:mod:`grainscout.benchmarks.regress` watches that models do not get worse.
+
 The truth stays on this side: a policy is given the ``Problem`` only.
 """
 
 from grainscout.benchmarks._campaign import Campaign, run_campaign
 from grainscout.benchmarks._flight import Flight, fly
+from grainscout.benchmarks._load import Loaded, load
 from grainscout.benchmarks._results import Results, write_results
 from grainscout.benchmarks._run_report import write_run_report
 from grainscout.benchmarks._stage import Bench, set_up
@@ -23,6 +27,7 @@ __all__ = [
     "CampaignStore",
     "CellKey",
     "Flight",
+    "Loaded",
     "MicroscopeSpec",
     "PolicySpec",
     "Results",
@@ -30,6 +35,7 @@ __all__ = [
     "TaskTruth",
     "WaveformSpec",
     "fly",
+    "load",
     "run_campaign",
     "set_up",
     "write_results",

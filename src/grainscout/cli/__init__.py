@@ -18,6 +18,7 @@ from grainscout.cli import (
     _files,
     _list,
     _preflight,
+    _regress,
     _report,
     _run,
     _serve,
@@ -47,6 +48,7 @@ def _version(
 app.command("simulate")(_simulate.simulate)
 app.command("run")(_run.run)
 app.command("bench")(_bench.bench)
+app.command("regress")(_regress.regress)
 app.command("report")(_report.report)
 app.command("control")(_control.control)
 app.command("preflight")(_preflight.preflight)
