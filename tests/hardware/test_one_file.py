@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.benchmarks import set_up
+from grainscout.cli import main
 from grainscout.config import load_run, run_document
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, recording_of
@@ -245,3 +247,20 @@ def test_a_clock_that_jumps_back_is_named_and_keeps_what_was_measured(lab, tmp_p
     outcomes, _ = read(tmp_path)
     assert [o.status for o in outcomes][:3] == ["ok"] * 3
     assert lab.parked()
+
+
+@pytest.mark.parametrize("kind", ["nanonis", "asylum"])
+def test_a_dry_run_sends_nothing_and_names_the_twin(lab, tmp_path, monkeypatch, capsys, kind):
+    path = tmp_path / "run.toml"
+    path.write_text(FILE + lab.table(kind))
+    monkeypatch.setattr(sys, "argv", ["grainscout", "run", str(path), "--dry-run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "preflight" in capsys.readouterr().err
+    assert (lab.nanonis or lab.igor).log == []
+    monkeypatch.setattr(sys, "argv", ["grainscout", "preflight", str(path), "--film", "tiny"])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert "no limit would be broken" in capsys.readouterr().out
+    assert (lab.nanonis or lab.igor).log == []

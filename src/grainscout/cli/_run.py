@@ -139,6 +139,13 @@ def _plan(settings: RunConfig) -> None:
     from grainscout.policies import make_policy
     from grainscout.records import spawn_streams
 
+    kind = settings.task.microscope.kind
+    if kind not in ("simulated", "topography", "replay"):
+        # Opening it sends commands already, and the first sites depend on an image.
+        raise ConfigError(
+            f"--dry-run must be of a microscope that exists on paper; {kind!r} would have to scan. Fly "
+            "the file on a twin: grainscout preflight FILE --scan IMAGE"
+        )
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
     policy = make_policy(settings.policy.name, settings.policy.options)
