@@ -213,6 +213,8 @@ class Stubborn:
             "most",
         ),
         (lambda n: [Proposal(id="a", site=Site(20, 20))], RuntimeError, "tell broke"),
+        (lambda n: None, PolicyError, "a list of Proposal; got None"),
+        (lambda n: [(20, 20)], PolicyError, "a list of Proposal"),
     ],
 )
 def test_whatever_a_policy_does_the_tip_is_parked_and_the_journal_says_why(

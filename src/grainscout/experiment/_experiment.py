@@ -263,6 +263,8 @@ class Experiment:
         )
 
     def _checked(self, proposals: list[Proposal], wanted: int) -> list[Proposal]:
+        if not isinstance(proposals, list) or not all(isinstance(p, Proposal) for p in proposals):
+            raise PolicyError(f"ask({wanted}) must give a list of Proposal; got {proposals!r:.80}")
         if len(proposals) > wanted:
             raise PolicyError(
                 f"ask({wanted}) must give at most {wanted} proposals; got {len(proposals)}"
