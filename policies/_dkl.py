@@ -24,6 +24,9 @@ class DKL(ModelPolicy):
     censored : what to do with a curve whose descriptor is only known to lie beyond a bound (a spot
         that never turns on): ``"bound"`` learns the bound, ``"exclude"`` leaves the curve out.
     saturated : ``"use"`` or ``"exclude"`` curves with samples at the amplifier's rail.
+    spots : ``"exclude"`` leaves dead spots out, curves that never rise above the noise, so that
+        predictions are those of a contact that conducts; ``"use"`` learns from them, too.  Where
+        half of the curves are such, the film insulates, and they are learnt from in any case.
 
     Curves whose descriptor is not valid, and failed measurements, are never learnt from.  The
     descriptor's own variance, times a learnt factor, is added to the learnt noise of each curve.
@@ -34,6 +37,9 @@ class DKL(ModelPolicy):
     goal: str = "max"
     censored: str = "bound"
     saturated: str = "use"
+    spots: str = "exclude"
+    features: str = "structure"
+    position: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,6 +47,7 @@ class DKL(ModelPolicy):
         check_choice("goal", self.goal, ("max", "min"))
         check_choice("censored", self.censored, ("bound", "exclude"))
         check_choice("saturated", self.saturated, ("use", "exclude"))
+        check_choice("spots", self.spots, ("use", "exclude"))
 
     def _acquisition(self) -> str:
         return self.acquisition
@@ -51,6 +58,7 @@ class DKL(ModelPolicy):
             self.problem.waveform,
             censored=self.censored == "bound",
             saturated=self.saturated == "use",
+            spots=self.spots == "use",
         )
 
     def _data(self) -> Targets:

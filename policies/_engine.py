@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.policies._gp import GaussianProcess
-from grainscout.policies._kernels import ArcCosine, Kernel, Stationary
+from grainscout.policies._kernels import ArcCosine, Kernel, Placed, Stationary
 from grainscout.policies._surrogate import Rows, Surrogate
 from grainscout.records import Scan
 
@@ -30,11 +30,13 @@ def make_surrogate(
     growth: float,
     robust: bool,
     seed: int,
+    place: NDArray[np.float32] | None = None,
 ) -> Surrogate:
     """The engine of that name over the `pool` of rows of the feature table.
 
     table : gives the (rows columns, d) features, row-major; not called by ``mlp-published``, which
-    works on the raw patches;  seed : of the initial weights of the torch engines.
+    works on the raw patches;  seed : of the initial weights of the torch engines;  place : (rows
+    columns, 2) coordinates, if the closed-form engines shall learn a smooth field of them as well.
     """
     if engine == "mlp-published":
         from grainscout.policies._mlp_published import PublishedLoop
@@ -44,4 +46,7 @@ def make_surrogate(
         from grainscout.policies._mlp_dkl import Ensemble
 
         return Ensemble(table(), pool, growth=growth, seed=seed)
-    return GaussianProcess(table(), pool, KERNELS[engine], growth=growth, robust=robust)
+    features, kernel = table(), KERNELS[engine]
+    if place is not None:
+        features, kernel = np.hstack([features, place]), Placed(inner=kernel)
+    return GaussianProcess(features, pool, kernel, growth=growth, robust=robust)

@@ -161,7 +161,10 @@ def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
-FEATURES = ("jets", "pca", "both")
+FEATURES = ("jets", "pca", "both", "structure")
+
+# The lengths that priors favour: this many correlation lengths along the image's side.
+_LENGTHS_ACROSS = 8.0
 
 
 def feature_table(
@@ -175,7 +178,8 @@ def feature_table(
     """(rows columns, d) features of all pixels of the scan, row-major; the mean of x·x is 1.
 
     kind : ``"pca"`` (principal components of the patches, so directions matter), ``"jets"``
-    (rotation-invariant derivatives at four scales up to half the window) or ``"both"``.
+    (rotation-invariant derivatives at four scales up to half the window), ``"both"``, or
+    ``"structure"`` (jets, and what the height shows of grains, boundaries, junctions, asymmetry).
     channels : which images to use; None is the height, or the first one if there is no height.
     ConfigError for an unknown kind or a window larger than the image.
     """
@@ -195,11 +199,28 @@ def feature_table(
             scores = project_patches(image, basis).reshape(image.size, -1)
             power = float(np.mean(np.sum(scores.astype(np.float64) ** 2, axis=1)))
             parts.append(scores / np.float32(np.sqrt(power) if power > 0 else 1.0))
-        if kind in ("jets", "both"):
+        if kind != "pca":
             mean = np.sqrt(scan.pixel_size[0] * scan.pixel_size[1])
             aspect = (scan.pixel_size[0] / mean, scan.pixel_size[1] / mean)
             scales = tuple(max(0.7, window / 16 * k) for k in (1.0, 2.0, 4.0, 8.0))
             parts.append(_scaled(jets(image, scales, aspect).reshape(image.size, -1)))
+    if kind == "structure":
+        from grainscout.policies._film_means import film_model, microstructure
+
+        parts.append(_scaled(film_model(("all",), microstructure(scan))[1].astype(np.float32)))
     table = np.concatenate(parts, axis=1)
     table *= np.float32(1.0 / np.sqrt(len(parts)))
     return np.ascontiguousarray(table)
+
+
+def coordinates(scan: Scan) -> NDArray[np.float32]:
+    """(rows columns, 2) centred positions of all pixels, row-major, in eighths of the image's side.
+
+    The side is the square root of the image's area, so the aspect of pixels and image is kept.
+    """
+    rows, columns = scan.shape
+    y = (np.arange(rows) - (rows - 1) / 2) * scan.pixel_size[0]
+    x = (np.arange(columns) - (columns - 1) / 2) * scan.pixel_size[1]
+    side = np.sqrt(rows * scan.pixel_size[0] * columns * scan.pixel_size[1])
+    table = np.column_stack([np.repeat(y, columns), np.tile(x, rows)])
+    return np.asarray(table * (_LENGTHS_ACROSS / side), np.float32)

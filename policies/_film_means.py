@@ -35,13 +35,15 @@ _DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influenc
 class Microstructure:
     """Estimates of the microstructure, each of the scan's shape; lengths in pixels.
 
-    label : grain, 0, 1, ...;  boundary, junction : distance to the nearest one (a junction is where
+    label : grain, 0, 1, ...;  across : the grain on the other side of the nearest boundary (the own
+    one where there is no boundary);  boundary, junction : distance to the nearest one (a junction is where
     three grains or more meet);  asymmetry : of the nearest boundary, positive on the side with the
     wider flank, negative on the sharp one;  curvature, slope, thickness : of the smoothed
     height;  grain_height, grain_size : mean height and log10 area of the grain.
     """
 
     label: NDArray[np.int64]
+    across: NDArray[np.int64]
     boundary: Floats
     junction: Floats
     asymmetry: Floats
@@ -74,6 +76,7 @@ def microstructure(scan: Scan, scale: float = 1.0) -> Microstructure:
     smooth = ndimage.gaussian_filter(image, scale, mode="mirror")
     return Microstructure(
         label=label,
+        across=neighbour,
         boundary=boundary,
         junction=junction,
         asymmetry=_asymmetry(label, neighbour, image, boundary, scale),

@@ -254,3 +254,68 @@ class Stationary:
     def diagonal(self, x: Array, t: Floats) -> Floats:
         """Constant."""
         return np.full(len(x), float(np.exp(t[0])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A kernel of the features plus a smooth random field over the plane (RBF of the place).
+
+    The last two columns are the coordinates; t = (the inner kernel's, log variance, log length).
+    """
+
+    inner: Kernel
+
+    @property
+    def prior(self) -> Floats:
+        """The inner kernel's; half its variance, and 3 to 8 lengths along the image's side."""
+        return np.vstack([self.inner.prior, (-0.7, 1.0), (-0.5, 0.7)])
+
+    def prepare(self, x: Floats) -> Floats:
+        """The inner kernel's preparation and the squared distances, stacked."""
+        d = np.asarray(squared_distances(x[:, -2:], x[:, -2:]), np.float64)
+        np.fill_diagonal(d, 0.0)
+        return np.stack([self.inner.prepare(x[:, :-2]), d])
+
+    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+        """See :class:`Kernel`."""
+        k, pull = self.inner.gram(prepared[0], t[:-2])
+        r = prepared[1] / np.exp(2.0 * t[-1])
+        field = np.exp(t[-2] - 0.5 * r)
+
+        def both(grad: Floats) -> Floats:
+            drawn = grad * field
+            return np.concatenate([pull(grad), [drawn.sum(), np.vdot(drawn, r)]])
+
+        return k + field, both
+
+    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+        """The field's exponent is one product of (x, -|x|²/2, 1) with (y, 1, -|y|²/2)."""
+        inner = self.inner.against(np.ascontiguousarray(a[:, :-2]), t[:-2])
+        left, buffer = self._lifted(a, t), np.empty((0, 0), a.dtype)
+
+        def cross(b: Array) -> Array:
+            nonlocal buffer
+            if buffer.shape != (len(a), len(b)):
+                buffer = np.empty((len(a), len(b)), a.dtype)
+            np.matmul(left, self._lifted(b, t)[:, [0, 1, 3, 2]].T, out=buffer)
+            buffer += a.dtype.type(t[-2])
+            np.exp(buffer, out=buffer)
+            k = inner(np.ascontiguousarray(b[:, :-2]))
+            k += buffer
+            return k
+
+        return cross
+
+    @staticmethod
+    def _lifted(x: Array, t: Floats) -> Array:
+        place = x[:, -2:] / np.asarray(np.exp(t[-1]), x.dtype)
+        half = -0.5 * np.einsum("ij,ij->i", place, place)
+        return np.column_stack([place, half, np.ones_like(half)])
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """See `against`."""
+        return self.against(a, t)(b)
+
+    def diagonal(self, x: Array, t: Floats) -> Floats:
+        """See :class:`Kernel`."""
+        return np.asarray(self.inner.diagonal(x[:, :-2], t[:-2]) + np.exp(t[-2]))

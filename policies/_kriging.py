@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies._dkl import DKL
 from grainscout.policies._engine import KERNELS
+from grainscout.policies._features import coordinates
 from grainscout.policies._gp import GaussianProcess
 from grainscout.policies._options import check_choice
 from grainscout.policies._surrogate import Surrogate
-from grainscout.records import Scan
-
-# The lengths that the prior favours: this many correlation lengths along the image's side.
-_LENGTHS_ACROSS = 8.0
 
 
 @dataclass(kw_only=True)
@@ -47,16 +43,3 @@ class Kriging(DKL):
                 robust=self.robust,
             )
         return self._surrogate
-
-
-def coordinates(scan: Scan) -> NDArray[np.float32]:
-    """(rows columns, 2) centred positions of all pixels, row-major, in eighths of the image's side.
-
-    The side is the square root of the image's area, so the aspect of pixels and image is kept.
-    """
-    rows, columns = scan.shape
-    y = (np.arange(rows) - (rows - 1) / 2) * scan.pixel_size[0]
-    x = (np.arange(columns) - (columns - 1) / 2) * scan.pixel_size[1]
-    side = np.sqrt(rows * scan.pixel_size[0] * columns * scan.pixel_size[1])
-    table = np.column_stack([np.repeat(y, columns), np.tile(x, rows)])
-    return np.asarray(table * (_LENGTHS_ACROSS / side), np.float32)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from grainscout.policies._acquisition import ACQUISITIONS, Belief, choose_batch, per_second
 from grainscout.policies._base import Choice, SeededPolicy
 from grainscout.policies._engine import ENGINES, make_surrogate
-from grainscout.policies._features import FEATURES, check_window, feature_table
+from grainscout.policies._features import FEATURES, check_window, coordinates, feature_table
 from grainscout.policies._novelty import PatchNovelty
 from grainscout.policies._options import check_choice, check_count, check_flag, check_number
 from grainscout.policies._surrogate import Floats, Rows, Surrogate
@@ -29,7 +29,10 @@ class ModelPolicy(SeededPolicy):
     -------
     engine : ``"nngp"`` (closed-form deep kernel), ``"mlp"`` (ensemble of learned deep kernels),
         ``"mlp-published"`` (the loop of S23: slow, for comparison), ``"rbf"``, ``"matern"``.
-    features : ``"jets"`` (rotation-invariant), ``"pca"`` (of the patches) or ``"both"``.
+    features : ``"jets"`` (rotation-invariant), ``"pca"`` (of the patches), ``"both"``, or
+        ``"structure"`` (jets, and the microstructure that the height image shows).
+    position : learn a smooth field over the plane beside the features (closed-form engines), for
+        what no image shows, such as composition.
     channels : images that the features come from; empty takes the height.
     window : side of the patch [pixels];  components : principal components of the patches.
     refit_growth : hyper-parameters are refitted when the data have grown by this fraction; 0 refits
@@ -42,6 +45,7 @@ class ModelPolicy(SeededPolicy):
 
     engine: str = "nngp"
     features: str = "jets"
+    position: bool = False
     channels: tuple[str, ...] = ()
     window: int = 16
     components: int = 24
@@ -58,6 +62,7 @@ class ModelPolicy(SeededPolicy):
         super().__post_init__()
         check_choice("engine", self.engine, ENGINES)
         check_choice("features", self.features, FEATURES)
+        check_flag("position", self.position)
         names: object = self.channels
         if not isinstance(names, (list, tuple)) or not all(isinstance(c, str) for c in names):
             raise ConfigError(f"channels must be a list of names of images; got {self.channels!r}")
@@ -139,6 +144,7 @@ class ModelPolicy(SeededPolicy):
                 growth=self.refit_growth,
                 robust=self.robust,
                 seed=self._weights_seed,
+                place=coordinates(self.problem.scan) if self.position else None,
             )
         return self._surrogate
 

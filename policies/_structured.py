@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from grainscout.policies._dkl import DKL
 from grainscout.policies._engine import KERNELS
+from grainscout.policies._features import coordinates
 from grainscout.policies._film_means import (
     HYPOTHESES,
     GrainEffect,
@@ -17,7 +18,6 @@ from grainscout.policies._film_means import (
     microstructure,
 )
 from grainscout.policies._kernels import Kernel
-from grainscout.policies._kriging import coordinates
 from grainscout.policies._options import check_choice, check_number
 from grainscout.policies._structured_gp import StructuredGP
 from grainscout.policies._surrogate import Floats, Surrogate

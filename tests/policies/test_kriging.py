@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist
 
 from grainscout.policies import make_policy
-from grainscout.policies._kriging import coordinates
+from grainscout.policies._features import coordinates
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)
@@ -28,8 +28,8 @@ def problem(seed: int) -> Problem:
     )
 
 
-def run(name: str, seed: int, steps: int = 40):
-    policy = make_policy(name)
+def run(name: str, seed: int, options: dict | None = None, steps: int = 40):
+    policy = make_policy(name, options)
     policy.reset(problem(seed), rng=np.random.default_rng(0))
     index = {tuple(s): i for i, s in enumerate(SITES.tolist())}
     path = []
@@ -52,11 +52,16 @@ def test_the_image_changes_nothing():
 
 def test_a_field_that_the_image_does_not_show_is_mapped_from_positions():
     error = {
-        name: np.sqrt(np.mean((run(name, 1)[1].predict()[0] - CURRENT) ** 2)) / CURRENT.std()
-        for name in ("kriging", "dkl")
+        name: np.sqrt(np.mean((run(*case)[1].predict()[0] - CURRENT) ** 2)) / CURRENT.std()
+        for name, case in {
+            "kriging": ("kriging", 1),
+            "image": ("dkl", 1, {"position": False}),
+            "both": ("dkl", 1),
+        }.items()
     }
     assert error["kriging"] < 0.45
-    assert error["dkl"] > 0.8
+    assert error["image"] > 0.8
+    assert error["both"] < 0.45
 
 
 def test_coordinates_are_distances_in_units_of_the_image():
