@@ -32,8 +32,9 @@ class DualOptions:
     """What a dual model is like.
 
     image : its images' half; the spectra's has as many latents;  alignment : weight gamma [nats] of
-    sum |z_image - A z_spectrum| (S26: 10), here in units of the spread of z_image, so that nothing
-    is won by shrinking both;  own_size : whether each spectrum is divided by its own size, so that shapes and
+    sum |z_image - A z_spectrum| (S26: 10), here with both in units of their own size and A a rotation
+    between them: a free A shrinks where the link is weak, until all spectra lie on one image;
+    own_size : whether each spectrum is divided by its own size, so that shapes and
     not currents are mapped, for all channels or for each;  stop, test : held-out shares.
     """
 
@@ -116,8 +117,7 @@ class DualVAE:
                 hidden=options.image.hidden,
                 generator=generator,
             )
-            # A learnt A of full rank to begin with: neither half is favoured or ignored.
-            matrix = torch.eye(options.image.latents)
+            turn = torch.zeros(options.image.latents, options.image.latents)
             read = image.read(torch.from_numpy(image_scaling.apply(images)))
             table = torch.from_numpy(spectrum_scaling.apply(curves))
             about = torch.zeros(len(images), 2)
@@ -128,11 +128,11 @@ class DualVAE:
                 first, z_image = image.loss(read[some], centre, training=training)
                 about[some] = centre
                 second, z_spectrum = spectrum.loss(table[some], training=training)
-                apart = ((z_image - z_spectrum @ matrix.T).abs() / _spread(z_image)).sum(1)
+                apart = (_sized(z_image) - _sized(z_spectrum) @ _rotation(turn).T).abs().sum(1)
                 return (first + second + options.alignment * apart).mean()
 
             history = learn(
-                [*image.parameters, *spectrum.parameters, matrix],
+                [*image.parameters, *spectrum.parameters, turn],
                 lambda index: loss(index, True),
                 lambda: float(loss(parts.stop, False)),
                 parts.train,
@@ -143,9 +143,11 @@ class DualVAE:
             )
             contents = image.infer(read)[0].numpy()
             codes = spectrum.encode(table)[0].detach().numpy()
+            sizes = [np.sqrt(np.square(z[parts.train]).mean(axis=0)) for z in (contents, codes)]
+            matrix = sizes[0][:, None] * _rotation(turn).numpy() / np.fmax(sizes[1], 1e-6)
         expectation, scatter = _regression(
             contents[parts.stop].astype(np.float64),
-            codes[parts.stop].astype(np.float64) @ matrix.numpy().T,
+            codes[parts.stop].astype(np.float64) @ matrix.T,
         )
         return cls(
             options=options,
@@ -153,7 +155,7 @@ class DualVAE:
             shape=(curves.shape[1], curves.shape[2]),
             image_scaling=image_scaling,
             spectrum_scaling=spectrum_scaling,
-            alignment=matrix.numpy().astype(np.float64),
+            alignment=matrix.astype(np.float64),
             expectation=expectation,
             scatter=scatter,
             history=history,
@@ -227,9 +229,14 @@ class DualVAE:
         return np.asarray(np.mean([self.decode_spectrum(point) for point in points], axis=0))
 
 
-def _spread(latent: Tensor) -> Tensor:
-    """(d,) standard deviations over a batch, floored; with gradient, so that shrinking gains nothing."""
-    return latent.std(dim=0).clamp_min(1e-2)
+def _sized(latent: Tensor) -> Tensor:
+    """Latents (n, d) over their size in the batch, with gradient: shrinking gains nothing."""
+    return latent / latent.square().mean(dim=0).sqrt().clamp_min(1e-2)
+
+
+def _rotation(turn: Tensor) -> Tensor:
+    """(d, d) rotation of any matrix (d, d): both spaces keep their size, and no direction is lost."""
+    return torch.matrix_exp(turn - turn.T)
 
 
 def _with_one(latent: Floats) -> Floats:
