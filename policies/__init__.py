@@ -20,6 +20,7 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``kriging``                       a Gaussian process on positions, blind to the image
 ``dkl``                           deep-kernel learning of a descriptor from image features (S23)
 ``dual-novelty``                  new curves where the image is new (S26)
+``scout``                         our own: every kind of curve first, then the map
 ``beacon``                        novelty in the space of several descriptors
 ``curiosity``                     where a structure-to-curve model errs
 ``structured-gp``                 physical causes as the mean of a Gaussian process

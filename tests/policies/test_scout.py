@@ -1,0 +1,127 @@
+"""The scout: it keeps the protocol, tells kinds apart, learns where they are, then maps."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from grainscout.policies import make_policy
+from grainscout.policies._check import require_conforming
+from grainscout.policies._scout import Scout
+from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Site, Waveform
+from grainscout.simulator import PRESETS, Film
+
+WAVE = Waveform.triangle()
+
+
+@cache
+def film() -> Film:
+    return Film.generate(PRESETS["tiny"], 31)
+
+
+@cache
+def problem() -> Problem:
+    grid = np.mgrid[8:41, 8:41].reshape(2, -1).T
+    return Problem(
+        scan=film().scan(),
+        candidates=grid,
+        waveform=WAVE,
+        budget=Budget(curves=40),
+        light=0.1,
+        target="loop_area",
+    )
+
+
+def outcome(site: Site, name: str | None = None) -> Outcome:
+    current, _ = film().curves(np.array([tuple(site)]), WAVE, light=0.1)
+    noise = np.random.default_rng([site.row, site.column]).normal(0.0, 2e-12, len(WAVE))
+    curve = IVCurve(voltage=WAVE.voltage, current=current[0] + noise, time=WAVE.time)
+    return Outcome(site=site, status="ok", curve=curve, proposal_id=name)
+
+
+def ready(known: int, **options: object) -> Scout:
+    """A scout that was told `known` curves at evenly spread candidates."""
+    policy = Scout(**options)  # type: ignore[arg-type]
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    at = problem().candidates[np.linspace(0, len(problem().candidates) - 1, known).astype(int)]
+    policy.tell([outcome(Site(*map(int, s))) for s in at])
+    return policy
+
+
+@pytest.mark.parametrize("options", [{}, {"aim": "discovery", "prior": "none"}])
+def test_keeps_the_protocol(options: dict[str, object]) -> None:
+    require_conforming(lambda: make_policy("scout", options))
+
+
+def test_kinds_are_the_films_archetypes() -> None:
+    policy = ready(60)
+    true = film().archetype[tuple(policy.archive.sites.T)]
+    found = policy.kinds()
+    conducts = (true < 3) & (found.sum(1) > 0.5)
+    assert (found.argmax(1) == true)[conducts].mean() > 0.75
+    assert found[true == 3].max() < 0.5
+
+
+def test_chances_predict_kinds_at_sites_never_measured() -> None:
+    """Curves teach something beyond the prior: more of the unseen kinds are called right."""
+    true = film().archetype[tuple(problem().candidates.T)]
+    right = {}
+    for known in (1, 100):
+        policy = ready(known, prior="none")
+        unseen = (true < 3) & (policy.ledger.visits == 0)
+        chance, spread = policy.chances()
+        right[known] = chance[unseen, true[unseen]].mean()
+        assert (spread >= 0).all()
+    assert right[1] < 0.45
+    assert right[100] > right[1] + 0.05
+
+
+def test_new_sites_keep_their_distance_while_it_discovers() -> None:
+    policy = ready(20, aim="discovery", apart=3.0)
+    proposals = policy.ask(4)
+    busy = [tuple(s) for s in policy.archive.sites]
+    for p in proposals:
+        assert np.hypot(*(np.array(busy) - tuple(p.site)).T).min() >= 3.0
+        busy.append(tuple(p.site))
+
+
+def test_with_every_kind_in_hand_it_maps() -> None:
+    """One example of each is enough here: its choice is then that of dkl's integrated variance."""
+    policy = ready(120, examples=1)
+    assert not policy.missing().any()
+    mapper = ready(120, aim="mapping")
+    assert policy.ask()[0].site == mapper.ask()[0].site
+    searching = ready(120, examples=200)
+    assert searching.missing().any()
+
+
+def test_a_sweep_without_loops_has_the_ends_of_the_target_as_kinds() -> None:
+    wave = Waveform.triangle(0.5, 61)
+    scan = problem().scan
+    other = Problem(
+        scan=scan,
+        candidates=problem().candidates,
+        waveform=wave,
+        budget=Budget(curves=40),
+        target="max_current",
+    )
+    policy = Scout()
+    policy.reset(other, rng=np.random.default_rng(0))
+    told = []
+    for k in range(30):
+        current = 1e-9 * (1 + k) * wave.voltage
+        curve = IVCurve(voltage=wave.voltage, current=current, time=wave.time)
+        told.append(Outcome(site=Site(8 + k, 20), status="ok", curve=curve))
+    policy.tell(told)
+    assert policy.kinds().sum(0).tolist() == [3.0, 24.0, 3.0]
+    assert policy.ask()
+
+
+@pytest.mark.parametrize(
+    "options", [{"aim": "max"}, {"examples": 0}, {"apart": -1.0}, {"prior": "truth"}]
+)
+def test_unusable_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        make_policy("scout", options)
