@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,16 @@ class SourceMeter:
     MicroscopeError if nothing answers or something else does.
     """
 
+    _model = "MODEL 24"
+
+    @staticmethod
+    def _driver() -> Any:
+        from pymeasure.instruments.keithley import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+            Keithley2400,
+        )
+
+        return Keithley2400
+
     def __init__(
         self,
         resource: str,
@@ -81,9 +91,8 @@ class SourceMeter:
     ) -> None:
         try:
             import pyvisa
-            from pymeasure.instruments.keithley import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
-                Keithley2400,
-            )
+
+            driver = self._driver()
         except ImportError as error:
             raise ConfigError(
                 "the source-meter needs the packages pymeasure and pyvisa: pip install "
@@ -95,16 +104,18 @@ class SourceMeter:
         self._errors: tuple[type[Exception], ...] = (pyvisa.Error, OSError, ValueError)
         self._lag = lag
         try:
-            self._meter: Any = Keithley2400(
+            self._meter: Any = driver(
                 resource, visa_library=visa_library, timeout=int(timeout * 1000)
             )
-            name = str(self._meter.id)
+            name = str(self._meter.ask("*IDN?")).strip()
         except self._errors as error:
             raise MicroscopeError(
                 f"a source-meter must answer at {resource}; got {error}"
             ) from error
-        if "KEITHLEY" not in name.upper() or "MODEL 24" not in name.upper():
-            raise MicroscopeError(f"{resource} must be a Keithley 2400; it says {name!r}")
+        if "KEITHLEY" not in name.upper() or self._model not in name.upper():
+            raise MicroscopeError(
+                f"{resource} must be a Keithley {self._model.split()[1]}00; it says {name!r}"
+            )
         self.off()
         self._set(source_mode="voltage", current_nplc=nplc)
         self.limit_current(compliance)
@@ -250,6 +261,7 @@ def open_source_meter(
     resource: str,
     mover: str,
     mover_options: Mapping[str, Any] | None = None,
+    model: Literal["2400", "2600"] = "2400",
     compliance_a: float = 1e-6,
     nplc: float = 0.1,
     visa_library: str = "",
@@ -259,15 +271,20 @@ def open_source_meter(
     """A source-meter on the microscope of that name: "nanonis", "aecroscopy", "aespm" or a third party's.
 
     resource : VISA address such as ``GPIB0::24::INSTR``;  compliance_a [A];  others as `SourceMeter`.
-    ConfigError if that microscope cannot place its tip without measuring (it has no ``go``).
+    model : of the source-meter's series.  ConfigError if that microscope cannot place its tip without measuring (it has no ``go``).
     """
+    from grainscout.hardware._visa_2600 import SourceMeter2600
+
+    meters = {"2400": SourceMeter, "2600": SourceMeter2600}
+    if model not in meters:
+        raise ConfigError(f"model must be one of {', '.join(meters)}; got {model!r}")
     under = make_microscope(mover, mover_options)
     if not isinstance(under, Mover):
         raise ConfigError(
             f"mover must be a microscope that places its tip by go(site); {mover!r} has none"
         )
     try:
-        meter = SourceMeter(
+        meter = meters[model](
             resource,
             compliance=compliance_a,
             nplc=nplc,

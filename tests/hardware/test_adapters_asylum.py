@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 import types
@@ -11,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.hardware import Guard, Limits, _aecroscopy, check_microscope, make_microscope
+from grainscout.hardware import (
+    Guard,
+    Limits,
+    _aecroscopy,
+    _asylum_files,
+    check_microscope,
+    make_microscope,
+)
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -228,6 +236,24 @@ def test_a_file_that_grows_is_read_when_it_is_whole(connect, igor, monkeypatch):
     monkeypatch.setattr(igor, "save", slowly)
     curve = microscope.measure(Site(2, 3), SWEEP)
     assert np.abs(curve.current).max() == pytest.approx(PEAK[2, 3] * 0.8, rel=1e-6)
+
+
+def test_a_file_that_still_changes_is_not_read(igor, monkeypatch):
+    """Whole from the start by its length, but its values come later (a preallocated file)."""
+    folder = _asylum_files.SaveFolder(igor.folder)
+    listed, looks = folder._stamps, []
+
+    def look():
+        if len(looks) < 3:
+            looks.append(None)
+            columns = np.full((4, 2), float(len(looks)))
+            path = igor.folder / "grows.ibw"
+            path.write_bytes(fake_igor.ibw(columns, ["Current", "Bias"], (0.1,), {}))
+            os.utime(path, (len(looks), len(looks)))
+        return listed()
+
+    monkeypatch.setattr(folder, "_stamps", look)
+    assert folder.curve(5.0).channels["Current"].tolist() == [3.0] * 4
 
 
 def test_an_image_without_current_or_geometry_is_refused(connect, igor):

@@ -14,6 +14,7 @@ pytest.importorskip("pymeasure")
 from grainscout.hardware import Guard, Limits, check_microscope
 from grainscout.hardware._nanonis import NanonisMicroscope
 from grainscout.hardware._visa import SourceMeter, SourceMeterMicroscope
+from grainscout.hardware._visa_2600 import SourceMeter2600
 from grainscout.records import ConfigError, MicroscopeError, Site, Waveform
 
 #: A resistor of 10 megaohm: the reading's current is the voltage that was sourced, times 1e-7 A/V.
@@ -53,6 +54,41 @@ devices:
         getter: {{q: ":SOURCE:FUNCTION?", r: "{{:s}}"}}
         setter: {{q: ":SOURCE:FUNCTION {{}}"}}
         specs: {{type: str}}
+resources:
+  GPIB0::24::INSTR: {{device: meter}}
+"""
+#: The same resistor on a 2600, whose language is another.
+DEVICE_2600 = """
+spec: "1.0"
+devices:
+  meter:
+    eom:
+      GPIB INSTR: {{q: "\\r\\n", r: "\\n"}}
+    error: ERROR
+    dialogues:
+      - {{q: "*IDN?", r: "{name}"}}
+      - {{q: "smua.source.func=1"}}
+    properties:
+      voltage:
+        default: 0.0
+        getter: {{q: "print(smua.measure.i(), smua.source.compliance)", r: "{reading}"}}
+        setter: {{q: "smua.source.levelv={{}}"}}
+        specs: {{type: float}}
+      sourced:
+        default: 0
+        getter: {{q: "print(smua.source.output)", r: "{{:d}}"}}
+        setter: {{q: "smua.source.output={{:d}}"}}
+        specs: {{type: int}}
+      compliance:
+        default: 0.0
+        getter: {{q: "print(smua.source.limiti)", r: "{{:g}}"}}
+        setter: {{q: "smua.source.limiti={{}}"}}
+        specs: {{type: float}}
+      nplc:
+        default: 1.0
+        getter: {{q: "print(smua.measure.nplc)", r: "{{:g}}"}}
+        setter: {{q: "smua.measure.nplc={{}}"}}
+        specs: {{type: float}}
 resources:
   GPIB0::24::INSTR: {{device: meter}}
 """
@@ -184,3 +220,49 @@ def test_with_a_mover_it_conforms_and_limits_reach_the_meter(bench):
         for mover in movers:
             mover.close()
         fake.close()
+
+
+@pytest.fixture
+def bench_2600(tmp_path):
+    """Opens a Keithley 2600, and closes it."""
+    opened = []
+
+    def open_meter(reading: str, **options) -> SourceMeter2600:
+        path = tmp_path / f"meter{len(opened)}.yaml"
+        name = "Keithley Instruments Inc., Model 2602B, 1234567, 3.2.1"
+        path.write_text(DEVICE_2600.format(reading=reading, name=name))
+        opened.append(SourceMeter2600("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options))
+        return opened[-1]
+
+    yield open_meter
+    for meter in opened:
+        meter._meter.adapter.connection.close()
+        meter._meter.adapter.manager.close()
+
+
+def test_a_2600_measures_the_same_resistor_with_a_small_compliance(bench_2600):
+    meter = bench_2600("{0:.6f}E-07\\tfalse", compliance=3e-8)
+    # pymeasure itself would write 0.000000.
+    assert asked(meter, "print(smua.source.limiti)") == 3e-8
+    curve = meter.sweep(SWEEP)
+    np.testing.assert_allclose(curve.current, SWEEP.voltage / 1e7, rtol=1e-5, atol=1e-13)
+    assert not curve.saturated.any()
+    assert asked(meter, "print(smua.source.output)") == 0
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [("+9.91000E+37\\tfalse", 2e-6), ("-9.91000E+37\\tfalse", -2e-6), ("2e-6\\ttrue", 2e-6)],
+)
+def test_a_2600_flags_overflow_and_compliance(bench_2600, reading, expected):
+    curve = bench_2600(reading, compliance=2e-6).sweep(SWEEP)
+    assert curve.saturated.all()
+    np.testing.assert_allclose(curve.current, expected)
+
+
+@pytest.mark.parametrize("reading", ["nonsense", "1.0", "1.0 maybe", "nan true"])
+def test_a_2600_with_unusable_readings_is_an_error(bench_2600, reading):
+    meter = bench_2600(reading)
+    with pytest.raises(MicroscopeError, match=r"reading must|give a reading"):
+        meter.sweep(SWEEP)
+    assert asked(meter, "print(smua.source.output)") == 0
