@@ -62,6 +62,12 @@ class Campaign:
         """The same campaign with more tasks."""
         return dataclasses.replace(self, tasks=(*self.tasks, *tasks))
 
+    def with_policies(self, *policies: PolicySpec) -> Campaign:
+        """The same campaign with more policies; those that it has already stay as they are."""
+        known = {p.title for p in self.policies}
+        more = [p for p in policies if p.title not in known]
+        return dataclasses.replace(self, policies=(*self.policies, *more))
+
     def identity(self) -> dict[str, Any]:
         """Plain values that say which campaign this is, and by which version it is run."""
         return {"campaign": plain(dataclasses.asdict(self)), "grainscout": grainscout.__version__}

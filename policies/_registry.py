@@ -7,6 +7,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from grainscout.policies._options import closest
@@ -32,20 +33,41 @@ BUILTIN: Mapping[str, str] = {
     "curiosity": "_curiosity:Curiosity",
     "dkl": "_dkl:DKL",
     "dual-novelty": "_dual_novelty:DualNovelty",
+    "scout": "_scout:Scout",
+    "boundary-dkl": "_boundary:BoundaryDKL",
+    "transfer-dkl": "_transfer:TransferDKL",
+    "co-navigation": "_conavigation:CoNavigation",
+}
+
+#: name -> (class, package): other people's work behind our protocol, known where it is installed.
+PEERS: Mapping[str, tuple[str, str]] = {
+    "peer-atomai": ("_peers:PeerAtomAI", "atomai"),
+    "peer-ax": ("_peers:PeerAx", "ax"),
+    "peer-baybe": ("_peers:PeerBayBE", "baybe"),
+    "peer-botorch": ("_peers:PeerBoTorch", "botorch"),
 }
 
 _REQUIRED = "required"
 
 
+def peer_names() -> list[str]:
+    """Names of the peers whose package is installed, sorted."""
+    return sorted(n for n, (_, package) in PEERS.items() if find_spec(package) is not None)
+
+
 def policy_names() -> list[str]:
-    """Names that :func:`make_policy` knows, sorted; built-in ones and those of entry points."""
-    return sorted([*BUILTIN, *_third_party()])
+    """Names that :func:`make_policy` knows, sorted: built in, installed peers, entry points."""
+    return sorted([*BUILTIN, *peer_names(), *_third_party()])
 
 
 def policy_class(name: str) -> type[Policy]:
     """The class (or factory) of that name; ConfigError lists the names if there is none."""
     outside = _third_party()
-    if name not in BUILTIN and name not in outside:
+    if name in PEERS and name not in peer_names():
+        raise ConfigError(
+            f"policy {name!r} needs the package {PEERS[name][1]!r}, which is not installed"
+        )
+    if name not in BUILTIN and name not in PEERS and name not in outside:
         names = policy_names()
         raise ConfigError(
             f"policy must be one of {', '.join(names)}; got {name!r}{closest(name, names)}"
@@ -54,7 +76,8 @@ def policy_class(name: str) -> type[Policy]:
         if name in outside:
             found: object = outside[name].load()
         else:
-            module, attribute = BUILTIN[name].split(":")
+            place = BUILTIN[name] if name in BUILTIN else PEERS[name][0]
+            module, attribute = place.split(":")
             found = getattr(importlib.import_module(f"grainscout.policies.{module}"), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(
@@ -114,7 +137,7 @@ def _third_party() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         other = found.get(point.name)
-        if point.name in BUILTIN or (other is not None and other.value != point.value):
+        if point.name in {**BUILTIN, **PEERS} or (other is not None and other.value != point.value):
             rival = "a built-in policy" if other is None else other.value
             raise ConfigError(
                 f"policy name {point.name!r} must be unique; the entry point {point.value} and "

@@ -12,7 +12,7 @@ from grainscout.cli._console import console, progress
 from grainscout.records import ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
-    from grainscout.benchmarks import CellKey
+    from grainscout.benchmarks import CellKey, PolicySpec
 
 
 def bench(
@@ -38,6 +38,9 @@ def bench(
         list[Path] | None,
         typer.Option("--topography", help="Also race on a film with this AFM image; repeatable."),
     ] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Also race the peers whose packages are installed.")
+    ] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="The smallest campaign.")] = False,
 ) -> None:
     """Race policies on films whose truth is known; resumes by itself."""
@@ -52,6 +55,8 @@ def bench(
         *(replay_task(_file(f), replay_target, first.curves) for f in replay or ()),
         *(topography_task(_file(f), first) for f in topography or ()),
     )
+    if peers:
+        plan = plan.with_policies(*_peers())
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
@@ -88,3 +93,16 @@ def _file(path: Path) -> Path:
     if not path.is_file():
         raise ConfigError(f"--replay and --topography need existing files; there is none at {path}")
     return path
+
+
+def _peers() -> list[PolicySpec]:
+    from grainscout.benchmarks import PolicySpec
+    from grainscout.policies._registry import PEERS, peer_names
+
+    found = peer_names()
+    absent = [f"{name} ({package})" for name, (_, package) in PEERS.items() if name not in found]
+    if absent:
+        console.print(f"peers that are not installed: {', '.join(absent)}")
+    if not found:
+        raise ConfigError("--peers needs a peer: pip install 'grainscout[peers]'")
+    return [PolicySpec(name=name) for name in found]
