@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,17 +77,22 @@ class FilmCase:
 class FilmTruth:
     """What is true of a film, for scoring only.
 
-    film : the film itself;  task : target and archetype at the problem's candidates;  current :
-    (n, s) noiseless currents [A] at the measured sites;  archetype : (n,) there;  values : name of a
+    film : the film itself;  problem : put to models on it;  current : (n, s) noiseless currents [A] at
+    the measured sites;  archetype : (n,) there;  values : name of a
     descriptor -> (n,) its value by its definition in words on the noiseless curves, worked out apart
     from ``analysis.descriptors`` so that a fault there cannot hide in the truth.
     """
 
     film: Film
-    task: TaskTruth
+    problem: Problem
     current: Floats
     archetype: NDArray[np.uint8]
     values: Mapping[str, Floats]
+
+    @cached_property
+    def task(self) -> TaskTruth:
+        """Target and archetype at the problem's candidates."""
+        return film_truth(self.film, self.problem, _TEMPERATURE)
 
 
 def film_case(name: str) -> FilmCase:
@@ -123,7 +128,7 @@ def _made(name: str) -> tuple[FilmCase, FilmTruth]:
     clean, _ = film.curves(sites, _WAVEFORM, light=_LIGHT, temperature=_TEMPERATURE)
     truth = FilmTruth(
         film=film,
-        task=film_truth(film, problem, _TEMPERATURE),
+        problem=problem,
         current=clean,
         archetype=film.archetype[sites[:, 0], sites[:, 1]],
         values=plain_values(_WAVEFORM.voltage, clean),

@@ -232,7 +232,9 @@ _STYLES = {"worse": "bold red", "better": "green", "no clear change": "yellow", 
 
 def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) -> Table:
     """For the terminal: a row a score under each model, and a row a ratio of speed."""
-    table = Table("", "baseline", "now", "gain", "p (Holm)", "verdict", box=box.SIMPLE_HEAD)
+    table = Table("", box=box.SIMPLE_HEAD)
+    for head in ("baseline", "now", "gain", "p (Holm)", "verdict"):
+        table.add_column(head, no_wrap=True)
     heading = ""
     for c in changes:
         if c.model != heading:
@@ -243,7 +245,7 @@ def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) 
         moved = ("", "")
         if c.outcome != "unchanged":
             moved = (f"{d.estimate:+.2g} ± {d.high - d.estimate:.1g}", f"{c.p_adjusted:.1g}")
-        where = f", most on {c.worst_film}" if c.outcome == "worse" else ""
+        where = f" (most {c.worst_film})" if c.outcome == "worse" else ""
         table.add_row(
             f"  {c.score} {arrow}",
             f"{c.before:.4g}",

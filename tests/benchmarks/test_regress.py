@@ -1,0 +1,332 @@
+"""The regression test of models: unchanged ones pass every time, damaged ones do not."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.descriptors import describe_all
+from grainscout.benchmarks import regress
+from grainscout.benchmarks._regress_baseline import read_baseline
+from grainscout.benchmarks._regress_scores import score_model
+from grainscout.benchmarks._regress_speed import SpeedRatio, compare_speed
+from grainscout.benchmarks.regress import FILM_NAMES, MODELS, check, compare, film_case, score
+from grainscout.policies import make_policy
+from grainscout.records import DataError, IVCurve
+
+FILMS = len(FILM_NAMES)
+
+
+def outcomes_of(changes):
+    return {c.score: c.outcome for c in changes}
+
+
+def with_curves(case, change):
+    """The case with its measured currents (n, s) [A] changed."""
+    outcomes = [
+        dataclasses.replace(
+            o,
+            curve=IVCurve(
+                voltage=o.curve.voltage,
+                current=current,
+                time=o.curve.time,
+                saturated=o.curve.saturated,
+            ),
+        )
+        for o, current in zip(case.outcomes, change(case.current), strict=True)
+    ]
+    return dataclasses.replace(case, outcomes=outcomes)
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    names = ("descriptors", "archetypes", "boundaries", "surrogate-nngp")
+    return {name: score(MODELS[name]) for name in names}
+
+
+# Truth ----------------------------------------------------------------------------------------
+
+
+def test_plain_values_are_the_descriptors_of_noiseless_curves():
+    for film in FILM_NAMES[:2]:
+        truth, voltage = regress.film_truth_of(film), film_case(film).voltage
+        found = describe_all(truth.values, voltage, truth.current)
+        for name, value in truth.values.items():
+            good = found[name].valid & ~found[name].censored & np.isfinite(value)
+            assert good.mean() > 0.8
+            np.testing.assert_allclose(found[name].value[good], value[good], rtol=0.02)
+
+
+def test_what_a_model_is_shown_holds_no_truth():
+    assert {f.name for f in dataclasses.fields(regress.FilmCase)} == {"name", "problem", "outcomes"}
+
+
+def test_scores_at_their_landmarks():
+    film = FILM_NAMES[0]
+    truth, case = regress.film_truth_of(film), film_case(film)
+    n = len(case.sites)
+    perfect = {
+        "archetype": truth.archetype,
+        "boundary": -truth.film.structure.boundary_distance,
+        "mean": np.nan_to_num(truth.task.target),
+        **truth.values,
+    }
+    scores = score_model(lambda _: perfect, film)
+    for name, value in scores.items():
+        higher = regress.METRICS[name].higher_is_better
+        assert value == pytest.approx(1.0 if higher else 0.0, abs=1e-12)
+    flat = np.zeros(truth.film.shape)
+    scores = score_model(
+        lambda _: {"archetype": np.zeros(n), "boundary": flat, "turn_on": np.full(n, np.nan)}, film
+    )
+    assert scores["archetype_accuracy"] == pytest.approx(1 / len(np.unique(truth.archetype)))
+    assert scores["boundary_auc"] == 0.5
+    assert scores["turn_on_error"] == 1.0  # silence is worth a constant guess
+
+
+# Unchanged ------------------------------------------------------------------------------------
+
+
+def test_an_unchanged_model_passes_twenty_times_of_twenty(healthy):
+    """Measured currents are off by rounding, as another BLAS would have it."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+
+        def rounded(current, rng=rng):
+            return current * (1 + 1e-14 * rng.standard_normal(current.shape))
+
+        again = {
+            name: score(lambda case, name=name: MODELS[name](with_curves(case, rounded)))
+            for name in ("descriptors", "archetypes")
+        }
+        changes = compare((name, healthy[name], again[name]) for name in again)
+        assert {c.outcome for c in changes} == {"unchanged"}
+
+
+@pytest.mark.parametrize("name", ["surrogate-nngp", "policy-dual-novelty"])
+def test_a_surrogate_and_a_policy_give_their_scores_again(name):
+    first = score_model(MODELS[name], FILM_NAMES[3])
+    score_model(MODELS[name], FILM_NAMES[4])  # what was asked in between leaves no trace
+    assert score_model(MODELS[name], FILM_NAMES[3]) == first
+
+
+def test_scatter_without_a_change_is_rarely_called_one():
+    rng = np.random.default_rng(0)
+    runs, wrong = 400, 0
+    old = {f"score {k}": np.full(FILMS, 1.0) for k in range(8)}
+    for _ in range(runs):
+        new = {k: v + rng.normal(0, 0.2, FILMS) for k, v in old.items()}
+        found = {c.outcome for c in compare([("model", old, new)])}
+        wrong += found != {"no clear change"}
+    assert wrong / runs < 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def test_a_change_too_small_to_matter_is_none_however_sure():
+    old = {"found": np.linspace(0.4, 0.6, FILMS)}
+    jitter = 1e-5 * np.sin(np.arange(FILMS))
+    margin = regress.METRICS["found"].margin
+    (small,) = compare([("model", old, {"found": old["found"] - 0.9 * margin + jitter})])
+    (large,) = compare([("model", old, {"found": old["found"] - 1.1 * margin + jitter})])
+    (gain,) = compare([("model", old, {"found": old["found"] + 1.1 * margin + jitter})])
+    assert small.p_adjusted < 1e-6
+    assert (small.outcome, large.outcome, gain.outcome) == ("no clear change", "worse", "better")
+
+
+def test_an_error_that_grows_is_worse_and_one_that_falls_is_better():
+    jitter = 0.01 * np.sin(np.arange(FILMS))
+    old = {"map_error": np.full(FILMS, 0.5)}
+    (up,) = compare([("model", old, {"map_error": 0.6 + jitter})])
+    (down,) = compare([("model", old, {"map_error": 0.4 + jitter})])
+    assert (up.outcome, down.outcome) == ("worse", "better")
+    assert up.worst_film == FILM_NAMES[int(jitter.argmax())]
+
+
+def test_asking_more_questions_asks_for_more_evidence():
+    rng = np.random.default_rng(3)
+    old = {f"score {k}": np.ones(FILMS) for k in range(40)}
+    new = {k: v + rng.normal(0, 0.1, FILMS) for k, v in old.items()}
+    drop = rng.normal(0, 0.1, FILMS)
+    new["score 0"] = 1.0 - 0.06 + drop - drop.mean()
+    alone = compare([("model", {"score 0": old["score 0"]}, {"score 0": new["score 0"]})])
+    assert alone[0].outcome == "worse"
+    assert compare([("model", old, new)])[0].outcome == "no clear change"
+
+
+# Damaged --------------------------------------------------------------------------------------
+
+
+def test_a_threshold_bug_in_a_descriptor_is_found(healthy):
+    def damaged(case):  # turns on at 30 pA instead of 10 pA
+        good = MODELS["descriptors"](case)
+        bad = MODELS["descriptors"](with_curves(case, lambda current: current / 3))
+        return {**good, "turn_on": bad["turn_on"]}
+
+    found = outcomes_of(compare([("descriptors", healthy["descriptors"], score(damaged))]))
+    assert found == {
+        "turn_on_error": "worse",
+        **dict.fromkeys(("loop_area_error", "hysteresis_error", "max_current_error"), "unchanged"),
+    }
+
+
+def test_a_classifier_that_swaps_two_kinds_is_found(healthy):
+    def damaged(case):
+        kinds = np.asarray(MODELS["archetypes"](case)["archetype"])
+        return {"archetype": np.where(kinds == 0, 1, np.where(kinds == 1, 0, kinds))}
+
+    (change,) = compare([("archetypes", healthy["archetypes"], score(damaged))])
+    assert change.outcome == "worse"
+
+
+def test_a_surrogate_with_shuffled_inputs_is_found(healthy):
+    def damaged(case):
+        order = np.random.default_rng(0).permutation(len(case.outcomes))
+        return MODELS["surrogate-nngp"](with_curves(case, lambda current: current[order]))
+
+    name = "surrogate-nngp"
+    found = outcomes_of(compare([(name, healthy[name], score(damaged))]))
+    assert found == {"map_error": "worse", "map_crps": "worse"}
+
+
+def test_boundaries_two_pixels_off_are_found(healthy):
+    def damaged(case):
+        return {"boundary": np.roll(MODELS["boundaries"](case)["boundary"], 2, axis=(0, 1))}
+
+    (change,) = compare([("boundaries", healthy["boundaries"], score(damaged))])
+    assert change.outcome == "worse"
+
+
+def test_a_policy_that_became_random_is_found():
+    name = "policy-dkl"
+    path = regress.BASELINES / f"{name}.json"
+    before = read_baseline(path, model=name, version=MODELS[name].version, update="").scores
+    now = score(lambda _: make_policy("random", {}))
+    found = outcomes_of(compare([(name, before, now)]))
+    assert found["at_boundary"] == found["at_junction"] == "worse"
+
+
+# Answers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, "a policy or a mapping"),
+        (3.0, "a policy or a mapping"),
+        ({"archetype": np.zeros(3)}, "must be an array of shape"),
+        ({"strange": np.zeros(3)}, "score of your own"),
+        ({"mine": np.nan}, "finite number"),
+        ({"policy": object()}, "reset, ask and tell"),
+        ({"boundary": np.full((128, 128), np.nan)}, "finite at every pixel"),
+    ],
+)
+def test_an_unusable_answer_is_an_error_that_names_the_film(answer, said):
+    with pytest.raises(DataError, match=said) as error:
+        score_model(lambda _: answer, FILM_NAMES[1])
+    assert FILM_NAMES[1] in str(error.value)
+
+
+def test_a_map_with_a_hole_is_refused():
+    def holed(case):
+        n = len(case.problem.candidates)
+        mean = np.zeros(n)
+        mean[7] = np.nan
+        return {"mean": mean, "std": np.ones(n)}
+
+    with pytest.raises(DataError, match="finite at every candidate"):
+        score_model(holed, FILM_NAMES[0])
+
+
+# Baselines ------------------------------------------------------------------------------------
+
+
+def own(case):
+    return {"mine": float(np.abs(case.current).max() * 1e9)}
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = tmp_path / "own.json"
+    regress.update("own", own, path)
+    return path
+
+
+def test_a_baseline_comes_back_unchanged(stored):
+    before = stored.read_bytes()
+    (change,) = check({"own": own}, lambda _: stored)
+    assert change.outcome == "unchanged"
+    assert stored.read_bytes() == before
+
+
+def spoil(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c.update(version="0"), "of its version ''"),
+        (lambda c: c.update(format=0), "format 1"),
+        (lambda c: c.update(films_digest="0"), "their specification changed"),
+        (lambda c: c["films"].update({"s26-1": [1e-9, 1e-9, 1e-9]}), "film s26-1 now has"),
+        (lambda c: c["scores"].update(mine=[1.0]), "finite numbers for each score"),
+        (lambda c: c["scores"].update(mine=[None] * FILMS), "mine"),
+        (lambda c: c["scores"].update(other=c["scores"].pop("mine")), "scores of its baseline"),
+        (lambda c: c.pop("scores"), "damaged"),
+    ],
+)
+def test_a_baseline_of_something_else_is_an_error_that_tells_how_to_update(stored, change, said):
+    spoil(stored, change)
+    with pytest.raises(regress.BaselineError, match=said) as error:
+        check({"own": own}, lambda _: stored)
+    assert "grainscout regress --update --model own" in str(error.value)
+
+
+def test_a_missing_baseline_is_said_before_anything_is_scored(tmp_path):
+    def never(case):
+        raise AssertionError("scored")
+
+    with pytest.raises(regress.BaselineError, match="there is none"):
+        check({"never": never}, lambda _: tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_stored_baselines_are_of_the_present_films_and_definitions(name):
+    path = regress.BASELINES / f"{name}.json"
+    read_baseline(path, model=name, version=MODELS[name].version, update="")
+
+
+# Speed ----------------------------------------------------------------------------------------
+
+
+def timings(path, **seconds):
+    rows = [
+        {"group": None, "name": name, "fullname": f"b/test_x.py::{name}", "stats": stats}
+        for name, stats in ((name, {"min": s, "median": 1.1 * s}) for name, s in seconds.items())
+    ]
+    path.write_text(json.dumps({"benchmarks": rows}))
+    return path
+
+
+def test_ratios_of_speed_do_not_know_the_machine(tmp_path):
+    ratios = [SpeedRatio(group="test_x", benchmark="a", over="b", ratio=0.5)]
+    for machine in (1.0, 7.0):
+        for a, outcome in ((0.5, "unchanged"), (1.0, "worse"), (0.2, "better")):
+            file = timings(tmp_path / "speed.json", a=a * machine, b=machine)
+            ((change,), missing) = compare_speed(file, ratios)
+            assert change.outcome == outcome
+            assert missing == []
+
+
+def test_ratios_without_benchmarks_are_told(tmp_path):
+    file = timings(tmp_path / "speed.json", a=1.0, b=2.0)
+    there = SpeedRatio(group="test_x", benchmark="a", over="b", ratio=0.5)
+    absent = dataclasses.replace(there, over="c")
+    assert compare_speed(file, [there, absent])[1] == [absent]
+    with pytest.raises(DataError, match="it holds a, b"):
+        compare_speed(file, [absent])
+    file.write_text("{}")
+    with pytest.raises(DataError, match="benchmark-json"):
+        compare_speed(file, [there])

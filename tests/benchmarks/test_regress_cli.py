@@ -1,0 +1,100 @@
+"""``grainscout regress`` as its user meets it."""
+
+import json
+import sys
+
+import pytest
+
+from grainscout.benchmarks import regress
+from grainscout.cli import main
+
+MODULE = """
+def mine(case):
+    return {"mine": LEVEL + 0.001 * len(case.name) + 0.01 * (int(case.name[-1]) % 3)}
+"""
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def calling(*words):
+        sys.modules.pop("my_models", None)
+        monkeypatch.setattr(sys, "argv", ["grainscout", "regress", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return ended.value.code or 0, said.out, " ".join(said.err.split())
+
+    return calling
+
+
+@pytest.fixture(autouse=True)
+def _fresh_code(monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
+def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
+    source = tmp_path / "my_models.py"
+    source.write_text("LEVEL = 1.0" + MODULE)
+    chosen = ("--model", "my_models:mine")
+    status, _, said = call(*chosen)
+    assert status == 1
+    assert "there is none" in said
+    assert "--update --model my_models:mine" in said
+    assert call(*chosen, "--update")[0] == 0
+    stored = tmp_path / "grainscout-baselines" / "my_models.mine.json"
+    before = stored.read_bytes()
+    status, out, _ = call(*chosen)
+    assert (status, "unchanged" in out) == (0, True)
+    source.write_text("LEVEL = 0.9" + MODULE.replace("% 3", "% 4"))
+    status, out, said = call(*chosen)
+    assert status == 1
+    assert "worse (most s2" in out
+    assert "1 of 1 scores got significantly worse" in said
+    status, out, _ = call(*chosen, "--json")
+    assert status == 1
+    assert json.loads(out)["changes"][0]["outcome"] == "worse"
+    assert stored.read_bytes() == before  # nothing but the flag changes a baseline
+    source.write_text("LEVEL = 1.1" + MODULE)
+    assert "better" in call(*chosen)[1]
+
+
+def test_the_models_are_listed(call):
+    status, out, _ = call("--list")
+    assert status == 0
+    assert all(name in out for name in regress.MODELS)
+
+
+@pytest.mark.parametrize("name", ["nothing", "no_such_module:x", "json:nothing", "sys:path"])
+def test_a_model_that_is_none_is_bad_usage(call, name):
+    status, _, said = call("--model", name)
+    assert status == 2
+    assert "model" in said
+
+
+def test_speed_stands_in_the_same_table(call, tmp_path):
+    (tmp_path / "baselines").mkdir()
+    ratio = {"group": "g", "benchmark": "quick", "over": "slow", "ratio": 0.1}
+    (tmp_path / "baselines" / "speed.json").write_text(json.dumps({"ratios": [ratio]}))
+    rows = [
+        {"group": "g", "name": n, "fullname": n, "stats": {"min": s, "median": s}}
+        for n, s in (("quick", 0.4), ("slow", 1.0))
+    ]
+    file = tmp_path / "timings.json"
+    file.write_text(json.dumps({"benchmarks": rows}))
+    words = ("--model", "archetypes", "--baselines", tmp_path / "baselines", "--speed", file)
+    (tmp_path / "baselines" / "archetypes.json").write_bytes(
+        (regress.BASELINES / "archetypes.json").read_bytes()
+    )
+    status, out, _ = call(*words)
+    assert status == 1
+    assert "quick / slow" in out
+    assert "archetype_accuracy" in out
+    assert call(*words, "--update")[0] == 0
+    assert json.loads((tmp_path / "baselines" / "speed.json").read_text())["ratios"] == [
+        {**ratio, "ratio": 0.4}
+    ]
+    assert call(*words)[0] == 0
