@@ -30,7 +30,7 @@ _KINDS = ("club", "heart", "diamond")
 _REACH = 1.5  # half-width of a boundary's and a junction's influence [pixels]
 _WORTH = 0.03  # chance of a missing kind below which `aim = "both"` goes on to the map
 # Shares of the kernel's variance: surroundings, place, boundary; and the noise of a kind.
-_VARIANCES, _NOISE = (0.02, 0.01, 0.04), 0.02
+_VARIANCES, _NOISE = (0.06, 0.01, 0.04), 0.02
 _SURROUNDINGS, _PLACE = 0.5, 0.4  # lengths: of the features' spread, and in eighths of the image
 _TAIL = 0.1  # share of the measured targets that counts as either end
 
@@ -69,7 +69,7 @@ class Scout(DKL):
     seed_points: int = 1
     aim: str = "both"
     examples: int = 3
-    apart: float = 2.0
+    apart: float = 3.0
     prior: str = "published"
     curiosity: float = 0.5
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from grainscout.analysis import metrics
 from grainscout.analysis.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies._targets import at_floor
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Waveform
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 NOISE = 2e-12  # A
@@ -37,6 +38,7 @@ Variant = tuple[str, Mapping[str, Any]]
 POLICIES: dict[str, Variant] = {
     "random": ("random", {}),
     "structure-only": ("structure-only", {}),
+    "dkl, before": ("dkl", {"features": "jets", "position": False, "spots": "use"}),
     "dkl": ("dkl", {}),
     "dual-novelty": ("dual-novelty", {}),
     "scout": ("scout", {}),
@@ -91,10 +93,8 @@ class Stage:
             finished=1.5 * step + 1.2,
         )
 
-    def site(self, k: int) -> Any:
+    def site(self, k: int) -> Site:
         """Candidate k as a site."""
-        from grainscout.records import Site
-
         return Site(*map(int, self.sites[k]))
 
     def run(self, variant: Variant) -> dict[str, float]:
@@ -192,6 +192,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one tiny film, few curves")
     parser.add_argument("--films", type=int, default=8, help="films of each preset")
     parser.add_argument("--first", type=int, default=8500, help="first seed")
+    parser.add_argument("--out", type=Path, help="folder for the Parquet tables")
     args = parser.parse_args()
     names = ["tiny"] if args.smoke else ["reference", "s26", "s23"]
     curves, films = (14, 1) if args.smoke else (60, args.films)
@@ -201,17 +202,27 @@ def main() -> None:
         stage = Stage(args.first + k, preset, curves)
         for name, variant in POLICIES.items():
             rows.append({"film": args.first + k, "policy": name, **stage.run(variant)})
-        for count in (20,) if args.smoke else (60, 210):
+        counts = (60, 210) if k % 3 == k // 3 % 3 else ()  # of each preset in turn
+        for count in (20,) if args.smoke else counts:
             checks += stage.calibration(count)
         print(f"film {args.first + k} ({preset}) done", flush=True)
     results = pd.DataFrame(rows)
+    calibration = pd.DataFrame(checks)
+    if args.out:
+        results.to_parquet(args.out / f"scout_{args.first}.parquet")
+        calibration.to_parquet(args.out / f"engines_{args.first}.parquet")
+    report(results, calibration)
+
+
+def report(results: pd.DataFrame, calibration: pd.DataFrame) -> None:
+    """Print means, paired differences and the engines' calibration."""
     random = results[results["policy"] == "random"].set_index("film")["error"]
     results["mapping"] = 1.0 - results["error"] / results["film"].map(random)
     print(results.drop(columns="film").groupby("policy", sort=False).mean().round(3).to_string())
     for score in ("discovery", "mapping"):
         print(f"\n{score}\n{paired(results, score)}")
     print(f"\nmapping\n{paired(results, 'mapping', 'scout, mapping')}\n")
-    table = pd.DataFrame(checks).groupby(["curves", "engine"], sort=False).mean()
+    table = calibration.groupby(["curves", "engine"], sort=False).mean()
     print(table.round(3).to_string())
 
 
