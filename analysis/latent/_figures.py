@@ -47,11 +47,16 @@ def latent_map(
         if decoded.spectra is not None:
             _spectra(axes[1], decoded, decoded.spectra, spectrum_names)
             axes[1].set_title("decoded spectra at the same points")
-            if voltage is not None:
-                axes[1].text(1.0, -0.13, _over(voltage), ha="right", va="top", fontsize=7.5,
-                             transform=axes[1].transAxes)  # fmt: skip
         for ax in axes:
             _frame(ax, decoded, known)
+        if dual and (spectrum_names or voltage is not None):
+            fig.legend(
+                *axes[1].get_legend_handles_labels(),
+                loc="outside lower right",
+                ncols=max(1, len(spectrum_names)),
+                title=None if voltage is None else _over(voltage),
+                title_fontsize=8,
+            )
     return fig
 
 
@@ -192,8 +197,6 @@ def _spectra(ax: Axes, decoded: DecodedMap, spectra: Floats, names: Sequence[str
     for edge in range(1, k):
         ax.axhline(edge, color="white", lw=1.2, zorder=1)
         ax.axvline(edge, color="white", lw=1.2, zorder=1)
-    if names:
-        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.09), ncols=channels)
 
 
 def _frame(ax: Axes, decoded: DecodedMap, known: ArrayLike | None) -> None:
