@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -42,6 +43,23 @@ PEAK = ((np.arange(30).reshape(5, 6) + 1.0) * 1e-10).astype(np.float32).astype(f
 FAST = {"settle_s": 0.0, "speed_m_per_s": 1e-3, "timeout_s": 1.0, "scan_timeout_s": 1.0}
 
 
+#: Registered name -> package and why it may be missing.
+PACKAGES = {
+    "aecroscopy": ("aecroscopywave", "it needs Python 3.12 or newer"),
+    "aespm": ("aespm", "it needs numpy < 2"),
+}
+HERE = [name for name, (package, _) in PACKAGES.items() if importlib.util.find_spec(package)]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_the_package_takes_part(name):
+    """Where a package is absent its tests are left out, and this says so once."""
+    package, why = PACKAGES[name]
+    if name not in HERE:
+        pytest.skip(f"{package} is not installed ({why}): its contract tests do not run")
+    importlib.import_module(package)
+
+
 @pytest.fixture
 def igor(tmp_path):
     saved = tmp_path / "saved"
@@ -51,21 +69,18 @@ def igor(tmp_path):
     fake.hang.set()
 
 
-@pytest.fixture(params=["direct", "aecroscopy", "aespm"])
+@pytest.fixture(params=["direct", *HERE])
 def connect(request, igor, tmp_path, monkeypatch):
     """Opens the adapter of a package, or one without, with the fake behind it."""
     if request.param == "direct":
         monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(igor))
     elif request.param == "aecroscopy":
-        if importlib.util.find_spec("aecroscopywave") is None:
-            pytest.skip("aecroscopywave is not installed (it needs Python 3.12 or newer)")
         for name, module in igor.com_modules().items():
             monkeypatch.setitem(sys.modules, name, module)
         for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:
             monkeypatch.delitem(sys.modules, name)
     else:
-        aespm = pytest.importorskip("aespm", reason="aespm is not installed (it needs numpy < 2)")
-        module = aespm.experiment
+        module = importlib.import_module("aespm").experiment
         commands = tmp_path / "ToIgor.arcmd"
         monkeypatch.setattr(module, "_command_buffer", str(commands))
         monkeypatch.setattr(module, "_read_out_buffer", str(tmp_path / "readout.txt"))
@@ -105,10 +120,10 @@ def test_rows_count_from_the_top_here_and_from_the_bottom_there(connect, igor, a
         assert np.abs(curve.current).max() == pytest.approx(PEAK[site] * 0.8, rel=1e-6)
 
 
+@pytest.mark.skipif("aecroscopy" not in HERE, reason="aecroscopywave is not installed")
+@pytest.mark.parametrize("connect", ["aecroscopy"], indirect=True)
 def test_positions_are_those_of_the_package(connect, igor):
     """Our metres and volts against PyCypher.pixel_to_voltage, which counts rows from the bottom."""
-    if connect.package != "aecroscopy":
-        pytest.skip("only aecroscopywave converts pixels")
     microscope = connect()
     scan = microscope.scan()
     cypher = microscope._igor._cypher
