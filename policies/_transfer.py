@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from grainscout.policies._acquisition import Belief
 from grainscout.policies._dkl import DKL
 from grainscout.policies._engine import KERNELS
-from grainscout.policies._features import jets
+from grainscout.policies._features import coordinates, jets
+from grainscout.policies._gp import GaussianProcess
+from grainscout.policies._kernels import Placed
 from grainscout.policies._ledger import Ledger
 from grainscout.policies._model_policy import Targets
 from grainscout.policies._options import check_choice, check_number
-from grainscout.policies._surrogate import Floats, Rows
+from grainscout.policies._surrogate import Floats, Rows, Surrogate
 from grainscout.policies._targets import DescriptorTargets
 from grainscout.records import (
     ConfigError,
@@ -33,6 +35,7 @@ from grainscout.records import (
 )
 
 _FORMAT = "grainscout knowledge 1"
+_APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +44,7 @@ class Knowledge:
 
     target : name of the descriptor;  height_scale [m or the channel's unit], scales [m], centre,
     spread, shift, norm : how features are scaled, so that the same relief gives the same features;
-    features : (n, d);  y, noise : (n,) targets and noise variances.
+    features : (n, d);  place : (n, 2) coordinates on its own film;  y, noise : (n,) targets and noise variances.
     """
 
     target: str
@@ -52,6 +55,7 @@ class Knowledge:
     shift: Floats
     norm: float
     features: NDArray[np.float32]
+    place: NDArray[np.float32]
     y: Floats
     noise: Floats
 
@@ -132,6 +136,7 @@ def transfer(
         shift=shift,
         norm=norm,
         features=np.asarray((x[rows] - shift) / norm, np.float32),
+        place=coordinates(scan)[rows],
         y=y,
         noise=noise,
     )
@@ -192,6 +197,20 @@ class TransferDKL(DKL):
             raise ConfigError(
                 f"source must be about the target {wanted!r}; it is about {self.source.target!r}"
             )
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The model, made when it is first needed; each film has a smooth field of its own."""
+        if self._surrogate is None and isinstance(self.source, Knowledge) and self.position:
+            place = np.vstack([coordinates(self.problem.scan), self.source.place + _APART])
+            self._surrogate = GaussianProcess(
+                np.hstack([self._table(self.features), place.astype(np.float32)]),
+                self._pool,
+                Placed(inner=KERNELS[self.engine]),
+                growth=self.refit_growth,
+                robust=self.robust,
+            )
+        return super().surrogate
 
     def _table(self, kind: str) -> NDArray[np.float32]:
         if isinstance(self.source, Knowledge) and kind not in self._tables:
