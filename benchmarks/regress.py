@@ -232,8 +232,9 @@ _STYLES = {"worse": "bold red", "better": "green", "no clear change": "yellow", 
 
 def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) -> Table:
     """For the terminal: a row a score under each model, and a row a ratio of speed."""
-    table = Table("", box=box.SIMPLE_HEAD)
-    for head in ("baseline", "now", "gain", "p (Holm)", "verdict"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", min_width=22, overflow="fold")
+    for head in ("baseline", "now", "gain", "p", "verdict"):
         table.add_column(head, no_wrap=True)
     heading = ""
     for c in changes:
@@ -245,24 +246,26 @@ def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) 
         moved = ("", "")
         if c.outcome != "unchanged":
             moved = (f"{d.estimate:+.2g} ± {d.high - d.estimate:.1g}", f"{c.p_adjusted:.1g}")
-        where = f" (most {c.worst_film})" if c.outcome == "worse" else ""
         table.add_row(
             f"  {c.score} {arrow}",
             f"{c.before:.4g}",
             f"{c.now:.4g}",
             *moved,
-            f"[{_STYLES[c.outcome]}]{c.outcome}{where}[/]",
+            f"[{_STYLES[c.outcome]}]{c.outcome}[/]",
         )
+        if c.outcome == "worse":
+            table.add_row(f"    most on {c.worst_film}")
     if speed:
         table.add_section()
         table.add_row("[bold]speed, as ratios[/]")
     for s in speed:
         table.add_row(
-            escape(f"  {s.stored.benchmark} / {s.stored.over} ↓"),
+            escape(f"  {s.stored.benchmark.removeprefix('test_')} ↓"),
             f"{s.stored.ratio:.3g}",
             f"{s.ratio:.3g}",
             f"{s.low:.2g} to {s.high:.2g}",
             "",
             f"[{_STYLES[s.outcome]}]{s.outcome}[/]",
         )
+        table.add_row(escape(f"    over {s.stored.over.removeprefix('test_')}"))
     return table

@@ -43,7 +43,7 @@ def test_three_lines_are_enough(pytester):
     second.stdout.fnmatch_lines(
         [
             "*significantly worse*",
-            "*archetype_accuracy*worse (most s2*",
+            "*archetype_accuracy*worse*",
             "*there is none at*pytest --grainscout-update*test_no_baseline*",
         ]
     )

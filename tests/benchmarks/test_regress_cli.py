@@ -52,7 +52,7 @@ def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
     source.write_text("LEVEL = 0.9" + MODULE.replace("% 3", "% 4"))
     status, out, said = call(*chosen)
     assert status == 1
-    assert "worse (most s2" in out
+    assert "most on s2" in out
     assert "1 of 1 scores got significantly worse" in said
     status, out, _ = call(*chosen, "--json")
     assert status == 1
@@ -91,7 +91,7 @@ def test_speed_stands_in_the_same_table(call, tmp_path):
     )
     status, out, _ = call(*words)
     assert status == 1
-    assert "quick / slow" in out
+    assert "over slow" in out
     assert "archetype_accuracy" in out
     assert call(*words, "--update")[0] == 0
     assert json.loads((tmp_path / "baselines" / "speed.json").read_text())["ratios"] == [
