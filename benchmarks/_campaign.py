@@ -18,7 +18,7 @@ from grainscout.benchmarks._leaderboard import BASELINE
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task, plain
 from grainscout.experiment import one_thread
-from grainscout.records import ConfigError, GrainscoutError, PackedState
+from grainscout.records import ConfigError, PackedState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,27 +96,31 @@ def run_campaign(
 
     jobs : worker processes (loky); 1 runs in this process.  A cell that raises is stored as failed,
     with its traceback, and the others go on; the next call tries it again.  When a worker is killed,
-    the cells that were under way are run again; GrainscoutError if none gets finished any more.
+    the cells that were under way are run again; a cell that kills its worker each time has failed.
     progress : called in this process after each cell with its key, status and traceback, if any.
     """
     if jobs < 1:
         raise ConfigError(f"jobs must be at least 1; got {jobs}")
     todo = [key for key in campaign.cells() if key not in store.finished()]
+
+    def keep(outcome: _Outcome) -> None:
+        key, status, seconds, payload, error = outcome
+        store.record(key, status, seconds, payload, error)
+        todo.remove(key)
+        if progress is not None:
+            progress(key, status, error)
+
     while todo:
         before = len(todo)
         try:
-            for key, status, seconds, payload, error in _results(campaign, todo, jobs):
-                store.record(key, status, seconds, payload, error)
-                todo.remove(key)
-                if progress is not None:
-                    progress(key, status, error)
-        except TerminatedWorkerError as error:
-            # The pool is gone with the worker: what it was at is run again, by a new one.
+            for outcome in _results(campaign, todo, jobs):
+                keep(outcome)
+        except TerminatedWorkerError:
+            # The pool is gone with the worker: what it was at is run again, by a new one.  If no cell
+            # was finished, one of those begun first kills its worker: each alone will show which.
             if len(todo) == before:
-                raise GrainscoutError(
-                    f"workers die before they finish a cell ({error}). Is the memory enough for "
-                    f"{jobs} of them? Try fewer with --jobs"
-                ) from error
+                for key in todo[: 2 * jobs]:
+                    keep(_alone(campaign, key))
 
 
 _Outcome = tuple[CellKey, str, float, PackedState | None, str]
@@ -131,6 +135,16 @@ def _results(campaign: Campaign, keys: Sequence[CellKey], jobs: int) -> Iterator
         return
     pool = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
     yield from pool(delayed(_attempt)(*call) for call in calls)
+
+
+def _alone(campaign: Campaign, key: CellKey) -> _Outcome:
+    """The cell in a worker of its own; if that dies, the cell has failed."""
+    begun = time.perf_counter()
+    try:
+        return next(iter(_results(campaign, [key], 2)))
+    except TerminatedWorkerError as error:
+        said = f"the worker died: killed, out of memory, or a crash in compiled code\n{error}"
+        return key, "failed", time.perf_counter() - begun, None, said
 
 
 def _attempt(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> _Outcome:

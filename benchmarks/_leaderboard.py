@@ -54,7 +54,8 @@ class Board:
 
     ranked : best first;  against_baseline : policy -> verdict against `BASELINE`;  rivals : policies
     that cannot be told from the best one (Holm over all pairs);  pairs : every verdict behind that;
-    cells : films that all policies finished.
+    cells : films that all policies finished;  told : controls that are told the truth: they are ranked
+    to show what is possible, and are no part of the verdict.
     """
 
     goal: Goal
@@ -63,16 +64,17 @@ class Board:
     rivals: list[str]
     pairs: list[statistics.Verdict]
     cells: int
+    told: frozenset[str] = frozenset()
 
     @property
     def best(self) -> str:
-        """The policy with the highest score."""
-        return self.ranked[0].name
+        """The policy with the highest score; a control that is told the truth only if alone."""
+        return next((r.name for r in self.ranked if r.name not in self.told), self.ranked[0].name)
 
     def verdict(self) -> str:
         """The verdict in a sentence."""
         head = f"{self.goal.capitalize()}: {self.best} scores highest"
-        if len(self.ranked) == 1:
+        if len([r for r in self.ranked if r.name not in self.told]) < 2:
             return f"{head}; it ran alone."
         if not self.rivals:
             return f"{head}, and better than every other policy (95 %, Holm over all pairs)."
@@ -87,8 +89,11 @@ class Board:
         return f"{head}, but it is not decided against {', '.join(self.rivals)}.{more}"
 
 
-def boards(scores: pd.DataFrame) -> list[Board]:
-    """A ranking for each goal that has scores, from the cells that all policies finished."""
+def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:
+    """A ranking for each goal that has scores, from the cells that all policies finished.
+
+    told : policies that are told the truth.
+    """
     found = []
     goals: tuple[Goal, ...] = ("discovery", "mapping")
     for goal in goals:
@@ -107,12 +112,13 @@ def boards(scores: pd.DataFrame) -> list[Board]:
         if len(names) > 1 and BASELINE in names:
             base = statistics.verdicts(values, names, baseline=BASELINE, film=film, task=task)
         order = [r.name for r in ranked]
+        best = next((name for name in order if name not in told), order[0])
         rivals = {
             name
             for v in pairs
-            if v.outcome == "not decided" and order[0] in (v.policy, v.baseline)
+            if v.outcome == "not decided" and best in (v.policy, v.baseline)
             for name in (v.policy, v.baseline)
-        } - {order[0]}
+        } - {best, *told}
         found.append(
             Board(
                 goal=goal,
@@ -121,6 +127,7 @@ def boards(scores: pd.DataFrame) -> list[Board]:
                 rivals=sorted(rivals, key=order.index),
                 pairs=pairs,
                 cells=len(table),
+                told=frozenset(told),
             )
         )
     return found

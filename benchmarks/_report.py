@@ -80,7 +80,7 @@ def _result(boards: list[Board]) -> Section:
             kind = "" if verdict is None else verdict.outcome.split()[0]
             rows.append(
                 [
-                    r.name,
+                    r.name + (" (told the truth)" if r.name in board.told else ""),
                     f"{r.score.estimate:.2f}",
                     f"{r.score.low:.2f} to {r.score.high:.2f}",
                     f"{r.mean_rank.estimate:.1f}",

@@ -59,8 +59,9 @@ def write_results(
     ):
         frame.to_parquet(path, index=False)
     scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
-    found = boards(scores)
-    best = winner(found, {p.title for p in campaign.policies if not p.uses_truth})
+    told = {p.title for p in campaign.policies if p.uses_truth}
+    found = boards(scores, told)
+    best = winner(found, {p.title for p in campaign.policies} - told)
     missing = len(campaign.cells()) - len(store.finished())
     files["leaderboard"] = folder / "leaderboard.md"
     files["leaderboard"].write_text(_markdown(campaign, found, missing), encoding="utf-8")
@@ -79,7 +80,7 @@ def _row(board: Board, name: str) -> list[str]:
     score = row.score
     return [
         board.goal,
-        name,
+        name + (" (told the truth)" if name in board.told else ""),
         f"{score.estimate:.2f}",
         f"{score.low:.2f} to {score.high:.2f}",
         f"{row.mean_rank.estimate:.1f}",

@@ -15,6 +15,8 @@ from grainscout.analysis.descriptors import descriptor_names
 from grainscout.policies import policy_class
 from grainscout.records import Budget, ConfigError, Waveform
 
+_MOST_SAMPLES = 1_000_000
+
 Goal = Literal["discovery", "mapping"]
 
 
@@ -58,6 +60,10 @@ class WaveformSpec:
         needed = {"pulses": "levels_V", "constant": "level_V"}.get(self.kind)
         if needed is not None and needed not in given:
             raise ConfigError(f"waveform {needed} must be given for {self.kind!r}")
+        if self.samples is not None and self.samples > _MOST_SAMPLES:
+            raise ConfigError(
+                f"waveform samples must be at most {_MOST_SAMPLES}; got {self.samples}"
+            )
         if self.kind == "recorded":
             return None
         return getattr(Waveform, self.kind)(**{names[k]: v for k, v in given.items()})  # type: ignore[no-any-return]

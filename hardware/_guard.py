@@ -84,6 +84,7 @@ class Guard:
         self.dry_run = dry_run
         self.log: list[Command] = []
         self.issued = 0
+        self._elapsed = 0.0
         self._scan = scan
         self._at: Site | None = None
         self._on_command = on_command
@@ -119,13 +120,19 @@ class Guard:
         """The microscope's."""
         return self.microscope.cost
 
+    def continue_from(self, issued: int, elapsed_s: float) -> None:
+        """Count on from an earlier stretch of the run, on a microscope that cannot be restored."""
+        self.issued, self._elapsed = issued, elapsed_s
+
     # Commands.
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """The limits that measuring there now would break; empty if none."""
         found = self.limits.of_waveform(waveform)
         found += self.limits.of_count(self.issued)
-        found += self.limits.of_time(self.clock.now() + self._seconds(site, waveform))
+        found += self.limits.of_time(
+            self._elapsed + self.clock.now() + self._seconds(site, waveform)
+        )
         if self._scan is None:
             if self.limits.frame_m is not None:
                 raise LimitError(
@@ -177,7 +184,7 @@ class Guard:
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image; sites refer to it from now on.  LimitError once the time is up."""
         words = {"channels": list(channels)}
-        self._refuse("scan", words, lambda: self.limits.of_time(self.clock.now()))
+        self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
             if go:
                 self._scan = self.microscope.scan(channels)

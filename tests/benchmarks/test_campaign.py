@@ -116,6 +116,38 @@ def test_a_killed_worker_loses_nothing_but_its_cell(serial, tmp_path):
     same(result, serial)
 
 
+KILLER = """
+import os, signal
+class Killer:
+    "Kills the process that it runs in."
+    def reset(self, problem, *, rng): pass
+    def ask(self, n=1): os.kill(os.getpid(), signal.SIGKILL)
+    def tell(self, outcomes): pass
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
+def test_a_policy_that_kills_its_worker_fails_and_the_others_finish(tmp_path, monkeypatch):
+    from joblib.externals.loky import get_reusable_executor
+
+    (tmp_path / "killer_plugin.py").write_text(KILLER)
+    info = tmp_path / "killer_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[grainscout.policies]\nkiller = killer_plugin:Killer\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests do not know the path
+    plan = campaign(policies=(PolicySpec(name="killer"), PolicySpec(name="random")))
+    with warnings.catch_warnings(), CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
+        warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
+        run_campaign(plan, store, jobs=2)
+        assert {key.policy for key in store.finished()} == {"random"}
+        assert len(store.finished()) == 2
+        assert {key.policy for key in store.failures()} == {"killer"}
+        assert all("the worker died" in why for why in store.failures().values())
+    get_reusable_executor().shutdown(wait=True)
+
+
 def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):
     broken = campaign(
         policies=(PolicySpec(name="random"), PolicySpec(name="dkl", options={"window": 999}))

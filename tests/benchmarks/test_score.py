@@ -194,3 +194,18 @@ def test_points_by_hand_beyond_the_candidates_are_neither_right_nor_wrong():
     steps = score_run(problem, truth_of(np.arange(4.0)), outcomes)
     np.testing.assert_array_equal(steps["class_index"], [0, -1, -1, -1, 0])
     assert steps["ok"].all()
+
+
+def test_who_is_told_the_truth_is_ranked_but_never_the_verdict():
+    rng = np.random.default_rng(7)
+    found = {}
+    for film in range(10):
+        shared = rng.normal(0.5, 0.1)
+        for name, gain in (("random", 0.0), ("good", 0.2), ("oracle", 0.4)):
+            found[film, name] = shared + gain + rng.normal(0, 0.02)
+    scores = goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)})
+    (board,) = boards(scores, told={"oracle"})
+    assert board.ranked[0].name == "oracle"
+    assert board.best == "good"
+    assert board.rivals == []
+    assert "good scores highest" in board.verdict()

@@ -77,6 +77,7 @@ def test_what_is_written_is_read_back():
         ("light_suns = 0.1", "light_suns = -1", "light_suns must be >= 0; got -1"),
         ('"turn_on"', '"turnon"', "target must be one of"),
         ("samples = 101", "samples = 100", "samples must be odd"),
+        ("samples = 101", "samples = 1000000001", "samples must be at most 1000000"),
         ("samples = 101", "rate_V_s = 3", "rate_V_s is not a setting of 'triangle'"),
         ('"dkl"', '"dlk"', "policy must be one of"),
         ('acquisition = "ei"', "windw = 3", "windw"),

@@ -7,10 +7,17 @@ import time
 import pytest
 
 from grainscout.experiment import Experiment, attachable, make_problem
-from grainscout.hardware import Guard, SimulatedMicroscope
+from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, ConfigError, JournalError, Waveform, spawn_streams
+from grainscout.records import (
+    Budget,
+    ConfigError,
+    JournalError,
+    LimitError,
+    Waveform,
+    spawn_streams,
+)
 from grainscout.simulator import PRESETS, Film
 
 SEED = 5
@@ -222,3 +229,38 @@ def test_curves_of_another_sweep_are_not_attached(make, film, tmp_path):
     problem = dataclasses.replace(setting.experiment.problem, waveform=Waveform.triangle(1.2, 51))
     with pytest.raises(ConfigError, match="same sweep"):
         attachable(tmp_path / "earlier.gsj", problem)
+
+
+def test_a_point_beyond_a_limit_is_refused_and_the_run_goes_on(make):
+    setting = make()
+    setting.scope.limits = dataclasses.replace(
+        setting.scope.limits, frame_m=(0.0, 0.0, 8.9e-7, 8.9e-7)
+    )
+    setting.at = {1: [("add", {"row": 47, "column": 47})]}
+    assert len(setting.experiment.run().outcomes) == 12
+    (refused,) = [e.detail for e in setting.journal.events() if "refused" in e.detail]
+    assert "frame_m" in refused["refused"]
+
+
+class NotResumable:
+    """A real microscope: what it did is on no record of its own."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getattr__(self, name):
+        if name in ("state", "restore", "wear", "faults"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+def test_limits_count_on_after_a_resume_on_a_real_microscope(make, film):
+    setting = make()
+    setting.at = {6: [("abort", {})]}
+    setting.experiment.run()
+    inner = SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument)
+    scope = Guard(NotResumable(inner), Limits(curves=9), scan=setting.experiment.problem.scan)
+    again = Experiment.resume(setting.journal, scope, make_policy("random", {}))
+    with pytest.raises(LimitError, match="curves"):
+        again.run()
+    assert len(setting.journal.outcomes()) == 9

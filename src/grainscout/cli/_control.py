@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grainscout.cli._console import console
-from grainscout.records import ConfigError, Site
+from grainscout.records import ConfigError, JournalError, Site
 
 
 def control(
@@ -35,6 +35,9 @@ def control(
         raise ConfigError("attach, and nothing else, needs --file")
     detail: dict[str, str | int] = {}
     with Journal.open(journal) as run:
+        course = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
+        if course and course[-1] == "end" and request != "attach":
+            raise JournalError(f"{journal} is of a run that has ended; resume it first")
         if id_ is not None:
             if id_ not in {p.id for p in run.proposals()}:
                 raise ConfigError(f"--id must be a proposal of this run; got {id_!r}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.formats import Recording, read
+from grainscout.hardware._guard import Guard
 from grainscout.hardware._protocol import Microscope
 from grainscout.journal import Journal, recording_of
 from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
@@ -73,10 +74,15 @@ class Desk:
                     **dict(request.detail),
                     **({"refused": wrong} if wrong else {}),
                 )
-                self._journal.handled(request)  # after it was done and noted: a kill loses none
+                # A site counts as asked for until it was measured: a kill in between loses nothing.
+                # Attached curves are a batch of their own: the file can be attached again.
+                if request.kind != "add":
+                    self._journal.handled(request)
                 if request.kind == "abort":
                     raise Aborted
                 yield from wanted
+                if request.kind == "add":
+                    self._journal.handled(request)
             if not self._paused:
                 return
             time.sleep(_POLL_S)
@@ -92,7 +98,12 @@ class Desk:
         elif kind == "veto":
             self.vetoed.add(str(detail.get("id")))
         elif kind == "add":
-            return [self._site(detail)]
+            site = self._site(detail)
+            if isinstance(microscope, Guard):
+                broken = microscope.check(site, self._problem.waveform)
+                if broken:
+                    raise ConfigError("; ".join(map(str, broken)))
+            return [site]
         elif kind == "attach":
             return attachable(Path(str(detail.get("file"))), self._problem)
         elif kind != "abort":

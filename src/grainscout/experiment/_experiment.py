@@ -12,7 +12,7 @@ from typing import Any, Self
 from grainscout.experiment._desk import Aborted, ByHand, Desk
 from grainscout.experiment._outcomes import attached, costs, measure, vetoed
 from grainscout.experiment._threads import one_thread
-from grainscout.hardware._guard import LogsFaults
+from grainscout.hardware._guard import Guard, LogsFaults
 from grainscout.hardware._protocol import Microscope, Resumable, Wears
 from grainscout.journal import Journal
 from grainscout.policies._protocol import Policy, Stateful
@@ -355,6 +355,9 @@ class Experiment:
             self.microscope.restore(left[1])
         else:
             self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
+            if isinstance(self.microscope, Guard):
+                measured = sum(map(costs, self._outcomes))
+                self.microscope.continue_from(measured, self._elapsed)
         for event in journal.events():
             self._faults += event.kind == "fault"
             if event.kind == "start":
