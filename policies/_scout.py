@@ -116,7 +116,7 @@ class Scout(DKL):
     def missing(self) -> Floats:
         """(3,) share of the wanted examples of each kind that is still to be found."""
         seen = (self.kinds() > 0.5).sum(0)
-        return np.maximum(self.examples - seen, 0) / self.examples
+        return np.asarray(np.maximum(self.examples - seen, 0) / self.examples)
 
     # ---- where the rest may be ------------------------------------------------------------
     def _known(self) -> _Layout:
@@ -168,7 +168,7 @@ class Scout(DKL):
 
         shared = (at.boundary[a][:, None] == at.boundary[b]) * np.outer(at.edge[a], at.edge[b])
         around, near, along = _VARIANCES
-        return (
+        return np.asarray(
             around * rbf(at.features, _SURROUNDINGS) + near * rbf(at.place, _PLACE) + along * shared
         )
 
