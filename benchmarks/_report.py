@@ -237,6 +237,12 @@ def _task(
         for n, row in zip(part.index, part.to_numpy(), strict=True)
     ]
     wave = problem.waveform
+    notes = []
+    if bench.recording is not None or task.microscope.film_file is not None:
+        notes.append(
+            "One and the same sample stands behind all runs of this task: their spread is that of the "
+            "policies' chance, and says nothing of other samples."
+        )
     return Section(
         id="task-" + task.id.replace("/", "-"),
         title=f"Task {task.id}",
@@ -244,7 +250,8 @@ def _task(
             f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
             f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples from "
             f"{wave.voltage.min():g} to {wave.voltage.max():g} V in {wave.duration:g} s at "
-            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film."
+            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film.",
+            *notes,
         ],
         tables=[Table(title="Mean score", heads=["policy", *map(str, part.columns)], rows=rows)],
         pictures=shown,
