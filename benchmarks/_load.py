@@ -145,7 +145,7 @@ def _file(path: Path) -> Loaded:
         frame.attrs["units"] = dict(data.units)
         return Loaded(kind="scan", path=path, frame=frame, data=data)
     frame = _places(data.scan, data.sites)
-    frame["saturated"] = data.saturated.any(axis=1)
+    frame["saturated"] = np.asarray(data.saturated.any(axis=1))
     units = {}
     for name in ("max_current", "loop_area", "turn_on"):
         if data.unit != "A":
