@@ -65,4 +65,4 @@ def composition(scan: Scan, source: str) -> NDArray[np.float64]:
         image = np.asarray(scan.channel(source), np.float64)
     image = image - image.mean()
     spread = float(image.std())
-    return (image / (spread if spread > 0 else 1.0)).ravel()
+    return np.asarray(image / (spread if spread > 0 else 1.0)).ravel()

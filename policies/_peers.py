@@ -124,7 +124,7 @@ class _PeerModel:
         raise PolicyError(f"{type(self).__name__} must train its peer's model in _train")
 
     def _learnt_noise(self) -> Any:
-        return self._model.likelihood.noise.mean()
+        return self._model.likelihood.noise.detach().mean()
 
     def _distribution(self, x: Any) -> Any:
         return self._model.posterior(x).distribution

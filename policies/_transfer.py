@@ -175,7 +175,7 @@ class TransferDKL(DKL):
     seed_points: int = 1
     features: str = "jets"
     source: Knowledge | str | None = None
-    difference: float = 0.3
+    difference: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
