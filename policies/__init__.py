@@ -21,6 +21,9 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``dkl``                           deep-kernel learning of a descriptor from image features (S23)
 ``dual-novelty``                  new curves where the image is new (S26)
 ``scout``                         our own: every kind of curve first, then the map
+``boundary-dkl``                  the same at grain boundaries only, found by a trained detector (S23)
+``transfer-dkl``                  the same, starting from an earlier run's curves: :func:`transfer`
+``co-navigation``                 the same, in structure and composition together
 ``beacon``                        novelty in the space of several descriptors
 ``curiosity``                     where a structure-to-curve model errs
 ``structured-gp``                 physical causes as the mean of a Gaussian process
@@ -29,6 +32,7 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``structure-only``                control: farthest point among image features, blind to curves
 ``stratified-random``             control: random, a share of it in the image's grooves
 ``oracle``                        control: knows the truth (``uses_truth``)
+``peer-...``                      AtomAI, Ax, BayBE, BoTorch, where they are installed
 ================================  ===============================================================
 
 They share the bookkeeping of :class:`CandidatePolicy` (or :class:`SeededPolicy`, with seed points),
@@ -40,6 +44,7 @@ from grainscout.policies._base import CandidatePolicy, Choice, SeededPolicy
 from grainscout.policies._check import CheckResult, check_policy, require_conforming
 from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
 from grainscout.policies._registry import make_policy, policy_class, policy_names, policy_options
+from grainscout.policies._transfer import transfer
 
 __all__ = [
     "CandidatePolicy",
@@ -56,4 +61,5 @@ __all__ = [
     "policy_names",
     "policy_options",
     "require_conforming",
+    "transfer",
 ]
