@@ -11,7 +11,9 @@ from grainscout.simulator._contact import ApproachSpec, ContactSpec, CrashSpec, 
 from grainscout.simulator._drift import CreepSpec, DriftSpec
 from grainscout.simulator._light import LightSpec
 from grainscout.simulator._noise import IDEAL_AMPLIFIER, AmplifierSpec, require
+from grainscout.simulator._parameters import TEMPERATURES
 from grainscout.simulator._wear import DamageSpec, WearSpec
+from grainscout.simulator.spec import in_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class InstrumentSpec:
     """A microscope: each part is a specification of its own, and None switches that part off.
 
     memory : whether a spot keeps its ionic state between visits (it relaxes at rest meanwhile).
-    temperature_K : of the sample.
+    temperature_K : of the sample, 50 .. 600 K, where the transport model may be used.
     image_bias_V : sample bias of the current image (the papers': -1.5 V).
     """
 
@@ -59,7 +61,7 @@ class InstrumentSpec:
     light: LightSpec | None = None
 
     def __post_init__(self) -> None:
-        require("InstrumentSpec temperature_K", self.temperature_K, "K", strict=True)
+        in_range("InstrumentSpec temperature_K", self.temperature_K, *TEMPERATURES, "K")
         require("InstrumentSpec image_bias_V", abs(self.image_bias_V), "V")
 
     @property

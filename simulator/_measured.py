@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from grainscout.records import ConfigError, DataError
 from grainscout.simulator._distance import nearest_point
 from grainscout.simulator._grow import touches_another
-from grainscout.simulator._segment import find_grains, level
+from grainscout.simulator._segment import find_grains, level, noise_of
 from grainscout.simulator.spec import LARGEST, PATCH, FilmSpec, SegmentationSpec
 from grainscout.simulator.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
 
@@ -25,10 +25,18 @@ NM = 1e-9
 
 
 def checked_image(
-    height: Array, pixel_size: float | tuple[float, float]
+    height: ArrayLike, pixel_size: float | tuple[float, float]
 ) -> tuple[Array, tuple[float, float]]:
     """The image as float64 and the pixel steps as a pair [m]; DataError or ConfigError if unusable."""
-    image = np.array(height, dtype=np.float64)
+    try:
+        given = np.asarray(height)
+    except ValueError as error:
+        raise DataError(f"topography height must be an image of numbers [m]: {error}") from error
+    if given.dtype.kind not in "fiu":
+        raise DataError(
+            f"topography height must be numbers [m]; got an array of {given.dtype}. Convert it first"
+        )
+    image = np.array(given, dtype=np.float64)
     if image.ndim != 2 or min(image.shape, default=0) < PATCH or max(image.shape) > LARGEST:
         raise DataError(
             f"topography height must be an image of {PATCH} .. {LARGEST} pixels on each side; got "
@@ -170,8 +178,7 @@ def _compare_flanks(
     n = 2 * bins * len(boundaries)
     count = np.bincount(key, minlength=n)
     mean = np.bincount(key, smooth[used], n) / np.maximum(count, 1)
-    # The second difference of white noise has 6 times its variance.
-    noise = float(np.median(np.abs(np.diff(height, 2, axis=1)))) / (0.6745 * np.sqrt(6.0))
+    noise, _ = noise_of(height)
     flanks = [
         _half_rise(profile, seen, 3.0 * noise)
         for profile, seen in zip(mean.reshape(-1, bins), count.reshape(-1, bins) >= 2, strict=True)

@@ -19,6 +19,8 @@ ARCHETYPES = ("club", "heart", "diamond")
 
 BOLTZMANN = 8.617333262e-5  #: eV/K
 
+TEMPERATURES = (50.0, 600.0)  #: K, where the laws may be used
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -231,7 +233,7 @@ def check_conditions(light: float, temperature: float) -> None:
     """ConfigError unless light is 0 ... 100 suns and temperature 50 ... 600 K."""
     for name, value, low, high, unit in (
         ("light", light, 0.0, 100.0, "suns"),
-        ("temperature", temperature, 50.0, 600.0, "K"),
+        ("temperature", temperature, *TEMPERATURES, "K"),
     ):
         if not low <= value <= high:
             raise ConfigError(f"{name} must be in {low:g} ... {high:g} {unit}; got {value}")

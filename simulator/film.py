@@ -96,9 +96,10 @@ class Film:
         height : (rows, columns) [m];  pixel_size : [m], one number or (row step, column step).
         spec : its `segmentation` says how grains are found and its `transport` what they do; frame,
             grain size and surface are those of the image.  `scan` returns the image as it was given.
-        Raises DataError for an unusable image, ConfigError for a bad pixel size or seed.
+        An image in which nothing stands out of its noise is one grain, infinitely far from a boundary.
+        Raises DataError for an unusable image or one without relief, ConfigError for a bad pixel size or seed.
         """
-        image, steps = checked_image(np.asarray(height), pixel_size)
+        image, steps = checked_image(height, pixel_size)
         wanted = spec or FilmSpec()
         structure = structure_from_image(image, steps, wanted.segmentation)
         image.setflags(write=False)

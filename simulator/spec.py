@@ -53,7 +53,8 @@ class GrainSpec:
     """Sizes and shapes of the grains.
 
     mean_nm : mean equivalent-circle diameter [nm].
-    ln_sd : standard deviation of ln(diameter); sizes are lognormal.
+    ln_sd : standard deviation of ln(diameter) of the packed circles; sizes are lognormal.  The
+        cells, which also share the gaps between circles, spread 4 .. 7 % more.
     diagram : "laguerre" (cells follow lognormal circles) or "voronoi" (equal weights).
     warp_nm : rms displacement [nm] that curves the boundaries; 0 = straight.
     asymmetric_share : share of boundaries with one sharp and one smooth flank.
@@ -178,7 +179,8 @@ class SegmentationSpec:
     scale_nm : width [nm] of the boundaries looked for; detail below it is smoothed away.
     valley, step : weights of the two signs of a boundary, a groove and a height step.
     contrast : how much stronger than its grains a boundary must be, in units of the image's typical
-        strength; larger = fewer grains.
+        strength; larger = fewer grains.  Never less than five standard deviations of what the
+        image's own noise and line offsets look like.
     smallest_nm : smallest grain, equivalent diameter [nm].
     flank_nm : how far from a boundary its two flanks are compared [nm].
     asymmetric_ratio : ratio of the two flanks' widths at which a boundary is fully asymmetric; below

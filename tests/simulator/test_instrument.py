@@ -128,6 +128,12 @@ def test_the_samples_temperature_reaches_the_film(film, good):
     assert not np.array_equal(expected, truth(film, good))
 
 
+@pytest.mark.parametrize("kelvin", [25.0, 49.9, 601.0, -273.0, float("nan"), float("inf"), "warm"])
+def test_a_temperature_outside_the_model_is_refused_where_it_is_asked_for(kelvin):
+    with pytest.raises(ConfigError, match=r"temperature_K must be 50 \.\. 600 K"):
+        with_only(temperature_K=kelvin)
+
+
 # Ionic memory.
 
 

@@ -8,7 +8,7 @@ import pytest
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import Film, FilmSpec, SegmentationSpec
 from grainscout.simulator._measured import structure_from_labels
-from grainscout.simulator._segment import level
+from grainscout.simulator._segment import level, noise_of
 
 NM = 1e-9
 
@@ -117,7 +117,7 @@ def test_our_own_films_are_read_back():
         close = film.structure.boundary_distance < 40 * NM
         error = np.abs(found.structure.boundary_distance - film.structure.boundary_distance)[close]
         assert np.median(error) < 15 * NM
-    assert np.mean(scores) > 0.65
+    assert np.mean(scores) > 0.82
 
 
 def test_scan_returns_the_image_as_it_was_given():
@@ -141,16 +141,54 @@ def test_curves_live_on_a_measured_film():
     assert len(np.unique(a.archetype)) >= 3
 
 
-def test_an_image_without_boundaries_is_one_grain():
-    r, c = np.indices((40, 40))
-    film = Film.from_topography(
-        (r + 0.5 * c) * NM, 20 * NM, spec=FilmSpec(segmentation=SegmentationSpec(contrast=100.0))
-    )
+def test_an_image_without_boundaries_is_one_grain(tmp_path):
+    """White noise and line offsets show none; a film of one grain is whole all the same."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((64, 64)) + 2 * rng.standard_normal((64, 1))
+    film = Film.from_topography(noise * NM, 20 * NM, seed=1)
     assert len(film.structure.grains) == 1
     assert len(film.structure.boundaries) == len(film.structure.vertices) == 0
-    current, _ = film.curves(np.array([[3, 3]]), Waveform.triangle(samples=51))
+    assert np.isinf(film.structure.boundary_distance).all()
+    assert np.isinf(film.structure.junction_distance).all()
+    assert all(np.isfinite(values).all() for values in film.parameters.values())
+    waveform = Waveform.triangle(samples=51)
+    current, _ = film.curves(np.array([[3, 3]]), waveform)
     assert np.isfinite(current).all()
+    assert np.ptp(current) > 0
+    assert np.isfinite(film.property_map(lambda i: np.ptp(i, axis=1), waveform)).all()
     assert (film.archetype != 1).all()
+    assert np.array_equal(film.scan().height, noise * NM)
+    film.save(tmp_path / "film.h5")
+    assert np.array_equal(Film.load(tmp_path / "film.h5").parameters["nu"], film.parameters["nu"])
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e-9, 1e-7])
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_noise_is_not_grains_whatever_its_size(size, slope):
+    r, c = np.indices((96, 96))
+    noise = np.random.default_rng(3).standard_normal((96, 96))
+    height = size * (noise + slope * (r + 0.5 * c))
+    spec = FilmSpec(segmentation=SegmentationSpec(contrast=0.01))
+    assert len(Film.from_topography(height, 20 * NM, spec=spec).structure.grains) <= 3
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-3])
+def test_a_plane_has_no_relief(offset):
+    r, c = np.indices((128, 128))
+    with pytest.raises(DataError, match=r"relief left after levelling.*level_plane"):
+        Film.from_topography((r + 0.5 * c) * NM + offset, 20 * NM)
+
+
+def test_noise_and_line_offsets_are_told_apart():
+    rng = np.random.default_rng(1)
+    r, c = np.indices((256, 256))
+    relief = 20 * np.sin(r / 20) * np.cos(c / 25)
+    white, lines = rng.standard_normal((256, 256)), rng.standard_normal((256, 1))
+    assert noise_of(relief + white) == (pytest.approx(1.0, rel=0.05), pytest.approx(0.0, abs=0.3))
+    assert noise_of(relief + white + 2 * lines) == (
+        pytest.approx(1.0, rel=0.05),
+        pytest.approx(2.0, rel=0.2),
+    )
 
 
 def test_contrast_decides_how_many_grains():
@@ -177,6 +215,10 @@ def test_contrast_decides_how_many_grains():
         (np.eye(40) * 1e-8, (1e-8, -1e-8), ConfigError, "must be positive"),
         (np.eye(40) * 1e-8, 20.0, ConfigError, "Is it in metres"),
         (np.eye(40) * 25.0, 1e-8, DataError, "Is it in metres"),
+        (np.full((40, 40), "1"), 1e-8, DataError, "must be numbers"),
+        (np.full((40, 40), None), 1e-8, DataError, "must be numbers"),
+        ([[1.0, 2.0], [3.0]], 1e-8, DataError, "must be an image of numbers"),
+        (np.eye(40) * 1e-8 * 1j, 1e-8, DataError, "must be numbers"),
     ],
 )
 def test_bad_images(height, pixel, error, message):
@@ -186,7 +228,7 @@ def test_bad_images(height, pixel, error, message):
 
 @pytest.mark.parametrize(
     ("name", "grains", "size"),
-    [("PZT_final0001.h5", (15, 60), 2e-6), ("scan_0001.ibw", (60, 220), 5e-6)],
+    [("PZT_final0001.h5", (15, 60), 2e-6), ("scan_0001.ibw", (50, 120), 5e-6)],
 )
 def test_real_images(shared_data, name, grains, size):
     from grainscout.analysis import formats
@@ -210,3 +252,15 @@ def test_real_images(shared_data, name, grains, size):
     assert np.mean(np.array(low) < 0) > 0.6
     shares = film.archetype_weights.mean((0, 1))
     assert (shares > 0.005).all()
+
+
+def test_a_scratched_crop_shows_few_grains(shared_data):
+    """Almost featureless but for two grooves: 46 grains without a floor under the contrast."""
+    from grainscout.analysis import formats
+
+    scan = formats.read(shared_data / "mit_dtmicroscope" / "scan_0001.ibw")
+    film = Film.from_topography(scan.height[:128, :128], scan.pixel_size)
+    assert 2 <= len(film.structure.grains) <= 20
+    # The groove that runs down the left is a boundary of it.
+    s = film.structure
+    assert (s.boundary_distance[45:120, 15:50].min(1) < 15e-9).mean() > 0.9
