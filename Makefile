@@ -18,7 +18,7 @@ dev: .venv/installed  ## create .venv with everything
 # A recorded grid of curves to race on as well; give your own with `make demo GRID=my.3ds`.
 GRID ?= $(wildcard ../shared/data/mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds)
 
-demo: .venv/installed  ## race four policies on simulated films and on a replayed grid of real curves
+demo: .venv/installed  ## race five policies on simulated films and on a replayed grid of real curves
 	@test -n "$(GRID)" || echo "No recorded grid here, so films only; with one: make demo GRID=my_grid.3ds"
 	$(BIN)/grainscout bench quick --out out/demo $(if $(GRID),--replay $(GRID))
 
