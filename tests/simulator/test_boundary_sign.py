@@ -1,0 +1,147 @@
+"""What holds for any film holds for every sign of the boundaries' contrast.
+
+The papers disagree about it (S26: larger loops at boundaries, S23: smaller), so nothing in the
+simulator may lean on one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from grainscout.records import Waveform
+from grainscout.simulator import PRESETS, Film, FilmSpec
+from grainscout.simulator.structure import MAPS
+
+SIGNS = {"boundary-larger": 1, "boundary-same": 0, "boundary-smaller": -1}
+SWEEP = Waveform.triangle(samples=61)
+BOTH_WAYS = Waveform.triangle(start=-1.5, samples=61)
+SUN = 0.1
+SEED = 6
+
+
+def sized(name: str, pixels: int = 40) -> FilmSpec:
+    spec = replace(PRESETS[name], rows=pixels, columns=pixels)
+    # No stray current of the circuit: what flows at 0 V in the dark would be the film's.
+    constants = replace(spec.transport.globals_, Cs=0.0, Ioff=0.0)
+    return replace(spec, transport=replace(spec.transport, globals_=constants))
+
+
+@pytest.fixture(scope="module", params=SIGNS)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def film(name) -> Film:
+    return Film.generate(sized(name), SEED)
+
+
+@pytest.fixture(scope="module")
+def sites(film) -> np.ndarray:
+    """Every ninth pixel, and some on boundaries and at junctions."""
+    s = film.structure
+    nearest = [np.argsort(d, axis=None)[:4] for d in (s.boundary_distance, s.junction_distance)]
+    chosen = np.unique(np.concatenate([np.arange(0, s.labels.size, 9), *nearest]))
+    return np.column_stack(np.unravel_index(chosen, film.shape))
+
+
+def test_the_same_seed_is_the_same_film_to_the_last_bit(name, film, sites):
+    again = Film.generate(sized(name), SEED)
+    # Asked for in another order: nothing depends on what came first.
+    current, state = again.curves(sites, SWEEP, light=SUN)
+    image = again.scan().height
+    assert np.array_equal(image, film.scan().height)
+    for one, other in zip((current, state), film.curves(sites, SWEEP, light=SUN), strict=True):
+        assert np.array_equal(one, other)
+    for key in MAPS:
+        assert np.array_equal(getattr(film.structure, key), getattr(again.structure, key))
+    assert all(
+        np.array_equal(film.parameters[key], again.parameters[key]) for key in film.parameters
+    )
+    other_seed = Film.generate(sized(name), SEED + 1)
+    assert not np.array_equal(other_seed.curves(sites, SWEEP, light=SUN)[0], current)
+
+
+def test_a_curve_knows_neither_its_order_nor_its_company(film, sites):
+    together, end = film.curves(sites, SWEEP, light=SUN)
+    shuffled = np.random.default_rng(0).permutation(len(sites))
+    mixed, mixed_end = film.curves(sites[shuffled], SWEEP, light=SUN)
+    assert np.array_equal(mixed, together[shuffled])
+    assert np.array_equal(mixed_end, end[shuffled])
+    for k in shuffled[:5]:
+        alone, state = film.curves(sites[k : k + 1], SWEEP, light=SUN)
+        assert np.array_equal(alone[0], together[k])
+        assert np.array_equal(state[0], end[k])
+
+
+def test_a_property_map_is_the_property_of_the_curve_there(film, sites):
+    peak = film.property_map(lambda current: current.max(1), SWEEP, light=SUN)
+    current, _ = film.curves(sites, SWEEP, light=SUN)
+    assert np.array_equal(peak[tuple(sites.T)], current.max(1))
+
+
+def test_in_the_dark_current_vanishes_at_zero_bias_and_flows_with_the_voltage(film, sites):
+    current, _ = film.curves(sites, BOTH_WAYS)
+    power = current * BOTH_WAYS.voltage
+    largest = np.abs(current).max(1, keepdims=True)
+    assert (largest > 0).all()
+    assert (power >= -1e-12 * largest).all()
+    rested = film.curves(sites, Waveform.constant(0.0))[0]
+    # Whatever the ions are doing: just after a sweep, too.
+    _, state = film.curves(sites, BOTH_WAYS)
+    driven = film.curves(sites, Waveform.constant(0.0), state=state)[0]
+    assert np.abs(np.stack([rested, driven])).max() < 1e-12 * largest.min()
+    lit = film.curves(sites, Waveform.constant(0.0), light=SUN)[0]
+    assert (lit < 0).all()
+
+
+def test_maps_agree_with_each_other(film):
+    s = film.structure
+    own = s.boundaries[s.boundary_id]
+    assert ((own["first"] == s.labels) | (own["second"] == s.labels)).all()
+    touches = np.zeros(s.shape, bool)
+    for low, high in (
+        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
+        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
+    ):
+        differs = s.labels[low] != s.labels[high]
+        touches[low] |= differs
+        touches[high] |= differs
+    assert np.array_equal(s.boundary, touches)
+    # A pixel beside a boundary is about a pixel from it; no junction is nearer than its boundary.
+    assert s.boundary_distance[touches].max() < 1.5 * max(s.pixel_size)
+    assert (s.junction_distance >= s.boundary_distance - 0.5 * max(s.pixel_size)).all()
+    tilted = s.asymmetry != 0
+    assert (np.sign(s.asymmetry) == np.where(own["smooth_side"] == s.labels, 1, -1))[tilted].all()
+    weights = film.archetype_weights
+    assert np.allclose(weights.sum(2), 1.0)
+    assert np.array_equal(film.archetype, weights.argmax(2))
+
+
+def test_long_rest_forgets_a_sweep_and_none_does_not(film, sites):
+    first, state = film.curves(sites, SWEEP, light=SUN)
+    rested = film.relax(sites, state, 1e9, light=SUN)
+    assert np.allclose(rested, film.rest_state(sites), atol=1e-9)
+    again, _ = film.curves(sites, SWEEP, light=SUN, state=rested)
+    assert np.allclose(again, first, rtol=0, atol=1e-15)
+    soon, _ = film.curves(sites, SWEEP, light=SUN, state=state)
+    assert np.abs(soon - first).max() > 1e-12
+
+
+def test_loops_at_boundaries_have_the_sign_that_was_set(name):
+    """ln of the loop area, at symmetric boundaries over deep in grains: 1, 0 or -1."""
+    film = Film.generate(sized(name, 64), SEED)
+    s, contact = film.structure, film.parameters["A"]
+    area = film.property_map(
+        lambda i: (i[:, ::-1] - i)[:, : i.shape[1] // 2].mean(1), SWEEP, light=SUN
+    )
+    conducting = film.archetype != 3
+    beside = conducting & (s.boundary_distance < 12e-9) & (np.abs(s.asymmetry) < 0.1)
+    deep = conducting & (s.boundary_distance > 80e-9)
+    assert beside.sum() > 50
+    assert deep.sum() > 50
+    ratio = np.median((area / contact)[beside]) / np.median((area / contact)[deep])
+    assert np.log(ratio) == pytest.approx(SIGNS[name], abs=0.4)
