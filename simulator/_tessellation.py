@@ -219,7 +219,8 @@ def rasterise(
     """
     columns = shape[1]
     # |q - s|^2 - r^2 is a plain squared distance in three dimensions, up to a constant.
-    lift = np.sqrt(tess.radii.max() ** 2 - tess.radii**2)
+    squares = tess.radii**2  # the largest of these very numbers, so that no difference is below 0
+    lift = np.sqrt(squares.max() - squares)
     tree = cKDTree(np.column_stack([tess.sites, lift]))
     level = (tess.sites**2).sum(1) - tess.radii**2
     x = np.arange(columns) * pixel[1]
