@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: demo test dev check smoke speed package clean
+.PHONY: demo test dev check smoke speed torture package clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Grainscout needs Python >= 3.11; got " + sys.version.split()[0] + ". Say make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -38,6 +38,9 @@ check: .venv/installed  ## ruff, mypy (strict), layers; static tools follow a bu
 
 speed: .venv/installed  ## the speed benchmarks, as ratios
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-only
+
+torture: .venv/installed  ## kill, fault, fuzz and load the whole on purpose; a table of what was lost (nothing)
+	$(BIN)/python tests/torture $(TORTURE)
 
 package: .venv/installed  ## sdist, and a wheel built from it
 	rm -rf dist && $(BIN)/python -m build --outdir dist .
