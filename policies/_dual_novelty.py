@@ -31,14 +31,18 @@ class DualNovelty(ModelPolicy):
     -------
     spectral : novelty of a curve: ``"mean"`` distance to all others, ``"nearest"`` (mean of
         `spectral_neighbours`), ``"mean-curve"`` or ``"reconstruction"`` (rank `spectral_neighbours`).
+    spectral_neighbours : nearest curves, or rank of the reconstruction.
     metric : ``"l2"``, ``"correlation"`` or ``"split"`` (amplitude and shape, see `shape_weight`).
+    shape_weight : weight of the shape in ``"split"``, 0 to 1; the amplitude has the rest.
     novelty : ``"refreshed"`` scores all curves anew at each step; ``"frozen"`` scores a curve once,
         against those before it.
     image : novelty of a patch in ``"invariant"`` (jets) or ``"patch"`` space (principal components);
         the mean distance to the `image_neighbours` nearest visited ones.
+    image_neighbours : nearest visited patches that count.
     gate : ``"product"`` of the two maps, each scaled to 0..1 over the open candidates;
         ``"quantile"``: only candidates above the `quantile` of image novelty;  ``"probability"``:
         a candidate passes with a probability equal to the rank of its image novelty;  ``"none"``.
+    quantile : share of the open candidates that the gate ``"quantile"`` closes, 0 to 1.
     acquisition : on the spectral novelty: ``"ucb"``, ``"ei"``, ``"thompson"``, ``"max-uncertainty"``.
 
     Whole curves are the observations: `predict` learns the problem's target beside, for comparison,
