@@ -1,4 +1,4 @@
-"""Bluesky: our policies as optimizers of bluesky-adaptive, and its optimizers as our policies.
+"""Our policies as optimizers of bluesky-adaptive, and its optimizers as our policies.
 
 Neither needs Bluesky to be imported: bluesky-adaptive (1.0) takes any object with ``suggest`` and
 ``ingest``.  A point is a mapping with ``"_id"``, ``"row"`` and ``"column"``; a measured one also has
@@ -48,13 +48,20 @@ def curve_point(name: str | None, site: Site, curve: IVCurve) -> dict[str, Any]:
 class PolicyOptimizer:
     """One of our policies as an optimizer for ``bluesky_adaptive.plans.optimize``.
 
-    policy : reset, ask, tell;  problem, rng : what it is reset with.  Points without an ``"_id"`` are
-    measurements by hand.  It stops the plan when the policy has nothing left to learn, and its best
+    policy : reset, ask, tell;  problem, rng : what it is reset with;  axes : what a point calls its row
+    and column, the names of the actuators.  Points without an ``"_id"`` are measurements by hand.  It stops the plan when the policy has nothing left to learn, and its best
     point is the one with the largest value of the problem's target.
     """
 
-    def __init__(self, policy: Any, problem: Problem, *, rng: np.random.Generator) -> None:
-        self._policy, self._problem = policy, problem
+    def __init__(
+        self,
+        policy: Any,
+        problem: Problem,
+        *,
+        rng: np.random.Generator,
+        axes: tuple[str, str] = ("row", "column"),
+    ) -> None:
+        self._policy, self._problem, self._axes = policy, problem, axes
         self._policy.reset(problem, rng=rng)
         self._sites: dict[str, Site] = {}  # suggested and not yet ingested
         self._visits: dict[Site, int] = {}
@@ -68,7 +75,7 @@ class PolicyOptimizer:
         if not proposals:
             raise PolicyError("the policy has nothing left to learn; stop the plan (should_stop)")
         self._sites |= {p.id: p.site for p in proposals}
-        return [{ID: p.id, "row": p.site[0], "column": p.site[1]} for p in proposals]
+        return [{ID: p.id, **self._point(p.site)} for p in proposals]
 
     def ingest(self, points: Sequence[Point]) -> None:
         """Tell the policy; DataError for a point without a curve or a known site."""
@@ -102,17 +109,21 @@ class PolicyOptimizer:
         if not self._measured:
             return []
         name, site, value = max(self._measured, key=lambda m: m[2])
-        return [(name, {"row": site[0], "column": site[1]}, {self._problem.target: value})]
+        return [(name, self._point(site), {self._problem.target: value})]
+
+    def _point(self, site: Site) -> dict[str, int]:
+        return dict(zip(self._axes, (int(site[0]), int(site[1])), strict=True))
 
     def _outcome(self, point: Point) -> Outcome:
         name = None if point.get(ID) is None else str(point[ID])
         if name is not None and name in self._sites:
             site = self._sites[name]
-        elif "row" in point and "column" in point:
-            site, name = Site(int(point["row"]), int(point["column"])), None
+        elif all(axis in point for axis in self._axes):
+            row, column = (point[axis] for axis in self._axes)
+            site, name = Site(int(row), int(column)), None
         else:
             raise DataError(
-                f"a point must have a known {ID!r}, or row and column; got {sorted(point)}"
+                f"a point must have a known {ID!r}, or {' and '.join(self._axes)}; got {sorted(point)}"
             )
         try:
             curve = IVCurve(
