@@ -10,7 +10,17 @@ had not been.  Curves, scans and states are checked binary blobs (``records.pack
 a checksum, and nothing is unpickled.
 """
 
+from grainscout.journal._claim import is_claimed
 from grainscout.journal._journal import Batch, Event, Header, Journal, Request, package_versions
 from grainscout.journal._recording import recording_of
 
-__all__ = ["Batch", "Event", "Header", "Journal", "Request", "package_versions", "recording_of"]
+__all__ = [
+    "Batch",
+    "Event",
+    "Header",
+    "Journal",
+    "Request",
+    "is_claimed",
+    "package_versions",
+    "recording_of",
+]

@@ -37,3 +37,21 @@ def claim(path: Path) -> Iterator[None]:
         db.close()
         with suppress(OSError):
             beside.unlink()
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a process is running the journal at `path` now; the journal itself is not touched."""
+    beside = path.with_name(path.name + "-lock")
+    if not beside.is_file():
+        return False
+    try:
+        db = sqlite3.connect(f"{beside.resolve().as_uri()}?mode=ro", uri=True, timeout=0.0)
+    except sqlite3.Error:  # it ended between the two lines
+        return False
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    finally:
+        db.close()
+    return False

@@ -259,13 +259,13 @@ class Journal:
             created=rows["created"][0].decode(),
         )
 
-    def outcomes(self) -> list[Outcome]:
-        """All outcomes in the order of their commits."""
-        return [outcome for _, outcome in self._outcomes()]
+    def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
+        """Outcomes in the order of their commits, from number `first` on; all if `count` is -1."""
+        return [outcome for _, outcome in self._outcomes(first, count)]
 
-    def proposals(self) -> list[Proposal]:
-        """All proposals in the order of asking."""
-        return [proposal for _, proposal in self._proposals()]
+    def proposals(self, *, waiting: bool = False) -> list[Proposal]:
+        """All proposals in the order of asking; with `waiting` those without an outcome yet."""
+        return [proposal for _, proposal in self._proposals(waiting)]
 
     def batches(self) -> list[Batch]:
         """All asks in order, each with its proposals and the outcomes recorded for it."""
@@ -304,17 +304,20 @@ class Journal:
             )
         ]
 
-    def events(self) -> list[Event]:
-        """All events in order."""
+    def events(self, first: int = 0) -> list[Event]:
+        """Events in order, without the `first` ones."""
         return [
             Event(clock_s=clock, wall=wall, kind=kind, detail=json.loads(detail))
             for clock, wall, kind, detail in self._rows(
-                "SELECT clock_s, wall, kind, detail FROM events ORDER BY number"
+                "SELECT clock_s, wall, kind, detail FROM events ORDER BY number LIMIT -1 OFFSET ?",
+                (first,),
             )
         ]
 
-    def _proposals(self) -> Iterator[tuple[int, Proposal]]:
-        for *row, digest in self._rows("SELECT * FROM proposals ORDER BY batch, position"):
+    def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
+        known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
+        which = f"WHERE id NOT IN {known}" if waiting else ""
+        for *row, digest in self._rows(f"SELECT * FROM proposals {which} ORDER BY batch, position"):
             self._verify(digest, *row)
             id_, batch, _, r, c, prediction, uncertainty, scores = row
             yield (
@@ -328,8 +331,9 @@ class Journal:
                 ),
             )
 
-    def _outcomes(self) -> Iterator[tuple[int, Outcome]]:
-        for *row, digest in self._rows("SELECT * FROM outcomes ORDER BY number"):
+    def _outcomes(self, first: int = 0, count: int = -1) -> Iterator[tuple[int, Outcome]]:
+        query = "SELECT * FROM outcomes WHERE number >= ? ORDER BY number LIMIT ?"
+        for *row, digest in self._rows(query, (first, count)):
             self._verify(digest, *row)
             _, batch, proposal_id, r, c, status, visit, started, finished, message, curve = row
             yield (
