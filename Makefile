@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: demo test dev check smoke speed torture package clean
+.PHONY: docs demo test dev check smoke speed torture package clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Grainscout needs Python >= 3.11; got " + sys.version.split()[0] + ". Say make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -41,6 +41,14 @@ speed: .venv/installed  ## the speed benchmarks, as ratios
 
 torture: .venv/installed  ## kill, fault, fuzz and load the whole on purpose; a table of what was lost (nothing)
 	$(BIN)/python tests/torture $(TORTURE)
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+docs: .venv/installed-docs  ## the manual, with its tutorials run: out/manual/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d out/doctrees docs out/manual
+	$(BIN)/python docs/_ext/links.py out/manual
 
 package: .venv/installed  ## sdist, and a wheel built from it
 	rm -rf dist && $(BIN)/python -m build --outdir dist .

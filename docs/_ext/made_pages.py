@@ -1,0 +1,45 @@
+"""A Sphinx extension: writes the generated pages and pictures before anything is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import commands
+import policy_pages
+import reference_pages
+from sphinx.application import Sphinx
+
+
+def _write(app: Sphinx) -> None:
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "command-line.md": commands.page(),
+        "policies.rst": policy_pages.page(),
+        **reference_pages.pages(),
+    }
+    for name, text in pages.items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+#: Pages that the contents name before they are written.
+LATER = ("manual/own-policy", "manual/cluster", "manual/watch", "manual/verdicts", "security")
+
+
+def _contents(app: Sphinx, docname: str, source: list[str]) -> None:
+    """The list of decision records is their folder; a page that is not there yet is left out."""
+    if docname == "decisions/README":
+        source[0] += "\n```{toctree}\n:glob:\n:maxdepth: 1\n\n0*\n```\n"
+    if docname == app.config.root_doc:
+        for page in LATER:
+            if not (Path(app.srcdir) / f"{page}.md").is_file():
+                source[0] = source[0].replace(f"\n{page}\n", "\n")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("builder-inited", _write)
+    app.connect("source-read", _contents)
+    return {"parallel_read_safe": True}
