@@ -10,7 +10,10 @@ from typing import Any
 from grainscout import records
 from grainscout.hardware import _link_wire as wire
 from grainscout.hardware._link_keys import load_public, load_secret, zmq_module
+from grainscout.hardware._link_memory import MemoryWatch
 from grainscout.records import ConfigError, GrainscoutError, LinkError, PolicyError
+
+_LOOK = 0.1  # s between looks at the memory
 
 
 class ServerLost(LinkError):
@@ -34,26 +37,31 @@ class Channel:
         timeout: float,
     ) -> None:
         self._zmq = zmq_module()
-        self._address, self._keys = address, keys
+        self._address = address
+        self._curve = None
+        if keys is not None:
+            self._curve = load_secret(keys / "client.key_secret"), load_public(keys / "server.key")
         self._heartbeat, self._lost_after, self._timeout = heartbeat, lost_after, timeout
         self._context = self._zmq.Context()
         self._socket: Any = None
         self._number = 0
         self._kind, self._frames = "", list[Any]()
         self.session = uuid.uuid4().hex
-        self._open()
 
     def _open(self) -> None:
         zmq = self._zmq
-        if self._socket is not None:
-            self._socket.close(0)
+        self._hang_up()
         self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME)
-        if self._keys is not None:
-            public, secret = load_secret(self._keys / "client.key_secret")
-            self._socket.curve_publickey, self._socket.curve_secretkey = public, secret
-            self._socket.curve_serverkey = load_public(self._keys / "server.key")
+        for option, value in (
+            (zmq.LINGER, 0),
+            (zmq.MAXMSGSIZE, wire.MAX_FRAME),
+            (zmq.RCVHWM, wire.HIGH_WATER),
+            (zmq.SNDHWM, wire.HIGH_WATER),
+        ):
+            self._socket.setsockopt(option, value)
+        if self._curve is not None:
+            (self._socket.curve_publickey, self._socket.curve_secretkey), server = self._curve
+            self._socket.curve_serverkey = server
         try:
             self._socket.connect(self._address)
         except zmq.ZMQError as error:
@@ -61,10 +69,14 @@ class Channel:
                 f"address must be like tcp://host:port; got {self._address}: {error}"
             ) from error
 
-    def close(self) -> None:
+    def _hang_up(self) -> None:
         if self._socket is not None:
             self._socket.close(0)
-            self._socket = None
+        self._socket = None
+
+    def close(self) -> None:
+        if not self._context.closed:
+            self._hang_up()
             self._context.term()
 
     def request(self, kind: str, body: wire.Body) -> wire.Body:
@@ -75,26 +87,41 @@ class Channel:
         return self.finish(self._lost_after)
 
     def finish(self, patience: float) -> wire.Body:
-        """The answer to the last request, sent again under its old number: it is done only once."""
-        if self._socket is None:
+        """The answer to the last request, sent again under its old number: it is done only once.
+
+        There is a connection only while an answer is awaited: nobody can send anything to the
+        microscope's computer meanwhile.
+        """
+        if self._context.closed:
             raise LinkError("the link must be open; it was closed")
+        self._open()
+        try:
+            return self._answer(patience)
+        finally:
+            self._hang_up()
+
+    def _answer(self, patience: float) -> wire.Body:
         begun = heard = asked = time.monotonic()
+        watch = MemoryWatch(wire.MAX_GROWTH)
         sent = self._send(self._frames)
         while True:
-            if self._socket.poll(int(1000 * min(self._heartbeat, patience))):
+            if self._socket.poll(int(1000 * min(self._heartbeat, patience, _LOOK))):
                 heard = time.monotonic()
                 reply = wire.decode(self._socket.recv_multipart())
-                if reply.number != self._number:
-                    continue  # the answer to an earlier request, whose copy came late
-                if reply.kind == "error":
-                    raise _error(reply.body)
-                if reply.kind != "pong":
-                    return reply.body
-                if not reply.body.get("known"):
-                    sent = self._send(self._frames)
+                # Another number is the answer to an earlier request, whose copy came late.
+                if reply.number == self._number:
+                    if reply.kind == "error":
+                        raise _error(reply.body)
+                    if reply.kind != "pong":
+                        return reply.body
+                    if not reply.body.get("known"):
+                        sent = self._send(self._frames)
+            if watch.exceeded():
+                raise LinkError(
+                    f"the answer to {self._kind!r} must be of less than {wire.MAX_GROWTH} bytes; it is more"
+                )
             now = time.monotonic()
             if now - heard > patience:
-                self._open()  # so that nothing queued in the old socket arrives later
                 raise ServerLost(
                     f"the policy server at {self._address} must answer within {patience:g} s; it has "
                     f"been silent since {self._kind!r} was sent. Is it running, and is this client's "
@@ -120,8 +147,9 @@ class Channel:
 
 
 def _error(body: wire.Body) -> GrainscoutError:
-    """The server's error, in its own type if that is one of ours."""
-    name, text = str(body.get("error")), str(body.get("text"))
+    """The server's error, in its own type if that is one of ours; nothing of it commands a terminal."""
+    name = str(body.get("error"))
+    text = "".join(c if c.isprintable() else " " for c in str(body.get("text"))[:2000])
     if text.startswith("unknown session"):
         return ServerForgot(text)
     kind = getattr(records, name, None) if name in records.__all__ else None

@@ -20,6 +20,7 @@ from grainscout.hardware._link_channel import Channel, ServerForgot, ServerLost
 from grainscout.hardware._link_keys import is_loopback
 from grainscout.records import (
     ConfigError,
+    GrainscoutError,
     LinkError,
     Outcome,
     PackedState,
@@ -96,19 +97,23 @@ class RemotePolicy:
         self._fallback_told = -1  # how many outcomes the fallback knows; -1 before its reset
         try:
             self.server = self._channel.request("hello", {})
-        except LinkError:
+        except GrainscoutError:
             self._channel.close()
             raise
-        if self.server.get("version") != wire.VERSION:
+        offers = self.server.get("offers")
+        if self.server.get("version") != wire.VERSION or not isinstance(offers, list):
             self._channel.close()
-            raise LinkError(f"server must speak link version {wire.VERSION}; got {self.server}")
+            raise LinkError(
+                f"server must speak link version {wire.VERSION} and say what it offers; got "
+                f"{self.server!r:.200}"
+            )
         for name, make in (
             ("predict", self._predict),
-            ("explain", lambda: self._remote("explain")),
-            ("state", lambda: self._remote("state")),
+            ("explain", self._explain),
+            ("state", self._state),
             ("restore", self._restore),
         ):
-            if name in self.server.get("offers", []):
+            if name in offers:
                 setattr(self, name, make)
 
     def __enter__(self) -> Self:
@@ -277,8 +282,29 @@ class RemotePolicy:
         return answers[-1]
 
     def _predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        mean, deviation = wire.parsed("prediction", lambda v: (v[0], v[1]), self._remote("predict"))
-        return mean, deviation
+        pair = self._remote("predict")
+        if not (isinstance(pair, list) and len(pair) == 2):
+            raise LinkError("a prediction from the other side must be a mean and a deviation")
+        return self._map("mean", pair[0]), self._map("deviation", pair[1])
+
+    def _explain(self) -> Mapping[str, NDArray[np.float64]]:
+        maps = self._mapping("explain")
+        return {name: self._map(name, value) for name, value in maps.items()}
+
+    def _state(self) -> PackedState:
+        return self._mapping("state")
+
+    def _mapping(self, kind: str) -> dict[str, Any]:
+        value = self._remote(kind)
+        if not isinstance(value, dict) or any(key.startswith("__") for key in value):
+            raise LinkError(f"the answer to {kind!r} must be a mapping of plain names")
+        return value
+
+    @staticmethod
+    def _map(name: str, value: object) -> NDArray[np.float64]:
+        if not isinstance(value, np.ndarray):
+            raise LinkError(f"{name!r:.40} from the other side must be an array of numbers")
+        return value.astype(np.float64)
 
     def _restore(self, state: PackedState) -> None:
         self._remote("restore", {"state": state})

@@ -36,6 +36,13 @@ VERSION = 1
 MAX_HEADER = 4_000_000  # bytes
 MAX_FRAME = 64_000_000  # bytes; a 2048 x 2048 image of float64 is 34 MB
 MAX_FRAMES = 4096
+MAX_DEPTH = 50  # of a body; ours are 6 deep
+MAX_PIXELS = 2048 * 2048  # of a problem's scan
+MAX_SESSION = 2_000_000_000  # bytes that a session may hold: a run of 100 000 curves of 251 samples
+MAX_GROWTH = 1_500_000_000  # bytes that may lie below a socket before it is closed
+HIGH_WATER = 4  # messages that wait below a socket: a request, its copy and signs of life
+#: Bytes of memory that one byte of a header may become once it is read.
+_HEADER_WEIGHT = 16
 _DTYPES = (
     "bool",
     "uint8",
@@ -129,25 +136,27 @@ def decode(frames: Sequence[bytes]) -> Message:
             f"a message must be of link version {VERSION}; got {header.get('v')!r:.20}. Use the same "
             "Grainscout version on both sides"
         )
-    used = 0
+    used: set[int] = set()
 
-    def tree(value: object) -> object:
-        nonlocal used
+    def tree(value: object, depth: int = 0) -> object:
+        if depth > MAX_DEPTH:
+            raise LinkError(f"a body must be nested at most {MAX_DEPTH} deep; got more")
         if isinstance(value, list):
-            return [tree(v) for v in value]
+            return [tree(v, depth + 1) for v in value]
         if not isinstance(value, dict):
             return value
         if "__array__" in value:
-            used += 1
-            return _array(value["__array__"], frames)
-        return {k: tree(v) for k, v in value.items()}
+            return _array(value["__array__"], frames, used)
+        return {k: tree(v, depth + 1) for k, v in value.items()}
 
     kind, session, number = header.get("kind"), header.get("session"), header.get("n")
     body = tree(header.get("body"))
     if not (
         isinstance(kind, str)
+        and len(kind) <= 64
         and isinstance(session, str)
         and len(session) <= 64
+        and session.isascii()
         and type(number) is int
         and 0 <= number < 2**53
         and isinstance(body, dict)
@@ -155,34 +164,48 @@ def decode(frames: Sequence[bytes]) -> Message:
         raise LinkError(
             "a message must have a kind, a session, a number and a body; got another form"
         )
-    if used != len(frames) - 1:
+    if len(used) != len(frames) - 1:
         raise LinkError(
-            f"a message must use each of its {len(frames) - 1} array frames once; got {used}"
+            f"a message must use each of its {len(frames) - 1} array frames once; got {len(used)}"
         )
     return Message(kind=kind, session=session, number=number, body=body)
 
 
-def _array(claim: object, frames: Sequence[bytes]) -> NDArray[Any]:
+def _array(claim: object, frames: Sequence[bytes], used: set[int]) -> NDArray[Any]:
+    """The claimed array; a frame is claimed once, or one frame would fill any amount of memory."""
     if not (isinstance(claim, list) and len(claim) == 3):
         raise LinkError("an array must be claimed as [frame, dtype, shape]; got another form")
     k, name, shape = claim
     if not (
         type(k) is int
         and 0 <= k < len(frames) - 1
+        and k not in used
         and name in _DTYPES
         and isinstance(shape, list)
         and len(shape) <= 8
-        and all(type(n) is int and n >= 0 for n in shape)
+        and all(type(n) is int and 0 <= n <= MAX_FRAME for n in shape)
     ):
-        raise LinkError(f"an array must have a known frame, dtype and shape; got {claim!r:.100}")
+        raise LinkError(
+            "an array must have a known dtype and shape, and a frame of its own; got "
+            f"{claim!r:.100}"
+        )
+    used.add(k)
     dtype = np.dtype(name).newbyteorder("<")
     raw = frames[k + 1]
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise LinkError(f"an array of {name} and shape {shape} does not have {len(raw)} bytes")
-    array = np.frombuffer(raw, dtype).reshape(shape)
+    try:
+        array = np.frombuffer(raw, dtype).reshape(shape)
+    except ValueError as error:  # no bytes, and other sizes that overflow
+        raise LinkError(f"an array must have a possible shape; got {shape}") from error
     if name == "bool" and (np.frombuffer(raw, np.uint8) > 1).any():
         raise LinkError("a bool array must hold 0 and 1 only")
     return array.astype(np.dtype(name))
+
+
+def weight(frames: Sequence[bytes]) -> int:
+    """About how many bytes of memory a message takes once it is decoded, at most."""
+    return _HEADER_WEIGHT * len(frames[0]) + sum(map(len, frames[1:]))
 
 
 def parsed(what: str, make: Callable[[Any], _T], body: Any) -> _T:
@@ -212,7 +235,13 @@ def problem_body(problem: Problem) -> Body:
 
 
 def make_problem(body: Body) -> Problem:
-    """The problem of a body."""
+    """The problem of a body; ValueError for one that is too large to be worked on."""
+    pixels = max((np.size(image) for image in body["channels"].values()), default=0)
+    if pixels > MAX_PIXELS or len(body["candidates"]) > pixels:
+        raise ValueError(
+            f"a problem must have at most {MAX_PIXELS} pixels and a candidate for each; got {pixels} "
+            f"and {len(body['candidates'])}"
+        )
     return Problem(
         scan=Scan(
             channels=body["channels"],
@@ -250,9 +279,8 @@ def make_outcome(body: Body) -> Outcome:
     """The outcome of a body."""
     fields = dict(body)
     curve = fields.pop("curve")
-    row, column = fields.pop("site")
     return Outcome(
-        site=Site(int(row), int(column)),
+        site=_site(fields.pop("site")),
         curve=None if curve is None else IVCurve(**curve),
         **fields,
     )
@@ -263,14 +291,24 @@ def proposal_body(proposal: Proposal) -> Body:
     return {**vars(proposal), "site": [int(v) for v in proposal.site]}
 
 
+def _site(pair: Any) -> Site:
+    """The site of a pair; ValueError unless it is two whole numbers, for nothing is rounded."""
+    row, column = pair
+    if type(row) is not int or type(column) is not int:
+        raise ValueError(f"a site must be two whole numbers; got {pair!r:.100}")
+    return Site(row, column)
+
+
 def make_proposal(body: Body) -> Proposal:
-    """The proposal of a body."""
-    row, column = body["site"]
+    """The proposal of a body; ValueError for an id or a site of another form."""
+    name = body["id"]
+    if not (isinstance(name, str) and len(name) <= 200 and name.isprintable()):
+        raise ValueError(f"a proposal's id must be a printable text; got {name!r:.100}")
     scores = {str(k): float(v) for k, v in body["scores"].items()}
     estimate = [None if body[k] is None else float(body[k]) for k in ("prediction", "uncertainty")]
     return Proposal(
-        id=str(body["id"]),
-        site=Site(int(row), int(column)),
+        id=name,
+        site=_site(body["site"]),
         prediction=estimate[0],
         uncertainty=estimate[1],
         scores=scores,
