@@ -47,6 +47,7 @@ torture: .venv/installed  ## kill, fault, fuzz and load the whole on purpose; a 
 	touch $@
 
 docs: .venv/installed-docs  ## the manual, with its tutorials run: out/manual/index.html
+	rm -rf docs/generated out/manual
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d out/doctrees docs out/manual
 	$(BIN)/python docs/_ext/links.py out/manual
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import commands
+import pictures
 import policy_pages
 import reference_pages
 from sphinx.application import Sphinx
@@ -22,6 +23,10 @@ def _write(app: Sphinx) -> None:
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    made = folder / "pictures"
+    missing = [m.__name__ for m in pictures.MAKERS if not (made / f"{m.__name__}.png").is_file()]
+    if missing:
+        pictures.make(made, tuple(missing))
 
 
 #: Pages that the contents name before they are written.
