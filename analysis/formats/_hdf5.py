@@ -24,6 +24,8 @@ from grainscout.records import Scan, Waveform
 FORMAT = "grainscout_format"
 _VERSION = 1
 _ROOT = "Measurement_000"
+_MOST_VALUES = 1 << 29  # 4 GB once they are float64
+_NSID = "0.0.7"  # whose layout this is
 
 
 def write_nsid(data: Scan | Recording, path: Path | str, *, overwrite: bool = False) -> None:
@@ -89,6 +91,7 @@ def _write_main(
     main.attrs.update(
         {"main_data_name": signal, "modality": "conductive AFM", "source": "grainscout"}
     )
+    main.attrs["pyNSID_version"] = _NSID  # pyNSID finds no dataset without it
     main.attrs.update(attributes)
     main.attrs["DIMENSION_LABELS"] = list(scales)
     for i, (label, (axis, unit, kind)) in enumerate(scales.items()):
@@ -132,10 +135,29 @@ def _write_tree(entry: h5py.Group, name: str, tree: Any) -> None:
         group.create_dataset(f"array_{i}", data=array, compression="gzip" if array.ndim else None)
 
 
-def _read_tree(entry: h5py.Group, name: str) -> dict[str, Any]:
+def _read_tree(path: Path | str, entry: h5py.Group, name: str) -> dict[str, Any]:
     group = entry[name]
-    arrays = [group[f"array_{i}"][()] for i in range(len(group) - 1)]
+    arrays = [stored(path, group[f"array_{i}"]) for i in range(len(group) - 1)]
     return from_json(group["json"].asstr()[()], arrays)
+
+
+def stored(path: Path | str, item: h5py.Dataset) -> NDArray[Any]:
+    """All values of a dataset of numbers, unless the file promises more than it can hold.
+
+    Chunks that were never written take no room in a file and any amount of memory; deflate packs at
+    most 1032 to 1.
+    """
+    promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()
+    if item.size > _MOST_VALUES or promised > 1100 * held + 4096:
+        raise fault(
+            path,
+            f"hold at most {_MOST_VALUES} values in {item.name}, and as many as are written",
+            f"{item.size} values in {held} bytes",
+        )
+    if item.dtype.kind not in "biuf":
+        raise fault(path, f"hold real numbers in {item.name}", str(item.dtype))
+    values: NDArray[Any] = item[()]
+    return values
 
 
 def read_own(path: Path | str, file: h5py.File) -> Scan | Recording:
@@ -148,7 +170,7 @@ def read_own(path: Path | str, file: h5py.File) -> Scan | Recording:
     for k in range(sum(1 for name in entry if name.startswith("Channel_"))):
         group = next(iter(entry[f"Channel_{k:03d}"].values()))
         main = group[group.attrs["signal"]]
-        channels[main.attrs["quantity"]] = main[()].T
+        channels[main.attrs["quantity"]] = stored(path, main).T
         if main.attrs["units"]:
             units[main.attrs["quantity"]] = main.attrs["units"]
     row, column = (float(v) for v in entry.attrs["pixel_size"])
@@ -159,26 +181,26 @@ def read_own(path: Path | str, file: h5py.File) -> Scan | Recording:
         pixel_size=(row, column),
         origin=(x, y),
         angle=float(entry.attrs["angle"]),
-        metadata=_read_tree(entry, "scan_metadata"),
+        metadata=_read_tree(path, entry, "scan_metadata"),
     )
     if entry.attrs["kind"] == "scan":
         return scan
     curves = entry["Curves"]
-    sites = curves["sites"][()]
+    sites = stored(path, curves["sites"])
     if curves.attrs["complete"]:
-        current = curves["current/current"][()][sites[:, 1], sites[:, 0]]
+        current = stored(path, curves["current/current"])[sites[:, 1], sites[:, 0]]
     else:
-        current = curves["current"][()]
+        current = stored(path, curves["current"])
     return Recording(
         scan=scan,
         sites=sites,
         waveform=Waveform(
-            voltage=curves["voltage"][()],
-            time=curves["time"][()],
+            voltage=stored(path, curves["voltage"]),
+            time=stored(path, curves["time"]),
             kind=str(curves.attrs["waveform_kind"]),
         ),
         current=current,
-        saturated=curves["saturated"][()],
+        saturated=stored(path, curves["saturated"]),
         unit=str(curves.attrs["unit"]),
-        metadata=_read_tree(entry, "metadata"),
+        metadata=_read_tree(path, entry, "metadata"),
     )
