@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.benchmarks._regress_films import FILM_NAMES, films_digest, fingerprint
-from grainscout.journal._journal import package_versions
+from grainscout.journal import package_versions
 from grainscout.records import DataError
 
 FORMAT = 1

@@ -11,8 +11,10 @@ a checksum, and nothing is unpickled.
 """
 
 from grainscout.journal._claim import is_claimed
-from grainscout.journal._journal import Batch, Event, Header, Journal, Request, package_versions
+from grainscout.journal._journal import Journal
+from grainscout.journal._nouns import Batch, Event, Header, Request, package_versions
 from grainscout.journal._recording import recording_of
+from grainscout.journal._salvage import Salvaged, salvage
 
 __all__ = [
     "Batch",
@@ -20,7 +22,9 @@ __all__ = [
     "Header",
     "Journal",
     "Request",
+    "Salvaged",
     "is_claimed",
     "package_versions",
     "recording_of",
+    "salvage",
 ]

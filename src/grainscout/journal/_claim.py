@@ -10,6 +10,11 @@ from pathlib import Path
 from grainscout.records import JournalError
 
 
+def lock_file(path: Path) -> Path:
+    """The file beside a journal whose lock is the claim; a killed run leaves it."""
+    return path.with_name(path.name + "-lock")
+
+
 @contextmanager
 def claim(path: Path) -> Iterator[None]:
     """Hold the journal at `path` for this process; JournalError if another one holds it.
@@ -17,7 +22,7 @@ def claim(path: Path) -> Iterator[None]:
     The lock is SQLite's, on a file beside the journal: it works on every system, and the operating
     system lets go of it however the process ends, so a killed run leaves nothing to be mended.
     """
-    beside = path.with_name(path.name + "-lock")
+    beside = lock_file(path)
     db = None
     try:
         db = sqlite3.connect(beside, isolation_level=None, timeout=0.0)
@@ -41,7 +46,7 @@ def claim(path: Path) -> Iterator[None]:
 
 def is_claimed(path: Path) -> bool:
     """Whether a process is running the journal at `path` now; the journal itself is not touched."""
-    beside = path.with_name(path.name + "-lock")
+    beside = lock_file(path)
     if not beside.is_file():
         return False
     try:

@@ -3,95 +3,35 @@
 from __future__ import annotations
 
 import json
-import platform
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from grainscout.journal._claim import claim
-from grainscout.journal._codec import curve_from, curve_state, problem_from, problem_state
-from grainscout.journal._schema import connect, row_digest
+from grainscout.journal._codec import (
+    header_from,
+    header_values,
+    outcome_from,
+    outcome_row,
+    proposal_from,
+    proposal_row,
+)
+from grainscout.journal._nouns import Batch, Event, Header, Request
+from grainscout.journal._salvage import hint
+from grainscout.journal._schema import Damaged, connect, create, row_digest
 from grainscout.records import (
     DataError,
     JournalError,
     Outcome,
     PackedState,
-    Problem,
     Proposal,
-    Site,
     pack,
     unpack,
 )
-
-_PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Header:
-    """What a run is: its problem, its resolved configuration, its seed and the versions.
-
-    config : plain JSON values; two headers with equal config, seed and problem are one experiment.
-    """
-
-    problem: Problem
-    config: Mapping[str, Any]
-    seed: int
-    versions: Mapping[str, str] = field(default_factory=package_versions)
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The proposals of one ask, and the outcomes recorded for them so far.
-
-    decision_s : seconds that the policy took to decide.
-    """
-
-    number: int
-    proposals: Sequence[Proposal]
-    outcomes: Sequence[Outcome]
-    decision_s: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether each proposal has its outcome; then all of them are told."""
-        return {p.id for p in self.proposals} <= {o.proposal_id for o in self.outcomes}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something worth knowing later: a start, a fault, an interruption, the end."""
-
-    clock_s: float
-    wall: str
-    kind: str
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a person asks of a running experiment; see ``experiment.REQUESTS``."""
-
-    number: int
-    kind: str
-    detail: Mapping[str, Any]
 
 
 class Journal:
@@ -101,40 +41,36 @@ class Journal:
     or damaged.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, *, readonly: bool = False) -> None:
         self.path = path
         self._db = db
+        self._readonly = readonly
         self._writing = False
         self._claimed = False
 
     @classmethod
     def create(cls, path: str | Path, header: Header) -> Self:
-        """A new journal; never overwrites."""
+        """A new journal; never overwrites.  A kill leaves a whole one, or one that says it is empty."""
         path = Path(path)
-        journal = cls(path, connect(path, create=True))
-        values = {
-            "problem": pack(problem_state(header.problem)),
-            "config": json.dumps(header.config, sort_keys=True).encode(),
-            "seed": str(header.seed).encode(),
-            "versions": json.dumps(dict(header.versions)).encode(),
-            "created": header.created.encode(),
-        }
-        with journal._commit() as db:
-            db.executemany(
-                "INSERT INTO header VALUES (?, ?, ?)",
-                [(k, v, row_digest(k, v)) for k, v in values.items()],
-            )
+        journal = cls(path, create(path))
+        try:
+            for key, value in header_values(header).items():
+                _insert(journal._db, "header", key, value)
+            journal._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            journal._db.close()
+            raise JournalError(f"journal {path} could not be written: {error}") from error
         return journal
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """An existing journal, to go on with."""
-        return cls(Path(path), connect(Path(path)))
+        return cls(Path(path), _trusted(Path(path)))
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """An existing journal, to look at; may be written by another process meanwhile."""
-        return cls(Path(path), connect(Path(path), readonly=True))
+        return cls(Path(path), _trusted(Path(path), readonly=True), readonly=True)
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +84,10 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file and fold SQLite's side files into it, if nobody else has it open."""
-        if self._writing:
-            with suppress(sqlite3.Error):
-                self._db.execute("PRAGMA journal_mode = DELETE")
+        """Close the file and fold SQLite's side files into it, if nobody else runs it."""
+        if not self._readonly:
+            with suppress(JournalError), self.claimed():
+                pass  # folded at the end of the claim
         self._db.close()
 
     @contextmanager
@@ -169,6 +105,10 @@ class Journal:
                 yield
             finally:
                 self._claimed = False
+                # Within the claim, whose file tells a killed run from a copy that lacks its -wal.
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA journal_mode = DELETE")
+                    self._writing = False
 
     # Writing ------------------------------------------------------------------------------------
 
@@ -178,33 +118,17 @@ class Journal:
         This commit outlives the process but does not wait for the disk: the next outcome's does.
         """
         with self._commit(durable=False) as db:
-            db.execute("INSERT INTO batches VALUES (?, ?)", (number, decision_s))
-            for position, p in enumerate(proposals):
-                row = (
-                    *(p.id, number, position, int(p.site[0]), int(p.site[1])),
-                    *(_number(p.prediction), _number(p.uncertainty)),
-                    json.dumps({k: float(v) for k, v in p.scores.items()}),
-                )
-                db.execute(
-                    "INSERT INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*row, row_digest(*row)),
-                )
+            _insert(db, "batches", number, float(decision_s))
+            first = _next(db, "proposals")
+            for k, proposal in enumerate(proposals):
+                _insert(db, "proposals", *proposal_row(proposal, first + k, number))
 
     def record_outcome(
         self, batch: int, outcome: Outcome, microscope: PackedState | None = None
     ) -> None:
         """Commit an outcome and the state that it left the microscope in, in one transaction."""
-        curve = None if outcome.curve is None else pack(curve_state(outcome.curve))
         with self._commit() as db:
-            number = db.execute("SELECT count(*) FROM outcomes").fetchone()[0]
-            row = (
-                *(number, batch, outcome.proposal_id, int(outcome.site[0]), int(outcome.site[1])),
-                *(outcome.status, int(outcome.visit), float(outcome.started)),
-                *(float(outcome.finished), outcome.message, curve),
-            )
-            db.execute(
-                f"INSERT INTO outcomes VALUES ({', '.join('?' * 12)})", (*row, row_digest(*row))
-            )
+            _insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
             if microscope is not None:
                 _keep(db, "microscope", batch, microscope)
 
@@ -220,44 +144,34 @@ class Journal:
 
     def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
         """Commit an event; the detail must be plain JSON values."""
-        wall = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._commit() as db:
-            db.execute(
-                "INSERT INTO events (clock_s, wall, kind, detail) VALUES (?, ?, ?, ?)",
-                (clock_s, wall, kind, json.dumps(detail)),
-            )
+            row = (_next(db, "events"), float(clock_s), _wall(), kind, json.dumps(detail))
+            _insert(db, "events", *row)
 
     def request(self, kind: str, **detail: Any) -> None:
         """Ask something of the experiment that writes this journal; from any process."""
-        wall = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._commit() as db:
-            db.execute(
-                "INSERT INTO requests (wall, kind, detail) VALUES (?, ?, ?)",
-                (wall, kind, json.dumps(detail)),
-            )
+            row = (_next(db, "requests"), _wall(), kind, json.dumps(detail), 0)
+            _insert(db, "requests", *row)
 
     def handled(self, request: Request) -> None:
         """Commit that a request was done, so that no resume does it again."""
         with self._commit() as db:
-            db.execute("UPDATE requests SET handled = 1 WHERE number = ?", (request.number,))
+            (row,) = self._rows("requests", "WHERE number = ?", request.number)
+            _insert(db, "requests", *row[:-1], 1, instead=True)
 
     # Reading ------------------------------------------------------------------------------------
 
     def header(self) -> Header:
         """What the run is."""
-        rows = {k: (v, d) for k, v, d in self._rows("SELECT key, value, digest FROM header")}
-        missing = {"problem", "config", "seed", "versions", "created"} - set(rows)
+        values = dict(self._rows("header"))
+        missing = {"problem", "config", "seed", "versions", "created"} - set(values)
         if missing:
-            raise JournalError(f"journal {self.path} lacks {', '.join(sorted(missing))}")
-        for key, (value, digest) in rows.items():
-            self._verify(digest, key, value)
-        return Header(
-            problem=problem_from(self._unpack(rows["problem"][0])),
-            config=json.loads(rows["config"][0]),
-            seed=int(rows["seed"][0]),
-            versions=json.loads(rows["versions"][0]),
-            created=rows["created"][0].decode(),
-        )
+            raise self._damaged(f"it lacks {', '.join(sorted(missing))}")
+        try:
+            return header_from(values)
+        except DataError as error:
+            raise self._damaged(str(error)) from error
 
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
         """Outcomes in the order of their commits, from number `first` on; all if `count` is -1."""
@@ -282,25 +196,24 @@ class Journal:
                 outcomes=outcomes.get(number, []),
                 decision_s=decision_s,
             )
-            for number, decision_s in self._rows(
-                "SELECT batch, decision_s FROM batches ORDER BY batch"
-            )
+            for number, decision_s in self._counted("batches")
         ]
 
     def checkpoint(self, kind: str) -> tuple[int, PackedState] | None:
         """(batch, state) last stored for ``"policy"`` or ``"microscope"``, if any."""
-        for batch, blob in self._rows(
-            "SELECT batch, state FROM checkpoints WHERE kind = ?", (kind,)
-        ):
-            return int(batch), self._unpack(blob)
+        for _, batch, blob in self._rows("checkpoints", "WHERE kind = ?", kind):
+            try:
+                return int(batch), unpack(blob)
+            except DataError as error:
+                raise self._damaged(str(error)) from error
         return None
 
     def requests(self) -> list[Request]:
         """Requests that were not handled yet, in order."""
         return [
             Request(number=number, kind=kind, detail=json.loads(detail))
-            for number, kind, detail in self._rows(
-                "SELECT number, kind, detail FROM requests WHERE handled = 0 ORDER BY number"
+            for number, _, kind, detail, _ in self._rows(
+                "requests", "WHERE handled = 0 ORDER BY number"
             )
         ]
 
@@ -308,47 +221,21 @@ class Journal:
         """Events in order, without the `first` ones."""
         return [
             Event(clock_s=clock, wall=wall, kind=kind, detail=json.loads(detail))
-            for clock, wall, kind, detail in self._rows(
-                "SELECT clock_s, wall, kind, detail FROM events ORDER BY number LIMIT -1 OFFSET ?",
-                (first,),
-            )
+            for _, clock, wall, kind, detail in self._counted("events", first)
         ]
 
     def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
         known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
-        which = f"WHERE id NOT IN {known}" if waiting else ""
-        for *row, digest in self._rows(f"SELECT * FROM proposals {which} ORDER BY batch, position"):
-            self._verify(digest, *row)
-            id_, batch, _, r, c, prediction, uncertainty, scores = row
-            yield (
-                int(batch),
-                Proposal(
-                    id=id_,
-                    site=Site(r, c),
-                    prediction=prediction,
-                    uncertainty=uncertainty,
-                    scores=json.loads(scores),
-                ),
-            )
+        waits = f"WHERE id NOT IN {known} ORDER BY number"
+        for row in self._rows("proposals", waits) if waiting else self._counted("proposals"):
+            yield int(row[2]), proposal_from(row)
 
     def _outcomes(self, first: int = 0, count: int = -1) -> Iterator[tuple[int, Outcome]]:
-        query = "SELECT * FROM outcomes WHERE number >= ? ORDER BY number LIMIT ?"
-        for *row, digest in self._rows(query, (first, count)):
-            self._verify(digest, *row)
-            _, batch, proposal_id, r, c, status, visit, started, finished, message, curve = row
-            yield (
-                int(batch),
-                Outcome(
-                    site=Site(r, c),
-                    status=status,
-                    curve=None if curve is None else curve_from(self._unpack(curve)),
-                    proposal_id=proposal_id,
-                    started=started,
-                    finished=finished,
-                    visit=visit,
-                    message=message,
-                ),
-            )
+        for row in self._counted("outcomes", first, count):
+            try:
+                yield int(row[1]), outcome_from(row)
+            except DataError as error:
+                raise self._damaged(str(error)) from error
 
     # Plumbing -----------------------------------------------------------------------------------
 
@@ -362,33 +249,58 @@ class Journal:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(f"journal {self.path} could not be written: {error}") from error
 
-    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    def _rows(self, table: str, where: str = "", *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a table without their checksums, which are right."""
         try:
-            return self._db.execute(query, values).fetchall()
+            rows = self._db.execute(f"SELECT * FROM {table} {where}", values).fetchall()
         except sqlite3.Error as error:
-            raise JournalError(f"journal {self.path} could not be read: {error}") from error
+            raise self._damaged(f"it could not be read: {error}") from error
+        for *row, digest in rows:
+            if row_digest(table, *row) != digest:
+                raise self._damaged(f"the checksum of a row of its {table} does not match")
+        return [row[:-1] for row in rows]
 
-    def _verify(self, digest: str, *values: object) -> None:
-        if row_digest(*values) != digest:
-            raise JournalError(f"journal {self.path} is damaged: a row's checksum does not match")
+    def _counted(self, table: str, first: int = 0, count: int = -1) -> list[tuple[Any, ...]]:
+        """Rows of a table from number `first` on, none of them missing."""
+        rows = self._rows(table, "WHERE number >= ? ORDER BY number LIMIT ?", first, count)
+        for expected, row in enumerate(rows, first):
+            if row[0] != expected:
+                raise self._damaged(f"its {table} lack number {expected}")
+        return rows
 
-    def _unpack(self, blob: bytes) -> PackedState:
-        try:
-            return unpack(blob)
-        except DataError as error:
-            raise JournalError(f"journal {self.path} is damaged: {error}") from error
+    def _damaged(self, what: str) -> JournalError:
+        return JournalError(f"journal {self.path} is damaged: {what}{hint(self.path)}")
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _trusted(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    try:
+        return connect(path, readonly=readonly)
+    except Damaged as error:
+        raise JournalError(f"{error}{hint(path)}") from error
+
+
+def _wall() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _next(db: sqlite3.Connection, table: str) -> int:
+    (largest,) = db.execute(f"SELECT max(number) FROM {table}").fetchone()
+    return 0 if largest is None else int(largest) + 1
+
+
+def _insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = False) -> None:
+    verb = "INSERT OR REPLACE" if instead else "INSERT"
+    places = ", ".join("?" * (len(row) + 1))
+    db.execute(f"{verb} INTO {table} VALUES ({places})", (*row, row_digest(table, *row)))
 
 
 def _keep(db: sqlite3.Connection, kind: str, batch: int, state: PackedState) -> None:
-    db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (kind, batch, pack(state)))
+    _insert(db, "checkpoints", kind, batch, pack(state), instead=True)

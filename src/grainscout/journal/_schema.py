@@ -5,88 +5,162 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 
+from grainscout.journal._claim import lock_file
+from grainscout.journal._pages import PAGE, wal_broken
 from grainscout.records import JournalError
 
 #: "GSJ1": marks the file as ours for SQLite and for `file`.
 APPLICATION_ID = 0x47534A31
-VERSION = 1
+VERSION = 2
 
-TABLES = """
-CREATE TABLE header (key TEXT PRIMARY KEY, value BLOB NOT NULL, digest TEXT NOT NULL);
-CREATE TABLE batches (
-    batch INTEGER PRIMARY KEY, decision_s REAL NOT NULL);
-CREATE TABLE proposals (
-    id TEXT PRIMARY KEY, batch INTEGER NOT NULL, position INTEGER NOT NULL,
-    row INTEGER NOT NULL, "column" INTEGER NOT NULL, prediction REAL, uncertainty REAL,
-    scores TEXT NOT NULL, digest TEXT NOT NULL);
-CREATE TABLE outcomes (
-    number INTEGER PRIMARY KEY, batch INTEGER NOT NULL, proposal_id TEXT UNIQUE,
-    row INTEGER NOT NULL, "column" INTEGER NOT NULL, status TEXT NOT NULL, visit INTEGER NOT NULL,
-    started_s REAL NOT NULL, finished_s REAL NOT NULL, message TEXT NOT NULL, curve BLOB,
-    digest TEXT NOT NULL);
-CREATE TABLE checkpoints (
-    kind TEXT PRIMARY KEY, batch INTEGER NOT NULL, state BLOB NOT NULL);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY, clock_s REAL NOT NULL, wall TEXT NOT NULL, kind TEXT NOT NULL,
-    detail TEXT NOT NULL);
-CREATE TABLE requests (
-    number INTEGER PRIMARY KEY, wall TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL,
-    handled INTEGER NOT NULL DEFAULT 0);
-"""
+#: Table -> its columns; each has one more, ``digest``, the checksum of the others.  A first column
+#: that is an INTEGER PRIMARY KEY counts from 0, so that a missing row is noticed.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "header": ("key TEXT PRIMARY KEY", "value BLOB NOT NULL"),
+    "batches": ("number INTEGER PRIMARY KEY", "decision_s REAL NOT NULL"),
+    "proposals": (
+        "number INTEGER PRIMARY KEY",
+        "id TEXT NOT NULL UNIQUE",
+        "batch INTEGER NOT NULL",
+        "row INTEGER NOT NULL",
+        '"column" INTEGER NOT NULL',
+        "prediction REAL",
+        "uncertainty REAL",
+        "scores TEXT NOT NULL",
+    ),
+    "outcomes": (
+        "number INTEGER PRIMARY KEY",
+        "batch INTEGER NOT NULL",
+        "proposal_id TEXT UNIQUE",
+        "row INTEGER NOT NULL",
+        '"column" INTEGER NOT NULL',
+        "status TEXT NOT NULL",
+        "visit INTEGER NOT NULL",
+        "started_s REAL NOT NULL",
+        "finished_s REAL NOT NULL",
+        "message TEXT NOT NULL",
+        "curve BLOB",
+    ),
+    "checkpoints": ("kind TEXT PRIMARY KEY", "batch INTEGER NOT NULL", "state BLOB NOT NULL"),
+    "events": (
+        "number INTEGER PRIMARY KEY",
+        "clock_s REAL NOT NULL",
+        "wall TEXT NOT NULL",
+        "kind TEXT NOT NULL",
+        "detail TEXT NOT NULL",
+    ),
+    "requests": (
+        "number INTEGER PRIMARY KEY",
+        "wall TEXT NOT NULL",
+        "kind TEXT NOT NULL",
+        "detail TEXT NOT NULL",
+        "handled INTEGER NOT NULL",
+    ),
+}
 
 
-def row_digest(*values: object) -> str:
-    """A short checksum of a row's values."""
+class Damaged(JournalError):
+    """A file that cannot be trusted as it is, though something in it may be right."""
+
+
+def row_digest(table: str, *values: object) -> str:
+    """A short checksum of a row's values, of this table only."""
     parts = [
         hashlib.sha256(v).hexdigest() if isinstance(v, bytes) else v  # blobs enter by their digest
         for v in values
     ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([table, *parts]).encode()).hexdigest()[:16]
 
 
-def connect(path: Path, *, create: bool = False, readonly: bool = False) -> sqlite3.Connection:
-    """An open database; JournalError if the file is not a readable journal of this version."""
-    if create and path.exists():
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """An existing journal; JournalError, with the file left as it is, if it is not a sound one."""
+    if not path.is_file():
+        raise JournalError(f"journal must be an existing file; there is none at {path}")
+    _check_bytes(path)
+    # Looked at first by a reader: a writer would fold a foreign -wal into the file when it closes.
+    reader = _connect(path, "ro")
+    try:
+        found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise Damaged(f"journal {path} is damaged: {found}")
+    except sqlite3.Error as error:
+        reader.close()
+        raise Damaged(f"journal {path} is damaged or not readable: {error}") from error
+    except Damaged:
+        reader.close()
+        raise
+    if readonly:
+        return reader
+    reader.close()
+    return _connect(path, "rw")
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """A new database whose first transaction, with the tables in it, is still open."""
+    if path.exists():
         raise JournalError(
             f"journal must be a new file; {path} exists. Resume it, or choose another name"
         )
-    if not create and not path.is_file():
-        raise JournalError(f"journal must be an existing file; there is none at {path}")
     if not path.parent.is_dir():
         raise JournalError(f"journal's folder must exist; there is none at {path.parent}")
-    db = None
-    mode = "ro" if readonly else "rwc" if create else "rw"
+    db = _connect(path, "rwc")
     try:
-        db = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10.0
-        )
-        if create:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.executescript(TABLES)
-        else:
-            _check(db, path)
-    except (sqlite3.Error, JournalError) as error:
-        if db is not None:
-            db.close()
-        if isinstance(error, JournalError):
-            raise
-        raise JournalError(f"journal {path} is not readable: {error}") from error
+        db.execute(f"PRAGMA page_size = {PAGE}")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        for name, columns in TABLES.items():
+            db.execute(f"CREATE TABLE {name} ({', '.join(columns)}, digest TEXT NOT NULL)")
+    except sqlite3.Error as error:
+        db.close()
+        raise JournalError(f"journal {path} could not be made: {error}") from error
     return db
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID:
-        raise JournalError(f"{path} is a database, but not a Grainscout journal")
-    if version != VERSION:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=10.0
+        )
+    except sqlite3.Error as error:
+        raise JournalError(f"journal {path} is not readable: {error}") from error
+
+
+def _check_bytes(path: Path) -> None:
+    """JournalError for what the bytes alone tell; SQLite would make files beside even a foreign one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise JournalError(f"journal {path} is not readable: {error.strerror}") from error
+    if not head:
         raise JournalError(
+            f"journal {path} is empty: its run was ended before it began. Delete it and start again"
+        )
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        raise Damaged(f"journal {path} is not readable: it does not begin as a journal does")
+    version, application = struct.unpack(">4xI4xI", head[56:72])
+    if application != APPLICATION_ID:
+        raise Damaged(f"{path} is a database, but not a Grainscout journal")
+    if version != VERSION:
+        raise Damaged(
             f"journal {path} must be of version {VERSION}; got {version}. "
             "Read it with the Grainscout that wrote it"
         )
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise JournalError(f"journal {path} is damaged: {found}")
+    # In this mode SQLite keeps what is newest in the -wal; whoever ends with the file folds it in.
+    newest = path.with_name(path.name + "-wal")
+    if newest.is_file() and newest.stat().st_size > 0:
+        if lost := wal_broken(newest):
+            raise Damaged(
+                f"journal {path} is damaged: {lost} commits in {newest.name} cannot be reached"
+            )
+    elif head[18] == 2 and not lock_file(path).exists():
+        raise Damaged(
+            f"journal {path} must have {newest.name} beside it; it was copied while a run had it open. "
+            f"Copy the -wal too. (If another program has folded it in: sqlite3 {path} "
+            "'PRAGMA journal_mode = DELETE')"
+        )
