@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: docs demo test dev check smoke speed torture package clean
+.PHONY: docs demo test dev check contracts smoke speed torture package clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Grainscout needs Python >= 3.11; got " + sys.version.split()[0] + ". Say make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -24,6 +24,10 @@ demo: .venv/installed  ## race five policies on simulated films and on a replaye
 
 test: .venv/installed  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# In environments of their own under build/contracts; says what could not be tested, and why.
+contracts: .venv/installed  ## adapters and exports against the real packages that do not fit beside ours
+	$(BIN)/python tests/contracts.py $(if $(SECONDS),--seconds $(SECONDS))
 
 smoke: .venv/installed  ## the smallest campaign
 	$(BIN)/grainscout bench smoke --out out/smoke
