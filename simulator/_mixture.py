@@ -27,6 +27,7 @@ _IONS = {"nu": 1.0, "tau": -1.0}
 #: Of an archetype between films, for one unit of film_spread.
 _FILM = {"V": 0.03, "1": 0.05, "eV": 0.03}
 _FILM_LOGARITHM = 0.15
+_MOST_DRAWS = 50  # of a film's archetypes, until one set can have the boundary contrast
 #: Where contrast and share are defined.
 _TRIANGLE = Waveform.triangle(peak=1.5, samples=101, duration=1.0)
 
@@ -86,7 +87,24 @@ def blend(table: Mapping[str, Floats], weights: Floats, changes: Changes) -> dic
 
 
 def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
-    """name -> (club, heart, diamond) of one film, with its boundary contrast."""
+    """name -> (club, heart, diamond) of one film, with its boundary contrast.
+
+    A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
+    """
+    for _ in range(_MOST_DRAWS if spec.film_spread else 1):
+        table = _drawn_table(spec, rng)
+        if spec.boundary_contrast is None:
+            return table
+        low, high = (_contrast(table, spec, shift) for shift in (-10.0, 10.0))
+        if low < spec.boundary_contrast < high:
+            return _with_contrast(table, spec, spec.boundary_contrast)
+    raise ConfigError(
+        f"TransportSpec boundary_contrast must be in {low:.2f} ... {high:.2f} for these "
+        f"archetypes; got {spec.boundary_contrast}"
+    )
+
+
+def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
     table = {}
     for name, parameter in PARAMETERS.items():
         values = np.array(spec.archetypes.get(name, parameter.archetypes), dtype=np.float64)
@@ -99,26 +117,24 @@ def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, 
         table[name] = values
     table["ripple"] = np.full(len(ARCHETYPES), spec.ripple)
     table["telegraph"] = np.full(len(ARCHETYPES), spec.telegraph)
-    if spec.boundary_contrast is None:
-        return table
+    return table
 
-    def contrast(shift: float) -> float:
-        moved = _shifted(table, shift)
-        ions = np.array([0.0, spec.boundary_rates])
-        pure = {
-            name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions) for name, values in moved.items()
-        }
-        club, heart = _loop_area(pure, spec)
-        return float(np.log(max(heart, 1e-12) / max(club, 1e-12)))
 
-    wanted = spec.boundary_contrast
-    low, high = contrast(-10.0), contrast(10.0)
-    if not low < wanted < high:
-        raise ConfigError(
-            f"TransportSpec boundary_contrast must be in {low:.2f} ... {high:.2f} for these "
-            f"archetypes; got {wanted}"
-        )
-    shift = brentq(lambda s: contrast(s) - wanted, -10.0, 10.0, xtol=1e-6)
+def _contrast(table: Mapping[str, Floats], spec: TransportSpec, shift: float) -> float:
+    """Logarithm of the heart's loop area over the club's, with conductance shared anew."""
+    ions = np.array([0.0, spec.boundary_rates])
+    pure = {
+        name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions)
+        for name, values in _shifted(table, shift).items()
+    }
+    club, heart = _loop_area(pure, spec)
+    return float(np.log(max(heart, 1e-12) / max(club, 1e-12)))
+
+
+def _with_contrast(
+    table: Mapping[str, Floats], spec: TransportSpec, wanted: float
+) -> dict[str, Floats]:
+    shift = brentq(lambda s: _contrast(table, spec, s) - wanted, -10.0, 10.0, xtol=1e-6)
     return _shifted(table, float(shift))
 
 

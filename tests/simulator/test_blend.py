@@ -9,12 +9,14 @@ import pytest
 from scipy.integrate import trapezoid
 
 from grainscout.records import ConfigError, Waveform
+from grainscout.simulator._mixture import _loop_area, archetype_table
 from grainscout.simulator.blend import (
     TransportSpec,
     archetype_weights,
     contact_factor,
     parameter_maps,
 )
+from grainscout.simulator.presets import PRESETS
 from grainscout.simulator.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
 from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
 
@@ -187,6 +189,15 @@ def test_the_boundary_contrast_is_the_one_set(contrast):
             for r in (79, 40)
         )  # fmt: skip
         assert low <= max(top, 0.0) / inside <= high
+
+
+@pytest.mark.parametrize("seed", [63, 73, 160, 0])
+def test_every_film_of_a_preset_can_be_made(seed):
+    # 3 % of the first draws of s23's archetypes cannot have its contrast, as with the first three.
+    spec = PRESETS["s23"].transport
+    table = archetype_table(spec, np.random.default_rng(seed))
+    areas = _loop_area({name: values[:2] for name, values in table.items()}, spec)
+    assert np.log(areas[1] / areas[0]) == pytest.approx(spec.boundary_contrast, abs=1e-4)
 
 
 def test_a_contrast_that_cannot_be_had_is_refused_with_the_range():
