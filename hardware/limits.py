@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Real
+
+import numpy as np
 
 from grainscout.records import ConfigError, Waveform
 
@@ -69,15 +72,18 @@ class Limits:
             value = getattr(self, item.name)
             if value is None or item.name == "frame_m":
                 continue
-            if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"Limits {item.name} must be finite and > 0; got {value}")
+            if not _number(value) or value <= 0:
+                raise ConfigError(f"Limits {item.name} must be finite and > 0; got {value!r:.80}")
         if self.frame_m is not None:
-            frame = tuple(float(v) for v in self.frame_m)
-            if len(frame) != 4 or not all(map(math.isfinite, frame)):
+            given = self.frame_m
+            if not (
+                isinstance(given, (tuple, list)) and len(given) == 4 and all(map(_number, given))
+            ):
                 raise ConfigError(
                     "Limits frame_m must be (x_min, y_min, x_max, y_max), four finite lengths [m]; "
-                    f"got {self.frame_m}"
+                    f"got {given!r:.80}"
                 )
+            frame = tuple(float(v) for v in given)
             if frame[0] >= frame[2] or frame[1] >= frame[3]:
                 raise ConfigError(
                     f"Limits frame_m must have x_min < x_max and y_min < y_max [m]; got {frame}"
@@ -130,6 +136,16 @@ class Limits:
     def of_light(self, suns: float) -> list[Violation]:
         """What this illumination would break."""
         return _above("light_suns", "light", suns, self.light_suns, "suns")
+
+
+def _number(value: object) -> bool:
+    """Whether a value is a finite real number that a float can hold."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _above(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.analysis.formats._files import (
+    MOST_PIXELS,
     fault,
     fresh_file,
     intact,
@@ -117,9 +118,12 @@ def _read_own(path: Path | str, text: str) -> Scan | Recording:
         if head["kind"] == "scan":
             return scan
         (_, sweep), (_, current), (_, saturated) = blocks[len(names) :]
+        sites = current[:, :2]
+        if not ((sites == np.round(sites)) & (np.abs(sites) < 2**31)).all():
+            raise fault(path, "have whole numbers as rows and columns", "others")
         return Recording(
             scan=scan,
-            sites=current[:, :2].astype(np.int64),
+            sites=sites.astype(np.int64),
             waveform=Waveform(voltage=sweep[:, 0], time=sweep[:, 1], kind=head["waveform"]),
             current=current[:, 2:],
             saturated=saturated[:, 2:] != 0,
@@ -204,8 +208,12 @@ def _read_table(path: Path | str, text: str, rail: float | None) -> Recording:
         raw = np.column_stack([columns[lower["row"]], columns[lower["column"]]])
         if not (np.isfinite(raw).all() and (raw >= 0).all() and (raw == np.round(raw)).all()):
             raise fault(path, "have whole numbers >= 0 as row and column", "others")
-        if raw.max() >= 100_000:
-            raise fault(path, "have rows and columns below 100000", f"{raw.max():g}")
+        if np.prod(raw.max(axis=0) + 1) > MOST_PIXELS:
+            raise fault(
+                path,
+                f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
+                " x ".join(f"{v + 1:g}" for v in raw.max(axis=0)),
+            )
         sites = raw.astype(np.int64)
     unique, inverse, counts = np.unique(sites, axis=0, return_inverse=True, return_counts=True)
     if (counts != counts[0]).any():

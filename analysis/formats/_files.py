@@ -11,7 +11,12 @@ from pathlib import Path
 from grainscout.records import DataError, GrainscoutError
 
 #: What a parser raises on a number, a type, a name or a length that is not what the format says.
-_SHAPELESS: tuple[type[Exception], ...] = (ValueError, TypeError, KeyError, IndexError)
+_SHAPELESS: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, KeyError, IndexError),
+    *(OverflowError, RecursionError),
+)
+#: The most pixels of a picture or grid that a header may claim beyond what the file holds.
+MOST_PIXELS = 1 << 24
 #: Decimal prefixes of SI, with both micro signs and the ASCII "u".
 _PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3}
 _UNIT = re.compile(r"^(p|n|u|µ|μ|m|k|)(m|A|V|s|Hz|N)$")

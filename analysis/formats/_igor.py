@@ -176,8 +176,10 @@ def _load(path: Path | str) -> _Wave:
         key, colon, value = line.partition(":")
         if colon and key.strip():
             entries[key.strip()] = value.strip()
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        numbers = values.astype(np.float64)
     return _Wave(
-        values=values.astype(np.float64),
+        values=numbers,
         steps=steps,
         labels=tuple(_labels(data, *sizes)),
         note=entries,

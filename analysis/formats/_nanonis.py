@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.formats._files import fault, intact, load_bytes, number, si, split_name
+from grainscout.analysis.formats._files import (
+    MOST_PIXELS,
+    fault,
+    intact,
+    load_bytes,
+    number,
+    si,
+    split_name,
+)
 from grainscout.analysis.formats._recording import Recording, Traces, find_rails
 from grainscout.records import Scan, Waveform
 
@@ -75,7 +83,8 @@ def _grid(path: Path | str, data: bytes, rail: float | None) -> Recording:
             f"{len(body)} bytes: {count} points and {rest} bytes",
             "The file is truncated or its header is of another file",
         )
-    table = np.frombuffer(body, ">f4").reshape(count, width).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        table = np.frombuffer(body, ">f4").reshape(count, width).astype(np.float64)
     recorded = np.zeros(rows * columns, bool)
     # A grid that was stopped ends early, or is filled up with zeros or NaN to its full size.
     recorded[:count] = ~((table == 0) | np.isnan(table)).all(axis=1)
@@ -159,8 +168,8 @@ def _dimensions(path: Path | str, header: Mapping[str, str]) -> tuple[int, int]:
         columns, rows = (int(part) for part in header["Grid dim"].split("x"))
     except ValueError as error:
         raise fault(path, "have 'Grid dim' such as 30 x 30", repr(header["Grid dim"])) from error
-    if min(columns, rows) < 1 or columns * rows > 10**8:
-        raise fault(path, "have between 1 and 100 million points", header["Grid dim"])
+    if min(columns, rows) < 1 or columns * rows > MOST_PIXELS:
+        raise fault(path, f"have between 1 and {MOST_PIXELS} points", header["Grid dim"])
     return columns, rows
 
 

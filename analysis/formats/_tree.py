@@ -52,7 +52,10 @@ def from_json(text: str, arrays: Sequence[NDArray[Any]] = ()) -> dict[str, Any]:
             return value
         kind = value.get("__array__")
         if isinstance(kind, str):
-            return np.array(value["values"], dtype=kind)
+            dtype = np.dtype(kind)
+            if dtype.kind not in _KINDS:
+                raise ValueError(f"metadata must hold arrays of numbers; got {dtype}")
+            return np.array(value["values"], dtype=dtype)
         if isinstance(kind, int):
             return arrays[kind]
         return {k: decode(v) for k, v in value.items()}

@@ -1,0 +1,144 @@
+"""Single files that once hung a reader or filled the memory, one for each hole that was closed."""
+
+import importlib
+import os
+import resource
+import signal
+import sys
+import threading
+
+import h5py
+import numpy as np
+import pytest
+from rigs_fuzz import siege
+
+from grainscout.analysis.formats import _probe, read, write_csv, write_nsid
+from grainscout.analysis.formats._tree import from_json
+from grainscout.hardware import Limits
+from grainscout.records import ConfigError, DataError, Scan
+
+SCAN = Scan(channels={"height": np.eye(4)}, pixel_size=(1e-8, 1e-8), metadata={"m": np.ones(3)})
+READERS = """
+import os, time
+def hangs(path): time.sleep(60)
+def crashes(path): os.kill(os.getpid(), 9)
+def raises(path): raise ValueError(path)
+def reads(path): return path.read_bytes()
+"""
+
+
+@pytest.fixture
+def readers(tmp_path, monkeypatch):
+    (tmp_path / "odd_readers.py").write_text(READERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(_probe, "PATIENCE", 1.5)
+    yield importlib.import_module("odd_readers")
+    del sys.modules["odd_readers"]
+
+
+@pytest.fixture(params=["forked", "started"])
+def process(request):
+    """Another thread makes forking unsafe."""
+    done = threading.Event()
+    if request.param == "started":
+        threading.Thread(target=done.wait, daemon=True).start()
+    elif threading.active_count() > 1:
+        pytest.skip("other threads are running")
+    yield
+    done.set()
+
+
+@pytest.mark.usefixtures("process")
+def test_a_library_that_hangs_or_crashes_does_so_elsewhere(readers, tmp_path):
+    with pytest.raises(DataError, match=r"read within 1.5 s"):
+        _probe.survived(tmp_path / "x", readers.hangs)
+    with pytest.raises(DataError, match="crashes its library"):
+        _probe.survived(tmp_path / "x", readers.crashes)
+    _probe.survived(tmp_path / "x", readers.raises)  # told by the reading that follows
+    _probe.survived(tmp_path / "odd_readers.py", readers.reads)
+
+
+def test_hdf5_is_read_elsewhere_first(tmp_path, monkeypatch):
+    write_nsid(SCAN, tmp_path / "a.h5")
+    asked = []
+    monkeypatch.setattr(
+        "grainscout.analysis.formats._nsid.survived", lambda p, r: asked.append((p, r.__name__))
+    )
+    read(tmp_path / "a.h5")
+    assert asked == [(tmp_path / "a.h5", "read_hdf5")]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_chunks_that_were_never_written_are_not_allocated(tmp_path, own):
+    path = tmp_path / "bomb.h5"
+    write_nsid(SCAN, path)
+    with h5py.File(path, "r+") as file:
+        if not own:
+            del file.attrs["grainscout_format"]
+        group = file["Measurement_000/Channel_000/height"]
+        attributes = dict(group["height"].attrs)
+        del group["height"]
+        bomb = group.create_dataset("height", (20_000, 20_000), "f8", chunks=(1000, 1000))
+        bomb.attrs.update({k: v for k, v in attributes.items() if k != "DIMENSION_LIST"})
+        for name in "xy":
+            del group[name]
+            group.create_dataset(name, data=np.linspace(0, 1, 20_000)).attrs["units"] = "m"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="as many as are written"):
+        read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+def test_metadata_hold_arrays_of_numbers_only():
+    for kind in ("S1000000000", "U99999999", "object", "M8[s]", "V10", "f8,f8"):
+        with pytest.raises((ValueError, TypeError)):
+            from_json(f'{{"x": {{"__array__": "{kind}", "values": [1, 2, 3]}}}}')
+
+
+def test_a_table_of_one_far_site_makes_no_picture_of_it(tmp_path):
+    path = tmp_path / "far.csv"
+    path.write_text("row,column,Voltage [V],Current [nA]\n99999,99999,0,0\n99999,99999,1,1\n")
+    with pytest.raises(DataError, match="a picture of at most"):
+        read(path)
+
+
+def test_a_site_of_our_own_export_is_not_rounded(tmp_path):
+    from checks_fuzz import _recording
+
+    path = tmp_path / "own.csv"
+    write_csv(_recording(), path)
+    lines = path.read_text().splitlines()
+    at = len(lines) - lines[::-1].index("# section,current")
+    for cell in ("0.5", "nan", "1e300"):
+        changed = [*lines[:at], cell + lines[at][1:], *lines[at + 1 :]]
+        path.write_text("\n".join(changed) + "\n")
+        with pytest.raises(DataError, match="whole numbers"):
+            read(path)
+
+
+@pytest.mark.parametrize("value", ["2", None, [], {}, 10**400, np.nan, np.True_, 1j, "\ud800"])
+def test_a_limit_of_another_kind_is_a_configuration_error(value):
+    if value is not None:  # None means no limit
+        with pytest.raises(ConfigError, match="voltage_V must be finite"):
+            Limits(voltage_V=value)
+    for frame in ((0, 0, 1, value), value and (value,), "abcd"):
+        if frame is not None:
+            with pytest.raises(ConfigError, match="frame_m"):
+                Limits(frame_m=frame)
+
+
+def test_the_siege_itself_sees_a_hang_a_crash_and_a_fat_case():
+    def one(case):
+        if case == 1:
+            threading.Event().wait(60)
+        if case == 2:
+            np.ones(10**9)
+        if case == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "bad" if case == 4 else ""
+
+    lost, _ = siege(range(6), one, seconds=1.5, memory=1_000_000_000)
+    assert [text[:12] for text in lost] == [
+        *("case 1: hung", "case 2: ende", "case 3: ende", "case 4: bad"),
+    ]
