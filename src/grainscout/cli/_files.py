@@ -25,10 +25,21 @@ def export(
     journal: Annotated[Path, typer.Argument(help="A run's journal.")],
     out: Out,
     force: Force = False,
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage",
+            help="Get out of a damaged journal every outcome whose checksum is right. The journal "
+            "(and its -wal, if there is one) is only read.",
+        ),
+    ] = False,
 ) -> None:
     """Write a run's scan and curves in a format that other programs read (and replay does)."""
     from grainscout.journal import Journal, recording_of
 
+    if salvage:
+        _salvage(journal, out, force)
+        return
     with Journal.read(journal) as run:
         data = recording_of(run)
     _write(data, out, force)
@@ -37,6 +48,36 @@ def export(
         f"{len(data)} curves: {out}"
         + (f"; {left} later visits stay in the journal" if left else "")
     )
+
+
+def _salvage(journal: Path, out: Path, force: bool) -> None:
+    from grainscout.journal import salvage, salvaged_recordings
+
+    if not journal.is_file():
+        raise DataError(f"journal must be an existing file; there is none at {journal}")
+    found = salvage(journal)
+    try:
+        recordings = salvaged_recordings(found)
+    except DataError as error:
+        raise DataError(f"{journal}: {error}") from error
+    for visit, data in enumerate(recordings):
+        path = out if visit == 0 else out.with_name(f"{out.stem}-visit{visit + 1}{out.suffix}")
+        _write(data, path, force)
+        console.print(f"{len(data)} curves: {path}")
+    curves = sum(map(len, recordings))
+    console.print(
+        f"{len(found.outcomes)} outcomes are sound, {len(found.outcomes) - curves} of them failures "
+        "without a curve"
+    )
+    if found.lost:
+        console.print(f"{len(found.lost)} lost, by number: {', '.join(map(str, found.lost))}")
+    for proposal in found.unanswered:
+        console.print(
+            f"lost or never measured: proposal {proposal.id} at row {proposal.site[0]}, column "
+            f"{proposal.site[1]}"
+        )
+    if found.header is None:
+        console.print("the scan is lost: sites are given in pixels of 1 nm")
 
 
 def import_(

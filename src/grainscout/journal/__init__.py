@@ -13,7 +13,7 @@ a checksum, and nothing is unpickled.
 from grainscout.journal._claim import is_claimed
 from grainscout.journal._journal import Journal
 from grainscout.journal._nouns import Batch, Event, Header, Request, package_versions
-from grainscout.journal._recording import recording_of
+from grainscout.journal._recording import recording_of, salvaged_recordings
 from grainscout.journal._salvage import Salvaged, salvage
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "package_versions",
     "recording_of",
     "salvage",
+    "salvaged_recordings",
 ]
