@@ -62,14 +62,16 @@ def sequential_difference(
     free = np.fmax(n - 1, 1.0)
     error = np.sqrt(np.fmax(squares, 0.0) / free / n)
     same = error <= 1e-12 * np.abs(mean)  # no spread seen: rounding is none
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         t2 = np.where(same, np.inf, (mean / error) ** 2)
         ratio = np.where(np.isinf(t2), grown, (1 + t2 / free) / (1 + t2 / (free * grown)))
         # Invert E(t) = 1/alpha: t^2/v = (c - 1)/(1 - c/grown), c = (grown/alpha^2)^(1/n).
         c = (grown / (1 - level) ** 2) ** (1 / n)
         reach = np.where(c < grown, np.sqrt(free * (c - 1) / (1 - c / grown)) * error, np.inf)
+        # Beyond 1e308 the evidence is infinite, which is decided as well.
+        power = ratio ** (n / 2)
     quiet = (n < 2) | ((mean == 0) & same)
-    evidence = np.where(quiet, 1.0, ratio ** (n / 2) / np.sqrt(grown))
+    evidence = np.where(quiet, 1.0, power / np.sqrt(grown))
     reach = np.where(n < 2, np.inf, reach)
     p = np.minimum.accumulate(np.minimum(1.0, 1.0 / np.fmax(evidence, 1e-300)))
     hit = np.flatnonzero(evidence >= 1 / (1 - level))

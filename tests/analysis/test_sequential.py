@@ -75,3 +75,11 @@ def test_bad_input_is_named():
         sequential_difference([1.0, np.nan])
     with pytest.raises(DataError, match="level"):
         sequential_difference([1.0, 2.0], level=1.5)
+
+
+def test_evidence_beyond_all_numbers_is_decided_evidence():
+    differences = np.tile([1.0, 1.0 + 1e-9], 300)
+    found = sequential_difference(differences)
+    assert np.isinf(found.evidence[-1])
+    assert found.p_value[-1] == 0
+    assert found.decided_at is not None
