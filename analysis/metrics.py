@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -109,6 +110,42 @@ def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
     at = np.maximum.accumulate(np.where(fresh, np.arange(seen.size), -1))
     inference = np.where(at >= 0, real[np.fmax(at, 0)], np.nan)
     return np.asarray(oracle), inference
+
+
+def best_by_random(values: ArrayLike, steps: int) -> Floats:
+    """(steps,) exact expectation of the largest of t values drawn without replacement, t = 1, 2, ...
+
+    values : (n,) finite.  With the values in ascending order P(largest <= v_k) = C(k, t)/C(n, t), and
+    the mean follows by summation by parts.  After n draws it stays at the largest.
+    """
+    v = np.sort(np.asarray(values, dtype=np.float64))
+    if v.size == 0 or not np.isfinite(v).all():
+        raise DataError(f"values must be at least one finite number; got {v}")
+    gaps, k = np.diff(v), np.arange(1, v.size)
+    below = k / v.size  # P(largest <= v_k) for one draw
+    expected = np.empty(steps)
+    for t in range(1, steps + 1):
+        expected[t - 1] = v[-1] - gaps @ below
+        if t < v.size:
+            below = below * np.maximum(k - t, 0) / (v.size - t)
+    return expected
+
+
+def draws_until_all(counts: ArrayLike, total: int) -> float:
+    """Expected number of draws without replacement until one of every kind has been met.
+
+    counts : how many of the `total` sites are of each kind, each at least 1.  A set of kinds with m
+    sites is first met at draw (total + 1)/(m + 1) on average; inclusion and exclusion over the
+    sets gives the last of them.
+    """
+    each = [int(c) for c in np.asarray(counts)]
+    if not each or min(each) < 1 or sum(each) > total:
+        raise DataError(f"counts must be at least 1 each and {total} at most together; got {each}")
+    return sum(
+        (-1) ** (size + 1) * (total + 1) / (sum(kinds) + 1)
+        for size in range(1, len(each) + 1)
+        for kinds in combinations(each, size)
+    )
 
 
 def regret(trace: ArrayLike, best: float) -> Floats:

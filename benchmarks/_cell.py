@@ -14,9 +14,10 @@ from grainscout.benchmarks._store import CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.experiment import Experiment, Step
+from grainscout.hardware import Guard, Wears
 from grainscout.policies import Policy, make_policy
 from grainscout.policies._protocol import Predicts
-from grainscout.records import Outcome, PackedState, PolicyError, Problem
+from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
 
 #: Maps are scored at these numbers of measurements, as fractions of the budget, and at its end.
 _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
@@ -33,7 +34,8 @@ def film_seed(seed: int, task: str, film: int) -> int:
 def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedState:
     """Run and score one cell; the result is a packable tree.
 
-    steps : one value a measurement, identical on every machine of a kind.
+    steps : one value a measurement, identical on every machine of a kind (see ``score_run``, and
+        spent : share of the budget that is used up then).
     checkpoints : scores of predicted maps at a few numbers of measurements.
     timing : seconds of this computer; not reproducible and kept apart.
     final : (n_candidates,) float32 predicted mean and standard deviation at the end.
@@ -43,10 +45,10 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     bench = set_up(task, cell_seed)
     problem = bench.problem()
     truth = bench.truth(problem)
-    run = _Run(problem, truth)
+    run = _Run(problem, truth, bench.microscope)
     result = Experiment(
         bench.microscope,
-        _policy(policy, truth),
+        _policy(policy, task, truth),
         problem=problem,
         seed=cell_seed,
         batch=task.batch,
@@ -58,7 +60,10 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     ok = [o for o in result.outcomes if o.curve is not None]
     return {
         "reason": result.reason,
-        "steps": score_run(problem, truth, result.outcomes),
+        "steps": {
+            **score_run(problem, truth, result.outcomes),
+            "spent": np.array(run.spent),
+        },
         "checkpoints": run.table(),
         "timing": {"decision_s": np.array(run.decisions)},
         "final": {k: v.astype(np.float32) for k, v in run.final.items()},
@@ -67,37 +72,67 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     }
 
 
-def _policy(spec: PolicySpec, truth: TaskTruth) -> Policy:
+def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
     options = dict(spec.options)
     if spec.uses_truth:
-        # A control that is told the answer, and says so: here which kind each site is.
+        # A control that is told the answer, and says so: which kind each site is, or its value.
         wanted = np.isin(truth.archetype, truth.wanted)
-        options["truth"] = np.where(wanted, truth.archetype.astype(float), np.nan)
-        options.setdefault("aim", "classes")
+        kinds = np.where(wanted, truth.archetype.astype(float), np.nan)
+        aim = options.setdefault("aim", "largest" if task.goals == ("optimisation",) else "classes")
+        options["truth"] = kinds if aim == "classes" else truth.target
     return make_policy(spec.name, options)
 
 
 class _Run:
     """Watches a run and scores its maps at the checkpoints."""
 
-    def __init__(self, problem: Problem, truth: TaskTruth) -> None:
+    def __init__(self, problem: Problem, truth: TaskTruth, microscope: Guard) -> None:
         self.problem = problem
         self.truth = truth
+        self.microscope = microscope
+        self.begun = microscope.clock.now()  # the image has been taken
+        self.wear = microscope.wear() if isinstance(microscope, Wears) else 0.0
+        budget = problem.budget
+        if budget.seconds is not None and budget.seconds <= self.begun:
+            raise ConfigError(
+                f"task seconds must leave time after the image, which takes {self.begun:g} s; got "
+                f"{budget.seconds:g} s"
+            )
+        self.spent: list[float] = []
         self.decisions: list[float] = []
         self.outcomes: list[Outcome] = []
         self.rows: list[dict[str, float]] = []
         self.final: dict[str, NDArray[np.float64]] = {}
-        curves = self.problem.budget.curves
-        self._due = (
-            [max(2, round(f * curves)) for f in _CHECKPOINTS] if curves else [10, 20, 40, 80]
+        # In measurements where these alone are limited, else in shares of the budget.
+        self._curves = budget.curves if budget.seconds is None and budget.wear is None else None
+        self._due: list[float] = (
+            [max(2, round(f * self._curves)) for f in _CHECKPOINTS]
+            if self._curves
+            else list(_CHECKPOINTS)
         )
 
     def observe(self, step: Step) -> None:
-        self.outcomes.extend(step.outcomes)
         self.decisions.append(step.decision_s)
-        if self._due and len(self.outcomes) >= self._due[0]:
-            self._due = [d for d in self._due if d > len(self.outcomes)]
+        for outcome in step.outcomes:
+            self.outcomes.append(outcome)
+            self.spent.append(self._share(outcome))
+        at = len(self.outcomes) if self._curves else self.spent[-1] if self.spent else 0.0
+        if self._due and at >= self._due[0] and len(self.outcomes) >= 2:
+            self._due = [d for d in self._due if d > at]
             self.check_map()
+
+    def _share(self, outcome: Outcome) -> float:
+        """How much of the budget is used up after this measurement; 1 ends the run.
+
+        Wear is read after a batch, which then counts as a whole.
+        """
+        budget = self.problem.budget
+        shares = [] if budget.curves is None else [len(self.outcomes) / budget.curves]
+        if budget.seconds is not None:
+            shares.append((outcome.finished - self.begun) / (budget.seconds - self.begun))
+        if budget.wear is not None and isinstance(self.microscope, Wears):
+            shares.append((self.microscope.wear() - self.wear) / budget.wear)
+        return max(shares)
 
     def check_map(self) -> None:
         """Score what the data of the run say about every candidate, by one referee for all policies.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks._tables import Tables
-from grainscout.benchmarks._tasks import Goal, Task
+from grainscout.benchmarks._tasks import GOALS, Goal, Task
 
 #: The policy that 0 means.
 BASELINE = "random"
@@ -20,18 +20,22 @@ def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
 
     discovery : raw = area under the discovery curve; score from its exact random expectation (0)
         to the ideal (1).
+    optimisation : raw = regret, how far the largest true value in hand stays below the candidates'
+        largest, over their range, mean over the run; score from its exact random expectation (0) to the
+        oracle (1), which begins with the largest.
     mapping : raw = error of the map, mean over checkpoints; score from the random policy of the same
         film (0) to no error (1); `Campaign` sees to it that there is one.
+
+    Where seconds or wear are limited, policies measure unequal numbers of curves: the mean is then over
+    what is spent, 0 is what random sampling is expected to have at the pace of the random policy's
+    own run on that film, and 1 the ideal choice at that pace.
     """
     frames = []
     if len(tables.steps):
-        runs = tables.steps.groupby(["task", "film", "policy"], sort=True)
-        area = runs[["found", "found_random", "found_ideal"]].mean().reset_index()
-        area["raw"] = area["found"]
-        area["score"] = (area["found"] - area["found_random"]) / (
-            area["found_ideal"] - area["found_random"]
-        )
-        frames.append(area.assign(goal="discovery"))
+        paced = tables.steps["task"].isin([t.id for t in tasks.values() if not t.counts_curves])
+        for part, means in ((~paced, _mean), (paced, _mean_over_spent)):
+            if part.any():
+                frames += _areas(tables.steps[part], means)
     if len(tables.maps):
         runs = tables.maps.groupby(["task", "film", "policy"], sort=True)
         error = runs["nrmse"].mean().rename("raw").reset_index()
@@ -48,6 +52,48 @@ def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
     return scores[keep].sort_values(columns[:4]).reset_index(drop=True)
 
 
+_Means = Callable[[pd.DataFrame, list[str]], pd.DataFrame]
+_RUN = ["task", "film", "policy"]
+
+
+def _areas(steps: pd.DataFrame, means: _Means) -> list[pd.DataFrame]:
+    """Scores of discovery and, where a target varies, of optimisation."""
+    area = means(steps, ["found", "found_random", "found_ideal"])
+    area["raw"] = area["found"]
+    area["score"] = (area["found"] - area["found_random"]) / (
+        area["found_ideal"] - area["found_random"]
+    )
+    frames = [area.assign(goal="discovery")]
+    if "best" in steps:
+        steps = steps.dropna(subset=["best"])
+        area = means(steps.assign(best_ideal=1.0), ["best", "best_random", "best_ideal"])
+        area["raw"] = area["best_ideal"] - area["best"]
+        area["score"] = (area["best"] - area["best_random"]) / (
+            area["best_ideal"] - area["best_random"]
+        )
+        frames.append(area.assign(goal="optimisation"))
+    return frames
+
+
+def _mean(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Mean of the columns over the measurements of each run."""
+    return steps.groupby(_RUN, sort=True)[columns].mean().reset_index()
+
+
+def _mean_over_spent(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Mean over the budget of the first column, in each run, and of the others, in random's.
+
+    A value holds from the end of its measurement to the end of the next; nothing is in hand before the
+    first, and what ends beyond the budget does not count.
+    """
+    until = steps.groupby(_RUN, sort=True)["spent"].shift(-1).fillna(1.0).clip(upper=1.0)
+    held = until - steps["spent"].clip(upper=1.0)
+    area = steps[columns].mul(held, axis=0)
+    area = area.groupby([steps[c] for c in _RUN], sort=True).sum().reset_index()
+    random = area[area["policy"] == BASELINE].drop(columns=["policy", columns[0]])
+    return area[[*_RUN, columns[0]]].merge(random, on=["task", "film"], how="left")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Board:
     """The ranking for one goal.
@@ -55,7 +101,7 @@ class Board:
     ranked : best first;  against_baseline : policy -> verdict against `BASELINE`;  rivals : policies
     that cannot be told from the best one (Holm over all pairs);  pairs : every verdict behind that;
     cells : films that all policies finished;  told : controls that are told the truth: they are ranked
-    to show what is possible, and are no part of the verdict.
+    to show what is possible, and are no part of the verdict;  rule : how sure the verdicts are.
     """
 
     goal: Goal
@@ -65,6 +111,7 @@ class Board:
     pairs: list[statistics.Verdict]
     cells: int
     told: frozenset[str] = frozenset()
+    rule: str = "95 %, Holm over all pairs"
 
     @property
     def best(self) -> str:
@@ -77,7 +124,7 @@ class Board:
         if len([r for r in self.ranked if r.name not in self.told]) < 2:
             return f"{head}; it ran alone."
         if not self.rivals:
-            return f"{head}, and better than every other policy (95 %, Holm over all pairs)."
+            return f"{head}, and better than every other policy ({self.rule})."
         needed = [
             v.more_films
             for v in self.pairs
@@ -95,8 +142,7 @@ def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:
     told : policies that are told the truth.
     """
     found = []
-    goals: tuple[Goal, ...] = ("discovery", "mapping")
-    for goal in goals:
+    for goal in GOALS:
         part = scores[scores["goal"] == goal]
         table = part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
         if not len(table):

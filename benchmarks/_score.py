@@ -24,8 +24,12 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     """Arrays of one value for each of the n outcomes, in order; failed ones count as steps.
 
     finished_s, travel_m : the clock and the way so far.  class_index : the true class there
-    (-1 where the measurement failed, or a person measured beyond the candidates);  found : share of the wanted examples in hand, beside what random
-    sampling would have and the most that could be;  diversity : of the curves.
+    (-1 where the measurement failed, or a person measured beyond the candidates);  found : share of
+    the wanted examples in hand, beside what random sampling would have and the most that could be.
+    best, best_random : largest true target in hand, from the lowest candidate (0; also a failure, or
+    a site without a value) to the highest (1), beside what random sampling would have; absent where
+    the target does not vary.
+    diversity : of the curves.
     boundary, junction : share of the sites so far that lie on one, over that of all candidates.
     """
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
@@ -52,6 +56,10 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         "found_ideal": np.minimum(np.arange(1, steps + 1) / (EXAMPLES * len(truth.wanted)), 1.0),
         "diversity": running_diversity(problem, outcomes),
     }
+    worth = site_worth(truth)
+    if worth is not None:
+        table["best"] = np.maximum.accumulate(np.where(ok & known, worth[index], 0.0))
+        table["best_random"] = metrics.best_by_random(worth, steps)
     for name, distance, width in (
         ("boundary", truth.boundary_distance, BOUNDARY_M),
         ("junction", truth.junction_distance, JUNCTION_M),
@@ -60,6 +68,17 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
             on = distance < width
             table[name] = metrics.enrichment_trace(on[index] & known, float(on.mean()))
     return table
+
+
+def site_worth(truth: TaskTruth) -> Floats | None:
+    """(n_candidates,) true target from its lowest (0) to its highest (1), 0 where it has none.
+
+    None where it does not vary: nothing is to be found.
+    """
+    if not np.isfinite(truth.target).any():
+        return None
+    low, high = np.nanmin(truth.target), np.nanmax(truth.target)
+    return np.nan_to_num((truth.target - low) / (high - low)) if high > low else None
 
 
 def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.int64]:

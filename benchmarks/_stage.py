@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.analysis.formats import Recording, read
+from grainscout.benchmarks._ising import ising_recording, ising_truth
 from grainscout.benchmarks._tasks import MicroscopeSpec, Task
 from grainscout.benchmarks._truth import TaskTruth, film_truth, recording_truth
 from grainscout.experiment import make_problem
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bench:
-    """A task's microscope behind its limits, and the film or recording under the tip, if known."""
+    """A task's microscope behind its limits, and the film or recording under the tip, if known.
+
+    seed : what it was made from.
+    """
 
     task: Task
+    seed: int
     microscope: Guard
     film: Film | None = None
     recording: Recording | None = None
@@ -37,7 +42,7 @@ class Bench:
             raise ConfigError(
                 'waveform kind must not be "recorded" on a microscope that can apply any waveform'
             )
-        return make_problem(
+        problem = make_problem(
             self.microscope,
             waveform,
             self.task.budget(),
@@ -46,13 +51,17 @@ class Bench:
             window=self.task.window_px,
             frame=self.microscope.limits.frame_m,
         )
+        return _on_boundaries(problem) if self.task.sites == "boundaries" else problem
 
     def truth(self, problem: Problem) -> TaskTruth:
         """What there is to find; ConfigError on a real microscope, where nobody knows."""
         if self.film is not None:
             return film_truth(self.film, problem, self.task.microscope.temperature_K)
         if self.recording is not None:
-            return recording_truth(self.recording, problem)
+            truth = recording_truth(self.recording, problem)
+            if self.task.microscope.kind == "ising":
+                return ising_truth(self.seed, truth, problem)
+            return truth
         raise ConfigError(
             f"task {self.task.id!r} must be on a film or a recording to be scored; its microscope is "
             f"{self.task.microscope.kind!r}"
@@ -80,13 +89,31 @@ def set_up(task: Task, seed: int, limits: Limits | None = None, scan: Scan | Non
 
         recording = _recording(spec)
         microscope = ReplayMicroscope(recording)
+    elif spec.kind == "ising":
+        from grainscout.hardware import ReplayMicroscope
+
+        recording = ising_recording(seed, spec.options)
+        microscope = ReplayMicroscope(recording)
     elif spec.kind in microscope_names():
         microscope = make_microscope(spec.kind, spec.options)
     else:
-        known = ["topography", *microscope_names()]
+        known = ["topography", "ising", *microscope_names()]
         raise ConfigError(f"microscope kind must be one of {', '.join(known)}; got {spec.kind!r}")
     guard = Guard(microscope, limits, scan=scan)
-    return Bench(task=task, microscope=guard, film=film, recording=recording)
+    return Bench(task=task, seed=seed, microscope=guard, film=film, recording=recording)
+
+
+def _on_boundaries(problem: Problem) -> Problem:
+    """The problem with the sites on grain boundaries only, as its image shows them to anyone."""
+    from grainscout.policies._film_means import microstructure
+
+    rows, columns = problem.candidates.T
+    on = microstructure(problem.scan).boundary[rows, columns] == 0
+    if not on.any():
+        raise ConfigError(
+            'task sites = "boundaries" needs an image that shows grain boundaries; this one shows none'
+        )
+    return replace(problem, candidates=problem.candidates[on])
 
 
 def _film(spec: MicroscopeSpec, seed: int) -> Film:

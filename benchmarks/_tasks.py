@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from grainscout.records import Budget, ConfigError, Waveform
 
 _MOST_SAMPLES = 1_000_000
 
-Goal = Literal["discovery", "mapping"]
+Goal = Literal["discovery", "mapping", "optimisation"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+
+#: Stands for a file that only the user has: a task with it cannot be run as it is.
+YOUR_FILE = Path("your-file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +78,9 @@ class MicroscopeSpec:
     """Which microscope, and what lies under its tip.
 
     kind : "simulated" (a film of the preset `film`, or of the file `film_file`), "topography" (the
-        preset's transport on the user's own image `file`), "replay" (the recording `file`), or the
-        name of a registered microscope with its `options`.
+        preset's transport on the user's own image `file`), "replay" (the recording `file`), "ising"
+        (a plane of spin lattices, options ``{ property = "magnetisation" }``), or the name of a
+        registered microscope with its `options`.
     channel : name of the image's height channel, where a file has several.
     pixel_nm : overrides the file's pixel size.
     crop_px : [first row, first column, rows, columns] of the image to use.
@@ -111,7 +116,8 @@ class Task:
     id : unique in a campaign, letters, digits and ``/ . _ -``.
     target : name of the descriptor to learn.  light_suns : illumination.
     window_px : side of the patch that must fit around a site.  batch : sites a decision.
-    curves, seconds, wear : the budget; at least one.
+    sites : "boundaries" leaves only those on the grain boundaries that the image shows.
+    curves, seconds, wear : the budget; at least one.  Scores run over what is spent of it.
     goals : what is scored and ranked.  tags : for choosing and for people.
     """
 
@@ -121,6 +127,7 @@ class Task:
     target: str = "loop_area"
     light_suns: float = 0.0
     window_px: int = 16
+    sites: Literal["boundaries"] | None = None
     batch: int = 1
     curves: int | None = None
     seconds: float | None = None
@@ -142,13 +149,23 @@ class Task:
         if self.batch < 1:
             raise ConfigError(f"task batch must be at least 1; got {self.batch}")
         if not self.goals:
-            raise ConfigError("task goals must name discovery or mapping; got none")
+            raise ConfigError(f"task goals must name one of {', '.join(GOALS)}; got none")
         self.budget()
         self.waveform.build()
 
     def budget(self) -> Budget:
         """The budget as the loop takes it."""
         return Budget(curves=self.curves, seconds=self.seconds, wear=self.wear)
+
+    @property
+    def counts_curves(self) -> bool:
+        """Whether curves alone are limited: all policies then measure as many."""
+        return self.seconds is None and self.wear is None
+
+    @property
+    def needs_random(self) -> bool:
+        """Whether the random policy's own run is what 0 means."""
+        return "mapping" in self.goals or not self.counts_curves
 
 
 def replay_task(file: Path, target: str, curves: int | None) -> Task:

@@ -20,19 +20,50 @@ class What(StrEnum):
     instruments = "instruments"
     microscopes = "microscopes"
     descriptors = "descriptors"
+    tasks = "tasks"
     campaigns = "campaigns"
 
 
-def show(what: Annotated[What | None, typer.Argument(help="Only these.")] = None) -> None:
+def show(
+    what: Annotated[What | None, typer.Argument(help="Only these.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Only tasks with this tag, or tag+tag for both; repeatable."),
+    ] = None,
+) -> None:
     """List what experiments and campaigns can name."""
-    for kind in What if what is None else (what,):
-        table = Table(title=kind.value, title_justify="left", show_header=False, box=None)
-        table.add_column(no_wrap=True, style="bold")
-        table.add_column()
-        for name, about in _entries(kind):
-            table.add_row(name, about)
+    if tag and what not in (None, What.tasks):
+        raise ConfigError(f"--tag is of tasks, not of {what}")
+    for kind in [What.tasks] if tag else What if what is None else [what]:
+        if kind is What.tasks:
+            table = _tasks(tag)
+        else:
+            table = Table(show_header=False, box=None)
+            table.add_column(no_wrap=True, style="bold")
+            table.add_column()
+            for name, about in _entries(kind):
+                table.add_row(name, about)
+        table.title, table.title_justify = kind.value, "left"
         console.print(table)
         console.print()
+
+
+def _tasks(tags: list[str] | None) -> Table:
+    """Ids with the budget, what random sampling leaves undone of each goal, and the tags."""
+    from grainscout.benchmarks import difficulties, tasks, tasks_with
+
+    measured = difficulties()
+    table = Table(box=None)
+    table.add_column("id", no_wrap=True, style="bold")
+    for head in ("budget", "left by random", "tags"):
+        table.add_column(head)
+    for task in tasks_with(tags) if tags else tasks().values():
+        limits = (("curves", task.curves), ("s", task.seconds), ("of a tip", task.wear))
+        budget = [f"{value:g} {unit}" for unit, value in limits if value is not None]
+        left = measured.get(task.id)
+        hard = [f"{goal} {left[goal]:.2f}" for goal in task.goals] if left else ["not measured"]
+        table.add_row(task.id, ", ".join(budget), ", ".join(hard), " ".join(task.tags))
+    return table
 
 
 def _about_policy(name: str) -> str:
@@ -71,7 +102,13 @@ def _entries(kind: What) -> list[tuple[str, str]]:
         return [(d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}") for d in DESCRIPTORS.values()]
     from grainscout.config import builtin_campaigns, load_campaign
 
-    return [(name, load_campaign(name).description) for name in builtin_campaigns()]
+    def about(name: str) -> str:
+        try:
+            return load_campaign(name).description
+        except ConfigError as error:  # such as a third party's task that is badly installed
+            return str(error)
+
+    return [(name, about(name)) for name in builtin_campaigns()]
 
 
 def _first_line(thing: object) -> str:

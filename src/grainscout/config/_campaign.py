@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from grainscout.benchmarks import Campaign
+from grainscout.benchmarks import Campaign, find_task, tasks_with
+from grainscout.benchmarks._tasks import YOUR_FILE, plain
 from grainscout.config._run import absolute
 from grainscout.config._toml import parse, read_toml
 from grainscout.policies import make_policy
 from grainscout.records import ConfigError
+
+_BUDGET = {"curves", "seconds", "wear"}
 
 
 def builtin_campaigns() -> dict[str, Path]:
@@ -22,8 +26,10 @@ def builtin_campaigns() -> dict[str, Path]:
 def load_campaign(name: str) -> Campaign:
     """A campaign by name, or from a TOML file.
 
-    The file has ``[[task]]`` and ``[[policy]]`` tables; a ``[defaults]`` table holds what its tasks
-    share.  Paths in it are relative to the file's folder.
+    The file has ``[[task]]`` and ``[[policy]]`` tables; a ``[defaults]`` table holds what the tasks
+    that it writes out share.  Registered tasks come in as they are, by ``tasks = [id, ...]`` and
+    ``tasks_by_tag = [tag, "tag+tag", ...]``; a ``[[task]]`` with ``like = id`` and an id of its own is one
+    with changes.  Paths are relative to the file's folder.
     """
     known = builtin_campaigns()
     path = known.get(name, Path(name))
@@ -33,12 +39,45 @@ def load_campaign(name: str) -> Campaign:
         )
     table = absolute(read_toml(path), path.parent)
     defaults = table.pop("defaults", {})
-    table["tasks"] = [_merged(defaults, task) for task in _tables(table, "task", path)]
+    written = [_written(defaults, task, path) for task in _tables(table, "task", path)]
+    named = [find_task(id_) for id_ in _names(table, "tasks", path)]
+    tagged = tasks_with(_names(table, "tasks_by_tag", path))
+    chosen = {task.id: plain(dataclasses.asdict(task)) for task in (*named, *tagged)}
+    table["tasks"] = [*chosen.values(), *written]
     table["policies"] = _tables(table, "policy", path)
     campaign = parse(Campaign, table, str(path))
+    for task in campaign.tasks:
+        if task.microscope.file == YOUR_FILE:
+            raise ConfigError(
+                f'{path}: task {task.id!r} needs a file of yours: write [[task]] with like = "{task.id}", '
+                'an id of its own and microscope = { file = "..." }'
+            )
     for policy in campaign.policies:
         make_policy(policy.name, policy.options)
     return campaign
+
+
+def _written(defaults: dict[str, Any], task: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A task that the file writes out: on the defaults, and on the registered one that it is like."""
+    like = task.pop("like", None)
+    if like is None:
+        return _merged(defaults, task)
+    if not isinstance(like, str) or task.get("id", like) == like:
+        raise ConfigError(
+            f"{path}: a [[task]] with like = {like!r} must have an id of its own: scores under one id are "
+            "of one task. As it is, it is named in tasks = [...]"
+        )
+    base = plain(dataclasses.asdict(find_task(like)))
+    if _BUDGET & {*defaults, *task}:  # another budget, not a further limit
+        base = {key: value for key, value in base.items() if key not in _BUDGET}
+    return _merged(_merged(base, defaults), task)
+
+
+def _names(table: dict[str, Any], key: str, path: Path) -> list[str]:
+    found = table.pop(key, [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"{path}: {key} must be a list of texts; got {found!r}")
+    return found
 
 
 def _tables(table: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
@@ -53,5 +92,7 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         below = merged.get(key)
         both = isinstance(value, dict) and isinstance(below, dict)
+        if both and key == "waveform" and value.get("kind", below.get("kind")) != below.get("kind"):
+            both = False  # settings of another kind of waveform mean nothing to this one
         merged[key] = _merged(below, value) if both and below is not None else value
     return merged
