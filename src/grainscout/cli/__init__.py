@@ -23,6 +23,7 @@ from grainscout.cli import (
     _run,
     _serve,
     _simulate,
+    _watch,
 )
 from grainscout.cli._console import fail
 from grainscout.records import GrainscoutError
@@ -51,6 +52,7 @@ app.command("bench")(_bench.bench)
 app.command("regress")(_regress.regress)
 app.command("report")(_report.report)
 app.command("control")(_control.control)
+app.command("watch")(_watch.watch)
 app.command("preflight")(_preflight.preflight)
 app.command("serve")(_serve.serve)
 app.command("keys")(_serve.keys)

@@ -1,0 +1,96 @@
+// Swaps the parts that the server sends, counts the seconds in between, and passes on what is asked.
+"use strict";
+const at = (id) => document.getElementById(id);
+let facts = JSON.parse(document.body.dataset.facts);
+let socket = null, heard = 0, skew = 0, tries = 0;
+
+// The token came with the address; it must not stay in the history or be copied with it.
+if (location.search) history.replaceState(null, "", location.pathname);
+
+function ago(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 100) return s + " s ago";
+  const m = Math.round(s / 60);
+  return m < 120 ? m + " min ago" : Math.floor(m / 60) + " h " + String(m % 60).padStart(2, "0") + " min ago";
+}
+
+function clock(date) { return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }); }
+
+function tick() {
+  const now = Date.now() / 1000 + skew;
+  for (const e of document.querySelectorAll("[data-age]")) if (facts.count) e.textContent = ago(now - e.dataset.age);
+  const open = socket !== null && socket.readyState === WebSocket.OPEN;
+  const lost = !open && (tries > 1 || heard > 0);
+  document.body.classList.toggle("stale", lost);
+  at("link").classList.toggle("lost", lost);
+  const words = open ? "live" : lost
+    ? "No connection" + (heard ? ": all this is from " + ago(Date.now() / 1000 - heard) : "") : "connecting";
+  if (at("link").textContent !== words) at("link").textContent = words;
+}
+
+function local(root) {
+  for (const t of root.querySelectorAll("time[datetime]")) t.textContent = new Date(t.dateTime).toLocaleString();
+  for (const e of root.querySelectorAll("[data-ends]"))
+    e.textContent = ", until about " + clock(new Date(Date.now() + 1000 * e.dataset.ends));
+}
+
+function controls() {
+  document.title = facts.title;
+  const hold = at("hold");
+  if (!hold) return;
+  const open = socket !== null && socket.readyState === WebSocket.OPEN;
+  hold.dataset.ask = facts.state === "paused" ? "resume" : "pause";
+  hold.textContent = facts.state === "paused" ? "Resume" : "Pause";
+  for (const b of document.querySelectorAll(".controls button, [data-ask]")) b.disabled = !open || !facts.going;
+}
+
+function swap(id, html) {
+  const place = at(id);
+  const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+  place.innerHTML = html;
+  if (focused && at(focused)) at(focused).focus();
+  local(place);
+}
+
+function hear(message) {
+  heard = Date.now() / 1000;
+  if (message.facts) { facts = message.facts; skew = message.now - Date.now() / 1000; }
+  for (const [id, html] of Object.entries(message.parts || {})) swap(id, html);
+  if (message.picked !== undefined) swap("picked", message.picked);
+  if (message.number) at("pick").value = message.number;
+  if (message.reply) { at("reply").textContent = message.reply; at("reply").hidden = false; }
+  controls(); tick();
+}
+
+function connect() {
+  tries += 1;
+  const address = new URL("live", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(address);
+  socket.onopen = () => { tries = 0; heard = Date.now() / 1000; controls(); tick(); };
+  socket.onmessage = (event) => hear(JSON.parse(event.data));
+  socket.onclose = () => { controls(); tick(); setTimeout(connect, Math.min(500 * 2 ** tries, 5000)); };
+}
+
+function send(message) { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message)); }
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-ask]");
+  if (button) {
+    send({ ask: button.dataset.ask, id: button.dataset.id || "" });
+    return;
+  }
+  const svg = event.target.closest("svg.clickable");
+  if (!svg) return;
+  const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+  const [left, top, width, height, rows, columns] = facts.map;
+  const row = Math.floor(rows * (point.y - top) / height), column = Math.floor(columns * (point.x - left) / width);
+  if (row >= 0 && row < rows && column >= 0 && column < columns) send({ row: row, column: column });
+});
+at("pick").addEventListener("change", () => send({ number: Number(at("pick").value) }));
+if (at("abort")) {
+  at("abort").addEventListener("click", () => at("sure").showModal());
+  at("no").addEventListener("click", () => at("sure").close());
+  at("yes").addEventListener("click", () => { at("sure").close(); send({ ask: "abort", id: "" }); });
+}
+local(document); controls(); connect(); setInterval(tick, 1000);
