@@ -1,24 +1,25 @@
-"""Campaigns: tasks x policies x films, run by joblib, resumable at the level of one cell."""
+"""Campaigns: tasks x policies x films, resumable at the level of one cell."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-
 import grainscout
-from grainscout.benchmarks._cell import run_cell
+from grainscout.benchmarks._call import Call
 from grainscout.benchmarks._leaderboard import BASELINE
+from grainscout.benchmarks._scheduler import make_workers
+from grainscout.benchmarks._standing import Standing
+from grainscout.benchmarks._stopping import Stopping, course
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import PolicySpec, Task, plain
-from grainscout.experiment import one_thread
-from grainscout.records import ConfigError, PackedState
+from grainscout.records import ConfigError
+
+#: Settings of how cells are run, which say nothing of what is run.
+_BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class Campaign:
 
     films : how many films (seeds) each task is run on; policies meet the same films and noise.
     seed : film k of every task is made from (seed, k).
+    cell_timeout_s, cell_memory_GiB : what one cell may take in a worker process; 0 is no bound.  They
+        say nothing of the results, and may change when a campaign is resumed.
+    stopping : when to stop comparisons; without, every policy runs on every film.
     """
 
     name: str
@@ -35,12 +39,21 @@ class Campaign:
     films: int = 3
     tasks: tuple[Task, ...] = ()
     policies: tuple[PolicySpec, ...] = ()
+    cell_timeout_s: float = 600.0
+    cell_memory_GiB: float = 4.0
+    stopping: Stopping | None = None
 
     def __post_init__(self) -> None:
         if self.films < 1:
             raise ConfigError(f"campaign films must be at least 1; got {self.films}")
         if self.seed < 0:
             raise ConfigError(f"campaign seed must be >= 0; got {self.seed}")
+        for name in _BOUNDS:
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(
+                    f"campaign {name} must be a finite number >= 0, 0 for no bound; "
+                    f"got {getattr(self, name)}"
+                )
         for what, names in (
             ("task", [t.id for t in self.tasks]),
             ("policy", [p.title for p in self.policies]),
@@ -50,12 +63,19 @@ class Campaign:
             twice = sorted({n for n in names if names.count(n) > 1})
             if twice:
                 raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
-        mapped = [t.id for t in self.tasks if "mapping" in t.goals]
-        if mapped and not any(p.title == p.name == BASELINE for p in self.policies):
+        if self.stopping is not None and self.stopping.against:
+            fair = [p.title for p in self.policies if not p.uses_truth]
+            if self.stopping.against not in fair:
+                raise ConfigError(
+                    f"stopping against must be a policy of the campaign that is not told the truth "
+                    f"({', '.join(fair)}); got {self.stopping.against!r}"
+                )
+        needing = [t.id for t in self.tasks if t.needs_random]
+        if needing and not any(p.title == p.name == BASELINE for p in self.policies):
             raise ConfigError(
-                f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its maps "
-                f"are the zero of the goal mapping. Add it, or leave mapping out of the goals of "
-                f"{mapped[0]!r}"
+                f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its runs "
+                f"are the zero of the goal mapping, and of every goal under a budget of seconds or "
+                f"wear. Add it; {needing[0]!r} needs it"
             )
 
     def with_tasks(self, *tasks: Task) -> Campaign:
@@ -70,7 +90,10 @@ class Campaign:
 
     def identity(self) -> dict[str, Any]:
         """Plain values that say which campaign this is, and by which version it is run."""
-        return {"campaign": plain(dataclasses.asdict(self)), "grainscout": grainscout.__version__}
+        campaign = plain(dataclasses.asdict(self))
+        for name in _BOUNDS:
+            del campaign[name]
+        return {"campaign": campaign, "grainscout": grainscout.__version__}
 
     def cells(self) -> list[CellKey]:
         """All cells; those on one film stand together, so that a worker makes it once.
@@ -89,69 +112,54 @@ def run_campaign(
     campaign: Campaign,
     store: CampaignStore,
     *,
-    jobs: int = 1,
+    jobs: int = 0,
+    scheduler: str | None = None,
     progress: Callable[[CellKey, str, str], None] | None = None,
 ) -> None:
     """Run every cell that the store does not hold as finished.
 
-    jobs : worker processes (loky); 1 runs in this process.  A cell that raises is stored as failed,
-    with its traceback, and the others go on; the next call tries it again.  When a worker is killed,
-    the cells that were under way are run again; a cell that kills its worker each time has failed.
+    jobs : worker processes on this machine; 0 runs the cells in this process, where nothing ends
+        a cell that hangs.  scheduler : address of a Dask scheduler, whose workers then run them.
     progress : called in this process after each cell with its key, status and traceback, if any.
+
+    A cell that raises, takes longer than the campaign's ``cell_timeout_s`` or needs more than its
+    ``cell_memory_GiB`` is stored as failed and the others go on; the next call tries it again.  When
+    a worker is killed, the cell that it was at is run again, once.  Whatever ends this call ends
+    the workers.  ConfigError for a scheduler that cannot be used, DataError when the store cannot be
+    written; finished cells are in it.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs must be at least 1; got {jobs}")
-    todo = [key for key in campaign.cells() if key not in store.finished()]
-
-    def keep(outcome: _Outcome) -> None:
-        key, status, seconds, payload, error = outcome
-        store.record(key, status, seconds, payload, error)
-        todo.remove(key)
-        if progress is not None:
-            progress(key, status, error)
-
-    while todo:
-        before = len(todo)
-        try:
-            for outcome in _results(campaign, todo, jobs):
-                keep(outcome)
-        except TerminatedWorkerError:
-            # The pool is gone with the worker: what it was at is run again, by a new one.  If no cell
-            # was finished, one of those begun first kills its worker: each alone will show which.
-            if len(todo) == before:
-                for key in todo[: 2 * jobs]:
-                    keep(_alone(campaign, key))
+    workers = make_workers(jobs, scheduler)
+    try:
+        settled = store.finished()
+        standing = None if campaign.stopping is None else Standing(campaign, store)
+        while True:
+            now = course(campaign, None if standing is None else standing.scores, settled)
+            if now.over:
+                break
+            done = []
+            for key, reply in workers.run(_calls(campaign, now.waiting, workers.campaign)):
+                store.record(key, reply.status, reply.seconds, reply.payload, reply.error)
+                settled.add(key)
+                if reply.status == "finished":
+                    done.append(key)
+                if progress is not None:
+                    progress(key, reply.status, reply.error)
+            if standing is not None:
+                standing.add(done)
+    finally:
+        workers.close()
 
 
-_Outcome = tuple[CellKey, str, float, PackedState | None, str]
-
-
-def _results(campaign: Campaign, keys: Sequence[CellKey], jobs: int) -> Iterator[_Outcome]:
+def _calls(campaign: Campaign, keys: Iterable[CellKey], mark: str) -> Iterator[Call]:
     tasks = {t.id: t for t in campaign.tasks}
     policies = {p.title: p for p in campaign.policies}
-    calls = [(key, tasks[key.task], policies[key.policy], campaign.seed) for key in keys]
-    if jobs == 1:
-        yield from (_attempt(*call) for call in calls)
-        return
-    pool = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
-    yield from pool(delayed(_attempt)(*call) for call in calls)
-
-
-def _alone(campaign: Campaign, key: CellKey) -> _Outcome:
-    """The cell in a worker of its own; if that dies, the cell has failed."""
-    begun = time.perf_counter()
-    try:
-        return next(iter(_results(campaign, [key], 2)))
-    except TerminatedWorkerError as error:
-        said = f"the worker died: killed, out of memory, or a crash in compiled code\n{error}"
-        return key, "failed", time.perf_counter() - begun, None, said
-
-
-def _attempt(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> _Outcome:
-    begun = time.perf_counter()
-    try:
-        with one_thread():
-            payload = run_cell(key, task, policy, seed)
-    except Exception:  # noqa: BLE001 - whatever a policy raises must be recorded, not lost
-        return key, "failed", time.perf_counter() - begun, None, traceback.format_exc()
-    return key, "finished", time.perf_counter() - begun, payload, ""
+    for key in keys:
+        yield Call(
+            key=key,
+            task=tasks[key.task],
+            policy=policies[key.policy],
+            seed=campaign.seed,
+            timeout_s=campaign.cell_timeout_s,
+            memory_GiB=campaign.cell_memory_GiB,
+            campaign=mark,
+        )

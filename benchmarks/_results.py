@@ -12,6 +12,7 @@ from rich.table import Table
 from grainscout.benchmarks._campaign import Campaign
 from grainscout.benchmarks._leaderboard import Board, boards, goal_scores, winner
 from grainscout.benchmarks._report import write_report
+from grainscout.benchmarks._stopping import Course, course, judged, said
 from grainscout.benchmarks._store import CampaignStore
 from grainscout.benchmarks._tables import read_tables
 from grainscout.benchmarks._tasks import plain
@@ -21,13 +22,15 @@ from grainscout.benchmarks._tasks import plain
 class Results:
     """Where the files are, and the ranking.
 
-    files : label -> path;  missing : cells of the campaign that are not finished.
+    files : label -> path;  missing : cells of the campaign that are not finished and not saved;
+    course : where it stands.
     """
 
     files: dict[str, Path]
     boards: list[Board]
     winner: str | None
     missing: int
+    course: Course
 
     def leaderboard_table(self) -> Table:
         """For the terminal."""
@@ -61,16 +64,20 @@ def write_results(
     scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
     told = {p.title for p in campaign.policies if p.uses_truth}
     found = boards(scores, told)
+    finished = store.finished()
+    state = course(campaign, scores, finished | store.failures().keys())
+    if campaign.stopping is not None:
+        found = judged(found, state, campaign.stopping)
     best = winner(found, {p.title for p in campaign.policies} - told)
-    missing = len(campaign.cells()) - len(store.finished())
+    missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
-    files["leaderboard"].write_text(_markdown(campaign, found, missing), encoding="utf-8")
+    files["leaderboard"].write_text(_markdown(campaign, found, missing, state), encoding="utf-8")
     if best is not None:
         files["winner"] = folder / "winner.toml"
         files["winner"].write_bytes(tomli_w.dumps(_winner(campaign, best)).encode())
     files["report"] = report or folder / "report.html"
-    write_report(files["report"], campaign, store, tables, scores, found, best)
-    return Results(files=files, boards=found, winner=best, missing=missing)
+    write_report(files["report"], campaign, store, tables, scores, found, best, state)
+    return Results(files=files, boards=found, winner=best, missing=missing, course=state)
 
 
 def _row(board: Board, name: str) -> list[str]:
@@ -88,10 +95,12 @@ def _row(board: Board, name: str) -> list[str]:
     ]
 
 
-def _markdown(campaign: Campaign, found: list[Board], missing: int) -> str:
+def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Course) -> str:
     lines = [f"# {campaign.name}: leaderboard", "", campaign.description, ""]
     if missing:
         lines += [f"**{missing} cells are missing or failed; they count for nothing here.**", ""]
+    if campaign.stopping is not None:
+        lines += [said(campaign, state), ""]
     for board in found:
         lines += [
             board.verdict(),

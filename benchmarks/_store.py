@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from grainscout.records import DataError, PackedState, pack, unpack
+from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 1
@@ -73,14 +73,13 @@ class CampaignStore:
         return found
 
     def record(
-        self, key: CellKey, status: str, seconds: float, payload: PackedState | None, error: str
+        self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
     ) -> None:
-        """Commit one cell; a failed one is overwritten when it is tried again."""
-        blob = None if payload is None else pack(payload)
+        """Commit one cell, its result packed; a failed one is overwritten when it is tried again."""
         try:
             self._db.execute(
                 "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (key.task, key.film, key.policy, status, seconds, blob, error),
+                (key.task, key.film, key.policy, status, seconds, payload, error),
             )
         except sqlite3.Error as fault:
             raise DataError(f"campaign store {self.path} could not be written: {fault}") from fault
@@ -97,14 +96,18 @@ class CampaignStore:
         )
         return {CellKey(task=t, film=f, policy=p): e for t, f, p, e in rows}
 
-    def payloads(self) -> Iterator[tuple[CellKey, float, PackedState]]:
-        """(key, seconds, result) of the finished cells in the order of their keys."""
-        rows = self._db.execute(
-            "SELECT task, film, policy, seconds, payload FROM cells WHERE status = 'finished' "
-            "ORDER BY task, film, policy"
-        )
-        for task, film, policy, seconds, blob in rows:
-            yield CellKey(task=task, film=film, policy=policy), seconds, unpack(blob)
+    def payloads(
+        self, keys: Iterable[CellKey] | None = None
+    ) -> Iterator[tuple[CellKey, float, PackedState]]:
+        """(key, seconds, result) of the finished cells, or of these, in the order of their keys."""
+        for key in sorted(self.finished() if keys is None else keys):
+            row = self._db.execute(
+                "SELECT seconds, payload FROM cells WHERE task = ? AND film = ? AND policy = ? "
+                "AND status = 'finished'",
+                (key.task, key.film, key.policy),
+            ).fetchone()
+            if row is not None:
+                yield key, row[0], unpack(row[1])
 
     def payload(self, key: CellKey) -> PackedState | None:
         """The result of one finished cell, if it is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +24,10 @@ class Tables:
     timings: pd.DataFrame
 
 
-def read_tables(store: CampaignStore) -> Tables:
-    """The tables of all finished cells, ordered by task, film, policy and step."""
+def read_tables(store: CampaignStore, keys: Iterable[CellKey] | None = None) -> Tables:
+    """The tables of all finished cells, or of these, ordered by task, film, policy and step."""
     steps, maps, timings = [], [], []
-    for key, seconds, payload in store.payloads():
+    for key, seconds, payload in store.payloads(keys):
         steps.append(_frame(key, payload["steps"], "step"))
         maps.append(_frame(key, payload["checkpoints"], "checkpoint"))
         timing = _frame(key, payload["timing"], "decision")

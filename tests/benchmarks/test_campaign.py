@@ -1,10 +1,6 @@
 """Campaigns: the same table for any number of workers and interruptions, failures kept apart."""
 
 import dataclasses
-import os
-import signal
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,7 +41,7 @@ def campaign(**changes):
     return Campaign(**{**settings, **changes})
 
 
-def run(plan, path, jobs=1, **settings):
+def run(plan, path, jobs=0, **settings):
     with CampaignStore(path, plan.identity()) as store:
         run_campaign(plan, store, jobs=jobs, **settings)
         return read_tables(store)
@@ -59,10 +55,6 @@ def serial(tmp_path_factory):
 def same(one, other):
     pd.testing.assert_frame_equal(one.steps, other.steps, check_exact=True)
     pd.testing.assert_frame_equal(one.maps, other.maps, check_exact=True)
-
-
-def test_two_workers_give_the_table_of_one(serial, tmp_path):
-    same(run(campaign(), tmp_path / "campaign.sqlite", jobs=2), serial)
 
 
 class Stop(Exception):
@@ -85,67 +77,6 @@ def test_an_interrupted_campaign_goes_on_without_repeating_a_cell(serial, tmp_pa
     same(resumed, serial)
     assert not set(seen) & set(rest)
     assert set(seen) | set(rest) == set(campaign().cells())
-
-
-def workers():
-    """Process ids of this process's loky workers."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == os.getpid() and b"LokyProcess" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
-def test_a_killed_worker_loses_nothing_but_its_cell(serial, tmp_path):
-    killed = []
-
-    def kill_one(key, status, error):
-        if not killed:
-            killed.append(workers()[0])
-            os.kill(killed[0], signal.SIGKILL)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
-        result = run(campaign(), tmp_path / "campaign.sqlite", jobs=2, progress=kill_one)
-    assert killed
-    same(result, serial)
-
-
-KILLER = """
-import os, signal
-class Killer:
-    "Kills the process that it runs in."
-    def reset(self, problem, *, rng): pass
-    def ask(self, n=1): os.kill(os.getpid(), signal.SIGKILL)
-    def tell(self, outcomes): pass
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
-def test_a_policy_that_kills_its_worker_fails_and_the_others_finish(tmp_path, monkeypatch):
-    from joblib.externals.loky import get_reusable_executor
-
-    (tmp_path / "killer_plugin.py").write_text(KILLER)
-    info = tmp_path / "killer_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer-plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[grainscout.policies]\nkiller = killer_plugin:Killer\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests do not know the path
-    plan = campaign(policies=(PolicySpec(name="killer"), PolicySpec(name="random")))
-    with warnings.catch_warnings(), CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
-        warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
-        run_campaign(plan, store, jobs=2)
-        assert {key.policy for key in store.finished()} == {"random"}
-        assert len(store.finished()) == 2
-        assert {key.policy for key in store.failures()} == {"killer"}
-        assert all("the worker died" in why for why in store.failures().values())
-    get_reusable_executor().shutdown(wait=True)
 
 
 def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grainscout.cli._console import console, progress
+from grainscout.cli._console import console, notes
+from grainscout.cli._race import Race
 from grainscout.records import ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
-    from grainscout.benchmarks import CellKey, PolicySpec
+    from grainscout.benchmarks import PolicySpec
 
 
 def bench(
@@ -25,7 +29,19 @@ def bench(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", help="Worker processes; default: all cores.", min=1),
+        typer.Option(
+            "--jobs", "-j", help="Worker processes; 0 is none, to debug. Default: all cores.", min=0
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", help="Run on the Dask cluster at this address, tcp://HOST:PORT."
+        ),
+    ] = None,
+    cell_timeout: Annotated[
+        float | None,
+        typer.Option("--cell-timeout", help="Seconds that one cell may take; 0 is no bound."),
     ] = None,
     replay: Annotated[
         list[Path] | None,
@@ -42,12 +58,17 @@ def bench(
         bool, typer.Option("--peers", help="Also race the peers whose packages are installed.")
     ] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="The smallest campaign.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
 ) -> None:
     """Race policies on films whose truth is known; resumes by itself."""
     from grainscout.benchmarks import CampaignStore, run_campaign, write_results
+    from grainscout.benchmarks._summary import summary
     from grainscout.benchmarks._tasks import replay_task, topography_task
     from grainscout.config import load_campaign
 
+    begun = time.monotonic()
     name = "smoke" if smoke else campaign
     plan = load_campaign(name)
     first = plan.tasks[0]
@@ -57,35 +78,40 @@ def bench(
     )
     if peers:
         plan = plan.with_policies(*_peers())
+    if cell_timeout is not None:
+        plan = dataclasses.replace(plan, cell_timeout_s=cell_timeout)
+    if scheduler is not None and jobs is not None:
+        raise ConfigError(
+            "--jobs and --scheduler exclude each other: a cluster has its own workers"
+        )
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
-        keys = plan.cells()
-        done = len(store.finished())
-        with progress() as bar:
-            task = bar.add_task("cells", total=len(keys), completed=done)
-
-            def tick(key: CellKey, status: str, error: str) -> None:
-                bar.advance(task)
-                if status == "failed":
-                    why = error.strip().splitlines()[-1]
-                    bar.console.print(
-                        f"failed: {key.policy} on {key.task}, film {key.film}: {why}", markup=False
-                    )
-
-            run_campaign(plan, store, jobs=jobs or os.cpu_count() or 1, progress=tick)
-        with console.status("scores, pictures and report"):
+        with Race(plan, store) as race:
+            run_campaign(
+                plan,
+                store,
+                jobs=(os.cpu_count() or 1) if jobs is None else jobs,
+                scheduler=scheduler,
+                progress=race.tick,
+            )
+        with notes.status("scores, pictures and report"):
             results = write_results(plan, store, folder)
-        console.print(results.leaderboard_table())
-        for label, path in results.files.items():
-            console.print(f"{label + ':':12} {path}")
+        if as_json:
+            seconds = time.monotonic() - begun
+            said = summary(plan, store, results, run=race.run, seconds=seconds)
+            print(json.dumps(said, indent=2, allow_nan=False))
+        else:
+            console.print(results.leaderboard_table())
+            for label, path in results.files.items():
+                console.print(f"{label + ':':12} {path}")
         failures = store.failures()
         if failures:
             raise GrainscoutError(
-                f"{len(failures)} of {len(keys)} cells failed and count for nothing; the report has "
-                "their tracebacks. The same command tries them again"
+                f"{len(failures)} of {results.course.planned} cells failed and count for nothing; the "
+                "report has their tracebacks. The same command tries them again"
             )
 
 
@@ -102,7 +128,7 @@ def _peers() -> list[PolicySpec]:
     found = peer_names()
     absent = [f"{name} ({package})" for name, (_, package) in PEERS.items() if name not in found]
     if absent:
-        console.print(f"peers that are not installed: {', '.join(absent)}")
+        notes.print(f"peers that are not installed: {', '.join(absent)}")
     if not found:
         raise ConfigError("--peers needs a peer: pip install 'grainscout[peers]'")
     return [PolicySpec(name=name) for name in found]

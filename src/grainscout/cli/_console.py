@@ -6,12 +6,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console()
-_errors = Console(stderr=True)
+#: For what must not stand among results: they can then be piped.
+notes = Console(stderr=True)
 
 
 def fail(message: str) -> None:
     """One clear message on the error stream."""
-    _errors.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}", soft_wrap=True)
+    notes.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}", soft_wrap=True)
 
 
 def progress() -> Progress:
@@ -21,5 +22,5 @@ def progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=_errors,
+        console=notes,
     )

@@ -1,0 +1,176 @@
+"""Where cells run: in this process, in processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from typing import Any, Protocol
+
+from grainscout.benchmarks._call import Call, Reply
+from grainscout.benchmarks._child import run_call
+from grainscout.benchmarks._store import CellKey
+from grainscout.benchmarks._worker import attempt, end_processes
+from grainscout.journal import package_versions
+from grainscout.records import ConfigError, GrainscoutError
+
+#: Seconds that a scheduler has to answer, and its workers to appear.
+_ANSWER_S = 5.0
+
+
+class Workers(Protocol):
+    """Runs cells; `campaign` marks the processes that are its."""
+
+    campaign: str
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        """What became of the cells, as they end."""
+        ...
+
+    def close(self) -> None:
+        """End what is under way; no process is left when this returns."""
+        ...
+
+
+def make_workers(jobs: int, scheduler: str | None) -> Workers:
+    """Workers of a cluster if it has an address, else `jobs` of this machine, 0 for this process."""
+    if jobs < 0:
+        raise ConfigError(f"jobs must be at least 0; got {jobs}")
+    if scheduler is not None:
+        return _Cluster(scheduler)
+    return _Machine(jobs) if jobs else _Here()
+
+
+class _Here:
+    """One cell after another in this process, where nothing can end one."""
+
+    campaign = ""
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        for call in calls:
+            status, seconds, payload, error = run_call(call)
+            status = "finished" if status == "finished" else "failed"
+            yield call.key, Reply(status=status, seconds=seconds, payload=payload, error=error)
+
+    def close(self) -> None:
+        pass
+
+
+class _Machine:
+    """A thread for each worker process of this machine, which looks after it."""
+
+    def __init__(self, jobs: int) -> None:
+        self.campaign = uuid.uuid4().hex
+        self._jobs = jobs
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="cell")
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        # One more than work for each: nobody waits while a result is written.
+        yield from _keep_busy(self._pool, calls, lambda: 2 * self._jobs)
+
+    def close(self) -> None:
+        end_processes(self.campaign)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Cluster:
+    """The threads of a Dask cluster's workers; each looks after a process as on one machine."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'") from error
+        self.campaign = uuid.uuid4().hex
+        self._address = address
+        try:
+            self._client = Client(address, timeout=_ANSWER_S, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"scheduler must be the address of a running Dask scheduler, such as "
+                f"tcp://host:8786; nothing answers at {address!r} within {_ANSWER_S:g} s"
+            ) from error
+        try:
+            self._check_workers()
+        except BaseException:
+            self._client.close()
+            raise
+        self._pool = self._client.get_executor(pure=False)
+
+    def _check_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=_ANSWER_S)
+        except TimeoutError:
+            raise ConfigError(
+                f"the scheduler at {self._address} must have workers; it has none after "
+                f"{_ANSWER_S:g} s. Start some: dask worker {self._address} --nthreads 1"
+            ) from None
+        here = _computing()
+        for worker, found in self._client.run(_computing, on_error="return").items():
+            if isinstance(found, BaseException):
+                raise ConfigError(
+                    f"worker {worker} must have grainscout {here['grainscout']}; it cannot import it: "
+                    f"{found}"
+                )
+            for name, wanted in here.items():
+                if found.get(name) != wanted:
+                    raise ConfigError(
+                        f"worker {worker} must have {name} {wanted}, as this process, for results to "
+                        f"be the same; it has {found.get(name, 'none')}"
+                    )
+
+    def _width(self) -> int:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return max(8, 2 * sum(int(w["nthreads"]) for w in workers))
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        try:
+            yield from _keep_busy(self._pool, calls, self._width)
+        except CancelledError as error:
+            raise GrainscoutError(
+                f"the scheduler at {self._address} is gone. The finished cells are kept; the same "
+                "command goes on with the others"
+            ) from error
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+        if self._client.status == "running":
+            self._client.run(end_processes, self.campaign, on_error="ignore")
+        self._client.close()
+
+
+def _computing() -> dict[str, str]:
+    """What decides about the last bits of a result."""
+    return {name: version for name, version in package_versions().items() if name != "python"}
+
+
+def _keep_busy(
+    pool: Executor, calls: Iterable[Call], width: Callable[[], int]
+) -> Iterator[tuple[CellKey, Reply]]:
+    """Keep `width` cells with the pool: a campaign of a million must not be sent at once."""
+    waiting: dict[Future[Reply], CellKey] = {}
+    todo = iter(calls)
+    more = True
+    while more or waiting:
+        for _ in range(width() - len(waiting) if more else 0):
+            call = next(todo, None)
+            if call is None:
+                more = False
+                break
+            waiting[pool.submit(attempt, call.to_json())] = call.key
+        if not waiting:
+            return
+        done, _ = wait_for(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield waiting.pop(future), _reply(future)
+
+
+def _reply(future: Future[Reply]) -> Reply:
+    fault: Any = future.exception()
+    if fault is None:
+        return future.result()
+    if type(fault).__name__ == "KilledWorker":
+        said = f"the worker died again and again: killed, or out of memory: {fault}"
+        return Reply(status="failed", seconds=0.0, error=said)
+    raise fault
