@@ -329,8 +329,9 @@ def own_image() -> Figure:
         strict=True,
     ):
         ax.imshow(image, cmap="gray")
-        ax.contour(film.structure.boundary, levels=[0.5], colors=colour, linewidths=0.9)
-        ax.set(title=f"{title}: {len(film.structure.grains)} grains", xticks=[], yticks=[])
+        ax.contourf(film.structure.boundary, levels=[0.5, 1.5], colors=[colour], alpha=0.8)
+        grains = np.unique(film.structure.labels).size
+        ax.set(title=f"{title}: {grains} grains", xticks=[], yticks=[])
     return figure
 
 
