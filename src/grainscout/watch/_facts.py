@@ -69,7 +69,7 @@ def state_of(run: Snapshot) -> State:
         return State(name="starting", words="Not a measurement yet.", mood="rest")
     if _paused(run):
         return State(name="paused", words="Paused by a person; the tip is parked.", mood="rest")
-    return State(name="running", words="Measuring.", mood="good")
+    return State(name="running", words="", mood="good")
 
 
 def _ended(reason: str) -> State:

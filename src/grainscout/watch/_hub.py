@@ -6,14 +6,16 @@ import asyncio
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grainscout.journal import Journal
-from grainscout.records import GrainscoutError, JournalError
+from grainscout.records import GrainscoutError, JournalError, Proposal
 from grainscout.watch._facts import state_of
 from grainscout.watch._page import Page, Painter
 from grainscout.watch._reading import Reader
@@ -22,6 +24,7 @@ from grainscout.watch._thinking import Thinker, Thoughts
 _LOOK_S = 0.2
 _SHARE = 4.0  # rest at least so many times as long as an update took
 _AGAIN_S = 5.0  # what depends on the time of day alone: silence, a killed run
+_DOUBT_S = 3.0
 _ASKS = ("pause", "resume", "abort", "veto")
 
 
@@ -46,6 +49,7 @@ class Hub:
         self._hands = ThreadPoolExecutor(1, "watch")  # all reading and drawing, in order
         self._mind = ThreadPoolExecutor(1, "thoughts")
         self._thinker = Thinker(path)
+        self._read, self._folded = time.monotonic(), False
         self.page = self._paint()
 
     def __enter__(self) -> Self:
@@ -57,9 +61,10 @@ class Hub:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._thinker.stop()
+        self._mind.shutdown()
         self._thinker.close()
         self._hands.shutdown()
-        self._mind.shutdown()
 
     def document(self) -> str:
         """The page as one document."""
@@ -70,8 +75,11 @@ class Hub:
         trouble = ""
         try:
             self.run = self._reader.update()
+            self._read = time.monotonic()
         except JournalError as error:
-            trouble = f"This page no longer follows the run: {error}"
+            if time.monotonic() - self._read > _DOUBT_S:  # not merely a look in mid-commit
+                trouble = f"This page no longer follows the run: {error}"
+        self._fold()
         return self._paint(trouble)
 
     async def follow(self) -> None:
@@ -98,10 +106,23 @@ class Hub:
         return await loop.run_in_executor(self._hands, self._answer, dict(wish))
 
     # ---- in the one thread that reads and draws -------------------------------------------------
+    def _fold(self) -> None:
+        """Mend what a look may have done: a run cannot fold its side files in while a reader is there."""
+        beside = self.path.with_name(self.path.name + "-wal")
+        if self._folded or state_of(self.run).name in ("starting", "running", "paused", "stopped"):
+            return
+        self._folded = True
+        if beside.exists():
+            with suppress(JournalError), Journal.open(self.path):
+                pass
+
     def _answer(self, wish: dict[str, Any]) -> Mapping[str, Any]:
         try:
             if "ask" in wish:
                 return {"reply": self._ask(wish.get("ask"), wish.get("id"))}
+            waiting = self._picked_waiting(wish)
+            if waiting is not None:
+                return {"picked": self._painter.proposal(waiting, self.run)}
             number = self._picked(wish)
             outcome = None if number is None else self._reader.outcome(number)
             if number is None or outcome is None:
@@ -121,21 +142,31 @@ class Hub:
             return "The run has ended: nothing was asked."
         detail = {}
         if kind == "veto":
-            if id_ not in {p.id for p in self.run.waiting}:
+            if not isinstance(id_, str) or id_ not in {p.id for p in self.run.waiting}:
                 return f"{id_!s:.40} is not waiting (any more): nothing was asked."
-            detail["id"] = str(id_)
+            detail["id"] = id_
         with Journal.open(self.path) as journal:
             journal.request(str(kind), **detail)
         return f"Asked: {kind}{' ' + detail['id'] if detail else ''}."
 
     def _picked(self, wish: Mapping[str, Any]) -> int | None:
-        number, row, column = (wish.get(k) for k in ("number", "row", "column"))
-        if isinstance(number, int) and not isinstance(number, bool):
+        """The measurement of that number (from 1), or the newest at the site nearest to the place."""
+        number, place, sites = wish.get("number"), _place(wish), self.run.sites
+        if isinstance(number, int) and 0 < number <= len(sites):
             return number - 1
-        if isinstance(row, int) and isinstance(column, int) and len(self.run.sites):
-            apart = ((self.run.sites - np.array([row, column])) ** 2).sum(axis=1)
-            return len(apart) - 1 - int(np.argmin(apart[::-1]))  # the newest at that site
+        if place is not None and len(sites):
+            apart = _squares(sites, place)
+            return len(apart) - 1 - int(np.argmin(apart[::-1]))
         return None
+
+    def _picked_waiting(self, wish: Mapping[str, Any]) -> Proposal | None:
+        """The proposal that waits, if it is nearer to the place than any measured site."""
+        place, run = _place(wish), self.run
+        if place is None or not run.waiting or not state_of(run).going:
+            return None
+        apart = _squares(np.array([tuple(p.site) for p in run.waiting]), place)
+        measured = _squares(run.sites, place).min() if len(run.sites) else np.inf
+        return run.waiting[int(np.argmin(apart))] if apart.min() < measured else None
 
     def _paint(self, trouble: str = "") -> Page:
         return self._painter.page(self.run, time.time(), trouble, self.path.name)
@@ -164,4 +195,17 @@ class Hub:
             thoughts = await loop.run_in_executor(self._mind, self._thinker.think)
             after = upto
             self._show(await loop.run_in_executor(self._hands, self._take, thoughts))
+            if thoughts.hopeless:
+                return
             await asyncio.sleep(thoughts.rest)
+
+
+def _place(wish: Mapping[str, Any]) -> tuple[int, int] | None:
+    row, column = wish.get("row"), wish.get("column")
+    if isinstance(row, int) and isinstance(column, int) and max(abs(row), abs(column)) < 10**6:
+        return row, column
+    return None
+
+
+def _squares(sites: NDArray[np.int64], place: tuple[int, int]) -> NDArray[np.int64]:
+    return np.asarray(((sites - np.array(place)) ** 2).sum(axis=1))

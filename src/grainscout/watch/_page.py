@@ -16,7 +16,7 @@ from grainscout.analysis._fig_style import engineering, labelled
 from grainscout.analysis.archetypes import ARCHETYPE_NAMES, classify
 from grainscout.analysis.descriptors import describe
 from grainscout.journal import Event
-from grainscout.records import Outcome
+from grainscout.records import Outcome, Proposal
 from grainscout.watch import _figures as figures
 from grainscout.watch._facts import Alert, State, alerts_of, duration, left_of, state_of
 from grainscout.watch._images import Coloured, coloured
@@ -24,6 +24,7 @@ from grainscout.watch._reading import Snapshot
 from grainscout.watch._thinking import Thoughts
 
 _EVENTS = 60
+_SHORT = {"mean": "mean", "uncertainty": "1 sd"}
 _COURSE = "Dots: each curve. Line: the largest so far."
 _DIVERSITY = (
     "Mean pairwise distance of the curves so far. It may fall when curves resemble old ones."
@@ -57,7 +58,7 @@ class Painter:
         )
         self._templates.filters["duration"] = duration
         self._pictures: dict[str, bytes] = {}
-        self._maps: dict[str, tuple[Coloured, str]] = {}
+        self._maps: dict[str, tuple[Coloured, str, str]] = {}
         self._thoughts: Thoughts | None = None
         if self.ground.shown is not None:
             self._keep("height", self.ground.shown)
@@ -112,16 +113,17 @@ class Painter:
             return
         self._thoughts = thoughts
         self._maps = {}
-        for name, image in thoughts.maps.items():
+        target = run.header.problem.target
+        words = {"mean": f"predicted {target}", "uncertainty": f"uncertainty of {target} (1 sd)"}
+        for name in sorted(thoughts.maps, key=_rank):
+            image = thoughts.maps[name]
             of_target = name in ("mean", "uncertainty")
             factor, unit = engineering(image, run.unit if of_target else "")
             shown = coloured(image * factor, name=name)
             if shown is None:
                 continue
-            target = run.header.problem.target
-            words = {"mean": f"predicted {target}", "uncertainty": f"sd of {target}"}
             self._keep(name, shown)
-            self._maps[name] = (shown, labelled(words.get(name, name), unit))
+            self._maps[name] = (shown, words.get(name, name).replace("_", " "), unit)
 
     def measurement(self, outcome: Outcome, number: int, run: Snapshot) -> str:
         """One measurement that a viewer picked."""
@@ -131,6 +133,11 @@ class Painter:
             told=self._told(outcome, run),
             figure=figures.curves([outcome], number + 1, "plot-picked"),
         )
+
+    def proposal(self, proposal: Proposal, run: Snapshot) -> str:
+        """A site that waits for its measurement, with the button to veto it."""
+        (row,) = [w for w in self._waiting(run, state_of(run)) if w["id"] == proposal.id]
+        return self._render("proposal", p=row, control=self.control)
 
     def _keep(self, name: str, image: Coloured) -> None:
         self._pictures[name] = image.png
@@ -203,10 +210,12 @@ class Painter:
             "thoughts": thoughts,
             "figures": [
                 {
-                    "name": name.replace("_", " "),
-                    "figure": figures.policy_map(name, image, self.ground, run, label, upto),
+                    "name": label,
+                    "figure": figures.policy_map(
+                        name, image, self.ground, run, labelled(_SHORT.get(name, label), unit), upto
+                    ),
                 }
-                for name, (image, label) in self._maps.items()
+                for name, (image, label, unit) in self._maps.items()
             ],
         }
 
@@ -224,19 +233,35 @@ def policy_name(run: Snapshot) -> str:
     return str(spec.get("label") or spec.get("name", "policy"))
 
 
+def _rank(name: str) -> tuple[int, str]:
+    """The order of the maps: belief, its uncertainty, novelties, what is chosen by."""
+    first = {"mean": 0, "uncertainty": 1}.get(name)
+    return (3 - ("novelty" in name) if first is None else first), name
+
+
 def _tiles(run: Snapshot) -> list[tuple[str, str]]:
     clock = float(run.finished[-1]) if len(run.finished) else 0.0
     failed = int((run.status == "failed").sum())
     railed = int((run.status == "saturated").sum())
     faults = sum(e.kind == "fault" for e in run.events)
+    tiles = [("last curve", _last_curve(run))] if len(run.curve_of) else []
     return [
-        ("measured", str(len(run.curve_of))),
+        *tiles,
+        ("curves", str(len(run.curve_of))),
         ("failed", str(failed)),
         ("at the rail", str(railed)),
         ("faults noted", str(faults)),
         ("microscope's clock", duration(clock)),
-        ("one measurement takes", "–" if run.pace is None else duration(run.pace)),
+        ("time for each", "–" if run.pace is None else duration(run.pace)),
     ]
+
+
+def _last_curve(run: Snapshot) -> str:
+    factor, unit = engineering(run.value[-1:], run.unit)
+    told = [] if np.isnan(run.value[-1]) else [f"{run.value[-1] * factor:.3g} {unit}"]
+    if run.kind[-1] < len(ARCHETYPE_NAMES):
+        told.insert(0, ARCHETYPE_NAMES[run.kind[-1]])
+    return ", ".join(told) or "tells nothing"
 
 
 def _events(run: Snapshot) -> dict[str, Any]:

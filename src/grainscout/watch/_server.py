@@ -8,6 +8,7 @@ person asks comes over the websocket, whose origin is checked.  Only named files
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import json
 import time
@@ -55,10 +56,13 @@ class _Guarded(RequestHandler):
         for name, value in _HEADERS.items():
             self.set_header(name, value)
 
+    def compute_etag(self) -> None:
+        return None
+
     @property
     def _cookie(self) -> str:
         """Cookies are shared by all ports of a host; the name tells watchers apart."""
-        return f"grainscout-{urlsplit('//' + self.request.host).port or 80}"
+        return f"grainscout-{hashlib.sha256(self.token.encode()).hexdigest()[:12]}"
 
     def prepare(self) -> None:
         given = self.get_query_argument("token", "") or self.get_cookie(self._cookie, "") or ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -44,7 +45,7 @@ class Thoughts:
 
     maps : of the scan's shape, NaN where there is no candidate.
     stored : after how many outcomes the state was stored that it was made from; None if it was told all.
-    seconds : that it took.  trouble : why there are no maps.
+    seconds : that it took.  trouble : why there are no maps;  hopeless : there will never be any.
     """
 
     after: int
@@ -52,11 +53,16 @@ class Thoughts:
     stored: int | None = None
     seconds: float = 0.0
     trouble: str = ""
+    hopeless: bool = False
 
     @property
     def rest(self) -> float:
         """Seconds to wait before the next."""
         return _REST * self.seconds
+
+
+class NoMaps(PolicyError):
+    """The policy has no maps to show, or is not known."""
 
 
 class Thinker:
@@ -90,6 +96,7 @@ class Thinker:
             self._process.start()
             there.close()
             self._line = here
+        begun = time.perf_counter()
         try:
             self._line.send_bytes(b"think")
             if self._line.poll(self.patience):
@@ -98,19 +105,24 @@ class Thinker:
         except (EOFError, OSError):
             trouble = "the process that makes the maps ended"
         self.close()
-        return Thoughts(after=0, maps={}, trouble=trouble)
+        return Thoughts(after=0, maps={}, trouble=trouble, seconds=time.perf_counter() - begun)
 
-    def close(self) -> None:
-        """End the other process."""
-        if self._line is None:
+    def stop(self) -> None:
+        """End the other process; a `think` that waits in another thread comes back."""
+        if self._process is None:
             return
-        self._line.close()
         self._process.terminate()
         self._process.join(5.0)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-        self._line = None
+
+    def close(self) -> None:
+        """End the other process and the line to it."""
+        self.stop()
+        if self._line is not None:
+            self._line.close()
+        self._line = self._process = None
 
 
 def thoughts_of(path: Path) -> Thoughts:
@@ -122,7 +134,7 @@ def thoughts_of(path: Path) -> Thoughts:
     outcomes = [o for b in batches for o in b.outcomes]
     policy, told = _copy(header, batches, stored)
     if not isinstance(policy, Explains):
-        raise PolicyError("this policy shows no maps")
+        raise NoMaps("this policy shows none")
     policy.ask(1)  # the acquisition is that of a choice
     maps = {
         name: np.asarray(image, np.float32)
@@ -138,7 +150,7 @@ def _copy(
     """The policy, told everything, and after how many outcomes its state was stored."""
     spec = header.config.get("policy")
     if not isinstance(spec, Mapping):
-        raise PolicyError("the journal does not name its policy: it was begun from Python")
+        raise NoMaps("the journal does not name its policy: the run was begun from Python")
 
     def fresh() -> Policy:
         policy = make_policy(str(spec["name"]), spec.get("options", {}))
@@ -165,8 +177,6 @@ def _outcomes(batches: Any) -> list[Outcome]:
 
 def _work(path: str, line: Connection) -> None:
     """The life of the other process."""
-    import time
-
     if hasattr(os, "nice"):
         os.nice(19)
     with one_thread():
@@ -180,7 +190,8 @@ def _work(path: str, line: Connection) -> None:
                 found = thoughts_of(Path(path))
                 state = {"after": found.after, "stored": found.stored, "maps": dict(found.maps)}
             except Exception as error:  # noqa: BLE001 - a policy is foreign code; the page tells
-                state = {"trouble": str(error) or type(error).__name__}
+                words = str(error) if isinstance(error, GrainscoutError) else repr(error)
+                state = {"trouble": words, "hopeless": isinstance(error, NoMaps)}
             line.send_bytes(pack({**state, "seconds": time.perf_counter() - begun}))
 
 

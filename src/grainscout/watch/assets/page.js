@@ -2,7 +2,7 @@
 "use strict";
 const at = (id) => document.getElementById(id);
 let facts = JSON.parse(document.body.dataset.facts);
-let socket = null, heard = 0, skew = 0, tries = 0;
+let socket = null, heard = 0, skew = 0, tries = 0, hiding = 0;
 
 // The token came with the address; it must not stay in the history or be copied with it.
 if (location.search) history.replaceState(null, "", location.pathname);
@@ -23,13 +23,16 @@ function tick() {
   const lost = !open && (tries > 1 || heard > 0);
   document.body.classList.toggle("stale", lost);
   at("link").classList.toggle("lost", lost);
-  const words = open ? "live" : lost
-    ? "No connection" + (heard ? ": all this is from " + ago(Date.now() / 1000 - heard) : "") : "connecting";
+  const words = open ? "live" : !lost ? "connecting" : "No connection"
+    + (heard ? ": all this is of " + new Date(1000 * heard).toLocaleTimeString() : "");
   if (at("link").textContent !== words) at("link").textContent = words;
 }
 
 function local(root) {
-  for (const t of root.querySelectorAll("time[datetime]")) t.textContent = new Date(t.dateTime).toLocaleString();
+  for (const t of root.querySelectorAll("time[datetime]")) {
+    const date = new Date(t.dateTime), today = date.toDateString() === new Date().toDateString();
+    t.textContent = today ? date.toLocaleTimeString() : date.toLocaleString();
+  }
   for (const e of root.querySelectorAll("[data-ends]"))
     e.textContent = ", until about " + clock(new Date(Date.now() + 1000 * e.dataset.ends));
 }
@@ -58,7 +61,12 @@ function hear(message) {
   for (const [id, html] of Object.entries(message.parts || {})) swap(id, html);
   if (message.picked !== undefined) swap("picked", message.picked);
   if (message.number) at("pick").value = message.number;
-  if (message.reply) { at("reply").textContent = message.reply; at("reply").hidden = false; }
+  if (message.reply) {
+    at("reply").textContent = message.reply;
+    at("reply").hidden = false;
+    clearTimeout(hiding);
+    hiding = setTimeout(() => { at("reply").hidden = true; }, 10000);
+  }
   controls(); tick();
 }
 
