@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 _SITES = 1500  # candidates of a film whose curves are computed
 _INTERIOR_M = 60e-9  # from a boundary: well inside a grain
 _SUNS = 0.1  # S23
+_FLOOR = 1e-12  # [A] what an amplifier would call no current
 
 
 def film_findings(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
@@ -66,15 +67,16 @@ def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterat
             inside = truth.structure.boundary_distance[tuple(problem.candidates.T)]
             rng = np.random.default_rng(film)
             some = rng.permutation(len(problem.candidates))[:_SITES]
+            sites = problem.candidates[some]
             top = [
-                truth.curves(problem.candidates[some], problem.waveform, light=suns)[0].max(axis=1)
+                np.maximum(truth.curves(sites, problem.waveform, light=suns)[0].max(axis=1), _FLOOR)
                 for suns in (0.0, _SUNS)
             ]
             at, off = junction[some] < JUNCTION_M / 4, inside[some] > _INTERIOR_M
             ratio = [float(np.median(t[at]) / np.median(t[off])) for t in top]
             dark.append(-np.log10(ratio[0] / 0.5))
             light.append(np.log10(ratio[1] / 0.5))
-            gain.append(float(np.log10(np.median(top[1] / np.maximum(top[0], 1e-15)))))
+            gain.append(float(np.log10(np.median(top[1] / top[0]))))
             strata.append(task.id)
     if not strata:
         return

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grainscout.analysis import diversity
-from grainscout.analysis.forensics import boundary_choice, density_test, patch_components
+from grainscout.analysis.forensics import density_test, patch_components
 from grainscout.benchmarks._cell import film_seed
 from grainscout.benchmarks._score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks._stage import set_up
@@ -207,23 +207,25 @@ def structure_only_sites(problem: Problem, inside: NDArray[np.int64], n: int) ->
 def unevenness(sites: NDArray[np.int64], inside: NDArray[np.int64], structure: Structure) -> float:
     """Chi-square of the visits to each boundary over its mean for as many random sites, less 1."""
     rng = np.random.default_rng(0)
+    near = structure.boundary_distance <= BOUNDARY_M
+    ids = np.where(near, structure.boundary_id, -1)
+    share = _visits(ids, inside) / max(_visits(ids, inside).sum(), 1)
 
     def chi_square(places: NDArray[np.int64]) -> float:
-        table = boundary_choice(
-            places,
-            structure.boundary_id,
-            structure.boundary_distance,
-            candidates=inside,
-            width=BOUNDARY_M,
-        )
-        surprise = (table["visits"] - table["expected"]) ** 2 / table["expected"]
-        return float(surprise.sum())
+        visits = _visits(ids, places)
+        expected = share * visits.sum()
+        there = expected > 0
+        return float(((visits - expected)[there] ** 2 / expected[there]).sum())
 
-    null = [
-        chi_square(inside[rng.choice(len(inside), min(len(sites), len(inside)), replace=False)])
-        for _ in range(20)
-    ]
+    k = min(len(sites), len(inside))
+    null = [chi_square(inside[rng.choice(len(inside), k, replace=False)]) for _ in range(99)]
     return chi_square(sites) / float(np.mean(null)) - 1.0
+
+
+def _visits(ids: NDArray[np.int32], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many places lie on each boundary."""
+    found = ids[tuple(places.T)]
+    return np.bincount(found[found >= 0], minlength=int(ids.max()) + 1)
 
 
 def _peaks_early(trace: Floats) -> float:
