@@ -1,0 +1,166 @@
+"""`grainscout run` in a process that is going to be killed, with a log of what it did to the world.
+
+Imported by the warm server: what is made here once is there in every child.
+"""
+
+import contextlib
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+import grainscout.cli
+import grainscout.journal._journal as journal_module
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.experiment import Experiment
+from grainscout.policies import make_policy, policy_names
+from grainscout.records import Outcome
+
+SEED = 7
+CURVES = 12
+_EXPERIMENT = """
+seed = {seed}
+checkpoint_every = {checkpoint}
+[task]
+light_suns = 0.1
+curves = {curves}
+batch = {batch}
+microscope = {{ film = "tiny", instrument = "{instrument}" }}
+waveform = {{ samples = 51 }}
+[policy]
+name = "{policy}"
+"""
+
+#: Every policy that can run an experiment by itself; the oracle is told the truth, in campaigns only,
+#: and the peers are other people's work.
+POLICIES = tuple(n for n in policy_names() if n != "oracle" and not n.startswith("peer-"))
+
+
+def experiment_file(
+    path: Path,
+    policy: str,
+    *,
+    batch: int = 1,
+    curves: int = CURVES,
+    checkpoint: int = 3,
+    instrument: str = "reference",
+) -> Path:
+    """A small experiment on the film that is warm."""
+    path.write_text(
+        _EXPERIMENT.format(
+            seed=SEED,
+            policy=policy,
+            batch=batch,
+            curves=curves,
+            checkpoint=checkpoint,
+            instrument=instrument,
+        )
+    )
+    return path
+
+
+def digest(outcome: Outcome) -> str:
+    """Everything of an outcome that must not change."""
+    curve = None if outcome.curve is None else outcome.curve.current.tobytes()
+    words = (
+        *(tuple(map(int, outcome.site)), outcome.status, outcome.visit, outcome.proposal_id),
+        *(outcome.started, outcome.finished, outcome.message, curve),
+    )
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+
+
+class Log:
+    """One line for each act, in the kernel's hands before the act is done: no kill takes it back."""
+
+    def __init__(self, path: Path, kill_at: Mapping[str, int]) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._left = dict(kill_at)
+
+    def write(self, kind: str, *words: object) -> None:
+        os.write(self._file, " ".join(map(str, (kind, *words))).encode() + b"\n")
+        self.count(kind)
+
+    def count(self, kind: str) -> None:
+        """Count an act; the one that was chosen is the last."""
+        if kind in self._left:
+            self._left[kind] -= 1
+            if self._left[kind] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Passing:
+    """Everything that is not overridden is the inner one's."""
+
+    def __init__(self, inner, log):
+        self._inner, self._log = inner, log
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+class LoggedPolicy(_Passing):
+    """Logs what the policy is told: that is what was acknowledged."""
+
+    def tell(self, outcomes):
+        for outcome in outcomes:
+            self._log.write("told", outcome.proposal_id, digest(outcome))
+        self._inner.tell(outcomes)
+
+
+class LoggedMicroscope(_Passing):
+    """Logs what reaches the microscope behind the guard."""
+
+    def measure(self, site, waveform):
+        self._log.write("measure", *map(int, site))
+        curve = self._inner.measure(site, waveform)
+        self._log.count("measured")
+        return curve
+
+
+def run(folder: Path, words: list[str], kill_at: Mapping[str, int]) -> None:
+    """`grainscout run <words>` in `folder`.
+
+    kill_at : how many of an act are done before SIGKILL comes: "told" (before the policy knows),
+        "measure" (before), "measured" (after), "statement" (each of SQL, before it is carried out).
+    """
+    os.chdir(folder)
+    log = Log(folder / "log", kill_at)
+    begin, connect, create = Experiment.__init__, journal_module.connect, journal_module.create
+
+    def logged(self, microscope, policy, **settings):
+        microscope.microscope = LoggedMicroscope(microscope.microscope, log)
+        begin(self, microscope, LoggedPolicy(policy, log), **settings)
+
+    def counted(opening):
+        def opened(*args, **kwargs):
+            db = opening(*args, **kwargs)
+            db.set_trace_callback(lambda _: log.count("statement"))
+            return db
+
+        return opened
+
+    Experiment.__init__ = logged
+    journal_module.connect, journal_module.create = counted(connect), counted(create)
+    sys.argv = ["grainscout", "run", *words]
+    with Path("said").open("a") as said, contextlib.redirect_stdout(said):
+        os.dup2(said.fileno(), 2)
+        grainscout.cli.main()
+
+
+def _warm() -> None:
+    task = Task(
+        microscope=MicroscopeSpec(film="tiny"),
+        waveform=WaveformSpec(samples=51),
+        light_suns=0.1,
+        curves=1,
+    )
+    problem = set_up(task, SEED).problem()
+    for name in POLICIES:
+        make_policy(name, {}).reset(problem, rng=np.random.default_rng(0))
+
+
+_warm()
