@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-#: public module -> what to read beside it (MyST; relative to the generated pages).
-MODULES = {
+import ast
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+#: Public modules that have no ``__all__`` of their own.
+PLAIN = (
+    "grainscout.analysis.archetypes",
+    "grainscout.analysis.characterisation",
+    "grainscout.analysis.descriptors",
+    "grainscout.analysis.diversity",
+    "grainscout.analysis.forc",
+    "grainscout.analysis.forensics",
+    "grainscout.analysis.metrics",
+    "grainscout.simulator.instrument",
+)
+#: module -> what to read beside it (MyST; relative to the generated pages).
+BESIDE = {
     "grainscout.records": "The nouns of every room.",
     "grainscout.simulator": "Explained in [A film and its truth](../concepts/film.md) and [Films](../manual/films.md).",
-    "grainscout.simulator.instrument": "Explained in [Films](../manual/films.md).",
     "grainscout.policies": "Each policy and its options: [Policies](policies.rst).",
     "grainscout.hardware": "Explained in [Guard and limits](../concepts/guard.md).",
     "grainscout.hardware.link": "Explained in [The policy on another machine](../howto/remote.md).",
-    "grainscout.journal": "What a run leaves behind.",
     "grainscout.experiment": "Explained in [Ask and tell](../concepts/policy.md).",
     "grainscout.benchmarks": "Explained in [Campaigns](../manual/campaigns.md).",
     "grainscout.benchmarks.regress": "Explained in [Did a change make a model worse?](../manual/regress.md).",
-    "grainscout.config": "Files with units in their key names.",
     "grainscout.analysis": "The sub-modules have pages of their own.",
     "grainscout.analysis.archetypes": "Explained in [Kinds of curve](../concepts/curves.md).",
-    "grainscout.analysis.characterisation": "Beyond the tip: lifetimes and cells.",
     "grainscout.analysis.descriptors": "Explained in [Kinds of curve](../concepts/curves.md).",
-    "grainscout.analysis.diversity": "How different the measured things are.",
     "grainscout.analysis.figures": "Shown in the [gallery](../gallery.md).",
-    "grainscout.analysis.forc": "Reversal families.",
     "grainscout.analysis.forensics": "Used in [Forensics of a run](../tutorials/forensics.md).",
     "grainscout.analysis.formats": "Explained in [My own data](../howto/data.md).",
-    "grainscout.analysis.latent": "Maps of patches and curves.",
     "grainscout.analysis.metrics": "Explained in [Campaign and verdict](../concepts/campaign.md).",
     "grainscout.analysis.statistics": "Explained in [Campaign and verdict](../concepts/campaign.md).",
 }
 
 
+def modules() -> list[str]:
+    """Every public module or package that says what is public in it (``__all__``), and `PLAIN`."""
+    packages = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    found = set(PLAIN)
+    for package in packages:
+        spec = find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            for source in Path(folder).glob("*.py"):
+                name = package if source.stem == "__init__" else f"{package}.{source.stem}"
+                if "._" not in name and _says_what_is_public(source):
+                    found.add(name)
+    return sorted(found)
+
+
+def _says_what_is_public(source: Path) -> bool:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+    return any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets)
+
+
 def pages() -> dict[str, str]:
     """File name -> MyST page; the first is the table of contents."""
-    names = "\n".join(MODULES)
+    names = modules()
     contents = (
         "# Reference\n\nEverything public, from its docstrings. Units are SI unless a name or a "
-        f"docstring says otherwise.\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
+        "docstring says otherwise.\n\n```{toctree}\n:maxdepth: 1\n\n" + "\n".join(names) + "\n```\n"
     )
     found = {"reference.md": contents}
-    for module, words in MODULES.items():
+    for module in names:
         directive = f"```{{eval-rst}}\n.. automodule:: {module}\n```"
+        words = BESIDE.get(module, "")
         found[f"{module}.md"] = f"# {module}\n\n{words}\n\n{directive}\n"
     return found

@@ -1,0 +1,94 @@
+"""What the manual generates from the program says all of it, and its links lead somewhere."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import commands
+import docstrings
+import links
+import pictures
+import policy_pages
+import pytest
+import reference_pages
+
+import grainscout
+from grainscout.policies._registry import BUILTIN, policy_options
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_command_page_has_every_command_and_option() -> None:
+    page = commands.page()
+    for name, command in commands.commands().items():
+        section = page.split(f"## grainscout {name}\n")[1].split("\n## ")[0]
+        for parameter in command.params:
+            assert all(f"`{spelt}`" in section for spelt in parameter.opts if spelt != "--help")
+            assert parameter.name == "help" or parameter.help, f"{name} {parameter.name}: no help"
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_option_of_every_policy_is_described(name: str) -> None:
+    described = policy_pages.meanings(name)
+    assert [o for o in policy_options(name) if not described.get(o)] == []
+    assert policy_pages.SOURCES[name]
+
+
+def test_reference_has_every_room() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
+    rooms = {p for p in packages if p not in ("grainscout", "grainscout.cli")}
+    assert rooms <= set(reference_pages.modules())
+    assert set(reference_pages.BESIDE) <= set(reference_pages.modules())
+
+
+def test_house_style_becomes_a_list_and_keeps_code() -> None:
+    text = """What it is, |V| included.
+
+rows : number of rows [pixels];  columns, channels : of the image.
+    A continuation, with x : y in it.
+
+    rho = 1 : 2
+
+Options
+-------
+share : 0 to 1.
+"""
+    found = docstrings.restructured(text.splitlines())
+    assert r"What it is, \|V\| included." in found
+    assert "* **rows**: number of rows [pixels]" in found
+    assert "* **columns, channels**: of the image. A continuation, with x : y in it." in found
+    assert found[found.index("::") : found.index("::") + 3] == ["::", "", "    rho = 1 : 2"]
+    assert ".. rubric:: Options" in found
+
+
+def test_every_picture_that_is_shown_is_made_and_every_made_one_shown() -> None:
+    text = "\n".join(p.read_text(encoding="utf-8") for p in DOCS.rglob("*.md"))
+    shown = set(re.findall(r"generated/pictures/(\w+)\.png", text))
+    assert shown == {maker.__name__ for maker in pictures.MAKERS}
+    alone = re.findall(r"!\[\s*\]\(", text)
+    assert not alone, "a picture needs a text for those who cannot see it"
+
+
+def test_a_link_to_nowhere_and_a_foreign_script_are_found(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(
+        '<script src="https://cdn.example/x.js"></script><h1 id="top">a</h1>'
+        '<a href="other.html#there">b</a><a href="gone.html">c</a><a href="#top">d</a>'
+        '<a href="other.html#nowhere">e</a><a href="https://example.org">f</a>'
+    )
+    (tmp_path / "other.html").write_text('<p id="there"></p>')
+    assert links.faults(tmp_path) == [
+        "index.html: loads https://cdn.example/x.js from a network",
+        "index.html: no anchor for other.html#nowhere",
+        "index.html: no file for gone.html",
+    ]
+    assert links.faults(tmp_path / "empty") != []
+
+
+def test_changelog_and_citation_know_the_version() -> None:
+    version = grainscout.__version__
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{version}]" in changes or ("## [Unreleased]" in changes and version in changes)
