@@ -9,6 +9,8 @@ Nothing here makes the matrix of all patches: memory grows with pixels × featur
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +165,10 @@ def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 FEATURES = ("jets", "pca", "both", "structure")
 
+# Tables of the last scans: a campaign's policies and its referee meet on the same films.
+_SHARED: dict[tuple[Hashable, ...], NDArray[np.float32]] = {}
+_SHARED_BYTES = 64 * 2**20
+
 # The lengths that priors favour: this many correlation lengths along the image's side.
 _LENGTHS_ACROSS = 8.0
 
@@ -181,7 +187,8 @@ def feature_table(
     (rotation-invariant derivatives at four scales up to half the window), ``"both"``, or
     ``"structure"`` (jets, and what the height shows of grains, boundaries, junctions, asymmetry).
     channels : which images to use; None is the height, or the first one if there is no height.
-    ConfigError for an unknown kind or a window larger than the image.
+    ConfigError for an unknown kind or a window larger than the image.  Read-only; policies that meet
+    on one scan share it.
     """
     if kind not in FEATURES:
         raise ConfigError(f"features must be one of {', '.join(FEATURES)}; got {kind!r}")
@@ -189,6 +196,24 @@ def feature_table(
     if components < 1:
         raise ConfigError(f"components must be at least 1; got {components}")
     names = channels or (("height",) if "height" in scan.channels else (next(iter(scan.channels)),))
+    images = hashlib.blake2b(digest_size=16)
+    for name in (*names, "height" if "height" in scan.channels else next(iter(scan.channels))):
+        images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
+    key = (images.digest(), scan.shape, scan.pixel_size, len(names), kind, window, components)
+    found = _SHARED.pop(key, None)
+    if found is None:
+        found = _made_table(scan, kind=kind, window=window, components=components, names=names)
+        found.setflags(write=False)
+    if found.nbytes <= _SHARED_BYTES:
+        _SHARED[key] = found  # the newest stands last
+        while sum(t.nbytes for t in _SHARED.values()) > _SHARED_BYTES:
+            del _SHARED[next(iter(_SHARED))]
+    return found
+
+
+def _made_table(
+    scan: Scan, *, kind: str, window: int, components: int, names: tuple[str, ...]
+) -> NDArray[np.float32]:
     parts = []
     for name in names:
         image = scan.channel(name)

@@ -28,6 +28,7 @@ from grainscout.policies._surrogate import Floats, Rows
 
 _KINDS = ("club", "heart", "diamond")
 _REACH = 1.5  # half-width of a boundary's and a junction's influence [pixels]
+_DISCOVERY = "discovery"  # in the scores of a proposal
 _WORTH = 0.03  # chance of a missing kind below which `aim = "both"` goes on to the map
 # Shares of the kernel's variance: surroundings, place, boundary; and the noise of a kind.
 _VARIANCES, _NOISE = (0.06, 0.01, 0.04), 0.02
@@ -173,16 +174,23 @@ class Scout(DKL):
         )
 
     # ---- where it measures ----------------------------------------------------------------
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _acquisition(self) -> str:
+        """What the next choice goes by: ``"discovery"``, or the map's acquisition."""
         missing = self.missing()
+        self._wanted = missing > 0 if missing.any() else np.ones(3, bool)
         if self.aim == "mapping" or (self.aim == "both" and not missing.any()):
+            return self.acquisition
+        self._outlook = self.chances()
+        if self.aim == "both" and self._outlook[0][:, self._wanted].max() < _WORTH:
+            return self.acquisition
+        return _DISCOVERY
+
+    def _gain(self, name: str, belief: Belief) -> Floats:
+        if name != _DISCOVERY:
             return super()._gain(name, belief)
-        wanted = missing > 0 if missing.any() else np.ones(3, bool)
-        chance, spread = self.chances()
-        if self.aim == "both" and chance[:, wanted].max() < _WORTH:
-            return super()._gain(name, belief)
+        chance, spread = self._outlook
         # A kind that is rare where it was looked for is worth more than one that is everywhere.
-        worth = wanted / np.sqrt(np.maximum(chance.mean(0), 1e-3))
+        worth = self._wanted / np.sqrt(np.maximum(chance.mean(0), 1e-3))
         gain = chance @ worth + self.curiosity * spread * worth.max()
         gain[self._close(belief.imagined)] = 0.0
         return np.asarray(gain)

@@ -134,3 +134,30 @@ def test_memory_is_that_of_the_features_not_of_the_patches() -> None:
     tracemalloc.stop()
     patch_matrix = image.size * 256 * 4
     assert dense.nbytes < peak < 0.35 * patch_matrix
+
+
+def test_a_shared_table_is_that_of_its_own_images():
+    """Policies on one scan share a table; another channel, height, window or pixel is another."""
+    rng = np.random.default_rng(5)
+    height, current = rng.normal(size=(2, 32, 40))
+    channels = {"height": height, "current": current}
+    scan = Scan(channels=channels, pixel_size=(1e-8, 1e-8))
+    table = feature_table(scan, kind="structure")
+    again = Scan(channels={n: c.copy() for n, c in channels.items()}, pixel_size=(1e-8, 1e-8))
+    assert feature_table(again, kind="structure") is table
+    assert not table.flags.writeable
+    others = [
+        feature_table(
+            Scan(channels={**channels, "height": current}, pixel_size=(1e-8, 1e-8)),
+            kind="structure",
+        ),
+        feature_table(Scan(channels=channels, pixel_size=(1e-8, 2e-8)), kind="structure"),
+        feature_table(scan, kind="structure", window=8),
+        feature_table(scan, kind="structure", channels=("current",)),
+        feature_table(scan, kind="jets"),
+    ]
+    # The microstructure is that of the height, whichever channel the jets are of.
+    upside_down = Scan(channels={**channels, "height": -height}, pixel_size=(1e-8, 1e-8))
+    others.append(feature_table(upside_down, kind="structure", channels=("current",)))
+    shapes = {(o.shape, o.tobytes()) for o in (table, *others)}
+    assert len(shapes) == 7
