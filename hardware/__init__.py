@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from grainscout.hardware._clock import RealClock, SimulatedClock
 from grainscout.hardware._commands import Command, command_file
 from grainscout.hardware._guard import Guard, LimitsCurrent, LogsFaults
-from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
+from grainscout.hardware._protocol import Capabilities, Clock, Closes, Microscope, Resumable, Wears
 from grainscout.hardware._registry import make_microscope, microscope_names
 from grainscout.hardware.limits import Limits
 
@@ -41,6 +41,7 @@ _LAZY = {
 __all__ = [
     "Capabilities",
     "Clock",
+    "Closes",
     "Command",
     "Guard",
     "Limits",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from grainscout.hardware._guard import Guard, LimitsCurrent
 from grainscout.hardware._protocol import Capabilities, Microscope, Resumable, Wears
 from grainscout.hardware.limits import Limits
 from grainscout.records import (
+    CheckResult,
     ConfigError,
     DataError,
     GrainscoutError,
@@ -28,16 +28,6 @@ from grainscout.records import (
 )
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """One check: its name, whether it passed, what was wrong, and what the check is about."""
-
-    name: str
-    passed: bool
-    message: str = ""
-    about: str = ""
 
 
 def check_microscope(
@@ -59,7 +49,8 @@ def check_microscope(
     seconds : wall-clock time that a check may take before it counts as hanging.
 
     A check of something that the microscope does not offer passes.  Each check runs in a thread
-    of its own, with microscopes of its own, which are parked at its end.  On a real instrument,
+    of its own, with microscopes of its own, which are parked and closed at its end; only simulated
+    and resumable ones are opened two at a time.  On a real instrument,
     let the factory put a :class:`Guard` with the sample's limits around the adapter.
     """
     bench = Bench(factory=factory, waveform=waveform, scan=scan, peak_current=peak_current)
@@ -297,9 +288,10 @@ def _fixed(bench: Bench) -> Iterator[str]:
 
 def _repeat(bench: Bench) -> Iterator[str]:
     """Simulated microscopes from one factory give one result, bit for bit."""
-    first, second = bench.make(), bench.make()
+    first = bench.make()
     if not first.capabilities.simulated:
         return
+    second = bench.make()
     channels = first.capabilities.channels
     a, b = first.scan(channels), second.scan(channels)
     if not all(np.array_equal(a.channels[c], b.channels[c]) for c in channels):
@@ -317,8 +309,12 @@ def _repeat(bench: Bench) -> Iterator[str]:
 
 def _resume(bench: Bench) -> Iterator[str]:
     """A stored state survives packing, and continues bit for bit in a fresh microscope."""
-    first, second = bench.make(), bench.make()
-    if not (isinstance(first, Resumable) and isinstance(second, Resumable)):
+    first = bench.make()
+    if not isinstance(first, Resumable):
+        return
+    second = bench.make()
+    if not isinstance(second, Resumable):
+        yield "every microscope of the factory must be resumable if one is"
         return
     shape = first.scan(first.capabilities.channels[:1]).shape
     waveform, sites = bench.bias(first), bench.sites(first, shape)

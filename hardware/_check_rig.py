@@ -9,22 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.hardware._protocol import Microscope
-from grainscout.records import GrainscoutError, IVCurve, MicroscopeError, Scan, Site, Waveform
-
-#: What a microscope under test may raise by mistake; interrupts and memory errors pass through.
-MISTAKES = (
-    GrainscoutError,
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    Warning,
-)
+from grainscout.hardware._protocol import Closes, Microscope
+from grainscout.records import MISTAKES, IVCurve, MicroscopeError, Scan, Site, Waveform
 
 #: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
 _ATTEMPTS = 6
@@ -53,9 +39,12 @@ class Bench:
         return microscope
 
     def finish(self) -> None:
-        """Park whatever the last check used."""
+        """Park whatever the last check used, and give its connection back."""
         while self._made:
-            self._made.pop().park()
+            microscope = self._made.pop()
+            microscope.park()
+            if isinstance(microscope, Closes):
+                microscope.close()
 
     def bias(self, microscope: Microscope) -> Waveform:
         """The waveform to apply."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from grainscout.hardware._clock import SimulatedClock
 from grainscout.hardware._commands import Command, Status
-from grainscout.hardware._protocol import Capabilities, Clock, Microscope, Resumable, Wears
+from grainscout.hardware._protocol import Capabilities, Clock, Closes, Microscope, Resumable, Wears
 from grainscout.hardware._signals import Interrupts
 from grainscout.hardware.limits import Limits, Violation
 from grainscout.records import (
@@ -54,7 +54,7 @@ class Guard:
     raised while a command runs, the microscope is parked before the error goes on, and if that
     fails too, MicroscopeError says that the tip must be withdrawn by hand.
 
-    As a context manager it also parks at the end and on SIGINT, SIGTERM and (Windows) SIGBREAK, and
+    As a context manager it also parks and closes at the end, and parks on SIGINT, SIGTERM and (Windows) SIGBREAK, and
     a second signal cannot interrupt the parking.
 
     dry_run : check and log every command and issue none: `measure` gives a curve whose current is
@@ -214,6 +214,11 @@ class Guard:
                 if not self.dry_run:
                     self._withdraw()
 
+    def close(self) -> None:
+        """Give the microscope's connection back, if it has one; park before."""
+        if isinstance(self.microscope, Closes):
+            self.microscope.close()
+
     def _withdraw(self) -> None:
         try:
             self.microscope.park()
@@ -237,6 +242,7 @@ class Guard:
     ) -> None:
         try:
             self.park()
+            self.close()
         finally:
             self._interrupts.remove()
 

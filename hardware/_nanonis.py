@@ -66,23 +66,31 @@ class NanonisMicroscope:
         self._timeout, self._scan_timeout = timeout, scan_timeout
         self._clock = RealClock()
         self._link = NanonisLink(host, port, timeout=timeout)
+        self._frame: Scan | None = None
+        try:
+            self._index = self._introduce(tuple(versions))
+        except MicroscopeError:
+            self._link.close()  # a port takes one client: the next attempt needs it
+            raise
+
+    def _introduce(self, versions: tuple[str, ...]) -> dict[str, int]:
+        """Slots of our channels; MicroscopeError for another controller or missing channels."""
         product, version, release = self._link.version()
-        if "SPM" not in product or not version.startswith(tuple(versions)):
-            self._link.close()
+        if "SPM" not in product or not version.startswith(versions):
             raise MicroscopeError(
                 f"the controller must be a Nanonis SPM Control Software of version "
                 f"{' or '.join(versions)}; got {product!r}, version {version!r}, release {release}. "
                 "Check it by hand, then pass its version in `versions`"
             )
         names = self._link.slots()
-        self._index = {ours: names.index(n) for ours, n in _SIGNALS.items() if n in names}
-        if set(self._index) != set(_SIGNALS):
+        index = {ours: names.index(n) for ours, n in _SIGNALS.items() if n in names}
+        if set(index) != set(_SIGNALS):
             raise MicroscopeError(
                 f"the Signals Manager must have {', '.join(_SIGNALS.values())} in its slots; got "
                 f"{', '.join(names)}"
             )
-        self._link.call("FolMe_SpeedSet", speed, 1)
-        self._frame: Scan | None = None
+        self._link.call("FolMe_SpeedSet", self._speed, 1)
+        return index
 
     @property
     def capabilities(self) -> Capabilities:

@@ -91,3 +91,11 @@ class Wears(Protocol):
 
     def wear(self) -> float:
         """Fraction of the tip's life used up: 0 new, 1 worn out."""
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A microscope with a connection that others need, too: a controller may take one client only."""
+
+    def close(self) -> None:
+        """Give the connection back, once or again; the microscope was parked before."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from grainscout.hardware._protocol import Capabilities, Clock
+from grainscout.hardware._protocol import Capabilities, Clock, Closes
 from grainscout.hardware._registry import make_microscope
 from grainscout.records import (
     ConfigError,
@@ -102,7 +102,7 @@ class SourceMeter:
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be positive and finite; got {value}")
         self._errors: tuple[type[Exception], ...] = (pyvisa.Error, OSError, ValueError)
-        self._lag = lag
+        self._lag, self._closed = lag, False
         try:
             self._meter: Any = driver(
                 resource, visa_library=visa_library, timeout=int(timeout * 1000)
@@ -167,9 +167,11 @@ class SourceMeter:
         self._set(source_voltage=0.0, source_enabled=False)
 
     def close(self) -> None:
-        """Output off and connection closed."""
-        self.off()
-        self._meter.adapter.close()
+        """Output off and connection closed; again is nothing."""
+        if not self._closed:
+            self.off()
+            self._meter.adapter.close()
+        self._closed = True
 
     def _read(self) -> tuple[float, bool]:
         """Current [A] and whether it is at compliance or over the range."""
@@ -247,13 +249,8 @@ class SourceMeterMicroscope:
     def close(self) -> None:
         """Close both connections."""
         self._meter.close()
-        _close(self._mover)
-
-
-def _close(microscope: object) -> None:
-    close = getattr(microscope, "close", None)
-    if close is not None:
-        close()
+        if isinstance(self._mover, Closes):
+            self._mover.close()
 
 
 def open_source_meter(
@@ -293,6 +290,7 @@ def open_source_meter(
             lag=lag,
         )
     except (ConfigError, MicroscopeError):
-        _close(under)
+        if isinstance(under, Closes):
+            under.close()
         raise
     return SourceMeterMicroscope(under, meter)

@@ -41,14 +41,13 @@ point group ``grainscout.policies``; to see whether it keeps the protocol, run :
 """
 
 from grainscout.policies._base import CandidatePolicy, Choice, SeededPolicy
-from grainscout.policies._check import CheckResult, check_policy, require_conforming
+from grainscout.policies._check import check_policy, require_conforming
 from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
 from grainscout.policies._registry import make_policy, policy_class, policy_names, policy_options
 from grainscout.policies._transfer import transfer
 
 __all__ = [
     "CandidatePolicy",
-    "CheckResult",
     "Choice",
     "Explains",
     "Policy",

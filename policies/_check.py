@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from grainscout.policies._check_rig import Step, ToySample, digest, note, play
 from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
 from grainscout.records import (
+    MISTAKES,
+    CheckResult,
     ConfigError,
-    GrainscoutError,
     PolicyError,
     Problem,
     Proposal,
@@ -28,30 +29,6 @@ from grainscout.records import (
 
 #: Sizes of the asks of a run: batches while seed points are taken, then one at a time.
 _SIZES = (4, 4, 4, 1, 1, 1, 1, 2)
-
-# What a policy under test may raise by mistake; interrupts and memory errors pass through.
-_MISTAKES = (
-    GrainscoutError,
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    Warning,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """One check: its name, whether it passed, what was wrong, and what the check is about."""
-
-    name: str
-    passed: bool
-    message: str = ""
-    about: str = ""
 
 
 def check_policy(factory: Callable[..., Policy], *, seed: int = 0) -> list[CheckResult]:
@@ -70,7 +47,7 @@ def check_policy(factory: Callable[..., Policy], *, seed: int = 0) -> list[Check
         about = (check.__doc__ or "").strip()
         try:
             problems = list(check(bench))
-        except _MISTAKES as error:
+        except MISTAKES as error:
             problems = [f"raised {type(error).__name__}: {error}"]
         results.append(
             CheckResult(name=name, passed=not problems, message="; ".join(problems), about=about)

@@ -11,7 +11,6 @@ import math
 import socket
 import struct
 import threading
-import time
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class FakeNanonis:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self._serve(client)  # one client at a time, as each port of the controller
 
     def _serve(self, client: socket.socket) -> None:
         with client:
@@ -110,7 +109,6 @@ class FakeNanonis:
             )
         message = answer + struct.pack(">I", bool(error)) + text(error)
         if fault == "silent":
-            time.sleep(3)
             return
         if fault == "short":
             message = message[: len(message) // 2]

@@ -6,10 +6,11 @@ import importlib
 import importlib.util
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
+from _fake_igor import DirectIgor, FakeIgor
+from _fake_nanonis import FakeNanonis
 
 from grainscout.hardware import _aecroscopy
 from grainscout.simulator import PRESETS, Film
@@ -47,16 +48,6 @@ LAB += [n for n, p in ASYLUM.items() if importlib.util.find_spec(p)]
 HEIGHT = Film.generate(PRESETS["tiny"], 3).scan().height[:24, :20].astype(np.float32).astype(float)
 PEAK = (1e-9 + 0.02 * (HEIGHT - HEIGHT.min())).astype(np.float32).astype(float)
 
-
-def sibling(name: str):
-    path = Path(__file__).parent / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fake_nanonis, fake_igor = sibling("_fake_nanonis"), sibling("_fake_igor")
 
 METER = """
 spec: "1.0"
@@ -108,7 +99,7 @@ class Lab:
 
     def _options(self) -> str:
         pytest.importorskip("nanonis_spm", reason="nanonis-spm is not installed")
-        self.nanonis = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=20.0)
+        self.nanonis = FakeNanonis(HEIGHT, PEAK, angle=20.0)
         return f"port = {self.nanonis.port}, settle_s = 0.0, timeout_s = 0.5, speed_m_per_s = 1e-3"
 
     def _nanonis(self) -> str:
@@ -120,7 +111,7 @@ class Lab:
         path = self.tmp_path / "meter.yaml"
         path.write_text(METER.replace("READING", self.reading))
         options = (
-            f'resource = "GPIB0::24::INSTR", visa_library = "{path}@sim", mover = "nanonis", '
+            f'resource = "GPIB0::24::INSTR", visa_library = "{path}@sim", lag = 50.0, mover = "nanonis", '
             f"mover_options = {{ {self._options()} }}"
         )
         return f'[task.microscope]\nkind = "source-meter"\noptions = {{ {options} }}\n'
@@ -128,8 +119,8 @@ class Lab:
     def _asylum(self, kind: str = "aecroscopy") -> str:
         folder = self.tmp_path / "saved"
         folder.mkdir()
-        self.igor = fake_igor.FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
-        self.monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(self.igor))
+        self.igor = FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
+        self.monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: DirectIgor(self.igor))
         options = (
             f'folder = "{folder}", shape = "triangle", settle_s = 0.0, timeout_s = 0.5, '
             "speed_m_per_s = 1e-3, scan_timeout_s = 1.0"

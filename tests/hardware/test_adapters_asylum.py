@@ -8,8 +8,8 @@ import os
 import sys
 import time
 import types
-from pathlib import Path
 
+import _fake_igor as fake_igor
 import numpy as np
 import pytest
 
@@ -30,10 +30,6 @@ from grainscout.records import (
     Site,
     Waveform,
 )
-
-_SPEC = importlib.util.spec_from_file_location("fake_igor", Path(__file__).parent / "_fake_igor.py")
-fake_igor = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fake_igor)
 
 SWEEP = Waveform.triangle(0.8, 21, 0.1)
 RNG = np.random.default_rng(8)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
-from pathlib import Path
 
+import _fake_nanonis as fake_nanonis
 import numpy as np
 import pytest
 
@@ -22,12 +21,6 @@ from grainscout.records import (
     Site,
     Waveform,
 )
-
-_SPEC = importlib.util.spec_from_file_location(
-    "fake_nanonis", Path(__file__).parent / "_fake_nanonis.py"
-)
-fake_nanonis = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fake_nanonis)
 
 SWEEP = Waveform.triangle(1.0, 21, 0.1)
 RNG = np.random.default_rng(8)
@@ -191,7 +184,7 @@ def test_other_controllers_are_refused_at_connect(fake):
     fake.version = "Generic 3"
     with pytest.raises(MicroscopeError, match="Generic 3"):
         connect(fake)
-    connect(fake, versions=("Generic 3",))
+    connect(fake, versions=("Generic 3",)).close()
     fake.product = "Nanonis Tramea Software"
     with pytest.raises(MicroscopeError, match="Tramea"):
         connect(fake)

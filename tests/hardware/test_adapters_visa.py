@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
+import _fake_nanonis as fake_nanonis
 import numpy as np
 import pytest
 
@@ -96,12 +94,6 @@ OHM = "{0:.6E},{0:.6f}E-07,+1.0E+07,+1.0E+00,+2.0E+00"
 NAME = "KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C32"
 SWEEP = Waveform.triangle(0.8, 11, 0.2)
 
-_SPEC = importlib.util.spec_from_file_location(
-    "fake_nanonis", Path(__file__).parent / "_fake_nanonis.py"
-)
-fake_nanonis = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fake_nanonis)
-
 
 @pytest.fixture
 def bench(tmp_path):
@@ -111,6 +103,7 @@ def bench(tmp_path):
     def open_meter(reading: str = OHM, name: str = NAME, **options) -> SourceMeter:
         path = tmp_path / f"meter{len(opened)}.yaml"
         path.write_text(DEVICE.format(reading=reading, name=name))
+        options = {"lag": 50.0, **options}  # the machine of the tests may be slow
         meter = SourceMeter("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options)
         opened.append(meter)
         return meter
@@ -231,6 +224,7 @@ def bench_2600(tmp_path):
         path = tmp_path / f"meter{len(opened)}.yaml"
         name = "Keithley Instruments Inc., Model 2602B, 1234567, 3.2.1"
         path.write_text(DEVICE_2600.format(reading=reading, name=name))
+        options = {"lag": 50.0, **options}
         opened.append(SourceMeter2600("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options))
         return opened[-1]
 

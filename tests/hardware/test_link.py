@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
+import _link_rig as rig
 import numpy as np
 import pytest
 
@@ -23,10 +22,6 @@ from grainscout.records import (
 )
 
 pytest.importorskip("zmq")
-
-_SPEC = importlib.util.spec_from_file_location("link_rig", Path(__file__).parent / "_link_rig.py")
-rig = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rig)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from _fake_nanonis import FakeNanonis
+from _lab import CURVES, FILE, LAB, OVERFLOW, PEAK, POLICY, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.benchmarks import set_up
@@ -19,21 +20,10 @@ from grainscout.journal import Header, Journal, recording_of
 from grainscout.policies import make_policy
 from grainscout.records import LimitError, MicroscopeError
 
-_SPEC = importlib.util.spec_from_file_location("lab", Path(__file__).parent / "_lab.py")
-fakes = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fakes)
-CURVES, FILE, LAB, PEAK, SIMULATED = (
-    fakes.CURVES,
-    fakes.FILE,
-    fakes.LAB,
-    fakes.PEAK,
-    fakes.SIMULATED,
-)
-
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    rig = fakes.Lab(tmp_path, monkeypatch)
+    rig = Lab(tmp_path, monkeypatch)
     yield rig
     rig.close()
 
@@ -125,7 +115,7 @@ def test_it_runs_on_the_simulator_on_its_recording_and_through_the_link(tmp_path
     # And with the policy behind the encrypted link: bit for bit what it does here.
     keys = generate_keys(tmp_path / "keys")
     with PolicyServer(
-        lambda: make_policy("kriging", fakes.POLICY),
+        lambda: make_policy("kriging", POLICY),
         address="tcp://127.0.0.1:0",
         keys=keys / "server",
     ) as server:
@@ -207,7 +197,7 @@ def test_lost_samples_are_kept_as_lost_and_the_run_goes_on(lab, tmp_path):
 
 
 def test_overflow_codes_are_flagged_outcomes_never_numbers(lab, tmp_path):
-    lab.reading = fakes.OVERFLOW
+    lab.reading = OVERFLOW
     fly(tmp_path, lab.table("source-meter"))
     outcomes, _ = read(tmp_path)
     assert [o.status for o in outcomes] == ["saturated"] * CURVES
@@ -231,7 +221,7 @@ def test_a_clock_that_jumps_back_is_named_and_keeps_what_was_measured(lab, tmp_p
     now, jump = RealClock.now, [0.0]
     monkeypatch.setattr(RealClock, "now", lambda self: now(self) + jump[0])
     table = lab.table("nanonis")
-    real = fakes.fake_nanonis.FakeNanonis.do_BiasSpectr_Start
+    real = FakeNanonis.do_BiasSpectr_Start
 
     def late(self, body):
         jump[0] -= 3600.0 if len(read(tmp_path)[0]) >= 3 else 0.0
@@ -241,7 +231,7 @@ def test_a_clock_that_jumps_back_is_named_and_keeps_what_was_measured(lab, tmp_p
         with Journal.read(folder / "run.gsj") as journal:
             return journal.outcomes(), None
 
-    monkeypatch.setattr(fakes.fake_nanonis.FakeNanonis, "do_BiasSpectr_Start", late)
+    monkeypatch.setattr(FakeNanonis, "do_BiasSpectr_Start", late)
     with pytest.raises(MicroscopeError, match="clock ran back"):
         fly(tmp_path, table)
     outcomes, _ = read(tmp_path)

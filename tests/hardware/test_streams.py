@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import re
 from pathlib import Path
 
 import pytest
+from _lab import FILE, LAB, Lab
 
 from grainscout.benchmarks import set_up
 from grainscout.config import load_run
 from grainscout.records import Site
 
-_SPEC = importlib.util.spec_from_file_location("lab", Path(__file__).parent / "_lab.py")
-fakes = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fakes)
 MANUAL = Path(__file__).parents[2] / "docs" / "manual" / "first-night.md"
 
 
 def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
     """Everything that one measurement at row 3, column 4, and parking, send to the instrument."""
     path = folder / "run.toml"
-    path.write_text(fakes.FILE + lab.table(kind))
+    path.write_text(FILE + lab.table(kind))
     settings = load_run(path)
     guard = set_up(settings.task, settings.seed, settings.limits).microscope
     try:
@@ -44,9 +41,9 @@ def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
     return [f"{name} {' '.join(f'{v:.6g}' for v in values)}".rstrip() for name, values in log]
 
 
-@pytest.mark.parametrize("kind", [k for k in fakes.LAB if k != "asylum"])
+@pytest.mark.parametrize("kind", [k for k in LAB if k != "asylum"])
 def test_the_manual_shows_what_is_sent(tmp_path, monkeypatch, caplog, kind):
-    lab = fakes.Lab(tmp_path, monkeypatch)
+    lab = Lab(tmp_path, monkeypatch)
     try:
         sent = stream(lab, tmp_path, kind, caplog)
     finally:

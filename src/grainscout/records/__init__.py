@@ -10,6 +10,7 @@ y grows with the *row* (image convention), and :meth:`Scan.position` is the only
 pixels become metres.
 """
 
+from grainscout.records._check import MISTAKES, CheckResult
 from grainscout.records._curve import IVCurve
 from grainscout.records._errors import (
     ConfigError,
@@ -28,7 +29,9 @@ from grainscout.records._streams import Streams, measurement_stream, spawn_strea
 from grainscout.records._waveform import Waveform
 
 __all__ = [
+    "MISTAKES",
     "Budget",
+    "CheckResult",
     "ConfigError",
     "CostModel",
     "DataError",
