@@ -96,14 +96,15 @@ class Campaign:
         return {"campaign": campaign, "grainscout": grainscout.__version__}
 
     def cells(self) -> list[CellKey]:
-        """All cells; those on one film stand together, so that a worker makes it once.
+        """All cells, film by film: an interrupted campaign is whole as far as it went.
 
+        Those on one film of a task stand together, so that a worker makes it once.
         A replayed recording is the same for every seed, but policies are not: it is run on as many.
         """
         return [
             CellKey(task=task.id, film=film, policy=policy.title)
-            for task in self.tasks
             for film in range(self.films)
+            for task in self.tasks
             for policy in self.policies
         ]
 

@@ -12,6 +12,8 @@ from rich.table import Table
 from grainscout.benchmarks._campaign import Campaign
 from grainscout.benchmarks._leaderboard import Board, boards, goal_scores, winner
 from grainscout.benchmarks._report import write_report
+from grainscout.benchmarks._statements import markdown as statements_page
+from grainscout.benchmarks._statements_all import published
 from grainscout.benchmarks._stopping import Course, course, judged, said
 from grainscout.benchmarks._store import CampaignStore
 from grainscout.benchmarks._tables import read_tables
@@ -72,6 +74,10 @@ def write_results(
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
     files["leaderboard"].write_text(_markdown(campaign, found, missing, state), encoding="utf-8")
+    findings = published(campaign.tasks, campaign.films, campaign.seed, tables)
+    if findings:
+        files["statements"] = folder / "statements.md"
+        files["statements"].write_text(statements_page(findings), encoding="utf-8")
     if best is not None:
         files["winner"] = folder / "winner.toml"
         files["winner"].write_bytes(tomli_w.dumps(_winner(campaign, best)).encode())

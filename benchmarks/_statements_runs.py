@@ -14,11 +14,11 @@ from grainscout.analysis.forensics import density_test, patch_components
 from grainscout.benchmarks._cell import film_seed
 from grainscout.benchmarks._score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks._stage import set_up
-from grainscout.benchmarks._statements import Finding, judge
+from grainscout.benchmarks._statements import TAG, Finding, judge
 from grainscout.benchmarks._tasks import Task
 from grainscout.policies import make_policy
 from grainscout.policies._boundary import BoundaryDKL
-from grainscout.records import Problem
+from grainscout.records import ConfigError, Problem
 from grainscout.simulator import Structure
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,10 @@ class Runs:
         """What the policies were given there, and the truth of its microstructure."""
         bench = set_up(task, film_seed(self.seed, task.id, film))
         if bench.film is None:
-            raise TypeError(f"task {task.id!r} must be on a simulated film")
+            raise ConfigError(
+                f"task {task.id!r} must be on a simulated film to have the tag {TAG!r}; its microscope "
+                f"is {task.microscope.kind!r}"
+            )
         return bench.problem(), bench.film.structure
 
     def effects(
