@@ -207,3 +207,51 @@ def jv_merit(
         vmp=vmp,
         jmp=power / vmp,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hysteresis:
+    """How much a cell's two sweeps differ; 0 for none, positive if it looks better in reverse.
+
+    index : (J_rev - J_fwd) / J_rev at half the open-circuit voltage of the reverse sweep (Kim and Park
+    2014, J. Phys. Chem. Lett. 5, 2927);  efficiency : (eta_rev - eta_fwd) / eta_rev, which does not
+    hang on one voltage (Habisreutinger, Noel and Snaith 2018, ACS Energy Lett. 3, 2472, warn of
+    indices that do);  forward, reverse : figures of merit of either sweep.
+    """
+
+    index: float
+    efficiency: float
+    forward: Merit
+    reverse: Merit
+
+
+def jv_hysteresis(
+    voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0
+) -> Hysteresis:
+    """Hysteresis of a loop: voltage (s,) [V] once up and down, or down and up, with [A/m^2].
+
+    Signs and irradiance [W/m^2] as in `jv_merit`.  DataError if the voltage does not turn once, or for
+    a branch that has no figures of merit.
+    """
+    v, j = np.asarray(voltage, dtype=np.float64), np.asarray(current_density, dtype=np.float64)
+    if v.ndim != 1 or v.shape != j.shape or v.size < 10 or not np.isfinite([v, j]).all():
+        raise DataError(
+            f"a J-V loop must have at least 10 finite samples; got shapes {v.shape}, {j.shape}"
+        )
+    step = np.sign(np.diff(v))
+    way = step[step != 0]
+    turns = int((np.diff(way) != 0).sum())
+    if turns != 1:
+        raise DataError(f"a J-V loop must turn once; its voltage turns {turns} times")
+    last = int(np.flatnonzero(step == way[0])[-1]) + 1
+    parts = (v[: last + 1], j[: last + 1]), (v[last:], j[last:])
+    up, down = parts if way[0] > 0 else parts[::-1]
+    forward, reverse = (jv_merit(*branch, irradiance=irradiance) for branch in (up, down))
+    half = 0.5 * reverse.voc
+    there, back = (float(np.interp(half, a[o], b[o])) for a, b in (up, down) for o in [np.argsort(a)])  # fmt: skip
+    return Hysteresis(
+        index=(back - there) / back,
+        efficiency=(reverse.efficiency - forward.efficiency) / reverse.efficiency,
+        forward=forward,
+        reverse=reverse,
+    )

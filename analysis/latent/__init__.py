@@ -25,6 +25,7 @@ from grainscout.analysis.latent._published import PublishedDualVAE
 from grainscout.analysis.latent._report import DualReport, judge
 from grainscout.analysis.latent._rotation import ImageOptions, Latents, RotationVAE
 from grainscout.analysis.latent._scores import retrieval, separation
+from grainscout.analysis.latent._store import load_model, save_model
 from grainscout.analysis.latent._training import Training
 
 __all__ = [
@@ -41,7 +42,9 @@ __all__ = [
     "judge",
     "latent_map",
     "latent_scatter",
+    "load_model",
     "patches_at",
     "retrieval",
+    "save_model",
     "separation",
 ]

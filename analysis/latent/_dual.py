@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from grainscout.analysis.latent._images import ImageModel
+from grainscout.analysis.latent._link import Link, site_invariants
 from grainscout.analysis.latent._networks import one_thread
 from grainscout.analysis.latent._patches import Floats, Indices, Scaling, Split, checked, split
 from grainscout.analysis.latent._rotation import (
@@ -53,10 +54,9 @@ class DualOptions:
 class DualVAE:
     """A fitted model of pairs (patch, spectrum); make one with :meth:`fit`.
 
-    alignment : (d, d) matrix A, z_image = A z_spectrum, for row vectors z_spectrum @ A.T;  expectation :
-    (d + 1, d) regression of the spectra's points on (1, images' points), and scatter : (d, d) factor
-    of the covariance about it, from the pairs that told when to stop;  active_* : (d,) whether each latent says anything;  split : which pairs trained, stopped, and were never
-    seen.
+    alignment : (d, d) matrix A, z_image = A z_spectrum, for row vectors z_spectrum @ A.T;  link :
+    regression of the spectra's points on their images, from all pairs but the test's;  active_* : (d,)
+    whether each latent says anything;  split : which pairs trained, stopped, and were never seen.
     """
 
     options: DualOptions
@@ -65,8 +65,7 @@ class DualVAE:
     image_scaling: Scaling
     spectrum_scaling: Scaling
     alignment: Floats
-    expectation: Floats
-    scatter: Floats
+    link: Link
     history: History
     split: Split
     active_image: NDArray[np.bool_]
@@ -145,9 +144,10 @@ class DualVAE:
             codes = spectrum.encode(table)[0].detach().numpy()
             sizes = [np.sqrt(np.square(z[parts.train]).mean(axis=0)) for z in (contents, codes)]
             matrix = sizes[0][:, None] * _rotation(turn).numpy() / np.fmax(sizes[1], 1e-6)
-        expectation, scatter = _regression(
-            contents[parts.stop].astype(np.float64),
-            codes[parts.stop].astype(np.float64) @ matrix.T,
+        seen = np.concatenate([parts.train, parts.stop])
+        link = Link.fit(
+            np.column_stack([site_invariants(images[seen]), contents[seen]]),
+            codes[seen].astype(np.float64) @ matrix.T,
         )
         return cls(
             options=options,
@@ -156,8 +156,7 @@ class DualVAE:
             image_scaling=image_scaling,
             spectrum_scaling=spectrum_scaling,
             alignment=matrix.astype(np.float64),
-            expectation=expectation,
-            scatter=scatter,
+            link=link,
             history=history,
             split=parts,
             active_image=active_units(contents),
@@ -216,15 +215,24 @@ class DualVAE:
             found = self.spectrum.decode(torch.from_numpy(own.astype(np.float32)))
         return self.spectrum_scaling.undo(found.numpy())
 
+    def expect(self, patches: ArrayLike) -> Floats:
+        """(n, d) points of the map where the spectra of patches are expected.
+
+        Not where the patches lie themselves: their content is what rebuilds the whole patch.
+        """
+        images = check_patches(patches, self.window)
+        content = self.encode_image(images).content
+        return self.link.predict(np.column_stack([site_invariants(images), content]))
+
     def predict_spectrum(self, patches: ArrayLike) -> Floats:
-        """(n, channels, samples) spectra expected at patches, of their image content alone.
+        """(n, channels, samples) spectra expected at patches.
 
         Where images say little about spectra, the expectation is near the mean: what the decoded
         map shows at an image's point is a spectrum that can go with it, not the best guess.
         """
-        mean = _with_one(self.encode_image(patches).content) @ self.expectation
+        mean = self.expect(patches)
         # The mean of what is decoded, not what is decoded at the mean: by sigma points.
-        reach = np.sqrt(len(self.scatter)) * self.scatter
+        reach = np.sqrt(len(self.link.scatter)) * self.link.scatter
         points = [mean + step for step in (*reach.T, *-reach.T)]
         return np.asarray(np.mean([self.decode_spectrum(point) for point in points], axis=0))
 
@@ -237,22 +245,3 @@ def _sized(latent: Tensor) -> Tensor:
 def _rotation(turn: Tensor) -> Tensor:
     """(d, d) rotation of any matrix (d, d): both spaces keep their size, and no direction is lost."""
     return torch.matrix_exp(turn - turn.T)
-
-
-def _with_one(latent: Floats) -> Floats:
-    """(n, 1 + d): a column of ones in front."""
-    return np.column_stack([np.ones(len(latent)), latent])
-
-
-def _regression(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """(1 + d, d) ridge regression of y on (1, x), and a factor (d, d) of the covariance about it.
-
-    It is shrunk as if a tenth more pairs had known nothing.
-    """
-    table = _with_one(x)
-    ridge = 0.1 * len(x) * np.diag([0.0, *x.var(axis=0)]) + 1e-9 * np.eye(x.shape[1] + 1)
-    found = np.linalg.solve(table.T @ table + ridge, table.T @ y)
-    rest = y - table @ found
-    covariance = rest.T @ rest / max(len(x) - x.shape[1] - 1, 1)
-    factor = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(covariance)))
-    return np.asarray(found), np.asarray(factor)

@@ -72,12 +72,7 @@ class PublishedDualVAE:
         y, low_y, span_y = _unit(curves)
         generator = torch.Generator().manual_seed(seed)
         channels, size = images.shape[1], curves.shape[1] * curves.shape[2]
-        networks = (
-            Network((channels * window**2, 128, 128, 10), generator),
-            CoordinateDecoder(2, 128, channels, generator),
-            Network((size, 128, 128, 4), generator),
-            Network((2, 128, 128, size), generator),
-        )
+        networks = networks_of(window, channels, size, generator)
         to_image, from_image, to_curve, from_curve = networks
         matrix = torch.eye(2) + 0.1 * torch.randn(2, 2, generator=generator)
         parameters = [matrix, *(p for network in networks for p in network.parameters)]
@@ -157,6 +152,18 @@ class PublishedDualVAE:
             found = torch.sigmoid(self._networks[3](torch.from_numpy(own.astype(np.float32))))
         values = found.numpy().reshape(len(own), len(self.span[1]), -1)
         return np.asarray(values * self.span[1] + self.low[1], dtype=np.float64)
+
+
+def networks_of(
+    window: int, channels: int, size: int, generator: torch.Generator
+) -> tuple[Network, CoordinateDecoder, Network, Network]:
+    """To and from images of that window, to and from spectra of `size` numbers."""
+    return (
+        Network((channels * window**2, 128, 128, 10), generator),
+        CoordinateDecoder(2, 128, channels, generator),
+        Network((size, 128, 128, 4), generator),
+        Network((2, 128, 128, size), generator),
+    )
 
 
 def _unit(data: Floats) -> tuple[Tensor, Floats, Floats]:

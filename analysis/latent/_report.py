@@ -24,7 +24,8 @@ from grainscout.records import DataError
 class DualReport:
     """Held-out numbers of a dual model.
 
-    retrieval : of spectra from images;  predicted : share of the spectra's variance that their
+    retrieval : of spectra by the distance of images' and spectra's points;  linked : by that of the
+    points where the regression expects them;  predicted : share of the spectra's variance that their
     images' latents explain (under 0: worse than the training mean);  image_explained,
     spectrum_explained : of each half by itself;  correlations (d,) : canonical, held out;  image,
     spectrum, joint : separation of given labels in each latent space, None without labels;
@@ -33,6 +34,7 @@ class DualReport:
     """
 
     retrieval: Retrieval
+    linked: Retrieval
     predicted: float
     image_explained: float
     spectrum_explained: float
@@ -52,6 +54,8 @@ class DualReport:
             f"held-out pairs: {self.n}",
             f"spectrum retrieved from image: mean rank {found.rank:.3f} (chance 0.5), "
             f"first {found.first:.2f}, p = {found.p_value:.2g}",
+            f"spectrum retrieved by regression: mean rank {self.linked.rank:.3f}, "
+            f"first {self.linked.first:.2f}, p = {self.linked.p_value:.2g}",
             f"variance of spectra explained by images: {self.predicted:.3f}",
             f"reconstruction: images {self.image_explained:.3f}, spectra {self.spectrum_explained:.3f}",
             "canonical correlations: " + ", ".join(f"{c:.2f}" for c in self.correlations),
@@ -117,6 +121,9 @@ def judge(
     return DualReport(
         retrieval=retrieval(
             by_image[test], by_spectrum[test], permutations=permutations, seed=seed
+        ),
+        linked=retrieval(
+            model.expect(images[test]), by_spectrum[test], permutations=permutations, seed=seed
         ),
         predicted=explained(
             true_curves, scaled(model.predict_spectrum(images[test])), np.zeros_like(true_curves)

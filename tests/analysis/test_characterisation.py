@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from grainscout.analysis.characterisation import (
     average_lifetime,
     fit_decay,
+    jv_hysteresis,
     jv_merit,
     lifetime_map,
 )
@@ -80,7 +81,40 @@ def test_cell_against_the_one_diode_equation():
     assert backwards == found
 
 
+def test_hysteresis_of_two_one_diode_branches():
+    """Series-free cells that differ in photocurrent alone: both indices are its relative loss."""
+    thermal, light = 1.4 * 0.02569, 220.0
+    v = np.linspace(-0.1, 1.2, 1301)
+
+    def cell(loss):
+        return light * (1 - loss) - 1e-9 * np.expm1(v / thermal)
+
+    up, down = cell(0.2), cell(0.0)
+    loop, current = np.concatenate([v, v[::-1]]), np.concatenate([up, down[::-1]])
+    found = jv_hysteresis(loop, current)
+    assert found.index == pytest.approx(0.2, rel=1e-4)  # at half Voc the diode hardly conducts
+    assert found.reverse == jv_merit(v, down)
+    assert found.forward == jv_merit(v, up)
+    assert found.efficiency == pytest.approx(
+        1 - found.forward.efficiency / found.reverse.efficiency
+    )
+    assert 0.2 < found.efficiency < 0.22
+    assert jv_hysteresis(loop, np.concatenate([down, down[::-1]])).index == pytest.approx(0)
+    # Swept down first, the same two branches give the same index.
+    other = np.concatenate([down[::-1], up])
+    assert jv_hysteresis(np.concatenate([v[::-1], v]), other).index == pytest.approx(found.index)
+    inverted = jv_hysteresis(loop, np.concatenate([down, up[::-1]]))
+    assert inverted.index == pytest.approx(-0.25, rel=1e-4)
+
+
 def test_bad_input_is_named():
+    w = np.linspace(-0.1, 1.2, 20)
+    with pytest.raises(DataError, match="turns 0 times"):
+        jv_hysteresis(w, 1 - w)
+    with pytest.raises(DataError, match="turns 2 times"):
+        jv_hysteresis(np.tile(w, 3)[:60] * np.repeat([1, -1, 1], 20), np.ones(60))
+    with pytest.raises(DataError, match="at least 10 finite"):
+        jv_hysteresis(w, np.full(20, np.nan))
     v = np.linspace(0, 1, 20)
     with pytest.raises(DataError, match="change its sign"):
         jv_merit(v, -np.ones(20))
