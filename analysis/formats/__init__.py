@@ -26,6 +26,7 @@ from grainscout.analysis.formats._recording import (
     find_rails,
     record_outcomes,
 )
+from grainscout.analysis.formats._sxm import read_sxm
 from grainscout.analysis.formats._xarray import from_xarray, to_xarray
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "read_gwy",
     "read_ibw",
     "read_nsid",
+    "read_sxm",
     "read_traces",
     "record_outcomes",
     "to_xarray",

@@ -11,9 +11,10 @@ from grainscout.analysis.formats._igor import read_ibw, read_ibw_traces
 from grainscout.analysis.formats._nanonis import read_3ds, read_dat, read_dat_traces
 from grainscout.analysis.formats._nsid import read_nsid
 from grainscout.analysis.formats._recording import Recording, Traces
+from grainscout.analysis.formats._sxm import SXM, read_sxm
 from grainscout.records import Scan
 
-_KNOWN = "a Nanonis .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy or .csv file"
+_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy or .csv file"
 
 
 def read(path: Path | str, *, rail: float | None = None) -> Scan | Recording:
@@ -25,6 +26,8 @@ def read(path: Path | str, *, rail: float | None = None) -> Scan | Recording:
     kind = _kind(path)
     if kind == "3ds":
         return read_3ds(path, rail=rail)
+    if kind == "sxm":
+        return read_sxm(path)
     if kind == "dat":
         return read_dat(path, rail=rail)
     if kind == "ibw":
@@ -49,6 +52,7 @@ def _kind(path: Path | str) -> str:
     head = load_head(path)
     for start, kind in (
         (b"Grid dim", "3ds"),
+        (SXM, "sxm"),
         (b"Experiment\t", "dat"),
         (b"\x89HDF\r\n\x1a\n", "hdf5"),
         (b"GWYP", "gwy"),
