@@ -14,11 +14,10 @@ from typing import Any
 from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import websocket_connect
 
-PROGRAM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-_FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --hide-scrollbars --remote-debugging-port=0"
-).split()  # fmt: skip
+PROGRAM = next(
+    (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
+)
+_FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--remote-debugging-port=0"]  # fmt: skip
 
 
 class Chromium:

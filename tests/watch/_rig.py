@@ -14,7 +14,7 @@ from grainscout.journal import Journal
 from grainscout.records import JournalError
 
 #: A third party's policy, found by its entry point: the random one and dual novelty, in no hurry.
-PLUGIN = '''
+PLUGIN = """
 import time
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Unhurried(DKL):
     def ask(self, n=1):
         time.sleep(self.wait_s)
         return super().ask(n)
-'''
+"""
 EXPERIMENT = """seed = 7
 [task]
 target = "loop_area"
@@ -94,7 +94,8 @@ class Rig:
         process = self.command("watch", self.journal, "--port", 0, *options)
         try:
             line = process.stdout.readline()
-            assert (found := re.search(r"http://\S+", line)), line + process.stdout.read()
+            found = re.search(r"http://\S+", line)
+            assert found, line + process.stdout.read()
             yield found[0], process
         finally:
             end(process)

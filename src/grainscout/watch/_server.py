@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -197,6 +198,19 @@ def application(hub: Hub, token: str) -> Application:
     )
 
 
+def _door(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        door = socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"host and port must be free to listen on; got {host}, {port} ({error.strerror}). Choose "
+            "another --port, or 0 for any"
+        ) from error
+    door.setblocking(False)
+    return door
+
+
 async def serve_until(
     done: asyncio.Event,
     hub: Hub,
@@ -206,15 +220,11 @@ async def serve_until(
     token: str,
     ready: Callable[[int], None],
 ) -> None:
-    """Serve until `done` is set; `ready` is told the port.  ConfigError if it is taken."""
+    """Serve until `done` is set; `ready` is told the port.  ConfigError if it cannot be had."""
     server = HTTPServer(application(hub, token), max_header_size=16384, max_body_size=1024)
-    try:
-        server.listen(port, host)
-    except OSError as error:
-        raise ConfigError(
-            f"port must be free on {host}; got {port} ({error.strerror}). Choose another --port, or 0"
-        ) from error
-    taken = next(iter(server._sockets.values())).getsockname()[1]
+    door = _door(host, port)
+    taken = int(door.getsockname()[1])
+    server.add_socket(door)
     following = asyncio.create_task(hub.follow())
     ready(taken)
     try:

@@ -1,0 +1,128 @@
+"""What the page says first is what is so."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from grainscout.journal import Journal
+from grainscout.records import Budget, Outcome
+from grainscout.watch import Reader
+from grainscout.watch._facts import alerts_of, duration, left_of, spent_curves, state_of
+
+
+@pytest.fixture
+def tell(finished, tmp_path):
+    """A journal with the first `done` outcomes of the run and these events; the snapshot of it."""
+    with Journal.read(finished) as journal:
+        header, batches = journal.header(), journal.batches()
+
+    def make(*events, done=3, claimed=True, more=(), budget=None):
+        problem = header.problem
+        if budget is not None:
+            problem = dataclasses.replace(problem, budget=budget)
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.gsj"
+        with Journal.create(path, dataclasses.replace(header, problem=problem)) as journal:
+            for batch in batches[:done]:
+                journal.record_batch(batch.number, batch.proposals, batch.decision_s)
+                journal.record_outcome(batch.number, batch.outcomes[0])
+            for outcome in more:
+                journal.record_outcome(done, outcome)
+            for kind, detail in events:
+                journal.record_event(kind, 1.0, **detail)
+            run = Reader(path).update()
+        return dataclasses.replace(run, claimed=claimed)
+
+    return make
+
+
+START = ("start", {"wear": 0.0})
+PAUSE = ("request", {"asked": "pause"})
+GO_ON = ("request", {"asked": "resume"})
+
+
+@pytest.mark.parametrize(
+    ("events", "claimed", "name"),
+    [
+        ([], True, "starting"),
+        ([START], True, "running"),
+        ([START, PAUSE], True, "paused"),
+        ([START, PAUSE, GO_ON], True, "running"),
+        ([START, ("request", {"asked": "pause", "refused": "no"})], True, "running"),
+        ([START, PAUSE, ("request", {"asked": "veto", "id": "1-0"})], True, "paused"),
+        # A run that was killed in its pause and resumed measures again.
+        ([START, PAUSE, ("resume", {"outcomes": 3})], True, "running"),
+        ([START], False, "stopped"),
+        ([START, PAUSE], False, "stopped"),
+        ([START, ("end", {"reason": "budget: 14 curves"})], False, "finished"),
+        ([START, ("end", {"reason": "aborted by hand"})], False, "aborted"),
+        ([START, ("end", {"reason": "interrupted"})], False, "interrupted"),
+        ([START, ("end", {"reason": "MicroscopeError: no answer"})], False, "failed"),
+        ([START, ("end", {"reason": "interrupted"}), ("resume", {"outcomes": 3})], True, "running"),
+    ],
+)
+def test_the_state_is_what_the_journal_said_last(tell, events, claimed, name):
+    state = state_of(tell(*events, claimed=claimed))
+    assert state.name == name
+    assert state.going == (name in ("starting", "running", "paused"))
+
+
+def test_silence_is_told_once_it_is_unusual(tell):
+    run = dataclasses.replace(tell(START), seen=1000.0, pace=2.0)
+    state = state_of(run)
+    assert alerts_of(run, state, 1059.0) == []
+    assert "Nothing came for" in alerts_of(run, state, 1061.0)[0].text
+    slow = dataclasses.replace(run, pace=60.0)
+    assert alerts_of(slow, state, 1400.0) == []
+    paused = dataclasses.replace(run, events=tell(START, PAUSE).events)
+    assert alerts_of(paused, state_of(paused), 1061.0) == []
+
+
+def test_failures_are_told_with_the_last_ones_words(tell):
+    lost = [Outcome(site=(3, 4), status="failed", message=f"no contact {k}") for k in range(3)]
+    run = tell(START, more=lost)
+    (alert, *_) = alerts_of(run, state_of(run), run.seen)
+    assert alert.text == "The last 3 measurements failed (the run stops at 10): no contact 2"
+    assert alert.mood == "bad"
+
+
+def test_a_tip_that_lost_contact_is_suspected(tell):
+    run = tell(START)
+    club, silent = 0, 3
+    kinds = np.array([club] * 12 + [silent] * 10, np.uint8)
+    state = state_of(run)
+    texts = [a.text for a in alerts_of(dataclasses.replace(run, kind=kinds), state, run.seen)]
+    assert any("still in contact" in text for text in texts)
+    film = np.array([silent] * 22, np.uint8)  # it was never otherwise: that is the film
+    assert alerts_of(dataclasses.replace(run, kind=film), state, run.seen) == []
+
+
+def test_what_is_left_is_the_budget_that_ends_first(tell):
+    run = dataclasses.replace(tell(START, budget=Budget(curves=12, seconds=1e6)), pace=2.0)
+    left = left_of(run)
+    assert (left.words, left.share, left.seconds) == ("9 of 12 curves", 0.25, 18.0)
+    run = tell(START, budget=Budget(curves=1000, seconds=2 * float(run.finished[-1])))
+    assert left_of(run).share == pytest.approx(0.5)
+    assert "microscope's clock" in left_of(run).words
+
+
+def test_vetoed_and_attached_curves_cost_nothing(tell, finished):
+    with Journal.read(finished) as journal:
+        curve = journal.outcomes()[0].curve
+    run = tell(
+        START,
+        more=[
+            Outcome(site=(3, 4), status="aborted", message="vetoed by hand"),
+            Outcome(site=(3, 5), status="ok", curve=curve, message="attached"),
+            Outcome(site=(3, 6), status="failed", message="no contact"),
+        ],
+    )
+    assert spent_curves(run) == 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.35, "0.35 s"), (48.2, "48 s"), (720, "12 min"), (11100, "3 h 05 min")],
+)
+def test_durations_read_well(seconds, words):
+    assert duration(seconds) == words

@@ -1,0 +1,140 @@
+"""What the watch reads is what the journal says, and reading leaves no trace."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from grainscout.analysis.archetypes import classify
+from grainscout.analysis.descriptors import describe
+from grainscout.benchmarks._score import running_diversity
+from grainscout.journal import Header, Journal
+from grainscout.records import JournalError, Outcome
+from grainscout.watch import Reader
+from grainscout.watch._hub import Hub
+
+
+@pytest.fixture
+def growing(finished, tmp_path):
+    """A copy of the run that is written outcome by outcome: (path, more(k))."""
+    with Journal.read(finished) as journal:
+        header, batches = journal.header(), journal.batches()
+    path = tmp_path / "growing.gsj"
+    copy = Journal.create(path, header)
+    left = iter(batches)
+
+    def more(count):
+        for batch in [next(left) for _ in range(count)]:
+            copy.record_batch(batch.number, batch.proposals, batch.decision_s)
+            for outcome in batch.outcomes:
+                copy.record_outcome(batch.number, outcome)
+
+    yield path, more, copy
+    copy.close()
+
+
+def test_reading_bit_by_bit_is_reading_at_once(growing, finished):
+    path, more, _ = growing
+    more(1)
+    reader = Reader(path)
+    for count in (3, 1, 5, 4):
+        more(count)
+        assert reader.changed()
+        run = reader.update()
+        assert not reader.changed()
+    with Journal.read(finished) as journal:
+        problem, outcomes = journal.header().problem, journal.outcomes()
+    assert run.sites.tolist() == [list(o.site) for o in outcomes]
+    assert run.finished.tolist() == [o.finished for o in outcomes]
+    current = np.array([o.curve.current for o in outcomes])
+    found = describe(problem.target, problem.waveform.voltage, current)
+    np.testing.assert_allclose(run.value[found.valid], found.value[found.valid])
+    assert run.kind.tolist() == classify(problem.waveform.voltage, current).tolist()
+    # The same measure as that of the campaigns' tables.
+    np.testing.assert_allclose(run.diversity, running_diversity(problem, outcomes), rtol=1e-9)
+
+
+def test_a_run_that_ends_while_it_is_watched_leaves_one_file(growing):
+    path, more, copy = growing
+    reader = Reader(path)
+    with copy.claimed():
+        more(3)
+        assert reader.update().claimed
+        more(2)
+        reader.update()
+    copy.close()
+    assert [p.name for p in path.parent.iterdir()] == ["growing.gsj"]
+    assert not reader.update().claimed
+
+
+def test_what_waits_and_what_was_asked_is_seen(growing, finished):
+    path, more, copy = growing
+    more(2)
+    with Journal.read(finished) as journal:
+        third = journal.batches()[2]
+    copy.record_batch(2, third.proposals, 0.0)
+    copy.request("pause")
+    run = Reader(path).update()
+    assert [p.id for p in run.waiting] == [p.id for p in third.proposals]
+    assert [r.kind for r in run.asked] == ["pause"]
+
+
+def test_failures_and_lost_samples_are_counted_and_nothing_breaks(growing):
+    path, more, copy = growing
+    more(2)
+    with Journal.read(path) as journal:
+        good = journal.outcomes()[-1]
+    curve = type(good.curve)(
+        voltage=good.curve.voltage,
+        current=np.where(np.arange(51) < 5, np.nan, good.curve.current),
+        time=good.curve.time,
+        saturated=np.zeros(51, bool),
+    )
+    copy.record_outcome(1, Outcome(site=good.site, status="failed", message="no contact"))
+    copy.record_outcome(1, Outcome(site=good.site, status="ok", curve=curve, visit=1))
+    run = Reader(path).update()
+    assert run.status.tolist() == ["ok", "ok", "failed", "ok"]
+    assert run.curve_of.tolist() == [0, 1, 3]
+    assert [f.message for f in run.failures] == ["no contact"]
+    assert np.isfinite(run.diversity).all()
+
+
+def test_looking_for_hours_needs_no_more_memory(finished):
+    with Hub(finished) as hub:
+        for _ in range(10):
+            hub.update()
+        tracemalloc.start()
+        hub.update()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(40):
+            hub.update()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    # A page kept is 60 kB, its snapshot 10 kB; what is left is the interpreter's own.
+    assert (after - before) / 40 < 1000
+
+
+@pytest.mark.parametrize("wrong", ["absent", "folder", "text", "cut", "version"])
+def test_what_is_no_sound_journal_is_told(finished, tmp_path, wrong):
+    path = tmp_path / "night.gsj"
+    raw = bytearray(finished.read_bytes())
+    if wrong == "folder":
+        path.mkdir()
+    elif wrong == "text":
+        path.write_text("not a journal\n" * 100)
+    elif wrong == "cut":
+        path.write_bytes(raw[: len(raw) // 2])
+    elif wrong == "version":
+        raw[60:64] = (99).to_bytes(4, "big")
+        path.write_bytes(raw)
+    with pytest.raises(JournalError, match=r"journal|night\.gsj"):
+        Reader(path).update()
+
+
+def test_a_journal_without_a_measurement_is_a_run_that_begins(finished, tmp_path):
+    with Journal.read(finished) as journal:
+        header = journal.header()
+    path = tmp_path / "new.gsj"
+    Journal.create(path, Header(problem=header.problem, config={}, seed=1)).close()
+    run = Reader(path).update()
+    assert (len(run.sites), run.pace, run.diversity.tolist()) == (0, None, [])
