@@ -1,0 +1,101 @@
+"""The tables of docs/manual/verdicts.md, from the stores of the campaigns `policies` and `papers`.
+
+    grainscout bench policies && grainscout bench papers
+    python benchmarks/studies/verdicts.py out/policies out/papers > tables.md
+
+Only films of a task that every policy finished are used; the tables say how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from grainscout.analysis.statistics import interval, verdicts
+from grainscout.benchmarks import Campaign, CampaignStore
+from grainscout.benchmarks._leaderboard import Board, boards, goal_scores
+from grainscout.benchmarks._statements import markdown
+from grainscout.benchmarks._statements_all import published
+from grainscout.benchmarks._tables import Tables, read_tables
+from grainscout.config import load_campaign
+
+#: Against these stands every policy: chance, and looking at the image only.
+_CONTROLS = ("random", "structure-only")
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("policies", type=Path, help="folder of the campaign `policies`")
+    parser.add_argument("papers", type=Path, help="folder of the campaign `papers`")
+    given = parser.parse_args()
+    campaign, tables = _of("policies", given.policies)
+    scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
+    told = {p.title for p in campaign.policies if p.uses_truth}
+    for board in boards(scores, told):
+        print("\n".join(_board(board, scores)), end="\n\n")
+        print("\n".join(_by_case(board, scores)), end="\n\n")
+    campaign, tables = _of("papers", given.papers)
+    print(markdown(published(campaign.tasks, campaign.films, campaign.seed, tables)))
+
+
+def _of(name: str, folder: Path) -> tuple[Campaign, Tables]:
+    with CampaignStore(folder / "campaign.sqlite") as store:
+        return load_campaign(name), read_tables(store)
+
+
+def _wide(board: Board, scores: pd.DataFrame) -> pd.DataFrame:
+    part = scores[scores["goal"] == board.goal]
+    return part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
+
+
+def _board(board: Board, scores: pd.DataFrame) -> Iterator[str]:
+    """Every policy with its score, and its paired difference to the controls (Holm over policies)."""
+    wide = _wide(board, scores)
+    names = [str(n) for n in wide.columns]
+    film, task = (wide.index.get_level_values(k).to_numpy() for k in ("film", "task"))
+    films = wide.groupby(level="task").size()
+    yield f"**{board.goal.capitalize()}**, {len(wide)} films ({films.min()} to {films.max()} of each task)."
+    yield ""
+    yield f"| policy | score | {' | '.join(f'less {c}' for c in _CONTROLS)} |"
+    yield "|---|---|" + "---|" * len(_CONTROLS)
+    against = {
+        c: {v.policy: v for v in verdicts(wide.to_numpy(), names, baseline=c, film=film, task=task)}
+        for c in _CONTROLS
+    }
+    for row in board.ranked:
+        cells = [f"{row.score.estimate:.2f} [{row.score.low:.2f}, {row.score.high:.2f}]"]
+        for control in _CONTROLS:
+            found = against[control].get(row.name)
+            if found is None:
+                cells.append("-")
+                continue
+            d = found.difference
+            text = f"{d.estimate:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
+            cells.append(text if found.outcome == "not decided" else f"**{text}**")
+        label = row.name + (" (told the truth)" if row.name in board.told else "")
+        yield "| " + " | ".join([label, *cells]) + " |"
+
+
+def _by_case(board: Board, scores: pd.DataFrame) -> Iterator[str]:
+    """The best ones, material by material, in the dark and in light."""
+    wide = _wide(board, scores)
+    kinds = wide.index.get_level_values("task").map(lambda t: " ".join(t.split("/")[1:3]))
+    cases = sorted(set(kinds))
+    yield f"| {board.goal}, by films | {' | '.join(cases)} |"
+    yield "|---|" + "---|" * len(cases)
+    for row in board.ranked:
+        cells = []
+        for case in cases:
+            part = wide[kinds == case]
+            at = part.index.get_level_values
+            found = interval(part[row.name].to_numpy(), film=at("film"), task=at("task"))
+            cells.append(f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]")
+        yield "| " + " | ".join([row.name, *cells]) + " |"
+
+
+if __name__ == "__main__":
+    main()
