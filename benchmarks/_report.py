@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+import tomli_w
 
 from grainscout.analysis import figures
 from grainscout.analysis.statistics import Verdict
 from grainscout.benchmarks._campaign import Campaign
-from grainscout.benchmarks._cell import film_seed
 from grainscout.benchmarks._leaderboard import BASELINE, Board
-from grainscout.benchmarks._page import Details, Picture, Section, Table, picture, write_page
-from grainscout.benchmarks._score import as_map
-from grainscout.benchmarks._stage import set_up
-from grainscout.benchmarks._store import CampaignStore, CellKey
+from grainscout.benchmarks._page import Details, Section, Table, picture, write_page
+from grainscout.benchmarks._report_learning import (
+    PICTURED_TASKS,
+    cost_section,
+    learning_section,
+)
+from grainscout.benchmarks._report_tasks import asked_section, by_task_section, task_section
+from grainscout.benchmarks._stopping import Course, said
+from grainscout.benchmarks._store import CampaignStore
 from grainscout.benchmarks._tables import Tables
-from grainscout.benchmarks._tasks import Task
-from grainscout.benchmarks._truth import TaskTruth
+from grainscout.benchmarks._tasks import Goal, plain
 from grainscout.journal import package_versions
-from grainscout.records import PackedState, Problem
 
-#: Pictures are drawn for so many tasks, those first in the campaign; the tables hold all.
-_PICTURED_TASKS = 8
-
-_GOALS = {
+_GOALS: dict[Goal, str] = {
     "discovery": "How early a policy has three examples of each archetype. 0 is the exact expectation of "
     "random sampling on that film, 1 a policy that meets a wanted example with each of its first "
     "measurements.",
     "mapping": "How well the target is known everywhere from the measured curves alone, by one referee "
     "model for all policies, averaged over the run. 0 is random sampling on the same film, 1 no error.",
+    "optimisation": "How near the largest true target in hand comes to the largest that there is, averaged "
+    "over the run. 0 is the exact expectation of random sampling on that film, 1 the oracle.",
 }
 
 
@@ -42,14 +44,21 @@ def write_report(
     scores: pd.DataFrame,
     boards: list[Board],
     winner: str | None,
+    course: Course,
 ) -> None:
     """Write the page."""
-    sections: list[Section | None] = [_result(boards)]
+    sections: list[Section | None] = [_result(boards), asked_section(campaign)]
+    if campaign.stopping is not None:
+        sections.append(_stopping(campaign, course))
     if len(tables.steps):
-        sections += [_learning(campaign, tables), _cost(tables, scores)]
-        tasks = campaign.tasks[:_PICTURED_TASKS]
-        sections += [_task(task, campaign, store, scores, winner) for task in tasks]
-    sections += [_failures(campaign, store), _repeat(campaign)]
+        sections += [
+            by_task_section(campaign, scores),
+            learning_section(campaign, tables),
+            cost_section(tables, scores),
+        ]
+        tasks = campaign.tasks[:PICTURED_TASKS]
+        sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
+    sections += [_failures(course, store), _repeat(campaign)]
     policies = ", ".join(p.title for p in campaign.policies)
     verdicts = [board.verdict() for board in boards]
     if winner is not None:
@@ -58,14 +67,14 @@ def write_report(
             f"Over all goals {winner} has the best mean rank, so winner.toml runs it"
             + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
         )
-    left_out = len(campaign.tasks) - _PICTURED_TASKS
+    left_out = len(campaign.tasks) - PICTURED_TASKS
     write_page(
         path,
         kind="campaign report",
         title=campaign.name,
         question=f"{campaign.description}. Policies {policies}, raced on {len(campaign.tasks)} tasks x "
         f"{campaign.films} films with the same films and noise for each."
-        + (f" Pictures show the first {_PICTURED_TASKS} tasks." if left_out > 0 else ""),
+        + (f" Pictures show the first {PICTURED_TASKS} tasks." if left_out > 0 else ""),
         verdicts=verdicts or ["No cell has finished: there is nothing to compare."],
         sections=[s for s in sections if s is not None],
     )
@@ -109,7 +118,15 @@ def _result(boards: list[Board]) -> Section:
                 + ", ".join(f"{r.name} {r.score.estimate:.2f}" for r in board.ranked),
             )
         )
-    return Section(id="result", title="Result", tables=tables, pictures=pictures)
+    pairs = [
+        Details(
+            title=f"Every pair of policies, {board.goal}",
+            pre="\n".join(str(v) for v in board.pairs),
+        )
+        for board in boards
+        if board.pairs
+    ]
+    return Section(id="result", title="Result", tables=tables, pictures=pictures, details=pairs)
 
 
 def _against(verdict: Verdict | None) -> str:
@@ -120,203 +137,44 @@ def _against(verdict: Verdict | None) -> str:
     return f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
 
 
-def _learning(campaign: Campaign, tables: Tables) -> Section:
-    order = [p.title for p in campaign.policies if p.title in set(tables.steps["policy"])]
-    found = figures.learning_curves(
-        tables.steps,
-        "found",
-        label="wanted examples found",
-        references={"random, expected": "found_random", "ideal": "found_ideal"},
-        order=order,
-    )
-    errors = figures.learning_curves(
-        tables.maps.rename(columns={"n": "step"}),
-        "nrmse",
-        label="map error / sd of truth",
-        order=order,
-    )
-    diversity = figures.learning_curves(
-        tables.steps, "diversity", label="diversity of curves", order=order
-    )
-    band = "Line: interquartile mean over films; band: 95 % interval."
-    return Section(
-        id="learning",
-        title="Learning",
-        pictures=[
-            picture(
-                found,
-                f"Share of the wanted examples in hand: three of each archetype. {band}",
-                "Learning curves: share of wanted examples found against measurements",
-            ),
-            picture(
-                errors,
-                f"Error of the referee's map of the target, 1 = no better than the mean. {band}",
-                "Learning curves: map error against measurements",
-            ),
-            picture(
-                diversity,
-                "Mean pairwise distance of the measured curves over their rms. It may fall when new "
-                f"curves resemble old ones. {band}",
-                "Diversity of measured curves against measurements",
-            ),
-        ],
-    )
-
-
-def _cost(tables: Tables, scores: pd.DataFrame) -> Section | None:
-    runs = tables.steps.groupby(["task", "film", "policy"])
-    minutes = (runs["finished_s"].max() / 60.0).rename("minutes").reset_index()
-    travel = (runs["travel_m"].max() * 1e6).rename("travel").reset_index()
-    merged = scores.groupby(["task", "film", "policy"])["score"].mean().reset_index()
-    merged = merged.merge(minutes).merge(travel).dropna(subset=["score"])
-    if not len(merged):
-        return None
-    names = list(dict.fromkeys(merged["policy"]))
-    parts = {n: merged[merged["policy"] == n] for n in names}
-    figure = figures.cost_benefit(
-        {n: p["minutes"].to_numpy() for n, p in parts.items()},
-        {n: p["score"].to_numpy() for n, p in parts.items()},
-        benefit_label="mean score over the goals",
-    )
-    decisions = tables.timings.groupby("policy")["decision_s"].median()
-    rows = [
+def _stopping(campaign: Campaign, course: Course) -> Section:
+    rows: list[list[str | dict[str, str]]] = [
         [
-            n,
-            f"{p['minutes'].median():.1f}",
-            f"{p['travel'].median():.1f}",
-            f"{decisions[n] * 1e3:.1f}",
+            c.goal,
+            f"{c.verdict.policy} against {c.verdict.baseline}",
+            str(c.verdict.difference.films),
+            {"text": _against(c.verdict), "kind": c.verdict.outcome.split()[0]},
         ]
-        for n, p in parts.items()
+        for c in course.comparisons
     ]
     return Section(
-        id="cost",
-        title="Cost against benefit",
+        id="stopping",
+        title="What stopping saved",
+        text=[said(campaign, course)],
         tables=[
             Table(
-                title="Medians over films",
-                heads=["policy", "simulated time, min", "travel, µm", "decision here, ms"],
+                title="Every comparison, when it was decided",
+                heads=["goal", "policies", "films a task", "verdict"],
                 rows=rows,
             )
         ],
-        pictures=[
-            picture(
-                figure,
-                "Time on the microscope's clock (travel, settling, sweeps, images, decisions) against "
-                "score. Faint: each film; large: median.",
-                "Cost against benefit of each policy",
-            )
-        ],
     )
 
 
-def _task(
-    task: Task, campaign: Campaign, store: CampaignStore, scores: pd.DataFrame, winner: str | None
-) -> Section:
-    """Film 0 of a task: where each policy went and what it learnt."""
-    bench = set_up(task, film_seed(campaign.seed, task.id, 0))
-    problem = bench.problem()
-    truth = bench.truth(problem)
-    boundary = None if bench.film is None else bench.film.structure.boundary
-    shown: list[Picture] = []
-    folded: list[Details] = []
-    order = sorted(campaign.policies, key=lambda p: p.title != winner)
-    for policy in order:
-        payload = store.payload(CellKey(task=task.id, film=0, policy=policy.title))
-        if payload is None:
-            continue
-        drawn = _run_pictures(policy.title, payload, problem, truth, boundary)
-        if not shown:
-            shown = drawn
-        else:
-            folded.append(Details(title=f"The same for {policy.title}", pictures=drawn))
-    part = scores[scores["task"] == task.id].pivot_table(
-        index="policy", columns="goal", values="score", aggfunc="mean"
-    )
-    rows = [
-        [str(n), *(f"{v:.2f}" for v in row)]
-        for n, row in zip(part.index, part.to_numpy(), strict=True)
-    ]
-    wave = problem.waveform
-    notes = []
-    if bench.recording is not None or task.microscope.film_file is not None:
-        notes.append(
-            "One and the same sample stands behind all runs of this task: their spread is that of the "
-            "policies' chance, and says nothing of other samples."
-        )
-    return Section(
-        id="task-" + task.id.replace("/", "-"),
-        title=f"Task {task.id}",
-        text=[
-            f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
-            f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples from "
-            f"{wave.voltage.min():g} to {wave.voltage.max():g} V in {wave.duration:g} s at "
-            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film.",
-            *notes,
-        ],
-        tables=[Table(title="Mean score", heads=["policy", *map(str, part.columns)], rows=rows)],
-        pictures=shown,
-        details=folded,
-    )
+def campaign_file(campaign: Campaign) -> str:
+    """The campaign as a TOML file that ``grainscout bench`` takes, every task written out."""
+    document = plain(dataclasses.asdict(campaign))
+    document["task"], document["policy"] = document.pop("tasks"), document.pop("policies")
+    return tomli_w.dumps(document)
 
 
-def _run_pictures(
-    name: str,
-    payload: PackedState,
-    problem: Problem,
-    truth: TaskTruth,
-    boundary: np.ndarray | None,
-) -> list[Picture]:
-    steps = payload["steps"]
-    sites = np.column_stack([steps["row"], steps["column"]])
-    pictures = [
-        picture(
-            figures.sites_over_topography(problem.scan, sites, boundary=boundary, title=name),
-            f"{name}: sites over the scanned topography, coloured by step"
-            + ("; true grain boundaries in blue." if boundary is not None else "."),
-            f"Sites that {name} measured over the topography",
-        )
-    ]
-    if payload["final"]:
-        maps = [as_map(problem, v) for v in (truth.target, *payload["final"].values())]
-        pictures.append(
-            picture(
-                figures.predicted_vs_true(
-                    *maps,
-                    pixel_size=problem.scan.pixel_size,
-                    name=problem.target,
-                    unit=truth.unit,
-                    sites=sites,
-                    title=name,
-                ),
-                f"{name}: true {problem.target}, the referee's map from this run's curves, and how sure "
-                "it is.",
-                f"True and predicted maps of {problem.target} after the run of {name}",
-            )
-        )
-    measured = np.flatnonzero(steps["ok"])
-    pictures.append(
-        picture(
-            figures.archetype_examples(
-                problem.waveform.voltage,
-                payload["curves"],
-                steps["class_index"][measured],
-                names=truth.classes,
-                steps=measured + 1,
-                title=name,
-            ),
-            f"{name}: measured curves by the true kind of their site.",
-            f"Example curves that {name} measured, by kind",
-        )
-    )
-    return pictures
-
-
-def _failures(campaign: Campaign, store: CampaignStore) -> Section:
+def _failures(course: Course, store: CampaignStore) -> Section:
     failed = store.failures()
-    waiting = len(campaign.cells()) - len(store.finished()) - len(failed)
+    asked = course.planned - course.saved
+    waiting = asked - len(store.finished() & set(course.asked)) - len(failed)
     text = []
     if not failed and not waiting:
-        text.append(f"None: all {len(campaign.cells())} cells finished.")
+        text.append(f"None: all {asked} cells finished.")
     if failed:
         text.append(
             f"{len(failed)} cells failed. They count for nothing above; the same command tries them "
@@ -343,12 +201,15 @@ def _repeat(campaign: Campaign) -> Section:
         text=[
             "The same command on a machine of the same kind gives the same table.parquet, with any "
             f"number of workers. Campaign seed {campaign.seed}; film k of a task is made from (seed, "
-            "task, k); film, instrument and policy have separate random streams."
+            "task, k); film, instrument and policy have separate random streams. Save the campaign below "
+            f"as {campaign.name}.toml; one that comes with Grainscout is known by its name alone."
         ],
         details=[
             Details(
-                title="Command", pre=f"grainscout bench {campaign.name} --out out/{campaign.name}"
+                title="Command",
+                pre=f"grainscout bench {campaign.name}.toml --out out/{campaign.name}",
             ),
+            Details(title=f"The campaign, {campaign.name}.toml", pre=campaign_file(campaign)),
             Details(title="Versions", pre=versions),
         ],
     )

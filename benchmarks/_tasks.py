@@ -157,6 +157,11 @@ class Task:
         """The budget as the loop takes it."""
         return Budget(curves=self.curves, seconds=self.seconds, wear=self.wear)
 
+    def limits(self) -> str:
+        """The budget in words, such as "60 curves"."""
+        units = (("curves", self.curves), ("s", self.seconds), ("of a tip", self.wear))
+        return " or ".join(f"{value:g} {unit}" for unit, value in units if value is not None)
+
     @property
     def counts_curves(self) -> bool:
         """Whether curves alone are limited: all policies then measure as many."""

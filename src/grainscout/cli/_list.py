@@ -58,11 +58,9 @@ def _tasks(tags: list[str] | None) -> Table:
     for head in ("budget", "left by random", "tags"):
         table.add_column(head)
     for task in tasks_with(tags) if tags else tasks().values():
-        limits = (("curves", task.curves), ("s", task.seconds), ("of a tip", task.wear))
-        budget = [f"{value:g} {unit}" for unit, value in limits if value is not None]
         left = measured.get(task.id)
         hard = [f"{goal} {left[goal]:.2f}" for goal in task.goals] if left else ["not measured"]
-        table.add_row(task.id, ", ".join(budget), ", ".join(hard), " ".join(task.tags))
+        table.add_row(task.id, task.limits(), ", ".join(hard), " ".join(task.tags))
     return table
 
 
