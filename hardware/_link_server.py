@@ -35,6 +35,7 @@ class _Session:
     policy: Any = None
     candidates: int = 0  # of the policy's problem
     weight: int = 0  # bytes that it was sent
+    failures: int = 0
     done: int = -1
     reply: list[Any] = field(default_factory=list)
     busy: int | None = None
@@ -141,7 +142,9 @@ class PolicyServer:
         verdict = (b"200", b"OK", key) if key in self._allowed else (b"400", b"not allowed", b"")
         if verdict[0] != b"200":
             self.strangers += 1
-            _LOG.warning("a stranger's key was refused, from %s", address.decode(errors="replace"))
+            if wire.worth_a_line(self.strangers):
+                who = address.decode("ascii", "replace")
+                _LOG.warning("a stranger's key was refused, from %s (%d)", who, self.strangers)
         self._auth.send_multipart([b"1.0", request, *verdict, b""])
 
     def __enter__(self) -> Self:
@@ -255,7 +258,8 @@ class PolicyServer:
             message = wire.decode(frames)
         except LinkError as error:
             self.refused += 1
-            _LOG.warning("message refused: %s", error)
+            if wire.worth_a_line(self.refused):
+                _LOG.warning("message refused (%d): %s", self.refused, error)
             if isinstance(error, wire.OtherVersion):  # our version in the reply tells the client
                 nothing = wire.Message(kind="error")
                 self._router.send_multipart([route, *wire.encode(_error(nothing, error))])
@@ -350,7 +354,10 @@ class PolicyServer:
                 try:
                     reply = wire.encode(self._perform(session, message))
                 except Exception as error:  # noqa: BLE001 - a policy is foreign code; its client is told
-                    if not isinstance(error, GrainscoutError):
+                    session.failures += 1
+                    if not isinstance(error, GrainscoutError) and wire.worth_a_line(
+                        session.failures
+                    ):
                         _LOG.exception("the policy failed on %s", message.kind)
                     reply = wire.encode(_error(message, error))
                 if self._stop.is_set():
@@ -366,8 +373,9 @@ class PolicyServer:
             problem = wire.parsed("problem", wire.make_problem, body["problem"])
             rng = wire.parsed("generator", wire.make_rng, body["rng"])
             session.candidates = len(problem.candidates)
-            session.policy = self._factory()
-            session.policy.reset(problem, rng=rng)
+            policy = self._factory()
+            policy.reset(problem, rng=rng)
+            session.policy = policy
         elif session.policy is None:
             raise LinkError(f"{message.kind} needs a reset that succeeded before it")
         elif message.kind == "ask":

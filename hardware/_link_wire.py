@@ -126,7 +126,7 @@ def decode(frames: Sequence[bytes]) -> Message:
             f"got {len(frames)} frames"
         )
     try:
-        header = json.loads(frames[0])
+        header = json.loads(bytes(frames[0]).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise LinkError(f"a message must start with a JSON header; got {error}") from error
     if not isinstance(header, dict):
@@ -206,6 +206,11 @@ def _array(claim: object, frames: Sequence[bytes], used: set[int]) -> NDArray[An
 def weight(frames: Sequence[bytes]) -> int:
     """About how many bytes of memory a message takes once it is decoded, at most."""
     return _HEADER_WEIGHT * len(frames[0]) + sum(map(len, frames[1:]))
+
+
+def worth_a_line(count: int) -> bool:
+    """The first ones and then ever fewer, so that nobody fills a disk with our log."""
+    return count <= 10 or count % 10 ** (len(str(count)) - 1) == 0
 
 
 def parsed(what: str, make: Callable[[Any], _T], body: Any) -> _T:

@@ -120,7 +120,7 @@ def configuration(size: Size) -> list[Tally]:
             load = load_campaign if b"[[task]]" in data else load_run
             return refused(lambda: load(str(place) if load is load_campaign else place))
 
-        return [_tally("changed configurations", times(size, short=400, long=40_000), one)]
+        return [_tally("changed configurations", times(size, short=200, long=40_000), one)]
 
 
 @check("fuzz-limits")
@@ -427,6 +427,6 @@ def formats(size: Size) -> list[Tally]:
                     found = refused(lambda: read_traces(place))
                 return found
 
-            cases = times(size, short=250, long=20_000)
+            cases = times(size, short=60 if kind == "h5" else 200, long=20_000)
             tallies.append(_tally(f"changed .{kind}, {len(bombs)} bombs", cases, one))
     return tallies

@@ -16,7 +16,24 @@ from grainscout.records import GrainscoutError
 
 #: Numbers at which parsers break.
 NUMBERS: tuple[object, ...] = (
-    *(0, -1, 1, 2, 255, 2**15, -(2**31), 2**31, 2**32, 2**53, 2**63, 2**64, -(2**63), 10**12),
+    *(
+        0,
+        -1,
+        1,
+        2,
+        255,
+        10**9 + 1,
+        10**12 + 1,
+        2**15,
+        -(2**31),
+        2**31,
+        2**32,
+        2**53,
+        2**63,
+        2**64,
+        -(2**63),
+        10**12,
+    ),
     *(10**30, 0.5, -0.0, 1e308, -1e308, 5e-324, 1e-300, float("nan"), float("inf"), -float("inf")),
 )
 ODDITIES: tuple[object, ...] = (

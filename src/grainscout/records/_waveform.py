@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records._errors import ConfigError
+
+#: Of one waveform: 160 MB of voltages and times.
+MAX_SAMPLES = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,8 +34,7 @@ class Waveform:
     kind: str = "custom"
 
     def __post_init__(self) -> None:
-        voltage = np.array(self.voltage, dtype=np.float64)
-        time = np.array(self.time, dtype=np.float64)
+        voltage, time = _numbers("voltage", self.voltage), _numbers("time", self.time)
         if voltage.ndim != 1 or voltage.shape != time.shape or voltage.size < 2:
             raise ConfigError(
                 "Waveform voltage and time must be one-dimensional, of one length, with at least 2 "
@@ -44,7 +47,8 @@ class Waveform:
                     f"Waveform {name} must be finite [{unit}]; got {array[bad[0]]} at sample "
                     f"{bad[0]} ({bad.size} such samples)"
                 )
-        step = np.diff(time)
+        with np.errstate(over="ignore"):
+            step = np.diff(time)
         if not (step > 0).all():
             at = int(np.flatnonzero(step <= 0)[0])
             raise ConfigError(
@@ -84,7 +88,8 @@ class Waveform:
     @cached_property
     def slew(self) -> float:
         """Largest |dV/dt| [V/s]."""
-        return float(np.abs(np.diff(self.voltage) / np.diff(self.time)).max())
+        with np.errstate(over="ignore"):
+            return float(np.abs(np.diff(self.voltage) / np.diff(self.time)).max())
 
     @classmethod
     def triangle(
@@ -96,7 +101,7 @@ class Waveform:
         """
         if samples < 3 or samples % 2 == 0:
             raise ConfigError(f"triangle samples must be odd and at least 3; got {samples}")
-        up = np.linspace(start, peak, samples // 2 + 1)
+        up = _ramp(start, peak, samples // 2 + 1)
         return cls._timed(np.concatenate([up, up[-2::-1]]), duration, "triangle")
 
     @classmethod
@@ -104,7 +109,7 @@ class Waveform:
         """A 0 -> +peak -> -peak -> 0 sweep of equal steps; samples must be 4k + 1."""
         if samples < 5 or samples % 4 != 1:
             raise ConfigError(f"bipolar samples must be 4k + 1 (5, 9, ...); got {samples}")
-        quarter = np.linspace(0.0, peak, samples // 4 + 1)
+        quarter = _ramp(0.0, peak, samples // 4 + 1)
         down = quarter[-2::-1]
         voltage = np.concatenate([quarter, down, -quarter[1:], -down])
         return cls._timed(voltage + 0.0, duration, "bipolar")
@@ -128,11 +133,16 @@ class Waveform:
                 "forc needs branches >= 1, step > 0 V, rate > 0 V/s and peak != start; got "
                 f"branches {branches}, step {step}, rate {rate}, peak {peak}, start {start}"
             )
+        steps = branches * (abs(peak - start) / step + 2.0)
+        if not steps <= MAX_SAMPLES:
+            raise ConfigError(
+                f"forc must have at most {MAX_SAMPLES} samples; got about {steps:.3g}"
+            )
         pieces = [np.array([start])]
         for k in range(1, branches + 1):
             top = start + (peak - start) * k / branches
             n = int(np.ceil(abs(top - start) / step - 1e-9)) + 1
-            up = np.linspace(start, top, n)
+            up = _ramp(start, top, n)
             pieces += [up[1:], up[-2::-1]]
         voltage = np.concatenate(pieces)
         time = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(voltage)) / rate)])
@@ -158,24 +168,49 @@ class Waveform:
                 "pulses needs at least one level, samples >= 2 and width, rest, edge > 0 s; got "
                 f"{len(levels)} levels, samples {samples}, width {width}, rest {rest}, edge {edge}"
             )
-        voltage, time = [np.full(samples, float(base))], [np.linspace(0.0, rest, samples)]
+        if (2 * len(levels) + 1) * samples > MAX_SAMPLES:
+            raise ConfigError(f"pulses must have at most {MAX_SAMPLES} samples; got more")
+        voltage, time = [np.full(samples, float(base))], [_ramp(0.0, rest, samples)]
         now = rest
         for level in levels:
             for value, span in ((float(level), width), (float(base), rest)):
                 voltage.append(np.full(samples, value))
-                time.append(now + edge + np.linspace(0.0, span, samples))
+                time.append(now + edge + _ramp(0.0, span, samples))
                 now += edge + span
         return cls(voltage=np.concatenate(voltage), time=np.concatenate(time), kind="pulses")
 
     @classmethod
     def constant(cls, level: float, duration: float = 0.01, samples: int = 2) -> Waveform:
         """A constant bias [V]: the current-image mode (the papers': -1.5 V)."""
-        if samples < 2:
-            raise ConfigError(f"constant samples must be at least 2; got {samples}")
+        if not 2 <= samples <= MAX_SAMPLES:
+            raise ConfigError(f"constant samples must be 2 to {MAX_SAMPLES}; got {samples}")
         return cls._timed(np.full(samples, float(level)), duration, "constant")
 
     @classmethod
     def _timed(cls, voltage: NDArray[np.float64], duration: float, kind: str) -> Waveform:
         if not duration > 0:
             raise ConfigError(f"{kind} duration must be > 0 s; got {duration}")
-        return cls(voltage=voltage, time=np.linspace(0.0, duration, voltage.size), kind=kind)
+        return cls(voltage=voltage, time=_ramp(0.0, duration, voltage.size), kind=kind)
+
+
+def _numbers(name: str, values: object) -> NDArray[np.float64]:
+    """The values as float64; ConfigError for anything but real numbers, for nothing is dropped."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths
+        raise ConfigError(f"Waveform {name} must be an array of real numbers; {error}") from error
+    if array.dtype.kind not in "iuf":
+        raise ConfigError(f"Waveform {name} must be an array of real numbers; got {array.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(array, dtype=np.float64)
+
+
+def _ramp(start: float, end: float, count: int) -> NDArray[np.float64]:
+    """Even steps from `start` to `end`; ConfigError for more than MAX_SAMPLES or infinite ends."""
+    if not (math.isfinite(start) and math.isfinite(end) and count <= MAX_SAMPLES):
+        raise ConfigError(
+            f"a waveform must have finite ends and at most {MAX_SAMPLES} samples; got {start:g} to "
+            f"{end:g} in {count}"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.linspace(start, end, count)
