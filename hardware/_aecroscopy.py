@@ -12,7 +12,7 @@ from typing import Any, Literal
 from grainscout.hardware._asylum import AsylumMicroscope
 from grainscout.records import ConfigError, MicroscopeError
 
-_WAVE = "GrainscoutSetpoints"
+_WAVE = "GrainscoutReadout"
 
 
 class CypherIgor:
@@ -46,11 +46,16 @@ class CypherIgor:
         self._cypher.Execute(command)
 
     def setpoints(self) -> tuple[float, float]:
-        """Where the X and Y loops are told to be [V], through a wave of our own."""
-        self.execute(
-            f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("$outputXloop.Setpoint"), '
-            'td_ReadValue("$outputYloop.Setpoint")}'
-        )
+        """Where the X and Y loops are told to be [V]."""
+        return self._read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
+
+    def sensors(self) -> tuple[float, float]:
+        """Where the X and Y sensors see the scanner [V]."""
+        return self._read("XSensor", "YSensor")
+
+    def _read(self, x: str, y: str) -> tuple[float, float]:
+        """Two values of the controller, through a wave of our own."""
+        self.execute(f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("{x}"), td_ReadValue("{y}")}}')
         wave = self._cypher.DataFolder("root:").Wave(_WAVE)
         return float(wave.GetNumericWavePointValue(0)), float(wave.GetNumericWavePointValue(1))
 
@@ -83,6 +88,7 @@ def open_aecroscopy(
     rail_a: float = 20e-9,
     settle_s: float = 0.2,
     speed_m_per_s: float = 1e-6,
+    arrival_s: float = 2.0,
     timeout_s: float = 10.0,
     scan_timeout_s: float = 3600.0,
 ) -> AsylumMicroscope:
@@ -94,6 +100,7 @@ def open_aecroscopy(
         rail=rail_a,
         settle=settle_s,
         speed=speed_m_per_s,
+        arrival=arrival_s,
         timeout=timeout_s,
         scan_timeout=scan_timeout_s,
     )

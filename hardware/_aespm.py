@@ -17,7 +17,8 @@ import numpy as np
 from grainscout.hardware._asylum import AsylumMicroscope
 from grainscout.records import ConfigError, MicroscopeError
 
-_LOOPS = ["PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint"]
+_LOOPS = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")
+_SENSORS = ("XSensor", "YSensor")
 
 
 class AespmIgor:
@@ -51,17 +52,30 @@ class AespmIgor:
         self._aespm.write_spm(command)
 
     def setpoints(self) -> tuple[float, float]:
-        """Where the X and Y loops are told to be [V]; MicroscopeError if Igor does not answer.
+        """Where the X and Y loops are told to be [V]."""
+        return self._read(_LOOPS)
 
-        The package reads a file that Igor writes: an old one is removed first, or it would be taken
-        for the answer.
+    def sensors(self) -> tuple[float, float]:
+        """Where the X and Y sensors see the scanner [V]."""
+        return self._read(_SENSORS)
+
+    def _read(self, names: tuple[str, str]) -> tuple[float, float]:
+        """Two values of the controller; MicroscopeError if Igor does not answer.
+
+        The lines are ours, because the package asks for a sensor as if it were a parameter of a panel.
+        It reads a file that Igor writes: an old one is removed first, or it would be the answer.
         """
         answer = Path(self._aespm._read_out_buffer)
+        ask = "Make/N = (2)/O ReadOut\n" + "".join(
+            f'ReadOut[{i}] = td_ReadValue("{name}")\n' for i, name in enumerate(names)
+        )
+        target = str(answer).replace("\\", "\\\\")
+        ask += f'Save/O/G/J ReadOut as "{target}"'
         deadline = time.monotonic() + self._patience
         answer.unlink(missing_ok=True)
         while True:
             try:
-                values = np.atleast_1d(self._aespm.read_spm(key=_LOOPS))
+                values = np.atleast_1d(self._aespm.read_spm(list(names), commands=ask))
                 if values.shape == (2,) and np.isfinite(values).all():
                     return float(values[0]), float(values[1])
             except FileNotFoundError:
@@ -110,6 +124,7 @@ def open_aespm(
     rail_a: float = 20e-9,
     settle_s: float = 0.2,
     speed_m_per_s: float = 1e-7,
+    arrival_s: float = 2.0,
     timeout_s: float = 20.0,
     scan_timeout_s: float = 3600.0,
 ) -> AsylumMicroscope:
@@ -123,6 +138,7 @@ def open_aespm(
         rail=rail_a,
         settle=settle_s,
         speed=speed_m_per_s,
+        arrival=arrival_s,
         timeout=timeout_s,
         scan_timeout=scan_timeout_s,
     )

@@ -56,6 +56,9 @@ class Igor(Protocol):
     def setpoints(self) -> tuple[float, float]:
         """Where the X and Y loops are told to be [V]."""
 
+    def sensors(self) -> tuple[float, float]:
+        """Where the X and Y sensors see the scanner [V], on the scale of the setpoints."""
+
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
         """Move evenly from `start` to `end` [V] and come back when there."""
 
@@ -81,7 +84,8 @@ class AsylumMicroscope:
         "triangle" (0, +, 0).  Amplitude and frequency are set from here, and every saved bias is
         compared with what was asked for.
     rail : full scale of the current amplifier [A];  settle : wait after withdrawing and after landing
-    [s];  speed : of moves [m/s];  timeout : of one command [s];  scan_timeout : of one image [s].
+    [s];  speed : of moves [m/s];  arrival : wait for the sensors after a move [s];  timeout : of one
+    command [s];  scan_timeout : of one image [s].
     """
 
     def __init__(
@@ -93,16 +97,22 @@ class AsylumMicroscope:
         rail: float = 20e-9,
         settle: float = 0.2,
         speed: float = 1e-6,
+        arrival: float = 2.0,
         timeout: float = 10.0,
         scan_timeout: float = 3600.0,
     ) -> None:
-        for name, value in (("rail", rail), ("speed", speed), ("timeout", timeout)):
+        for name, value in {
+            "rail": rail,
+            "speed": speed,
+            "arrival": arrival,
+            "timeout": timeout,
+        }.items():
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be positive and finite; got {value}")
         if shape not in _CYCLES:
             raise ConfigError(f"shape must be one of {', '.join(_CYCLES)}; got {shape!r}")
         self._shape, self._rail, self._settle, self._speed = shape, rail, settle, speed
-        self._timeout, self._scan_timeout = timeout, scan_timeout
+        self._arrival, self._timeout, self._scan_timeout = arrival, timeout, scan_timeout
         self._files = SaveFolder(folder)
         self._worker = Worker("Igor")
         self._igor: Igor = self._worker.call(igor, timeout)
@@ -195,14 +205,23 @@ class AsylumMicroscope:
         way = math.dist(start, end) / pixel * min(self._frame.pixel_size)
         seconds = max(0.05, way / self._speed)
         self._do(lambda: self._igor.ramp(start, end, seconds), 20 * seconds + self._timeout)
-        off = math.dist(self._do(self._igor.setpoints), end) / pixel
-        if not off <= 0.5:
-            raise MicroscopeError(
-                f"the tip must arrive within half a pixel of site {tuple(site)}; it is {off:.3g} "
-                "pixels off"
-            )
+        self._arrive(site, end, pixel)
         self._do(self._igor.engage)
         time.sleep(self._settle)
+
+    def _arrive(self, site: Site, end: tuple[float, float], pixel: float) -> None:
+        """Wait for the sensors; a setpoint that was taken says nothing of where the scanner is."""
+        deadline = time.monotonic() + self._arrival
+        while True:
+            off = math.dist(self._do(self._igor.sensors), end) / pixel
+            if off <= 0.5:
+                return
+            if not time.monotonic() < deadline:
+                raise MicroscopeError(
+                    f"the tip must arrive within half a pixel of site {tuple(site)} in "
+                    f"{self._arrival:g} s; its sensors are {off:.3g} pixels off. Is the closed loop on?"
+                )
+            time.sleep(0.02)
 
     def light(self, suns: float) -> None:
         """Nothing for 0 suns; MicroscopeError for more (the laser that Igor sets is the lever's)."""

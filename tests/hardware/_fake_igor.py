@@ -40,7 +40,8 @@ def ibw(values: np.ndarray, labels: list[str], steps: tuple[float, ...], note: d
 class FakeIgor:
     """One instrument over a sample given as images with row 0 on top.
 
-    faults : "stuck" (the tip stays), "no file", "partial" (a cut file), "two files", "no reply" (hangs),
+    faults : "stuck" (the loops take what they are told and the scanner stays), "slow" (it comes half of
+        the way nearer at each look), "no file", "partial" (a cut file), "two files", "no reply" (hangs),
         "error" (COM refuses), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples".
     """
 
@@ -61,7 +62,7 @@ class FakeIgor:
             "ScanPoints": float(columns),
             "ScanLines": float(rows),
         }
-        self.setpoint = [0.1, -0.2]
+        self.setpoint, self.sensor = [0.1, -0.2], [0.1, -0.2]
         self.landed, self.bias, self.count = False, 0.3, 0
         self.amplitude, self.frequency, self.shape = 1.0, 1.0, "triangle"
         self.rail, self.rate = 20e-9, 2000.0
@@ -85,11 +86,10 @@ class FakeIgor:
         elif found := re.match(r'td_WriteValue\("PIDSLoop\.(\d)\.Setpoint",(.*)\)', line):
             self.move(int(found[1]), float(found[2]))
         elif found := re.match(r"Make/O/D/N=2 root:(\w+) = ", line):
-            self.waves[found[1]] = list(self.setpoint)
-        elif found := re.match(r"ReadOut\[(\d)\] = td_ReadValue\(\"PIDSLoop\.(\d)\.Setpoint", line):
-            self.waves.setdefault("ReadOut", [0.0, 0.0])[int(found[1])] = self.setpoint[
-                int(found[2])
-            ]
+            names = re.findall(r'td_ReadValue\("([^"]*)"\)', line)
+            self.waves[found[1]] = [self.value(name) for name in names]
+        elif found := re.match(r'ReadOut\[(\d)\] = td_ReadValue\("([^"]*)"\)', line):
+            self.waves.setdefault("ReadOut", [0.0, 0.0])[int(found[1])] = self.value(found[2])
         elif found := re.match(r'Save/O/G/J ReadOut as "(.*)"', line):
             Path(found[1].replace("\\\\", "\\")).write_text(
                 "\r\n".join(str(v) for v in self.waves["ReadOut"])
@@ -104,8 +104,19 @@ class FakeIgor:
     def move(self, axis: int, volts: float) -> None:
         if self.landed:
             raise RuntimeError("dragged the tip")
-        if "stuck" not in self.faults:
-            self.setpoint[axis] = volts
+        self.setpoint[axis] = volts
+        if not self.faults & {"stuck", "slow"}:
+            self.sensor[axis] = volts
+
+    def value(self, name: str) -> float:
+        loops = ["$outputXloop.Setpoint", "$outputYloop.Setpoint"]
+        loops += ["PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint"]
+        if name in loops:
+            return self.setpoint[loops.index(name) % 2]
+        axis = ["XSensor", "YSensor"].index(name)
+        if "slow" in self.faults:
+            self.sensor[axis] += 0.5 * (self.setpoint[axis] - self.sensor[axis])
+        return self.sensor[axis]
 
     def control(self, name: str, panel: str, value: float) -> None:
         if name == "DownScan_0":
@@ -169,8 +180,8 @@ class FakeIgor:
     def pixel(self) -> tuple[int, int]:
         """Row (0 on top) and column under the tip."""
         v, rows, columns = self.variables, *self.height.shape
-        x = (self.setpoint[0] - v["XLVDTOffset"]) * v["XLVDTSens"] - v["XOffset"]
-        y = (self.setpoint[1] - v["YLVDTOffset"]) * v["YLVDTSens"] - v["YOffset"]
+        x = (self.sensor[0] - v["XLVDTOffset"]) * v["XLVDTSens"] - v["XOffset"]
+        y = (self.sensor[1] - v["YLVDTOffset"]) * v["YLVDTSens"] - v["YOffset"]
         turn = math.radians(v["ScanAngle"])
         along = x * math.cos(turn) - y * math.sin(turn)
         up = x * math.sin(turn) + y * math.cos(turn)
@@ -252,7 +263,14 @@ class DirectIgor:
         self.execute(f'ARExecuteControl("{control}", "{panel}", {value}, "")')
 
     def setpoints(self) -> tuple[float, float]:
-        self.execute("Make/O/D/N=2 root:here = {...}")
+        return self.read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
+
+    def sensors(self) -> tuple[float, float]:
+        return self.read("XSensor", "YSensor")
+
+    def read(self, *names: str) -> tuple[float, float]:
+        values = ", ".join(f'td_ReadValue("{name}")' for name in names)
+        self.execute(f"Make/O/D/N=2 root:here = {{{values}}}")
         x, y = self.fake.waves["here"]
         return x, y
 

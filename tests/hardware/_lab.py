@@ -122,7 +122,7 @@ class Lab:
         self.igor = FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
         self.monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: DirectIgor(self.igor))
         options = (
-            f'folder = "{folder}", shape = "triangle", settle_s = 0.0, timeout_s = 0.5, '
+            f'folder = "{folder}", shape = "triangle", settle_s = 0.0, arrival_s = 0.2, timeout_s = 0.5, '
             "speed_m_per_s = 1e-3, scan_timeout_s = 1.0"
         )
         return f'[task.microscope]\nkind = "{kind}"\noptions = {{ {options} }}\n'

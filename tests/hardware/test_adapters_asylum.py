@@ -36,7 +36,13 @@ RNG = np.random.default_rng(8)
 #: Nothing maps these on themselves; float32, as they are saved.
 HEIGHT = (np.cumsum(RNG.random((5, 6)), axis=0) * 1e-9).astype(np.float32).astype(float)
 PEAK = ((np.arange(30).reshape(5, 6) + 1.0) * 1e-10).astype(np.float32).astype(float)
-FAST = {"settle_s": 0.0, "speed_m_per_s": 1e-3, "timeout_s": 1.0, "scan_timeout_s": 1.0}
+FAST = {
+    "settle_s": 0.0,
+    "speed_m_per_s": 1e-3,
+    "arrival_s": 0.3,
+    "timeout_s": 1.0,
+    "scan_timeout_s": 1.0,
+}
 
 
 #: Registered name -> package and why it may be missing.
@@ -194,7 +200,7 @@ def test_a_bipolar_sweep_is_one_cycle(connect, igor):
         ("two files", "one curve must be saved"),
         ("half sweep", "samples in one piece|it took"),
         ("offset", "0.1 V off"),
-        ("stuck", "within half a pixel"),
+        ("stuck", r"within half a pixel of site \(0, 0\) in 0.3 s; its sensors are"),
     ],
 )
 def test_every_fault_is_a_named_error_in_time(connect, igor, fault, message):
@@ -210,6 +216,17 @@ def test_every_fault_is_a_named_error_in_time(connect, igor, fault, message):
     assert not igor.landed
     assert igor.bias == 0.0
     assert microscope.measure(Site(1, 1), SWEEP).current.max() > 0
+
+
+def test_a_slow_scanner_is_waited_for_and_landed_when_it_is_there(connect, igor):
+    """The loops take the setpoint at once; the sensors say when the sample has come."""
+    microscope = connect(arrival_s=10.0)
+    microscope.scan()
+    igor.faults.add("slow")
+    igor.log.clear()
+    curve = microscope.measure(Site(4, 5), SWEEP)
+    assert sum("XSensor" in line for line in igor.log) > 2
+    assert np.abs(curve.current).max() == pytest.approx(PEAK[4, 5] * 0.8, rel=1e-6)
 
 
 def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(connect, igor):
