@@ -41,23 +41,31 @@ BESIDE = {
 
 
 def modules() -> list[str]:
-    """Every public module or package that says what is public in it (``__all__``), and `PLAIN`."""
+    """Every public package and module that says what is public in it (``__all__``), and `PLAIN`.
+
+    A module whose names its package hands on is described there.
+    """
     packages = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     found = set(PLAIN)
     for package in packages:
         spec = find_spec(package)
         for folder in (spec and spec.submodule_search_locations) or ():
-            for source in Path(folder).glob("*.py"):
-                name = package if source.stem == "__init__" else f"{package}.{source.stem}"
-                if "._" not in name and _says_what_is_public(source):
-                    found.add(name)
+            handed_on = _public(Path(folder) / "__init__.py")
+            if handed_on:
+                found.add(package)
+            for source in Path(folder).glob("[!_]*.py"):
+                names = _public(source)
+                if names and not names & handed_on:
+                    found.add(f"{package}.{source.stem}")
     return sorted(found)
 
 
-def _says_what_is_public(source: Path) -> bool:
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
-    return any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets)
+def _public(source: Path) -> set[str]:
+    """The names in a module's ``__all__``; empty without one."""
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
 def pages() -> dict[str, str]:
