@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grainscout.analysis import archetypes
 from grainscout.analysis.descriptors import DESCRIPTORS, describe_all
@@ -68,6 +69,77 @@ def _surrogate(name: str, about: str, **options: object) -> BuiltIn:
     return BuiltIn(about=about, answer=answer)
 
 
+# Small fits: enough to tell a good model from a damaged one, a second a film.
+_WINDOW, _PATCHES, _EPOCHS, _HIDDEN = 12, 60, 10, 32
+
+
+def _patches(case: FilmCase) -> NDArray[np.float64]:
+    from grainscout.analysis.latent import patches_at
+
+    return patches_at(case.problem.scan.channel("height"), case.sites, _WINDOW)
+
+
+def _rotation(case: FilmCase) -> Answer:
+    """What it rebuilds of patches it never saw, and how still its content lies when they are turned."""
+    from grainscout.analysis.latent import ImageOptions, RotationVAE, Training
+
+    patches = _patches(case)
+    unseen = patches[_PATCHES : 2 * _PATCHES]
+    model = RotationVAE.fit(
+        patches[:_PATCHES], ImageOptions(hidden=_HIDDEN), training=Training(epochs=_EPOCHS)
+    )
+    bare = unseen - unseen.mean(axis=(2, 3), keepdims=True)
+    content = model.encode(unseen).content
+    turned = model.encode(np.rot90(unseen, 1, axes=(2, 3))).content
+    moved = np.abs(turned - content).mean() / content.std()
+    rest = np.square(model.reconstruct(unseen) - bare).sum()
+    return {"rebuilt": float(1 - rest / np.square(bare).sum()), "stillness": float(1 / (1 + moved))}
+
+
+def _dual(case: FilmCase) -> Answer:
+    """Its map of the pairs, and what it rebuilds of their curves."""
+    from grainscout.analysis.latent import DualOptions, DualVAE, ImageOptions, Training
+
+    patches, current = _patches(case), case.current
+    options = DualOptions(image=ImageOptions(hidden=_HIDDEN, shift=0.0), own_size=True)
+    model = DualVAE.fit(patches, current, options, training=Training(epochs=_EPOCHS))
+    points, _ = model.encode_spectrum(current)
+    size = np.sqrt(np.square(current).mean(axis=1, keepdims=True))
+    shapes = current / np.maximum(size, model.spectrum_scaling.floor)
+    rest = np.square(shapes - model.decode_spectrum(points)[:, 0]).sum(axis=1)
+    spread = np.square(shapes - shapes.mean(axis=0)).sum(axis=1)
+    # Medians: what a curve of noise alone is rebuilt like says nothing.
+    return {"latent": points, "rebuilt": float(1 - np.median(rest) / np.median(spread))}
+
+
+def _forensics(case: FilmCase) -> Answer:
+    """Does it see that a run went for slopes, and see nothing in one that went nowhere?"""
+    from grainscout.analysis.forensics import choice_drivers, density_test, patch_components
+
+    rng, sites = case.rng(), case.problem.candidates
+    height = case.problem.scan.channel("height")
+    at = tuple(sites.T)
+    slope = np.hypot(*np.gradient(height))[at]
+    wish = np.exp(2 * (slope - slope.mean()) / slope.std())
+    led = rng.choice(len(sites), 80, replace=False, p=wish / wish.sum())
+    idle = rng.choice(len(sites), 80, replace=False)
+    space = patch_components(height, sites)
+    seen = [density_test(space, run, permutations=99) for run in (led, idle)]
+    others = {"height": height[at], "row": sites[:, 0], "chance": rng.normal(size=len(sites))}
+    table = choice_drivers({"slope": slope, **others}, led, permutations=99)
+    effect = table.set_index("property")["effect"]
+    return {
+        "run_contrast": float(np.log((seen[0].distance / seen[0].expected) / (seen[1].distance / seen[1].expected))),
+        "driver_lead": float(effect["slope"] - effect.drop("slope").abs().max()),
+    }  # fmt: skip
+
+
+def _detector(case: FilmCase) -> Answer:
+    from grainscout.policies._detector import detect
+
+    return {"boundary": detect(case.problem.scan).probability}
+
+
 def _policy(name: str) -> BuiltIn:
     return BuiltIn(about=f"whole runs of {name}", answer=lambda _: make_policy(name, {}))
 
@@ -84,6 +156,10 @@ MODELS: dict[str, BuiltIn] = {
         version=str(archetypes.VERSION),
     ),
     "boundaries": BuiltIn(about="grain boundaries found in the image", answer=_boundaries),
+    "detector": BuiltIn(about="boundaries by the trained detector", answer=_detector),
+    "latent-rotation": BuiltIn(about="rotation-invariant map of patches", answer=_rotation),
+    "latent-dual": BuiltIn(about="dual map of patches and curves", answer=_dual),
+    "forensics": BuiltIn(about="where a run went, and why", answer=_forensics),
     "surrogate-nngp": _surrogate("dkl", "closed-form deep kernel: map from 150 curves"),
     "surrogate-rbf": _surrogate("dkl", "RBF kernel on features: map from 150 curves", engine="rbf"),
     "surrogate-kriging": _surrogate("kriging", "kriging without the image: map from 150 curves"),

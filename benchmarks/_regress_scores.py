@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from grainscout.analysis.metrics import BOUNDARY_WIDTH
@@ -43,6 +44,7 @@ METRICS: dict[str, Metric] = {
     "map_error": Metric(higher_is_better=False, margin=0.01),
     "map_crps": Metric(higher_is_better=False, margin=0.005),
     "archetype_accuracy": Metric(higher_is_better=True, margin=0.01),
+    "latent_archetypes": Metric(higher_is_better=True, margin=0.02),
     "boundary_auc": Metric(higher_is_better=True, margin=0.005),
     "found": Metric(higher_is_better=True, margin=0.01),
     "run_map_error": Metric(higher_is_better=False, margin=0.01),
@@ -95,6 +97,8 @@ def _scores(answer: Answer, case: FilmCase, truth: FilmTruth) -> dict[str, float
             scores |= _score_map(truth, value, answer.get("std"))
         elif key == "archetype":
             scores["archetype_accuracy"] = _balanced(truth.archetype, value)
+        elif key == "latent":
+            scores["latent_archetypes"] = _apart(truth.archetype, value)
         elif key == "boundary":
             near = truth.film.structure.boundary_distance <= BOUNDARY_WIDTH
             scores["boundary_auc"] = _auc(near, value)
@@ -106,7 +110,7 @@ def _scores(answer: Answer, case: FilmCase, truth: FilmTruth) -> dict[str, float
             scores[key] = float(value)
         else:
             raise DataError(
-                "an answer must be mean, std, archetype, boundary, policy, "
+                "an answer must be mean, std, archetype, latent, boundary, policy, "
                 f"{', '.join(truth.values)}, or a single number (a score of your own); got {key!r} "
                 f"of shape {np.shape(value)}"
             )
@@ -135,6 +139,25 @@ def _balanced(truth: NDArray[np.uint8], answer: Any) -> float:
     """Mean over the kinds that are there of the share recognised; 0.25 is a guess among four."""
     given = _array("archetype", answer, truth.shape)
     return float(np.mean([(given[truth == kind] == kind).mean() for kind in np.unique(truth)]))
+
+
+def _apart(truth: NDArray[np.uint8], answer: Any) -> float:
+    """Balanced share of curves whose kind is that of the nearest kind in a map (n, d).
+
+    A kind is as near as its nearest fifth, the curve itself left out; kinds with under five are not asked.
+    """
+    points = np.asarray(answer, dtype=np.float64)
+    if points.ndim != 2 or len(points) != len(truth) or not np.isfinite(points).all():
+        raise DataError(f"latent must be finite ({len(truth)}, d); got shape {points.shape}")
+    distance = cdist(points, points)
+    np.fill_diagonal(distance, np.inf)
+    kinds = [k for k in np.unique(truth) if (truth == k).sum() >= 5]
+    near = [
+        np.sort(distance[:, truth == k], axis=1)[:, : max(1, int((truth == k).sum()) // 5)].mean(1)
+        for k in kinds
+    ]
+    found = np.array(kinds)[np.argmin(near, axis=0)]
+    return float(np.mean([(found[truth == k] == k).mean() for k in kinds]))
 
 
 def _auc(near: NDArray[np.bool_], answer: Any) -> float:
