@@ -192,15 +192,14 @@ def killed_commands(size: Size) -> list[Tally]:
     wanted = times(size, short=1, long=20)
     with tempfile.TemporaryDirectory() as scratch:
         while kills < wanted:
-            folder = Path(scratch) / str(kills)
-            folder.mkdir()
+            folder = Path(tempfile.mkdtemp(dir=scratch))
             config = experiment_file(folder / "run.toml", POLICIES[(5 * kills) % len(POLICIES)])
             whole = _undisturbed(folder, config)  # in a forked process: it makes no difference
             victim = _command(folder, [str(config), "--out", "killed.gsj"])
             while victim.poll() is None and not (folder / "killed.gsj-wal").exists():
                 time.sleep(0.01)
             with suppress(subprocess.TimeoutExpired):
-                victim.wait(float(rng.uniform(0.0, 0.8 * whole.seconds)))
+                victim.wait(float(rng.uniform(0.0, 0.2 * whole.seconds)))
             victim.kill()
             kills += victim.wait() == -signal.SIGKILL
             ended = _command(folder, ["--resume", "killed.gsj"]).wait(_PATIENCE_S)

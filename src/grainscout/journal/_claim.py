@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,25 +24,62 @@ def claim(path: Path) -> Iterator[None]:
     system lets go of it however the process ends, so a killed run leaves nothing to be mended.
     """
     beside = lock_file(path)
-    db = None
-    try:
-        db = sqlite3.connect(beside, isolation_level=None, timeout=0.0)
-        db.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        if db is not None:
-            db.close()
-        if "locked" in str(error):
+    key = str(beside.resolve())
+    if key in _HELD:
+        raise _taken(path)
+    while True:
+        # Kept open until the end: closing it would let go of SQLite's lock on the same file.
+        try:
+            own = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
             raise JournalError(
-                f"journal {path} must be run by one process; another is running it now. Wait for it, or "
-                f"end it: grainscout control {path} abort"
+                f"journal {path} could not be locked: {error.strerror}: {beside.name}"
             ) from error
-        raise JournalError(f"journal {path} could not be locked: {error}") from error
+        try:
+            db = _locked(beside, path)
+        except JournalError:
+            os.close(own)
+            raise
+        # Whoever held it before may have removed the file on which we have just got the lock.
+        if beside.exists() and os.path.samestat(os.fstat(own), os.stat(beside)):
+            break
+        db.close()
+        os.close(own)
+    _HELD.add(key)
     try:
         yield
     finally:
-        db.close()
-        with suppress(OSError):
+        _HELD.discard(key)
+        with suppress(
+            OSError
+        ):  # while it is still locked, so that nobody can lock what has no name
             beside.unlink()
+        db.close()
+        os.close(own)
+
+
+_HELD: set[str] = (
+    set()
+)  # by this process, whose own second try the operating system would not refuse
+
+
+def _locked(beside: Path, path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(beside, isolation_level=None, timeout=0.0)
+    try:
+        db.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        db.close()
+        if "locked" in str(error):
+            raise _taken(path) from error
+        raise JournalError(f"journal {path} could not be locked: {error}") from error
+    return db
+
+
+def _taken(path: Path) -> JournalError:
+    return JournalError(
+        f"journal {path} must be run by one process; another is running it now. Wait for it, or "
+        f"end it: grainscout control {path} abort"
+    )
 
 
 def is_claimed(path: Path) -> bool:

@@ -22,7 +22,7 @@ from grainscout.journal._codec import (
 )
 from grainscout.journal._nouns import Batch, Event, Header, Request
 from grainscout.journal._salvage import hint
-from grainscout.journal._schema import Damaged, connect, create, row_digest
+from grainscout.journal._schema import Damaged, connect, create, row_digest, torn
 from grainscout.records import (
     DataError,
     JournalError,
@@ -64,8 +64,13 @@ class Journal:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """An existing journal, to go on with."""
-        return cls(Path(path), _trusted(Path(path)))
+        """An existing journal, to go on with.  What a power cut tore is noted as an event."""
+        path = Path(path)
+        lost = torn(path) if path.is_file() else 0
+        journal = cls(path, _trusted(path))
+        if lost:
+            journal.record_event("torn", commits=lost)
+        return journal
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

@@ -46,44 +46,48 @@ class Record:
 
 
 def read_wal(path: Path) -> list[Frame]:
-    """The frames of a -wal's newest round, in order; none if there is none or its header is wrong."""
-    if not path.is_file():
-        return []
-    raw = path.read_bytes()
-    if len(raw) < _WAL_HEADER:
-        return []
-    magic, _, size, _, *salts, first, second = struct.unpack(">8I", raw[:_WAL_HEADER])
-    if magic not in _MAGIC or size != PAGE:
-        return []
+    """The frames of a -wal's newest round, in order; none if there is no such file.
+
+    Where its header is damaged, rounds cannot be told apart: then all frames come, none of them sound.
+    """
+    raw = path.read_bytes() if path.is_file() else b""
     count = (len(raw) - _WAL_HEADER) // (_FRAME_HEADER + PAGE)
+    if count < 1:
+        return []
+    order, salts, state = _wal_header(raw)
     frames = np.frombuffer(raw, np.uint8, count * (_FRAME_HEADER + PAGE), _WAL_HEADER)
     frames = frames.reshape(count, _FRAME_HEADER + PAGE)
     heads = np.ascontiguousarray(frames[:, :_FRAME_HEADER]).view(">u4")
     summed = np.concatenate([frames[:, :8], frames[:, _FRAME_HEADER:]], axis=1)
-    parts = _partial_sums(summed.view(_MAGIC[magic]).astype(np.uint32))
-    state = _state(raw[:24], _MAGIC[magic])
-    sound = state == (first, second)
+    parts = _partial_sums(summed.view(order).astype(np.uint32))
+    sound = salts is not None
     found = []
     for head, part, frame in zip(heads.tolist(), parts.tolist(), frames, strict=True):
-        if head[2:4] != salts:
-            break  # what an earlier round left
+        if salts is not None and head[2:4] != salts:
+            sound = False  # what an earlier round left, or, if more of this round follows, damage
+            continue
         state = _advance(state, part)
-        sound = sound and state == (head[4], head[5])
-        found.append(
-            Frame(
-                page=head[0], ends=head[1] != 0, sound=sound, data=frame[_FRAME_HEADER:].tobytes()
-            )
-        )
+        sound = sound and list(state) == head[4:6]
+        data = frame[_FRAME_HEADER:].tobytes()
+        found.append(Frame(page=head[0], ends=head[1] != 0, sound=sound, data=data))
     return found
 
 
-def wal_broken(path: Path) -> int:
-    """How many commits of a -wal cannot be reached because something before them is wrong.
+def wal_lost(path: Path) -> int | None:
+    """How many commits of a -wal cannot be reached, as something before them is wrong; None: all."""
+    raw = path.read_bytes()
+    if raw and (len(raw) < _WAL_HEADER or _wal_header(raw)[1] is None):
+        return None
+    return sum(f.ends for f in read_wal(path) if not f.sound)
 
-    The last two are not counted: a power cut may tear them, and neither was acknowledged.
-    """
-    lost = sum(f.ends for f in read_wal(path) if not f.sound)
-    return lost if lost > 2 else 0
+
+def _wal_header(raw: bytes) -> tuple[str, list[int] | None, tuple[int, int]]:
+    """The order of its bytes, the round's two random numbers (None: damaged), and the checksum."""
+    magic, _, size, _, *salts, first, second = struct.unpack(">8I", raw[:_WAL_HEADER])
+    order = _MAGIC.get(magic, "<u4")
+    state = _state(raw[:24], order)
+    right = magic in _MAGIC and size == PAGE and state == (first, second)
+    return order, salts if right else None, state
 
 
 # The checksum of a -wal is a linear recurrence over pairs of words modulo 2**32,

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grainscout.journal._claim import lock_file
-from grainscout.journal._pages import PAGE, wal_broken
+from grainscout.journal._pages import PAGE, wal_lost
 from grainscout.records import JournalError
 
 #: "GSJ1": marks the file as ours for SQLite and for `file`.
 APPLICATION_ID = 0x47534A31
 VERSION = 2
+_TORN = 2  # commits that are not acknowledged at any time: a batch and its outcome
 
 #: Table -> its columns; each has one more, ``digest``, the checksum of the others.  A first column
 #: that is an INTEGER PRIMARY KEY counts from 0, so that a missing row is noticed.
@@ -99,6 +100,15 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return _connect(path, "rw")
 
 
+def torn(path: Path) -> int | None:
+    """How many commits in the -wal of a journal cannot be reached; None if its head is damaged.
+
+    Up to two may come of a power cut, and were not acknowledged then.
+    """
+    newest = path.with_name(path.name + "-wal")
+    return wal_lost(newest) if newest.is_file() else 0
+
+
 def create(path: Path) -> sqlite3.Connection:
     """A new database whose first transaction, with the tables in it, is still open."""
     if path.exists():
@@ -154,9 +164,10 @@ def _check_bytes(path: Path) -> None:
     # In this mode SQLite keeps what is newest in the -wal; whoever ends with the file folds it in.
     newest = path.with_name(path.name + "-wal")
     if newest.is_file() and newest.stat().st_size > 0:
-        if lost := wal_broken(newest):
+        lost = torn(path)
+        if lost is None or lost > _TORN:
             raise Damaged(
-                f"journal {path} is damaged: {lost} commits in {newest.name} cannot be reached"
+                f"journal {path} is damaged: {lost or 'the'} commits in {newest.name} cannot be reached"
             )
     elif head[18] == 2 and not lock_file(path).exists():
         raise Damaged(

@@ -1,0 +1,255 @@
+"""Damaged journals: noticed, refused, left as they are, and what is sound in them is got out unchanged."""
+
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from damage import bare, content, copy_run, flip, outcome_bytes, sound_only, write_run
+from tally import Size, Tally, check, times
+
+from grainscout.analysis.formats import Recording, read
+from grainscout.journal import Journal, is_claimed, salvage
+from grainscout.journal._schema import torn
+from grainscout.records import JournalError
+
+
+@contextmanager
+def _runs():
+    """A folder with `whole.gsj`, and `open.gsj` with its -wal, whose run was killed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_run(folder / "whole.gsj")
+        write_run(folder / "open.gsj", killed=True)
+        Path(folder / "open.gsj-lock").unlink(missing_ok=True)
+        yield folder
+
+
+def _truth(path):
+    with Journal.read(path) as journal:
+        return {n: outcome_bytes(o) for n, o in enumerate(journal.outcomes())}
+
+
+def _verdict(path, before):
+    """ "same", "refused" or what went wrong, of a damaged copy; it must be left as it is."""
+    bytes_before = path.read_bytes()
+    try:
+        said = "same" if content(path) == before else "another content without a word"
+        if said != "same" and torn(path):
+            said = "noted"  # the last two commits of a -wal: a power cut does that, so it is no refusal
+    except JournalError:
+        said = "refused"
+    except Exception as error:  # noqa: BLE001 -- any other error is a traceback for the user
+        said = f"{type(error).__name__}: {error}"
+    return said if path.read_bytes() == bytes_before else "the damaged file was changed"
+
+
+def _tally(what, verdicts):
+    lost = [v for v in verdicts if v not in ("same", "refused", "noted")]
+    words = {"refused": "refused", "same": "harmless", "noted": "noted as torn"}
+    note = ", ".join(f"{verdicts.count(v)} {word}" for v, word in words.items() if v in verdicts)
+    return Tally(what=what, tried=len(verdicts), lost=len(lost), note="; ".join([note, *lost[:3]]))
+
+
+@check("journal-bits")
+def flipped_bits(size: Size) -> list[Tally]:
+    """A journal with bits turned over tells what it told before, or refuses; salvage is never wrong."""
+    rng = np.random.default_rng(3)
+    tallies = []
+    with _runs() as folder:
+        damaged = folder / "damaged.gsj"
+        for name, where in (("whole.gsj", ""), ("open.gsj", ""), ("open.gsj", "-wal")):
+            before, truth = content(folder / name), _truth(folder / name)
+            verdicts, saved, tried, wrong = [], 0, 0, 0
+            for trial in range(times(size, short=40, long=4000)):
+                bare(damaged)
+                copy_run(folder / name, damaged)
+                target = Path(f"{damaged}{where}")
+                data = bytearray(target.read_bytes())
+                flip(data, rng, bits=1 if trial % 3 else int(rng.integers(2, 20)))
+                target.write_bytes(data)
+                found, mistakes = sound_only(damaged, truth)
+                saved, tried, wrong = saved + found, tried + len(truth), wrong + mistakes
+                verdicts.append(_verdict(damaged, before))
+            what = (
+                f"bits turned over in {'the -wal of ' * bool(where)}a {name.split('.')[0]} journal"
+            )
+            tallies += [
+                _tally(what, verdicts),
+                Tally(
+                    what=f"outcomes salvaged, {what}",
+                    tried=tried,
+                    lost=wrong,
+                    note=f"{100 * saved / tried:.1f} % got out, {wrong} of them wrong",
+                ),
+            ]
+    return tallies
+
+
+@check("journal-cut")
+def cut_short(size: Size) -> list[Tally]:
+    """Cut off anywhere: refused, or (a -wal, as by a power cut) an earlier state of the same run."""
+    rng = np.random.default_rng(4)
+    with _runs() as folder:
+        damaged = folder / "damaged.gsj"
+        whole, truth = folder / "whole.gsj", _truth(folder / "whole.gsj")
+        before, data = content(whole), whole.read_bytes()
+        verdicts, mistakes = [], 0
+        for keep in rng.integers(1, len(data), times(size, short=30, long=1500)).tolist():
+            bare(damaged)
+            damaged.write_bytes(data[:keep])
+            mistakes += sound_only(damaged, truth)[1]
+            verdicts.append(_verdict(damaged, before))
+        verdicts += ["a salvaged outcome was wrong"] * mistakes
+        told, earlier = _truth(folder / "open.gsj"), []
+        wal = Path(f"{folder / 'open.gsj'}-wal").read_bytes()
+        for keep in rng.integers(1, len(wal), times(size, short=20, long=1000)).tolist():
+            bare(damaged)
+            copy_run(folder / "open.gsj", damaged)
+            Path(f"{damaged}-wal").write_bytes(wal[:keep])
+            try:
+                found = _truth(damaged)
+                same = all(told[n] == found[n] for n in found)
+                earlier.append("same" if same else "no earlier state of the run")
+            except JournalError:
+                earlier.append("refused")
+    return [
+        _tally("journals cut short", verdicts),
+        _tally("-wal files cut short, as by a power cut", earlier),
+    ]
+
+
+@check("journal-foreign")
+def foreign_files(size: Size) -> list[Tally]:
+    """What is no journal, or only a part of one, is refused in words that help."""
+    del size
+    wrong, tried = [], 0
+    with _runs() as folder:
+        for name, said in _strange_files(folder).items():
+            tried += 1
+            path = folder / name
+            before = {p.name: p.read_bytes() for p in folder.iterdir() if p.name.startswith(name)}
+            for look in (Journal.read, Journal.open):
+                try:
+                    look(path).close()
+                    wrong.append(f"{name} was opened")
+                except JournalError as error:
+                    if said not in str(error):
+                        wrong.append(f"{name}: {error}")
+            after = {p.name: p.read_bytes() for p in folder.iterdir() if p.name.startswith(name)}
+            if {k: v for k, v in after.items() if not k.endswith("-shm")} != before:
+                wrong.append(f"{name} was changed: {sorted(after)}")
+    return [
+        Tally(
+            what="foreign files and parts of a journal",
+            tried=tried,
+            lost=len(wrong),
+            note="; ".join(wrong),
+        )
+    ]
+
+
+def _strange_files(folder):
+    """File name -> what its refusal must say."""
+    (folder / "text.gsj").write_text("no database at all " * 60)
+    (folder / "empty.gsj").write_bytes(b"")
+    (folder / "noise.gsj").write_bytes(np.random.default_rng(1).bytes(50_000))
+    (folder / "short.gsj").write_bytes((folder / "whole.gsj").read_bytes()[:50])
+    db = sqlite3.connect(folder / "other.gsj")
+    db.execute("CREATE TABLE outcomes (x)")
+    db.commit()
+    db.close()
+    copy_run(folder / "open.gsj", folder / "lonely.gsj", wal=False)
+    # Another run's -wal beside a journal that has none of its own: SQLite alone would believe it.
+    copy_run(folder / "whole.gsj", folder / "mixed.gsj")
+    Path(folder / "mixed.gsj-wal").write_bytes(Path(folder / "open.gsj-wal").read_bytes()[:-4120])
+    return {
+        "text.gsj": "not readable",
+        "empty.gsj": "is empty",
+        "noise.gsj": "not readable",
+        "short.gsj": "not readable",
+        "other.gsj": "not a Grainscout journal",
+        "lonely.gsj": "Copy the -wal too",
+    }
+
+
+@check("journal-salvage-command")
+def salvage_command(size: Size) -> list[Tally]:
+    """`grainscout export --salvage` as a person uses it: .h5 and .csv, equal to what was measured."""
+    rng = np.random.default_rng(6)
+    wrong, tried = [], times(size, short=1, long=10)
+    with _runs() as folder:
+        truth = _truth(folder / "whole.gsj")
+        for k in range(tried):
+            data = bytearray((folder / "whole.gsj").read_bytes())
+            flip(data, rng, bits=6)
+            damaged = folder / f"damaged{k}.gsj"
+            damaged.write_bytes(data[: len(data) * 3 // 4])
+            before = damaged.read_bytes()
+            expected = salvage(damaged)
+            for out in (folder / f"out{k}.h5", folder / f"out{k}.csv"):
+                words = ["export", "--salvage", str(damaged), str(out)]
+                said = subprocess.run(
+                    [sys.executable, "-m", "grainscout.cli", *words],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                curves = {tuple(o.site): o.curve for o in expected.outcomes.values() if o.curve}
+                if (
+                    said.returncode
+                    or f"{len(expected.outcomes)} outcomes are sound" not in said.stdout
+                ):
+                    wrong.append(said.stdout + said.stderr)
+                    continue
+                found = read(out)
+                if not isinstance(found, Recording) or len(found) != len(curves):
+                    wrong.append(f"{out.name} holds {len(found)} curves of {len(curves)}")
+                    continue
+                for site, current in zip(found.sites.tolist(), found.current, strict=True):
+                    if current.tobytes() != curves[tuple(site)].current.tobytes():
+                        wrong.append(f"another curve at {site}")
+            if damaged.read_bytes() != before or not 0 < len(expected.outcomes) < len(truth):
+                wrong.append("the damaged file was changed, or nothing was lost")
+    return [
+        Tally(
+            what="export --salvage to .h5 and .csv",
+            tried=2 * tried,
+            lost=len(wrong),
+            note="; ".join(wrong[:2]),
+        )
+    ]
+
+
+@check("claim")
+def one_at_a_time(size: Size) -> list[Tally]:
+    """Many processes that want one journal: never do two of them hold it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "run.gsj"
+        path.touch()
+        seconds = times(size, short=1, long=60)
+        code = (
+            "import sys, time, os\nfrom pathlib import Path\n"
+            "from grainscout.journal._claim import claim\nfrom grainscout.records import JournalError\n"
+            "path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])\n"
+            "held = both = 0\n"
+            "while time.monotonic() < end:\n"
+            "    try:\n"
+            "        with claim(path):\n"
+            "            held += 1\n"
+            "            mark = os.open(str(path) + '.held', os.O_CREAT | os.O_EXCL)\n"
+            "            os.close(mark)\n"
+            "            os.unlink(str(path) + '.held')\n"
+            "    except JournalError:\n        pass\n"
+            "    except FileExistsError:\n        both += 1\n"
+            "print(held, both)\n"
+        )
+        words = [sys.executable, "-c", code, str(path), str(seconds)]
+        rivals = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        counts = [[int(w) for w in r.communicate()[0].split()] for r in rivals]
+        left = is_claimed(path)
+    held, both = (sum(c[k] for c in counts) for k in (0, 1))
+    return [Tally(what="claims of one journal by three processes", tried=held, lost=both + left)]

@@ -1,0 +1,105 @@
+"""Journals, what they hold, and how they come to harm."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+from warm import forked
+
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.experiment import Experiment
+from grainscout.journal import Header, Journal, salvage
+from grainscout.policies import make_policy
+from grainscout.records import Outcome, pack
+
+SEED = 5
+
+
+def write_run(path: Path, *, curves: int = 40, killed: bool = False) -> None:
+    """A run with failures, a veto and a restored policy; `killed`: by a process that dies with it open."""
+    if killed:
+        victim = forked(_write_run, path, curves, True)
+        victim.join()
+    else:
+        _write_run(path, curves, False)
+
+
+def _write_run(path: Path, curves: int, killed: bool) -> None:
+    task = Task(
+        microscope=MicroscopeSpec(film="tiny", instrument="reference+approach-severe"),
+        waveform=WaveformSpec(samples=51),
+        light_suns=0.1,
+        curves=curves,
+    )
+    bench = set_up(task, SEED)
+    problem = bench.problem()
+    header = Header(problem=problem, config={}, seed=SEED)
+    with Journal.create(path, header) as journal, journal.claimed():
+        journal.request("veto", id="p0003")
+        Experiment(
+            bench.microscope, make_policy("sobol", {}), problem=problem, seed=SEED, journal=journal
+        ).run()
+        if killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def outcome_bytes(outcome: Outcome) -> bytes:
+    """An outcome, exactly."""
+    words = {k: v for k, v in vars(outcome).items() if k != "curve"}
+    curve = {} if outcome.curve is None else dict(vars(outcome.curve))
+    return pack({**words, "site": [int(v) for v in outcome.site], "curve": curve})
+
+
+def content(path: Path) -> bytes:
+    """All that a journal tells, exactly."""
+    with Journal.read(path) as journal:
+        header = journal.header()
+        state = {
+            "height": header.problem.scan.height,
+            "candidates": header.problem.candidates,
+            "voltage": header.problem.waveform.voltage,
+            "seed": header.seed,
+            "config": dict(header.config),
+            "created": header.created,
+            "versions": dict(header.versions),
+            "outcomes": repr([outcome_bytes(o) for o in journal.outcomes()]),
+            "proposals": repr(journal.proposals()),
+            "batches": repr([(b.number, b.decision_s) for b in journal.batches()]),
+            "events": repr(journal.events()),
+            "requests": repr(journal.requests()),
+            "policy": repr(journal.checkpoint("policy")),
+            "microscope": pack(dict((journal.checkpoint("microscope") or (0, {}))[1])).hex(),
+        }
+    return pack(state)
+
+
+def sound_only(path: Path, truth: dict[int, bytes]) -> tuple[int, int]:
+    """(outcomes that salvage gives, those of them that are wrong)."""
+    found = salvage(path)
+    wrong = sum(outcome_bytes(o) != truth.get(n) for n, o in found.outcomes.items())
+    # What is not given out must be told: as a number, or by a proposal that is left without an answer.
+    told = set(found.lost) | set(range(max(found.outcomes, default=-1) + 1, len(truth)))
+    wrong += bool(set(truth) - set(found.outcomes) - told)
+    return len(found.outcomes), wrong
+
+
+def flip(data: bytearray, rng: np.random.Generator, bits: int = 1) -> None:
+    """Turn some bits over."""
+    for at in rng.integers(0, 8 * len(data), bits).tolist():
+        data[at // 8] ^= 1 << at % 8
+
+
+def copy_run(source: Path, target: Path, *, wal: bool = True) -> None:
+    """A journal copied as a file, with or without its -wal."""
+    shutil.copyfile(source, target)
+    beside = Path(f"{source}-wal")
+    if wal and beside.exists():
+        shutil.copyfile(beside, f"{target}-wal")
+
+
+def bare(target: Path) -> None:
+    """Take away what SQLite left beside a file."""
+    for name in ("-wal", "-shm", "-journal", "-lock"):
+        Path(f"{target}{name}").unlink(missing_ok=True)
