@@ -55,10 +55,10 @@ class Chromium:
 
     async def _connect(self) -> None:
         told = self._profile / "DevToolsActivePort"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (told.is_file() and told.read_text().count("\n")):
             if time.monotonic() > deadline:
-                raise TimeoutError("Chromium did not start within 30 s")
+                raise TimeoutError("Chromium did not start within 90 s")
             await asyncio.sleep(0.05)
         port = told.read_text().split()[0]
         client = AsyncHTTPClient()
@@ -103,7 +103,7 @@ class Chromium:
             raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
         return found["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 20.0) -> Any:
+    def until(self, expression: str, seconds: float = 60.0) -> Any:
         """The expression's value once it is true; TimeoutError after so many seconds."""
         deadline = time.monotonic() + seconds
         while not (value := self.look(expression)):

@@ -83,7 +83,7 @@ class Rig:
         experiment.write_text(EXPERIMENT.format(curves=curves, batch=batch, wait=wait))
         process = self.command("run", experiment, "--out", self.journal)
         try:
-            until(lambda: self.count() >= 4, "the run measures")
+            until(lambda: self.count() >= 4, "the run measures", 120.0)
             yield process
         finally:
             end(process)
@@ -120,7 +120,7 @@ class Rig:
             return None
 
 
-def until(true, what: str, seconds: float = 30.0) -> None:
+def until(true, what: str, seconds: float = 60.0) -> None:
     """Wait for something; AssertionError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not true():
