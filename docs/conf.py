@@ -32,7 +32,7 @@ myst_heading_anchors = 3
 # Tutorials are run at every build, each in a folder of its own; an error in one fails the build.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1200  # a cell; machines are busy
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_number_source_lines = False
