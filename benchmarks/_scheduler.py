@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -84,12 +87,22 @@ class _Cluster:
             raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'") from error
         self.campaign = uuid.uuid4().hex
         self._address = address
-        try:
-            self._client = Client(address, timeout=_ANSWER_S, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
+        found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)
+        if found is None:
             raise ConfigError(
-                f"scheduler must be the address of a running Dask scheduler, such as "
-                f"tcp://host:8786; nothing answers at {address!r} within {_ANSWER_S:g} s"
+                f"scheduler must be an address such as tcp://host:8786; got {address!r}"
+            )
+        try:
+            # Refused at once, where Dask would go on trying.
+            place = (found[2] or found[3], int(found[4]))
+            socket.create_connection(place, timeout=_ANSWER_S).close()
+            self._client = _in_time(
+                lambda: Client(address, timeout=_ANSWER_S, set_as_default=False)
+            )
+        except (OSError, OverflowError, MemoryError, ValueError) as error:
+            raise ConfigError(
+                f"scheduler must be a running Dask scheduler; none answers at {address}: "
+                f"{error or 'no answer in time'}"
             ) from error
         try:
             self._check_workers()
@@ -138,6 +151,20 @@ class _Cluster:
         if self._client.status == "running":
             self._client.run(end_processes, self.campaign, on_error="ignore")
         self._client.close()
+
+
+def _in_time(connect: Callable[[], Any]) -> Any:
+    """What `connect` gives, or TimeoutError: Dask waits for ever for a peer that says nothing."""
+    made: Future[Any] = Future()
+
+    def act() -> None:
+        try:
+            made.set_result(connect())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised by result()
+            made.set_exception(error)
+
+    threading.Thread(target=act, daemon=True).start()
+    return made.result(timeout=2 * _ANSWER_S)
 
 
 def _computing() -> dict[str, str]:

@@ -46,6 +46,7 @@ class CellProcess:
             start_new_session=True,
         )
         self._ready = self._ended = False
+        self._using = threading.RLock()
         self.cells = 0
 
     @property
@@ -55,14 +56,15 @@ class CellProcess:
 
     def run(self, text: str, timeout_s: float) -> Reply:
         """Run one cell; _Overdue if it took longer, _Died if the process is gone."""
-        if not self._ready:
-            try:
-                self._timed(_START_S, self._receive)
-            except _Overdue:
-                raise _Died(f"it did not start within {_START_S:g} s") from None
-            self._ready = True
-        self.cells += 1
-        return self._timed(timeout_s, lambda: self._call(text))
+        with self._using:
+            if not self._ready:
+                try:
+                    self._timed(_START_S, self._receive)
+                except _Overdue:
+                    raise _Died(f"it did not start within {_START_S:g} s") from None
+                self._ready = True
+            self.cells += 1
+            return self._timed(timeout_s, lambda: self._call(text))
 
     def end(self) -> None:
         """End it now, with whatever it has started; returns when it is gone."""
@@ -75,6 +77,10 @@ class CellProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        with self._using:  # whoever reads from it has been told by now
+            for stream in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):  # what was not sent is not missed
+                    cast(IO[bytes], stream).close()
 
     def _timed(self, seconds: float, act: Any) -> Any:
         overdue = threading.Event()
@@ -164,7 +170,10 @@ def _process(call: Call) -> CellProcess | None:
         if call.campaign in _over:
             return None
         found = _running.get(place)
-        if found is None or not found.alive:
+        if found is not None and not found.alive:
+            found.end()
+            found = None
+        if found is None:
             found = _running[place] = CellProcess(call.memory_GiB)
         return found
 

@@ -1,0 +1,99 @@
+"""Policies that misbehave, as a plug-in that can be put on the path, and the processes behind cells."""
+
+import os
+import textwrap
+from pathlib import Path
+
+from grainscout.benchmarks import Campaign, MicroscopeSpec, PolicySpec, Task, WaveformSpec
+
+TASK = Task(
+    id="film/tiny",
+    microscope=MicroscopeSpec(film="tiny"),
+    waveform=WaveformSpec(samples=51),
+    light_suns=0.1,
+    curves=14,
+)
+
+CODE = """
+import ctypes, os, signal, subprocess, time
+import numpy as np
+
+class Rogue:
+    def reset(self, problem, *, rng): pass
+    def tell(self, outcomes): pass
+
+class Killer(Rogue):
+    "Kills the process that it runs in."
+    def ask(self, n=1): os.kill(os.getpid(), signal.SIGKILL)
+
+class Raiser(Rogue):
+    def ask(self, n=1): raise RuntimeError("the policy of a friend")
+
+class Hanger(Rogue):
+    "Hangs in C, where nothing in the process can end it, beside a process that it has started."
+    def __init__(self, *, note):
+        self.note = note
+    def ask(self, n=1):
+        other = subprocess.Popen(["sleep", "600"])
+        with open(self.note, "w") as file:
+            file.write(f"{os.getpid()} {other.pid}")
+        ctypes.PyDLL(None).sleep(600)
+
+class Greedy(Rogue):
+    def ask(self, n=1): self.kept = np.ones(2**30)
+
+class Spinner(Rogue):
+    def ask(self, n=1):
+        while True: pass
+"""
+
+
+def install(folder: Path) -> Path:
+    """A folder that, on the path, registers killer, raiser, hanger, greedy and spinner."""
+    (folder / "rogues_plugin.py").write_text(textwrap.dedent(CODE))
+    info = folder / "rogues_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rogues-plugin\nVersion: 1.0\n")
+    names = ("Killer", "Raiser", "Hanger", "Greedy", "Spinner")
+    lines = [f"{name.lower()} = rogues_plugin:{name}" for name in names]
+    (info / "entry_points.txt").write_text("\n".join(["[grainscout.policies]", *lines, ""]))
+    return folder
+
+
+def campaign(*policies: PolicySpec, **changes: object) -> Campaign:
+    """A small campaign of these policies; without any, of random and dkl on two films."""
+    settings = {
+        "name": "test",
+        "seed": 3,
+        "films": 2,
+        "tasks": (TASK,),
+        "policies": policies or (PolicySpec(name="random"), PolicySpec(name="dkl")),
+    }
+    return Campaign(**{**settings, **changes})
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def cell_processes(above: set[int]) -> list[tuple[int, int]]:
+    """(its parent, itself) of every process that runs cells under one of `above`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"grainscout.benchmarks._child" in (entry / "cmdline").read_bytes():
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if parent in above:
+                    found.append((parent, int(entry.name)))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def own_cell_processes() -> list[int]:
+    """Those of this process."""
+    return [pid for _, pid in cell_processes({os.getpid()})]
