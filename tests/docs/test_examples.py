@@ -25,6 +25,8 @@ FENCE = re.compile(
     r"^(?P<run><!-- test: run -->\n)?(?P<ticks>`{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=ticks)\s*$",
     re.M | re.S,
 )
+#: Pages whose examples name a package that the page makes: tests/benchmarks makes it and races it.
+MAKE_A_PACKAGE = {"own-policy.md"}
 SHELL = {"", "sh", "bash", "console", "text", "shell"}
 
 
@@ -141,6 +143,8 @@ def test_toml_is_what_the_program_takes(block: Block, tmp_path: Path) -> None:
     document = tomllib.loads(block.body)
     file = tmp_path / "example.toml"
     file.write_text(block.body, encoding="utf-8")
+    if block.page.name in MAKE_A_PACKAGE:
+        return
     if "films" in document and "policy" in document:
         load_campaign(str(file))
     elif {"task", "policy"} <= document.keys():
