@@ -4,9 +4,13 @@
         ...
     learning_curves(table, "found", references={"ideal": "found_ideal"}).savefig("curve.png")
 
+`latent_map`, `latent_comparison` and `latent_scatter` come with torch, imported when one is asked for.
 Arguments are SI; axes show nA, nm and the like.  Colours are those of Okabe and Ito, and policies
 differ by line or marker as well.  A Figure is not registered with pyplot: it needs no closing.
 """
+
+from importlib import import_module
+from typing import Any
 
 from grainscout.analysis._fig_compare import (
     cost_benefit,
@@ -54,3 +58,9 @@ __all__ = [
     "sites_over_topography",
     "style",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("latent_comparison", "latent_map", "latent_scatter"):
+        return getattr(import_module("grainscout.analysis.latent"), name)
+    raise AttributeError(f"module 'grainscout.analysis.figures' has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,6 +52,46 @@ def latent_map(
         if dual and (spectrum_names or voltage is not None):
             fig.legend(
                 *axes[1].get_legend_handles_labels(),
+                loc="outside lower right",
+                ncols=max(1, len(spectrum_names)),
+                title=None if voltage is None else _over(voltage),
+                title_fontsize=8,
+            )
+    return fig
+
+
+def latent_comparison(
+    maps: Mapping[str, DecodedMap],
+    *,
+    channel: int = 0,
+    spectrum_names: Sequence[str] = (),
+    voltage: ArrayLike | None = None,
+    known: Mapping[str, ArrayLike] | None = None,
+) -> Figure:
+    """Maps of the same pairs below each other, images and spectra at the same points.
+
+    maps : name -> decoded map with spectra;  known : name -> (n, d) latents of data, drawn as dots.
+    Each title tells which share of the cells lies on data; the rest is pale and crossed out.  Other
+    arguments as in `latent_map`.  DataError for a map without spectra.
+    """
+    if bad := [name for name, decoded in maps.items() if decoded.spectra is None]:
+        raise DataError(f"maps to compare must have spectra; {', '.join(bad) or 'none given'}")
+    with style():
+        side = 4.4
+        fig = figure(1.95 * side, 1.06 * side * len(maps) + 0.3)
+        table = fig.subplots(len(maps), 2, squeeze=False)
+        for (left, right), (name, decoded) in zip(table, maps.items(), strict=True):
+            _images(left, decoded, channel)
+            if decoded.spectra is not None:
+                _spectra(right, decoded, decoded.spectra, spectrum_names)
+            left.set_title(f"{name}: images ({decoded.supported.mean():.0%} of cells on data)")
+            right.set_title(f"{name}: spectra at the same points")
+            for ax in (left, right):
+                _frame(ax, decoded, None if known is None else known[name])
+        handles = table[0, 1].get_legend_handles_labels()
+        if handles[0] or voltage is not None:
+            fig.legend(
+                *handles,
                 loc="outside lower right",
                 ncols=max(1, len(spectrum_names)),
                 title=None if voltage is None else _over(voltage),

@@ -3,6 +3,7 @@
     python benchmarks/studies/latent.py --out rows.jsonl            resumable: what the file has is kept
     python benchmarks/studies/latent.py --out rows.jsonl --models published --films 4
     python benchmarks/studies/latent.py --out rows.jsonl --models   only the table of what is there
+    python benchmarks/studies/latent.py --picture FOLDER            both maps of the first film, drawn and saved
     python benchmarks/studies/latent.py --smoke                     seconds, to see that it runs
 
 210 curves of an actual run of dual-novelty (reference instrument, 0.1 sun, triangle to 1.5 V) on films of
@@ -34,8 +35,11 @@ from grainscout.analysis.latent import (
     DualVAE,
     PublishedDualVAE,
     Training,
+    decoded_map,
+    latent_comparison,
     patches_at,
     retrieval,
+    save_model,
     separation,
 )
 from grainscout.analysis.latent._link import Link, site_invariants
@@ -282,6 +286,37 @@ def run(
     return rows
 
 
+def picture(folder: Path, *, smoke: bool) -> None:
+    """Both models of one film's pairs, saved, and their maps at 10 x 10 and, twice as near, 30 x 30."""
+    preset, curves, policy = ("tiny", 60, "random") if smoke else ("s26", 210, "dual-novelty")
+    pairs = pairs_of(preset, FIRST_SEED, policy, curves)
+    known, _ = parts_of(pairs)
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = DualVAE.fit(
+        pairs.patches, pairs.current, OPTIONS, training=Training(epochs=2) if smoke else None
+    )
+    save_model(ours, folder / "ours.latent")
+    published = PublishedDualVAE.fit(
+        pairs.patches[known], pairs.current[known], steps=5 if smoke else 1000
+    )
+    save_model(published, folder / "published.latent")
+    # The published map is drawn over image latents; ours over those of pairs.
+    points = {
+        "published procedure": published.encode_image(pairs.patches),
+        "Grainscout": ours.encode(pairs.patches, pairs.current),
+    }
+    models: dict[str, DualVAE | PublishedDualVAE] = {
+        "published procedure": published,
+        "Grainscout": ours,
+    }
+    for size, zoom in ((10, 1.0), (30, 2.0)):
+        maps = {
+            name: decoded_map(models[name], points[name], size=size, zoom=zoom) for name in models
+        }
+        drawn = latent_comparison(maps, voltage=Waveform.triangle().voltage, known=points)
+        drawn.savefig(folder / f"latent-{size}.png", dpi=100)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -290,7 +325,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", choices=MODELS, default=MODELS)
     parser.add_argument("--policies", nargs="+", default=["dual-novelty"])
     parser.add_argument("--out", type=Path, help="JSON lines, one a model and film")
+    parser.add_argument("--picture", type=Path, help="folder for the maps of the first film")
     args = parser.parse_args(arguments)
+    if args.picture:
+        picture(args.picture, smoke=args.smoke)
+        return
     seeds = range(FIRST_SEED, FIRST_SEED + args.films)
     films = [
         (p, seed, policy) for policy in args.policies for seed in seeds for p in ("s26", "s23")
