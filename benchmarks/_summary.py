@@ -19,7 +19,7 @@ FORMAT = "grainscout-bench-1"
 def summary(
     campaign: Campaign, store: CampaignStore, results: Results, *, run: int, seconds: float
 ) -> dict[str, Any]:
-    """Plain JSON values; docs/manual/campaigns.md says what each key means.
+    """Plain JSON values; docs/manual/cluster.md says what each key means.
 
     run, seconds : cells run and time taken by this call.  What is not a finite number is None.
     """

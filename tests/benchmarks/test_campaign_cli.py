@@ -1,0 +1,210 @@
+"""`grainscout bench` as people and machines call it: JSON, progress, and a world that fails."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import _rogues as rogues
+import pytest
+
+from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
+from grainscout.cli import main
+from grainscout.records import DataError
+
+PLAN = """
+name = "little"
+description = "What is said"
+seed = 3
+films = 2
+cell_timeout_s = 300
+
+[[task]]
+id = "film/tiny"
+microscope = { film = "tiny" }
+waveform = { samples = 51 }
+light_suns = 0.1
+curves = 10
+
+[[policy]]
+name = "random"
+
+[[policy]]
+name = "grid"
+"""
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.toml").write_text(PLAN)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["grainscout", "bench", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+def test_json_is_one_object_with_everything_that_machines_are_promised(bench, tmp_path):
+    status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
+    assert status == 0
+    assert err == ""  # nobody looks at a pipe
+    said = json.loads(out)
+    assert said["format"] == "grainscout-bench-1"
+    assert set(said) == {
+        "format", "grainscout", "campaign", "seed", "seconds", "cells", "winner", "boards",
+        "failures", "files",
+    }  # fmt: skip
+    assert (said["campaign"], said["seed"]) == ("little", 3)
+    assert said["cells"] == {
+        "planned": 4, "finished": 4, "failed": 0, "missing": 0, "saved": 0, "run": 4,
+    }  # fmt: skip
+    assert said["failures"] == []
+    assert [board["goal"] for board in said["boards"]] == ["discovery", "mapping"]
+    for board in said["boards"]:
+        assert set(board) == {
+            "goal", "films", "best", "not_decided_against", "verdict", "ranking", "comparisons",
+        }  # fmt: skip
+        assert board["films"] == 2
+        assert {row["policy"] for row in board["ranking"]} == {"random", "grid"}
+        assert board["ranking"][0]["policy"] == board["best"]
+        (pair,) = board["comparisons"]
+        assert {pair["policy"], pair["against"]} == {"random", "grid"}
+        assert pair["low"] <= pair["difference"] <= pair["high"]
+    for path in said["files"].values():
+        assert os.path.getsize(path) > 0
+    again = json.loads(bench("plan.toml", "--jobs", 0, "--json", "--out", "o")[1])
+    assert again["cells"] == {**said["cells"], "run": 0}
+    assert again["boards"] == said["boards"]
+
+
+def test_json_of_a_campaign_with_failures_names_them_and_the_status_is_1(
+    bench, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(rogues.install(tmp_path)))
+    (tmp_path / "plan.toml").write_text(PLAN + '[[policy]]\nname = "raiser"\n')
+    status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
+    assert status == 1
+    said = json.loads(out)
+    assert said["cells"]["failed"] == 2
+    assert said["failures"][0] == {
+        "task": "film/tiny", "film": 0, "policy": "raiser",
+        "reason": "RuntimeError: the policy of a friend",
+    }  # fmt: skip
+    assert "failed: raiser on film/tiny, film 0: RuntimeError: the policy of a friend" in err
+    assert "2 of 6 cells failed" in err
+    assert "Traceback" not in err
+
+
+def test_a_terminal_shows_time_left_and_who_leads(bench, monkeypatch):
+    from rich.console import Console
+
+    from grainscout.cli import _race
+
+    screen = Console(stderr=True, force_terminal=True, width=100)
+    monkeypatch.setattr(_race, "notes", screen)
+    status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
+    assert status == 0
+    json.loads(out)
+    assert "4/4" in err
+    assert "left" in err
+    assert "score so far" in err
+    assert "random" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--scheduler", "nonsense"], "scheduler must be an address"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "none answers at tcp://127.0.0.1:1"),
+        (["--scheduler", "tcp://127.0.0.1:1", "--jobs", 2], "exclude each other"),
+        (["--cell-timeout", "-1"], "cell_timeout_s must be a finite number >= 0"),
+    ],
+)
+def test_mistakes_are_one_message_and_status_2(bench, arguments, said):
+    status, out, err = bench("plan.toml", "--json", "--out", "o", *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_names_that_come_twice_are_refused(bench, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN + '[[policy]]\nname = "grid"\n')
+    status, _, err = bench("plan.toml", "--out", "o")
+    assert status == 2
+    assert "'grid' twice" in err
+
+
+@contextmanager
+def no_file_above(size):
+    """No file of this process may grow beyond so many bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def only_so_much_room(folder, size):
+    """The disk of `folder` has so many bytes to spare."""
+    disk = os.statvfs(folder)
+    filler = folder / "filler"
+    filler.write_bytes(bytes(disk.f_bavail * disk.f_frsize - size))
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture(params=["limit", "disk"])
+def small_disk(request, tmp_path):
+    """A folder, and what leaves only some bytes of room in it for a while."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if request.param == "limit":
+        yield folder, no_file_above
+        return
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    made = subprocess.run(command, capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"a disk of its own needs rights: {made.stderr.decode().strip()}")
+    yield folder, lambda size: only_so_much_room(folder, size)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits and mounts of POSIX")
+def test_a_full_disk_is_said_so_and_finished_cells_are_kept(tmp_path, small_disk):
+    folder, room = small_disk
+    plan = rogues.campaign(PolicySpec(name="random"), PolicySpec(name="grid"), films=3)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    with CampaignStore(whole / "campaign.sqlite", plan.identity()) as store:
+        run_campaign(plan, store)
+        expected = write_results(plan, store, whole).files
+    path = folder / "campaign.sqlite"
+    with (
+        room(2 * (whole / "campaign.sqlite").stat().st_size // 3),
+        CampaignStore(path, plan.identity()) as store,
+        pytest.raises(DataError, match=r"campaign store .* could not be written: .*disk"),
+    ):
+        run_campaign(plan, store)
+    rest = []
+    with CampaignStore(path, plan.identity()) as store:
+        kept = store.finished()
+        assert 1 <= len(kept) < len(plan.cells())
+        run_campaign(plan, store, progress=lambda key, *_: rest.append(key))
+        files = write_results(plan, store, folder).files
+    assert kept | set(rest) == set(plan.cells())
+    assert not kept & set(rest)
+    assert files["table"].read_bytes() == expected["table"].read_bytes()
