@@ -1,0 +1,72 @@
+"""Every fault of the simulator's ladder, and of the wire, alone and together, at rates up to 30 %.
+
+Each run has a hard time-out in a process of its own.  It must use up its budget or stop with a reason, never
+send a command beyond a limit (counted behind the guard), leave the tip parked, and have a journal that
+tells every fault and every failure.
+"""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from storm import WIRE, ride
+from tally import Size, Tally, check, times
+from victim import POLICIES
+from warm import forked
+
+from grainscout.simulator.instrument import FAULT_LADDERS
+
+PATIENCE_S = 180.0  # of wall-clock time, for a run of a second: this is a hang
+
+
+def outcome_of(target, folder, *arguments):
+    """What a child reports; a hang or a death without a report is something wrong."""
+    child = forked(target, folder, *arguments)
+    child.join(PATIENCE_S)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        return {"wrong": [f"hung for more than {PATIENCE_S:g} s"], "reason": "", "failed": 0}
+    report = folder / "report.json"
+    if not report.exists():
+        return {"wrong": [f"died with {child.exitcode}"], "reason": "", "failed": 0}
+    return json.loads(report.read_text())
+
+
+@check("faults")
+def storms(size: Size) -> list[Tally]:
+    """Each rung of the ladder by turns of the policies; each policy in the full storm at 30 %."""
+    rng = np.random.default_rng(5)
+    plans = [(POLICIES[k % len(POLICIES)], rung, 0.0, ()) for k, rung in enumerate(FAULT_LADDERS)]
+    plans += [(POLICIES[k], "none", 0.3, (wire,)) for k, wire in enumerate(WIRE)]
+    plans += [(policy, "storm", 0.3, WIRE) for policy in POLICIES]
+    if size == "short":
+        plans = plans[:: max(1, len(plans) // 12)]
+    else:
+        for _ in range(times(size, short=0, long=360)):
+            wires = tuple(w for w in WIRE if rng.random() < 0.5)
+            rung = str(rng.choice(["storm", *FAULT_LADDERS]))
+            plans.append((str(rng.choice(POLICIES)), rung, float(rng.uniform(0, 0.3)), wires))
+    wrong, reasons, failed, began = [], Counter(), 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        for k, plan in enumerate(plans):
+            folder = Path(scratch) / str(k)
+            folder.mkdir()
+            policy, rung, rate, wires = plan
+            report = outcome_of(ride, folder, policy, rung, rate, 100 + k, wires, 20)
+            wrong += [f"{plan}: {w}" for w in report["wrong"]]
+            reasons[report["reason"].split(":")[0]] += 1
+            failed += report["failed"]
+    ends = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
+    note = f"{failed} failures in {time.monotonic() - began:.0f} s; ended by {ends}"
+    return [
+        Tally(
+            what="runs under the ladder and a faulty wire, up to 30 %",
+            tried=len(plans),
+            lost=len(wrong),
+            note="; ".join([note, *wrong[:3]]),
+        )
+    ]

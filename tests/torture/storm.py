@@ -1,0 +1,215 @@
+"""A microscope with faults at any rate, watched from behind the guard, and one run of a policy on it.
+
+Everything here happens in a child of the warm server, so that a hang costs the child alone.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from victim import SEED
+
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.journal import Header, Journal
+from grainscout.policies import make_policy
+from grainscout.records import (
+    Budget,
+    GrainscoutError,
+    IVCurve,
+    MicroscopeError,
+    Waveform,
+    spawn_streams,
+)
+from grainscout.simulator.instrument import ApproachSpec, ContactSpec, CrashSpec, instrument_spec
+
+WAVE = Waveform.triangle(1.5, 51, 1.0)
+LIMITS = Limits(
+    voltage_V=1.5,
+    slew_V_per_s=10.0,
+    dwell_s=1.5,
+    frame_m=(0.0, 0.0, 8e-7, 7e-7),
+    curves=200,
+    total_s=4000.0,
+    current_A=2e-9,
+    light_suns=0.1,
+)
+#: What the wire between us and a real microscope does, beside the instrument's own ladder.
+WIRE = ("hangs up", "overflow", "short", "lost samples", "clock back", "clock forward")
+
+
+class Recorder:
+    """The microscope itself: notes what really reaches it, and how it is left.
+
+    The limits are checked here anew, from the waveform's samples and the commanded place.
+    """
+
+    def __init__(self, inner, limits):
+        self.inner, self.limits = inner, limits
+        self.beyond, self.measured, self.failures, self.compliance = [], 0, 0, None
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def limit_current(self, amperes):
+        self.compliance = amperes
+        self.inner.limit_current(amperes)
+
+    def light(self, suns):
+        self._require(suns <= self.limits.light_suns, f"{suns} suns")
+        self.inner.light(suns)
+
+    def measure(self, site, waveform):
+        self.measured += 1
+        volts, step = waveform.voltage, waveform.time[1] - waveform.time[0]
+        padded = np.concatenate([[0.0], volts, [0.0]])
+        self._require(np.abs(volts).max() <= self.limits.voltage_V, "voltage")
+        self._require(
+            np.abs(np.diff(padded)).max() / step <= self.limits.slew_V_per_s * (1 + 1e-9),
+            "slew rate",
+        )
+        self._require(
+            waveform.time[-1] - waveform.time[0] <= self.limits.dwell_s, "time under bias"
+        )
+        size = self.inner._pixel_size
+        x, y = site[1] * size[1], site[0] * size[0]
+        x0, y0, x1, y1 = self.limits.frame_m
+        self._require(x0 <= x <= x1 + 1e-15 and y0 <= y <= y1 + 1e-15, f"place {x:.3g}, {y:.3g}")
+        self._require(self.measured <= self.limits.curves, "count")
+        self._require(self.clock.now() <= self.limits.total_s, f"begun at {self.clock.now():g} s")
+        self._require(self.compliance == self.limits.current_A, "current without compliance")
+        try:
+            return self.inner.measure(site, waveform)
+        except MicroscopeError:
+            self.failures += 1
+            raise
+
+    def _require(self, fine, what):
+        if not fine:
+            self.beyond.append(what)
+
+
+class JumpyClock:
+    """The clock of the microscope's computer, which somebody sets while the run goes on."""
+
+    def __init__(self, inner):
+        self.inner, self.offset = inner, 0.0
+
+    def now(self):
+        return self.inner.now() + self.offset
+
+    def spend(self, seconds):
+        self.inner.spend(seconds)
+
+
+class Wire:
+    """Between guard and microscope: answers that are late, wrong, or none, at a rate."""
+
+    def __init__(self, inner, rng, rate, kinds):
+        self.inner, self.rng, self.rate, self.kinds = inner, rng, rate, kinds
+        self.broken, self.clock = [], JumpyClock(inner.clock)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def measure(self, site, waveform):
+        curve = self.inner.measure(site, waveform)
+        if not self.kinds or self.rng.random() >= self.rate:
+            return curve
+        kind = str(self.rng.choice(self.kinds))
+        self.broken.append(kind)
+        if kind == "hangs up":
+            self.inner.engaged = True  # the answer did not come, and nobody knows where the tip is
+            raise MicroscopeError("no answer within 10 s")
+        if kind == "clock back":
+            self.clock.offset -= 100.0
+        if kind == "clock forward":
+            self.clock.offset += float(self.rng.exponential(200.0))
+        current = curve.current.copy()
+        if kind == "overflow":
+            current[3] = 9.9e37
+        if kind == "lost samples":
+            current[5:9] = np.nan
+        keep = slice(0, -3 if kind == "short" else None)
+        return IVCurve(
+            voltage=curve.voltage[keep],
+            current=current[keep],
+            time=curve.time[keep],
+            saturated=curve.saturated[keep],
+        )
+
+
+def instrument(name: str, rate: float):
+    """A rung of the ladder; "storm": all of them, and what fails by chance at this rate."""
+    if name != "storm":
+        return instrument_spec(name)
+    return replace(
+        instrument_spec("all-severe"),
+        approach=ApproachSpec(probability=rate),
+        crash=CrashSpec(probability=rate / 3),
+        contact=ContactSpec(loss_per_s=3.0 * rate, return_per_s=3.0),
+    )
+
+
+def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
+    """(guard, recorder, wire) around a film that is warm."""
+    task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=1)
+    film = set_up(task, SEED).film
+    inner = SimulatedMicroscope(film, instrument(name, rate), seed=spawn_streams(seed).instrument)
+    recorder = Recorder(inner, LIMITS)
+    line = Wire(recorder, np.random.default_rng(seed), rate, wire)
+    return Guard(line, LIMITS), recorder, line
+
+
+def ride(
+    folder: Path, policy: str, name: str, rate: float, seed: int, wire: tuple[str, ...], curves: int
+) -> None:
+    """One run in the storm; `report.json` in `folder` says what came of it."""
+    guard, recorder, line = microscope(name, rate, seed, wire)
+    problem = make_problem(
+        guard, WAVE, Budget(curves=curves, seconds=3000.0), light=0.1, frame=LIMITS.frame_m
+    )
+    reason, unnamed = "", ""
+    path = folder / "run.gsj"
+    with Journal.create(path, Header(problem=problem, config={}, seed=seed)) as journal:
+        try:
+            with guard:
+                chosen = make_policy(policy, {})
+                reason = (
+                    Experiment(
+                        guard,
+                        chosen,
+                        problem=problem,
+                        seed=seed,
+                        journal=journal,
+                        checkpoint_every=3,
+                    )
+                    .run()
+                    .reason
+                )
+        except GrainscoutError as error:
+            reason = f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 -- an error without a name of ours is what we look for
+            unnamed = f"{type(error).__name__}: {error}"
+    wrong = [f"beyond its limits: {what}" for what in recorder.beyond]
+    if unnamed:
+        wrong.append(unnamed)
+    if recorder.inner.bias or recorder.inner.engaged:
+        wrong.append("the tip was not parked")
+    with Journal.read(path) as journal:
+        outcomes, events = journal.outcomes(), journal.events()
+    if not events or events[-1].kind != "end" or events[-1].detail["reason"] != reason:
+        wrong.append("the journal does not say why it ended")
+    told = [(e.detail["what"], e.detail["at_s"]) for e in events if e.kind == "fault"]
+    if told != [(f["kind"], f["time_s"]) for f in recorder.faults()]:
+        wrong.append(f"the journal tells {len(told)} faults of {len(recorder.faults())}")
+    bad = [k for k in line.broken if k not in ("lost samples", "clock forward")]
+    failed = sum(o.status == "failed" for o in outcomes)
+    if failed != recorder.failures + len(bad):
+        wrong.append(f"{failed} failures are written down of {recorder.failures + len(bad)}")
+    if len(outcomes) != recorder.measured:
+        wrong.append(f"{len(outcomes)} outcomes of {recorder.measured} measurements")
+    report = {"reason": reason, "wrong": wrong, "outcomes": len(outcomes), "failed": failed}
+    (folder / "report.json").write_text(json.dumps(report))
