@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from grainscout.benchmarks._report_learning import (
     learning_section,
 )
 from grainscout.benchmarks._report_tasks import asked_section, by_task_section, task_section
+from grainscout.benchmarks._statements import Finding
 from grainscout.benchmarks._stopping import Course, said
 from grainscout.benchmarks._store import CampaignStore
 from grainscout.benchmarks._tables import Tables
@@ -45,9 +47,12 @@ def write_report(
     boards: list[Board],
     winner: str | None,
     course: Course,
+    findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the page."""
+    """Write the page; findings : verdicts on published statements, if the campaign judges any."""
     sections: list[Section | None] = [_result(boards), asked_section(campaign)]
+    if findings:
+        sections.append(_published(findings))
     if campaign.stopping is not None:
         sections.append(_stopping(campaign, course))
     if len(tables.steps):
@@ -77,6 +82,31 @@ def write_report(
         + (f" Pictures show the first {PICTURED_TASKS} tasks." if left_out > 0 else ""),
         verdicts=verdicts or ["No cell has finished: there is nothing to compare."],
         sections=[s for s in sections if s is not None],
+    )
+
+
+def _published(findings: Sequence[Finding]) -> Section:
+    kinds = {"reproduced": "better", "not reproduced": "worse"}
+    rows: list[list[str | dict[str, str]]] = []
+    for finding in findings:
+        statement, case, outcome, effect, controls = finding.row()
+        verdict = {"text": outcome, "kind": kinds.get(outcome, "")}
+        rows.append([{"text": statement, "kind": "text"}, case, verdict, effect, controls])
+    return Section(
+        id="published",
+        title="Published statements",
+        text=[
+            "Each statement is one number a film that is above zero where it holds; its mean over films "
+            "comes with a 95 % interval. Where a control that does not look at its curves does the same, and the "
+            "policy is not decidedly above it, the statement is also true of the control."
+        ],
+        tables=[
+            Table(
+                title="What the films say",
+                heads=["statement", "case", "verdict", "effect", "controls"],
+                rows=rows,
+            )
+        ],
     )
 
 

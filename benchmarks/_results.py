@@ -82,7 +82,7 @@ def write_results(
         files["winner"] = folder / "winner.toml"
         files["winner"].write_bytes(tomli_w.dumps(_winner(campaign, best)).encode())
     files["report"] = report or folder / "report.html"
-    write_report(files["report"], campaign, store, tables, scores, found, best, state)
+    write_report(files["report"], campaign, store, tables, scores, found, best, state, findings)
     return Results(files=files, boards=found, winner=best, missing=missing, course=state)
 
 
