@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +12,13 @@ from grainscout.cli._console import console, progress
 from grainscout.records import ConfigError, JournalError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from grainscout.benchmarks import Bench
     from grainscout.config import RunConfig
     from grainscout.experiment import Experiment, Step
     from grainscout.journal import Journal
+    from grainscout.records import Outcome, Problem
 
 
 def run(
@@ -65,6 +69,7 @@ def _start(settings: RunConfig, path: Path) -> None:
 
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
+    _say_what_is_left_out(bench, problem)
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
     with (
         settings.open_policy(bench.microscope) as policy,
@@ -114,17 +119,48 @@ def _resume(path: Path, given: RunConfig | None) -> None:
             )
 
 
+def _say_what_is_left_out(bench: Bench, problem: Problem) -> None:
+    """A window costs a small recording most of its sites; the reader is told, once."""
+    recorded = bench.microscope.capabilities.sites
+    if recorded is not None and len(problem.candidates) < len(recorded):
+        console.print(
+            f"{len(problem.candidates)} of {len(recorded)} recorded sites can be measured with window_px "
+            f"= {bench.task.window_px}"
+            + (" and frame_m" if bench.microscope.limits.frame_m else "")
+        )
+
+
+class Tally:
+    """The progress bar of a run: it counts what the budget counts, and never passes its end."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._budget, self._spent = bar, 0, 0
+        self._task = bar.add_task("measuring", total=None)
+
+    def begin(self, budget: int | None, outcomes: Sequence[Outcome]) -> None:
+        """Show what an earlier stretch of the run measured."""
+        self._budget = budget or 0
+        self._show(outcomes)
+
+    def observe(self, step: Step) -> None:
+        """Count a turn of the loop."""
+        self._show(step.outcomes)
+
+    def _show(self, outcomes: Sequence[Outcome]) -> None:
+        from grainscout.experiment._outcomes import costs
+
+        self._spent += sum(map(costs, outcomes))
+        # Points added by hand in the last turn go beyond the budget.
+        total = max(self._budget, self._spent) if self._budget else None
+        self._bar.update(self._task, total=total, completed=self._spent)
+
+
 def _drive(make: Callable[[Callable[[Step], None]], Experiment], journal: Journal) -> None:
     """Run an experiment with a progress bar and say how it ended."""
     with progress() as bar:
-        task = bar.add_task("measuring", total=None)
-
-        def observe(step: Step) -> None:
-            bar.advance(task, len(step.outcomes))
-
-        experiment = make(observe)
-        done = len(journal.outcomes())
-        bar.update(task, total=experiment.problem.budget.curves, completed=done)
+        tally = Tally(bar)
+        experiment = make(tally.observe)
+        tally.begin(experiment.problem.budget.curves, journal.outcomes())
         result = experiment.run()
     ok = sum(o.curve is not None for o in result.outcomes)
     console.print(
@@ -149,6 +185,7 @@ def _plan(settings: RunConfig) -> None:
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
     policy = make_policy(settings.policy.name, settings.policy.options)
+    _say_what_is_left_out(bench, problem)
     policy.reset(problem, rng=spawn_streams(settings.seed).policy_rng())
     rows, columns = problem.scan.shape
     console.print(
