@@ -8,6 +8,7 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="long sizes times this")
     parser.add_argument("--list", action="store_true", help="print the names of the checks")
     options = parser.parse_args()
+    sys.path.append(str(Path(__file__).parents[1] / "hardware"))  # the rigs, as pytest finds them
     checks = all_checks()
     if options.list:
         print("\n".join(checks))

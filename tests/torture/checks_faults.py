@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from storm import WIRE, ride
+from storm_link import GARBLED, LINK, ride_link
 from tally import Size, Tally, check, times
 from victim import POLICIES
 from warm import forked
@@ -68,5 +69,39 @@ def storms(size: Size) -> list[Tally]:
             tried=len(plans),
             lost=len(wrong),
             note="; ".join([note, *wrong[:3]]),
+        )
+    ]
+
+
+@check("faults-link")
+def link_storms(size: Size) -> list[Tally]:
+    """A server that dies and a wire that drops, delays, repeats, falls silent: the run is the local one.
+
+    A wire that also changes messages (which encryption makes impossible) may end it, with a reason.
+    """
+    rng = np.random.default_rng(6)
+    kinds = [(k,) for k in GARBLED] + [LINK, GARBLED]
+    policies = ("sobol", "random", "grid", "kriging", "dkl")
+    plans = [(policies[k % 5], 0.3, kind) for k, kind in enumerate(kinds)]
+    plans = plans[-2:] if size == "short" else plans
+    for _ in range(0 if size == "short" else times(size, short=0, long=40)):
+        kind = tuple(k for k in LINK if rng.random() < 0.5) or LINK
+        plans.append((str(rng.choice(policies)), float(rng.uniform(0.02, 0.3)), kind))
+    wrong, faults, reasons = [], 0, Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        for k, (policy, rate, kind) in enumerate(plans):
+            folder = Path(scratch) / str(k)
+            folder.mkdir()
+            report = outcome_of(ride_link, folder, policy, rate, 200 + k, kind, 8)
+            wrong += [f"{policy}, {rate:.2f}, {kind}: {w}" for w in report["wrong"]]
+            faults += report["failed"]
+            reasons[report["reason"].split(":")[0]] += 1
+    ends = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
+    return [
+        Tally(
+            what=f"runs through a faulty link, {faults} faults",
+            tried=len(plans),
+            lost=len(wrong),
+            note="; ".join([f"ended by {ends}", *wrong[:3]]),
         )
     ]

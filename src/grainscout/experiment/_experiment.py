@@ -167,6 +167,7 @@ class Experiment:
             try:
                 self.microscope.park()
             finally:
+                self._note_faults()
                 self._event("end", reason=reason)
         return reason
 
