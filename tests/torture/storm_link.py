@@ -1,0 +1,132 @@
+"""A policy server that dies, and a wire to it that drops, delays, repeats, falls silent and garbles."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import zmq
+from storm import LIMITS, WAVE, microscope
+from victim import digest
+
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware.link import PolicyServer, RemotePolicy
+from grainscout.journal import Header, Journal
+from grainscout.policies import make_policy
+from grainscout.records import Budget, GrainscoutError
+
+#: What happens to a message at a rate; "dies" restarts the server, which has then forgotten all.
+LINK = ("drops", "late", "twice", "silent", "dies")
+GARBLED = (*LINK, "garbled")
+
+
+class Relay(threading.Thread):
+    """Between one client and the server, in both directions."""
+
+    def __init__(self, server, policy, rng, rate, kinds):
+        super().__init__(daemon=True)
+        self.server, self.policy, self.rng, self.rate, self.kinds = server, policy, rng, rate, kinds
+        self.context = zmq.Context()
+        self.front = self.context.socket(zmq.ROUTER)
+        self.back = self.context.socket(zmq.DEALER)
+        self.address = f"tcp://127.0.0.1:{self.front.bind_to_random_port('tcp://127.0.0.1')}"
+        self.back.connect(server.address)
+        self.faults, self.closing = 0, threading.Event()
+
+    def run(self):
+        poller = zmq.Poller()
+        poller.register(self.front, zmq.POLLIN)
+        poller.register(self.back, zmq.POLLIN)
+        client = b""
+        while not self.closing.is_set():
+            ready = dict(poller.poll(20))
+            if self.front in ready:
+                client, *frames = self.front.recv_multipart()
+                for passed in self._fate(frames):
+                    self.back.send_multipart(passed)
+            if self.back in ready:
+                for passed in self._fate(self.back.recv_multipart()):
+                    self.front.send_multipart([client, *passed])
+        self.server.stop()
+        self.context.destroy(0)
+
+    def _fate(self, frames):
+        """The messages that come out for one that went in."""
+        if self.rng.random() >= self.rate:
+            return [frames]
+        self.faults += 1
+        kind = str(self.rng.choice(self.kinds))
+        if kind == "late":
+            time.sleep(float(self.rng.uniform(0.0, 0.2)))
+        if kind == "silent":
+            time.sleep(0.8)
+        if kind == "dies":
+            address = self.server.address
+            self.server.stop()
+            self.server = PolicyServer(lambda: make_policy(self.policy, {}), address=address)
+            self.server.__enter__()
+        if kind == "garbled":
+            frames = [bytearray(f) for f in frames]
+            frame = frames[int(self.rng.integers(len(frames)))]
+            if frame:
+                frame[int(self.rng.integers(len(frame)))] ^= 1 << int(self.rng.integers(8))
+        return {"drops": [], "dies": [], "twice": [frames, frames]}.get(kind, [frames])
+
+
+def ride_link(
+    folder: Path, policy: str, rate: float, seed: int, kinds: tuple[str, ...], curves: int
+) -> None:
+    """A run through the relay; `report.json` says what came of it."""
+    runs, wrong, reason, faults = [], [], "", 0
+    for far in (False, True):
+        guard, recorder, _ = microscope("reference", 0.0, seed, ())
+        problem = make_problem(guard, WAVE, Budget(curves=curves), light=0.1, frame=LIMITS.frame_m)
+        path = folder / f"{far}.gsj"
+        relay = remote = None
+        with Journal.create(path, Header(problem=problem, config={}, seed=seed)) as journal:
+            try:
+                chosen = make_policy(policy, {})
+                if far:
+                    server = PolicyServer(
+                        lambda: make_policy(policy, {}), address="tcp://127.0.0.1:0"
+                    )
+                    server.__enter__()
+                    relay = Relay(server, policy, np.random.default_rng(seed), rate, kinds)
+                    relay.start()
+                    remote = chosen = RemotePolicy(
+                        relay.address,
+                        patience=30.0,
+                        on_lost=guard.park,
+                        heartbeat=0.1,
+                        lost_after=0.5,
+                        timeout=30.0,
+                    )
+                with guard:
+                    experiment = Experiment(
+                        guard, chosen, problem=problem, seed=seed, journal=journal
+                    )
+                    reason = experiment.run().reason
+            except GrainscoutError as error:
+                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # noqa: BLE001 -- an error without a name of ours is the find
+                wrong.append(f"{type(error).__name__}: {error}")
+            finally:
+                if remote is not None:
+                    remote.close()
+                if relay is not None:
+                    relay.closing.set()
+                    relay.join()
+                    faults = relay.faults
+            runs.append([digest(o) for o in journal.outcomes()])
+            wrong += recorder.beyond
+            if recorder.inner.bias or recorder.inner.engaged:
+                wrong.append("the tip was not parked")
+    if (
+        runs[1] != runs[0] and "garbled" not in kinds
+    ):  # without keys nothing tells a changed message
+        wrong.append(f"another trajectory, ended by {reason}")
+    if not reason:
+        wrong.append("no reason")
+    report = {"reason": reason, "wrong": wrong, "failed": faults}
+    (folder / "report.json").write_text(json.dumps(report))
