@@ -7,9 +7,11 @@ import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
 from typing import Any, Protocol
+
+from joblib import Parallel, delayed
 
 from grainscout.benchmarks._call import Call, Reply
 from grainscout.benchmarks._child import run_call
@@ -61,20 +63,24 @@ class _Here:
 
 
 class _Machine:
-    """A thread for each worker process of this machine, which looks after it."""
+    """joblib's threads, each of which looks after a worker process of this machine."""
 
     def __init__(self, jobs: int) -> None:
         self.campaign = uuid.uuid4().hex
         self._jobs = jobs
-        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="cell")
 
     def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
-        # One more than work for each: nobody waits while a result is written.
-        yield from _keep_busy(self._pool, calls, lambda: 2 * self._jobs)
+        pool = Parallel(
+            n_jobs=self._jobs,
+            backend="threading",
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="2 * n_jobs",  # nobody waits while a result is written
+        )
+        yield from pool(delayed(_attempt)(call) for call in calls)
 
     def close(self) -> None:
         end_processes(self.campaign)
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Cluster:
@@ -165,6 +171,10 @@ def _in_time(connect: Callable[[], Any]) -> Any:
 
     threading.Thread(target=act, daemon=True).start()
     return made.result(timeout=2 * _ANSWER_S)
+
+
+def _attempt(call: Call) -> tuple[CellKey, Reply]:
+    return call.key, attempt(call.to_json())
 
 
 def _computing() -> dict[str, str]:

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, Any, cast
+from typing import IO, TypeVar, cast
 
 import grainscout
 from grainscout.benchmarks._call import Call, Reply, receive, send
 from grainscout.records import GrainscoutError
+
+T = TypeVar("T")
 
 #: Seconds that a process may take to import everything, on a busy machine or a slow file system.
 _START_S = 300.0
@@ -82,7 +85,7 @@ class CellProcess:
                 with suppress(OSError):  # what was not sent is not missed
                     cast(IO[bytes], stream).close()
 
-    def _timed(self, seconds: float, act: Any) -> Any:
+    def _timed(self, seconds: float, act: Callable[[], T]) -> T:
         overdue = threading.Event()
 
         def late() -> None:
@@ -121,14 +124,15 @@ class CellProcess:
         return body
 
 
-#: The processes of this one, by campaign and thread, and the campaigns that are over.
-_running: dict[tuple[str, int], CellProcess] = {}
+#: All processes of a campaign under this one, those that wait for a cell, and the campaigns that are over.
+_processes: dict[str, set[CellProcess]] = {}
+_idle: dict[str, list[CellProcess]] = {}
 _over: set[str] = set()
 _lock = threading.Lock()
 
 
 def attempt(text: str) -> Reply:
-    """Run one cell in this thread's own process, and say what became of it.
+    """Run one cell in a process that no other cell is in, and say what became of it.
 
     A process that is killed under it, or has no memory left after other cells, is replaced and the
     cell run again, once: a second time the fault is the cell's.
@@ -141,7 +145,7 @@ def attempt(text: str) -> Reply:
     begun = time.perf_counter()
     reply = Reply(status="failed", seconds=0.0, error="the campaign is over")
     for _ in range(2):
-        process = _process(call)
+        process = _take(call)
         if process is None:
             return reply
         try:
@@ -154,6 +158,8 @@ def attempt(text: str) -> Reply:
             reply = Reply(status="failed", seconds=time.perf_counter() - begun, error=said)
             continue
         if reply.status != "memory":
+            with _lock:
+                _idle.setdefault(call.campaign, []).append(process)
             return reply
         process.end()
         said = f"{reply.error}out of memory: the cell needed more than {call.memory_GiB:g} GiB"
@@ -163,26 +169,27 @@ def attempt(text: str) -> Reply:
     return reply
 
 
-def _process(call: Call) -> CellProcess | None:
-    """This thread's process for a campaign; None when the campaign is over."""
-    place = (call.campaign, threading.get_ident())
+def _take(call: Call) -> CellProcess | None:
+    """A process for the call's cell alone; None when the campaign is over."""
     with _lock:
         if call.campaign in _over:
             return None
-        found = _running.get(place)
-        if found is not None and not found.alive:
-            found.end()
-            found = None
-        if found is None:
-            found = _running[place] = CellProcess(call.memory_GiB)
-        return found
+        idle = _idle.get(call.campaign, [])
+        while idle:
+            found = idle.pop()
+            if found.alive:
+                return found
+            found.end()  # it was killed while it waited, or has waited for long
+        made = CellProcess(call.memory_GiB)
+        _processes.setdefault(call.campaign, set()).add(made)
+        return made
 
 
 def end_processes(campaign: str) -> None:
     """End the processes of a campaign that are under this one, and start no more for it."""
     with _lock:
         _over.add(campaign)
-        places = [place for place in _running if place[0] == campaign]
-        ended = [_running.pop(place) for place in places]
+        _idle.pop(campaign, None)
+        ended = _processes.pop(campaign, set())
     for process in ended:
         process.end()
