@@ -24,9 +24,10 @@ GARBLED = (*LINK, "garbled")
 class Relay(threading.Thread):
     """Between one client and the server, in both directions."""
 
-    def __init__(self, server, policy, rng, rate, kinds):
+    def __init__(self, server, policy, rng, kinds):
         super().__init__(daemon=True)
-        self.server, self.policy, self.rng, self.rate, self.kinds = server, policy, rng, rate, kinds
+        self.server, self.policy, self.rng, self.kinds = server, policy, rng, kinds
+        self.rate = 0.0  # until the client is connected
         self.context = zmq.Context()
         self.front = self.context.socket(zmq.ROUTER)
         self.back = self.context.socket(zmq.DEALER)
@@ -60,7 +61,7 @@ class Relay(threading.Thread):
         if kind == "late":
             time.sleep(float(self.rng.uniform(0.0, 0.2)))
         if kind == "silent":
-            time.sleep(0.8)
+            time.sleep(1.2)
         if kind == "dies":
             address = self.server.address
             self.server.stop()
@@ -92,16 +93,17 @@ def ride_link(
                         lambda: make_policy(policy, {}), address="tcp://127.0.0.1:0"
                     )
                     server.__enter__()
-                    relay = Relay(server, policy, np.random.default_rng(seed), rate, kinds)
+                    relay = Relay(server, policy, np.random.default_rng(seed), kinds)
                     relay.start()
                     remote = chosen = RemotePolicy(
                         relay.address,
-                        patience=30.0,
+                        patience=60.0,
                         on_lost=guard.park,
-                        heartbeat=0.1,
-                        lost_after=0.5,
+                        heartbeat=0.2,
+                        lost_after=1.0,
                         timeout=30.0,
                     )
+                    relay.rate = rate
                 with guard:
                     experiment = Experiment(
                         guard, chosen, problem=problem, seed=seed, journal=journal

@@ -178,6 +178,13 @@ class Journal:
         except DataError as error:
             raise self._damaged(str(error)) from error
 
+    def count(self) -> int:
+        """How many outcomes there are."""
+        try:
+            return _next(self._db, "outcomes")
+        except sqlite3.Error as error:
+            raise self._damaged(f"it could not be read: {error}") from error
+
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
         """Outcomes in the order of their commits, from number `first` on; all if `count` is -1."""
         return [outcome for _, outcome in self._outcomes(first, count)]

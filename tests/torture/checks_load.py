@@ -1,0 +1,84 @@
+"""A day of measurements on the simulated clock, and a journal of 10^5 curves."""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from load import SAMPLES, big_journal, day, predicted_bytes
+from tally import Size, Tally, check, times
+from warm import forked
+
+from grainscout.journal import Journal
+
+#: An outcome is kept in memory, in the loop and in the guard's log: its arrays, and the objects around.
+KEPT = 4 * 8 * SAMPLES + 6000  # bytes a measurement
+OPEN_S = 2.0
+
+
+@check("load-day")
+def a_day(size: Size) -> list[Tally]:
+    """Memory grows by what is kept of each curve and no faster; the file is as long as predicted."""
+    curves = times(size, short=500, long=20_000)
+    with tempfile.TemporaryDirectory() as scratch:
+        child = forked(day, Path(scratch), curves)
+        child.join(3600.0)
+        if child.exitcode != 0:
+            return [Tally(what="a day", tried=curves, lost=1, note=f"ended with {child.exitcode}")]
+        report = json.loads((Path(scratch) / "report.json").read_text())
+        with Journal.read(Path(scratch) / "day.gsj") as journal:
+            header = journal.header()
+            written = len(journal.outcomes())
+            scan = header.problem.scan.height.nbytes + header.problem.candidates.nbytes
+        state = 100 * curves  # the instrument's own log, in the last state of the microscope
+    memory = np.array(report["memory"], float)
+    steps = curves // 10
+    growth = float(memory[-1] - memory[1]) / (8 * steps)
+    expected = predicted_bytes(curves, SAMPLES, scan + state)
+    off = report["bytes"] / expected - 1
+    hours = report["clock_s"] / 3600
+    seconds = np.diff(report["seconds"])
+    return [
+        Tally(
+            what=f"measurements in {hours:.1f} simulated hours",
+            tried=curves,
+            lost=curves - written,
+            note=f"the last tenth took {seconds[-1] / seconds[0]:.1f} times as long as the second",
+        ),
+        Tally(
+            what="memory kept of a measurement",
+            tried=curves,
+            lost=int(growth > KEPT),
+            note=f"{growth:.0f} bytes, at most {KEPT}; {memory[-1] / 1e6:.0f} MB in the end",
+        ),
+        Tally(
+            what="size of the journal",
+            tried=1,
+            lost=int(abs(off) > 0.2),
+            note=f"{report['bytes'] / 1e6:.2f} MB, {100 * off:+.0f} % of what is predicted",
+        ),
+    ]
+
+
+@check("load-open")
+def opened(size: Size) -> list[Tally]:
+    """A journal of 10^5 curves: open, header, how far it is, the last outcomes."""
+    curves = times(size, short=2000, long=100_000)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "big.gsj"
+        child = forked(big_journal, path, curves)
+        child.join(3600.0)
+        began, busy = time.perf_counter(), time.process_time()
+        with Journal.read(path) as journal:
+            journal.header()
+            count = journal.count()
+            last = journal.outcomes(count - 10)
+            journal.events()
+        busy, seconds = time.process_time() - busy, time.perf_counter() - began
+        length = path.stat().st_size
+    wrong = count != curves or len(last) != 10 or (size == "long" and busy > OPEN_S)
+    note = f"{seconds:.2f} s ({busy:.2f} s of them busy) for {length / 1e6:.0f} MB"
+    return [
+        Tally(what="curves in a journal that is opened", tried=curves, lost=int(wrong), note=note)
+    ]

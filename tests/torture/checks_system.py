@@ -1,0 +1,300 @@
+"""The machine fails: a full disk, a folder that may not be written, no memory, clocks that jump, dead workers.
+
+Errors have names and no traceback, the tip is parked, and what was acknowledged is still there: once the
+machine is mended, --resume gives the run that nobody disturbed.
+"""
+
+import datetime
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from checks_kill import _start, _undisturbed, _wait, _wrong
+from tally import Size, Tally, check, times
+from victim import experiment_file, run
+from warm import forked
+
+import grainscout.journal._journal as journal_module
+from grainscout.benchmarks import (
+    Campaign,
+    CampaignStore,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    run_campaign,
+)
+from grainscout.benchmarks._tables import read_tables
+from grainscout.records import pack
+
+
+def on_a_full_disk(folder: Path, words: list[str], most: int) -> None:
+    """`grainscout run` where no file can be longer than `most` bytes: writing fails as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    run(folder, words, {})
+
+
+def without_memory(folder: Path, words: list[str], spare: int) -> None:
+    """`grainscout run` that may take `spare` bytes more than it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + spare
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    run(folder, words, {})
+
+
+def as_nobody(folder: Path, words: list[str]) -> None:
+    """`grainscout run` by a person who may not write in `folder`."""
+    log = folder.parent / "log"
+    log.mkdir(mode=0o777, exist_ok=True)
+    log.chmod(0o777)
+    with suppress(PermissionError):
+        os.setuid(65534)
+    run(log, words, {})
+
+
+class JumpingTime(datetime.datetime):
+    """A wall clock that somebody sets, to and fro, while the run goes on."""
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> "JumpingTime":
+        """A time within ten years of now."""
+        jump = np.random.default_rng(time.perf_counter_ns()).uniform(-10.0, 10.0)
+        return super().now(tz) + datetime.timedelta(days=365 * jump)
+
+
+def with_jumping_clocks(folder: Path, words: list[str]) -> None:
+    """`grainscout run` while the computer's clock is set to and fro."""
+    journal_module.datetime = JumpingTime  # type: ignore[misc]
+    time.time = lambda: JumpingTime.now().timestamp()
+    run(folder, words, {})
+
+
+def _said(folder):
+    text = (folder / "said").read_text()
+    (folder / "said").unlink()
+    return text
+
+
+def _spoilt(folder, config, whole, target, *arguments):
+    """What is wrong after a run on a spoilt machine, and the --resume on a mended one."""
+    words = [str(config), "--out", "killed.gsj"]
+    child = forked(target, folder, words, *arguments)
+    child.join(180.0)
+    if child.is_alive():
+        child.kill()
+        return ["hung"]
+    said = _said(folder)
+    wrong = [said[-300:]] if "Traceback" in said else []
+    if child.exitcode not in (0, 1):
+        wrong.append(f"exit status {child.exitcode}: {said[-200:]}")
+    if child.exitcode == 1 and "error:" not in said:
+        wrong.append("failed without a word")
+    wrong += _wrong(folder, whole, finished=False)
+    _wait(_start(folder, config, {}))
+    return wrong + _wrong(folder, whole, finished=True), child.exitcode
+
+
+@check("machine")
+def failing_machine(size: Size) -> list[Tally]:
+    """Full disk and no memory at random moments; wall clocks that jump."""
+    rng = np.random.default_rng(10)
+    tallies = []
+    plans = {
+        "a disk that fills up": (on_a_full_disk, "sobol", lambda: int(rng.integers(4096, 400_000))),
+        "memory that runs out": (
+            without_memory,
+            "boundary-dkl",
+            lambda: int(2 ** rng.uniform(12, 27)),
+        ),
+        "clocks that jump": (with_jumping_clocks, "random", None),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for what, (target, policy, draw) in plans.items():
+            home = Path(scratch) / what.replace(" ", "-")
+            home.mkdir()
+            config = experiment_file(home / "run.toml", policy)
+            whole = _undisturbed(home, config)
+            wrong, failed = [], 0
+            tried = times(size, short=2, long=40)
+            for k in range(tried):
+                folder = home / str(k)
+                folder.mkdir()
+                arguments = () if draw is None else (draw(),)
+                found, status = _spoilt(folder, config, whole, target, *arguments)
+                wrong += [f"{arguments}: {w}" for w in found]
+                failed += status == 1
+            note = "; ".join([f"{failed} of them ended by it", *wrong[:3]])
+            tallies.append(Tally(what=what, tried=tried, lost=len(wrong), note=note))
+    return tallies
+
+
+@check("read-only-folder")
+def read_only(size: Size) -> list[Tally]:
+    """A folder that may not be written is one message, before anything is measured."""
+    del size
+    wrong = []
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch).chmod(0o755)
+        folder = Path(scratch) / "locked"
+        folder.mkdir(mode=0o755)
+        config = experiment_file(Path(scratch) / "run.toml", "sobol")
+        for out in (folder / "run.gsj", folder / "deeper" / "run.gsj"):
+            child = forked(as_nobody, folder, [str(config), "--out", str(out)])
+            child.join(180.0)
+            said = _said(Path(scratch) / "log")
+            lines = [line for line in said.splitlines() if "error:" in line]
+            if child.exitcode != 1 or len(lines) != 1 or "Traceback" in said:
+                wrong.append(f"{child.exitcode}: {said[-200:]}")
+            if (Path(scratch) / "log" / "log").read_text():
+                wrong.append("something was measured")
+    return [
+        Tally(what="runs into a read-only folder", tried=2, lost=len(wrong), note="; ".join(wrong))
+    ]
+
+
+# Campaigns ----------------------------------------------------------------------------------------
+
+HUNGRY = """
+import resource
+import numpy as np
+class Hungry:
+    "Asks for more memory than its worker may have."
+    def reset(self, problem, *, rng):
+        pages = int(open("/proc/self/statm").read().split()[0])
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, before[1]))
+        try:
+            np.ones(2**28)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+    def ask(self, n=1): return []
+    def tell(self, outcomes): pass
+"""
+
+
+def _campaign(*extra):
+    task = Task(
+        id="film/tiny",
+        microscope=MicroscopeSpec(film="tiny"),
+        waveform=WaveformSpec(samples=51),
+        light_suns=0.1,
+        curves=8,
+    )
+    names = ("random", "sobol", "grid", *extra)
+    return Campaign(
+        name="torture",
+        seed=3,
+        films=2,
+        tasks=(task,),
+        policies=tuple(PolicySpec(name=n) for n in names),
+    )
+
+
+def campaign(folder: Path, jobs: int) -> None:
+    """Run or go on with the campaign whose store is in `folder`."""
+    warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
+    plan = _campaign()
+    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+        run_campaign(plan, store, jobs=jobs)
+
+
+def _children(pid):
+    """Processes below `pid` that are loky's workers."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            )
+    found = []
+    for child, parent in parents.items():
+        with suppress(OSError):
+            if parent == pid and b"LokyProcess" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
+def _tables(folder):
+    plan = _campaign()
+    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+        cells = [(str(key), pack(payload)) for key, _, payload in store.payloads()]
+        return cells, read_tables(store).steps.to_csv()
+
+
+def _steady(cells):
+    """Cells without what is measured with a stopwatch."""
+    return [key for key, _ in cells]
+
+
+@check("campaign-kill")
+def killed_campaigns(size: Size) -> list[Tally]:
+    """SIGKILL of workers and of whole campaigns at random moments, then again: the same table."""
+    rng = np.random.default_rng(11)
+    wrong, kills, wanted = [], 0, times(size, short=2, long=60)
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / "whole"
+        home.mkdir()
+        began = time.monotonic()
+        forked(campaign, home, 1).join(180.0)
+        seconds, whole = time.monotonic() - began, _tables(home)
+        runs = 0
+        while kills < wanted:
+            folder = Path(scratch) / str(runs)
+            folder.mkdir()
+            jobs = 2 if size == "long" and runs % 4 == 3 else 1
+            runs += 1
+            for _ in range(int(rng.integers(1, 4))):
+                victim = forked(campaign, folder, jobs)
+                end = time.monotonic() + float(rng.uniform(0.1, 1.0)) * seconds
+                while victim.is_alive() and time.monotonic() < end:
+                    time.sleep(0.005)
+                workers = _children(victim.pid) if jobs == 2 else []
+                if workers:  # one worker dies, the campaign goes on by itself
+                    os.kill(workers[0], signal.SIGKILL)
+                    victim.join(180.0)
+                    kills += 1
+                elif victim.is_alive():
+                    victim.kill()
+                    victim.join()
+                    kills += 1
+            last = forked(campaign, folder, 1)
+            last.join(180.0)
+            found = _tables(folder) if last.exitcode == 0 else ([], "")
+            if found[1] != whole[1] or _steady(found[0]) != _steady(whole[0]):
+                wrong.append(f"campaign {runs} with {jobs} jobs: another table")
+    note = "; ".join([f"{runs} campaigns of {len(whole[0])} cells", *wrong[:3]])
+    return [Tally(what="SIGKILL in campaigns", tried=kills, lost=len(wrong), note=note)]
+
+
+@check("campaign-memory")
+def hungry_worker(size: Size) -> list[Tally]:
+    """A policy that needs more memory than its worker has fails its own cells, with a name."""
+    del size
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "hungry_plugin.py").write_text(HUNGRY)
+        info = folder / "hungry_plugin-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hungry-plugin\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(
+            "[grainscout.policies]\nhungry = hungry_plugin:Hungry\n"
+        )
+        sys.path.insert(0, scratch)
+        try:
+            plan = _campaign("hungry")
+            with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+                run_campaign(plan, store)
+                finished, failures = store.finished(), store.failures()
+        finally:
+            sys.path.remove(scratch)
+    named = sum("MemoryError" in why for why in failures.values())
+    lost = (len(finished) != 6) + (named != 2) + ({k.policy for k in failures} != {"hungry"})
+    return [Tally(what="cells of a worker without memory", tried=8, lost=lost)]

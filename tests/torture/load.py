@@ -1,0 +1,124 @@
+"""A whole day on the simulated clock, in a process of its own: what it needs of memory and disk."""
+
+import gc
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from victim import SEED
+
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.experiment import Experiment
+from grainscout.journal import Header, Journal
+from grainscout.journal._codec import outcome_row, proposal_row
+from grainscout.journal._journal import _insert
+from grainscout.records import IVCurve, Outcome, Proposal, Site
+
+SAMPLES = 51
+
+
+class Wanderer:
+    """A policy that remembers nothing: any candidate, again and again."""
+
+    def reset(self, problem, *, rng):
+        self.problem, self.rng, self.asked = problem, rng, 0
+
+    def ask(self, n=1):
+        self.asked += 1
+        row, column = self.problem.candidates[self.rng.integers(len(self.problem.candidates))]
+        return [Proposal(id=f"w{self.asked:06d}", site=Site(int(row), int(column)))]
+
+    def tell(self, outcomes):
+        pass
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def day(folder: Path, curves: int) -> None:
+    """A run of `curves` measurements; `report.json` has memory [bytes] and time [s] along the way."""
+    task = Task(
+        microscope=MicroscopeSpec(film="tiny"),
+        waveform=WaveformSpec(samples=SAMPLES),
+        light_suns=0.1,
+        curves=curves,
+    )
+    bench = set_up(task, SEED)
+    problem = bench.problem()
+    memory, seconds, began = [], [], time.perf_counter()
+
+    def watch(step):
+        if (step.number + 1) % (curves // 10) == 0:
+            memory.append(resident())
+            seconds.append(time.perf_counter() - began)
+
+    path = folder / "day.gsj"
+    with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
+        Experiment(
+            bench.microscope,
+            Wanderer(),
+            problem=problem,
+            seed=SEED,
+            journal=journal,
+            decision_seconds=2.5,
+            observe=watch,
+        ).run()
+    report = {
+        "memory": memory,
+        "seconds": seconds,
+        "clock_s": bench.microscope.clock.now(),
+        "bytes": path.stat().st_size,
+    }
+    (folder / "report.json").write_text(json.dumps(report))
+
+
+def big_journal(path: Path, curves: int) -> None:
+    """A journal of so many curves, row for row what a run writes, but in one commit."""
+    task = Task(
+        microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=SAMPLES), curves=1
+    )
+    problem = set_up(task, SEED).problem()
+    wave, rng = problem.waveform, np.random.default_rng(1)
+    with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
+        with journal._commit(durable=False) as db:
+            for k in range(curves):
+                site = Site(8 + k % 30, 8 + k // 30 % 30)
+                curve = IVCurve(
+                    voltage=wave.voltage,
+                    current=1e-9 * rng.standard_normal(len(wave)),
+                    time=wave.time,
+                )
+                outcome = Outcome(
+                    site=site,
+                    status="ok",
+                    curve=curve,
+                    proposal_id=f"p{k:06d}",
+                    started=4.0 * k,
+                    finished=4.0 * k + 3.5,
+                )
+                _insert(db, "batches", k, 0.01)
+                _insert(db, "proposals", *proposal_row(Proposal(id=f"p{k:06d}", site=site), k, k))
+                _insert(db, "outcomes", *outcome_row(outcome, k, k))
+        journal.record_event("end", 4.0 * curves, reason="budget")
+
+
+def predicted_bytes(curves: int, samples: int, scan_bytes: int) -> int:
+    """Size of a journal: a curve is three arrays of 8 bytes a sample, in pages of 4096 bytes.
+
+    A row of 24 bytes a sample and 380 more fills its page as whole rows; what is longer than a page goes
+    on in pages of its own.  Batch, proposal, their indices and events take 400 bytes a curve.
+    """
+    row = 24 * samples + 380
+    if row <= 4061:
+        own = 4096 / (4088 // (row + 2))
+    else:
+        least = 489 + (row - 489) % 4092
+        local = least if least <= 4061 else 489
+        own = 4096 / (4088 // (local + 2)) + 4096 * -(-(row - local) // 4092)
+    return round(curves * (own + 400)) + scan_bytes
