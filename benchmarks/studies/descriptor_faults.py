@@ -1,0 +1,118 @@
+"""What do faults of the instrument do to descriptors and archetypes?  Each fault on, the others off.
+
+    python benchmarks/studies/descriptor_faults.py            the table
+    python benchmarks/studies/descriptor_faults.py --smoke    seconds, to see that it runs
+
+Films of the preset s26, seeds 9600 and up, 0.1 sun, 150 random sites in the same order on every rung of
+the fault ladder.  Truth is the film's noiseless curve at the site that was asked for, its archetype
+that of the film.  Columns: balanced accuracy of the archetype classifier; mean |error| of a descriptor
+over that of the constant guess (0 perfect, 1 a guess; a curve without a value counts as the guess);
+share of measurements that gave a curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from grainscout.analysis.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
+from grainscout.analysis.descriptors import describe_all
+from grainscout.benchmarks._regress_films import plain_values
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware import SimulatedMicroscope
+from grainscout.policies import make_policy
+from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.simulator import PRESETS, Film
+from grainscout.simulator.instrument import FAULT_LADDERS
+
+FIRST_SEED, LIGHT, CURVES = 9600, 0.1, 150
+SHOWN = ("none", "all-severe")  # whose confusion is printed
+
+
+def measured(
+    film: Film, rung: str, seed: int, curves: int
+) -> tuple[dict[str, float], NDArray[np.int64]]:
+    """Scores of one rung on one film, and its confusion (4, 5): truth by answer, the last unknown."""
+    microscope = SimulatedMicroscope(film, FAULT_LADDERS[rung], seed=spawn_streams(seed).instrument)
+    waveform = Waveform.triangle()
+    problem = make_problem(microscope, waveform, Budget(curves=curves), light=LIGHT)
+    run = Experiment(microscope, make_policy("random", {}), problem=problem, seed=seed).run()
+    good = [(o.site, o.curve) for o in run.outcomes if o.curve is not None]
+    sites = np.array([tuple(site) for site, _ in good])
+    current = np.array([curve.current for _, curve in good])
+    saturated = np.array([curve.saturated for _, curve in good])
+    truth = film.archetype[tuple(sites.T)]
+    kinds = classify(waveform.voltage, current, saturated)
+    clean, _ = film.curves(sites, waveform, light=LIGHT)
+    values = plain_values(waveform.voltage, clean)
+    found = describe_all(values, waveform.voltage, current, saturated)
+    scores = {
+        "archetypes": float(np.mean([(kinds[truth == k] == k).mean() for k in np.unique(truth)]))
+    }
+    for name, true in values.items():
+        d, known = found[name], np.isfinite(true)
+        middle = float(np.median(true[known]))
+        # Of a spot that never turns on there is a bound and no value.
+        value = np.where(d.valid & ~(d.censored & (name == "turn_on")), d.value, middle)
+        guess = np.abs(middle - true[known]).sum()
+        scores[name] = float(np.abs(value - true)[known].sum() / guess)
+    scores["curves"] = len(good) / len(run.outcomes)
+    answer = np.where(kinds == UNKNOWN, 4, kinds)
+    confusion = np.zeros((4, 5), dtype=np.int64)
+    np.add.at(confusion, (truth, answer), 1)
+    return scores, confusion
+
+
+def study(films: int, rungs: Sequence[str], preset: str, curves: int) -> tuple[pd.DataFrame, dict[str, NDArray[np.int64]]]:  # fmt: skip
+    """A row a film and rung, and the confusion of each rung over all films."""
+    rows, confusion = [], {rung: np.zeros((4, 5), dtype=np.int64) for rung in rungs}
+    for seed in range(FIRST_SEED, FIRST_SEED + films):
+        film = Film.generate(PRESETS[preset], spawn_streams(seed).film)
+        for rung in rungs:
+            scores, counts = measured(film, rung, seed, curves)
+            rows.append({"rung": rung, "film": seed, **scores})
+            confusion[rung] += counts
+    return pd.DataFrame(rows), confusion
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Means over films in Markdown, in the ladder's order."""
+    means = rows.drop(columns="film").groupby("rung", sort=False).mean()
+    lines = [f"| fault | {' | '.join(means)} |", "|---" * (1 + len(means.columns)) + "|"]
+    lines += [f"| {rung} | {' | '.join(f'{v:.2f}' for v in row)} |" for rung, row in means.iterrows()]  # fmt: skip
+    return "\n".join(lines)
+
+
+def confusion_table(counts: NDArray[np.int64]) -> str:
+    """Truth by answer, shares of each truth, in Markdown."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    lines = [f"| truth | {' | '.join((*ARCHETYPE_NAMES, 'unknown'))} | curves |", "|---" * 7 + "|"]
+    lines += [
+        f"| {name} | {' | '.join(f'{v:.2f}' for v in row)} | {int(n.sum())} |"
+        for name, row, n in zip(ARCHETYPE_NAMES, shares, counts, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the study and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="a tiny film, two rungs")
+    parser.add_argument("--films", type=int, default=4)
+    args = parser.parse_args(arguments)
+    rungs = list(SHOWN) if args.smoke else list(FAULT_LADDERS)
+    preset, curves, films = ("tiny", 40, 1) if args.smoke else ("s26", CURVES, args.films)
+    rows, confusion = study(films, rungs, preset, curves)
+    print(table(rows))
+    for rung in SHOWN:
+        print(f"\n{rung}\n\n{confusion_table(confusion[rung])}")
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()
