@@ -47,7 +47,11 @@ class Chromium:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         if hasattr(self, "_line"):
             self._line.close()
             self._loop.run_until_complete(asyncio.sleep(0.05))
@@ -62,14 +66,16 @@ class Chromium:
             await asyncio.sleep(0.05)
         port = told.read_text().split()[0]
         client = AsyncHTTPClient()
-        pages = json.loads((await client.fetch(f"http://127.0.0.1:{port}/json/list")).body)
+        pages = json.loads(
+            (await client.fetch(f"http://127.0.0.1:{port}/json/list", request_timeout=90)).body
+        )
         client.close()
         address = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
         self._line = await websocket_connect(address, max_message_size=2**26)
 
     def do(self, method: str, **params: Any) -> dict[str, Any]:
         """One command of the protocol and its result."""
-        return self._loop.run_until_complete(asyncio.wait_for(self._do(method, params), 30))
+        return self._loop.run_until_complete(asyncio.wait_for(self._do(method, params), 120))
 
     async def _do(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._count += 1

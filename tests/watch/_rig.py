@@ -132,7 +132,7 @@ def end(process) -> None:
     """End a process that was started here."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(30)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -25,7 +25,11 @@ def rig(tmp_path_factory):
 @pytest.fixture(scope="module")
 def night(rig):
     """A run, and two that watch it: one may control it."""
-    with rig.run() as run, rig.watch("--no-maps") as looking, rig.watch("--allow-control") as acting:
+    with (
+        rig.run() as run,
+        rig.watch("--no-maps") as looking,
+        rig.watch("--allow-control") as acting,
+    ):
         yield {"run": run, "look": looking[0], "act": acting[0]}
 
 

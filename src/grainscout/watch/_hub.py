@@ -84,21 +84,10 @@ class Hub:
 
     async def follow(self) -> None:
         """Keep the page new for ever."""
-        loop = asyncio.get_running_loop()
-        thinking = asyncio.create_task(self._think_on()) if self._maps else None
-        drawn = time.monotonic()
-        try:
-            while True:
-                await asyncio.sleep(_LOOK_S)
-                if not self._reader.changed() and time.monotonic() - drawn < _AGAIN_S:
-                    continue
-                begun = time.monotonic()
-                self._show(await loop.run_in_executor(self._hands, self.update))
-                drawn = time.monotonic()
-                await asyncio.sleep(_SHARE * (drawn - begun))
-        finally:
-            if thinking is not None:
-                thinking.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_on())
+            if self._maps:
+                tasks.create_task(self._think_on())
 
     async def answer(self, wish: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a viewer is answered: a measurement that it picked, or what came of its request."""
@@ -182,6 +171,18 @@ class Hub:
         self.page = page
         for viewer in self.viewers:
             viewer.set()
+
+    async def _read_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        drawn = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if not self._reader.changed() and time.monotonic() - drawn < _AGAIN_S:
+                continue
+            begun = time.monotonic()
+            self._show(await loop.run_in_executor(self._hands, self.update))
+            drawn = time.monotonic()
+            await asyncio.sleep(_SHARE * (drawn - begun))
 
     async def _think_on(self) -> None:
         """Maps for whoever looks; none where nobody does, or nothing is new."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -149,15 +151,14 @@ class Reader:
         self._spread.add(current)
 
     def _signature(self) -> tuple[object, ...]:
-        stats = [f.stat() for f in self._files() if f.exists()]
-        return tuple((s.st_mtime_ns, s.st_size) for s in stats)
+        return tuple((s.st_mtime_ns, s.st_size) for s in self._stats())
 
     def _times(self) -> tuple[float, float | None]:
         """When the last outcome came, and the usual time from one to the next, of late."""
         count = len(self._sites)
         if not self._arrivals:  # it came before we looked: no later than the file's last change
             began, before = self._began()
-            last = max(f.stat().st_mtime for f in self._files() if f.exists())
+            last = max((s.st_mtime for s in self._stats()), default=began)
             self._arrivals = [(began, before)] + [(max(last, began), count)] * (count > before)
         elif count > self._arrivals[-1][1]:
             self._arrivals = [*self._arrivals, (time.time(), count)][-_PACE_OVER:]
@@ -175,8 +176,13 @@ class Reader:
                 return datetime.fromisoformat(event.wall).timestamp(), done
         return datetime.fromisoformat(self.header.created).timestamp(), 0
 
-    def _files(self) -> tuple[Path, Path]:
-        return self.path, self.path.with_name(self.path.name + "-wal")
+    def _stats(self) -> list[os.stat_result]:
+        """Of the journal and of the file that SQLite keeps beside it, which comes and goes."""
+        found = []
+        for file in (self.path, self.path.with_name(self.path.name + "-wal")):
+            with suppress(FileNotFoundError):
+                found.append(file.stat())
+        return found
 
 
 class Spread:
