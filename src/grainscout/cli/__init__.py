@@ -73,6 +73,9 @@ def main() -> None:
     except OSError as error:  # a disk that is full, a folder that may not be written
         fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
         sys.exit(1)
+    except MemoryError as error:
+        fail(f"out of memory: {error or 'the system gave none'}")
+        sys.exit(1)
     except KeyboardInterrupt:
         fail("interrupted")
         sys.exit(130)
