@@ -166,6 +166,15 @@ def test_forc_density_appears_with_the_activation_window():
     assert strength[found.reversal[1:-1] <= 0.4].max() < 0.05 * strength.max()
 
 
+def test_an_image_without_contrast_tells_nothing_of_a_choice():
+    sites = np.argwhere(np.ones((30, 30), bool)) + 8
+    space = patch_components(np.full((46, 46), 3e-9), sites)
+    found = density_test(space, np.arange(40), permutations=49)
+    assert (found.distance, found.expected, found.p_value) == (0.0, 0.0, 1.0)
+    (row,) = choice_drivers({"flat": np.ones(900)}, np.arange(40), permutations=49).itertuples()
+    assert (row.effect, row.p) == (0.0, 1.0)
+
+
 def test_bad_input_is_named():
     with pytest.raises(DataError, match="indices of the 10 candidates"):
         density_test(np.zeros((10, 2)), [10])
