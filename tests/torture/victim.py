@@ -1,7 +1,4 @@
-"""`grainscout run` in a process that is going to be killed, with a log of what it did to the world.
-
-Imported by the warm server: what is made here once is there in every child.
-"""
+"""`grainscout run` in a process that is going to be killed, with a log of what it did to the world."""
 
 import contextlib
 import hashlib
@@ -11,13 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 import grainscout.cli
 import grainscout.journal._journal as journal_module
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
 from grainscout.experiment import Experiment
-from grainscout.policies import make_policy, policy_names
+from grainscout.policies import policy_names
 from grainscout.records import Outcome
 
 SEED = 7
@@ -149,18 +143,3 @@ def run(folder: Path, words: list[str], kill_at: Mapping[str, int]) -> None:
     with Path("said").open("a") as said, contextlib.redirect_stdout(said):
         os.dup2(said.fileno(), 2)
         grainscout.cli.main()
-
-
-def _warm() -> None:
-    task = Task(
-        microscope=MicroscopeSpec(film="tiny"),
-        waveform=WaveformSpec(samples=51),
-        light_suns=0.1,
-        curves=1,
-    )
-    problem = set_up(task, SEED).problem()
-    for name in POLICIES:
-        make_policy(name, {}).reset(problem, rng=np.random.default_rng(0))
-
-
-_warm()

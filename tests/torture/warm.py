@@ -21,7 +21,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A started child of the warm server that calls `target`, a function of a module of this folder."""
     if forkserver._forkserver._forkserver_pid is None:  # type: ignore[attr-defined]
-        _CONTEXT.set_forkserver_preload(["victim"])
+        _CONTEXT.set_forkserver_preload(["warmed"])
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_HERE, before)))
         forkserver.ensure_running()
