@@ -33,14 +33,22 @@ def _write(app: Sphinx) -> None:
 LATER = ("manual/own-policy", "manual/cluster", "manual/watch", "manual/verdicts", "security")
 
 
+def contents(text: str, folder: Path) -> str:
+    """The table of contents without pages that are not there yet, and with those it forgot."""
+    for page in LATER:
+        if not (folder / f"{page}.md").is_file():
+            text = text.replace(f"\n{page}\n", "\n")
+    pages = (f"manual/{path.stem}" for path in sorted((folder / "manual").glob("*.md")))
+    forgotten = [page for page in pages if f"\n{page}\n" not in text]
+    return text.replace("\nhowto/remote\n", "\n".join(["", "howto/remote", *forgotten, ""]), 1)
+
+
 def _contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """The list of decision records is their folder; a page that is not there yet is left out."""
+    """The list of decision records is their folder: nobody has to keep it."""
     if docname == "decisions/README":
         source[0] += "\n```{toctree}\n:glob:\n:maxdepth: 1\n\n0*\n```\n"
     if docname == app.config.root_doc:
-        for page in LATER:
-            if not (Path(app.srcdir) / f"{page}.md").is_file():
-                source[0] = source[0].replace(f"\n{page}\n", "\n")
+        source[0] = contents(source[0], Path(app.srcdir))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
