@@ -43,7 +43,7 @@ _WAVEFORMS = {
 
 _SWEPT = (
     ("bipolar", "loop_area"),
-    ("bipolar", "rectification"),
+    ("bipolar", "turn_on"),
     ("forc", "loop_area"),
     ("pulses", "max_current"),
 )

@@ -19,6 +19,9 @@ from grainscout.benchmarks._tasks import Task
 from grainscout.benchmarks._truth import TaskTruth
 from grainscout.records import PackedState, Problem
 
+#: The runs of every policy are drawn for so many tasks, those first in the campaign; then the winner's.
+EVERY_POLICY = 2
+
 
 def asked_section(campaign: Campaign) -> Section:
     """Which tasks and policies, with their settings."""
@@ -116,6 +119,8 @@ def task_section(
     folded: list[Details] = []
     order = sorted(campaign.policies, key=lambda p: p.title != winner)
     for policy in order:
+        if shown and task not in campaign.tasks[:EVERY_POLICY]:
+            break
         payload = store.payload(CellKey(task=task.id, film=0, policy=policy.title))
         if payload is None:
             continue
@@ -145,7 +150,8 @@ def task_section(
             f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
             f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples from "
             f"{wave.voltage.min():g} to {wave.voltage.max():g} V in {wave.duration:g} s at "
-            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film.",
+            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film"
+            + ("." if task in campaign.tasks[:EVERY_POLICY] else ", by one policy."),
             *notes,
         ],
         tables=[Table(title="Mean score", heads=["policy", *map(str, part.columns)], rows=rows)],

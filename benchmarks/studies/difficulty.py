@@ -1,6 +1,7 @@
 """How hard is each registered task?  What random sampling leaves undone on it, on a few films.
 
     python benchmarks/studies/difficulty.py            writes benchmarks/difficulty.json (minutes)
+    python benchmarks/studies/difficulty.py --missing  only what is not in it
     python benchmarks/studies/difficulty.py --smoke    one small task, to see that it runs
 
 For each built-in task that needs no file: the random policy's own run on `--films` films (campaign seed
@@ -17,7 +18,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,56 +25,72 @@ from threadpoolctl import threadpool_limits
 
 import grainscout
 from grainscout.analysis import metrics
-from grainscout.benchmarks import CellKey, MicroscopeSpec, PolicySpec, Task, set_up
-from grainscout.benchmarks._cell import film_seed, run_cell
+from grainscout.benchmarks import MicroscopeSpec, Task, set_up
+from grainscout.benchmarks._cell import film_seed, referee
 from grainscout.benchmarks._registry import builtin_tasks
+from grainscout.benchmarks._score import EXAMPLES, score_map, site_worth
 from grainscout.benchmarks._tasks import YOUR_FILE
+from grainscout.experiment import Experiment
+from grainscout.policies import make_policy
 
 SEED = 4000
 FILE = Path(__file__).parents[1] / "difficulty.json"
 
 
 def left_by_random(task: Task, film: int) -> dict[str, float]:
-    """What random sampling leaves undone on one film of a task."""
-    bench = set_up(task, film_seed(SEED, task.id, film))
-    truth = bench.truth(bench.problem())
+    """What random sampling leaves undone on one film of a task, as `run_cell` would score it."""
+    seed = film_seed(SEED, task.id, film)
+    bench = set_up(task, seed)
+    problem = bench.problem()
+    truth = bench.truth(problem)
+    run = Experiment(
+        bench.microscope, make_policy("random", {}), problem=problem, seed=seed, batch=task.batch
+    ).run()
+    steps, sites = len(run.outcomes), len(problem.candidates)
     counts = [int((truth.archetype == kind).sum()) for kind in truth.wanted]
-    key = CellKey(task=task.id, film=film, policy="random")
-    run = run_cell(key, task, PolicySpec(name="random"), SEED)
-    found = {
-        "discovery": 1.0 - run["steps"]["found_random"][-1],
-        "mapping": run["checkpoints"]["nrmse"][-1],
-        "optimisation": 1.0 - run["steps"]["best_random"][-1],
-    }
-    until = metrics.draws_until_all(counts, len(truth.archetype))
-    return {**{goal: float(found[goal]) for goal in task.goals}, "until_all": until}
+    left = {}
+    if "discovery" in task.goals:
+        found = metrics.found_by_random(counts, steps, total=sites, examples=EXAMPLES)
+        left["discovery"] = 1.0 - float(found[-1])
+    if "mapping" in task.goals:
+        left["mapping"] = score_map(truth, *referee(problem, run.outcomes))["nrmse"]
+    worth = site_worth(truth)
+    if "optimisation" in task.goals and worth is not None:
+        left["optimisation"] = 1.0 - float(metrics.best_by_random(worth, steps)[-1])
+    return {**left, "until_all": metrics.draws_until_all(counts, sites)}
 
 
-def measure(tasks: Sequence[Task], films: int) -> dict[str, dict[str, float]]:
-    """Mean over the films of each task, to four significant digits."""
-    table = {}
-    for task in tasks:
-        rows = [left_by_random(task, film) for film in range(films)]
-        table[task.id] = {k: float(f"{np.mean([r[k] for r in rows]):.4g}") for k in rows[0]}
-        print(task.id, table[task.id], flush=True)
-    return table
+def mean_left(task: Task, films: int) -> dict[str, float]:
+    """Mean over the films, to four significant digits."""
+    rows = [left_by_random(task, film) for film in range(films)]
+    left = {k: float(f"{np.mean([r[k] for r in rows]):.4g}") for k in rows[0]}
+    print(task.id, left, flush=True)
+    return left
 
 
 def main() -> None:
     """Measure and write, or look (--smoke)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--films", type=int, default=4)
+    parser.add_argument("--missing", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args()
     tasks = [t for t in builtin_tasks().values() if t.microscope.file != YOUR_FILE]
+    known = json.loads(FILE.read_text(encoding="utf-8"))["tasks"] if given.missing else {}
+    table = {t.id: known.get(t.id) for t in tasks}
+    about = {"grainscout": grainscout.__version__, "films": given.films, "seed": SEED}
     with threadpool_limits(1):
         if given.smoke:
-            tiny = dataclasses.replace(tasks[0], microscope=MicroscopeSpec(film="tiny"), curves=10)
-            measure([tiny], 1)
+            tiny = MicroscopeSpec(film="tiny")
+            mean_left(dataclasses.replace(tasks[0], microscope=tiny, curves=10), 1)
             return
-        table = measure(tasks, given.films)
-    about = {"grainscout": grainscout.__version__, "films": given.films, "seed": SEED}
-    FILE.write_text(json.dumps({**about, "tasks": table}, indent=1) + "\n", encoding="utf-8")
+        for task in tasks:
+            if table[task.id] is not None:
+                continue
+            table[task.id] = mean_left(task, given.films)
+            done = {k: v for k, v in table.items() if v is not None}
+            text = json.dumps({**about, "tasks": done}, indent=1)
+            FILE.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
