@@ -20,13 +20,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from grainscout.hardware._asylum_files import SaveFolder, fitted
-from grainscout.hardware._clock import RealClock
 from grainscout.hardware._protocol import Capabilities
+from grainscout.hardware._real import RealMicroscope, known_channels, positive
 from grainscout.hardware._worker import Worker
 from grainscout.records import (
     ConfigError,
     CostModel,
-    DataError,
     IVCurve,
     MicroscopeError,
     Scan,
@@ -75,7 +74,7 @@ class Igor(Protocol):
         """Withdraw."""
 
 
-class AsylumMicroscope:
+class AsylumMicroscope(RealMicroscope):
     """Scan, move, DoIV and park with an Asylum microscope.
 
     igor : makes the connection, in the thread that will use it.
@@ -101,14 +100,8 @@ class AsylumMicroscope:
         timeout: float = 10.0,
         scan_timeout: float = 3600.0,
     ) -> None:
-        for name, value in {
-            "rail": rail,
-            "speed": speed,
-            "arrival": arrival,
-            "timeout": timeout,
-        }.items():
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} must be positive and finite; got {value}")
+        positive(rail=rail, speed=speed, arrival=arrival, timeout=timeout)
+        super().__init__()
         if shape not in _CYCLES:
             raise ConfigError(f"shape must be one of {', '.join(_CYCLES)}; got {shape!r}")
         self._shape, self._rail, self._settle, self._speed = shape, rail, settle, speed
@@ -116,8 +109,6 @@ class AsylumMicroscope:
         self._files = SaveFolder(folder)
         self._worker = Worker("Igor")
         self._igor: Igor = self._worker.call(igor, timeout)
-        self._clock = RealClock()
-        self._frame: Scan | None = None
         self._volts: Callable[[float, float], tuple[float, float]] = lambda x, y: (x, y)
 
     @property
@@ -126,23 +117,13 @@ class AsylumMicroscope:
         return Capabilities(channels=("height", "current"), simulated=False)
 
     @property
-    def clock(self) -> RealClock:
-        """Wall-clock time since connecting."""
-        return self._clock
-
-    @property
     def cost(self) -> CostModel:
         """Travel and settling as configured; landing, saving and withdrawal are counted as 3 s."""
         return CostModel(speed=self._speed, settle=2 * self._settle, overhead=3.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image and read the saved file; DataError for an unknown channel."""
-        unknown = [c for c in channels if c not in self.capabilities.channels]
-        if unknown or not channels:
-            raise DataError(
-                f"scan channels must be some of {', '.join(self.capabilities.channels)}; got "
-                f"{list(channels)}"
-            )
+        known_channels(channels, self.capabilities.channels)
         self._files.mark()
         self._do(self._igor.image)
         image = self._files.image(self._scan_timeout)
@@ -182,27 +163,15 @@ class AsylumMicroscope:
 
         MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
         """
-        if self._frame is None:
-            raise MicroscopeError(
-                "a move needs a scan before it: sites are pixels of the last image"
-            )
-        rows, columns = self._frame.shape
-        if not (
-            isinstance(site[0], (int, np.integer))
-            and isinstance(site[1], (int, np.integer))
-            and self._frame.contains(site)
-        ):
-            raise MicroscopeError(
-                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
-            )
+        frame, place = self._place(site)
         self._zero()
         self._do(self._igor.withdraw)
         time.sleep(self._settle)  # the command comes back before the tip is up
-        end = self._volts(*self._frame.position(site))
+        end = self._volts(*place)
         start = self._do(self._igor.setpoints)
         # Volts of one pixel along x and y give the length of the way.
-        pixel = math.dist(self._volts(0.0, 0.0), self._volts(min(self._frame.pixel_size), 0.0))
-        way = math.dist(start, end) / pixel * min(self._frame.pixel_size)
+        pixel = math.dist(self._volts(0.0, 0.0), self._volts(min(frame.pixel_size), 0.0))
+        way = math.dist(start, end) / pixel * min(frame.pixel_size)
         seconds = max(0.05, way / self._speed)
         self._do(lambda: self._igor.ramp(start, end, seconds), 20 * seconds + self._timeout)
         self._arrive(site, end, pixel)
@@ -222,13 +191,6 @@ class AsylumMicroscope:
                     f"{self._arrival:g} s; its sensors are {off:.3g} pixels off. Is the closed loop on?"
                 )
             time.sleep(0.02)
-
-    def light(self, suns: float) -> None:
-        """Nothing for 0 suns; MicroscopeError for more (the laser that Igor sets is the lever's)."""
-        if suns != 0:
-            raise MicroscopeError(
-                f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
-            )
 
     def park(self) -> None:
         """Scan stopped, bias 0 V and tip withdrawn, the last even if the others fail."""

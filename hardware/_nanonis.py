@@ -14,13 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.hardware._clock import RealClock
 from grainscout.hardware._nanonis_wire import NanonisLink
 from grainscout.hardware._protocol import Capabilities
+from grainscout.hardware._real import RealMicroscope, known_channels, positive
 from grainscout.records import (
-    ConfigError,
     CostModel,
-    DataError,
     IVCurve,
     MicroscopeError,
     Scan,
@@ -33,7 +31,7 @@ _UNITS = {"height": "m", "current": "A"}
 _DOWN, _FORWARD = 0, 1
 
 
-class NanonisMicroscope:
+class NanonisMicroscope(RealMicroscope):
     """Scan, move, sweep and park through the TCP Programming Interface (ports 6501 to 6504).
 
     rail : the current amplifier's full scale [A]; samples within 0.1 % of it are flagged.
@@ -59,14 +57,11 @@ class NanonisMicroscope:
         scan_timeout: float = 3600.0,
         versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea"),
     ) -> None:
-        for name, value in (("rail", rail), ("speed", speed), ("timeout", timeout)):
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} must be positive and finite; got {value}")
+        positive(rail=rail, speed=speed, timeout=timeout)
+        super().__init__()
         self._rail, self._settle, self._speed = rail, settle, speed
         self._timeout, self._scan_timeout = timeout, scan_timeout
-        self._clock = RealClock()
         self._link = NanonisLink(host, port, timeout=timeout)
-        self._frame: Scan | None = None
         try:
             self._index = self._introduce(tuple(versions))
         except MicroscopeError:
@@ -98,22 +93,13 @@ class NanonisMicroscope:
         return Capabilities(channels=tuple(self._index), simulated=False)
 
     @property
-    def clock(self) -> RealClock:
-        """Wall-clock time since connecting."""
-        return self._clock
-
-    @property
     def cost(self) -> CostModel:
         """Travel and settling as configured; landing and withdrawal are counted as 1 s."""
         return CostModel(speed=self._speed, settle=self._settle, overhead=1.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image downwards, forward direction; DataError for an unknown channel."""
-        unknown = [c for c in channels if c not in self._index]
-        if unknown or not channels:
-            raise DataError(
-                f"scan channels must be some of {', '.join(self._index)}; got {list(channels)}"
-            )
+        known_channels(channels, tuple(self._index))
         call = self._link.call
         pixels, lines = call("Scan_BufferGet")[2:]
         call("Scan_BufferSet", [self._index[c] for c in channels], pixels, lines)
@@ -180,28 +166,15 @@ class NanonisMicroscope:
 
         MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
         """
-        if self._frame is None:
-            raise MicroscopeError(
-                "a move needs a scan before it: sites are pixels of the last image"
-            )
-        rows, columns = self._frame.shape
-        if not (
-            isinstance(site[0], (int, np.integer))
-            and isinstance(site[1], (int, np.integer))
-            and self._frame.contains(site)
-        ):
-            raise MicroscopeError(
-                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
-            )
-        x, y = self._frame.position(site)
+        frame, (x, y) = self._place(site)
         call = self._link.call
         call("Bias_Set", 0.0)
         call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
-        far = max(self._frame.shape) * max(self._frame.pixel_size) * 1.5
+        far = max(frame.shape) * max(frame.pixel_size) * 1.5
         call("FolMe_XYPosSet", x, -y, 1, timeout=far / self._speed + self._timeout)
         there = [float(v) for v in call("FolMe_XYPosGet", 1)]
         off = math.hypot(there[0] - x, there[1] + y)
-        if not off <= 0.5 * min(self._frame.pixel_size):
+        if not off <= 0.5 * min(frame.pixel_size):
             raise MicroscopeError(
                 f"the tip must arrive within half a pixel of ({x:.4g}, {-y:.4g}) m; it is {off:.3g} m off"
             )
@@ -235,13 +208,6 @@ class NanonisMicroscope:
             time=waveform.time,
             saturated=np.abs(current) >= 0.999 * self._rail,
         )
-
-    def light(self, suns: float) -> None:
-        """Nothing for 0 suns; MicroscopeError for more, for there is no lamp."""
-        if suns != 0:
-            raise MicroscopeError(
-                f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
-            )
 
     def park(self) -> None:
         """Bias 0 V and tip fully withdrawn; on a fresh connection if the old one is broken."""
