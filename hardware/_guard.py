@@ -205,7 +205,7 @@ class Guard:
     def park(self) -> None:
         """Bias 0 V and tip withdrawn; no limit forbids it, no signal interrupts it.
 
-        MicroscopeError if the microscope fails to.
+        MicroscopeError if the microscope fails to, twice.
         """
         with self._interrupts.held():
             try:
@@ -220,6 +220,15 @@ class Guard:
             self.microscope.close()
 
     def _withdraw(self) -> None:
+        try:
+            self.microscope.park()
+        except Exception as error:  # noqa: BLE001 - whatever it is, parking is tried again
+            try:
+                self._write("park", {}, "failed", f"{type(error).__name__}: {error}; once more")
+            finally:  # a log that cannot be written stops no parking
+                self._withdraw_again()
+
+    def _withdraw_again(self) -> None:
         try:
             self.microscope.park()
         except Exception as error:
@@ -367,7 +376,8 @@ class Guard:
 
 def _whole(site: Site) -> Site:
     """The site as Python integers; LimitError for anything but two whole numbers."""
-    row, column = site
-    if not all(isinstance(v, (int, np.integer)) for v in (row, column)):
-        raise LimitError(f"site must be two whole numbers, row and column; got {row!r}, {column!r}")
-    return Site(int(row), int(column))
+    pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
+    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]
+    if whole != [True, True]:
+        raise LimitError(f"site must be two whole numbers, row and column; got {site!r:.80}")
+    return Site(int(pair[0]), int(pair[1]))

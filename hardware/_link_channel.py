@@ -38,7 +38,7 @@ class Channel:
     ) -> None:
         self._zmq = zmq_module()
         self._address = address
-        self._curve = None
+        self._curve: tuple[tuple[bytes, bytes], bytes] | None = None
         if keys is not None:
             self._curve = load_secret(keys / "client.key_secret"), load_public(keys / "server.key")
         self._heartbeat, self._lost_after, self._timeout = heartbeat, lost_after, timeout

@@ -262,12 +262,12 @@ class PolicyServer:
                 _LOG.warning("message refused (%d): %s", self.refused, error)
             if isinstance(error, wire.OtherVersion):  # our version in the reply tells the client
                 nothing = wire.Message(kind="error")
-                self._router.send_multipart([route, *wire.encode(_error(nothing, error))])
+                self._router.send_multipart([route, *wire.encode(wire.error_reply(nothing, error))])
             return
         try:
             reply = self._answer(message, route, user, wire.weight(frames))
         except LinkError as error:
-            reply = wire.encode(_error(message, error))
+            reply = wire.encode(wire.error_reply(message, error))
         if reply is not None:
             self._router.send_multipart([route, *reply])
 
@@ -359,7 +359,7 @@ class PolicyServer:
                         session.failures
                     ):
                         _LOG.exception("the policy failed on %s", message.kind)
-                    reply = wire.encode(_error(message, error))
+                    reply = wire.encode(wire.error_reply(message, error))
                 if self._stop.is_set():
                     return
                 out.send_multipart([name.encode(), str(message.number).encode(), *reply])
@@ -396,12 +396,3 @@ class PolicyServer:
         else:
             raise LinkError(f"the server does not offer {message.kind!r}")
         return wire.Message(kind="done", number=message.number, body=result)
-
-
-def _error(message: wire.Message, error: Exception) -> wire.Message:
-    kind = type(error).__name__
-    text = str(error) if isinstance(error, GrainscoutError) else f"{kind}: {error}"
-    name = kind if isinstance(error, GrainscoutError) else "PolicyError"
-    return wire.Message(
-        kind="error", number=message.number, body={"error": name, "text": text[:2000]}
-    )

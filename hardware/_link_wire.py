@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from grainscout.records import (
     Budget,
     CostModel,
+    GrainscoutError,
     IVCurve,
     LinkError,
     Outcome,
@@ -211,6 +212,14 @@ def weight(frames: Sequence[bytes]) -> int:
 def worth_a_line(count: int) -> bool:
     """The first ones and then ever fewer, so that nobody fills a disk with our log."""
     return count <= 10 or count % 10 ** (len(str(count)) - 1) == 0
+
+
+def error_reply(message: Message, error: Exception) -> Message:
+    """What a client is told of an error, in its own type if that is one of ours."""
+    kind = type(error).__name__
+    text = str(error) if isinstance(error, GrainscoutError) else f"{kind}: {error}"
+    name = kind if isinstance(error, GrainscoutError) else "PolicyError"
+    return Message(kind="error", number=message.number, body={"error": name, "text": text[:2000]})
 
 
 def parsed(what: str, make: Callable[[Any], _T], body: Any) -> _T:

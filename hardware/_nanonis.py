@@ -154,7 +154,7 @@ class NanonisMicroscope(RealMicroscope):
         )
         call(
             "BiasSpectr_TimingSet",
-            *(0.0, 0.0, 0.0, 1.05 * waveform.slew, 0.5 * step, 0.5 * step, 0.0, 0.0),
+            *(0.0, 0.0, 0.0, waveform.slew, 0.5 * step, 0.5 * step, 0.0, 0.0),
         )
         call("BiasSpectr_AdvPropsSet", 1, 1, 2, 2)
         answer = call("BiasSpectr_Start", 1, "", timeout=2 * waveform.duration + self._timeout)

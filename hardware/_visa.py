@@ -26,6 +26,7 @@ from grainscout.records import (
 )
 
 _OVERFLOW = 9.9e37  # the instrument's code for a reading over its range is 9.91e37
+_NPLC, _MOST_AMPERES, _MOST_VOLTS = (0.01, 10.0), 1.05, 210.0
 _OFLO, _COMPLIANCE, _RANGE_COMPLIANCE = 1 << 0, 1 << 3, 1 << 14  # bits of a reading's status word
 
 
@@ -98,9 +99,12 @@ class SourceMeter:
                 "the source-meter needs the packages pymeasure and pyvisa: pip install "
                 "grainscout[visa]"
             ) from error
-        for name, value in (("nplc", nplc), ("timeout", timeout), ("lag", lag)):
+        for name, value in (("timeout", timeout), ("lag", lag)):
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"{name} must be positive and finite; got {value}")
+        # pymeasure would clip these, and the voltage, without a word.
+        if not _NPLC[0] <= nplc <= _NPLC[1]:
+            raise ConfigError(f"nplc must be {_NPLC[0]} to {_NPLC[1]}; got {nplc}")
         self._errors: tuple[type[Exception], ...] = (pyvisa.Error, OSError, ValueError)
         self._lag, self._closed = lag, False
         try:
@@ -122,8 +126,10 @@ class SourceMeter:
 
     def limit_current(self, amperes: float) -> None:
         """Compliance [A]; samples at it are flagged as saturated."""
-        if not (math.isfinite(amperes) and amperes > 0):
-            raise ConfigError(f"current compliance must be finite and > 0 A; got {amperes}")
+        if not 0 < amperes <= _MOST_AMPERES:
+            raise ConfigError(
+                f"current compliance must be > 0 and at most {_MOST_AMPERES} A; got {amperes}"
+            )
         self._set(compliance_current=amperes)
         self._compliance = amperes
 
@@ -133,6 +139,10 @@ class SourceMeter:
         The output is off before and after.  MicroscopeError if the instrument fails, answers less
         than a reading, or cannot keep up.
         """
+        if waveform.peak > _MOST_VOLTS:
+            raise MicroscopeError(
+                f"a source-meter can source up to {_MOST_VOLTS} V; got {waveform.peak:g} V"
+            )
         times: list[float] = []
         currents: list[float] = []
         flags: list[bool] = []

@@ -46,7 +46,8 @@ class Limits:
     """Limits of a microscope and its sample; None means no limit.
 
     voltage_V : largest |V| of a waveform.
-    slew_V_per_s : largest |dV/dt| between its samples.
+    slew_V_per_s : largest |dV/dt| between its samples, and from 0 V to the first and from the last
+        back, each within one sample's time.
     dwell_s : longest waveform, hence time under bias at one place.
     frame_m : (x_min, y_min, x_max, y_max) in the scan frame that sites must lie in, edges included.
     curves : number of measurements issued.
@@ -94,7 +95,7 @@ class Limits:
         """What applying this waveform would break."""
         return [
             *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),
-            *_above("slew_V_per_s", "slew rate", waveform.slew, self.slew_V_per_s, "V/s"),
+            *_above("slew_V_per_s", "slew rate", _slew(waveform), self.slew_V_per_s, "V/s"),
             *_above("dwell_s", "time under bias", waveform.duration, self.dwell_s, "s"),
         ]
 
@@ -146,6 +147,15 @@ def _number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def _slew(waveform: Waveform) -> float:
+    """Largest |dV/dt| [V/s] with the steps from and to the resting 0 V."""
+    volts, clock = waveform.voltage, waveform.time
+    with np.errstate(over="ignore"):
+        rise = abs(volts[0]) / (clock[1] - clock[0])
+        fall = abs(volts[-1]) / (clock[-1] - clock[-2])
+    return float(max(waveform.slew, rise, fall))
 
 
 def _above(

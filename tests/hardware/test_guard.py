@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -310,4 +311,26 @@ def test_parking_that_fails_says_what_to_do():
     guard = Guard(Stuck(), Limits())
     with pytest.raises(MicroscopeError, match=r"PARKING FAILED \(no answer\).*by hand"):
         guard.park()
-    assert [c.status for c in guard.log] == ["issued", "failed"]
+    assert [c.status for c in guard.log] == ["issued", "failed", "failed"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_parking_is_tried_twice(full):
+    class Once(BareMicroscope):
+        tries = 0
+
+        def park(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("no answer")
+            super().park()
+
+    def disk(command: Command) -> None:
+        if full and command.status == "failed":
+            raise OSError("disk full")
+
+    inner = Once()
+    inner.bias, inner.engaged = 1.0, True
+    with contextlib.suppress(OSError):
+        Guard(inner, Limits(), on_command=disk).park()
+    assert (inner.bias, inner.engaged, inner.tries) == (0.0, False, 2)

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from grainscout.records import GrainscoutError
+
+_FAKES = str(Path(__file__).parents[1] / "hardware")
+if _FAKES not in sys.path:  # pytest has the fakes of the hardware's tests there already
+    sys.path.append(_FAKES)
 
 #: Numbers at which parsers break.
 NUMBERS: tuple[object, ...] = (

@@ -1,6 +1,7 @@
 """Every adapter with its fake controller behind it, and what arrived there."""
 
 import contextlib
+import itertools
 import shutil
 import sys
 import tempfile
@@ -10,14 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-_HARDWARE = Path(__file__).parents[1] / "hardware"
-if str(_HARDWARE) not in sys.path:  # pytest has it there already
-    sys.path.append(str(_HARDWARE))
-
 import _fake_igor as fake_igor
 import _fake_nanonis as fake_nanonis
+import numpy as np
 
 from grainscout.analysis.formats import Recording
 from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope, _asylum, _asylum_files
@@ -47,6 +43,10 @@ class Arrived:
     places: list[tuple[float, float]] = field(default_factory=list)  # m, in the scan's frame
     compliance: float | None = None
     light: float | None = None
+
+    def clear(self) -> None:
+        """Forget."""
+        self.__dict__ |= vars(Arrived())
 
 
 @dataclass(kw_only=True)
@@ -122,8 +122,9 @@ def simulated() -> Iterator[Rig]:
         log.compliance = getattr(microscope.instrument, "compliance", None)
         return log
 
+    kinds = itertools.cycle((OSError, RuntimeError, MemoryError, KeyboardInterrupt, ValueError))
     fail_at, calls = _counted(
-        microscope.instrument, ["move", "land", "sweep", "image"], lambda: OSError("no answer")
+        microscope.instrument, ["move", "land", "sweep", "image"], lambda: next(kinds)("injected")
     )
     yield Rig(
         name="simulated",
@@ -131,7 +132,7 @@ def simulated() -> Iterator[Rig]:
         scan=scan,
         arrived=arrived,
         parked=lambda: microscope.bias == 0.0 and not microscope.engaged,
-        clear=lambda: log.__init__(),  # type: ignore[misc]
+        clear=log.clear,
         light=True,
         tolerance=0.0,
         fail_at=fail_at,
@@ -140,7 +141,7 @@ def simulated() -> Iterator[Rig]:
 
 
 def _recording() -> Recording:
-    sweep = Waveform.triangle(0.7, 5, 0.01)
+    sweep = Waveform.triangle(0.2, 5, 5e-4)
     return Recording(
         scan=Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8), origin=(1e-7, 0.0)),
         sites=np.argwhere(np.ones(SHAPE, bool)),
@@ -171,7 +172,7 @@ def replay() -> Iterator[Rig]:
         scan=microscope.scan(),
         arrived=lambda: log,
         parked=lambda: microscope.bias == 0.0 and not microscope.engaged,
-        clear=lambda: log.__init__(),  # type: ignore[misc]
+        clear=log.clear,
         tolerance=0.0,
         waveforms="recorded",
     )
@@ -278,9 +279,15 @@ def _source_meter(model: str) -> Any:
                 lines.clear()
                 fake.log.clear()
 
+            split = {"visa": 0}
+
+            def calls() -> int:
+                split["visa"] = visa_calls()
+                return int(visa_calls() + fake_calls())
+
             def fail_at(n: int) -> None:
-                visa_fail(n if n % 2 == 0 else -1)
-                fake_fail(n if n % 2 else -1)
+                visa_fail(n if n < split["visa"] else -1)
+                fake_fail(max(-1, n - split["visa"]))
 
             try:
                 yield Rig(
@@ -296,7 +303,7 @@ def _source_meter(model: str) -> Any:
                     ),
                     clear=clear,
                     fail_at=fail_at,
-                    calls=lambda: max(visa_calls(), fake_calls()),
+                    calls=calls,
                 )
             finally:
                 connection.close()
@@ -320,8 +327,9 @@ def _aespm_package(fake: Any, folder: Path) -> types.ModuleType:
     package, experiment = types.ModuleType("aespm"), types.ModuleType("aespm.experiment")
     buffer = folder / "readout.txt"
 
-    def read_spm(key: list[str]) -> Any:
-        buffer.write_text("\n".join(map(str, fake.setpoint)))
+    def read_spm(key: list[str], commands: str) -> Any:
+        for line in commands.splitlines():
+            fake.execute(line)
         return [float(v) for v in buffer.read_text().split()]
 
     def move_tip(r: list[float], v0: list[float], s: list[float]) -> None:
@@ -348,7 +356,7 @@ def _asylum_rig(name: str) -> Any:
             folder = Path(place) / "saved"
             folder.mkdir()
             fake = fake_igor.FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
-            fake.shape, fake.rate, fake.rail = "triangle", 2e4, 1.0
+            fake.shape, fake.rate, fake.rail = "triangle", 2e6, 1.0
             before = {k: sys.modules.get(k) for k in ("aespm", "aespm.experiment")}
             if name == "aespm":
                 package = _aespm_package(fake, Path(place))
@@ -368,24 +376,21 @@ def _asylum_rig(name: str) -> Any:
             )
             scan = microscope.scan()
             log = Arrived()
-            curve, move = fake.save_curve, fake.move
+            curve = fake.save_curve
 
             def save_curve() -> None:
                 there = np.linspace(0.0, fake.amplitude, 3)
                 log.voltage += [*there, *there[-2::-1]]
                 log.step_s = 0.5 / fake.frequency
                 log.places.append(_asylum_place(fake))
-                if log.step_s > 2.0:  # the saved file would be large
+                if log.step_s > 1.0:  # the saved file would be large
                     raise OSError("disk full")
                 curve()
 
-            def moved(axis: int, volts: float) -> None:
-                move(axis, volts)
-
-            fake.save_curve, fake.move = save_curve, moved
+            fake.save_curve = save_curve
 
             def clear() -> None:
-                log.__init__()  # type: ignore[misc]
+                log.clear()
                 for path in folder.iterdir():
                     path.unlink()
 

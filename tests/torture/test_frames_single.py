@@ -231,3 +231,29 @@ def test_a_session_has_an_end_to_what_it_may_send(monkeypatch):
         policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
         with pytest.raises(LinkError, match="at most 200000 bytes"):
             link_rig.run(policy, 50)
+
+
+def test_a_server_under_fire_writes_few_lines(caplog):
+    with (
+        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        rig.Enemy(server.address) as enemy,
+    ):
+        for _ in range(500):
+            enemy.send([b"nonsense"])
+        assert rig.soon(lambda: server.refused == 500)
+    assert 10 <= len(caplog.records) < 30
+
+
+def test_a_reset_that_failed_leaves_no_policy_behind():
+    with (
+        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        rig.Enemy(server.address) as enemy,
+    ):
+        for number, kind in enumerate(("reset", "ask"), 1):
+            body = {**rig.reset_body(), "n": 1}
+            body["rng"] = {"state": "none"}
+            enemy.send(rig.frames(kind, "s", number, body))
+            assert enemy.socket.poll(5000)
+            answer = wire.decode(enemy.socket.recv_multipart())
+            assert answer.kind == "error"
+        assert "needs a reset" in answer.body["text"]

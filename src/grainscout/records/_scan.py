@@ -67,6 +67,10 @@ class Scan:
         step = (float(self.pixel_size[0]), float(self.pixel_size[1]))
         if not all(math.isfinite(s) and s > 0 for s in step):
             raise ConfigError(f"Scan pixel_size must be two positive lengths [m]; got {step}")
+        if not all(map(math.isfinite, (*self.origin, self.angle))):
+            raise ConfigError(
+                f"Scan origin [m] and angle [rad] must be finite; got {self.origin}, {self.angle}"
+            )
         object.__setattr__(self, "channels", frozen)
         object.__setattr__(self, "pixel_size", step)
 
