@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tally import SCALE, Check, Size, Tally, all_checks
+from tally import POLICIES_KEY, SCALE, Check, Size, Tally, all_checks
 
 
 def main() -> int:
@@ -21,9 +21,11 @@ def main() -> int:
     parser.add_argument("checks", nargs="*", help="names of checks; none: all")
     parser.add_argument("--size", choices=("short", "long"), default="long")
     parser.add_argument("--scale", type=float, default=1.0, help="long sizes times this")
+    parser.add_argument("--policies", default="", help="names, with commas: these instead of all")
     parser.add_argument("--list", action="store_true", help="print the names of the checks")
     options = parser.parse_args()
     sys.path.append(str(Path(__file__).parents[1] / "hardware"))  # the rigs, as pytest finds them
+    os.environ[SCALE], os.environ[POLICIES_KEY] = str(options.scale), options.policies
     checks = all_checks()
     if options.list:
         print("\n".join(checks))
@@ -31,7 +33,6 @@ def main() -> int:
     unknown = sorted(set(options.checks) - set(checks))
     if unknown:
         parser.error(f"no such check: {', '.join(unknown)}; known: {', '.join(checks)}")
-    os.environ[SCALE] = str(options.scale)
     chosen = {name: checks[name] for name in options.checks or checks}
     console = Console()
     table = Table("check", "what was tried", "how often", "lost", "note", "s")

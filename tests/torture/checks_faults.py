@@ -20,7 +20,7 @@ from warm import forked
 
 from grainscout.simulator.instrument import FAULT_LADDERS
 
-PATIENCE_S = 180.0  # of wall-clock time, for a run of a second: this is a hang
+PATIENCE_S = 600.0  # of wall-clock time, for a run of a second: this is a hang
 
 
 def outcome_of(target, folder, *arguments):
@@ -42,7 +42,7 @@ def storms(size: Size) -> list[Tally]:
     """Each rung of the ladder by turns of the policies; each policy in the full storm at 30 %."""
     rng = np.random.default_rng(5)
     plans = [(POLICIES[k % len(POLICIES)], rung, 0.0, ()) for k, rung in enumerate(FAULT_LADDERS)]
-    plans += [(POLICIES[k], "none", 0.3, (wire,)) for k, wire in enumerate(WIRE)]
+    plans += [(POLICIES[k % len(POLICIES)], "none", 0.3, (wire,)) for k, wire in enumerate(WIRE)]
     plans += [(policy, "storm", 0.3, WIRE) for policy in POLICIES]
     if size == "short":
         plans = plans[:: max(1, len(plans) // 12)]

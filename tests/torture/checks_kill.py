@@ -24,7 +24,7 @@ from warm import forked
 from grainscout.journal import Journal
 from grainscout.records import JournalError
 
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _KINDS = ("statement", "told", "measure", "measured", "wal", "time")
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from checks_kill import _start, _undisturbed, _wait, _wrong
+from checks_kill import _PATIENCE_S, _start, _undisturbed, _wait, _wrong
 from tally import Size, Tally, check, times
 from victim import experiment_file, run
 from warm import forked
@@ -87,10 +87,10 @@ def _spoilt(folder, config, whole, target, *arguments):
     """What is wrong after a run on a spoilt machine, and the --resume on a mended one."""
     words = [str(config), "--out", "killed.gsj"]
     child = forked(target, folder, words, *arguments)
-    child.join(180.0)
+    child.join(_PATIENCE_S)
     if child.is_alive():
         child.kill()
-        return ["hung"]
+        return ["hung"], None
     said = _said(folder)
     wrong = [said[-300:]] if "Traceback" in said else []
     if child.exitcode not in (0, 1):
@@ -148,7 +148,7 @@ def read_only(size: Size) -> list[Tally]:
         config = experiment_file(Path(scratch) / "run.toml", "sobol")
         for out in (folder / "run.gsj", folder / "deeper" / "run.gsj"):
             child = forked(as_nobody, folder, [str(config), "--out", str(out)])
-            child.join(180.0)
+            child.join(_PATIENCE_S)
             said = _said(Path(scratch) / "log")
             lines = [line for line in said.splitlines() if "error:" in line]
             if child.exitcode != 1 or len(lines) != 1 or "Traceback" in said:
@@ -243,7 +243,7 @@ def killed_campaigns(size: Size) -> list[Tally]:
         home = Path(scratch) / "whole"
         home.mkdir()
         began = time.monotonic()
-        forked(campaign, home, 1).join(180.0)
+        forked(campaign, home, 1).join(_PATIENCE_S)
         seconds, whole = time.monotonic() - began, _tables(home)
         runs = 0
         while kills < wanted:
@@ -259,14 +259,14 @@ def killed_campaigns(size: Size) -> list[Tally]:
                 workers = _children(victim.pid) if jobs == 2 else []
                 if workers:  # one worker dies, the campaign goes on by itself
                     os.kill(workers[0], signal.SIGKILL)
-                    victim.join(180.0)
+                    victim.join(_PATIENCE_S)
                     kills += 1
                 elif victim.is_alive():
                     victim.kill()
                     victim.join()
                     kills += 1
             last = forked(campaign, folder, 1)
-            last.join(180.0)
+            last.join(_PATIENCE_S)
             found = _tables(folder) if last.exitcode == 0 else ([], "")
             if found[1] != whole[1] or _steady(found[0]) != _steady(whole[0]):
                 wrong.append(f"campaign {runs} with {jobs} jobs: another table")

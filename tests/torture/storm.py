@@ -158,9 +158,11 @@ def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
     task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=1)
     film = set_up(task, SEED).film
     inner = SimulatedMicroscope(film, instrument(name, rate), seed=spawn_streams(seed).instrument)
-    recorder = Recorder(inner, LIMITS)
+    # Every other run asks for more than it may have, so that the guard has something to refuse.
+    limits = replace(LIMITS, curves=15 if seed % 2 else 200)
+    recorder = Recorder(inner, limits)
     line = Wire(recorder, np.random.default_rng(seed), rate, wire)
-    return Guard(line, LIMITS), recorder, line
+    return Guard(line, limits), recorder, line
 
 
 def ride(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 Size = Literal["short", "long"]
+POLICIES_KEY = "GRAINSCOUT_TORTURE_POLICIES"
 SCALE = "GRAINSCOUT_TORTURE_SCALE"  # in the environment, so that sub-processes know it as well
 
 

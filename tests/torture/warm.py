@@ -29,6 +29,9 @@ def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
+        first = _CONTEXT.Process(target=int)  # comes back when everything is warm
+        first.start()
+        first.join()
     if _HERE not in sys.path:
         sys.path.insert(0, _HERE)
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)
