@@ -25,6 +25,7 @@ class Chromium:
 
     def __init__(self, profile: Path) -> None:
         self._profile = profile
+        self._loaded = False
         self.requested: list[str] = []  # every address that the page asked for
         self.complaints: list[str] = []  # errors on its console, refusals of its own policy
 
@@ -93,6 +94,8 @@ class Chromium:
     def _note(self, message: dict[str, Any]) -> None:
         params = message.get("params", {})
         match message.get("method"):
+            case "Page.loadEventFired":
+                self._loaded = True
             case "Network.requestWillBeSent":
                 self.requested.append(params["request"]["url"])
             case "Network.webSocketCreated":
@@ -120,8 +123,14 @@ class Chromium:
 
     def open(self, address: str) -> None:
         """Go there and wait until it is loaded."""
+        self._loaded = False
         self.do("Page.navigate", url=address)
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self._loop.run_until_complete(asyncio.wait_for(self._arrive(), 120))
+
+    async def _arrive(self) -> None:
+        """A question to a page that is being left would never be answered: wait for its event."""
+        while not self._loaded:
+            self._note(json.loads(await self._line.read_message()))
 
     def press(self, selector: str) -> None:
         """A press of the mouse in the middle of an element, as a person does it."""
