@@ -117,8 +117,10 @@ def course(campaign: Campaign, scores: pd.DataFrame | None, settled: Container[C
     goals = [g for g in GOALS if any(g in t.goals for t in campaign.tasks)]
     pairs = [(goal, *pair) for goal in goals for pair in _pairs(campaign, rule)]
     level = 1 - rule.error / max(1, len(pairs))
-    found: dict[tuple[Goal, str, str], Verdict] = {}
-    films: dict[tuple[Goal, str, str], list[int]] = {pair: [] for pair in pairs}
+    runs = {
+        pair: _Run.of(means[pair[0]], pair[1], pair[2], campaign.films, level) for pair in pairs
+    }
+    films = dict.fromkeys(pairs, 0)
     racing, asked = set(titles), []
     marks = {BASELINE} | {p.title for p in campaign.policies if p.uses_truth}
     begin, end = 0, min(rule.first_films, campaign.films)
@@ -134,11 +136,10 @@ def course(campaign: Campaign, scores: pd.DataFrame | None, settled: Container[C
         waiting = [key for key in block if key not in settled]
         if waiting:
             break
-        for pair in pairs:
-            if pair not in found or found[pair].outcome == "not decided":
-                films[pair] += range(begin, end)
-                found[pair] = _verdict(means, pair, films[pair], level, len(pairs))
-        undecided = [pair for pair, v in found.items() if v.outcome == "not decided"]
+        # Who is in an undecided pair runs on, so that its films are all those from the first.
+        open_ = [pair for pair in pairs if not runs[pair].decided_by(films[pair])]
+        films |= dict.fromkeys(open_, end)
+        undecided = [pair for pair in open_ if not runs[pair].decided_by(end)]
         # What marks 0 and 1 goes on with the others: scores are made from runs on the same film.
         racing = {name for _, *pair in undecided for name in pair} | marks
         if not undecided or end == campaign.films:
@@ -149,7 +150,10 @@ def course(campaign: Campaign, scores: pd.DataFrame | None, settled: Container[C
         asked=asked,
         waiting=waiting,
         planned=len(campaign.cells()),
-        comparisons=[Comparison(goal=pair[0], verdict=v) for pair, v in found.items()],
+        comparisons=[
+            Comparison(goal=pair[0], verdict=runs[pair].verdict(films[pair], len(pairs)))
+            for pair in pairs
+        ],
         racing=[t for t in titles if t in racing],
     )
 
@@ -237,46 +241,72 @@ def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]
     return found
 
 
-def _verdict(
-    means: dict[Goal, pd.DataFrame],
-    pair: tuple[Goal, str, str],
-    films: list[int],
-    level: float,
-    comparisons: int,
-) -> Verdict:
-    goal, policy, baseline = pair
-    table = means[goal].reindex(index=films, columns=[policy, baseline])
-    difference = (table[policy] - table[baseline]).dropna().to_numpy(float)
-    if not len(difference):
-        nothing = Difference(
-            estimate=np.nan, low=-np.inf, high=np.inf, level=level, p_value=1.0, films=0,
-            failed=len(films),
-        )  # fmt: skip
-        return _said(policy, baseline, nothing, 1.0, None)
-    sequence = statistics.sequential_difference(difference, level=level)
-    at = (sequence.decided_at or len(difference)) - 1
-    seen = Difference(
-        estimate=float(sequence.estimate[at]),
-        low=float(sequence.low[at]),
-        high=float(sequence.high[at]),
-        level=level,
-        p_value=float(sequence.p_value[at]),
-        films=at + 1,
-        failed=len(films) - len(difference),
-    )
-    more = 0 if sequence.decided_at else _more_films(difference, level)
-    return _said(policy, baseline, seen, min(1.0, comparisons * seen.p_value), more)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """Two policies over the films: their differences, NaN where one is missing, and the decision.
 
+    What is known after n films is in the first n values alone: later ones change nothing of it.
+    """
 
-def _said(policy: str, baseline: str, d: Difference, p: float, more: int | None) -> Verdict:
-    return Verdict(
-        policy=policy,
-        baseline=baseline,
-        outcome="not decided" if more != 0 else "better" if d.estimate > 0 else "worse",
-        difference=d,
-        p_adjusted=p,
-        more_films=more,
-    )
+    policy: str
+    baseline: str
+    difference: np.ndarray
+    level: float
+    decided_at: int | None
+
+    @classmethod
+    def of(cls, means: pd.DataFrame, policy: str, baseline: str, films: int, level: float) -> _Run:
+        table = means.reindex(index=range(films), columns=[policy, baseline])
+        difference = table[policy].to_numpy(float) - table[baseline].to_numpy(float)
+        seen = np.flatnonzero(np.isfinite(difference))
+        at = None
+        if len(seen):
+            steps = statistics.sequential_difference(difference[seen], level=level).decided_at
+            at = None if steps is None else int(seen[steps - 1])
+        return cls(
+            policy=policy, baseline=baseline, difference=difference, level=level, decided_at=at
+        )
+
+    def decided_by(self, films: int) -> bool:
+        """Whether it was decided on one of the first films."""
+        return self.decided_at is not None and self.decided_at < films
+
+    def verdict(self, films: int, comparisons: int) -> Verdict:
+        """What the first films say; where they decide, what was said at that moment."""
+        decided = self.decided_by(films)
+        part = self.difference[
+            : films if self.decided_at is None or not decided else self.decided_at + 1
+        ]
+        difference = part[np.isfinite(part)]
+        seen = Difference(
+            estimate=np.nan,
+            low=-np.inf,
+            high=np.inf,
+            level=self.level,
+            p_value=1.0,
+            films=len(difference),
+            failed=len(part) - len(difference),
+        )
+        more = None
+        if len(difference):
+            sequence = statistics.sequential_difference(difference, level=self.level)
+            seen = dataclasses.replace(
+                seen,
+                estimate=float(sequence.estimate[-1]),
+                low=float(sequence.low[-1]),
+                high=float(sequence.high[-1]),
+                p_value=float(sequence.p_value[-1]),
+            )
+            more = 0 if decided else _more_films(difference, self.level)
+        outcome: Any = "better" if seen.estimate > 0 else "worse"
+        return Verdict(
+            policy=self.policy,
+            baseline=self.baseline,
+            outcome=outcome if decided else "not decided",
+            difference=seen,
+            p_adjusted=min(1.0, comparisons * seen.p_value),
+            more_films=more,
+        )
 
 
 def _more_films(difference: np.ndarray, level: float) -> int | None:

@@ -43,10 +43,12 @@ def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
     rng = np.random.default_rng(5)
     wrong = naive = 0
     campaigns = 120
-    for _ in range(campaigns):
+    for number in range(campaigns):
         scores = scores_of(rng, (0, 0, 0, 0))
         found = course(plan(), scores, Everything())
         wrong += any(c.decided for c in found.comparisons)
+        if number >= 60:
+            continue
         # What is not valid: the verdicts for a fixed number of films, taken at every look.
         wide = scores[scores["goal"] == "discovery"].pivot(
             index="film", columns="policy", values="score"
@@ -57,7 +59,7 @@ def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
             for v in statistics.verdicts(wide.to_numpy()[:end], list(wide.columns))
         )
     assert wrong <= 0.05 * campaigns + 2 * np.sqrt(0.05 * 0.95 * campaigns)
-    assert naive > 0.10 * campaigns
+    assert naive > 0.10 * 60
 
 
 def test_films_are_spent_where_nothing_is_decided():
