@@ -1,10 +1,17 @@
 """Scores: the two ends of each scale are what they claim to be."""
 
+from itertools import combinations, permutations
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from grainscout.analysis.metrics import found_by_random, found_trace
+from grainscout.analysis.metrics import (
+    best_by_random,
+    draws_until_all,
+    found_by_random,
+    found_trace,
+)
 from grainscout.benchmarks._leaderboard import boards, goal_scores, winner
 from grainscout.benchmarks._score import (
     EXAMPLES,
@@ -15,7 +22,17 @@ from grainscout.benchmarks._score import (
 from grainscout.benchmarks._tables import Tables
 from grainscout.benchmarks._tasks import Task
 from grainscout.benchmarks._truth import TaskTruth
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Site, Waveform
+from grainscout.records import (
+    Budget,
+    ConfigError,
+    DataError,
+    IVCurve,
+    Outcome,
+    Problem,
+    Scan,
+    Site,
+    Waveform,
+)
 
 
 def test_random_expectation_is_what_random_sampling_gives():
@@ -31,6 +48,23 @@ def test_random_expectation_is_what_random_sampling_gives():
     assert found_by_random([300, 60, 12], 400, total=400, examples=EXAMPLES)[-1] == pytest.approx(
         1.0
     )
+
+
+def test_the_expected_largest_of_random_draws_is_that_of_all_draws():
+    values = np.array([3.0, -1.0, 3.0, 7.5, 0.0, 2.0])
+    every = [np.mean([max(c) for c in combinations(values, t)]) for t in range(1, 7)]
+    np.testing.assert_allclose(best_by_random(values, 9), [*every, 7.5, 7.5, 7.5], rtol=1e-12)
+    with pytest.raises(DataError, match="finite"):
+        best_by_random([1.0, np.nan], 2)
+
+
+def test_the_expected_draws_until_every_kind_is_met_are_those_of_all_orders():
+    kinds = (0, 0, 0, 1, 1, 2, 3)  # the last is not wanted
+    met = [max(order.index(k) for k in (0, 1, 2)) + 1 for order in set(permutations(kinds))]
+    assert draws_until_all([3, 2, 1], 7) == pytest.approx(np.mean(met))
+    assert draws_until_all([1], 9) == 5.0
+    with pytest.raises(DataError, match="at least 1"):
+        draws_until_all([3, 0], 9)
 
 
 def test_the_ideal_cannot_be_beaten_and_is_reached_by_who_knows():
@@ -209,3 +243,108 @@ def test_who_is_told_the_truth_is_ranked_but_never_the_verdict():
     assert board.best == "good"
     assert board.rivals == []
     assert "good scores highest" in board.verdict()
+
+
+# Optimisation -----------------------------------------------------------------------------------
+
+WAVE = Waveform.triangle(samples=21)
+
+
+def outcomes_at(sites, failed=()):
+    curve = IVCurve(voltage=WAVE.voltage, current=1e-9 * WAVE.voltage, time=WAVE.time)
+    return [
+        Outcome(site=Site(*s), status="failed")
+        if k in failed
+        else Outcome(site=Site(*s), status="ok", curve=curve)
+        for k, s in enumerate(sites)
+    ]
+
+
+def line(n):
+    """A problem whose n candidates are the pixels of one row."""
+    return Problem(
+        scan=Scan(channels={"height": np.zeros((1, n))}, pixel_size=(1e-9, 1e-9)),
+        candidates=np.column_stack([np.zeros(n, int), np.arange(n)]),
+        waveform=WAVE,
+        budget=Budget(curves=9),
+    )
+
+
+def run_of(order, target, failed=()):
+    """Table of one run that measures the candidates in this order."""
+    sites = [(0, int(k)) for k in order]
+    steps = score_run(line(len(target)), truth_of(target), outcomes_at(sites, failed))
+    return {k: steps[k] for k in ("found", "found_random", "found_ideal", "best", "best_random")}
+
+
+def optimisation(runs, **task):
+    """policy -> score, from policy -> table of a run."""
+    frames = [pd.DataFrame(r).assign(task="t", film=0, policy=p) for p, r in runs.items()]
+    given = Tables(steps=pd.concat(frames), maps=pd.DataFrame(), timings=pd.DataFrame())
+    task = Task(id="t", **{"curves": 9, "goals": ("optimisation",), **task})
+    scores = goal_scores(given, {"t": task})
+    assert set(scores["goal"]) == {"optimisation"}
+    return scores.set_index("policy")["score"]
+
+
+def test_random_sampling_optimises_to_zero_and_the_oracle_to_one():
+    rng = np.random.default_rng(11)
+    target = np.append(rng.gamma(2.0, 3.0, 39), np.nan)  # one spot has no value
+    runs = {str(k): run_of(rng.permutation(40)[:9], target) for k in range(300)}
+    runs["oracle"] = run_of(np.argsort(-np.nan_to_num(target))[:9], target)
+    scores = optimisation(runs)
+    assert scores.pop("oracle") == 1.0
+    assert abs(scores.mean()) < 4.5 * scores.std() / np.sqrt(len(scores))
+    assert scores.max() <= 1.0
+
+
+def test_the_unit_and_zero_of_a_target_are_no_merit():
+    target = np.array([4.0, 9.0, 1.0, 7.0, 3.0])
+    one, other = run_of([2, 3, 1], target), run_of([2, 3, 1], 1e-9 * target - 5.0)
+    np.testing.assert_allclose(one["best"], [0.0, 0.75, 1.0])
+    np.testing.assert_allclose(other["best"], one["best"], atol=1e-6)
+    np.testing.assert_allclose(other["best_random"], one["best_random"], atol=1e-6)
+
+
+def test_what_failed_or_has_no_value_is_not_in_hand():
+    target = np.array([4.0, 9.0, np.nan, 7.0, 1.0])
+    found = run_of([1, 2, 3, 1], target, failed={0})
+    np.testing.assert_allclose(found["best"], [0.0, 0.0, 0.75, 1.0])
+
+
+def test_nothing_can_be_optimised_where_the_target_does_not_vary():
+    sites = [(0, 0), (0, 1)]
+    for target in (np.full(5, 2.0), np.full(5, np.nan)):
+        assert "best" not in score_run(line(5), truth_of(target), outcomes_at(sites))
+
+
+# Budgets of seconds and wear --------------------------------------------------------------------
+
+
+def test_at_equal_seconds_a_faster_policy_is_worth_more_and_one_is_the_ideal_at_randoms_pace():
+    shared = {"found_random": [0.1, 0.2, 0.3, 0.4], "found_ideal": [0.25, 0.5, 0.75, 1.0]}
+    random = {**shared, "found": [0.0, 0.5, 0.5, 0.5], "spent": [0.25, 0.5, 0.75, 1.1]}
+    same = {**shared, "found": [0.25, 0.5, 0.75, 1.0], "spent": random["spent"]}
+    hasty = {**shared, "found": [0.25, 0.5, 0.75, 1.0], "spent": [0.125, 0.25, 0.375, 0.5]}
+    late = {**shared, "found": [1.0, 1.0, 1.0, 1.0], "spent": [1.0, 1.2, 1.4, 1.6]}
+    runs = {"random": random, "same": same, "hasty": hasty, "late": late}
+    frames = [pd.DataFrame(r).assign(task="t", film=0, policy=p) for p, r in runs.items()]
+    given = Tables(steps=pd.concat(frames), maps=pd.DataFrame(), timings=pd.DataFrame())
+    task = Task(id="t", seconds=100.0, goals=("discovery",))
+    scores = goal_scores(given, {"t": task}).set_index("policy")
+    # By hand: a value is held from the end of its measurement to the end of the next, or of the budget.
+    zero, one = 0.25 * (0.1 + 0.2 + 0.3), 0.25 * (0.25 + 0.5 + 0.75)
+    assert scores.loc["random", "raw"] == pytest.approx(0.25 * (0.0 + 0.5 + 0.5))
+    assert scores.loc["random", "score"] == pytest.approx((0.25 - zero) / (one - zero))
+    assert scores.loc["same", "score"] == pytest.approx(1.0)
+    fast = 0.125 * (0.25 + 0.5 + 0.75) + 0.5 * 1.0
+    assert scores.loc["hasty", "score"] == pytest.approx((fast - zero) / (one - zero))
+    assert scores.loc["late", "raw"] == 0.0  # all of it ended with the budget, or beyond
+
+
+def test_a_budget_of_seconds_needs_the_random_policy():
+    from grainscout.benchmarks import Campaign, PolicySpec
+
+    task = Task(seconds=100.0, goals=("discovery",))
+    with pytest.raises(ConfigError, match="every goal under a budget of seconds"):
+        Campaign(name="c", tasks=(task,), policies=(PolicySpec(name="grid"),))
