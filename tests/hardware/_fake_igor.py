@@ -42,7 +42,7 @@ class FakeIgor:
 
     faults : "stuck" (the loops take what they are told and the scanner stays), "slow" (it comes half of
         the way nearer at each look), "no file", "partial" (a cut file), "two files", "no reply" (hangs),
-        "error" (COM refuses), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples".
+        "error" (COM refuses), "absent" (no Igor runs), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples".
     """
 
     def __init__(self, folder: Path, height: np.ndarray, peak: np.ndarray, angle: float = 0.0):
@@ -199,8 +199,13 @@ class FakeIgor:
         client = types.ModuleType("win32com.client")
         package = types.ModuleType("win32com")
         package.client = client
-        client.Dispatch = lambda name: _Com(self, pythoncom.com_error)
+        client.Dispatch = lambda name: self.com(pythoncom.com_error)
         return {"pythoncom": pythoncom, "win32com": package, "win32com.client": client}
+
+    def com(self, error: type[Exception]) -> _Com:
+        if "absent" in self.faults:
+            raise error("Invalid class string")
+        return _Com(self, error)
 
     def popen(self, commands: Path):
         """What stands in for `Popen`: runs the command file, line by line."""

@@ -332,6 +332,14 @@ def test_limits_hold_and_misuse_is_named(connect, igor, tmp_path):
         connect(rail_a=-1.0)
 
 
+@pytest.mark.skipif("aecroscopy" not in HERE, reason="aecroscopywave is not installed")
+@pytest.mark.parametrize("connect", ["aecroscopy"], indirect=True)
+def test_without_igor_it_says_so(connect, igor):
+    igor.faults.add("absent")
+    with pytest.raises(MicroscopeError, match="Igor must be running"):
+        connect()
+
+
 @pytest.mark.parametrize("name", ["aecroscopy", "aespm"])
 def test_without_its_package_it_says_what_to_install(name, tmp_path, monkeypatch):
     for module in ("aecroscopywave", "aespm", "pythoncom"):

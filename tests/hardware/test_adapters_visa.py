@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import _fake_nanonis as fake_nanonis
 import numpy as np
 import pytest
@@ -100,9 +102,14 @@ def bench(tmp_path):
     """Opens a source-meter whose readings look as told, and closes it."""
     opened = []
 
-    def open_meter(reading: str = OHM, name: str = NAME, **options) -> SourceMeter:
+    def open_meter(
+        reading: str = OHM, name: str = NAME, *, silent: bool = False, **options
+    ) -> SourceMeter:
         path = tmp_path / f"meter{len(opened)}.yaml"
-        path.write_text(DEVICE.format(reading=reading, name=name))
+        device = DEVICE.format(reading=reading, name=name)
+        if silent:
+            device = device.replace('":READ?"', '":NEVER?"').replace("    error: ERROR\n", "")
+        path.write_text(device)
         options = {"lag": 50.0, **options}  # the machine of the tests may be slow
         meter = SourceMeter("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options)
         opened.append(meter)
@@ -165,6 +172,16 @@ def test_unusable_readings_are_errors_and_the_output_goes_off(bench, reading):
     meter = bench(reading)
     with pytest.raises(MicroscopeError, match=r"reading must|give a reading"):
         meter.sweep(SWEEP)
+    assert asked(meter, "OUTPUT?") == 0
+
+
+def test_a_silent_source_meter_is_an_error_in_time(bench):
+    """It takes what it is told and never answers a reading."""
+    meter = bench(timeout=0.3, silent=True)
+    begun = time.monotonic()
+    with pytest.raises(MicroscopeError, match="must give a reading"):
+        meter.sweep(SWEEP)
+    assert time.monotonic() - begun < 30  # one time-out, not one a sample, on a slow machine, too
     assert asked(meter, "OUTPUT?") == 0
 
 

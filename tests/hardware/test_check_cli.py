@@ -89,8 +89,10 @@ def test_an_experiment_file_gives_microscope_waveform_and_limits(command, swept,
     assert {(p, round(d, 6)) for p, d, _ in swept} == {(0.8, 0.1)}
     assert {k.voltage_V for _, _, k in swept} == {1.0}
     swept.clear()
-    assert command("check-microscope", str(path), "--waveform", "peak_V=0.3")[0] == 0
-    assert {p for p, _, _ in swept} == {0.3}
+    gentler = ["--waveform", "peak_V=0.3", "--limit", "voltage_V=0.4"]
+    assert command("check-microscope", str(path), *gentler)[0] == 0
+    assert {(p, round(d, 6)) for p, d, _ in swept} == {(0.3, 0.1)}
+    assert {(k.voltage_V, k.slew_V_per_s, k.dwell_s) for _, _, k in swept} == {(0.4, 100.0, 1.0)}
     assert command("check-policy", str(path))[0] == 0
 
 

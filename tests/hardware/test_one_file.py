@@ -16,6 +16,7 @@ from grainscout.benchmarks import set_up
 from grainscout.cli import main
 from grainscout.config import load_run, run_document
 from grainscout.experiment import Experiment
+from grainscout.hardware import RealClock
 from grainscout.journal import Header, Journal, recording_of
 from grainscout.policies import make_policy
 from grainscout.records import LimitError, MicroscopeError
@@ -215,25 +216,27 @@ def test_a_waveform_beyond_a_limit_moves_nothing(lab, tmp_path, kind):
     assert not [n for n in told if "XYPosSet" in n or "SetRamp" in n or "WriteValue" in n]
 
 
-def test_a_clock_that_jumps_back_is_named_and_keeps_what_was_measured(lab, tmp_path, monkeypatch):
-    from grainscout.hardware import RealClock
-
+@pytest.mark.parametrize(
+    ("seconds", "error", "message"),
+    [(-3600.0, MicroscopeError, "clock ran back"), (1e6, LimitError, "total_s")],
+)
+def test_a_clock_that_jumps_is_named_and_keeps_what_was_measured(
+    lab, tmp_path, monkeypatch, seconds, error, message
+):
     now, jump = RealClock.now, [0.0]
     monkeypatch.setattr(RealClock, "now", lambda self: now(self) + jump[0])
-    table = lab.table("nanonis")
-    real = FakeNanonis.do_BiasSpectr_Start
+    sweep = FakeNanonis.do_BiasSpectr_Start
 
     def late(self, body):
-        jump[0] -= 3600.0 if len(read(tmp_path)[0]) >= 3 else 0.0
-        return real(self, body)
-
-    def read(folder):
-        with Journal.read(folder / "run.gsj") as journal:
-            return journal.outcomes(), None
+        with Journal.read(tmp_path / "run.gsj") as journal:
+            if len(journal.outcomes()) == 3:
+                jump[0] = seconds
+        return sweep(self, body)
 
     monkeypatch.setattr(FakeNanonis, "do_BiasSpectr_Start", late)
-    with pytest.raises(MicroscopeError, match="clock ran back"):
-        fly(tmp_path, table)
+    text = FILE.replace("curves = 40", "curves = 40\ntotal_s = 100000")
+    with pytest.raises(error, match=message):
+        fly(tmp_path, lab.table("nanonis"), text=text)
     outcomes, _ = read(tmp_path)
     assert [o.status for o in outcomes][:3] == ["ok"] * 3
     assert lab.parked()

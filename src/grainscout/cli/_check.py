@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,7 @@ def check_microscope(
 ) -> None:
     """Run the public conformance suite on a microscope; a real one moves and applies up to 1 V.
 
-    The waveform and the limits are those of --waveform and --limit, else those of the file.
+    The waveform and the limits are those of the file, with --waveform and --limit on top.
     """
     from grainscout.hardware import check_microscope as suite
 
@@ -93,14 +94,18 @@ def _microscope(
     from grainscout.hardware import Guard, Limits, make_microscope
 
     held = parse(Limits, limits, "--limit")
-    applied = parse(WaveformSpec, waveform, "--waveform").build() if waveform else None
+    spec = parse(WaveformSpec, waveform, "--waveform")
     if not name.endswith(".toml"):
+        applied = spec.build() if waveform else None
         return lambda: Guard(make_microscope(name, options), held), applied
     if options:
         raise ConfigError("--options must be left out with a file, which has its own")
     settings = load_run(Path(name))
-    task, kept = settings.task, held if limits else settings.limits
-    return lambda: set_up(task, settings.seed, kept).microscope, applied or task.waveform.build()
+    held = replace(settings.limits, **{key: getattr(held, key) for key in limits})
+    if "kind" not in waveform:  # another kind has other settings
+        spec = replace(settings.task.waveform, **{key: getattr(spec, key) for key in waveform})
+    task = settings.task
+    return lambda: set_up(task, settings.seed, held).microscope, spec.build()
 
 
 def _image(file: Path) -> Scan:
