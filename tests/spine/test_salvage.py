@@ -100,6 +100,20 @@ def test_a_run_killed_before_its_first_frame_is_no_copy(path):
         assert journal.count() == COUNT
 
 
+def test_a_kill_while_the_file_is_folded_is_taken_back(path, tmp_path):
+    """What SQLite leaves then is a half-written file and the -journal with what was there before."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("BEGIN")
+    db.execute("UPDATE outcomes SET message = ?", ("x" * 3000,))
+    for name in ("run.gsj", "run.gsj-journal"):
+        shutil.copyfile(tmp_path / name, tmp_path / f"copy-{name}")
+    db.close()
+    assert (tmp_path / "copy-run.gsj").read_bytes() != path.read_bytes()
+    with Journal.read(tmp_path / "copy-run.gsj") as journal:
+        assert [o.proposal_id for o in journal.outcomes()] == [f"p{k}" for k in range(COUNT)]
+
+
 def test_damage_costs_its_own_curve_only(path):
     data = bytearray(path.read_bytes())
     where = data.index(curve(7).current.tobytes()[:64])

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from grainscout.journal._claim import lock_file
@@ -81,6 +82,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """An existing journal; JournalError, with the file left as it is, if it is not a sound one."""
     if not path.is_file():
         raise JournalError(f"journal must be an existing file; there is none at {path}")
+    _recover(path)
     _check_bytes(path)
     # Looked at first by a reader: a writer would fold a foreign -wal into the file when it closes.
     reader = _connect(path, "ro")
@@ -138,6 +140,16 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise JournalError(f"journal {path} is not readable: {error}") from error
+
+
+def _recover(path: Path) -> None:
+    """Let SQLite take back what a kill left half done while the file was made, or folded."""
+    half = path.with_name(path.name + "-journal")
+    if half.is_file() and half.stat().st_size > 0:
+        db = _connect(path, "rw")
+        with suppress(sqlite3.Error):  # what is wrong is said by whoever reads it next
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        db.close()
 
 
 def _check_bytes(path: Path) -> None:
