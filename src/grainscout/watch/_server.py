@@ -14,6 +14,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -235,4 +236,5 @@ async def serve_until(
     finally:
         following.cancel()
         server.stop()
-        await server.close_all_connections()
+        with suppress(TimeoutError):  # a viewer that is gone without a word is not waited for
+            await asyncio.wait_for(server.close_all_connections(), 2.0)
