@@ -11,6 +11,7 @@ and 1 the oracle, at the same budget on the same film.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -141,7 +142,7 @@ def draws_until_all(counts: ArrayLike, total: int) -> float:
     each = [int(c) for c in np.asarray(counts)]
     if not each or min(each) < 1 or sum(each) > total:
         raise DataError(f"counts must be at least 1 each and {total} at most together; got {each}")
-    return sum(
+    return math.fsum(
         (-1) ** (size + 1) * (total + 1) / (sum(kinds) + 1)
         for size in range(1, len(each) + 1)
         for kinds in combinations(each, size)

@@ -62,7 +62,7 @@ def _scan(path: Path | str, data: bytes) -> Scan:
     if direction not in ("up", "down"):
         raise fault(path, "have been scanned up or down", repr(direction))
     up = direction == "up"
-    known = np.isfinite(frames).all(axis=(0, 2))
+    known = np.asarray(np.isfinite(frames).all(axis=(0, 2)))
     lines = rows if known.all() else int(np.flatnonzero(~known)[0])
     if lines == 0 or known[lines:].any():
         raise fault(

@@ -270,7 +270,7 @@ def _published(r: _Reader) -> PublishedDualVAE:
     size = last.size if isinstance(last, np.ndarray) and last.ndim == 1 else 0
     networks = networks_of(window, len(ends[0][0]), size, torch.Generator())
     for layer, network in zip(layers, networks, strict=True):
-        layer.into(network.parameters)
+        layer.into(network.parameters)  # type: ignore[attr-defined]
     return PublishedDualVAE(
         faults=frozenset(faults),
         alignment=r["alignment"].array((2, 2)),

@@ -81,7 +81,9 @@ def _salvage(journal: Path, out: Path, force: bool) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")],
+    file: Annotated[
+        Path, typer.Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")
+    ],
     out: Annotated[
         Path | None, typer.Argument(help="File to write; without it the content is only described.")
     ] = None,

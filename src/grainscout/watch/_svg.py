@@ -106,7 +106,7 @@ def limits(values: ArrayLike, *, zero: bool = False) -> tuple[float, float]:
 
 def ticks(span: tuple[float, float], most: int) -> list[float]:
     """Round numbers within a span."""
-    found = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(*span)
+    found = np.asarray(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(*span))
     slack = 1e-9 * (span[1] - span[0])
     inside = (found >= span[0] - slack) & (found <= span[1] + slack)
     return [0.0 if abs(t) < slack else float(f"{t:.10g}") for t in found[inside]]

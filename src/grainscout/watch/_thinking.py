@@ -186,6 +186,7 @@ def _work(path: str, line: Connection) -> None:
             except (EOFError, KeyboardInterrupt):
                 return
             begun = time.perf_counter()
+            state: PackedState
             try:
                 found = thoughts_of(Path(path))
                 state = {"after": found.after, "stored": found.stored, "maps": dict(found.maps)}
