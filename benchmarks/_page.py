@@ -34,13 +34,17 @@ class Picture:
     alt: str
 
 
+#: Cells of a table, see there.
+Row = Sequence[str | dict[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A table; a cell is a text, or a text with a kind: better, worse or text (a long one)."""
 
     title: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[str | dict[str, str]]]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from grainscout.analysis import figures
 from grainscout.benchmarks._campaign import Campaign
 from grainscout.benchmarks._cell import film_seed
-from grainscout.benchmarks._page import Details, Picture, Section, Table, picture
+from grainscout.benchmarks._page import Details, Picture, Row, Section, Table, picture
 from grainscout.benchmarks._registry import difficulties
 from grainscout.benchmarks._score import as_map
 from grainscout.benchmarks._stage import set_up
@@ -26,7 +26,7 @@ EVERY_POLICY = 2
 def asked_section(campaign: Campaign) -> Section:
     """Which tasks and policies, with their settings."""
     measured = difficulties()
-    tasks = []
+    tasks: list[Row] = []
     for task in campaign.tasks:
         left = measured.get(task.id, {})
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
@@ -46,7 +46,7 @@ def asked_section(campaign: Campaign) -> Section:
             ]
         )
     heads = ["task", "target", "on", "waveform", "suns", "budget", "goals", "left by random"]
-    policies = [
+    policies: list[Row] = [
         [
             p.title,
             p.name,

@@ -51,7 +51,7 @@ class Standing:
 
     def rows(self, racing: Sequence[str]) -> list[tuple[str, str, float, int]]:
         """(goal, policy, mean score, films) on the films that all `racing` finished, best first."""
-        found = []
+        found: list[tuple[str, str, float, int]] = []
         for goal in GOALS:
             part = self.scores[self.scores["goal"] == goal]
             wide = part.pivot(index=["task", "film"], columns="policy", values="score")

@@ -40,7 +40,7 @@ class Runs:
     def of(self, task: Task, policy: str) -> dict[int, pd.DataFrame]:
         """film -> steps in order."""
         at = (self.steps["task"] == task.id) & (self.steps["policy"] == policy)
-        return {int(f): g.sort_values("step") for f, g in self.steps[at].groupby("film")}
+        return {int(str(f)): g.sort_values("step") for f, g in self.steps[at].groupby("film")}
 
     def scene(self, task: Task, film: int) -> tuple[Problem, Structure]:
         """What the policies were given there, and the truth of its microstructure."""

@@ -111,9 +111,9 @@ class CellProcess:
             send(cast(IO[bytes], self._process.stdin), text.encode())
         except OSError as error:
             raise _Died(str(error)) from error
-        status, seconds, error = json.loads(self._receive())
+        status, seconds, wrong = json.loads(self._receive())
         payload = self._receive()
-        return Reply(status=status, seconds=seconds, payload=payload or None, error=error)
+        return Reply(status=status, seconds=seconds, payload=payload or None, error=wrong)
 
     def _receive(self) -> bytes:
         body = receive(cast(IO[bytes], self._process.stdout))

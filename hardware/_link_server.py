@@ -106,7 +106,8 @@ class PolicyServer:
         except GrainscoutError:
             self._close()
             raise
-        self.address: str = self._router.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        router: Any = self._router
+        self.address: str = router.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
         self._watch = MemoryWatch(wire.MAX_GROWTH)
 
     def _listen(self, address: str) -> None:

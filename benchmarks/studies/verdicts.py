@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from grainscout.analysis.statistics import interval, verdicts
+from grainscout.analysis.statistics import interval, paired_difference, verdicts
 from grainscout.benchmarks import Campaign, CampaignStore
 from grainscout.benchmarks._leaderboard import Board, boards, goal_scores
+from grainscout.benchmarks._score import EXAMPLES
 from grainscout.benchmarks._statements import markdown
 from grainscout.benchmarks._statements_all import published
 from grainscout.benchmarks._tables import Tables, read_tables
@@ -24,6 +25,10 @@ from grainscout.config import load_campaign
 
 #: Against these stands every policy: chance, and looking at the image only.
 _CONTROLS = ("random", "structure-only")
+_SHOWN = (
+    *("scout", "scout-no-prior", "scout-mapping", "dkl", "dkl-integrated-variance"),
+    *("dual-novelty", "shuffled-dkl", *_CONTROLS),
+)
 
 
 def main() -> None:
@@ -38,6 +43,7 @@ def main() -> None:
     for board in boards(scores, told):
         print("\n".join(_board(board, scores)), end="\n\n")
         print("\n".join(_by_case(board, scores)), end="\n\n")
+    print("\n".join(_all_kinds(tables)), end="\n\n")
     campaign, tables = _of("papers", given.papers)
     print(markdown(published(campaign.tasks, campaign.films, campaign.seed, tables)))
 
@@ -80,14 +86,47 @@ def _board(board: Board, scores: pd.DataFrame) -> Iterator[str]:
         yield "| " + " | ".join([label, *cells]) + " |"
 
 
+def _all_kinds(tables: Tables) -> Iterator[str]:
+    """Curves until every kind of the film was met once (one more than the budget if never)."""
+    runs = tables.steps.groupby(["task", "film", "policy"])
+    wide = runs.apply(_met).unstack("policy").dropna()
+    film, task = (wide.index.get_level_values(k).to_numpy() for k in ("film", "task"))
+    others = ("random", "dkl", "structure-only")
+    yield f"**Curves until every kind was met once**, {len(wide)} films."
+    yield ""
+    yield f"| policy | mean | never | {' | '.join(f'less {c}' for c in others)} |"
+    yield "|---|---|---|" + "---|" * len(others)
+    never = tables.steps["step"].max() + 1
+    for name in wide.mean().sort_values().index:
+        cells = [f"{wide[name].mean():.1f}", f"{(wide[name] == never).mean():.0%}"]
+        for other in others:
+            if other == name:
+                cells.append("-")
+                continue
+            d = paired_difference(wide[name], wide[other], film=film, task=task)
+            text = f"{d.estimate:+.1f} [{d.low:+.1f}, {d.high:+.1f}]"
+            cells.append(f"**{text}**" if d.low > 0 or d.high < 0 else text)
+        yield "| " + " | ".join([str(name), *cells]) + " |"
+
+
+def _met(steps: pd.DataFrame) -> int:
+    steps = steps.sort_values("step")
+    wanted = round(1.0 / (EXAMPLES * steps["found_ideal"].iloc[0]))
+    kinds = steps["class_index"].where(steps["class_index"].between(0, 2))
+    met = kinds.dropna().drop_duplicates()
+    return int(steps["step"].loc[met.index[wanted - 1]]) if len(met) >= wanted else len(steps) + 1
+
+
 def _by_case(board: Board, scores: pd.DataFrame) -> Iterator[str]:
-    """The best ones, material by material, in the dark and in light."""
+    """Some of them, material by material, in the dark and in light."""
     wide = _wide(board, scores)
     kinds = wide.index.get_level_values("task").map(lambda t: " ".join(t.split("/")[1:3]))
     cases = sorted(set(kinds))
     yield f"| {board.goal}, by films | {' | '.join(cases)} |"
     yield "|---|" + "---|" * len(cases)
     for row in board.ranked:
+        if row.name not in _SHOWN:
+            continue
         cells = []
         for case in cases:
             part = wide[kinds == case]

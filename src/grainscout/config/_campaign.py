@@ -91,8 +91,10 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        if both and key == "waveform" and value.get("kind", below.get("kind")) != below.get("kind"):
-            both = False  # settings of another kind of waveform mean nothing to this one
-        merged[key] = _merged(below, value) if both and below is not None else value
+        merged[key] = value
+        if isinstance(value, dict) and isinstance(below, dict):
+            kind = below.get("kind")
+            # Settings of another kind of waveform mean nothing to this one.
+            if key != "waveform" or value.get("kind", kind) == kind:
+                merged[key] = _merged(below, value)
     return merged

@@ -266,7 +266,7 @@ def _last_curve(run: Snapshot) -> str:
 
 def _events(run: Snapshot) -> dict[str, Any]:
     """The newest events and failures first, and how many older ones there are."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"clock_s": e.clock_s, "wall": e.wall, "kind": e.kind, "words": _words(e)}
         for e in run.events
     ]
@@ -279,9 +279,7 @@ def _events(run: Snapshot) -> dict[str, Any]:
         }
         for f in run.failures
     ]
-    rows.sort(
-        key=lambda row: float(row["clock_s"])
-    )  # stable: events of one moment keep their order
+    rows.sort(key=lambda row: row["clock_s"])  # stable: events of one moment keep their order
     lines = [{**row, "clock": f"{row['clock_s']:.1f} s"} for row in rows[: -_EVENTS - 1 : -1]]
     return {"events": lines, "more": len(rows) - len(lines)}
 
