@@ -38,7 +38,7 @@ class Served:
             f"http://{self.home}{path}", headers=headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -70,9 +70,17 @@ class Served:
                     pass
                 answers.append(answer)
             line.close()
+            while await line.read_message() is not None:  # until the other side has closed, too
+                pass
             return first, answers
 
-        return asyncio.run(asyncio.wait_for(talking(), 20))
+        async def told():
+            try:
+                return await asyncio.wait_for(talking(), 60)
+            finally:
+                await asyncio.sleep(0.05)  # a refused line closes its socket in the next turn
+
+        return asyncio.run(told())
 
 
 @contextmanager
