@@ -54,7 +54,8 @@ def test_training_stops_when_held_out_patches_get_no_better():
     assert found.best == found.held_out.argmin()
 
 
-def test_progress_is_shown_on_request_and_changes_nothing(capsys):
+def test_progress_is_shown_on_request_and_changes_nothing(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     patches = np.random.default_rng(0).normal(size=(16, 8, 8))
     quiet = RotationVAE.fit(patches, training=Training(epochs=2), seed=1)
     assert capsys.readouterr().out == ""

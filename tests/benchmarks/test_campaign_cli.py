@@ -179,7 +179,8 @@ def small_disk(request, tmp_path):
     made = subprocess.run(command, capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"a disk of its own needs rights: {made.stderr.decode().strip()}")
-    yield folder, lambda size: only_so_much_room(folder, size)
+    # Beside the store there are its log and the index of that.
+    yield folder, lambda size: only_so_much_room(folder, 2 * size)
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 

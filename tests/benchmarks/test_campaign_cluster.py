@@ -29,7 +29,7 @@ def cluster():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as made:
             yield made
 
@@ -122,7 +122,7 @@ def test_a_scheduler_without_workers_is_said_so(tmp_path, monkeypatch):
     monkeypatch.setattr(scheduler, "_ANSWER_S", 2.0)
     plan = rogues.campaign(PolicySpec(name="random"), films=1)
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store,
         pytest.raises(ConfigError, match="must have workers; it has none"),
     ):

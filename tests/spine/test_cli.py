@@ -145,7 +145,7 @@ def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said)
         (["run", "--resume", "text.gsj"], 1, "not readable"),
         (["report", "absent"], 1, "nothing at absent"),
         (["report", "."], 1, "there is none at campaign.sqlite"),
-        (["bench", "absent"], 2, "one of quick, smoke"),
+        (["bench", "absent"], 2, "one of cost, faults"),
         (["bench", "smoke", "--out", "text.gsj"], 2, "--out must be a folder"),
         (["bench", "smoke", "--replay", "absent.3ds"], 2, "there is none at absent.3ds"),
         (["simulate", "gold"], 2, "film must be one of"),
