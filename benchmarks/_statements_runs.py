@@ -61,7 +61,7 @@ class Runs:
         for task in tasks:
             runs = {p: self.of(task, p) for p in policies}
             for film in sorted(set.intersection(*(set(r) for r in runs.values()))):
-                strata.append(task.id)
+                strata.append(_stratum(task))
                 for p in policies:
                     values[p].append(effect(task, film, runs[p][film]))
         return strata, {p: np.array(v) for p, v in values.items()}
@@ -110,7 +110,7 @@ def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
             problem, structure = runs.scene(task, film)
             inside = boundary_sites(problem)
             blind = structure_only_sites(problem, inside, len(steps))
-            strata.append(task.id)
+            strata.append(_stratum(task))
             for who, sites in ((name, steps[["row", "column"]].to_numpy()), (control, blind)):
                 on = structure.junction_distance < JUNCTION_M
                 share = max(on[tuple(sites.T)].mean(), 0.5 / len(sites))
@@ -256,6 +256,11 @@ def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
     for target, light in sorted({(t.target, t.light_suns) for t in tasks}):
         chosen = [t for t in tasks if (t.target, t.light_suns) == (target, light)]
         yield f"{target}, {'light' if light else 'dark'}", chosen
+
+
+def _stratum(task: Task) -> str:
+    """Films of one kind in one light weigh as much as those of another; targets share them."""
+    return f"{task.microscope.film} {task.light_suns:g}"
 
 
 def _there(raced: set[str], *names: str) -> list[str]:
