@@ -54,9 +54,12 @@ class Chromium:
             self._process.kill()
             self._process.wait()
         if hasattr(self, "_line"):
-            self._line.close()
-            self._loop.run_until_complete(asyncio.sleep(0.05))
+            self._loop.run_until_complete(self._hang_up())
         self._loop.close()
+
+    async def _hang_up(self) -> None:
+        self._line.close()
+        await asyncio.sleep(0.05)  # its socket closes in the next turn
 
     async def _connect(self) -> None:
         told = self._profile / "DevToolsActivePort"
