@@ -30,7 +30,7 @@ _DIVERSITY = (
     "Mean pairwise distance of the curves so far. It may fall when curves resemble old ones."
 )
 _KINDS = "Read off the loops of the measured curves."
-_MARKS = {"good": "▶", "rest": "⏸", "warn": "⚠", "bad": "⚠"}
+_MARKS = {"good": "▶", "rest": "‖", "warn": "⚠", "bad": "⚠"}
 _END_MARKS = {"finished": "✓", "aborted": "■"}
 
 
