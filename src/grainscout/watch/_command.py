@@ -50,11 +50,17 @@ async def _until_signal(
     hub: Hub, host: str, port: int, token: str, ready: Callable[[int], None]
 ) -> None:
     loop, done = asyncio.get_running_loop(), asyncio.Event()
+    before = {}
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             # Through the loop's own wake-up: `loop.add_signal_handler` is missing on Windows.
-            signal.signal(getattr(signal, name), lambda *_: loop.call_soon_threadsafe(done.set))
-    await serve_until(done, hub, host=host, port=port, token=token, ready=ready)
+            number = getattr(signal, name)
+            before[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(done.set))
+    try:
+        await serve_until(done, hub, host=host, port=port, token=token, ready=ready)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_loopback(host: str) -> bool:
