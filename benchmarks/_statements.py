@@ -30,7 +30,7 @@ class Finding:
 
     statement, source : what was published, and where;  case : which films, target or light;
     outcome : see the module;  effect : mean over films with its interval, in the words of `measure`;
-    controls : the same of each control;  films : how many stand behind it.
+    controls : the same of each control.
     """
 
     statement: str

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from grainscout.analysis import diversity
 from grainscout.analysis.forensics import density_test, patch_components
 from grainscout.benchmarks._cell import film_seed
-from grainscout.benchmarks._score import BOUNDARY_M, JUNCTION_M
+from grainscout.benchmarks._score import BOUNDARY_M, JUNCTION_M, candidate_index
 from grainscout.benchmarks._stage import set_up
 from grainscout.benchmarks._statements import TAG, Finding, judge
 from grainscout.benchmarks._tasks import Task
@@ -135,17 +135,15 @@ def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """The density of visited patches differs from that of all."""
     policies = _there(raced, "dkl", "dual-novelty", "structure-only", "shuffled-dkl")
-    spaces: dict[tuple[str, int], tuple[NDArray[np.int64], Floats]] = {}
+    spaces: dict[tuple[str, int], tuple[Problem, Floats]] = {}
 
     def excess(task: Task, film: int, steps: pd.DataFrame) -> float:
         if (task.id, film) not in spaces:
             problem, _ = runs.scene(task, film)
             space = patch_components(problem.scan.height, problem.candidates, components=2)
-            spaces[task.id, film] = _flat(problem, problem.candidates), space / space.std(axis=0)
-        flat, space = spaces[task.id, film]
-        columns = 1 << 20
-        visited = np.searchsorted(flat, steps["row"] * columns + steps["column"])
-        test = density_test(space, visited, permutations=99)
+            spaces[task.id, film] = problem, space / space.std(axis=0)
+        problem, space = spaces[task.id, film]
+        test = density_test(space, _visited(problem, steps), permutations=99)
         return test.distance / test.expected - 1.0
 
     strata, found = runs.effects(runs.tasks, policies, excess)
@@ -174,10 +172,7 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     def structural(task: Task, film: int, steps: pd.DataFrame) -> float:
         problem, _ = runs.scene(task, film)
         space = patch_components(problem.scan.height, problem.candidates, components=24)
-        at = np.searchsorted(
-            _flat(problem, problem.candidates), _flat(problem, steps[["row", "column"]].to_numpy())
-        )
-        return _peaks_early(diversity.mean_distance_trace(space[at]))
+        return _peaks_early(diversity.mean_distance_trace(space[_visited(problem, steps)]))
 
     for what, effect in (("curves", spectral), ("patches", structural)):
         strata, found = runs.effects(runs.tasks, policies, effect)
@@ -267,5 +262,6 @@ def _there(raced: set[str], *names: str) -> list[str]:
     return [n for n in names if n in raced]
 
 
-def _flat(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(sites @ np.array([1 << 20, 1]), np.int64)
+def _visited(problem: Problem, steps: pd.DataFrame) -> NDArray[np.int64]:
+    """(n,) index of each step's site among the candidates."""
+    return candidate_index(problem, steps[["row", "column"]].to_numpy())
