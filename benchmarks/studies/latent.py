@@ -3,7 +3,9 @@
     python benchmarks/studies/latent.py --out rows.jsonl            resumable: what the file has is kept
     python benchmarks/studies/latent.py --out rows.jsonl --models published --films 4
     python benchmarks/studies/latent.py --out rows.jsonl --models   only the table of what is there
-    python benchmarks/studies/latent.py --picture FOLDER            both maps of the first film, drawn and saved
+    python benchmarks/studies/latent.py --out rows.jsonl --keep FOLDER   fitted models are saved there
+    python benchmarks/studies/latent.py --picture FOLDER            both maps of the first film, drawn; models
+                                                                    that --keep left in FOLDER are used
     python benchmarks/studies/latent.py --smoke                     seconds, to see that it runs
 
 210 curves of an actual run of dual-novelty (reference instrument, 0.1 sun, triangle to 1.5 V) on films of
@@ -144,14 +146,25 @@ def parts_of(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.sort(np.concatenate([parts.train, parts.stop])), parts.test
 
 
-def judge_ours(pairs: Pairs, training: Training | None) -> dict[str, float]:
-    """Scores of our map."""
-    start = time.process_time()
+def fit_ours(pairs: Pairs, *, smoke: bool) -> DualVAE:
+    """Our map; the held-out pairs are those of `parts_of`."""
+    training = Training(epochs=2) if smoke else None
     model = DualVAE.fit(pairs.patches, pairs.current, OPTIONS, training=training, seed=0)
-    cpu = time.process_time() - start
-    known, test = parts_of(pairs)
-    if not np.array_equal(test, model.split.test):
+    if not np.array_equal(parts_of(pairs)[1], model.split.test):
         raise RuntimeError("the held-out pairs must be the model's own")
+    return model
+
+
+def fit_published(pairs: Pairs, *, smoke: bool) -> PublishedDualVAE:
+    """The published procedure, trained on all pairs but the test's."""
+    known, _ = parts_of(pairs)
+    steps = 5 if smoke else 1000
+    return PublishedDualVAE.fit(pairs.patches[known], pairs.current[known], steps=steps, seed=0)
+
+
+def judge_ours(model: DualVAE, pairs: Pairs) -> dict[str, float]:
+    """Scores of our map."""
+    known, test = parts_of(pairs)
     image, (spectrum, _) = (
         model.encode_image(pairs.patches).content,
         model.encode_spectrum(pairs.current),
@@ -164,23 +177,18 @@ def judge_ours(pairs: Pairs, training: Training | None) -> dict[str, float]:
         **found,
         "least image spread": float(spread[0]),
         "least spectrum spread": float(spread[1]),
-        "CPU s": cpu,
     }
 
 
-def judge_published(pairs: Pairs, steps: int) -> dict[str, float]:
-    """Scores of the published procedure, trained on all pairs but the test's."""
+def judge_published(model: PublishedDualVAE, pairs: Pairs) -> dict[str, float]:
+    """Scores of the published map."""
     known, test = parts_of(pairs)
-    start = time.process_time()
-    model = PublishedDualVAE.fit(pairs.patches[known], pairs.current[known], steps=steps, seed=0)
-    cpu = time.process_time() - start
     image, spectrum = model.encode_image(pairs.patches), model.encode_spectrum(pairs.current)
     found = scores(image, spectrum, pairs, known, test)
     return {
         **found,
         "least image spread": float(image.std(0).min()),
         "least spectrum spread": float(spectrum.std(0).min()),
-        "CPU s": cpu,
     }
 
 
@@ -219,19 +227,38 @@ def judge_regressors(pairs: Pairs) -> dict[str, dict[str, float]]:
     return found
 
 
+def kept(folder: Path, film: tuple[str, int, str], model: str) -> Path:
+    """The file of a fitted model."""
+    return folder / f"{'-'.join(map(str, film))}.{model}.latent"
+
+
 def film_rows(
-    film: tuple[str, int, str], models: Collection[str], *, smoke: bool = False
+    film: tuple[str, int, str],
+    models: Collection[str],
+    keep: Path | None = None,
+    *,
+    smoke: bool = False,
 ) -> Iterable[dict[str, Any]]:
-    """Rows of one run, for some of MODELS."""
+    """Rows of one run, for some of MODELS; fitted ones are saved in `keep`."""
     preset, seed, policy = film
     pairs = pairs_of(preset, seed, policy, 60 if smoke else 210)
     found: dict[str, dict[str, float]] = {}
+    start = time.process_time()
     if "ours" in models:
-        found["ours"] = judge_ours(pairs, Training(epochs=2) if smoke else None)
+        ours = fit_ours(pairs, smoke=smoke)
+        cpu = time.process_time() - start
+        found["ours"] = {**judge_ours(ours, pairs), "CPU s": cpu}
+        if keep:
+            save_model(ours, kept(keep, film, "ours"))
     if "regressors" in models:
         found |= judge_regressors(pairs)
+    start = time.process_time()
     if "published" in models:
-        found["published"] = judge_published(pairs, 5 if smoke else 1000)
+        published = fit_published(pairs, smoke=smoke)
+        cpu = time.process_time() - start
+        found["published"] = {**judge_published(published, pairs), "CPU s": cpu}
+        if keep:
+            save_model(published, kept(keep, film, "published"))
     about = {"preset": preset, "seed": seed, "policy": policy, "pairs": len(pairs.current)}
     return [{**about, "model": name, **row} for name, row in found.items()]
 
@@ -270,14 +297,19 @@ def _cell(values: Floats) -> str:
 
 
 def run(
-    films: Iterable[tuple[str, int, str]], models: Collection[str], out: Path | None, *, smoke: bool
+    films: Iterable[tuple[str, int, str]],
+    models: Collection[str],
+    out: Path | None,
+    keep: Path | None = None,
+    *,
+    smoke: bool,
 ) -> list[dict[str, Any]]:
     """Rows of all films; what `out` has already is not made again."""
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out and out.is_file() else []  # fmt: skip
     done = {(r["preset"], r["seed"], r["policy"], r["model"]) for r in rows}
     for film in films:
         missing = [m for m in models if (*film, _MARK.get(m, m)) not in done]
-        new = list(film_rows(film, missing, smoke=smoke)) if missing else []
+        new = list(film_rows(film, missing, keep, smoke=smoke)) if missing else []
         rows += new
         if out and new:
             with out.open("a", encoding="utf-8") as file:
@@ -325,6 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="*", choices=MODELS, default=MODELS)
     parser.add_argument("--policies", nargs="+", default=["dual-novelty"])
     parser.add_argument("--out", type=Path, help="JSON lines, one a model and film")
+    parser.add_argument("--keep", type=Path, help="folder for the fitted models")
     parser.add_argument("--picture", type=Path, help="folder for the maps of the first film")
     args = parser.parse_args(arguments)
     if args.picture:
@@ -336,7 +369,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     if args.smoke:
         films = [("tiny", FIRST_SEED, "random")]
-    rows = run(films, args.models, args.out, smoke=args.smoke)
+    if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
+    rows = run(films, args.models, args.out, args.keep, smoke=args.smoke)
     print(f"\nMean over films ± half of its 95 % interval, films with p < 0.05\n\n{summary(rows)}")
 
 
