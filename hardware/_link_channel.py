@@ -20,8 +20,8 @@ class ServerLost(LinkError):
     """The server was silent for too long."""
 
 
-class ServerForgot(LinkError):
-    """The server lives but does not know this session: it was restarted."""
+class ServerForgot(ServerLost):
+    """The server lives but does not know this session: it was restarted, perhaps again and again."""
 
 
 class Channel:

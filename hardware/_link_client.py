@@ -226,6 +226,8 @@ class RemotePolicy:
                     raise LinkError(
                         f"the server must come back within {self._patience:g} s; {error}"
                     ) from error
+                if isinstance(error, ServerForgot):  # it is there, and restarted again and again
+                    time.sleep(self._heartbeat)
 
     def _recover(self) -> None:
         """Get the answer that was lost, or tell a server that forgot this session everything."""

@@ -77,6 +77,38 @@ def test_a_restarted_server_goes_on_as_if_nothing_had_happened(keys):
     assert lost == ["parked"]
 
 
+@pytest.mark.parametrize("times", [2, 6])
+def test_a_server_that_forgets_while_it_is_told_again_is_told_once_more(keys, times):
+    forgets = [times]
+
+    class Forgetful(rig.Walker):
+        def tell(self, outcomes):
+            super().tell(outcomes)
+            if forgets[0]:
+                forgets[0] -= 1
+                server._sessions.clear()
+
+    lost = []
+    with rig.serve(keys, Forgetful) as server, rig.connected(server, keys) as policy:
+        policy._on_lost = lambda: lost.append("parked")
+        assert rig.run(policy, 4) == rig.expected(4)
+    assert forgets == [0]
+    assert len(lost) == times // 2  # once it may be told again at once
+
+
+def test_a_server_that_always_forgets_is_waited_for_no_longer_than_patience(keys):
+    class Forgetful(rig.Walker):
+        def tell(self, outcomes):
+            server._sessions.clear()
+
+    with (
+        rig.serve(keys, Forgetful) as server,
+        rig.connected(server, keys, patience=0.6) as policy,
+        pytest.raises(LinkError, match=r"come back within 0\.6 s.*forgotten"),
+    ):
+        rig.run(policy, 2)
+
+
 def test_a_restarted_server_that_decides_otherwise_is_refused(keys):
     server = rig.serve(keys).__enter__()
     policy = rig.connected(server, keys)

@@ -41,8 +41,9 @@ def claim(path: Path) -> Iterator[None]:
             os.close(own)
             raise
         # Whoever held it before may have removed the file on which we have just got the lock.
-        if beside.exists() and os.path.samestat(os.fstat(own), os.stat(beside)):
-            break
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(own), os.stat(beside)):
+                break
         db.close()
         os.close(own)
     _HELD.add(key)
