@@ -32,12 +32,13 @@ contracts: .venv/installed  ## adapters and exports against the real packages th
 smoke: .venv/installed  ## the smallest campaign
 	$(BIN)/grainscout bench smoke --out out/smoke
 
-check: .venv/installed  ## ruff, mypy (strict), layers; static tools follow a built tree, not an editable install
+check: .venv/installed  ## ruff, mypy (strict; the microscope's PC runs Windows), layers; static tools follow a built tree, not an editable install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/check build/lib
 	$(BIN)/python -m pip install --quiet --no-deps --target build/check .
 	MYPYPATH=build/check $(BIN)/mypy --cache-dir .mypy_cache -p grainscout
+	MYPYPATH=build/check $(BIN)/mypy --cache-dir .mypy_cache/win32 --platform win32 -p grainscout
 	cd build/check && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
 
 speed: .venv/installed  ## the speed benchmarks, as ratios

@@ -37,13 +37,12 @@ def run_call(call: Call) -> tuple[str, float, bytes | None, str]:
 
 def _limit(memory_GiB: float) -> None:
     """Private memory of this process, as far as the system can bound it (Linux)."""
-    if memory_GiB <= 0 or sys.platform == "win32":
-        return
-    import resource
+    if sys.platform != "win32" and memory_GiB > 0:
+        import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    size = int(memory_GiB * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        size = int(memory_GiB * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))
 
 
 def _calls(stream: IO[bytes], calls: queue.SimpleQueue[bytes]) -> None:

@@ -6,18 +6,12 @@ memory below our sockets, where no limit of theirs reaches (libzmq 4.3).  Closin
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-_STATM = Path("/proc/self/statm")
+import psutil
 
 
 def resident() -> int:
-    """Bytes of memory in use by this process; 0 where the system does not tell (not Linux)."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+    """Bytes of memory in use by this process."""
+    return int(psutil.Process().memory_info().rss)
 
 
 class MemoryWatch:

@@ -25,38 +25,42 @@ def survived(path: Path | str, read: Callable[[Path], object]) -> None:
         where that is safe: on POSIX, with one thread.
     """
     place = Path(path).resolve()
-    forks = hasattr(os, "fork") and threading.active_count() == 1
-    status = _forked(place, read) if forks else _started(place, read)
+    if sys.platform != "win32" and threading.active_count() == 1:
+        status = _forked(place, read)
+    else:
+        status = _started(place, read)
     if status is None:
         raise fault(path, f"be read within {PATIENCE:g} s", "a file on which its library hangs")
     if status != 0:
         raise fault(path, "be intact", f"a file that crashes its library (status {status})")
 
 
-def _forked(path: Path, read: Callable[[Path], object]) -> int | None:
-    child = os.fork()
-    if child == 0:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
+if sys.platform != "win32":
+
+    def _forked(path: Path, read: Callable[[Path], object]) -> int | None:
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            try:
+                read(path)
+            finally:
+                os._exit(0)  # whatever was raised, the parent will see it itself
+        end, pause = time.monotonic() + PATIENCE, 0.0005
         try:
-            read(path)
+            while time.monotonic() < end:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    child = 0
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
         finally:
-            os._exit(0)  # whatever was raised, the parent will see it itself
-    end, pause = time.monotonic() + PATIENCE, 0.0005
-    try:
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                child = 0
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(pause)
-            pause = min(2 * pause, 0.05)
-    finally:
-        if child:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    return None
+            if child:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        return None
 
 
 def _started(path: Path, read: Callable[[Path], object]) -> int | None:

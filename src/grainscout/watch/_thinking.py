@@ -72,7 +72,7 @@ class Thinker:
         self.path = path
         self.patience = patience
         self._process: Any = None
-        self._line: Connection | None = None
+        self._line: Any = None  # a Connection, of another class on Windows
 
     def __enter__(self) -> Self:
         return self
