@@ -128,7 +128,8 @@ class Guard:
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """The limits that measuring there now would break; empty if none."""
-        found = self.limits.of_waveform(waveform)
+        factor = self.microscope.capabilities.slew_factor
+        found = self.limits.of_waveform(waveform, slew_factor=factor)
         found += self.limits.of_count(self.issued)
         found += self.limits.of_time(
             self._elapsed + self.clock.now() + self._seconds(site, waveform)

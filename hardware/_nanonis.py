@@ -29,6 +29,8 @@ from grainscout.records import (
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}
 _UNITS = {"height": "m", "current": "A"}
 _DOWN, _FORWARD = 0, 1
+#: Part of a sample's time in which the controller ramps to it; it settles and integrates in the rest.
+_RAMP = 0.5
 
 
 class NanonisMicroscope(RealMicroscope):
@@ -41,8 +43,10 @@ class NanonisMicroscope(RealMicroscope):
         version found at connect otherwise.
 
     A measurement sets 0 V, withdraws, moves, checks the arrival, lands, sweeps and sets 0 V.  Bias
-    Spectroscopy sweeps forward and back, so only triangles of equal steps can be applied.  The tip
-    voltage is not limited here: put a ``Guard`` in front.
+    Spectroscopy sweeps forward and back, so only triangles of equal steps can be applied.  It ramps to
+    each sample at its largest slew rate, settles and integrates: half of a sample's time goes to the
+    ramp, which is therefore twice as steep as the waveform.  The tip voltage is not limited here: put
+    a ``Guard`` in front.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class NanonisMicroscope(RealMicroscope):
     @property
     def capabilities(self) -> Capabilities:
         """Height and current images; any site; no light."""
-        return Capabilities(channels=tuple(self._index), simulated=False)
+        return Capabilities(channels=tuple(self._index), slew_factor=1.0 / _RAMP)
 
     @property
     def cost(self) -> CostModel:
@@ -145,6 +149,7 @@ class NanonisMicroscope(RealMicroscope):
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Go there, land and sweep; MicroscopeError if anything is not as commanded."""
         points, step = _triangle(waveform)
+        hold = (1.0 - _RAMP) * step
         call = self._link.call
         self.go(site)
         # 1 is on, 2 is off and 0 leaves a setting as it is.
@@ -154,7 +159,7 @@ class NanonisMicroscope(RealMicroscope):
         )
         call(
             "BiasSpectr_TimingSet",
-            *(0.0, 0.0, 0.0, waveform.slew, 0.5 * step, 0.5 * step, 0.0, 0.0),
+            *(0.0, 0.0, 0.0, waveform.slew / _RAMP, 0.5 * hold, 0.5 * hold, 0.0, 0.0),
         )
         call("BiasSpectr_AdvPropsSet", 1, 1, 2, 2)
         answer = call("BiasSpectr_Start", 1, "", timeout=2 * waveform.duration + self._timeout)

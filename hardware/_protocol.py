@@ -36,6 +36,8 @@ class Capabilities:
     waveform : the only waveform that can be applied (a recording), else None.
     revisits : whether a site can be measured again with a new result.
     simulated : whether its clock is simulated.
+    slew_factor : steepest slew on the sample, as a multiple of the waveform's; above 1 for a controller
+        that ramps from sample to sample and then holds.
     """
 
     channels: tuple[str, ...] = ("height",)
@@ -44,6 +46,7 @@ class Capabilities:
     waveform: Waveform | None = None
     revisits: bool = True
     simulated: bool = False
+    slew_factor: float = 1.0
 
 
 class Microscope(Protocol):

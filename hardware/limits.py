@@ -91,11 +91,12 @@ class Limits:
                 )
             object.__setattr__(self, "frame_m", frame)
 
-    def of_waveform(self, waveform: Waveform) -> list[Violation]:
-        """What applying this waveform would break."""
+    def of_waveform(self, waveform: Waveform, *, slew_factor: float = 1.0) -> list[Violation]:
+        """What applying this waveform would break; `slew_factor` as in ``Capabilities``."""
+        slew = slew_factor * _slew(waveform)
         return [
             *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),
-            *_above("slew_V_per_s", "slew rate", _slew(waveform), self.slew_V_per_s, "V/s"),
+            *_above("slew_V_per_s", "slew rate", slew, self.slew_V_per_s, "V/s"),
             *_above("dwell_s", "time under bias", waveform.duration, self.dwell_s, "s"),
         ]
 

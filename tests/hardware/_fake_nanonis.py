@@ -47,7 +47,8 @@ class FakeNanonis:
         self.faults: dict[str, str] = {}
         self.log: list[tuple[str, tuple[float, ...]]] = []
         self.xy, self.bias, self.landed = (0.0, 0.0), 0.3, False
-        self.limits, self.points, self.step = (0.0, 1.0), 5, 0.0
+        self.limits, self.points = (0.0, 1.0), 5
+        self.slew, self.hold = 1.0, 0.0
         self.samples_lost = 0
         self.rail = 10e-9
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -215,8 +216,13 @@ class FakeNanonis:
 
     def do_BiasSpectr_TimingSet(self, body: bytes) -> bytes:
         values = self.take("BiasSpectr.TimingSet", "8f", body)
-        self.step = values[4] + values[5]
+        self.slew, self.hold = values[3], values[4] + values[5]
         return b""
+
+    def step(self) -> float:
+        """Seconds from sample to sample: the ramp there, settling, integration."""
+        start, end = self.limits
+        return abs(end - start) / (self.points - 1) / self.slew + self.hold
 
     def do_BiasSpectr_AdvPropsSet(self, body: bytes) -> bytes:
         self.take("BiasSpectr.AdvPropsSet", "4H", body)

@@ -73,7 +73,7 @@ def test_the_curve_is_forward_and_back(fake):
     np.testing.assert_array_equal(curve.voltage, SWEEP.voltage)
     forward = PEAK[1, 1] * np.linspace(0, 1, 11)
     np.testing.assert_allclose(curve.current, [*forward, *(0.5 * forward[-2::-1])], rtol=1e-6)
-    assert fake.step == pytest.approx(0.005)
+    assert fake.step() == pytest.approx(0.005)
     assert fake.limits == (0.0, 1.0)
 
 
@@ -224,6 +224,18 @@ def test_limits_hold_in_front_of_it(fake):
     with pytest.raises(LimitError):
         guard.measure(Site(1, 1), SWEEP)
     assert "BiasSpectr.Start" not in fake.commands()
+
+
+def test_a_sweep_takes_the_time_that_was_asked_and_its_ramps_keep_the_limit(fake):
+    microscope = connect(fake)
+    microscope.scan()
+    microscope.measure(Site(1, 1), SWEEP)
+    assert fake.step() * (len(SWEEP.voltage) - 1) == pytest.approx(SWEEP.duration, rel=1e-6)
+    steepest = fake.slew
+    assert steepest > SWEEP.slew  # it steps and holds
+    for limit, refused in ((1.001 * steepest, False), (0.999 * steepest, True)):
+        guard = Guard(microscope, Limits(slew_V_per_s=limit))
+        assert bool(guard.check(Site(1, 1), SWEEP)) is refused
 
 
 def test_misuse_is_named(fake):

@@ -186,9 +186,10 @@ def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
         elif name == "Bias.Set" and values[0] != 0.0:
             log.voltage.append(values[0])
         elif name == "BiasSpectr.TimingSet":
-            log.slew, log.step_s = values[3], values[4] + values[5]
+            log.slew = values[3]
         elif name == "BiasSpectr.Start":
             there = np.linspace(*fake.limits, fake.points)
+            log.step_s = fake.step()
             log.voltage += [*there, *there[-2::-1]]
     return log
 
