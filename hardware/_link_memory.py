@@ -6,12 +6,21 @@ memory below our sockets, where no limit of theirs reaches (libzmq 4.3).  Closin
 
 from __future__ import annotations
 
+import functools
+import os
+
 import psutil
 
 
 def resident() -> int:
     """Bytes of memory in use by this process."""
-    return int(psutil.Process().memory_info().rss)
+    return int(_process(os.getpid()).memory_info().rss)
+
+
+@functools.cache
+def _process(pid: int) -> psutil.Process:
+    """Of its own for a forked process."""
+    return psutil.Process(pid)
 
 
 class MemoryWatch:

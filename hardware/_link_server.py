@@ -239,7 +239,7 @@ class PolicyServer:
 
     def _receive(self) -> None:
         """Read one message, bounded in frames and bytes, and act on it."""
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         user, size = "", 0
         more = True
         while more:
@@ -247,10 +247,10 @@ class PolicyServer:
             more = bool(frame.more)
             size += len(frame.buffer)
             if len(parts) <= wire.MAX_FRAMES + 1 and size <= 4 * wire.MAX_FRAME:
-                parts.append(bytes(frame.buffer))
+                parts.append(frame.buffer)
             if self._keys is not None:
                 user = frame.get("User-Id")
-        route, *frames = parts
+        route, frames = bytes(parts[0]), parts[1:]
         try:
             if size > 4 * wire.MAX_FRAME:
                 raise LinkError(

@@ -119,7 +119,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
     return [header, *(a.reshape(-1).view(np.uint8).data for a in arrays)]
 
 
-def decode(frames: Sequence[bytes]) -> Message:
+def decode(frames: Sequence[bytes | memoryview]) -> Message:
     """The message of these frames; LinkError says what is wrong with them."""
     if not frames or len(frames) > MAX_FRAMES or len(frames[0]) > MAX_HEADER:
         raise LinkError(
@@ -172,7 +172,7 @@ def decode(frames: Sequence[bytes]) -> Message:
     return Message(kind=kind, session=session, number=number, body=body)
 
 
-def _array(claim: object, frames: Sequence[bytes], used: set[int]) -> NDArray[Any]:
+def _array(claim: object, frames: Sequence[bytes | memoryview], used: set[int]) -> NDArray[Any]:
     """The claimed array; a frame is claimed once, or one frame would fill any amount of memory."""
     if not (isinstance(claim, list) and len(claim) == 3):
         raise LinkError("an array must be claimed as [frame, dtype, shape]; got another form")
@@ -204,7 +204,7 @@ def _array(claim: object, frames: Sequence[bytes], used: set[int]) -> NDArray[An
     return array.astype(np.dtype(name))
 
 
-def weight(frames: Sequence[bytes]) -> int:
+def weight(frames: Sequence[bytes | memoryview]) -> int:
     """About how many bytes of memory a message takes once it is decoded, at most."""
     return _HEADER_WEIGHT * len(frames[0]) + sum(map(len, frames[1:]))
 

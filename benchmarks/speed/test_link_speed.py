@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,44 @@ def test_the_same_turn_without_a_link(benchmark):
     policy = Echo()
     policy.reset(problem(), rng=np.random.default_rng(0))
     benchmark(lambda: policy.tell(policy.ask()))
+
+
+@pytest.fixture
+def bare():
+    """A new connection, 512 KB and an answer, through ZeroMQ and CURVE and nothing else."""
+    import zmq
+
+    context = zmq.Context()
+    server, client = zmq.curve_keypair(), zmq.curve_keypair()
+    router = context.socket(zmq.ROUTER)
+    router.linger, router.curve_server = 0, True
+    router.curve_publickey, router.curve_secretkey = server
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+
+    def answer() -> None:
+        while (message := router.recv_multipart())[1] != b"end":
+            router.send_multipart([message[0], b"ok"])
+
+    def turn(body: bytes) -> None:
+        with context.socket(zmq.DEALER) as socket:
+            socket.linger = 1000
+            socket.curve_publickey, socket.curve_secretkey = client
+            socket.curve_serverkey = server[0]
+            socket.connect(f"tcp://127.0.0.1:{port}")
+            socket.send(body)
+            if body != b"end":
+                socket.recv()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield turn
+    turn(b"end")
+    thread.join()
+    router.close()
+    context.term()
+
+
+@pytest.mark.benchmark(group="link")
+def test_512_kb_through_bare_zeromq_and_curve(benchmark, bare):
+    body = problem().scan.height.tobytes()
+    benchmark(lambda: bare(body))
