@@ -96,13 +96,13 @@ def _rotation(case: FilmCase) -> Answer:
     return {"rebuilt": float(1 - rest / np.square(bare).sum()), "stillness": float(1 / (1 + moved))}
 
 
-def _dual(case: FilmCase) -> Answer:
+def dual_scores(case: FilmCase, *, seed: int = 0) -> Answer:
     """Its map of the pairs, and what it rebuilds of their curves."""
     from grainscout.analysis.latent import DualOptions, DualVAE, ImageOptions, Training
 
     patches, current = _patches(case), case.current
     options = DualOptions(image=ImageOptions(hidden=_HIDDEN, shift=0.0), own_size=True)
-    model = DualVAE.fit(patches, current, options, training=Training(epochs=_EPOCHS))
+    model = DualVAE.fit(patches, current, options, training=Training(epochs=_EPOCHS), seed=seed)
     points, _ = model.encode_spectrum(current)
     size = np.sqrt(np.square(current).mean(axis=1, keepdims=True))
     shapes = current / np.maximum(size, model.spectrum_scaling.floor)
@@ -158,7 +158,7 @@ MODELS: dict[str, BuiltIn] = {
     "boundaries": BuiltIn(about="grain boundaries found in the image", answer=_boundaries),
     "detector": BuiltIn(about="boundaries by the trained detector", answer=_detector),
     "latent-rotation": BuiltIn(about="rotation-invariant map of patches", answer=_rotation),
-    "latent-dual": BuiltIn(about="dual map of patches and curves", answer=_dual),
+    "latent-dual": BuiltIn(about="dual map of patches and curves", answer=dual_scores),
     "forensics": BuiltIn(about="where a run went, and why", answer=_forensics),
     "surrogate-nngp": _surrogate("dkl", "closed-form deep kernel: map from 150 curves"),
     "surrogate-rbf": _surrogate("dkl", "RBF kernel on features: map from 150 curves", engine="rbf"),

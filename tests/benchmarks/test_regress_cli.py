@@ -1,17 +1,32 @@
 """``grainscout regress`` as its user meets it."""
 
+import importlib.util
 import json
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from grainscout.benchmarks import regress
+from grainscout.benchmarks.regress import FilmCase
 from grainscout.cli import main
+
+STUDY = Path(__file__).parents[2] / "benchmarks" / "studies" / "regress_twenty.py"
 
 MODULE = """
 def mine(case):
     return {"mine": LEVEL + 0.001 * len(case.name) + 0.01 * (int(case.name[-1]) % 3)}
 """
+
+
+def damages():
+    """What the study of regress does to a model of each kind."""
+    spec = importlib.util.spec_from_file_location("study_regress_twenty", STUDY)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.DAMAGES
 
 
 @pytest.fixture
@@ -60,6 +75,34 @@ def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
     assert stored.read_bytes() == before  # nothing but the flag changes a baseline
     source.write_text("LEVEL = 1.1" + MODULE)
     assert "better" in call(*chosen)[1]
+
+
+def test_an_unchanged_model_passes_twenty_times_of_twenty(call, monkeypatch):
+    """Measured currents are off by rounding, as another BLAS would have it."""
+    measured = FilmCase.current
+    words = ("--model", "descriptors", "--model", "archetypes", "--json")
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+
+        def rounded(case, rng=rng):
+            current = measured.fget(case)
+            return current * (1 + 1e-14 * rng.standard_normal(current.shape))
+
+        monkeypatch.setattr(FilmCase, "current", property(rounded))
+        status, out, _ = call(*words)
+        assert status == 0
+        assert {c["outcome"] for c in json.loads(out)["changes"]} == {"unchanged"}
+
+
+@pytest.mark.parametrize("damage", damages(), ids=lambda damage: damage.model)
+def test_a_fault_in_the_code_of_a_model_of_each_kind_is_found(call, monkeypatch, damage):
+    damage.do(monkeypatch.setattr)
+    status, out, said = call("--model", damage.model)
+    assert status == 1
+    rows = [line for line in out.splitlines() if line.rstrip().endswith("worse")]
+    assert rows
+    assert f"{len(rows)} of" in said
+    assert "most on s2" in out  # the table names the film that lost most
 
 
 def test_the_models_are_listed(call):

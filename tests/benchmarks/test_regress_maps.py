@@ -51,13 +51,6 @@ def test_a_map_of_the_wrong_curves_is_found():
     assert outcomes("latent-dual", damaged) == {"latent_archetypes": "worse", "rebuilt": "worse"}
 
 
-def test_a_detector_two_pixels_off_is_found():
-    def damaged(case):
-        return {"boundary": np.roll(MODELS["detector"](case)["boundary"], 2, axis=(0, 1))}
-
-    assert outcomes("detector", damaged) == {"boundary_auc": "worse"}
-
-
 def test_forensics_that_read_the_wrong_rows_are_found(monkeypatch):
     """The sites are right, the patches are from elsewhere: what a run went for is not seen in them."""
     right = forensics.patch_components
