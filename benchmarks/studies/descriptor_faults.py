@@ -1,23 +1,26 @@
 """What do faults of the instrument do to descriptors and archetypes?  Each fault on, the others off.
 
-    python benchmarks/studies/descriptor_faults.py            the table
+    python benchmarks/studies/descriptor_faults.py            the tables, over films of both materials
     python benchmarks/studies/descriptor_faults.py --smoke    seconds, to see that it runs
 
-Films of the preset s26, seeds 9600 and up, 0.1 sun, 150 random sites in the same order on every rung of
-the fault ladder.  Truth is the film's noiseless curve at the site that was asked for, its archetype
+Four films of each of the presets s26 and s23, seeds 9600 and up, 0.1 sun, 150 random sites in the same
+order on every rung of the fault ladder.  Truth is the film's noiseless curve at the site that was asked for, its archetype
 that of the film.  Columns: balanced accuracy of the archetype classifier; mean |error| of a descriptor
 over that of the constant guess (0 perfect, 1 a guess; a curve without a value counts as the guess);
-share of measurements that gave a curve.
+share of measurements that gave a curve; of these, the share whose values are flagged valid.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
@@ -62,29 +65,39 @@ def measured(
         guess = np.abs(middle - true[known]).sum()
         scores[name] = float(np.abs(value - true)[known].sum() / guess)
     scores["curves"] = len(good) / len(run.outcomes)
+    scores["valid"] = float(np.mean([found[name].valid for name in values]))
     answer = np.where(kinds == UNKNOWN, 4, kinds)
     confusion = np.zeros((4, 5), dtype=np.int64)
     np.add.at(confusion, (truth, answer), 1)
     return scores, confusion
 
 
-def study(films: int, rungs: Sequence[str], preset: str, curves: int) -> tuple[pd.DataFrame, dict[str, NDArray[np.int64]]]:  # fmt: skip
+def study(films: int, rungs: Sequence[str], presets: Sequence[str], curves: int) -> tuple[pd.DataFrame, dict[str, NDArray[np.int64]]]:  # fmt: skip
     """A row a film and rung, and the confusion of each rung over all films."""
     rows, confusion = [], {rung: np.zeros((4, 5), dtype=np.int64) for rung in rungs}
-    for seed in range(FIRST_SEED, FIRST_SEED + films):
-        film = Film.generate(PRESETS[preset], spawn_streams(seed).film)
-        for rung in rungs:
-            scores, counts = measured(film, rung, seed, curves)
-            rows.append({"rung": rung, "film": seed, **scores})
-            confusion[rung] += counts
+    for preset in presets:
+        for seed in range(FIRST_SEED, FIRST_SEED + films):
+            film = Film.generate(PRESETS[preset], spawn_streams(seed).film)
+            for rung in rungs:
+                scores, counts = measured(film, rung, seed, curves)
+                rows.append({"rung": rung, "preset": preset, "film": seed, **scores})
+                confusion[rung] += counts
+            print("done:", preset, seed, file=sys.stderr, flush=True)
     return pd.DataFrame(rows), confusion
 
 
 def table(rows: pd.DataFrame) -> str:
-    """Means over films in Markdown, in the ladder's order."""
-    means = rows.drop(columns="film").groupby("rung", sort=False).mean()
+    """Means over films and half of their 95 % Student intervals in Markdown, in the ladder's order."""
+    grouped = rows.drop(columns=["film", "preset"]).groupby("rung", sort=False)
+    means, n = grouped.mean(), grouped.size().to_numpy()[:, None]
+    halves = grouped.std() * stats.t.ppf(0.975, np.maximum(n - 1, 1)) / np.sqrt(n)
     lines = [f"| fault | {' | '.join(means)} |", "|---" * (1 + len(means.columns)) + "|"]
-    lines += [f"| {rung} | {' | '.join(f'{v:.2f}' for v in row)} |" for rung, row in means.iterrows()]  # fmt: skip
+    for rung, row in means.iterrows():
+        cells = [
+            f"{v:.2f}" + (f" ± {h:.2f}" if h >= 0.005 else "")
+            for v, h in zip(row, halves.loc[rung], strict=True)
+        ]
+        lines.append(f"| {rung} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -103,12 +116,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a tiny film, two rungs")
-    parser.add_argument("--films", type=int, default=4)
+    parser.add_argument("--films", type=int, default=4, help="of each material")
+    parser.add_argument("--out", type=Path, help="CSV file, a row a film and fault")
     args = parser.parse_args(arguments)
     rungs = list(SHOWN) if args.smoke else list(FAULT_LADDERS)
-    preset, curves, films = ("tiny", 40, 1) if args.smoke else ("s26", CURVES, args.films)
-    rows, confusion = study(films, rungs, preset, curves)
+    presets, curves, films = (["tiny"], 40, 1) if args.smoke else (["s26", "s23"], CURVES, args.films)  # fmt: skip
+    rows, confusion = study(films, rungs, presets, curves)
+    if args.out:
+        rows.to_csv(args.out, index=False)
     print(table(rows))
+    for preset, some in rows.groupby("preset", sort=False):
+        if len(presets) > 1:
+            print(f"\n{preset}\n\n{table(some)}")
     for rung in SHOWN:
         print(f"\n{rung}\n\n{confusion_table(confusion[rung])}")
 
