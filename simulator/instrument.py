@@ -10,6 +10,7 @@ the clock.  Two policies at one site on one visit meet the same noise, in whatev
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,6 +44,7 @@ from grainscout.simulator._faults import (
     Visit,
     instrument_spec,
 )
+from grainscout.simulator._growing import Growing
 from grainscout.simulator._imaging import mirrored, shifted
 from grainscout.simulator._integrator import grid
 from grainscout.simulator._light import Lamp, LightSpec
@@ -97,6 +99,8 @@ class Instrument:
         self.spec = spec
         self.events: list[Event] = []
         self.path: list[Visit] = []
+        # Both logs as their states have them: a state is asked for after every measurement.
+        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0
         self.lamp = Lamp(spec.light, light)
         self.tip = Tip(spec.wear)
         self.memory = FilmMemory(film, self.lamp, spec.temperature_K)
@@ -345,7 +349,14 @@ class Instrument:
 
     def state(self) -> PackedState:
         """Everything that later measurements depend on, and the logs."""
-        path = [[v.time_s, *v.site, v.visit, *v.offset, *v.pixel] for v in self.path]
+        path = [
+            [v.time_s, *v.site, v.visit, *v.offset, *v.pixel]
+            for v in self.path[len(self._visits.rows) :]
+        ]
+        self._visits.add(np.array(path, dtype=np.float64).reshape(-1, 8))
+        lines = "".join(json.dumps(e.packed()) + "\n" for e in self.events[self._told :])
+        self._lines.add(np.frombuffer(lines.encode(), np.uint8)[:, np.newaxis])
+        self._told = len(self.events)
         creep = self._creep
         return {
             "worn": self.tip.worn,
@@ -355,8 +366,8 @@ class Instrument:
             "light": np.array(self.lamp.history),
             "memory": self.memory.state(),
             "creep": creep and {"missing": creep.missing, "updated": creep.updated},
-            "path": np.array(path, dtype=np.float64).reshape(-1, 8),
-            "events": [e.packed() for e in self.events],
+            "path": self._visits.rows,
+            "events": self._lines.rows,
         }
 
     def restore(self, state: PackedState) -> None:
@@ -379,4 +390,6 @@ class Instrument:
             )
             for t, r, c, visit, dy, dx, pr, pc in state["path"].tolist()
         ]
-        self.events = [Event(**e) for e in state["events"]]
+        lines = state["events"].tobytes().decode().splitlines()
+        self.events = [Event(**json.loads(line)) for line in lines]
+        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0

@@ -198,7 +198,7 @@ def test_a_journal_of_another_version_is_refused(journal, path):
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(JournalError, match="version 2; got 99"):
+    with pytest.raises(JournalError, match="version 3; got 99"):
         Journal.open(path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from grainscout.journal._changes import Chain
 from grainscout.journal._claim import claim
 from grainscout.journal._codec import (
     header_from,
@@ -47,6 +48,9 @@ class Journal:
         self._readonly = readonly
         self._writing = False
         self._claimed = False
+        self._left: Chain | None = (
+            None  # the microscope's state as it is in the file; None: not read yet
+        )
 
     @classmethod
     def create(cls, path: str | Path, header: Header) -> Self:
@@ -106,6 +110,7 @@ class Journal:
             return
         with claim(self.path):
             self._claimed = True
+            self._left = None  # another process may have gone on with it meanwhile
             try:
                 yield
             finally:
@@ -134,18 +139,19 @@ class Journal:
         """Commit an outcome and the state that it left the microscope in, in one transaction."""
         with self._commit() as db:
             _insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
-            if microscope is not None:
-                _keep(db, "microscope", batch, microscope)
+            left = self._leave(db, batch, microscope)
+        self._left = left  # it is in the file now
 
     def record_microscope(self, state: PackedState) -> None:
         """Commit the state of the microscope before the first measurement."""
         with self._commit() as db:
-            _keep(db, "microscope", -1, state)
+            left = self._leave(db, -1, state)
+        self._left = left
 
     def record_policy(self, batch: int, state: PackedState) -> None:
         """Commit the state of the policy after it was told the outcomes of `batch`."""
         with self._commit() as db:
-            _keep(db, "policy", batch, state)
+            _insert(db, "checkpoints", "policy", batch, pack(state), instead=True)
 
     def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
         """Commit an event; the detail must be plain JSON values."""
@@ -213,6 +219,9 @@ class Journal:
 
     def checkpoint(self, kind: str) -> tuple[int, PackedState] | None:
         """(batch, state) last stored for ``"policy"`` or ``"microscope"``, if any."""
+        if kind == "microscope":
+            batch, chain = self._chain()
+            return None if chain.state is None else (batch, chain.state)
         for _, batch, blob in self._rows("checkpoints", "WHERE kind = ?", kind):
             try:
                 return int(batch), unpack(blob)
@@ -235,6 +244,26 @@ class Journal:
             Event(clock_s=clock, wall=wall, kind=kind, detail=json.loads(detail))
             for _, clock, wall, kind, detail in self._counted("events", first)
         ]
+
+    def _chain(self) -> tuple[int, Chain]:
+        batch, chain = -1, Chain()
+        for row in self._counted("microscope"):
+            number, batch, blob = row
+            try:
+                chain = chain.after(number, blob)
+            except DataError as error:
+                raise self._damaged(str(error)) from error
+        return batch, chain
+
+    def _leave(self, db: sqlite3.Connection, batch: int, state: PackedState | None) -> Chain | None:
+        if state is None:
+            return self._left
+        left = self._chain()[1] if self._left is None else self._left
+        number, blob = left.link(state)
+        if number == 0:
+            db.execute("DELETE FROM microscope")
+        _insert(db, "microscope", number, batch, blob)
+        return left.after(number, blob)
 
     def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
         known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
@@ -312,7 +341,3 @@ def _insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = Fa
     verb = "INSERT OR REPLACE" if instead else "INSERT"
     places = ", ".join("?" * (len(row) + 1))
     db.execute(f"{verb} INTO {table} VALUES ({places})", (*row, row_digest(table, *row)))
-
-
-def _keep(db: sqlite3.Connection, kind: str, batch: int, state: PackedState) -> None:
-    _insert(db, "checkpoints", kind, batch, pack(state), instead=True)

@@ -16,7 +16,7 @@ from grainscout.records import JournalError
 
 #: "GSJ1": marks the file as ours for SQLite and for `file`.
 APPLICATION_ID = 0x47534A31
-VERSION = 2
+VERSION = 3
 _TORN = 2  # commits that are not acknowledged at any time: a batch and its outcome
 
 #: Table -> its columns; each has one more, ``digest``, the checksum of the others.  A first column
@@ -48,6 +48,11 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "curve BLOB",
     ),
     "checkpoints": ("kind TEXT PRIMARY KEY", "batch INTEGER NOT NULL", "state BLOB NOT NULL"),
+    "microscope": (  # its state: number 0 as a whole, each further one a change of the one before
+        "number INTEGER PRIMARY KEY",
+        "batch INTEGER NOT NULL",
+        "change BLOB NOT NULL",
+    ),
     "events": (
         "number INTEGER PRIMARY KEY",
         "clock_s REAL NOT NULL",

@@ -1,0 +1,104 @@
+"""What changed from one state to the next, so that a state that grows is written once and not with every outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import DataError, PackedState, pack, unpack
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chain:
+    """A state as a journal holds it: once as a whole, then what each outcome changed.
+
+    state : what a reader of the journal gets.  rows : how many make it.
+    whole, since : bytes of the whole state and of the changes after it.
+    """
+
+    state: PackedState | None = None
+    rows: int = 0
+    whole: int = 0
+    since: int = 0
+
+    def link(self, state: PackedState) -> tuple[int, bytes]:
+        """(number, bytes) of the row that makes it `state`; number 0 begins anew, with the whole of it.
+
+        Once the changes are as long as the whole was, it is written as a whole again, so that all that is ever
+        written stays in proportion to the state's last length.
+        """
+        blob = pack({} if self.state is None else _change(self.state, state) or {"keys": {}})
+        if self.state is None or self.since + len(blob) > self.whole:
+            return 0, pack({"value": state})
+        return self.rows, blob
+
+    def after(self, number: int, blob: bytes) -> Self:
+        """This chain with one more row; DataError if it does not fit on."""
+        entry = unpack(blob)
+        if number == 0:
+            return type(self)(state=_made(None, entry), rows=1, whole=len(blob))
+        return type(self)(
+            state=_made(self.state, entry),
+            rows=number + 1,
+            whole=self.whole,
+            since=self.since + len(blob),
+        )
+
+
+def _made(before: PackedState | None, entry: PackedState) -> PackedState:
+    try:
+        state = _changed(before, entry)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"a change of state must fit the state before it; {error!r:.100}"
+        ) from error
+    if not isinstance(state, dict):
+        raise DataError(f"a state must be a dictionary; got {state!r:.40}")
+    return state
+
+
+def _change(before: Any, after: Any) -> PackedState | None:
+    """What makes `after` of `before`, None if nothing; short where arrays gained rows or changed in a few."""
+    if isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after):
+        found = {key: _change(before[key], after[key]) for key in after}
+        keys = {key: entry for key, entry in found.items() if entry is not None}
+        return {"keys": keys} if keys else None
+    if _grown(before, after):
+        kept = after[: len(before)]
+        rows = np.flatnonzero((_bits(before) != _bits(kept)).any(axis=1))
+        if len(rows) == 0 and len(after) == len(before):
+            return None
+        return {"rows": rows, "to": kept[rows], "more": after[len(before) :]}
+    return None if pack({"": before}) == pack({"": after}) else {"value": after}
+
+
+def _grown(before: Any, after: Any) -> bool:
+    """Whether `after` can be rows of `before`, some of them changed, and more rows."""
+    return (
+        isinstance(before, np.ndarray)
+        and isinstance(after, np.ndarray)
+        and before.dtype == after.dtype
+        and before.ndim > 0
+        and before.shape[1:] == after.shape[1:]
+        and before.size > 0
+        and len(after) >= len(before)
+    )
+
+
+def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows (n, bytes): two NaN are the same, 0.0 and -0.0 are not."""
+    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+
+
+def _changed(before: Any, entry: PackedState) -> Any:
+    """`before` with a change made to it; what it was stays as it is."""
+    if "value" in entry:
+        return entry["value"]
+    if "keys" in entry:
+        return before | {key: _changed(before[key], part) for key, part in entry["keys"].items()}
+    array = before.copy() if len(entry["rows"]) else before
+    array[entry["rows"]] = entry["to"]
+    return np.concatenate([array, entry["more"]]) if len(entry["more"]) else array
