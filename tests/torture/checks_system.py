@@ -32,6 +32,7 @@ from grainscout.benchmarks import (
     run_campaign,
 )
 from grainscout.benchmarks._tables import read_tables
+from grainscout.experiment import Experiment
 from grainscout.records import pack
 
 
@@ -43,10 +44,16 @@ def on_a_full_disk(folder: Path, words: list[str], most: int) -> None:
 
 
 def without_memory(folder: Path, words: list[str], spare: int) -> None:
-    """`grainscout run` that may take `spare` bytes more than it has now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + spare
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    """`grainscout run` that may take `spare` bytes more than it has when it begins to ask."""
+    loop = Experiment._loop
+
+    def starved(self: Experiment) -> str:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + spare
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        return loop(self)
+
+    Experiment._loop = starved  # type: ignore[method-assign]
     run(folder, words, {})
 
 

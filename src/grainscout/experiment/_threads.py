@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 
@@ -22,6 +24,7 @@ def one_thread() -> Iterator[None]:
     absent = "OMP_NUM_THREADS" not in os.environ
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with threadpool_limits(limits=1):
+        _take_work_memory()
         torch = sys.modules.get("torch")
         before = None if torch is None else torch.get_num_threads()
         if torch is not None:
@@ -33,3 +36,13 @@ def one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
             if absent:
                 os.environ.pop("OMP_NUM_THREADS", None)
+
+
+def _take_work_memory() -> None:
+    """Let numpy's BLAS and scipy's take their work memory while there is some.
+
+    An OpenBLAS that finds none tries for ever instead of failing (OpenMathLib/OpenBLAS issue 5289): a run
+    whose memory ends later hung in its next matrix, with the tip withdrawn but without a word.
+    """
+    np.linalg.cholesky(np.eye(2))
+    lapack.dpotrf(np.eye(2))
