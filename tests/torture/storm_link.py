@@ -19,6 +19,9 @@ from grainscout.records import Budget, GrainscoutError
 #: What happens to a message at a rate; "dies" restarts the server, which has then forgotten all.
 LINK = ("drops", "late", "twice", "silent", "dies")
 GARBLED = (*LINK, "garbled")
+#: Rate of faults up to which a run must go through.  At 30 % of these, 12 % of all messages end or silence
+#: the server, and telling it again takes 30.
+BEARABLE = 0.1
 
 
 class Relay(threading.Thread):
@@ -124,10 +127,11 @@ def ride_link(
             wrong += recorder.beyond
             if recorder.inner.bias or recorder.inner.engaged:
                 wrong.append("the tip was not parked")
-    if (
-        runs[1] != runs[0] and "garbled" not in kinds
-    ):  # without keys nothing tells a changed message
-        wrong.append(f"another trajectory, ended by {reason}")
+    if "garbled" not in kinds:  # without keys nothing tells a changed message
+        # A server that dies faster than it can be told everything ends the run when patience does.
+        patient = "must come back within" in reason and rate > BEARABLE
+        if runs[1] != (runs[0][: len(runs[1])] if patient else runs[0]):
+            wrong.append(f"another trajectory, ended by {reason}")
     if not reason:
         wrong.append("no reason")
     report = {"reason": reason, "wrong": wrong, "failed": faults}
