@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from rig import Rig
 from rigs_fuzz import note
-from rigs_limits import RIGS, Rig
+from rigs_limits import RIGS
 from tally import Size, Tally, check, times
 
 from grainscout.hardware import Guard, Limits

@@ -2,8 +2,9 @@
 
 import contextlib
 
+from rig import Rig
 from rigs_fuzz import note
-from rigs_limits import RIGS, Rig
+from rigs_limits import RIGS
 from tally import Size, Tally, check, times
 
 from grainscout.hardware import Guard, Limits

@@ -1,99 +1,20 @@
-"""Every adapter with its fake controller behind it, and what arrived there."""
+"""Every adapter on its rig."""
 
 import contextlib
 import itertools
-import shutil
-import sys
-import tempfile
-import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import _fake_igor as fake_igor
-import _fake_nanonis as fake_nanonis
 import numpy as np
+from rig import HEIGHT, SHAPE, Arrived, Rig, counted
+from rigs_controllers import asylum, nanonis, source_meter
 
 from grainscout.analysis.formats import Recording
-from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope, _asylum, _asylum_files
+from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope
 from grainscout.hardware import _link_wire as wire
-from grainscout.hardware._aespm import AespmIgor
 from grainscout.hardware._bluesky import OptimizerPolicy
-from grainscout.hardware._nanonis import NanonisMicroscope
-from grainscout.hardware._visa import SourceMeter, SourceMeterMicroscope
-from grainscout.hardware._visa_2600 import SourceMeter2600
 from grainscout.records import Budget, Problem, Proposal, Scan, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
-
-SHAPE = (7, 6)
-HEIGHT = (np.arange(42.0).reshape(SHAPE) * 1e-10).astype(np.float32).astype(float)
-PEAK = np.full(SHAPE, 1e-9)
-#: Half a step of a 20-bit converter over +-10 V.
-DAC = 20.0 / 2**21
-
-
-@dataclass
-class Arrived:
-    """What reached a controller since it was last cleared; times and places where it was told them."""
-
-    voltage: list[float] = field(default_factory=list)
-    step_s: float | None = None  # between samples
-    slew: float | None = None  # V/s, where the controller is told a rate
-    places: list[tuple[float, float]] = field(default_factory=list)  # m, in the scan's frame
-    compliance: float | None = None
-    light: float | None = None
-
-    def clear(self) -> None:
-        """Forget."""
-        self.__dict__ |= vars(Arrived())
-
-
-@dataclass(kw_only=True)
-class Rig:
-    """An adapter on its fake.
-
-    arrived, parked, clear : look at the fake;  route : how a site comes to the guard;
-    fail_at : let the n-th call from now on fail, -1 for none;  calls : how many there were.
-    """
-
-    name: str
-    microscope: Any
-    scan: Scan
-    arrived: Callable[[], Arrived]
-    parked: Callable[[], bool]
-    clear: Callable[[], None]
-    route: Callable[[Site], Site] = lambda site: site
-    fail_at: Callable[[int], None] = lambda _: None
-    calls: Callable[[], int] = lambda: 0
-    light: bool = False
-    tolerance: float = DAC
-    waveforms: str = "any"  # "any", "triangle", "bipolar" or "recorded"
-
-
-def _counted(target: Any, names: list[str], error: Callable[[], BaseException]) -> tuple[Any, Any]:
-    """Make the n-th call of these methods of an object fail; (fail_at, calls)."""
-    state = {"at": -1, "count": 0}
-
-    def wrap(call: Any) -> Any:
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            state["count"] += 1
-            if state["count"] - 1 == state["at"]:
-                raise error()
-            return call(*args, **kwargs)
-
-        return counted
-
-    for name in names:
-        setattr(target, name, wrap(getattr(target, name)))
-
-    def fail_at(n: int) -> None:
-        state.update(at=n, count=0)
-
-    return fail_at, lambda: state["count"]
-
-
-# One rig for each adapter.
 
 
 @contextlib.contextmanager
@@ -123,7 +44,7 @@ def simulated() -> Iterator[Rig]:
         return log
 
     kinds = itertools.cycle((OSError, RuntimeError, MemoryError, KeyboardInterrupt, ValueError))
-    fail_at, calls = _counted(
+    fail_at, calls = counted(
         microscope.instrument, ["move", "land", "sweep", "image"], lambda: next(kinds)("injected")
     )
     yield Rig(
@@ -175,258 +96,6 @@ def replay() -> Iterator[Rig]:
         clear=log.clear,
         tolerance=0.0,
         waveforms="recorded",
-    )
-
-
-def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
-    """What the controller's log says; x = X, y = -Y."""
-    for name, values in fake.log:
-        if name == "FolMe.XYPosSet":
-            log.places.append((values[0], -values[1]))
-        elif name == "Bias.Set" and values[0] != 0.0:
-            log.voltage.append(values[0])
-        elif name == "BiasSpectr.TimingSet":
-            log.slew = values[3]
-        elif name == "BiasSpectr.Start":
-            there = np.linspace(*fake.limits, fake.points)
-            log.step_s = fake.step()
-            log.voltage += [*there, *there[-2::-1]]
-    return log
-
-
-@contextlib.contextmanager
-def _nanonis_fake() -> Iterator[tuple[Any, NanonisMicroscope]]:
-    fake = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=20.0)
-    microscope = NanonisMicroscope(
-        "127.0.0.1", fake.port, settle=0.0, timeout=2.0, speed=1e-3, rail=1.0
-    )
-    try:
-        yield fake, microscope
-    finally:
-        microscope.close()
-        fake.close()
-
-
-def _nanonis_faults(fake: Any) -> tuple[Any, Any]:
-    """The n-th command that reaches the controller is answered by a hang-up."""
-    return _counted(fake, ["_reply"], lambda: OSError("gone"))
-
-
-@contextlib.contextmanager
-def nanonis() -> Iterator[Rig]:
-    """The Nanonis adapter through nanonis-spm, over TCP."""
-    with _nanonis_fake() as (fake, microscope):
-        scan = microscope.scan()
-        fail_at, calls = _nanonis_faults(fake)
-        yield Rig(
-            name="nanonis",
-            microscope=microscope,
-            scan=scan,
-            arrived=lambda: _nanonis_log(fake, Arrived()),
-            parked=lambda: fake.bias == 0.0 and not fake.landed,
-            clear=fake.log.clear,
-            fail_at=fail_at,
-            calls=calls,
-            waveforms="triangle",
-        )
-
-
-def _source_meter(model: str) -> Any:
-    @contextlib.contextmanager
-    def rig() -> Iterator[Rig]:
-        import test_adapters_visa as bench
-
-        old = model == "2400"
-        form = bench.DEVICE if old else bench.DEVICE_2600
-        reading = bench.OHM if old else "1e-9\\tfalse"
-        name = bench.NAME if old else "Keithley Instruments Inc., Model 2602B, 1234567, 3.2.1"
-        with tempfile.TemporaryDirectory() as folder, _nanonis_fake() as (fake, mover):
-            path = Path(folder) / "meter.yaml"
-            path.write_text(form.format(reading=reading, name=name))
-            kind = SourceMeter if old else SourceMeter2600
-            meter = kind("GPIB0::24::INSTR", visa_library=f"{path}@sim", lag=1e6)
-            connection = meter._meter.adapter.connection
-            lines: list[str] = []
-            state = {"volts": 0.0, "on": False}
-            written = connection.write
-
-            def write(text: str, *args: Any, **kwargs: Any) -> Any:
-                lines.append(text)
-                result = written(text, *args, **kwargs)
-                word, _, value = text.replace("=", " ").partition(" ")
-                if word in (":SOURCE:VOLTAGE", "smua.source.levelv"):
-                    state["volts"] = float(value)
-                elif word in ("OUTPUT", "smua.source.output"):
-                    state["on"] = value.strip() not in ("0", "OFF")
-                return result
-
-            connection.write = write
-            microscope = SourceMeterMicroscope(mover, meter)
-            scan = microscope.scan()
-            visa_fail, visa_calls = _counted(connection, ["write"], lambda: OSError("bus"))
-            fake_fail, fake_calls = _nanonis_faults(fake)
-
-            def arrived() -> Arrived:
-                log = _nanonis_log(fake, Arrived())
-                for line in lines:
-                    word, _, value = line.replace("=", " ").partition(" ")
-                    if word in (":SOURCE:VOLTAGE", "smua.source.levelv"):
-                        log.voltage.append(float(value))
-                    elif word in (":SENSE:CURRENT:PROTECTION", "smua.source.limiti"):
-                        log.compliance = float(value)
-                return log
-
-            def clear() -> None:
-                lines.clear()
-                fake.log.clear()
-
-            split = {"visa": 0}
-
-            def calls() -> int:
-                split["visa"] = visa_calls()
-                return int(visa_calls() + fake_calls())
-
-            def fail_at(n: int) -> None:
-                visa_fail(n if n < split["visa"] else -1)
-                fake_fail(max(-1, n - split["visa"]))
-
-            try:
-                yield Rig(
-                    name=f"source-meter {model}",
-                    microscope=microscope,
-                    scan=scan,
-                    arrived=arrived,
-                    parked=lambda: (
-                        not state["on"]
-                        and state["volts"] == 0.0
-                        and fake.bias == 0.0
-                        and not fake.landed
-                    ),
-                    clear=clear,
-                    fail_at=fail_at,
-                    calls=calls,
-                )
-            finally:
-                connection.close()
-                meter._meter.adapter.manager.close()
-
-    return rig
-
-
-@contextlib.contextmanager
-def _faster() -> Iterator[None]:
-    """Without the pauses that wait for a disk."""
-    kept, _asylum_files._POLL = _asylum_files._POLL, 0.0002
-    try:
-        yield
-    finally:
-        _asylum_files._POLL = kept
-
-
-def _aespm_package(fake: Any, folder: Path) -> types.ModuleType:
-    """The four functions of ``aespm.experiment`` that are used, straight to the fake Igor."""
-    package, experiment = types.ModuleType("aespm"), types.ModuleType("aespm.experiment")
-    buffer = folder / "readout.txt"
-
-    def read_spm(key: list[str], commands: str) -> Any:
-        for line in commands.splitlines():
-            fake.execute(line)
-        return [float(v) for v in buffer.read_text().split()]
-
-    def move_tip(r: list[float], v0: list[float], s: list[float]) -> None:
-        for axis in (0, 1):
-            volts = v0[axis] + r[axis] / s[axis]
-            fake.execute(f'td_WriteValue("PIDSLoop.{axis}.Setpoint",{volts})')
-
-    def spm_control(action: str) -> None:
-        control = {"DownScan": "DownScan_0", "IVDoIt": "ARDoIVDoItButton_1"}[action]
-        fake.execute(f'ARExecuteControl("{control}","Panel",0,"")')
-
-    for function in (read_spm, move_tip, spm_control):
-        setattr(experiment, function.__name__, function)
-    experiment.write_spm = fake.execute  # type: ignore[attr-defined]
-    experiment._read_out_buffer = str(buffer)  # type: ignore[attr-defined]
-    package.experiment = experiment  # type: ignore[attr-defined]
-    return package
-
-
-def _asylum_rig(name: str) -> Any:
-    @contextlib.contextmanager
-    def rig() -> Iterator[Rig]:
-        with tempfile.TemporaryDirectory() as place, _faster():
-            folder = Path(place) / "saved"
-            folder.mkdir()
-            fake = fake_igor.FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
-            fake.shape, fake.rate, fake.rail = "triangle", 2e6, 1.0
-            before = {k: sys.modules.get(k) for k in ("aespm", "aespm.experiment")}
-            if name == "aespm":
-                package = _aespm_package(fake, Path(place))
-                sys.modules |= {"aespm": package, "aespm.experiment": package.experiment}
-                make: Callable[[], Any] = lambda: AespmIgor(10.0, 1.0)  # noqa: E731
-            else:
-                make = lambda: fake_igor.DirectIgor(fake)  # noqa: E731
-            microscope = _asylum.AsylumMicroscope(
-                make,
-                folder,
-                shape="triangle",
-                settle=0.0,
-                speed=1e6,
-                timeout=2.0,
-                scan_timeout=5.0,
-                rail=1.0,
-            )
-            scan = microscope.scan()
-            log = Arrived()
-            curve = fake.save_curve
-
-            def save_curve() -> None:
-                there = np.linspace(0.0, fake.amplitude, 3)
-                log.voltage += [*there, *there[-2::-1]]
-                log.step_s = 0.5 / fake.frequency
-                log.places.append(_asylum_place(fake))
-                if log.step_s > 1.0:  # the saved file would be large
-                    raise OSError("disk full")
-                curve()
-
-            fake.save_curve = save_curve
-
-            def clear() -> None:
-                log.clear()
-                for path in folder.iterdir():
-                    path.unlink()
-
-            fail_at, calls = _counted(fake, ["execute"], lambda: ConnectionError("RPC"))
-            try:
-                yield Rig(
-                    name=name,
-                    microscope=microscope,
-                    scan=scan,
-                    arrived=lambda: log,
-                    parked=lambda: fake.bias == 0.0 and not fake.landed,
-                    clear=clear,
-                    fail_at=fail_at,
-                    calls=calls,
-                    tolerance=1e-12,
-                    waveforms="triangle",
-                )
-            finally:
-                fake.hang.set()
-                for key, module in before.items():
-                    if module is None:
-                        sys.modules.pop(key, None)
-                    else:
-                        sys.modules[key] = module
-                shutil.rmtree(folder, ignore_errors=True)
-
-    return rig
-
-
-def _asylum_place(fake: Any) -> tuple[float, float]:
-    """Where the tip is [m] with y down; the sensor's volts turned back by the fake's own calibration."""
-    v = fake.variables
-    return (
-        (fake.setpoint[0] - v["XLVDTOffset"]) * v["XLVDTSens"],
-        -(fake.setpoint[1] - v["YLVDTOffset"]) * v["YLVDTSens"],
     )
 
 
@@ -484,10 +153,10 @@ RIGS: dict[str, Any] = {
     "simulated": simulated,
     "replay": replay,
     "nanonis": nanonis,
-    "source-meter 2400": _source_meter("2400"),
-    "source-meter 2600": _source_meter("2600"),
-    "asylum": _asylum_rig("asylum"),
-    "aespm": _asylum_rig("aespm"),
+    "source-meter 2400": source_meter("2400"),
+    "source-meter 2600": source_meter("2600"),
+    "asylum": asylum("asylum"),
+    "aespm": asylum("aespm"),
     "bluesky": bluesky,
     "link": link,
 }
