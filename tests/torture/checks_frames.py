@@ -3,6 +3,7 @@
 import contextlib
 import json
 import multiprocessing
+import os
 import resource
 import socket
 import sys
@@ -108,7 +109,7 @@ def _served(keys: Path | None, pipe: Any, other: Any) -> None:
             return
         name = str(arguments[0])
         # Its own memory, and the sources of a traceback that goes to the log.
-        if name != "/proc/self/statm" and not (event == "open" and name.endswith(".py")):
+        if name != f"/proc/{os.getpid()}/statm" and not (event == "open" and name.endswith(".py")):
             opened.append(f"{event} {name}")
 
     sys.addaudithook(watch)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 
-from grainscout.journal._nouns import Header
+from grainscout.journal._nouns import Event, Header, Request
 from grainscout.records import (
     Budget,
+    ConfigError,
     CostModel,
+    DataError,
     IVCurve,
     Outcome,
     PackedState,
@@ -23,6 +26,18 @@ from grainscout.records import (
     pack,
     unpack,
 )
+
+
+@contextmanager
+def _understood(what: str) -> Iterator[None]:
+    """DataError for rows that are whole and yet make no sense: of another program, or forged."""
+    try:
+        yield
+    except (
+        *(ConfigError, DataError, TypeError, ValueError, KeyError, IndexError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
+        raise DataError(f"{what} cannot be understood: {error!s:.200}") from error
 
 
 def scan_state(scan: Scan) -> PackedState:
@@ -109,8 +124,9 @@ def header_values(header: Header) -> dict[str, bytes]:
     }
 
 
+@_understood("its header")
 def header_from(values: Mapping[str, bytes]) -> Header:
-    """The inverse of `header_values`; KeyError if one is missing."""
+    """The inverse of `header_values`; DataError if one is missing or damaged."""
     return Header(
         problem=problem_from(unpack(values["problem"])),
         config=json.loads(values["config"]),
@@ -130,8 +146,9 @@ def proposal_row(proposal: Proposal, number: int, batch: int) -> tuple[object, .
     )
 
 
+@_understood("a proposal")
 def proposal_from(row: Sequence[Any]) -> Proposal:
-    """The inverse of `proposal_row`."""
+    """The inverse of `proposal_row`; DataError if it makes none."""
     _, id_, _, r, c, prediction, uncertainty, scores = row
     return Proposal(
         id=id_,
@@ -152,6 +169,7 @@ def outcome_row(outcome: Outcome, number: int, batch: int) -> tuple[object, ...]
     )
 
 
+@_understood("an outcome")
 def outcome_from(row: Sequence[Any]) -> Outcome:
     """The inverse of `outcome_row`; DataError if its curve is damaged."""
     _, _, proposal_id, r, c, status, visit, started, finished, message, curve = row
@@ -165,6 +183,20 @@ def outcome_from(row: Sequence[Any]) -> Outcome:
         visit=visit,
         message=message,
     )
+
+
+@_understood("an event")
+def event_from(row: Sequence[Any]) -> Event:
+    """An event of its table's row; DataError if its detail is none."""
+    _, clock, wall, kind, detail = row
+    return Event(clock_s=clock, wall=wall, kind=kind, detail=dict(json.loads(detail)))
+
+
+@_understood("a request")
+def request_from(row: Sequence[Any]) -> Request:
+    """A request of its table's row; DataError if its detail is none."""
+    number, _, kind, detail, _ = row
+    return Request(number=number, kind=kind, detail=dict(json.loads(detail)))
 
 
 def _pair(values: list[float]) -> tuple[float, float]:

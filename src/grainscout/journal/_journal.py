@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from grainscout.journal._changes import Chain
 from grainscout.journal._claim import claim
 from grainscout.journal._codec import (
+    event_from,
     header_from,
     header_values,
     outcome_from,
     outcome_row,
     proposal_from,
     proposal_row,
+    request_from,
 )
 from grainscout.journal._nouns import Batch, Event, Header, Request
 from grainscout.journal._salvage import hint
-from grainscout.journal._schema import Damaged, connect, create, row_digest, torn
+from grainscout.journal._schema import Damaged, connect, create, row_digest, sound, torn
 from grainscout.records import (
     DataError,
     JournalError,
@@ -33,6 +36,9 @@ from grainscout.records import (
     pack,
     unpack,
 )
+
+_T = TypeVar("_T")
+_Row = TypeVar("_Row")
 
 
 class Journal:
@@ -179,10 +185,7 @@ class Journal:
         missing = {"problem", "config", "seed", "versions", "created"} - set(values)
         if missing:
             raise self._damaged(f"it lacks {', '.join(sorted(missing))}")
-        try:
-            return header_from(values)
-        except DataError as error:
-            raise self._damaged(str(error)) from error
+        return self._made(header_from, values)
 
     def count(self) -> int:
         """How many outcomes there are."""
@@ -223,36 +226,23 @@ class Journal:
             batch, chain = self._chain()
             return None if chain.state is None else (batch, chain.state)
         for _, batch, blob in self._rows("checkpoints", "WHERE kind = ?", kind):
-            try:
-                return int(batch), unpack(blob)
-            except DataError as error:
-                raise self._damaged(str(error)) from error
+            return int(batch), self._made(unpack, blob)
         return None
 
     def requests(self) -> list[Request]:
         """Requests that were not handled yet, in order."""
-        return [
-            Request(number=number, kind=kind, detail=json.loads(detail))
-            for number, _, kind, detail, _ in self._rows(
-                "requests", "WHERE handled = 0 ORDER BY number"
-            )
-        ]
+        waiting = self._rows("requests", "WHERE handled = 0 ORDER BY number")
+        return [self._made(request_from, row) for row in waiting]
 
     def events(self, first: int = 0) -> list[Event]:
         """Events in order, without the `first` ones."""
-        return [
-            Event(clock_s=clock, wall=wall, kind=kind, detail=json.loads(detail))
-            for _, clock, wall, kind, detail in self._counted("events", first)
-        ]
+        return [self._made(event_from, row) for row in self._counted("events", first)]
 
     def _chain(self) -> tuple[int, Chain]:
         batch, chain = -1, Chain()
         for row in self._counted("microscope"):
             number, batch, blob = row
-            try:
-                chain = chain.after(number, blob)
-            except DataError as error:
-                raise self._damaged(str(error)) from error
+            chain = self._made(partial(chain.after, number), blob)
         return batch, chain
 
     def _leave(self, db: sqlite3.Connection, batch: int, state: PackedState | None) -> Chain | None:
@@ -269,14 +259,11 @@ class Journal:
         known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
         waits = f"WHERE id NOT IN {known} ORDER BY number"
         for row in self._rows("proposals", waits) if waiting else self._counted("proposals"):
-            yield int(row[2]), proposal_from(row)
+            yield int(row[2]), self._made(proposal_from, row)
 
     def _outcomes(self, first: int = 0, count: int = -1) -> Iterator[tuple[int, Outcome]]:
         for row in self._counted("outcomes", first, count):
-            try:
-                yield int(row[1]), outcome_from(row)
-            except DataError as error:
-                raise self._damaged(str(error)) from error
+            yield int(row[1]), self._made(outcome_from, row)
 
     # Plumbing -----------------------------------------------------------------------------------
 
@@ -305,7 +292,7 @@ class Journal:
         except sqlite3.Error as error:
             raise self._damaged(f"it could not be read: {error}") from error
         for *row, digest in rows:
-            if row_digest(table, *row) != digest:
+            if not sound(table, row, digest):
                 raise self._damaged(f"the checksum of a row of its {table} does not match")
         return [row[:-1] for row in rows]
 
@@ -316,6 +303,12 @@ class Journal:
             if row[0] != expected:
                 raise self._damaged(f"its {table} lack number {expected}")
         return rows
+
+    def _made(self, make: Callable[[_Row], _T], row: _Row) -> _T:
+        try:
+            return make(row)
+        except DataError as error:
+            raise self._damaged(str(error)) from error
 
     def _damaged(self, what: str) -> JournalError:
         return JournalError(f"journal {self.path} is damaged: {what}{hint(self.path)}")

@@ -11,7 +11,8 @@ from typing import Any
 from grainscout.journal._codec import header_from, outcome_from, proposal_from
 from grainscout.journal._nouns import Header
 from grainscout.journal._pages import Record, read_records
-from grainscout.journal._schema import TABLES, row_digest
+from grainscout.journal._schema import TABLES
+from grainscout.journal._schema import sound as is_sound
 from grainscout.records import DataError, Outcome, Proposal
 
 
@@ -50,9 +51,12 @@ def salvage(path: Path) -> Salvaged:
     for number, row in sorted(sound["outcomes"].items()):
         with suppress(DataError):  # the curve has a checksum of its own
             outcomes[number] = outcome_from(row)
-    with suppress(KeyError, DataError):
+    with suppress(DataError):
         header = header_from(dict(sound["header"].values()))
-    proposals = [proposal_from(row) for _, row in sorted(sound["proposals"].items())]
+    proposals = []
+    for _, row in sorted(sound["proposals"].items()):
+        with suppress(DataError):
+            proposals.append(proposal_from(row))
     answered = {o.proposal_id for o in outcomes.values()}
     gaps = set(range(max(outcomes, default=-1) + 1)) - set(outcomes)
     # A damaged row's number may itself be damaged: believed only where the run can have had it.
@@ -92,5 +96,5 @@ def _readings(record: Record) -> Iterator[tuple[str, tuple[Any, ...]]]:
         ]
         if "INTEGER PRIMARY KEY" in columns[0]:
             row[0] = record.rowid
-        if row_digest(table, *row) == digest:
+        if is_sound(table, row, digest):
             yield table, tuple(row)

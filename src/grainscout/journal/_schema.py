@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,6 +81,18 @@ def row_digest(table: str, *values: object) -> str:
         for v in values
     ]
     return hashlib.sha256(json.dumps([table, *parts]).encode()).hexdigest()[:16]
+
+
+_STORED = {"INTEGER": int, "REAL": (float, int), "TEXT": str, "BLOB": bytes}
+
+
+def sound(table: str, values: Sequence[object], digest: object) -> bool:
+    """Whether a row's checksum is right, and its values are of the types of their columns."""
+    return row_digest(table, *values) == digest and all(
+        isinstance(value, _STORED[column.split()[1]])
+        or (value is None and not column.endswith(("NOT NULL", "PRIMARY KEY")))
+        for value, column in zip(values, TABLES[table], strict=True)
+    )
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
