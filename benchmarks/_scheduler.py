@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import threading
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from typing import Any, Protocol
 
 from joblib import Parallel, delayed
@@ -89,6 +91,7 @@ class _Cluster:
     def __init__(self, address: str) -> None:
         try:
             from distributed import Client
+            from distributed.client import ClosedClientError
         except ImportError as error:
             raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'") from error
         self.campaign = uuid.uuid4().hex
@@ -116,6 +119,11 @@ class _Cluster:
             self._client.close()
             raise
         self._pool = self._client.get_executor(pure=False)
+        self._lost = (CancelledError, ClosedClientError)
+        # A scheduler that is lost is told by our error; Dask would add its tracebacks.
+        self._log = logging.getLogger("distributed.client")
+        self._level = self._log.level
+        self._log.setLevel(logging.CRITICAL)
 
     def _check_workers(self) -> None:
         try:
@@ -140,23 +148,26 @@ class _Cluster:
                     )
 
     def _width(self) -> int:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        return max(8, 2 * sum(int(w["nthreads"]) for w in workers))
+        # A client that has lost its scheduler knows of no workers.
+        workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
+        return max(8, 2 * sum(int(w["nthreads"]) for w in workers.values()))
 
     def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
         try:
             yield from _keep_busy(self._pool, calls, self._width)
-        except CancelledError as error:
+        except self._lost as error:
             raise GrainscoutError(
                 f"the scheduler at {self._address} is gone. The finished cells are kept; the same "
                 "command goes on with the others"
             ) from error
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False)
         if self._client.status == "running":
-            self._client.run(end_processes, self.campaign, on_error="ignore")
+            with suppress(*self._lost, OSError):  # it may be lost at this very moment
+                self._pool.shutdown(wait=False)
+                self._client.run(end_processes, self.campaign, on_error="ignore")
         self._client.close()
+        self._log.setLevel(self._level)
 
 
 def _in_time(connect: Callable[[], Any]) -> Any:

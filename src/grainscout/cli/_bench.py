@@ -89,14 +89,23 @@ def bench(
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
-        with Race(plan, store) as race:
-            run_campaign(
-                plan,
-                store,
-                jobs=(os.cpu_count() or 1) if jobs is None else jobs,
-                scheduler=scheduler,
-                progress=race.tick,
+        try:
+            with Race(plan, store) as race:
+                run_campaign(
+                    plan,
+                    store,
+                    jobs=(os.cpu_count() or 1) if jobs is None else jobs,
+                    scheduler=scheduler,
+                    progress=race.tick,
+                )
+        except KeyboardInterrupt:
+            notes.print(
+                f"interrupted: {len(store.finished())} finished cells are kept in {folder}; the same "
+                "command goes on with the others",
+                markup=False,
+                soft_wrap=True,
             )
+            raise
         with notes.status("scores, pictures and report"):
             results = write_results(plan, store, folder)
         if as_json:
