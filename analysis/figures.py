@@ -4,7 +4,8 @@
         ...
     learning_curves(table, "found", references={"ideal": "found_ideal"}).savefig("curve.png")
 
-`latent_map`, `latent_comparison` and `latent_scatter` come with torch, imported when one is asked for.
+`latent_map`, `latent_comparison`, `latent_archetypes` and `latent_scatter` come with torch, imported when
+one is asked for.
 Arguments are SI; axes show nA, nm and the like.  Colours are those of Okabe and Ito, and policies
 differ by line or marker as well.  A Figure is not registered with pyplot: it needs no closing.
 """
@@ -61,6 +62,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("latent_comparison", "latent_map", "latent_scatter"):
+    if name in ("latent_archetypes", "latent_comparison", "latent_map", "latent_scatter"):
         return getattr(import_module("grainscout.analysis.latent"), name)
     raise AttributeError(f"module 'grainscout.analysis.figures' has no attribute {name!r}")

@@ -18,7 +18,12 @@ data and seed.
 """
 
 from grainscout.analysis.latent._dual import DualOptions, DualVAE
-from grainscout.analysis.latent._figures import latent_comparison, latent_map, latent_scatter
+from grainscout.analysis.latent._figures import (
+    latent_archetypes,
+    latent_comparison,
+    latent_map,
+    latent_scatter,
+)
 from grainscout.analysis.latent._maps import DecodedMap, decoded_map
 from grainscout.analysis.latent._patches import patches_at
 from grainscout.analysis.latent._published import PublishedDualVAE
@@ -40,6 +45,7 @@ __all__ = [
     "Training",
     "decoded_map",
     "judge",
+    "latent_archetypes",
     "latent_comparison",
     "latent_map",
     "latent_scatter",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from grainscout.analysis._fig_style import HEIGHT, PALETTE, STEPS, TRUTH, VALUE, figure
 from grainscout.analysis.archetypes import ARCHETYPE_NAMES
@@ -127,20 +128,7 @@ def latent_scatter(
         fig = figure(4.9, 3.9)
         ax = fig.add_subplot()
         if v.dtype.kind in "iu" and not order:
-            for k in np.unique(v):
-                if not 0 <= k < len(ARCHETYPE_NAMES):
-                    raise DataError(f"archetype indices must be 0 to 3; got {int(k)}")
-                name, some = ARCHETYPE_NAMES[k], v == k
-                ax.scatter(
-                    z[some, 0],
-                    z[some, 1],
-                    s=20,
-                    marker="os^D"[k],
-                    color=ARCHETYPE_COLOURS[name],
-                    lw=0,
-                    alpha=0.85,
-                    label=f"{name} ({int(some.sum())})",
-                )
+            _kinds(ax, z, v)
         else:
             quantity = v.astype(np.float64)
             lost = ~np.isfinite(quantity)
@@ -169,10 +157,7 @@ def latent_scatter(
                 zorder=2,
             )
             fig.colorbar(shown, ax=ax, label=f"{label} ({unit})" if unit else label, pad=0.02)
-        if rim.any():
-            ax.scatter(
-                z[rim, 0], z[rim, 1], s=48, color="none", edgecolors=TRUTH, lw=0.7, label="held out"
-            )
+        _rim(ax, z[rim])
         if ax.get_legend_handles_labels()[0]:
             fig.legend(loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
         ax.set_xlabel("latent 1")
@@ -181,6 +166,67 @@ def latent_scatter(
         if note:
             ax.text(0.02, 0.98, note, transform=ax.transAxes, fontsize=7.5, va="top")
     return fig
+
+
+def latent_archetypes(
+    maps: Mapping[str, ArrayLike],
+    archetype: ArrayLike,
+    *,
+    notes: Mapping[str, str] | None = None,
+    held_out: ArrayLike | None = None,
+    columns: int = 2,
+) -> Figure:
+    """Maps of the same curves side by side, coloured by archetype.
+
+    maps : title -> (n, 2) latents;  archetype : (n,) indices;  notes : title -> what to say of that
+    map, such as its score;  held_out : (k,) indices drawn with a rim.  DataError for maps of other
+    curves or for indices that are no archetypes.
+    """
+    kinds = np.asarray(archetype)
+    points = {name: np.asarray(z, dtype=np.float64) for name, z in maps.items()}
+    if not points or any(z.ndim != 2 or z.shape[1] < 2 or len(z) != kinds.size for z in points.values()):  # fmt: skip
+        raise DataError(
+            f"maps must be latents (n, 2) of the n = {kinds.size} curves of archetype; got "
+            + (", ".join(f"{name} {z.shape}" for name, z in points.items()) or "none")
+        )
+    columns = min(columns, len(points))
+    rows = -(-len(points) // columns)
+    tested = np.asarray([] if held_out is None else held_out, dtype=np.int64)
+    with style():
+        fig = figure(3.5 * columns, 3.0 * rows + 0.5)
+        table = fig.subplots(rows, columns, squeeze=False)
+        for ax, (name, z) in zip(table.flat, points.items(), strict=False):
+            _kinds(ax, z, kinds)
+            _rim(ax, z[tested])
+            note = (notes or {}).get(name)
+            ax.set_title(name, pad=6 if note is None else 16)
+            ax.text(0, 1.02, note or "", transform=ax.transAxes, fontsize=7.5)
+            ax.set_xlabel("latent 1")
+            ax.set_ylabel("latent 2")
+        for ax in table.flat[len(points) :]:
+            ax.set_axis_off()
+        fig.legend(
+            *table[0, 0].get_legend_handles_labels(),
+            loc="outside lower center", ncols=5, handletextpad=0.2, columnspacing=1.2,
+        )  # fmt: skip
+    return fig
+
+
+def _kinds(ax: Axes, z: Floats, archetype: NDArray[Any]) -> None:
+    """Points of each archetype, with a colour and a marker."""
+    for k in np.unique(archetype):
+        if not 0 <= k < len(ARCHETYPE_NAMES):
+            raise DataError(f"archetype indices must be 0 to 3; got {int(k)}")
+        name, some = ARCHETYPE_NAMES[k], archetype == k
+        ax.scatter(
+            z[some, 0], z[some, 1], s=20, marker="os^D"[k], color=ARCHETYPE_COLOURS[name],
+            lw=0, alpha=0.85, label=f"{name} ({int(some.sum())})",
+        )  # fmt: skip
+
+
+def _rim(ax: Axes, z: Floats) -> None:
+    if len(z):
+        ax.scatter(z[:, 0], z[:, 1], s=48, color="none", edgecolors=TRUTH, lw=0.7, label="held out")
 
 
 def _images(ax: Axes, decoded: DecodedMap, channel: int) -> None:

@@ -38,7 +38,9 @@ from grainscout.analysis.latent import (
     PublishedDualVAE,
     Training,
     decoded_map,
+    latent_archetypes,
     latent_comparison,
+    load_model,
     patches_at,
     retrieval,
     save_model,
@@ -200,7 +202,7 @@ def judge_regressors(pairs: Pairs) -> dict[str, dict[str, float]]:
     points = axes.transform(curves)
     about = site_invariants(pairs.patches)
     other = np.random.default_rng(0).permutation(len(known))
-    found = {}
+    guesses = {}
     for name, features, order in (
         ("forest on true maps", pairs.structure, None),
         ("forest on patches", about / about.std(0), None),
@@ -208,22 +210,18 @@ def judge_regressors(pairs: Pairs) -> dict[str, dict[str, float]]:
     ):
         target = points[known] if order is None else points[known][order]
         forest = RandomForestRegressor(200, min_samples_leaf=3, max_features=0.4, random_state=0)
-        guess = forest.fit(features[known], target).predict(features[test])
+        guesses[name] = forest.fit(features[known], target).predict(features[test])
+    ridge = Link.fit(about[known], points[known])
+    guesses["kernel ridge on patches"] = ridge.predict(about[test])
+    found = {}
+    for name, guess in guesses.items():
         met = retrieval(guess, points[test])
+        mean = np.zeros_like(guess) + points[known].mean(axis=0)
         found[name] = {
             "rank": met.rank,
             "rank p": met.p_value,
-            "R2": explained(points[test], guess, np.zeros_like(guess) + points[known].mean(axis=0)),
+            "R2": explained(points[test], guess, mean),
         }
-    ridge = Link.fit(about[known], points[known])
-    guess = ridge.predict(about[test])
-    met = retrieval(guess, points[test])
-    reference = np.zeros_like(guess) + points[known].mean(axis=0)
-    found["kernel ridge on patches"] = {
-        "rank": met.rank,
-        "rank p": met.p_value,
-        "R2": explained(points[test], guess, reference),
-    }
     return found
 
 
@@ -267,11 +265,11 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: mean over films with its 95 % Student interval, and films with p < 0.05."""
     names = [n for n in _SCORES if any(n in row for row in rows)]
     lines = ["| model | films | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
-    groups = list(dict.fromkeys((r["preset"], r["policy"], r["model"]) for r in rows))
-    for preset, policy, model in sorted(groups, key=lambda g: (g[1], g[0], g[2])):
-        some = [
-            r for r in rows if (r["preset"], r["policy"], r["model"]) == (preset, policy, model)
-        ]
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        for preset in (row["preset"], "all"):
+            groups.setdefault((row["policy"], preset, row["model"]), []).append(row)
+    for (policy, preset, model), some in sorted(groups.items()):
         cells = []
         for name in names:
             values = np.array([r[name] for r in some if name in r])
@@ -318,23 +316,44 @@ def run(
     return rows
 
 
+def fitted(
+    folder: Path, film: tuple[str, int, str], pairs: Pairs, *, smoke: bool
+) -> tuple[PublishedDualVAE, DualVAE]:
+    """Both models of a film, from `folder` or fitted and saved there."""
+    models: list[Any] = []
+    for name, fit in (("published", fit_published), ("ours", fit_ours)):
+        path = kept(folder, film, name)
+        if not path.is_file():
+            save_model(fit(pairs, smoke=smoke), path)
+        models.append(load_model(path))
+    return models[0], models[1]
+
+
 def picture(folder: Path, *, smoke: bool) -> None:
-    """Both models of one film's pairs, saved, and their maps at 10 x 10 and, twice as near, 30 x 30."""
+    """Both models of one film's pairs: curves by archetype, and maps at 10 x 10 and, twice as near, 30 x 30."""
     preset, curves, policy = ("tiny", 60, "random") if smoke else ("s26", 210, "dual-novelty")
     pairs = pairs_of(preset, FIRST_SEED, policy, curves)
-    known, _ = parts_of(pairs)
+    known, test = parts_of(pairs)
     folder.mkdir(parents=True, exist_ok=True)
-    ours = DualVAE.fit(
-        pairs.patches, pairs.current, OPTIONS, training=Training(epochs=2) if smoke else None
-    )
-    save_model(ours, folder / "ours.latent")
-    published = PublishedDualVAE.fit(
-        pairs.patches[known], pairs.current[known], steps=5 if smoke else 1000
-    )
-    save_model(published, folder / "published.latent")
+    published, ours = fitted(folder, (preset, FIRST_SEED, policy), pairs, smoke=smoke)
+    latents = {
+        "published procedure: images": published.encode_image(pairs.patches),
+        "published procedure: curves": published.encode_spectrum(pairs.current),
+        "Grainscout: images": ours.encode_image(pairs.patches).content,
+        "Grainscout: curves": ours.encode_spectrum(pairs.current)[0],
+    }
+    notes = {}
+    for name, z in latents.items():
+        found = separation(z, pairs.archetype, train=known, test=test)
+        notes[name] = (
+            f"balanced accuracy {found.balanced_accuracy:.2f} held out, "
+            f"chance {found.chance:.2f}, p = {found.p_value:.2g}"
+        )
+    drawn = latent_archetypes(latents, pairs.archetype, notes=notes, held_out=test)
+    drawn.savefig(folder / "latent-archetypes.png", dpi=100)
     # The published map is drawn over image latents; ours over those of pairs.
     points = {
-        "published procedure": published.encode_image(pairs.patches),
+        "published procedure": latents["published procedure: images"],
         "Grainscout": ours.encode(pairs.patches, pairs.current),
     }
     models: dict[str, DualVAE | PublishedDualVAE] = {

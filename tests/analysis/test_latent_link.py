@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.analysis.latent import DecodedMap, RotationVAE, Training, latent_comparison
+from grainscout.analysis.latent import (
+    DecodedMap,
+    RotationVAE,
+    Training,
+    latent_archetypes,
+    latent_comparison,
+)
 from grainscout.analysis.latent._link import Link, site_invariants
 from grainscout.records import DataError
 
@@ -86,3 +92,21 @@ def test_maps_are_compared_below_each_other_with_their_support_told():
         assert len(crosses) == 2 * 12
     with pytest.raises(DataError, match="must have spectra; ours"):
         latent_comparison({"ours": decoded(False)})
+
+
+def test_maps_of_the_same_curves_side_by_side_show_each_curve_once_with_its_kind():
+    rng = np.random.default_rng(0)
+    kinds, maps = np.array([0] * 5 + [1] * 3 + [3]), {"a": rng.normal(size=(9, 2)), "b": rng.normal(size=(9, 2)), "c": rng.normal(size=(9, 3))}  # fmt: skip
+    drawn = latent_archetypes(maps, kinds, notes={"b": "score 0.9"}, held_out=[2, 8])
+    shown = [ax for ax in drawn.axes if ax.axison]
+    assert [ax.get_title(loc="left") for ax in shown] == ["a", "b", "c"]
+    assert "score 0.9" in [text.get_text() for text in shown[1].texts]
+    for ax, z in zip(shown, maps.values(), strict=True):
+        dots = {c.get_label(): c.get_offsets().data for c in ax.collections}
+        assert list(dots) == ["club (5)", "heart (3)", "insulating (1)", "held out"]
+        assert np.array_equal(dots["heart (3)"], z[5:8, :2])
+        assert np.array_equal(dots["held out"], z[[2, 8], :2])
+    with pytest.raises(DataError, match="of the n = 8 curves"):
+        latent_archetypes(maps, kinds[:8])
+    with pytest.raises(DataError, match="archetype indices must be 0 to 3"):
+        latent_archetypes(maps, kinds + 4)
