@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, nnls
 
-from grainscout.records import DataError
+from grainscout.records import ConfigError, DataError
 
 Floats = NDArray[np.float64]
 
@@ -213,10 +213,15 @@ def jv_merit(
 class Hysteresis:
     """How much a cell's two sweeps differ; 0 for none, positive if it looks better in reverse.
 
-    index : (J_rev - J_fwd) / J_rev at half the open-circuit voltage of the reverse sweep (Kim and Park
-    2014, J. Phys. Chem. Lett. 5, 2927);  efficiency : (eta_rev - eta_fwd) / eta_rev, which does not
-    hang on one voltage (Habisreutinger, Noel and Snaith 2018, ACS Energy Lett. 3, 2472, warn of
-    indices that do);  forward, reverse : figures of merit of either sweep.
+    index : (J_rev - J_fwd) / J_rev at one voltage, a part of the reverse sweep's open-circuit voltage;
+    efficiency : (eta_rev - eta_fwd) / eta_rev, which does not hang on one voltage;  forward, reverse :
+    figures of merit of either sweep.
+
+    The index at half the open-circuit voltage is the one that the field quotes from Sanchez et al.
+    (2014, J. Phys. Chem. Lett. 5, 2357, doi:10.1021/jz5011187) and from Kim and Park (2014, J. Phys.
+    Chem. Lett. 5, 2927, doi:10.1021/jz501392m), in whose abstracts it is not written out; others take
+    0.8, so a published number is comparable only with its voltage.  Simulators such as Driftfusion
+    compare areas under the branches instead.
     """
 
     index: float
@@ -226,13 +231,20 @@ class Hysteresis:
 
 
 def jv_hysteresis(
-    voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0
+    voltage: ArrayLike,
+    current_density: ArrayLike,
+    *,
+    irradiance: float = 1000.0,
+    part: float = 0.5,
 ) -> Hysteresis:
     """Hysteresis of a loop: voltage (s,) [V] once up and down, or down and up, with [A/m^2].
 
-    Signs and irradiance [W/m^2] as in `jv_merit`.  DataError if the voltage does not turn once, or for
-    a branch that has no figures of merit.
+    Signs and irradiance [W/m^2] as in `jv_merit`;  part : of the reverse open-circuit voltage, where the
+    index is taken.  DataError if the voltage does not turn once, or for a branch that has no figures of
+    merit; ConfigError for a part outside (0, 1).
     """
+    if not 0 < part < 1:
+        raise ConfigError(f"part must be between 0 and 1 of the open-circuit voltage; got {part}")
     v, j = np.asarray(voltage, dtype=np.float64), np.asarray(current_density, dtype=np.float64)
     if v.ndim != 1 or v.shape != j.shape or v.size < 10 or not np.isfinite([v, j]).all():
         raise DataError(
@@ -247,8 +259,8 @@ def jv_hysteresis(
     parts = (v[: last + 1], j[: last + 1]), (v[last:], j[last:])
     up, down = parts if way[0] > 0 else parts[::-1]
     forward, reverse = (jv_merit(*branch, irradiance=irradiance) for branch in (up, down))
-    half = 0.5 * reverse.voc
-    there, back = (float(np.interp(half, a[o], b[o])) for a, b in (up, down) for o in [np.argsort(a)])  # fmt: skip
+    at = part * reverse.voc
+    there, back = (float(np.interp(at, a[o], b[o])) for a, b in (up, down) for o in [np.argsort(a)])  # fmt: skip
     return Hysteresis(
         index=(back - there) / back,
         efficiency=(reverse.efficiency - forward.efficiency) / reverse.efficiency,

@@ -13,7 +13,7 @@ from grainscout.analysis.characterisation import (
     jv_merit,
     lifetime_map,
 )
-from grainscout.records import DataError
+from grainscout.records import ConfigError, DataError
 
 # S26: 1.28, 6.81 and 39.76 ns, the fast one with 59 % of the amplitude, average 25.81 ns.
 TAU = np.array([1.28, 6.81, 39.76])
@@ -103,6 +103,11 @@ def test_hysteresis_of_two_one_diode_branches():
     # Swept down first, the same two branches give the same index.
     other = np.concatenate([down[::-1], up])
     assert jv_hysteresis(np.concatenate([v[::-1], v]), other).index == pytest.approx(found.index)
+    # Nearer to open circuit the diode takes its share of both, and the same loss counts for more.
+    dark = 1e-9 * np.expm1(0.8 * found.reverse.voc / thermal)
+    near = jv_hysteresis(loop, current, part=0.8).index
+    assert near == pytest.approx(0.2 * light / (light - dark), rel=1e-4)
+    assert near > 0.201
     inverted = jv_hysteresis(loop, np.concatenate([down, up[::-1]]))
     assert inverted.index == pytest.approx(-0.25, rel=1e-4)
 
@@ -115,6 +120,8 @@ def test_bad_input_is_named():
         jv_hysteresis(np.tile(w, 3)[:60] * np.repeat([1, -1, 1], 20), np.ones(60))
     with pytest.raises(DataError, match="at least 10 finite"):
         jv_hysteresis(w, np.full(20, np.nan))
+    with pytest.raises(ConfigError, match="between 0 and 1 of the open-circuit voltage; got 80"):
+        jv_hysteresis(w, 1 - w, part=80)
     v = np.linspace(0, 1, 20)
     with pytest.raises(DataError, match="change its sign"):
         jv_merit(v, -np.ones(20))
