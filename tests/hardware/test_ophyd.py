@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,8 +22,17 @@ from grainscout.experiment import make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.hardware.bluesky import MicroscopeDevice, PolicyOptimizer, RunCurves
 from grainscout.policies import make_policy
-from grainscout.records import Budget, ConfigError, LimitError, MicroscopeError, Site, Waveform
+from grainscout.records import (
+    Budget,
+    ConfigError,
+    DataError,
+    LimitError,
+    MicroscopeError,
+    Site,
+    Waveform,
+)
 from grainscout.simulator import Film, FilmSpec
+from grainscout.simulator.instrument import instrument_spec
 
 SEED = np.random.SeedSequence(31)
 SWEEP = Waveform.triangle(1.0, 31, 0.3)
@@ -273,3 +283,29 @@ def test_a_policy_drives_the_microscope_through_bluesky_as_it_does_through_our_l
         curve = ours.measure(Site(*expected[-1]), SWEEP)
         other.ingest([{**point, **{k: getattr(curve, k) for k in ("voltage", "current", "time")}}])
     assert measured == expected
+
+
+def test_a_curve_at_the_amplifiers_rail_says_so(engine):
+    low = instrument_spec("quiet")
+    low = replace(low, amplifier=replace(low.amplifier, rail_A=1e-11))
+    guard = Guard(SimulatedMicroscope(FILM, low, seed=SEED), Limits())
+    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+    engine(bp.count([afm]))
+    (event,) = events(engine)
+    flagged = np.abs(event["afm-current"]) >= 0.999e-11
+    assert 0 < flagged.sum() < len(SWEEP)
+    np.testing.assert_array_equal(event["afm-saturated"], flagged)
+
+
+def test_each_suggestion_gets_the_curve_of_its_own_site_in_whatever_order(engine):
+    afm = MicroscopeDevice(guarded(), waveform=SWEEP, name="afm")
+    curves = RunCurves(afm)
+    engine.subscribe(curves.receive)
+    (uid,) = engine(bp.scan([afm], afm.row, 0, 20, 3))
+    measured = events(engine)
+    asked = [{"afm-row": row, "afm-column": 0} for row in (20, 0, 10)]
+    points = curves(uid, asked)
+    for k, point in zip((2, 0, 1), points, strict=True):
+        np.testing.assert_array_equal(point["current"], measured[k]["afm-current"])
+    with pytest.raises(DataError, match="must have measured"):
+        curves(uid, asked)
