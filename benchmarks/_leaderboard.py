@@ -180,7 +180,10 @@ def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:
 
 
 def winner(found: list[Board], eligible: Collection[str]) -> str | None:
-    """The policy with the best mean rank over the goals; ties go to the higher mean score.
+    """The policy with the best mean score over the goals; ties go to the better mean rank.
+
+    A score says how much is gained on the way from random to ideal; a rank makes a step between two
+    policies that nothing tells apart as large as one between two that are far apart.
 
     eligible : the policies that can run on a microscope; a control that is told the truth cannot.
     """
@@ -191,6 +194,6 @@ def winner(found: list[Board], eligible: Collection[str]) -> str | None:
     def merit(name: str) -> tuple[float, float]:
         rows = [r for board in found for r in board.ranked if r.name == name]
         ranks = [r.mean_rank.estimate for r in rows]
-        return (sum(ranks) / len(ranks), -sum(r.score.estimate for r in rows) / len(rows))
+        return (-sum(r.score.estimate for r in rows) / len(rows), sum(ranks) / len(ranks))
 
     return min(names, key=merit)

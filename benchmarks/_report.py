@@ -69,7 +69,7 @@ def write_report(
     if winner is not None:
         decided = all(not b.rivals for b in boards if b.best == winner)
         verdicts.append(
-            f"Over all goals {winner} has the best mean rank, so winner.toml runs it"
+            f"Over all goals {winner} has the best mean score, so winner.toml runs it"
             + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
         )
     left_out = len(campaign.tasks) - PICTURED_TASKS

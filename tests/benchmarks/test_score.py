@@ -198,6 +198,21 @@ def test_a_clear_difference_is_decided_and_none_is_not():
     assert "better than every other" in result[0].verdict()
 
 
+def test_much_gained_for_one_goal_outweighs_a_little_lost_for_the_other():
+    rng = np.random.default_rng(6)
+    found, error = {}, {}
+    for film in range(12):
+        shared = rng.normal(0.4, 0.1)
+        for k, name in enumerate(("random", "a", "b", "c", "finder")):
+            gain = 0.4 if name == "finder" else 0.02 * k
+            found[film, name] = shared + gain + rng.normal(0, 0.002)
+            worse = 0.02 if name == "finder" else -0.005 * k
+            error[film, name] = 0.8 + worse + rng.normal(0, 0.0005)
+    result = boards(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
+    assert {b.goal: b.best for b in result} == {"discovery": "finder", "mapping": "c"}
+    assert winner(result, {"random", "a", "b", "c", "finder"}) == "finder"
+
+
 def test_a_film_that_one_policy_failed_on_is_compared_for_none():
     found = {(f, p): 0.5 + 0.1 * f for f in range(4) for p in ("random", "other")}
     del found[2, "other"]
