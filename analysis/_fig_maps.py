@@ -204,7 +204,7 @@ def archetype_map(
             ax.scatter(x, y, s=9, c="white", edgecolors="black", lw=0.5)
         shares = [f"{name}  {100 * (classes == k).mean():.1f} %" for k, name in enumerate(names)]
         handles = [Patch(color=palette[n], label=s) for n, s in zip(names, shares, strict=True)]
-        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        fig.legend(handles=handles, loc="outside right center")
         ax.set_title(title)
     return fig
 

@@ -41,7 +41,8 @@ def latent_map(
     dual = decoded.spectra is not None
     with style():
         side = 5.0 if len(decoded.first) <= 16 else 7.6
-        fig = figure(1.88 * side if dual else side, side)
+        # Room for titles, and for the legend's line: cells are square and take all the rest.
+        fig = figure(1.88 * side if dual else side, side + 0.3)
         axes = fig.subplots(1, 2 if dual else 1, squeeze=False)[0]
         _images(axes[0], decoded, channel)
         axes[0].set_title(title or "decoded images")
@@ -207,7 +208,7 @@ def latent_archetypes(
             ax.set_axis_off()
         fig.legend(
             *table[0, 0].get_legend_handles_labels(),
-            loc="outside lower center", ncols=5, handletextpad=0.2, columnspacing=1.2,
+            loc="outside lower center", ncols=5 if columns > 1 else 3, handletextpad=0.2, columnspacing=1.2,
         )  # fmt: skip
     return fig
 

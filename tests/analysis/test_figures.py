@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import image
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -60,7 +61,7 @@ def all_figures() -> dict[str, Figure]:
             sites=SITES,
         ),
         "explain": figures.explain_maps({"mean": truth, "signed": HEIGHT}, pixel_size=PIXEL),
-        "archetypes": figures.archetype_map(RNG.integers(0, 4, (32, 48)), pixel_size=PIXEL),
+        "archetypes": figures.archetype_map(RNG.integers(0, 4, (128, 128)), pixel_size=PIXEL),
         "examples": figures.archetype_examples(
             V, curves, kinds, true_current=curves, true_archetype=kinds, steps=np.arange(1, 31)
         ),
@@ -97,6 +98,9 @@ def drawn() -> dict[str, Figure]:
 def test_every_axis_is_labelled_and_every_figure_can_be_saved(drawn, tmp_path):
     for name, figure in drawn.items():
         figure.savefig(tmp_path / f"{name}.png", dpi=40)
+        picture = image.imread(tmp_path / f"{name}.png")[..., :3]
+        edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+        assert all((edge > 0.8).all() for edge in edges), f"{name} is cut off at its edge"
         for ax in figure.axes:
             if not ax.axison or figure.subfigs:
                 continue

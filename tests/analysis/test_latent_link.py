@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib import image
 
 from grainscout.analysis.latent import (
     DecodedMap,
@@ -11,6 +12,7 @@ from grainscout.analysis.latent import (
     Training,
     latent_archetypes,
     latent_comparison,
+    latent_map,
 )
 from grainscout.analysis.latent._link import Link, site_invariants
 from grainscout.records import DataError
@@ -92,6 +94,22 @@ def test_maps_are_compared_below_each_other_with_their_support_told():
         assert len(crosses) == 2 * 12
     with pytest.raises(DataError, match="must have spectra; ours"):
         latent_comparison({"ours": decoded(False)})
+
+
+def test_no_picture_of_a_map_is_cut_off_at_its_edge(tmp_path):
+    square, voltage = decoded(True), [0.0, 1.5, 0.0]
+    rng = np.random.default_rng(1)
+    for drawn in (
+        latent_map(square, voltage=voltage, known=rng.uniform(-1, 1, (40, 2))),
+        latent_map(square, title="mine"),
+        latent_map(decoded(False)),
+        latent_comparison({"a": square, "b": square}, voltage=voltage),
+        latent_archetypes({"a": rng.normal(size=(9, 2))}, np.arange(9) % 4, notes={"a": "score"}),
+    ):
+        drawn.savefig(tmp_path / "map.png", dpi=60)
+        picture = image.imread(tmp_path / "map.png")[..., :3]
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert (edge > 0.8).all()
 
 
 def test_maps_of_the_same_curves_side_by_side_show_each_curve_once_with_its_kind():
