@@ -126,6 +126,28 @@ def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
             assert trajectory(journal.outcomes()) == trajectory(whole.outcomes)
 
 
+def test_a_run_that_died_before_it_began_is_resumed_with_the_microscope_after_its_scan(
+    film, tmp_path
+):
+    whole = experiment(film, "random").run()
+    scope = microscope(film)
+    header = Header(problem=problem_of(scope), config={}, seed=SEED)
+    Journal.create(tmp_path / "run.gsj", header, scope.state()).close()
+    with Journal.open(tmp_path / "run.gsj") as journal:
+        resumed = Experiment.resume(journal, microscope(film), make_policy("random", {})).run()
+        (start,) = [e for e in journal.events() if e.kind == "start"]
+    assert trajectory(resumed.outcomes) == trajectory(whole.outcomes)
+    assert start.detail["wear"] == scope.wear() > 0
+
+
+def test_without_that_state_it_is_refused(film, tmp_path):
+    with (
+        new_journal(tmp_path / "run.gsj", film) as journal,
+        pytest.raises(JournalError, match="ended before it began"),
+    ):
+        Experiment.resume(journal, microscope(film), make_policy("random", {}))
+
+
 def test_a_proposal_that_may_have_been_measured_twice_is_marked(film, tmp_path):
     path = tmp_path / "run.gsj"
     with new_journal(path, film) as journal, pytest.raises(Interrupted):

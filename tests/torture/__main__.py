@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from tally import POLICIES_KEY, SCALE, Check, Size, Tally, all_checks
 
+from grainscout.policies import policy_names
+
 
 def main() -> int:
     """Run the checks that were asked for, print the table, and say whether anything was lost."""
@@ -25,18 +27,21 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the checks")
     options = parser.parse_args()
     sys.path.append(str(Path(__file__).parents[1] / "hardware"))  # the rigs, as pytest finds them
+    unknown = set(filter(None, options.policies.split(","))) - set(policy_names())
+    if unknown:
+        parser.error(f"no such policy: {', '.join(sorted(unknown))}")
     os.environ[SCALE], os.environ[POLICIES_KEY] = str(options.scale), options.policies
     checks = all_checks()
     if options.list:
         print("\n".join(checks))
         return 0
-    unknown = sorted(set(options.checks) - set(checks))
+    unknown = set(options.checks) - set(checks)
     if unknown:
-        parser.error(f"no such check: {', '.join(unknown)}; known: {', '.join(checks)}")
+        parser.error(f"no such check: {', '.join(sorted(unknown))}; known: {', '.join(checks)}")
     chosen = {name: checks[name] for name in options.checks or checks}
     console = Console()
     table = Table("check", "what was tried", "how often", "lost", "note", "s")
-    lost = 0
+    lost, started = 0, time.monotonic()
     for name, function in chosen.items():
         began = time.monotonic()
         with console.status(f"{name} ..."):
@@ -57,6 +62,7 @@ def main() -> int:
             )
         console.print(f"{name}: {spent} s")
     console.print(table)
+    console.print(f"All in {time.monotonic() - started:.0f} s.")
     console.print(f"{lost} checks lost something." if lost else "Nothing was lost.")
     return 1 if lost else 0
 

@@ -25,7 +25,8 @@ from grainscout.journal import Journal
 from grainscout.records import JournalError
 
 _PATIENCE_S = 600.0
-_KINDS = ("statement", "told", "measure", "measured", "wal", "time")
+_KINDS = ("begin", "statement", "told", "measure", "measured", "wal", "time")
+_BEGIN = 60  # statements of SQL until the first measurement, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ def _undisturbed(folder, config):
 def _blow(rng, whole, folder):
     """How this victim dies: (kill_at, kill_when)."""
     kind = str(rng.choice(_KINDS))
+    if kind == "begin":
+        return kind, {"statement": int(rng.integers(1, _BEGIN))}, None
     if kind in whole.acts:
         return kind, {kind: int(rng.integers(1, whole.acts[kind] + 1))}, None
     if kind == "time":

@@ -14,6 +14,7 @@ from grainscout.journal import Journal
 
 #: An outcome is kept in memory, in the loop and in the guard's log: its arrays, and the objects around.
 KEPT = 4 * 8 * SAMPLES + 6000  # bytes a measurement
+_ONCE = 3_000_000  # bytes that fill up once: SQLite's cache of 2 MB, and what is warm only later
 OPEN_S = 2.0
 
 
@@ -31,10 +32,10 @@ def a_day(size: Size) -> list[Tally]:
             header = journal.header()
             written = len(journal.outcomes())
             scan = header.problem.scan.height.nbytes + header.problem.candidates.nbytes
-        state = 100 * curves  # the instrument's own log, in the last state of the microscope
+        state = 100 * curves  # the instrument's own log, as a whole state and changes
     memory = np.array(report["memory"], float)
     steps = curves // 10
-    growth = float(memory[-1] - memory[1]) / (8 * steps)
+    growth = float(memory[-1] - memory[1] - _ONCE) / (8 * steps)
     expected = predicted_bytes(curves, SAMPLES, scan + state)
     off = report["bytes"] / expected - 1
     hours = report["clock_s"] / 3600

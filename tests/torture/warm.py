@@ -18,6 +18,10 @@ _HERE = str(Path(__file__).parent)
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
+def _is_warm() -> None:
+    sys.exit("warmed" not in sys.modules)
+
+
 def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A started child of the warm server that calls `target`, a function of a module of this folder."""
     if forkserver._forkserver._forkserver_pid is None:  # type: ignore[attr-defined]
@@ -29,9 +33,14 @@ def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
-        first = _CONTEXT.Process(target=int)  # comes back when everything is warm
-        first.start()
+        first = _CONTEXT.Process(target=_is_warm)  # comes back when everything is warm
+        try:
+            first.start()
+        except EOFError as error:  # whatever `warmed` raises ends the server without a word to us
+            raise RuntimeError("warmed.py must be importable; its error is on stderr") from error
         first.join()
+        if first.exitcode != 0:  # an ImportError alone is passed over by the server
+            raise RuntimeError("the server must be warm; importing warmed.py failed in it")
     if _HERE not in sys.path:
         sys.path.insert(0, _HERE)
     process = _CONTEXT.Process(target=target, args=arguments, daemon=True)

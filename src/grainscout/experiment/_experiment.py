@@ -352,8 +352,14 @@ class Experiment:
 
     def _restore_microscope(self, journal: Journal) -> None:
         left = journal.checkpoint("microscope")
-        if left is not None and isinstance(self.microscope, Resumable):
+        if isinstance(self.microscope, Resumable):
+            if left is None:
+                raise JournalError(
+                    f"journal {journal.path} has no state of its microscope: its run was ended before it "
+                    "began. Delete it and start again"
+                )
             self.microscope.restore(left[1])
+            self._wear_start = self._wear()
         else:
             self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
             if isinstance(self.microscope, Guard):

@@ -59,14 +59,21 @@ class Journal:
         )
 
     @classmethod
-    def create(cls, path: str | Path, header: Header) -> Self:
-        """A new journal; never overwrites.  A kill leaves a whole one, or one that says it is empty."""
+    def create(
+        cls, path: str | Path, header: Header, microscope: PackedState | None = None
+    ) -> Self:
+        """A new journal; never overwrites.  A kill leaves a whole one, or one that says it is empty.
+
+        microscope : its state after the scan, so that a run that is killed before it begins can be resumed.
+        """
         path = Path(path)
         journal = cls(path, create(path))
         try:
             for key, value in header_values(header).items():
                 _insert(journal._db, "header", key, value)
+            left = journal._leave(journal._db, -1, microscope)
             journal._db.execute("COMMIT")
+            journal._left = left
         except sqlite3.Error as error:
             journal._db.close()
             raise JournalError(f"journal {path} could not be written: {error}") from error
