@@ -45,7 +45,7 @@ speed: .venv/installed  ## the speed benchmarks, as ratios
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-only
 
 torture: .venv/installed  ## kill, fault, fuzz and load the whole on purpose; a table of what was lost (nothing)
-	$(BIN)/python tests/torture $(TORTURE)
+	$(BIN)/python tests/torture --size $(or $(SIZE),long) $(TORTURE)
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
