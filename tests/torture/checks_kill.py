@@ -82,7 +82,10 @@ def _blow(rng, whole, folder):
     wal, left, last = folder / "killed.gsj-wal", [int(rng.integers(1, CURVES * 3))], [0]
 
     def grown():
-        size = wal.stat().st_size if wal.exists() else 0
+        try:
+            size = wal.stat().st_size
+        except FileNotFoundError:  # not yet, or folded in
+            size = 0
         if size > last[0]:
             left[0] -= 1
         last[0] = size
