@@ -223,6 +223,13 @@ def test_bad_pairs_are_named(model):
     flat[:, 1] = 3e-9
     with pytest.raises(DataError, match="channel 1 is the same everywhere"):
         DualVAE.fit(PATCHES, flat)
+    holed = SPECTRA.copy()
+    holed[3, 0, 0] = np.nan
+    for kind in (DualVAE, PublishedDualVAE):
+        with pytest.raises(DataError, match=r"spectra must be finite; 1 of \d+ hold NaN"):
+            kind.fit(PATCHES, holed)
+        with pytest.raises(DataError, match=r"patches.* must have contrast"):
+            kind.fit(0 * PATCHES + 1, SPECTRA)
     with pytest.raises(DataError, match="28"):
         judge(model, PATCHES[:28], SPECTRA[:28])
     with pytest.raises(DataError, match=r"\(n, 2, 40\)"):
