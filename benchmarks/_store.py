@@ -14,6 +14,7 @@ from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 1
+_FILMS = "campaign.films"
 
 _TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -37,8 +38,9 @@ class CellKey:
 class CampaignStore:
     """Results of a campaign, as they come in.
 
-    identity : plain JSON values that say which campaign this is; a store of another campaign, another
-    version, a foreign or a damaged file raise DataError, and are left as they are.
+    identity : plain JSON values that say which campaign this is.  The same campaign with more films goes on
+        where it was; a store of another campaign, another version, a foreign or a damaged file raise
+        DataError, and are left as they are.
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any] | None = None) -> None:
@@ -138,12 +140,32 @@ class CampaignStore:
             )
         self._db.execute("PRAGMA synchronous = FULL")
         if identity is not None:
-            wanted = json.loads(json.dumps(identity))
-            if self.identity != wanted:
-                differing = sorted(
-                    k for k in {*wanted, *self.identity} if wanted.get(k) != self.identity.get(k)
-                )
-                raise DataError(
-                    f"campaign store {self.path} must be of this campaign; its {', '.join(differing)} "
-                    "differ. Choose another --out, or take the campaign that wrote it"
-                )
+            self._go_on(json.loads(json.dumps(identity)))
+
+    def _go_on(self, wanted: dict[str, Any]) -> None:
+        """Take this campaign for the one that was begun; it may have more films, and nothing else."""
+        apart = dict(_differences(self.identity, wanted))
+        begun, now = apart.get(_FILMS, (0, 0))
+        if set(apart) == {_FILMS} and now > begun:
+            self._db.execute(
+                "UPDATE header SET value = ? WHERE key = 'identity'",
+                (json.dumps(wanted, sort_keys=True),),
+            )
+        elif apart:
+            said = "; ".join(f"{k} was {a!r:.60}, is {b!r:.60}" for k, (a, b) in apart.items())
+            raise DataError(
+                f"campaign store {self.path} must be of this campaign, or of it with fewer films; got "
+                f"another: {said}. Choose another --out, or take the campaign that wrote it"
+            )
+
+
+def _differences(
+    before: dict[str, Any], now: dict[str, Any], name: str = ""
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Dotted names of what differs, with both values."""
+    for key in sorted({*before, *now}):
+        a, b = before.get(key), now.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b, f"{name}{key}.")
+        elif a != b:
+            yield f"{name}{key}", (a, b)

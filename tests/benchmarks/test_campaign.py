@@ -139,6 +139,31 @@ def test_a_store_of_another_campaign_is_refused_and_unchanged(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_refusal_names_what_differs_with_both_values(tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    plan = campaign(films=2, policies=(PolicySpec(name="random"),))
+    CampaignStore(path, plan.identity())
+    with pytest.raises(DataError, match=r"campaign\.seed was 3, is 4"):
+        CampaignStore(path, dataclasses.replace(plan, seed=4).identity())
+    with pytest.raises(DataError, match=r"campaign\.films was 2, is 1"):
+        CampaignStore(path, dataclasses.replace(plan, films=1).identity())
+
+
+def test_a_campaign_goes_on_with_more_films_as_if_it_had_begun_with_them(tmp_path):
+    few = campaign(films=1, policies=(PolicySpec(name="random"),))
+    more = dataclasses.replace(few, films=3, description="Other words change no result")
+    run(few, tmp_path / "grown.sqlite")
+    begun = []
+    grown = run(more, tmp_path / "grown.sqlite", progress=lambda key, *_: begun.append(key.film))
+    assert set(begun) == {1, 2}
+    same(grown, run(more, tmp_path / "whole.sqlite"))
+    with (
+        CampaignStore(tmp_path / "grown.sqlite") as one,
+        CampaignStore(tmp_path / "whole.sqlite") as other,
+    ):
+        assert one.identity == other.identity
+
+
 def test_foreign_and_damaged_stores_are_refused(tmp_path):
     path = tmp_path / "campaign.sqlite"
     path.write_text("not a database" * 100)

@@ -27,6 +27,12 @@ def bench(
         Path | None,
         typer.Option("--out", "-o", help="Folder of the results; resumes what is there."),
     ] = None,
+    films: Annotated[
+        int | None,
+        typer.Option(
+            "--films", help="Films of each task; more than before go on where it was.", min=1
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -78,6 +84,8 @@ def bench(
     )
     if peers:
         plan = plan.with_policies(*_peers())
+    if films is not None:
+        plan = dataclasses.replace(plan, films=films)
     if cell_timeout is not None:
         plan = dataclasses.replace(plan, cell_timeout_s=cell_timeout)
     if scheduler is not None and jobs is not None:
