@@ -25,6 +25,7 @@ def archetype_examples(
     true_archetype: ArrayLike | None = None,
     steps: ArrayLike | None = None,
     most: int = 8,
+    time: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
     """Curves that a run found, by archetype, with the mean true curve of that archetype in black.
@@ -32,9 +33,11 @@ def archetype_examples(
     voltage : (s,) [V];  current : (n, s) [A] as measured;  archetype : (n,) index into `names` (true
     or classified);  true_current : (m, s) [A] noiseless curves of the film with their
     true_archetype (m,);  steps : (n,) when each was measured, to say when the first came;  most :
-    curves drawn for each, spread evenly over those found.
+    curves drawn for each, spread evenly over those found;  time : (s,) [s] of the samples, drawn
+    against it instead, for pulses and voltages that do not change.
     """
-    axis, data = np.asarray(voltage, dtype=np.float64), np.asarray(current, dtype=np.float64)
+    axis = np.asarray(voltage if time is None else time, dtype=np.float64)
+    data = np.asarray(current, dtype=np.float64)
     kinds = np.asarray(archetype)
     if data.ndim != 2 or data.shape != (kinds.size, axis.size):
         raise DataError(
@@ -68,7 +71,7 @@ def archetype_examples(
             ax.set_title(name)
             count = f"{found.size} found{first}" if found.size else "none found"
             ax.text(0.04, 0.95, count, transform=ax.transAxes, va="top", fontsize=8)
-            ax.set_xlabel("bias (V)")
+            ax.set_xlabel("bias (V)" if time is None else "time (s)")
             ax.set_ylabel(f"current ({unit})")
             if k == 0 and mean is not None:
                 ax.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), handlelength=1.2)

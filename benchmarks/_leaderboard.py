@@ -133,7 +133,7 @@ class Board:
         more = (
             f" About {needed[0]} more films a task would decide the closest pair." if needed else ""
         )
-        return f"{head}, but it is not decided against {', '.join(self.rivals)}.{more}"
+        return f"{head}, but it is not decided against {'; '.join(self.rivals)}.{more}"
 
 
 def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:

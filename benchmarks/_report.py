@@ -50,7 +50,7 @@ def write_report(
     findings: Sequence[Finding] = (),
 ) -> None:
     """Write the page; findings : verdicts on published statements, if the campaign judges any."""
-    sections: list[Section | None] = [_result(boards), asked_section(campaign)]
+    sections: list[Section | None] = [_result(boards, campaign), asked_section(campaign)]
     if findings:
         sections.append(_published(findings))
     if campaign.stopping is not None:
@@ -64,10 +64,10 @@ def write_report(
         tasks = campaign.tasks[:PICTURED_TASKS]
         sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
     sections += [_failures(course, store), _repeat(campaign)]
-    policies = ", ".join(p.title for p in campaign.policies)
+    policies = "; ".join(p.title for p in campaign.policies)
     verdicts = [board.verdict() for board in boards]
     if winner is not None:
-        decided = all(not b.rivals for b in boards if b.best == winner)
+        decided = all(b.best == winner and not b.rivals for b in boards)
         verdicts.append(
             f"Over all goals {winner} has the best mean score, so winner.toml runs it"
             + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
@@ -77,8 +77,8 @@ def write_report(
         path,
         kind="campaign report",
         title=campaign.name,
-        question=f"{campaign.description}. Policies {policies}, raced on {len(campaign.tasks)} tasks x "
-        f"{campaign.films} films with the same films and noise for each."
+        question=f"{campaign.description}. {len(campaign.policies)} policies ({policies}) raced on "
+        f"{len(campaign.tasks)} tasks x {campaign.films} films, with the same films and noise for each."
         + (f" Pictures show the first {PICTURED_TASKS} tasks." if left_out > 0 else ""),
         verdicts=verdicts or ["No cell has finished: there is nothing to compare."],
         sections=[s for s in sections if s is not None],
@@ -110,9 +110,13 @@ def _published(findings: Sequence[Finding]) -> Section:
     )
 
 
-def _result(boards: list[Board]) -> Section:
+def _result(boards: list[Board], campaign: Campaign) -> Section:
     tables, pictures = [], []
     for board in boards:
+        asked = campaign.films * sum(board.goal in t.goals for t in campaign.tasks)
+        films = f"{board.cells} films"
+        if board.cells < asked:
+            films += f" of {asked}: those that every policy finished"
         rows: list[list[str | dict[str, str]]] = []
         for r in board.ranked:
             verdict = board.against_baseline.get(r.name)
@@ -128,7 +132,7 @@ def _result(boards: list[Board]) -> Section:
             )
         tables.append(
             Table(
-                title=f"{board.goal.capitalize()}, {board.cells} films",
+                title=f"{board.goal.capitalize()}, {films}",
                 heads=["policy", "score", "95 % interval", "mean rank", f"against {BASELINE}"],
                 rows=rows,
             )
@@ -217,7 +221,10 @@ def _failures(course: Course, store: CampaignStore) -> Section:
         title="Failures",
         text=text,
         details=[
-            Details(title=f"{k.policy} on {k.task}, film {k.film}", pre=error)
+            Details(
+                title=f"{k.policy} on {k.task}, film {k.film}: {error.strip().splitlines()[-1]}",
+                pre=error,
+            )
             for k, error in failed.items()
         ],
     )

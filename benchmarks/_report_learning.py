@@ -45,34 +45,36 @@ _CURVES: dict[Goal, tuple[str, str, str, dict[str, str], str, str]] = {
 def learning_section(campaign: Campaign, tables: Tables) -> Section:
     order = [p.title for p in campaign.policies if p.title in set(tables.steps["policy"])]
     band = "Line: interquartile mean over films; band: 95 % interval."
-    if len(campaign.tasks) > PICTURED_TASKS:
-        band += " All tasks are drawn in one."
     frames = {"steps": tables.steps, "maps": tables.maps.rename(columns={"n": "step"})}
-    panels = "task" if len(campaign.tasks) <= PICTURED_TASKS else None
     pictures = []
     for goal, (frame, column, label, references, caption, alt) in _CURVES.items():
-        of_goal = [t.id for t in campaign.tasks if goal in t.goals]
         table = frames[frame]
         if len(table) == 0 or column not in table:
             continue
-        table = table[table["task"].isin(of_goal)].dropna(subset=[column])
-        if len(table):
+        of_goal = [t.id for t in campaign.tasks if goal in t.goals]
+        drawn, only = _first(of_goal, table.dropna(subset=[column]))
+        if len(drawn):
             figure = figures.learning_curves(
-                table, column, label=label, references=references, order=order, panels=panels
+                drawn, column, label=label, references=references, order=order
             )
-            pictures.append(picture(figure, f"{caption} {band}", alt))
-    diversity = figures.learning_curves(
-        tables.steps, "diversity", label="diversity of curves", order=order, panels=panels
-    )
+            pictures.append(picture(figure, f"{caption} {band}{only}", alt))
+    drawn, only = _first([t.id for t in campaign.tasks], tables.steps)
     pictures.append(
         picture(
-            diversity,
+            figures.learning_curves(drawn, "diversity", label="diversity of curves", order=order),
             "Mean pairwise distance of the measured curves over their rms. It may fall when new "
-            f"curves resemble old ones. {band}",
+            f"curves resemble old ones. {band}{only}",
             "Diversity of measured curves against measurements",
         )
     )
     return Section(id="learning", title="Learning", pictures=pictures)
+
+
+def _first(tasks: list[str], table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows of the first tasks, and a word about the others."""
+    rows = table[table["task"].isin(tasks[:PICTURED_TASKS])]
+    left = len(tasks) > PICTURED_TASKS
+    return rows, f" The first {PICTURED_TASKS} of {len(tasks)} tasks." if left else ""
 
 
 def cost_section(tables: Tables, scores: pd.DataFrame) -> Section | None:

@@ -17,7 +17,7 @@ from grainscout.benchmarks._stage import set_up
 from grainscout.benchmarks._store import CampaignStore, CellKey
 from grainscout.benchmarks._tasks import Task
 from grainscout.benchmarks._truth import TaskTruth
-from grainscout.records import PackedState, Problem
+from grainscout.records import PackedState, Problem, Waveform
 
 #: The runs of every policy are drawn for so many tasks, those first in the campaign; then the winner's.
 EVERY_POLICY = 2
@@ -148,9 +148,8 @@ def task_section(
         title=f"Task {task.id}",
         text=[
             f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
-            f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples from "
-            f"{wave.voltage.min():g} to {wave.voltage.max():g} V in {wave.duration:g} s at "
-            f"{problem.light:g} suns; target {task.target}. Pictures are of the first film"
+            f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples {_volts(wave)} in "
+            f"{wave.duration:g} s at {problem.light:g} suns; target {task.target}. Pictures are of the first film"
             + ("." if task in campaign.tasks[:EVERY_POLICY] else ", by one policy."),
             *notes,
         ],
@@ -158,6 +157,16 @@ def task_section(
         pictures=shown,
         details=folded,
     )
+
+
+def _volts(waveform: Waveform) -> str:
+    low, high = waveform.voltage.min(), waveform.voltage.max()
+    return f"at {low:g} V" if low == high else f"from {low:g} to {high:g} V"
+
+
+def _is_swept(waveform: Waveform) -> bool:
+    """Whether current against voltage is a curve: pulses jump, and some voltages do not change."""
+    return 0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage)
 
 
 def _run_pictures(
@@ -203,6 +212,7 @@ def _run_pictures(
                 steps["class_index"][measured],
                 names=truth.classes,
                 steps=measured + 1,
+                time=None if _is_swept(problem.waveform) else problem.waveform.time,
                 title=name,
             ),
             f"{name}: measured curves by the true kind of their site.",

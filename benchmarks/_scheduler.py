@@ -121,9 +121,10 @@ class _Cluster:
         self._pool = self._client.get_executor(pure=False)
         self._lost = (CancelledError, ClosedClientError)
         # A scheduler that is lost is told by our error; Dask would add its tracebacks.
-        self._log = logging.getLogger("distributed.client")
-        self._level = self._log.level
-        self._log.setLevel(logging.CRITICAL)
+        logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+        self._levels = {log: log.level for log in logs}
+        for log in logs:
+            log.setLevel(logging.CRITICAL)
 
     def _check_workers(self) -> None:
         try:
@@ -167,7 +168,8 @@ class _Cluster:
                 self._pool.shutdown(wait=False)
                 self._client.run(end_processes, self.campaign, on_error="ignore")
         self._client.close()
-        self._log.setLevel(self._level)
+        for log, level in self._levels.items():
+            log.setLevel(level)
 
 
 def _in_time(connect: Callable[[], Any]) -> Any:

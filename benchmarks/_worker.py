@@ -93,9 +93,12 @@ class CellProcess:
             self.end()
 
         timer = threading.Timer(seconds, late) if seconds > 0 else None
-        if timer is not None:
-            timer.start()
         try:
+            if timer is not None:
+                timer.daemon = (
+                    True  # nobody waits for it where an interruption keeps it from its end
+                )
+                timer.start()
             return act()
         except _Died:
             self.end()

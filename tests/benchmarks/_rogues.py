@@ -15,8 +15,9 @@ TASK = Task(
 )
 
 CODE = """
-import ctypes, os, signal, subprocess, time
+import ctypes, os, pathlib, signal, subprocess, time
 import numpy as np
+from grainscout.policies import make_policy
 
 class Rogue:
     def reset(self, problem, *, rng): pass
@@ -45,16 +46,31 @@ class Greedy(Rogue):
 class Spinner(Rogue):
     def ask(self, n=1):
         while True: pass
+
+class Gated:
+    "The random policy, once it has found a permit: a file, which it takes away."
+    def __init__(self, *, permits):
+        self.permits, self.inner = pathlib.Path(permits), make_policy("random", {})
+        self.ask, self.tell = self.inner.ask, self.inner.tell
+    def reset(self, problem, *, rng):
+        while not self.permitted(): time.sleep(0.01)
+        self.inner.reset(problem, rng=rng)
+    def permitted(self):
+        for permit in self.permits.iterdir():
+            try: permit.unlink()
+            except FileNotFoundError: continue
+            return True
+        return False
 """
 
 
 def install(folder: Path) -> Path:
-    """A folder that, on the path, registers killer, raiser, hanger, greedy and spinner."""
+    """A folder that, on the path, registers killer, raiser, hanger, greedy, spinner and gated."""
     (folder / "rogues_plugin.py").write_text(textwrap.dedent(CODE))
     info = folder / "rogues_plugin-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rogues-plugin\nVersion: 1.0\n")
-    names = ("Killer", "Raiser", "Hanger", "Greedy", "Spinner")
+    names = ("Killer", "Raiser", "Hanger", "Greedy", "Spinner", "Gated")
     lines = [f"{name.lower()} = rogues_plugin:{name}" for name in names]
     (info / "entry_points.txt").write_text("\n".join(["[grainscout.policies]", *lines, ""]))
     return folder
