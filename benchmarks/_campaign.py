@@ -89,15 +89,10 @@ class Campaign:
         return dataclasses.replace(self, policies=(*self.policies, *more))
 
     def identity(self) -> dict[str, Any]:
-        """Plain values that say which campaign this is, and by which version it is run.
-
-        What changes no result is left out: words, tags, and what a cell may take.
-        """
+        """Plain values that say which campaign this is, and by which version it is run."""
         campaign = plain(dataclasses.asdict(self))
-        for name in ("description", *_BOUNDS):
+        for name in _BOUNDS:
             del campaign[name]
-        for task in campaign["tasks"]:
-            del task["tags"]
         return {"campaign": campaign, "grainscout": grainscout.__version__}
 
     def cells(self) -> list[CellKey]:

@@ -15,6 +15,7 @@ from grainscout.records import DataError, PackedState, unpack
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 1
 _FILMS = "campaign.films"
+_WORDS = ("description", "tags")  # change no result
 
 _TABLES = """
 CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -143,29 +144,34 @@ class CampaignStore:
             self._go_on(json.loads(json.dumps(identity)))
 
     def _go_on(self, wanted: dict[str, Any]) -> None:
-        """Take this campaign for the one that was begun; it may have more films, and nothing else."""
-        apart = dict(_differences(self.identity, wanted))
+        """Take this campaign for the one that was begun; it may have other words and more films."""
+        before = self.identity
+        if before == wanted:
+            return
+        apart = dict(_differences(before, wanted))
         begun, now = apart.get(_FILMS, (0, 0))
-        if set(apart) == {_FILMS} and now > begun:
-            self._db.execute(
-                "UPDATE header SET value = ? WHERE key = 'identity'",
-                (json.dumps(wanted, sort_keys=True),),
-            )
-        elif apart:
+        if now > begun:
+            del apart[_FILMS]
+        if apart:
             said = "; ".join(f"{k} was {a!r:.60}, is {b!r:.60}" for k, (a, b) in apart.items())
             raise DataError(
                 f"campaign store {self.path} must be of this campaign, or of it with fewer films; got "
                 f"another: {said}. Choose another --out, or take the campaign that wrote it"
             )
+        self._db.execute(
+            "UPDATE header SET value = ? WHERE key = 'identity'",
+            (json.dumps(wanted, sort_keys=True),),
+        )
 
 
-def _differences(
-    before: dict[str, Any], now: dict[str, Any], name: str = ""
-) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Dotted names of what differs, with both values."""
-    for key in sorted({*before, *now}):
-        a, b = before.get(key), now.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{name}{key}.")
-        elif a != b:
-            yield f"{name}{key}", (a, b)
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Dotted names of what differs, but for words, with both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now} - {*_WORDS}):
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for k, (a, b) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(a, b, f"{name}[{k}]")
+    elif before != now:
+        yield name, (before, now)

@@ -115,7 +115,7 @@ def test_what_is_not_set_is_no_part_of_a_campaigns_identity():
     (task,) = plan.identity()["campaign"]["tasks"]
     assert set(task) == {
         *("id", "microscope", "waveform", "target", "light_suns", "window_px", "batch", "curves"),
-        "goals",
+        *("goals", "tags"),
     }
     assert "sites" in plain(dataclasses.asdict(find_task("boundaries/s26/dark/max_current")))
 
