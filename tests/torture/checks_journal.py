@@ -242,6 +242,7 @@ def one_at_a_time(size: Size) -> list[Tally]:
             "            held += 1\n"
             "            mark = os.open(str(path) + '.held', os.O_CREAT | os.O_EXCL)\n"
             "            os.close(mark)\n"
+            "            time.sleep(0.0005)\n"
             "            os.unlink(str(path) + '.held')\n"
             "    except JournalError:\n        pass\n"
             "    except FileExistsError:\n        both += 1\n"

@@ -63,6 +63,8 @@ class Recorder:
 
     def measure(self, site, waveform):
         self.measured += 1
+        left = self.inner.engaged or self.inner.bias != 0.0
+        self._require(not left, "the tip was still in contact when the next command came")
         volts, step = waveform.voltage, waveform.time[1] - waveform.time[0]
         padded = np.concatenate([[0.0], volts, [0.0]])
         self._require(np.abs(volts).max() <= self.limits.voltage_V, "voltage")
