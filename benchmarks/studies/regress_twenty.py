@@ -1,6 +1,6 @@
 """Does ``grainscout regress`` pass an unchanged model every time, and fail a damaged one of each kind?
 
-    python benchmarks/studies/regress_twenty.py                       all of it, about twenty CPU minutes
+    python benchmarks/studies/regress_twenty.py                       all of it, half an hour of one core
     python benchmarks/studies/regress_twenty.py unchanged --runs 20   fresh processes of the command
     python benchmarks/studies/regress_twenty.py reseeded --runs 20    models that train or draw from other seeds
     python benchmarks/studies/regress_twenty.py damaged               each kind of model, damaged in its own code
@@ -168,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", nargs="?", choices=("all", "unchanged", "reseeded", "damaged", "one"), default="all")  # fmt: skip
     parser.add_argument("model", nargs="?", help="of the part 'one'")
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--models", nargs="+", choices=list(regress.MODELS), default=KINDS, help="of the part 'unchanged'")  # fmt: skip
     parser.add_argument("--out", type=Path, help="JSON lines of all rows")
     args = parser.parse_args(arguments)
     if args.part == "one":
@@ -178,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows += (found := damaged())
         print(f"damaged: {sum(r['status'] == 1 for r in found)} of {len(found)} fail")
     if args.part in ("all", "unchanged"):
-        rows += (found := unchanged(args.runs))
+        rows += (found := unchanged(args.runs, args.models))
         print(f"unchanged: {sum(r['status'] == 0 for r in found)} of {len(found)} pass")
     if args.part in ("all", "reseeded"):
         rows += (found := reseeded(args.runs))
