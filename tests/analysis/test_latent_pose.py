@@ -102,6 +102,14 @@ def test_content_is_what_was_varied_and_patches_are_rebuilt(model):
     assert model.history.held_out[model.history.best] == model.history.held_out.min()
 
 
+def test_latents_without_anything_to_tell_are_said_to_be_idle():
+    """One and the same object, turned and shifted: all that differs is its pose, and noise."""
+    _, angle, shift = drawn(60, 3)
+    same = objects(np.zeros(60), angle, shift)
+    patches = same + np.random.default_rng(4).normal(0, 0.1, same.shape)
+    assert not RotationVAE.fit(patches, training=Training(epochs=15), seed=1).active.any()
+
+
 def test_an_object_without_a_direction_has_no_certain_angle(model):
     row, column = np.mgrid[:W, :W] - (W - 1) / 2
     ring = np.exp(-((np.hypot(row, column) - 3) ** 2))
