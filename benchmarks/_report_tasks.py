@@ -30,14 +30,13 @@ def asked_section(campaign: Campaign) -> Section:
     for task in campaign.tasks:
         left = measured.get(task.id, {})
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
-        under = {"film": task.microscope.film, "instrument": task.microscope.instrument}
-        if task.microscope.kind != "simulated":
-            under = {"": task.microscope.kind}
+        place = task.microscope
+        on = f"{place.film}, {place.instrument}" if place.kind == "simulated" else place.kind
         tasks.append(
             [
                 task.id,
                 {"text": task.target, "kind": "text"},
-                {"text": " ".join(f"{k} {v}".strip() for k, v in under.items()), "kind": "text"},
+                {"text": on, "kind": "text"},
                 task.waveform.kind,
                 f"{task.light_suns:g}",
                 task.limits(),
@@ -45,11 +44,20 @@ def asked_section(campaign: Campaign) -> Section:
                 {"text": hard or "not measured", "kind": "text"},
             ]
         )
-    heads = ["task", "target", "on", "waveform", "suns", "budget", "goals", "left by random"]
+    heads = [
+        "task",
+        "target",
+        "film, instrument",
+        "waveform",
+        "suns",
+        "budget",
+        "goals",
+        "left by random",
+    ]
     policies: list[Row] = [
         [
             p.title,
-            p.name,
+            {"text": p.name, "kind": "text"},
             {"text": json.dumps(p.options) if p.options else "defaults", "kind": "text"},
         ]
         for p in campaign.policies

@@ -121,7 +121,8 @@ class _Cluster:
         self._pool = self._client.get_executor(pure=False)
         self._lost = (CancelledError, ClosedClientError)
         # A scheduler that is lost is told by our error; Dask would add its tracebacks.
-        logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+        names = ("distributed", "distributed.client", "tornado.application")
+        logs = [logging.getLogger(name) for name in names]
         self._levels = {log: log.level for log in logs}
         for log in logs:
             log.setLevel(logging.CRITICAL)

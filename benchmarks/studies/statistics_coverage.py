@@ -1,6 +1,6 @@
 """Do the intervals of the leaderboard cover, and do its verdicts keep their level, for as few films as in practice?
 
-    python benchmarks/studies/statistics_coverage.py            the tables (about two minutes)
+    python benchmarks/studies/statistics_coverage.py            the tables (about four minutes)
     python benchmarks/studies/statistics_coverage.py --smoke    seconds, to see that it runs
 
 Scores with known answers: normal, skewed (gamma of shape 4, skewness 1; exponential, skewness 2), and *real*:
@@ -11,6 +11,9 @@ scores are known because sampling a film's archetypes again costs nothing.
     difference  how often Student's 95 % interval holds the true mean of a - b, where a - b is as skewed as that
     itself      how often any of the verdicts among k copies of one policy (same films, other seeds) is wrong:
                 5 % at most is what Holm's correction promises
+    stopping    how often four copies, two goals, up to 40 films and a look at every second are told apart at
+                any look: by `benchmarks.Stopping`, of which 5 % at most is asked; by the verdicts for a fixed
+                number of films (one goal, 200 campaigns at most), which are not made for that
 
 Each is a share of `--repeats` simulated campaigns; its standard error is stated.
 """
@@ -22,12 +25,16 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis import metrics
 from grainscout.analysis.statistics import interval, iqm, paired_difference, verdicts
+from grainscout.benchmarks import Campaign, PolicySpec, find_task
 from grainscout.benchmarks._score import EXAMPLES
+from grainscout.benchmarks._stopping import Stopping, course
+from grainscout.benchmarks._store import CellKey
 from grainscout.simulator import PRESETS, Film
 
 Floats = NDArray[np.float64]
@@ -36,6 +43,9 @@ Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
 CURVES = 60
 LEVEL = 0.95
 FILMS = (3, 5, 8, 20)
+FIXED = (
+    200  # campaigns in which fixed verdicts are looked at again and again: slow, and clear at once
+)
 
 
 def synthetic(name: str) -> Draw:
@@ -116,8 +126,44 @@ def wrong_verdicts(draw: Draw, films: int, policies: int, tasks: int, repeats: i
     return wrong / repeats
 
 
-def rows(repeats: int, films_real: int, runs_real: int) -> Iterator[tuple[str, str, int, float]]:
-    """(what, distribution, films, share) of everything that is measured."""
+def told_apart(draw: Draw, repeats: int) -> tuple[float, float]:
+    """Share of campaigns among four copies in which any look decides: by the rule, by fixed verdicts."""
+    rng = np.random.default_rng(7)
+    names = ["random", "copy 1", "copy 2", "copy 3"]
+    task = find_task("film/s26/light/loop_area")
+    plan = Campaign(
+        name="copies",
+        films=40,
+        tasks=(task,),
+        policies=tuple(PolicySpec(name="random", label=n if n != "random" else "") for n in names),
+        stopping=Stopping(first_films=4, block_films=2),
+    )
+    everything = {CellKey(task=task.id, film=f, policy=n) for f in range(40) for n in names}
+    by_rule = by_fixed = 0
+    few = min(repeats, FIXED)
+    for repeat in range(repeats):
+        frames, tables = [], []
+        for goal in task.goals:
+            table = rng.normal(size=(40, 1)) + draw(rng, (40, 4))
+            wide = pd.DataFrame(table, columns=names).rename_axis("film").reset_index()
+            frames.append(
+                wide.melt("film", var_name="policy", value_name="score").assign(goal=goal)
+            )
+            tables.append(table)
+        scores = pd.concat(frames, ignore_index=True).assign(task=task.id)
+        by_rule += any(c.decided for c in course(plan, scores, everything).comparisons)
+        by_fixed += repeat < few and any(
+            v.outcome != "not decided"
+            for end in range(4, 41, 2)
+            for v in verdicts(tables[0][:end], names, level=LEVEL)
+        )
+    return by_rule / repeats, by_fixed / few
+
+
+def rows(
+    repeats: int, films_real: int, runs_real: int
+) -> Iterator[tuple[str, str, int, float, int]]:
+    """(what, distribution, films, share, campaigns) of everything that is measured."""
     real = real_scores(films_real, runs_real)
     draws = {name: synthetic(name) for name in ("normal", "gamma", "exponential")}
     draws["real"] = resampled(real)
@@ -126,15 +172,21 @@ def rows(repeats: int, films_real: int, runs_real: int) -> Iterator[tuple[str, s
     truths["real"] = float(iqm(real.ravel()))
     for name, draw in draws.items():
         for films in FILMS:
-            yield "interval", name, films, interval_coverage(draw, films, repeats, truths[name])
+            share = interval_coverage(draw, films, repeats, truths[name])
+            yield "interval", name, films, share, repeats
     for name in ("normal", "gamma", "exponential"):
         for films in FILMS:
-            yield "difference", name, films, difference_coverage(draws[name], films, repeats)
+            share = difference_coverage(draws[name], films, repeats)
+            yield "difference", name, films, share, repeats
     for policies, tasks in ((2, 1), (5, 1), (5, 2)):
         for name in ("normal", "exponential", "real"):
             for films in (8, 20):
                 share = wrong_verdicts(draws[name], films, policies, tasks, repeats)
-                yield f"itself, {policies} copies, {tasks} task(s)", name, films, share
+                yield f"itself, {policies} copies, {tasks} task(s)", name, films, share, repeats
+    for name in ("normal", "exponential"):
+        by_rule, by_fixed = told_apart(draws[name], repeats)
+        yield "stopping, by the rule", name, 40, by_rule, repeats
+        yield "stopping, by fixed verdicts", name, 40, by_fixed, min(repeats, FIXED)
 
 
 def main() -> None:
@@ -146,8 +198,8 @@ def main() -> None:
     repeats = 10 if given.smoke else given.repeats
     size = (3, 10) if given.smoke else (60, 200)
     with threadpool_limits(1):
-        for what, name, films, share in rows(repeats, *size):
-            error = np.sqrt(max(share * (1 - share), 0.25 / repeats) / repeats)
+        for what, name, films, share, campaigns in rows(repeats, *size):
+            error = np.sqrt(max(share * (1 - share), 0.25 / campaigns) / campaigns)
             print(f"{what:28} {name:12} {films:3} films  {share:.3f} +- {error:.3f}", flush=True)
 
 
