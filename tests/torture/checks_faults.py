@@ -83,8 +83,9 @@ def link_storms(size: Size) -> list[Tally]:
     rng = np.random.default_rng(6)
     policies = ("sobol", "random", "grid", "kriging", "dkl")
     plans = [(policies[k % 5], 0.3, (kind,)) for k, kind in enumerate(GARBLED)]
-    plans += [("kriging", BEARABLE, LINK), ("grid", BEARABLE, GARBLED), ("sobol", 0.3, LINK)]
-    plans = plans[-3:-1] if size == "short" else plans
+    plans += [("sobol", 0.3, LINK), ("grid", 0.5, ("twice",))]
+    plans += [("kriging", BEARABLE, LINK), ("grid", BEARABLE, GARBLED)]
+    plans = plans[-3:] if size == "short" else plans
     for _ in range(0 if size == "short" else times(size, short=0, long=40)):
         kind = tuple(k for k in LINK if rng.random() < 0.5) or LINK
         plans.append((str(rng.choice(policies)), float(rng.uniform(0.02, 0.3)), kind))

@@ -24,8 +24,8 @@ def _measured(rig: Rig, sweep: Waveform) -> BaseException | None:
     return None
 
 
-def _one_by_one(rig: Rig, step: int) -> tuple[int, list[str]]:
-    """Fail at each call in turn (or every `step`-th); (how often, what was lost)."""
+def _one_by_one(rig: Rig) -> tuple[int, list[str]]:
+    """Fail at each call in turn; (how often, what was lost)."""
     sweep = rig.microscope.capabilities.waveform or Waveform.triangle(0.5, 5, 1e-3)
     rig.fail_at(-1)
     error = _measured(rig, sweep)
@@ -33,7 +33,7 @@ def _one_by_one(rig: Rig, step: int) -> tuple[int, list[str]]:
     if not rig.parked():
         lost.append("undisturbed and not parked")
     tried = 0
-    for n in range(0, total, step):
+    for n in range(total):
         rig.fail_at(n)
         error = _measured(rig, sweep)
         rig.fail_at(-1)
@@ -57,7 +57,7 @@ def one_by_one(size: Size) -> list[Tally]:
         lost, tried = [], 0
         for _ in range(times(size, short=1, long=20)):
             with make() as rig:
-                more, found = _one_by_one(rig, 3 if size == "short" else 1)
+                more, found = _one_by_one(rig)
             tried, lost = tried + more, lost + found
         tallies.append(
             Tally(what=f"calls of {name} that fail", tried=tried, lost=len(lost), note=note(lost))

@@ -51,8 +51,13 @@ def _nanonis_fake() -> Iterator[tuple[Any, NanonisMicroscope]]:
 
 
 def _nanonis_faults(fake: Any) -> tuple[Any, Any]:
-    """The n-th command that reaches the controller is answered by a hang-up."""
-    return counted(fake, ["_reply"], lambda: OSError("gone"))
+    """The n-th command that reaches the controller is answered by a hang-up, in the middle of a sweep."""
+
+    def gone() -> OSError:
+        fake.bias = 0.3
+        return OSError("gone")
+
+    return counted(fake, ["_reply"], gone)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ class Relay(threading.Thread):
         self.address = f"tcp://127.0.0.1:{self.front.bind_to_random_port('tcp://127.0.0.1')}"
         self.back.connect(server.address)
         self.faults, self.closing = 0, threading.Event()
+        self.copies = [], []  # of messages there and back, which arrive before the next one
 
     def run(self):
         poller = zmq.Poller()
@@ -47,18 +48,20 @@ class Relay(threading.Thread):
             ready = dict(poller.poll(20))
             if self.front in ready:
                 client, *frames = self.front.recv_multipart()
-                for passed in self._fate(frames):
+                for passed in self._fate(frames, self.copies[0]):
                     self.back.send_multipart(passed)
             if self.back in ready:
-                for passed in self._fate(self.back.recv_multipart()):
+                for passed in self._fate(self.back.recv_multipart(), self.copies[1]):
                     self.front.send_multipart([client, *passed])
         self.server.stop()
         self.context.destroy(0)
 
-    def _fate(self, frames):
+    def _fate(self, frames, copies):
         """The messages that come out for one that went in."""
+        before = copies[:]
+        copies.clear()
         if self.rng.random() >= self.rate:
-            return [frames]
+            return [*before, frames]
         self.faults += 1
         kind = str(self.rng.choice(self.kinds))
         if kind == "late":
@@ -75,7 +78,9 @@ class Relay(threading.Thread):
             frame = frames[int(self.rng.integers(len(frames)))]
             if frame:
                 frame[int(self.rng.integers(len(frame)))] ^= 1 << int(self.rng.integers(8))
-        return {"drops": [], "dies": [], "twice": [frames, frames]}.get(kind, [frames])
+        if kind == "twice":
+            copies.append(frames)
+        return [*before, *([] if kind in ("drops", "dies") else [frames])]
 
 
 def ride_link(
