@@ -1,12 +1,12 @@
 """Does ``grainscout regress`` pass an unchanged model every time, and fail a damaged one of each kind?
 
     python benchmarks/studies/regress_twenty.py                       all of it, half an hour of one core
-    python benchmarks/studies/regress_twenty.py unchanged --runs 20   fresh processes of the command
+    python benchmarks/studies/regress_twenty.py unchanged --runs 20   the command on the code as it is
     python benchmarks/studies/regress_twenty.py reseeded --runs 20    models that train or draw from other seeds
     python benchmarks/studies/regress_twenty.py damaged               each kind of model, damaged in its own code
 
-Unchanged: the command itself in a process of its own, with another seed of Python's hashes, one or two
-threads, and the models asked for in another order; it must exit with 0 each time, and no score may move.
+Unchanged: the command four times in each of five processes, with another seed of Python's hashes, one or
+two threads, and the models asked for in another order; it must exit with 0 each time, and no score move.
 Reseeded: what is trained or drawn in a model comes from another seed than in its baseline, so that
 scores do move; the test's own promise is that at most one call in twenty says "worse" then.
 Damaged: a fault put into the code that the model runs, one of each kind; the command must exit with 1.
@@ -15,6 +15,8 @@ Damaged: a fault put into the code that the model runs, one of each kind; the co
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import random
@@ -84,30 +86,37 @@ DAMAGES = (
 )
 
 
-def command(*words: str, **environment: str) -> tuple[int, dict[str, Any]]:
-    """Exit status and JSON of ``grainscout regress`` in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "grainscout.cli", "regress", "--json", *words],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise RuntimeError(f"grainscout regress ended with {done.returncode}: {done.stderr}")
-    return done.returncode, json.loads(done.stdout)
-
-
-def unchanged(runs: int, models: Sequence[str] = KINDS) -> list[dict[str, Any]]:
-    """A row a run."""
-    rows = []
-    for k in range(runs):
-        order = random.Random(k).sample(models, len(models))
-        words = [word for name in order for word in ("--model", name)]
-        threads = str(1 + k % 2)
-        status, said = command(*words, PYTHONHASHSEED=str(k + 1), OMP_NUM_THREADS=threads)
-        outcomes = [change["outcome"] for change in said["changes"]]
-        row = {"run": k, "status": status, **{o: outcomes.count(o) for o in sorted(set(outcomes))}}
-        rows.append(row)
-        print(row, flush=True)
+def unchanged(runs: int, models: Sequence[str] = KINDS, calls: int = 4) -> list[dict[str, Any]]:
+    """A row a run, `calls` of them in each process: the films are made anew in each process only."""
+    rows: list[dict[str, Any]] = []
+    for k in range(-(-runs // calls)):
+        # Other hashes, other threads: what could make an unchanged model come out differently.
+        done = subprocess.run(
+            [sys.executable, __file__, "calls", "--runs", str(min(calls, runs - k * calls)), "--models", *models],
+            env={**os.environ, "PYTHONHASHSEED": str(k + 1), "OMP_NUM_THREADS": str(1 + k % 2)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        rows += [{"process": k, **json.loads(line)} for line in done.stdout.splitlines()]
+        print(*rows[-calls:], sep="\n", flush=True)
     return rows
+
+
+def several(calls: int, models: Sequence[str]) -> None:
+    """The command several times in this process, models in another order; a JSON line a call."""
+    from grainscout.cli import main as grainscout
+
+    for k in range(calls):
+        order = random.Random(k).sample(models, len(models))
+        sys.argv = ["grainscout", "regress", "--json", *(w for m in order for w in ("--model", m))]
+        said, status = io.StringIO(), 0
+        try:
+            with contextlib.redirect_stdout(said):
+                grainscout()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        outcomes = [change["outcome"] for change in json.loads(said.getvalue())["changes"]]
+        counts = {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))}
+        print(json.dumps({"call": k, "status": status, **counts}), flush=True)
 
 
 def reseeded_dkl(seed: int) -> Policy:
@@ -165,7 +174,7 @@ def one(model: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a part, or all, and say in a line what came out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=("all", "unchanged", "reseeded", "damaged", "one"), default="all")  # fmt: skip
+    parser.add_argument("part", nargs="?", choices=("all", "unchanged", "reseeded", "damaged", "one", "calls"), default="all")  # fmt: skip
     parser.add_argument("model", nargs="?", help="of the part 'one'")
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--models", nargs="+", choices=list(regress.MODELS), default=KINDS, help="of the part 'unchanged'")  # fmt: skip
@@ -173,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.part == "one":
         one(args.model)
+        return
+    if args.part == "calls":
+        several(args.runs, args.models)
         return
     rows: list[dict[str, Any]] = []
     if args.part in ("all", "damaged"):
