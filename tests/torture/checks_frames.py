@@ -29,7 +29,7 @@ from grainscout.records import Budget, GrainscoutError, Outcome, Site, Waveform,
 from grainscout.simulator import PRESETS, Film
 
 _MEMORY = 2_000_000_000  # bytes of address space that a besieged server may need more
-_QUICK = {"heartbeat": 0.2, "lost_after": 10.0, "timeout": 60.0}
+_QUICK = {"heartbeat": 0.2, "lost_after": 10.0, "timeout": 60.0, "patience": 30.0}
 
 
 def _requests() -> list[list[bytes]]:
@@ -262,7 +262,9 @@ def hostile_client(size: Size) -> list[Tally]:
                 while sent < cases and alive():
                     m = Mutator(("hostile", sent))
                     session = f"s{m.random.randrange(50)}"
-                    enemy.send(_mutated(m, goods, session))
+                    if not enemy.send(_mutated(m, goods, session)):
+                        lost.append(f"the server took no more after {sent} messages")
+                        break
                     sent += 1
                     if sent % 50 == 0 and sent % 5000 < 4000:  # else it lets answers pile up
                         enemy.answers()
@@ -340,7 +342,7 @@ def hostile_server(size: Size) -> list[Tally]:
         return [_mutated(m, [reply])]
 
     lost: list[str] = []
-    bare = _Bare()
+    bare = rig.Bare()
     guard = Guard(bare, Limits(voltage_V=1.0))
     guard.scan()
     opened = sum(c.name != "park" for c in guard.log)
@@ -370,30 +372,3 @@ def hostile_server(size: Size) -> list[Tally]:
     lost += [f"the tip went to {site}" for site in off[:3]]
     text = note(lost) or f"{len(bare.sites)} measured, {len(guard.log) - opened} commands in all"
     return [Tally(what="replies of a bad server", tried=cases, lost=len(lost), note=text)]
-
-
-class _Bare:
-    """A microscope of 6 x 6 pixels that remembers where it was sent."""
-
-    def __init__(self) -> None:
-        from grainscout.hardware import Capabilities, SimulatedClock
-        from grainscout.records import CostModel
-
-        self.sites: list[Site] = []
-        self.clock, self.cost, self.capabilities = SimulatedClock(), CostModel(), Capabilities()
-
-    def scan(self, channels: object = ()) -> Any:
-        return rig.problem().scan
-
-    def measure(self, site: Site, waveform: Waveform) -> Any:
-        from grainscout.records import IVCurve
-
-        self.sites.append(site)
-        zero = np.zeros(len(waveform))
-        return IVCurve(voltage=waveform.voltage, current=zero, time=waveform.time)
-
-    def light(self, suns: float) -> None:
-        pass
-
-    def park(self) -> None:
-        pass

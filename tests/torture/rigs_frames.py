@@ -12,8 +12,18 @@ from typing import Any
 import numpy as np
 import zmq
 
+from grainscout.hardware import Capabilities, SimulatedClock
 from grainscout.hardware import _link_wire as wire
-from grainscout.records import Budget, Problem, Scan, Waveform, spawn_streams
+from grainscout.records import (
+    Budget,
+    CostModel,
+    IVCurve,
+    Problem,
+    Scan,
+    Site,
+    Waveform,
+    spawn_streams,
+)
 
 
 def problem(side: int = 6) -> Problem:
@@ -48,6 +58,7 @@ class Enemy:
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
+        self.socket.setsockopt(zmq.SNDTIMEO, 30_000)
         if keys is not None:
             public, secret = zmq.auth.load_certificate(keys / "client.key_secret")
             self.socket.curve_publickey, self.socket.curve_secretkey = public, secret
@@ -61,9 +72,13 @@ class Enemy:
         self.socket.close(0)
         self.context.term()
 
-    def send(self, parts: list[bytes]) -> None:
-        """Send, waiting while the server is behind."""
-        self.socket.send_multipart(parts)
+    def send(self, parts: list[bytes]) -> bool:
+        """Whether it was sent, waiting 30 s at most while the server is behind."""
+        try:
+            self.socket.send_multipart(parts)
+        except zmq.Again:
+            return False
+        return True
 
     def answers(self, wait_s: float = 0.0) -> int:
         """Answers that lie there, or come within `wait_s`; they are thrown away."""
@@ -137,3 +152,25 @@ def soon(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+class Bare:
+    """A microscope of 6 x 6 pixels that remembers where it was sent."""
+
+    def __init__(self) -> None:
+        self.sites: list[Site] = []
+        self.clock, self.cost, self.capabilities = SimulatedClock(), CostModel(), Capabilities()
+
+    def scan(self, channels: object = ()) -> Any:
+        return problem().scan
+
+    def measure(self, site: Site, waveform: Waveform) -> Any:
+        self.sites.append(site)
+        zero = np.zeros(len(waveform))
+        return IVCurve(voltage=waveform.voltage, current=zero, time=waveform.time)
+
+    def light(self, suns: float) -> None:
+        pass
+
+    def park(self) -> None:
+        pass
