@@ -308,29 +308,29 @@ class PeerBayBE(_PeerOptimiser):
     ) -> NDArray[np.int64]:
         import pandas as pd
         from baybe.objectives import SingleTargetObjective
-        from baybe.parameters import NumericalDiscreteParameter
+        from baybe.parameters import CustomDiscreteParameter
         from baybe.recommenders import BotorchRecommender
         from baybe.searchspace import SearchSpace
         from baybe.targets import NumericalTarget
 
-        columns = self.problem.scan.shape[1]
-        names = [f"f{k}" for k in range(self._features.shape[1])]
-
-        def frame(at: NDArray[np.int64]) -> pd.DataFrame:
-            return pd.DataFrame(self._features[at[:, 0] * columns + at[:, 1]], columns=names)
-
         offered = np.sort(self.rng.choice(open_, min(self.pool, len(open_)), replace=False))
-        table = frame(self.problem.candidates[offered])
-        told = frame(sites)
-        values = pd.concat([table, told])
-        space = SearchSpace.from_dataframe(
-            table,
-            parameters=[
-                NumericalDiscreteParameter(c, np.unique(values[c]), tolerance=0.0)
-                for c in names
-                if values[c].nunique() > 1
-            ],
+        columns = self.problem.scan.shape[1]
+        every = np.concatenate([self.problem.candidates[offered], sites])
+        rows = self._features[every[:, 0] * columns + every[:, 1]]
+        # One label for all sites of equal surroundings, which it could not tell apart.
+        kinds, kind = np.unique(rows[:, np.ptp(rows, axis=0) > 0], axis=0, return_inverse=True)
+        here, told = kind[: len(offered)], kind[len(offered) :]
+        if len(np.unique(here)) <= n:
+            return np.asarray(self.rng.permutation(offered)[:n], np.int64)
+        site = CustomDiscreteParameter(
+            "site",
+            pd.DataFrame(kinds, index=[str(k) for k in range(len(kinds))]).rename(columns=str),
+            decorrelate=False,
+            active_values=[str(k) for k in np.unique(here)],
         )
+        measured = pd.DataFrame({"site": told.astype(str), "target": y})
         objective = SingleTargetObjective(NumericalTarget("target"))
-        best = BotorchRecommender().recommend(n, space, objective, told.assign(target=y))
-        return offered[np.asarray(best.index, np.int64)]
+        best = BotorchRecommender().recommend(
+            n, SearchSpace.from_product([site]), objective, measured
+        )
+        return offered[[int((here == int(k)).argmax()) for k in best["site"]]]
