@@ -64,7 +64,7 @@ def flipped_bits(size: Size) -> list[Tally]:
         for name, where in (("whole.gsj", ""), ("open.gsj", ""), ("open.gsj", "-wal")):
             before, truth = content(folder / name), _truth(folder / name)
             verdicts, saved, tried, wrong = [], 0, 0, 0
-            for trial in range(times(size, short=40, long=4000)):
+            for trial in range(times(size, short=20, long=4000)):
                 bare(damaged)
                 copy_run(folder / name, damaged)
                 target = Path(f"{damaged}{where}")
