@@ -58,7 +58,7 @@ from grainscout.simulator import PRESETS, Film
 Floats = NDArray[np.float64]
 FIRST_SEED, LIGHT, WINDOW = 9600, 0.1, 16
 OPTIONS = DualOptions(own_size=True)
-MODELS = ("ours", "regressors", "published")
+MODELS = ("ours", "components", "regressors", "published")
 _MARK = {"regressors": "forest on patches"}  # the row that tells that they were made
 _COMPONENTS = 4  # of the spectra, in which every map's predictions are compared
 
@@ -137,6 +137,8 @@ def scores(
         found[f"{name} archetypes"] = apart.balanced_accuracy
         found[f"{name} archetypes p"] = apart.p_value
     found["chance"] = apart.chance
+    found["least image spread"] = float(image.std(axis=0).min())
+    found["least spectrum spread"] = float(spectrum.std(axis=0).min())
     return found
 
 
@@ -167,31 +169,26 @@ def fit_published(pairs: Pairs, *, smoke: bool) -> PublishedDualVAE:
 def judge_ours(model: DualVAE, pairs: Pairs) -> dict[str, float]:
     """Scores of our map."""
     known, test = parts_of(pairs)
-    image, (spectrum, _) = (
-        model.encode_image(pairs.patches).content,
-        model.encode_spectrum(pairs.current),
-    )
-    found = scores(image, spectrum, pairs, known, test)
+    image, spectrum = model.encode_image(pairs.patches).content, model.encode_spectrum(pairs.current)[0]  # fmt: skip
     linked = retrieval(model.expect(pairs.patches[test]), spectrum[test])
-    found |= {"linked rank": linked.rank, "linked rank p": linked.p_value}
-    spread = np.sqrt(np.square(image).mean(0)).min(), np.sqrt(np.square(spectrum).mean(0)).min()
-    return {
-        **found,
-        "least image spread": float(spread[0]),
-        "least spectrum spread": float(spread[1]),
-    }
+    found = scores(image, spectrum, pairs, known, test)
+    return found | {"linked rank": linked.rank, "linked rank p": linked.p_value}
 
 
 def judge_published(model: PublishedDualVAE, pairs: Pairs) -> dict[str, float]:
     """Scores of the published map."""
     known, test = parts_of(pairs)
     image, spectrum = model.encode_image(pairs.patches), model.encode_spectrum(pairs.current)
-    found = scores(image, spectrum, pairs, known, test)
-    return {
-        **found,
-        "least image spread": float(image.std(0).min()),
-        "least spectrum spread": float(spectrum.std(0).min()),
-    }
+    return scores(image, spectrum, pairs, known, test)
+
+
+def judge_components(pairs: Pairs) -> dict[str, float]:
+    """Scores of two principal components of the patches and two of the curves' shapes: no network at all."""
+    known, test = parts_of(pairs)
+    flat = pairs.patches.reshape(len(pairs.patches), -1)
+    bare = flat - flat.mean(axis=1, keepdims=True)
+    image, spectrum = (PCA(2).fit(x[known]).transform(x) for x in (bare, shapes(pairs.current)))
+    return scores(image / image.std(0), spectrum / spectrum.std(0), pairs, known, test)
 
 
 def judge_regressors(pairs: Pairs) -> dict[str, dict[str, float]]:
@@ -241,22 +238,21 @@ def film_rows(
     preset, seed, policy = film
     pairs = pairs_of(preset, seed, policy, 60 if smoke else 210)
     found: dict[str, dict[str, float]] = {}
-    start = time.process_time()
-    if "ours" in models:
-        ours = fit_ours(pairs, smoke=smoke)
-        cpu = time.process_time() - start
-        found["ours"] = {**judge_ours(ours, pairs), "CPU s": cpu}
-        if keep:
-            save_model(ours, kept(keep, film, "ours"))
+    kinds: tuple[tuple[str, Any, Any], ...] = (
+        ("ours", fit_ours, judge_ours),
+        ("published", fit_published, judge_published),
+    )
+    for name, fit, judge in kinds:
+        if name in models:
+            start = time.process_time()
+            model = fit(pairs, smoke=smoke)
+            found[name] = {"CPU s": time.process_time() - start, **judge(model, pairs)}
+            if keep:
+                save_model(model, kept(keep, film, name))
+    if "components" in models:
+        found["components"] = judge_components(pairs)
     if "regressors" in models:
         found |= judge_regressors(pairs)
-    start = time.process_time()
-    if "published" in models:
-        published = fit_published(pairs, smoke=smoke)
-        cpu = time.process_time() - start
-        found["published"] = {**judge_published(published, pairs), "CPU s": cpu}
-        if keep:
-            save_model(published, kept(keep, film, "published"))
     about = {"preset": preset, "seed": seed, "policy": policy, "pairs": len(pairs.current)}
     return [{**about, "model": name, **row} for name, row in found.items()]
 
@@ -356,10 +352,7 @@ def picture(folder: Path, *, smoke: bool) -> None:
         "published procedure": latents["published procedure: images"],
         "Grainscout": ours.encode(pairs.patches, pairs.current),
     }
-    models: dict[str, DualVAE | PublishedDualVAE] = {
-        "published procedure": published,
-        "Grainscout": ours,
-    }
+    models = {"published procedure": published, "Grainscout": ours}
     for size, zoom in ((10, 1.0), (30, 2.0)):
         maps = {
             name: decoded_map(models[name], points[name], size=size, zoom=zoom) for name in models
