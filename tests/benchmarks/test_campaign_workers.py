@@ -1,79 +1,16 @@
 """Cells in worker processes: deaths, hangs and hunger stay in their cell; nothing is left running."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import _rogues as rogues
 import pytest
 
-from grainscout.benchmarks import CampaignStore, CellKey, PolicySpec, run_campaign, write_results
+from grainscout.benchmarks import CampaignStore, CellKey, PolicySpec, run_campaign
 from grainscout.records import ConfigError
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="finds processes in /proc"
 )
-
-
-class Stop(Exception):
-    """The user's patience ended."""
-
-
-def test_three_interruptions_and_a_killed_worker_give_the_undisturbed_table(tmp_path):
-    plan = rogues.campaign()
-    undisturbed = tmp_path / "undisturbed"
-    disturbed = tmp_path / "disturbed"
-    for folder in (undisturbed, disturbed):
-        folder.mkdir()
-    with CampaignStore(undisturbed / "campaign.sqlite", plan.identity()) as store:
-        run_campaign(plan, store)
-        expected = write_results(plan, store, undisturbed).files
-    path = disturbed / "campaign.sqlite"
-    ended = []
-
-    def stop(key, status, error):
-        ended.append((key, status))
-        raise Stop
-
-    for _ in range(2):  # twice after the first cell that ended
-        with CampaignStore(path, plan.identity()) as store, pytest.raises(Stop):
-            run_campaign(plan, store, progress=stop)
-    code = (
-        "import _rogues as r, sys\n"
-        "from grainscout.benchmarks import CampaignStore, run_campaign\n"
-        "plan = r.campaign()\n"
-        "with CampaignStore(sys.argv[1], plan.identity()) as store:\n"
-        "    run_campaign(plan, store, jobs=1)\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    whole = subprocess.Popen([sys.executable, "-c", code, str(path)], env=env)
-    assert wait_for(lambda: rogues.cell_processes({whole.pid}), 60)
-    cells = [pid for _, pid in rogues.cell_processes({whole.pid})]
-    whole.kill()  # the third time the machine goes down
-    whole.wait()
-    assert wait_for(lambda: not any(map(rogues.alive, cells)), 30)
-    killed = []
-
-    def kill(key, status, error):
-        ended.append((key, status))
-        if not killed:
-            killed.extend(rogues.own_cell_processes())
-            for pid in killed:  # one of them is in the middle of the last cell
-                os.kill(pid, signal.SIGKILL)
-
-    with CampaignStore(path, plan.identity()) as store:
-        run_campaign(plan, store, jobs=2, progress=kill)
-        found = write_results(plan, store, disturbed).files
-    assert len(killed) == 2
-    assert all(status == "finished" for _, status in ended)
-    keys = [key for key, _ in ended]
-    assert len(set(keys)) == len(keys), "a cell was run twice though it had finished"
-    for name in ("table", "maps"):
-        assert found[name].read_bytes() == expected[name].read_bytes()
-    assert not rogues.own_cell_processes()
 
 
 def test_rogues_fail_alone_each_with_its_reason_and_leave_no_process(tmp_path, monkeypatch):
@@ -130,11 +67,3 @@ def test_options_that_cannot_travel_are_refused_by_name(tmp_path):
         pytest.raises(ConfigError, match="plain values"),
     ):
         run_campaign(plan, store, jobs=1)
-
-
-def wait_for(fact, seconds):
-    """The first true answer, or the last one."""
-    end = time.monotonic() + seconds
-    while not (found := fact()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
