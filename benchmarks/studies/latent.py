@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,7 @@ def judge_ours(model: DualVAE, pairs: Pairs) -> dict[str, float]:
     image, spectrum = model.encode_image(pairs.patches).content, model.encode_spectrum(pairs.current)[0]  # fmt: skip
     linked = retrieval(model.expect(pairs.patches[test]), spectrum[test])
     found = scores(image, spectrum, pairs, known, test)
+    found["turned"] = turned(lambda some: model.encode_image(some).content, pairs.patches)
     return found | {"linked rank": linked.rank, "linked rank p": linked.p_value}
 
 
@@ -179,7 +180,14 @@ def judge_published(model: PublishedDualVAE, pairs: Pairs) -> dict[str, float]:
     """Scores of the published map."""
     known, test = parts_of(pairs)
     image, spectrum = model.encode_image(pairs.patches), model.encode_spectrum(pairs.current)
-    return scores(image, spectrum, pairs, known, test)
+    found = scores(image, spectrum, pairs, known, test)
+    return found | {"turned": turned(model.encode_image, pairs.patches)}
+
+
+def turned(encode: Callable[[Floats], Floats], patches: Floats) -> float:
+    """How far a quarter turn of the patches moves their points, in standard deviations of the points."""
+    here, there = encode(patches), encode(np.rot90(patches, 1, axes=(2, 3)))
+    return float((np.abs(there - here).mean(axis=0) / here.std(axis=0)).mean())
 
 
 def judge_components(pairs: Pairs) -> dict[str, float]:
@@ -277,7 +285,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
 
 _SCORES = (
     "rank", "linked rank", "R2", "canonical 1", "canonical 2", "image archetypes", "spectrum archetypes",
-    "joint archetypes", "chance", "least image spread", "least spectrum spread", "CPU s",
+    "joint archetypes", "chance", "turned", "least image spread", "least spectrum spread", "CPU s",
 )  # fmt: skip
 
 
