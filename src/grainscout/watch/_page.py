@@ -258,11 +258,8 @@ def _tiles(run: Snapshot) -> list[tuple[str, str]]:
 
 def _last_curve(run: Snapshot) -> str:
     factor, unit = engineering(run.value[-1:], run.unit)
-    told = (
-        []
-        if np.isnan(run.value[-1])
-        else [f"{run.value[-1] * factor:.3g} {unit}".replace(" ", "\u00a0")]
-    )
+    value = f"{run.value[-1] * factor:.3g} {unit}".replace(" ", "\u00a0")
+    told = [] if np.isnan(run.value[-1]) else [value]
     if run.kind[-1] < len(ARCHETYPE_NAMES):
         told.insert(0, ARCHETYPE_NAMES[run.kind[-1]])
     return ", ".join(told) or "tells nothing"
