@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.journal import Header, Journal, salvage, salvaged_recordings
+from grainscout.journal import Header, Journal, is_claimed, salvage, salvaged_recordings
 from grainscout.journal._claim import claim, lock_file
 from grainscout.journal._pages import read_wal, wal_lost
 from grainscout.records import (
@@ -174,3 +174,18 @@ def test_a_claim_is_one_even_within_a_process(path):
         with pytest.raises(JournalError, match="one process"), claim(path):
             pass
     assert not lock_file(path).exists()
+
+
+def test_a_claim_s_file_is_removed_while_it_is_still_locked(path, monkeypatch):
+    # The other way round, a second process locks the file that goes, a third one makes it anew, and both run.
+    remove, held = Path.unlink, []
+
+    def looked_at(self, **options):
+        held.append(is_claimed(path))
+        remove(self, **options)
+
+    monkeypatch.setattr(Path, "unlink", looked_at)
+    with claim(path):
+        pass
+    assert held == [True]
+    assert not is_claimed(path)
