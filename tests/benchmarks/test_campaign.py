@@ -1,6 +1,8 @@
 """Campaigns: the same table for any number of workers and interruptions, failures kept apart."""
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -171,6 +173,23 @@ def test_foreign_and_damaged_stores_are_refused(tmp_path):
         CampaignStore(path, {})
     with pytest.raises(DataError, match="there is none"):
         CampaignStore(tmp_path / "absent.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "said"),
+    [
+        ("user_version = 99", "must be of version 1; got 99"),
+        ("application_id = 7", "is not a campaign store of Grainscout"),
+    ],
+)
+def test_stores_of_another_version_or_program_are_refused_by_name(tmp_path, pragma, said):
+    path = tmp_path / "campaign.sqlite"
+    with CampaignStore(path, campaign().identity()):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA {pragma}")
+    with pytest.raises(DataError, match=said):
+        CampaignStore(path, campaign().identity())
 
 
 @pytest.mark.parametrize(
