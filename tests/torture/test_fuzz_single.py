@@ -104,10 +104,10 @@ def test_a_table_of_one_far_site_makes_no_picture_of_it(tmp_path):
 
 
 def test_a_site_of_our_own_export_is_not_rounded(tmp_path):
-    from checks_fuzz import _recording
+    from rigs_formats import recording
 
     path = tmp_path / "own.csv"
-    write_csv(_recording(), path)
+    write_csv(recording(), path)
     lines = path.read_text().splitlines()
     at = len(lines) - lines[::-1].index("# section,current")
     for cell in ("0.5", "nan", "1e300"):
