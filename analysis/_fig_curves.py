@@ -71,6 +71,8 @@ def archetype_examples(
             ax.set_title(name)
             count = f"{found.size} found{first}" if found.size else "none found"
             ax.text(0.04, 0.95, count, transform=ax.transAxes, va="top", fontsize=8)
+            if time is not None:
+                ax.margins(y=0.18)  # curves against time leave no corner free for the words
             ax.set_xlabel("bias (V)" if time is None else "time (s)")
             ax.set_ylabel(f"current ({unit})")
             if k == 0 and mean is not None:
