@@ -1,5 +1,6 @@
 """Mutations, and a child process in which a case may crash, hang or fill the memory."""
 
+import contextlib
 import copy
 import multiprocessing
 import os
@@ -76,21 +77,24 @@ class Mutator:
         """The tree with some places changed, lost, doubled or swapped."""
         value = copy.deepcopy(value)
         for _ in range(self.random.choice((1, 1, 2, 5))):
-            places = list(_places(value))
-            if not places:
-                return self.value()
-            holder, key = self.random.choice(places)
-            kind = self.random.random()
-            if kind < 0.7:
-                holder[key] = self.value()
-            elif kind < 0.85:
-                del holder[key]
-            elif isinstance(holder, list):
-                holder.insert(key, copy.deepcopy(holder[key]))
-            else:
-                other = self.random.choice(places)
-                holder[key] = copy.deepcopy(other[0][other[1]])
+            with contextlib.suppress(RecursionError):  # deeper than Python itself can copy
+                places = list(_places(value))
+                if not places:
+                    return self.value()
+                self._change(*self.random.choice(places), places)
         return value
+
+    def _change(self, holder: Any, key: Any, places: list[Any]) -> None:
+        kind = self.random.random()
+        if kind < 0.7:
+            holder[key] = self.value()
+        elif kind < 0.85:
+            del holder[key]
+        elif isinstance(holder, list):
+            holder.insert(key, copy.deepcopy(holder[key]))
+        else:
+            other = self.random.choice(places)
+            holder[key] = copy.deepcopy(other[0][other[1]])
 
     def raw(self, data: bytes) -> bytes:
         """The bytes with some flipped, cut, doubled, inserted or overwritten."""
