@@ -174,7 +174,7 @@ def _volts(waveform: Waveform) -> str:
 
 def _is_swept(waveform: Waveform) -> bool:
     """Whether current against voltage is a curve: pulses jump, and some voltages do not change."""
-    return 0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage)
+    return bool(0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage))
 
 
 def _run_pictures(
