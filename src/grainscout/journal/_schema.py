@@ -83,7 +83,12 @@ def row_digest(table: str, *values: object) -> str:
     return hashlib.sha256(json.dumps([table, *parts]).encode()).hexdigest()[:16]
 
 
-_STORED = {"INTEGER": int, "REAL": (float, int), "TEXT": str, "BLOB": bytes}
+_STORED: Mapping[str, type | tuple[type, ...]] = {
+    "INTEGER": int,
+    "REAL": (float, int),
+    "TEXT": str,
+    "BLOB": bytes,
+}
 
 
 def sound(table: str, values: Sequence[object], digest: object) -> bool:
