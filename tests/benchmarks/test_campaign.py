@@ -110,7 +110,9 @@ def test_results_say_what_they_must(serial, tmp_path):
     for path in results.files.values():
         assert path.stat().st_size > 0
     table = pd.read_parquet(results.files["table"])
-    assert len(table) == 2 * 2 * TASK.curves
+    assert table["step"].tolist() == list(range(1, TASK.curves + 1)) * 4
+    runs = table[["film", "policy"]].drop_duplicates()
+    assert runs.values.tolist() == [[0, "dkl"], [0, "random"], [1, "dkl"], [1, "random"]]
     assert (table.groupby(["film", "policy"])["finished_s"].apply(np.diff).map(np.min) > 0).all()
     page = results.files["report"].read_text()
     assert page.count("<img") == page.count("data:image/png;base64,") >= 8
