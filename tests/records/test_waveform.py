@@ -87,3 +87,10 @@ def test_equal_samples_are_equal_waveforms_and_arrays_are_frozen():
     assert Waveform.triangle() != Waveform.triangle(1.4)
     with pytest.raises(ValueError, match="read-only"):
         Waveform.triangle().voltage[0] = 3.0
+
+
+@pytest.mark.parametrize("step", [5e-324, 1e-310, 9e-16])
+def test_steps_that_no_instrument_can_make_are_refused(step):
+    with pytest.raises(ConfigError, match="at least 1e-15 s"):
+        Waveform(voltage=[0.0, 1.0, 0.0], time=[0.0, step, 2 * step])
+    Waveform(voltage=[0.0, 1.0, 0.0], time=[0.0, 2e-15, 4e-15])

@@ -17,6 +17,10 @@ from grainscout.records._errors import ConfigError
 MAX_SAMPLES = 10_000_000
 
 
+#: No instrument is near it [s]; steps of 1e-310 s turned the ions' states into NaN, without a word.
+_SHORTEST = 1e-15
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Waveform:
     """Sample voltages and times; the voltage is linear between samples.
@@ -26,7 +30,7 @@ class Waveform:
     kind : a name for people, such as ``"triangle"``.
 
     Raises ConfigError if the arrays differ in shape, have fewer than two samples, hold a NaN or
-    an infinity, or if the time does not increase.
+    an infinity, or if the time does not increase, by a femtosecond at least.
     """
 
     voltage: NDArray[np.float64]
@@ -54,6 +58,10 @@ class Waveform:
             raise ConfigError(
                 f"Waveform time must increase strictly [s]; got {time[at]:g} then {time[at + 1]:g} "
                 f"at samples {at} and {at + 1}"
+            )
+        if step.min() < _SHORTEST:
+            raise ConfigError(
+                f"Waveform time must increase by at least {_SHORTEST:g} s; got {step.min():g} s"
             )
         voltage.setflags(write=False)
         time.setflags(write=False)
