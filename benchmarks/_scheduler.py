@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
@@ -79,7 +80,15 @@ class _Machine:
             batch_size=1,
             pre_dispatch="2 * n_jobs",  # nobody waits while a result is written
         )
-        yield from pool(delayed(_attempt)(call) for call in calls)
+        results = pool(delayed(_attempt)(call) for call in calls)
+        try:
+            for result in results:  # noqa: UP028 - "yield from" would close it before the processes
+                yield result
+        except BaseException:
+            self.close()
+            with warnings.catch_warnings(action="ignore"):  # that tasks are cancelled, as is meant
+                results.close()
+            raise
 
     def close(self) -> None:
         end_processes(self.campaign)
