@@ -110,7 +110,7 @@ class Curves:
         if self.current.shape[1] < MIN_SAMPLES:
             self.flags |= Flag.NO_NOISE
             return np.full(len(self), np.nan)
-        noise = self._rough_noise()
+        noise = self._rough_noise.copy()
         still = np.flatnonzero((noise == 0) & self.usable)
         if still.size:  # noise under a step of the converter: that of rounding, step/sqrt(12)
             noise[still] = _smallest_step(self.current[still]) / np.sqrt(12)
@@ -128,6 +128,7 @@ class Curves:
                 noise[row] = np.median(third) / _THIRD_DIFFERENCE
         return noise
 
+    @cached_property
     def _rough_noise(self) -> Floats:
         """The noise, rails included."""
         third = np.diff(self.current, n=3, axis=1)
@@ -141,7 +142,7 @@ class Curves:
         if self.current.shape[1] < MIN_SAMPLES:
             return None
         top, bottom = self.current.max(axis=1), self.current.min(axis=1)
-        spans = (top - bottom) > _RAIL_WIDTHS * self._rough_noise()
+        spans = (top - bottom) > _RAIL_WIDTHS * self._rough_noise
         found = None
         largest = np.maximum(np.abs(top), np.abs(bottom))
         for extreme in (top, bottom):

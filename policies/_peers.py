@@ -134,8 +134,7 @@ class _PeerModel:
 
         if self._model is None:
             raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _seeded(_SEED), torch.no_grad():
             found = self._distribution(torch.as_tensor(x))
             second = found.covariance_matrix if joint else found.variance
             return (
