@@ -55,7 +55,8 @@ def synthetic(name: str) -> Draw:
         if name == "normal":
             return rng.normal(0.0, 1.0, size)
         shape = {"gamma": 4.0, "exponential": 1.0}[name]
-        return (rng.gamma(shape, 1.0, size) - shape) / np.sqrt(shape)
+        spread: Floats = (rng.gamma(shape, 1.0, size) - shape) / np.sqrt(shape)
+        return spread
 
     return draw
 
@@ -87,7 +88,8 @@ def resampled(table: Floats) -> Draw:
     def draw(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
         films = rng.integers(0, len(table), size[0])
         runs = np.array([rng.choice(table.shape[1], size[1], replace=False) for _ in films])
-        return table[films[:, None], runs]
+        drawn: Floats = table[films[:, None], runs]
+        return drawn
 
     return draw
 
