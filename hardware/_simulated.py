@@ -20,6 +20,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.simulator._growing import ByPixel
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
 
@@ -61,7 +62,8 @@ class SimulatedMicroscope:
         self._pixel_size = film.pixel_size
         self._shape = film.shape
         self._clock = SimulatedClock()
-        self._visits: dict[Site, int] = {}
+        self._visits = ByPixel(1, np.int64)
+        self._told: list[PackedState] = []
         self._at = Site(0, 0)
 
     @property
@@ -102,8 +104,8 @@ class SimulatedMicroscope:
         failure the tip stays where it is until `park`.
         """
         site = self._checked(site)
-        visit = self._visits.get(site, 0)
-        self._visits[site] = visit + 1
+        (visit,) = self._visits.get(site) or (0,)
+        self._visits.put(site, visit + 1)
         step = np.array(self._pixel_size) * np.array([site[0] - self._at[0], site[1] - self._at[1]])
         motion = self.spec.motion
         self._clock.spend(motion.overhead_s + float(np.hypot(*step)) / motion.speed_m_per_s)
@@ -142,17 +144,17 @@ class SimulatedMicroscope:
 
     def faults(self) -> list[PackedState]:
         """The truth log: every fault with its time, kind and detail, as plain values."""
-        return [event.packed() for event in self.instrument.events]
+        self._told += [e.packed() for e in self.instrument.events[len(self._told) :]]
+        return list(self._told)
 
     def state(self) -> PackedState:
         """Clock, tip, light, visits and everything that the film remembers."""
-        visits = [[*site, count] for site, count in self._visits.items()]
         return {
             "clock": self._clock.now(),
             "at": list(self._at),
             "bias": self.bias,
             "engaged": self.engaged,
-            "visits": np.array(visits, dtype=np.int64).reshape(-1, 3),
+            "visits": self._visits.table,
             "instrument": self.instrument.state(),
         }
 
@@ -161,7 +163,8 @@ class SimulatedMicroscope:
         self._clock = SimulatedClock(state["clock"])
         self._at = Site(*state["at"])
         self.bias, self.engaged = state["bias"], state["engaged"]
-        self._visits = {Site(r, c): n for r, c, n in state["visits"].tolist()}
+        self._visits = ByPixel(1, np.int64, state["visits"])
+        self._told = []
         self.instrument.restore(state["instrument"])
 
     def _checked(self, site: Site) -> Site:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import PackedState, Site
+from grainscout.simulator._growing import ByPixel
 from grainscout.simulator._light import Lamp
 from grainscout.simulator.film import Film
 
@@ -25,8 +24,8 @@ class FilmMemory:
         self._film = film
         self._lamp = lamp
         self._temperature = temperature
-        self._ions: dict[tuple[int, int], tuple[float, float, float]] = {}
-        self.dose: dict[tuple[int, int], float] = {}
+        self._ions = ByPixel(3)  # u, x, and when
+        self._dose = ByPixel(1)
         self.scars: list[tuple[int, int, float]] = []  # row, column, radius of the tip [m]
 
     def ions(self, pixel: Site, seconds: float) -> FloatArray | None:
@@ -45,7 +44,15 @@ class FilmMemory:
 
     def keep(self, pixel: Site, state: FloatArray, seconds: float) -> None:
         """Remember the state (1, 2) that a sweep left at `seconds`."""
-        self._ions[pixel] = (float(state[0, 0]), float(state[0, 1]), seconds)
+        self._ions.put(pixel, float(state[0, 0]), float(state[0, 1]), seconds)
+
+    def dose(self, pixel: Site) -> float:
+        """The damaging dose that a pixel has had."""
+        return float((self._dose.get(pixel) or [0.0])[0])
+
+    def expose(self, pixel: Site, dose: float) -> None:
+        """Remember the dose that a pixel has had."""
+        self._dose.put(pixel, dose)
 
     def scarred(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: float
@@ -70,17 +77,13 @@ class FilmMemory:
     def state(self) -> PackedState:
         """All of it, for ``records.pack``."""
         return {
-            "ions": _table(((*p, *v) for p, v in self._ions.items()), 5),
-            "dose": _table(((*p, v) for p, v in self.dose.items()), 3),
-            "scars": _table(self.scars, 3),
+            "ions": self._ions.table,
+            "dose": self._dose.table,
+            "scars": np.array(self.scars, dtype=np.float64).reshape(-1, 3),
         }
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
-        self._ions = {(int(r), int(c)): (u, x, t) for r, c, u, x, t in state["ions"].tolist()}
-        self.dose = {(int(r), int(c)): d for r, c, d in state["dose"].tolist()}
+        self._ions = ByPixel(3, table=state["ions"])
+        self._dose = ByPixel(1, table=state["dose"])
         self.scars = [(int(r), int(c), m) for r, c, m in state["scars"].tolist()]
-
-
-def _table(rows: Iterable[Iterable[float]], columns: int) -> FloatArray:
-    return np.array([list(row) for row in rows], dtype=np.float64).reshape(-1, columns)

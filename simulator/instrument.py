@@ -289,9 +289,9 @@ class Instrument:
         damage = self.spec.damage
         if damage is None:
             return np.ones(())
-        before = self.memory.dose.get(pixel, 0.0)
+        before = self.memory.dose(pixel)
         dose = damage.dose(waveform.voltage, waveform.time, before)
-        self.memory.dose[pixel] = float(dose[-1])
+        self.memory.expose(pixel, float(dose[-1]))
         if before < 1.0 <= dose[-1]:
             self._log(seconds, "damaged", site, row=pixel[0], column=pixel[1])
         return damage.conductance(dose)
