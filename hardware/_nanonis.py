@@ -243,6 +243,12 @@ def _triangle(waveform: Waveform) -> tuple[int, float]:
             f"of samples, there and back); got {waveform.kind} of {len(volts)} samples. Use "
             "Waveform.triangle"
         )
+    if (
+        not 1e-37 <= waveform.slew <= 1e37
+    ):  # sent in single precision, where less is a slew rate of 0
+        raise MicroscopeError(
+            f"a triangle of Bias Spectroscopy must have 1e-37 to 1e37 V/s; got {waveform.slew:g}"
+        )
     return points, waveform.duration / (len(volts) - 1)
 
 

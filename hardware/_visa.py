@@ -217,8 +217,8 @@ class SourceMeterMicroscope:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The mover's."""
-        return replace(self._mover.capabilities, waveform=None)
+        """The mover's, but for the sweep, which is not its own."""
+        return replace(self._mover.capabilities, waveform=None, slew_factor=1.0)
 
     @property
     def clock(self) -> Clock:

@@ -205,8 +205,9 @@ def test_nobody_listening_is_an_error():
         Waveform.constant(1.0, 0.1, 5),
         Waveform(voltage=[0, 0.2, 1.0, 0.2, 0], time=[0, 1, 2, 3, 4]),
         Waveform(voltage=[0, 0.5, 1.0, 0.5, 0], time=[0, 1, 2, 3, 5]),
+        Waveform.triangle(1e-247, 3, 0.004),
     ],
-    ids=["bipolar", "forc", "constant", "uneven volts", "uneven time"],
+    ids=["bipolar", "forc", "constant", "uneven volts", "uneven time", "too slow to be sent"],
 )
 def test_what_the_module_cannot_sweep_is_refused_before_anything_moves(fake, waveform):
     microscope = connect(fake)

@@ -220,6 +220,8 @@ def test_with_a_mover_it_conforms_and_limits_reach_the_meter(bench):
         guard = Guard(SourceMeterMicroscope(movers[-1], bench()), Limits(current_A=3e-7))
         guard.scan()
         assert asked(guard.microscope._meter, ":SENSE:CURRENT:PROTECTION?") == 3e-7
+        # The controller's steeper ramps are those of its own sweeps.
+        assert movers[-1].capabilities.slew_factor > guard.capabilities.slew_factor == 1.0
         fake.log.clear()
         guard.measure(Site(2, 3), SWEEP)
         # The controller's own bias stayed at 0 V, and the tip was moved withdrawn and landed.

@@ -136,7 +136,7 @@ def expected(rig: Rig, command: Command) -> set[str]:
     # From rest to the first sample and from the last one to rest, each in one sample's time.
     rising, steps = [0.0, *volts, 0.0], [b - a for a, b in pairwise(clock)]
     for a, b, s in zip(rising, rising[1:], [steps[0], *steps, steps[-1]], strict=False):
-        if above(rig.microscope.capabilities.slew_factor * abs(b - a) / s, limits.slew_V_per_s):
+        if above(rig.microscope.capabilities.slew_factor * (abs(b - a) / s), limits.slew_V_per_s):
             broken.add("slew_V_per_s")
     if above(clock[-1] - clock[0], limits.dwell_s):
         broken.add("dwell_s")
