@@ -371,8 +371,8 @@ class PolicyServer:
         body = message.body
         result: wire.Body = {}
         if message.kind == "reset":
-            problem = wire.parsed("problem", wire.make_problem, body["problem"])
-            rng = wire.parsed("generator", wire.make_rng, body["rng"])
+            problem = wire.parsed("problem", wire.make_problem, body.get("problem"))
+            rng = wire.parsed("generator", wire.make_rng, body.get("rng"))
             session.candidates = len(problem.candidates)
             policy = self._factory()
             policy.reset(problem, rng=rng)
@@ -386,14 +386,13 @@ class PolicyServer:
             asked = session.policy.ask(min(n, session.candidates))  # there are no more of them
             result["proposals"] = [wire.proposal_body(p) for p in asked]
         elif message.kind == "tell":
-            session.policy.tell(
-                [wire.parsed("outcome", wire.make_outcome, o) for o in body["outcomes"]]
-            )
+            told = wire.parsed("list of outcomes", list, body.get("outcomes"))
+            session.policy.tell([wire.parsed("outcome", wire.make_outcome, o) for o in told])
         elif message.kind in ("predict", "explain", "state") and message.kind in self._offers:
             value = getattr(session.policy, message.kind)()
             result["value"] = list(value) if message.kind == "predict" else dict(value)
         elif message.kind == "restore" and "restore" in self._offers:
-            session.policy.restore(body["state"])
+            session.policy.restore(wire.parsed("state", dict, body.get("state")))
         else:
             raise LinkError(f"the server does not offer {message.kind!r}")
         return wire.Message(kind="done", number=message.number, body=result)

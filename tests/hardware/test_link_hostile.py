@@ -6,6 +6,7 @@ import json
 import threading
 import time
 
+import _link_rig as rig
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from grainscout.hardware import _link_wire as wire
 from grainscout.hardware.link import PolicyServer, RemotePolicy
+from grainscout.policies import make_policy
 from grainscout.records import LinkError
 
 zmq = pytest.importorskip("zmq")
@@ -199,3 +201,21 @@ def test_a_server_that_answers_nonsense_is_a_link_error():
     thread.join()
     liar.close(0)
     context.term()
+
+
+def test_a_request_without_its_parts_is_refused_and_no_failure_of_the_policy(caplog):
+    with (
+        PolicyServer(lambda: make_policy("random"), address="tcp://127.0.0.1:0") as server,
+        RemotePolicy(server.address) as client,
+    ):
+        client.reset(rig.a_problem(), rng=np.random.default_rng(0))
+        whole = client._reset_body()
+        for kind, body in (
+            ("tell", {}),
+            ("restore", {}),
+            ("reset", {"problem": whole["problem"]}),
+            ("reset", {"rng": whole["rng"]}),
+        ):
+            with pytest.raises(LinkError, match="from the other side is malformed"):
+                client._channel.request(kind, body)
+    assert not [r for r in caplog.records if "the policy failed" in r.message]

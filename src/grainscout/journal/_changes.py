@@ -69,8 +69,9 @@ def _change(before: Any, after: Any) -> PackedState | None:
     if _grown(before, after):
         kept = after[: len(before)]
         one, other = _bits(before), _bits(kept)
-        same = np.array_equal(one, other)  # much the faster, and mostly all
-        rows = np.flatnonzero((one != other).any(axis=1)) if not same else np.arange(0)
+        rows = np.arange(0)
+        if not np.array_equal(one, other):  # mostly they are, and this is much the faster
+            rows = np.flatnonzero((one != other).any(axis=1))
         if len(rows) == 0 and len(after) == len(before):
             return None
         return {"rows": rows, "to": kept[rows], "more": after[len(before) :]}
