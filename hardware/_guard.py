@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,9 @@ from grainscout.records import (
 
 #: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
 _OVERFLOW = 1.0
+
+#: Lines of the command log that stay in memory; a run of a week must not grow by them.
+LOG_LINES = 1_000
 
 
 @runtime_checkable
@@ -63,6 +67,8 @@ class Guard:
     scan : the image that sites refer to, until the first one is taken through this guard.
     on_command : called with each line of the log, before its command is issued; `command_file`
         makes one that writes a file.
+
+    ``log`` has the latest `LOG_LINES` commands; `on_command` hears of all.
     """
 
     state: Callable[[], PackedState]  # present where the microscope is Resumable
@@ -82,7 +88,7 @@ class Guard:
         self.microscope = microscope
         self.limits = Limits() if limits is None else limits
         self.dry_run = dry_run
-        self.log: list[Command] = []
+        self.log: deque[Command] = deque(maxlen=LOG_LINES)
         self.issued = 0
         self._elapsed = 0.0
         self._scan = scan

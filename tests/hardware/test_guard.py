@@ -270,7 +270,7 @@ def test_whatever_fails_the_tip_is_withdrawn_at_zero_volts(commands, fail_at, er
             failed = True
         if failed:
             assert (inner.bias, inner.engaged) == (0.0, False)
-            assert [c.status for c in guard.log[-3:]] == ["issued", "failed", "issued"]
+            assert [c.status for c in list(guard.log)[-3:]] == ["issued", "failed", "issued"]
             assert guard.log[-1].name == "park"
 
 

@@ -19,6 +19,7 @@ from grainscout.hardware import (
     Wears,
     command_file,
 )
+from grainscout.hardware._guard import LOG_LINES
 from grainscout.records import (
     ConfigError,
     IVCurve,
@@ -48,10 +49,19 @@ def test_the_log_has_every_command_in_order_with_its_time():
         ("light", "issued"),
         ("park", "issued"),
     ]
-    assert seen == guard.log
+    assert seen == list(guard.log)
     assert [c.time_s for c in guard.log] == [0.0, 0.0, 1.0, 1.0, 1.0]
     assert guard.log[1].arguments["row"] == 1
     assert "peak_V=1.5" in str(guard.log[1])
+
+
+def test_the_log_in_memory_does_not_grow_without_end_and_the_listener_misses_nothing():
+    seen: list[Command] = []
+    guard = Guard(BareMicroscope(), Limits(), on_command=seen.append)
+    for k in range(LOG_LINES + 7):
+        guard.light(0.1 * (k % 2))
+    assert len(seen) == LOG_LINES + 7
+    assert list(guard.log) == seen[7:]
 
 
 def test_the_log_is_on_file_before_its_command_is_issued(tmp_path):
@@ -79,7 +89,7 @@ def test_the_log_is_on_file_before_its_command_is_issued(tmp_path):
         ("measure", "refused"),
     ]
     assert lines[0]["arguments"]["column"] == 2
-    assert [Command(**x) for x in lines] == guard.log
+    assert [Command(**x) for x in lines] == list(guard.log)
     with pytest.raises(ConfigError, match="command log must be a file"):
         command_file(tmp_path / "nowhere" / "commands.jsonl")
 

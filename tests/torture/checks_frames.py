@@ -21,7 +21,7 @@ from rigs_fuzz import Mutator, note, refused, siege
 from tally import Size, Tally, check, times
 
 from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.hardware import Command, Guard, Limits, SimulatedMicroscope
 from grainscout.hardware import _link_wire as wire
 from grainscout.hardware.link import PolicyServer, RemotePolicy, generate_keys
 from grainscout.policies import make_policy
@@ -343,9 +343,9 @@ def hostile_server(size: Size) -> list[Tally]:
 
     lost: list[str] = []
     bare = rig.Bare()
-    guard = Guard(bare, Limits(voltage_V=1.0))
+    commands: list[Command] = []
+    guard = Guard(bare, Limits(voltage_V=1.0), on_command=commands.append)
     guard.scan()
-    opened = sum(c.name != "park" for c in guard.log)
 
     def attack(policy: RemotePolicy) -> None:
         policy.reset(rig.problem(), rng=spawn_streams(1).policy_rng())
@@ -370,5 +370,5 @@ def hostile_server(size: Size) -> list[Tally]:
                     lost.append(f"case {case}: took {time.monotonic() - began:.1f} s")
     off = [site for site in bare.sites if not (0 <= site[0] < 6 and 0 <= site[1] < 6)]
     lost += [f"the tip went to {site}" for site in off[:3]]
-    text = note(lost) or f"{len(bare.sites)} measured, {len(guard.log) - opened} commands in all"
+    text = note(lost) or f"{len(bare.sites)} measured, {len(commands)} commands in all"
     return [Tally(what="replies of a bad server", tried=cases, lost=len(lost), note=text)]

@@ -1,9 +1,11 @@
 """Damaged journals: noticed, refused, left as they are, and what is sound in them is got out unchanged."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -226,7 +228,7 @@ def salvage_command(size: Size) -> list[Tally]:
 
 @check("claim")
 def one_at_a_time(size: Size) -> list[Tally]:
-    """Many processes that want one journal: never do two of them hold it."""
+    """Many processes that want one journal, each stopped at any moment: never do two of them hold it."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "run.gsj"
         path.touch()
@@ -250,6 +252,13 @@ def one_at_a_time(size: Size) -> list[Tally]:
         )
         words = [sys.executable, "-c", code, str(path), str(seconds)]
         rivals = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        random = np.random.default_rng(9)
+        while any(rival.poll() is None for rival in rivals):  # widens every gap between two steps
+            rival = rivals[random.integers(len(rivals))]
+            rival.send_signal(signal.SIGSTOP)
+            time.sleep(random.uniform(0.001, 0.01))
+            rival.send_signal(signal.SIGCONT)
+            time.sleep(random.uniform(0.0, 0.004))
         said = [rival.communicate()[0] for rival in rivals]
         left = is_claimed(path)
     counts = [[int(word) for word in words.split()] for words in said if words]

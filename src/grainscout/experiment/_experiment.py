@@ -98,7 +98,7 @@ class Experiment:
         self.max_failures = max_failures
         self.observe = observe
         self._started = False
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[Outcome] = []  # without a journal; with one, memory stays flat
         self._spent_curves = 0
         self._visits: Counter[tuple[int, int]] = Counter()
         self._ids: set[str] = set()
@@ -148,7 +148,8 @@ class Experiment:
         """
         with nullcontext() if self.journal is None else self.journal.claimed():
             reason = self._parked_at_the_end()
-        return Result(outcomes=tuple(self._outcomes), reason=reason)
+        told = self._outcomes if self.journal is None else self.journal.outcomes()
+        return Result(outcomes=tuple(told), reason=reason)
 
     def _parked_at_the_end(self) -> str:
         reason = "error"
@@ -281,7 +282,8 @@ class Experiment:
     # Bookkeeping --------------------------------------------------------------------------------
 
     def _count(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
+        if self.journal is None:
+            self._outcomes.append(outcome)
         self._spent_curves += costs(outcome)
         if outcome.status != "aborted":
             self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
@@ -363,8 +365,7 @@ class Experiment:
         else:
             self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
             if isinstance(self.microscope, Guard):
-                measured = sum(map(costs, self._outcomes))
-                self.microscope.continue_from(measured, self._elapsed)
+                self.microscope.continue_from(self._spent_curves, self._elapsed)
         for event in journal.events():
             self._faults += event.kind == "fault"
             if event.kind == "start":
@@ -381,7 +382,7 @@ class Experiment:
                 self.microscope.clock.spend(
                     self._pending[2] if self.decision_seconds is None else self.decision_seconds
                 )
-        self._event("resume", outcomes=len(self._outcomes), perhaps_measured_twice=remeasured)
+        self._event("resume", outcomes=journal.count(), perhaps_measured_twice=remeasured)
 
 
 def _names(proposals: Sequence[Proposal]) -> str:
