@@ -10,21 +10,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from grainscout.journal._schema import row_digest
 from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
-VERSION = 1
+VERSION = 2
 _FILMS = "campaign.films"
 _WORDS = ("description", "tags")  # change no result
 
+#: ``digest`` is the checksum of a row's other values, but for the payload, which has its own.
 _TABLES = """
-CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE cells (
     task TEXT NOT NULL, film INTEGER NOT NULL, policy TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('finished', 'failed')),
-    seconds REAL NOT NULL, payload BLOB, error TEXT NOT NULL,
+    seconds REAL NOT NULL, payload BLOB, error TEXT NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (task, film, policy));
 """
+_COLUMNS = "task, film, policy, status, seconds, error, digest"
+#: UnicodeDecodeError: SQLite names what is damaged, and the name may be no text any more.
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -51,11 +56,17 @@ class CampaignStore:
             raise DataError(f"campaign store must be an existing file; there is none at {path}")
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
+        except sqlite3.Error as error:
+            raise DataError(f"campaign store {path} is not usable: {error}") from error
+        try:
             if new:
                 self._create(identity or {})
             self._check(identity)
-        except sqlite3.Error as error:
-            raise DataError(f"campaign store {path} is not usable: {error}") from error
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, _UNREADABLE):
+                raise DataError(f"campaign store {path} is not usable: {error}") from error
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -71,64 +82,111 @@ class CampaignStore:
     @property
     def identity(self) -> dict[str, Any]:
         """What campaign this is, as given when the store was made."""
-        (text,) = self._db.execute("SELECT value FROM header WHERE key = 'identity'").fetchone()
-        found: dict[str, Any] = json.loads(text)
+        rows = self._sound("header", "SELECT key, value, digest FROM header WHERE key = 'identity'")
+        if not rows:
+            raise self._damaged("it does not say which campaign it is of")
+        found: dict[str, Any] = json.loads(rows[0][1])
         return found
 
     def record(
         self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
     ) -> None:
         """Commit one cell, its result packed; a failed one is overwritten when it is tried again."""
+        told = (key.task, int(key.film), key.policy, status, float(seconds), error)
         try:
             self._db.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (key.task, key.film, key.policy, status, seconds, payload, error),
+                "INSERT OR REPLACE INTO cells (task, film, policy, status, seconds, error, payload, digest) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*told, payload, row_digest("cells", *told)),
             )
-        except sqlite3.Error as fault:
+        except _UNREADABLE as fault:
             raise DataError(f"campaign store {self.path} could not be written: {fault}") from fault
 
     def finished(self) -> set[CellKey]:
         """Keys of the finished cells."""
-        rows = self._db.execute("SELECT task, film, policy FROM cells WHERE status = 'finished'")
-        return {CellKey(task=t, film=f, policy=p) for t, f, p in rows}
+        return {_key(row) for row in self._cells("status = 'finished'")}
 
     def failures(self) -> dict[CellKey, str]:
         """Traceback of each failed cell."""
-        rows = self._db.execute(
-            "SELECT task, film, policy, error FROM cells WHERE status = 'failed' ORDER BY 1, 2, 3"
-        )
-        return {CellKey(task=t, film=f, policy=p): e for t, f, p, e in rows}
+        return {_key(row): row[5] for row in self._cells("status = 'failed' ORDER BY 1, 2, 3")}
+
+    def mend(self) -> list[CellKey]:
+        """Forget the cells whose rows are damaged, and say which; run again, they come out the same."""
+        damaged = []
+        for (row,) in self._rows("SELECT rowid FROM cells"):
+            told = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)[0]
+            if not _is_sound(*told):
+                damaged.append((row, _key(told)))
+        if damaged:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany(
+                    "DELETE FROM cells WHERE rowid = ?", [(r,) for r, _ in damaged]
+                )
+                self._db.execute("REINDEX")  # its index may have the cell by its right name
+                self._db.execute("COMMIT")
+            except _UNREADABLE as error:
+                raise self._damaged(str(error)) from error
+        return [key for _, key in damaged]
 
     def payloads(
         self, keys: Iterable[CellKey] | None = None
     ) -> Iterator[tuple[CellKey, float, PackedState]]:
         """(key, seconds, result) of the finished cells, or of these, in the order of their keys."""
         for key in sorted(self.finished() if keys is None else keys):
-            row = self._db.execute(
-                "SELECT seconds, payload FROM cells WHERE task = ? AND film = ? AND policy = ? "
-                "AND status = 'finished'",
-                (key.task, key.film, key.policy),
-            ).fetchone()
-            if row is not None:
-                yield key, row[0], unpack(row[1])
+            found = self._cell(key)
+            if found is not None:
+                yield key, *found
+            elif keys is None:
+                raise self._damaged(f"{key} is in its table and not in its index")
 
     def payload(self, key: CellKey) -> PackedState | None:
         """The result of one finished cell, if it is there."""
-        row = self._db.execute(
-            "SELECT payload FROM cells WHERE task = ? AND film = ? AND policy = ? "
-            "AND status = 'finished'",
-            (key.task, key.film, key.policy),
-        ).fetchone()
-        return None if row is None else unpack(row[0])
+        found = self._cell(key)
+        return None if found is None else found[1]
+
+    def _cell(self, key: CellKey) -> tuple[float, PackedState] | None:
+        """Seconds and result of a finished cell, if it is there."""
+        this = "task = ? AND film = ? AND policy = ? AND status = 'finished'"
+        values = (key.task, key.film, key.policy)
+        told = self._cells(this, *values)
+        if not told:
+            return None
+        ((blob,),) = self._rows(f"SELECT payload FROM cells WHERE {this}", *values)
+        try:
+            return told[0][4], unpack(blob)
+        except (DataError, TypeError) as error:  # TypeError: no bytes at all
+            raise self._damaged(f"{key}: {error}") from error
+
+    def _cells(self, where: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._sound("cells", f"SELECT {_COLUMNS} FROM cells WHERE {where}", *values)
+
+    def _sound(self, table: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows whose last value is the checksum of the others; DataError if it is not."""
+        rows = self._rows(query, *values)
+        for *told, digest in rows:
+            if row_digest(table, *told) != digest:
+                raise self._damaged(f"the checksum of a row of its {table} does not match")
+        return rows
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except _UNREADABLE as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> DataError:
+        return DataError(
+            f"campaign store {self.path} is damaged: {what}. Go on with the campaign: it runs damaged cells "
+            "again; if it refuses too, take the store from a backup, or choose another --out"
+        )
 
     def _create(self, identity: dict[str, Any]) -> None:
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.executescript(_TABLES)
-        self._db.execute(
-            "INSERT INTO header VALUES ('identity', ?)", (json.dumps(identity, sort_keys=True),)
-        )
+        self._identify(identity)
 
     def _check(self, identity: dict[str, Any] | None) -> None:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -139,6 +197,9 @@ class CampaignStore:
             raise DataError(
                 f"campaign store {self.path} must be of version {VERSION}; got {version}"
             )
+        sound = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if sound != "ok":
+            raise self._damaged(" ".join(sound.split()))
         self._db.execute("PRAGMA synchronous = FULL")
         if identity is not None:
             self._go_on(json.loads(json.dumps(identity)))
@@ -158,10 +219,17 @@ class CampaignStore:
                 f"campaign store {self.path} must be of this campaign, or of it with fewer films; got "
                 f"another: {said}. Choose another --out, or take the campaign that wrote it"
             )
+        self._identify(wanted)
+
+    def _identify(self, identity: dict[str, Any]) -> None:
+        told = ("identity", json.dumps(identity, sort_keys=True))
         self._db.execute(
-            "UPDATE header SET value = ? WHERE key = 'identity'",
-            (json.dumps(wanted, sort_keys=True),),
+            "INSERT OR REPLACE INTO header VALUES (?, ?, ?)", (*told, row_digest("header", *told))
         )
+
+
+def _key(row: tuple[Any, ...]) -> CellKey:
+    return CellKey(task=row[0], film=row[1], policy=row[2])
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -175,3 +243,16 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, t
             yield from _differences(a, b, f"{name}[{k}]")
     elif before != now:
         yield name, (before, now)
+
+
+def _is_sound(*row: Any) -> bool:
+    """Whether a row, its columns and then its payload, can be believed."""
+    *told, digest, payload = row
+    if row_digest("cells", *told) != digest:
+        return False
+    try:
+        if told[3] == "finished":
+            unpack(payload)
+    except (DataError, TypeError):
+        return False
+    return True

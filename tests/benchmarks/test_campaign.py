@@ -177,10 +177,56 @@ def test_foreign_and_damaged_stores_are_refused(tmp_path):
         CampaignStore(tmp_path / "absent.sqlite")
 
 
+def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(tmp_path):
+    path, plan = tmp_path / "campaign.sqlite", campaign()
+    with CampaignStore(path, plan.identity()) as store:
+        run_campaign(plan, store)
+        whole, steps = store.finished(), read_tables(store).steps
+        assert store.mend() == []
+    hit, other = sorted(whole)[:2]
+    with closing(sqlite3.connect(path)) as db:  # as if bits had turned over
+        where = "task = ? AND film = ? AND policy = ?"
+        (blob,) = db.execute(f"SELECT payload FROM cells WHERE {where}", key_of(hit)).fetchone()
+        blob = blob[:-3] + bytes([blob[-3] ^ 8]) + blob[-2:]
+        db.execute(f"UPDATE cells SET payload = ? WHERE {where}", (blob, *key_of(hit)))
+        db.execute(f"UPDATE cells SET film = 77 WHERE {where}", key_of(other))
+        db.commit()
+    with CampaignStore(path, plan.identity()) as store:
+        with pytest.raises(DataError, match="checksum does not match"):
+            store.payload(hit)
+        with pytest.raises(DataError, match="checksum of a row"):
+            store.finished()
+        assert {(k.task, k.policy) for k in store.mend()} == {
+            (k.task, k.policy) for k in (hit, other)
+        }
+        assert store.finished() == whole - {hit, other}
+        run_campaign(plan, store)
+        assert store.finished() == whole
+        pd.testing.assert_frame_equal(read_tables(store).steps, steps)
+
+
+def key_of(key):
+    return key.task, key.film, key.policy
+
+
+def test_a_store_that_is_refused_is_let_go(tmp_path, monkeypatch):
+    path = tmp_path / "campaign.sqlite"
+    with CampaignStore(path, campaign().identity()):
+        pass
+    connect, made = sqlite3.connect, []
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: made.append(connect(*a, **k)) or made[-1]
+    )
+    with pytest.raises(DataError, match="of this campaign"):
+        CampaignStore(path, campaign(seed=5).identity())
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made[0].execute("SELECT 1")
+
+
 @pytest.mark.parametrize(
     ("pragma", "said"),
     [
-        ("user_version = 99", "must be of version 1; got 99"),
+        ("user_version = 99", "must be of version 2; got 99"),
         ("application_id = 7", "is not a campaign store of Grainscout"),
     ],
 )

@@ -2,9 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import _rogues as rogues
 import pytest
@@ -84,6 +85,20 @@ def test_json_is_one_object_with_everything_that_machines_are_promised(bench, tm
     again = json.loads(bench("plan.toml", "--jobs", 0, "--json", "--out", "o")[1])
     assert again["cells"] == {**said["cells"], "run": 0}
     assert again["boards"] == said["boards"]
+
+
+def test_damaged_cells_are_named_and_run_again_to_the_same_table(bench, tmp_path):
+    assert bench("plan.toml", "--jobs", 0, "--out", "o")[0] == 0
+    table = (tmp_path / "o" / "table.parquet").read_bytes()
+    with closing(sqlite3.connect(tmp_path / "o" / "campaign.sqlite")) as db:
+        db.execute("UPDATE cells SET seconds = seconds + 1 WHERE film = 1 AND policy = 'grid'")
+        db.commit()
+    status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
+    assert status == 0
+    said = "1 cells of the store were damaged and are run again: film 1 of film/tiny by grid"
+    assert said in " ".join(err.split())
+    assert json.loads(out)["cells"]["run"] == 1
+    assert (tmp_path / "o" / "table.parquet").read_bytes() == table
 
 
 def test_json_of_a_campaign_with_failures_names_them_and_the_status_is_1(

@@ -130,6 +130,17 @@ def test_damage_costs_its_own_curve_only(path):
     assert recording.metadata["lost_numbers"] == [7]
 
 
+def test_a_damaged_name_that_is_no_text_any_more_is_an_error_of_ours(path):
+    """SQLite puts the name into its message, which Python then cannot read."""
+    data = path.read_bytes()
+    assert data.count(b"tableoutcomesoutcomes") == 1
+    path.write_bytes(data.replace(b"tableoutcomesoutcomes", b"table\xeeutcomesoutcomes"))
+    for look in (Journal.read, Journal.open):
+        with pytest.raises(JournalError, match="is damaged or not readable"):
+            look(path)
+    same(salvage(path), range(COUNT))
+
+
 def test_curves_come_without_their_scan_where_that_is_damaged(path):
     data = bytearray(path.read_bytes())
     data[data.index(np.arange(1000.0, 1020.0).tobytes())] ^= 1

@@ -10,13 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from damage import bare, content, copy_run, flip, outcome_bytes, sound_only, write_run
+from damage import (
+    bare,
+    campaign_content,
+    content,
+    copy_run,
+    flip,
+    outcome_bytes,
+    sound_only,
+    write_campaign,
+    write_run,
+)
 from tally import Size, Tally, check, times
 
 from grainscout.analysis.formats import Recording, read
 from grainscout.journal import Journal, is_claimed, salvage
 from grainscout.journal._schema import torn
-from grainscout.records import JournalError
+from grainscout.records import DataError, JournalError
 
 
 @contextmanager
@@ -89,6 +99,39 @@ def flipped_bits(size: Size) -> list[Tally]:
                 ),
             ]
     return tallies
+
+
+@check("store-bits")
+def flipped_stores(size: Size) -> list[Tally]:
+    """A campaign's store with bits turned over tells of each cell what it told before, or refuses.
+
+    Mended, it has forgotten damaged cells, which are run again: that is no loss.
+    """
+    rng = np.random.default_rng(13)
+    as_it_is: list[str] = []
+    when_mended: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        whole, damaged = Path(scratch) / "whole.sqlite", Path(scratch) / "damaged.sqlite"
+        plan = write_campaign(whole)
+        before = campaign_content(whole, plan)
+        for trial in range(times(size, short=50, long=4000)):
+            data = bytearray(whole.read_bytes())
+            flip(data, rng, bits=1 if trial % 3 else int(rng.integers(2, 20)))
+            bare(damaged)
+            damaged.write_bytes(data)
+            for mended, verdicts in ((False, as_it_is), (True, when_mended)):
+                try:
+                    found = campaign_content(damaged, plan, mended=mended)
+                    wrong = [str(key) for key in found if found[key] != before.get(key)]
+                    verdicts.append(f"another content of {wrong}" if wrong else "same")
+                except DataError:
+                    verdicts.append("refused")
+                except Exception as error:  # noqa: BLE001 -- any other error is a traceback for the user
+                    verdicts.append(f"{type(error).__name__}: {error}")
+    return [
+        _tally("bits turned over in a campaign's store", as_it_is),
+        _tally("the same, mended", when_mended),
+    ]
 
 
 @check("journal-cut")
@@ -235,7 +278,7 @@ def one_at_a_time(size: Size) -> list[Tally]:
         seconds = times(size, short=1, long=60)
         code = (
             "import sys, time, os\nfrom pathlib import Path\n"
-            "from grainscout.journal._claim import claim\nfrom grainscout.records import JournalError\n"
+            "from grainscout.journal._claim import claim\nfrom grainscout.records import DataError, JournalError\n"
             "path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])\n"
             "held = both = 0\n"
             "while time.monotonic() < end:\n"

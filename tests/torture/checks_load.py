@@ -1,12 +1,16 @@
-"""A day of measurements on the simulated clock, and a journal of 10^5 curves."""
+"""A day of measurements on the simulated clock, its live page, and a journal of 10^5 curves."""
 
 import json
+import subprocess
+import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
-from load import SAMPLES, big_journal, day, predicted_bytes
+from load import SAMPLES, added_to, big_journal, day, predicted_bytes
 from tally import Size, Tally, check, times
 from warm import forked
 
@@ -17,6 +21,7 @@ from grainscout.journal import Journal
 KEPT = 2800  # bytes a measurement
 _ONCE = 3_000_000  # bytes that fill up once: SQLite's cache of 2 MB, and what is warm only later
 OPEN_S = 2.0
+SHOWN_S = 2.0  # from the commit to the page
 
 
 @check("load-day")
@@ -84,3 +89,57 @@ def opened(size: Size) -> list[Tally]:
     return [
         Tally(what="curves in a journal that is opened", tried=curves, lost=int(wrong), note=note)
     ]
+
+
+@check("load-page")
+def page(size: Size) -> list[Tally]:
+    """The live page of a long run: each further measurement is on it soon, and it answers meanwhile."""
+    curves, more = times(size, short=1000, long=20_000), times(size, short=5, long=100)
+    shown, answered = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "big.gsj"
+        forked(big_journal, path, curves, False).join(3600.0)
+        with Journal.open(path) as journal, journal.claimed(), _watch(path) as (address, opened):
+            (outcome,) = journal.outcomes(curves - 1)
+            for k in range(curves, curves + more):
+                added_to(journal, outcome, k)
+                began = time.monotonic()
+                while f"{k + 1} measured sites" not in _document(address, answered):
+                    if time.monotonic() - began > 10 * SHOWN_S:
+                        break
+                    time.sleep(0.02)
+                shown.append(time.monotonic() - began)
+    return [
+        Tally(
+            what=f"measurements that came to the page of a run of {curves}",
+            tried=more,
+            lost=sum(s > SHOWN_S for s in shown),
+            note=f"opened in {opened:.1f} s; shown after {np.median(shown):.2f} s, at most {max(shown):.2f} s",
+        ),
+        Tally(
+            what="answers of the page meanwhile",
+            tried=len(answered),
+            lost=sum(s > SHOWN_S for s in answered),
+            note=f"after {1000 * np.median(answered):.0f} ms, at most {1000 * max(answered):.0f} ms",
+        ),
+    ]
+
+
+@contextmanager
+def _watch(path):
+    """`grainscout watch`: the address with its token, and the seconds until it was there."""
+    words = [sys.executable, "-m", "grainscout.cli", "watch", path, "--port", "0", "--no-maps"]
+    began = time.monotonic()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().split()[-1], time.monotonic() - began
+        finally:
+            process.kill()
+
+
+def _document(address, answered):
+    began = time.monotonic()
+    with build_opener(ProxyHandler({})).open(address, timeout=60.0) as reply:
+        text = reply.read().decode()
+    answered.append(time.monotonic() - began)
+    return text

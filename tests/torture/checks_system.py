@@ -11,7 +11,6 @@ import signal
 import sys
 import tempfile
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -208,25 +207,19 @@ def _campaign(*extra):
 
 def campaign(folder: Path, jobs: int) -> None:
     """Run or go on with the campaign whose store is in `folder`."""
-    warnings.simplefilter("ignore", UserWarning)  # loky says that a worker stopped
     plan = _campaign()
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
         run_campaign(plan, store, jobs=jobs)
 
 
-def _children(pid):
-    """Processes below `pid` that are loky's workers."""
-    parents = {}
+def _workers(pid):
+    """The processes of `pid` that run cells."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parents[int(entry.name)] = int(
-                (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
-            )
-    found = []
-    for child, parent in parents.items():
-        with suppress(OSError):
-            if parent == pid and b"LokyProcess" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid and b"benchmarks._child" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
     return found
 
 
@@ -246,7 +239,7 @@ def _steady(cells):
 def killed_campaigns(size: Size) -> list[Tally]:
     """SIGKILL of workers and of whole campaigns at random moments, then again: the same table."""
     rng = np.random.default_rng(11)
-    wrong, kills, wanted = [], 0, times(size, short=2, long=60)
+    wrong, kills, workers, wanted = [], 0, 0, times(size, short=3, long=60)
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "whole"
         home.mkdir()
@@ -257,28 +250,31 @@ def killed_campaigns(size: Size) -> list[Tally]:
         while kills < wanted:
             folder = Path(scratch) / str(runs)
             folder.mkdir()
-            jobs = 2 if size == "long" and runs % 4 == 3 else 1
+            jobs, lone = 1 + runs % 2, runs % 3 == 0  # a worker alone: the campaign outlives it
             runs += 1
             for _ in range(int(rng.integers(1, 4))):
-                victim = forked(campaign, folder, jobs)
-                end = time.monotonic() + float(rng.uniform(0.1, 1.0)) * seconds
-                while victim.is_alive() and time.monotonic() < end:
+                victim, hands = forked(campaign, folder, jobs), []
+                end = time.monotonic() + float(rng.uniform(0.1, 0.9)) * seconds
+                while victim.is_alive() and (time.monotonic() < end or (lone and not hands)):
+                    hands = _workers(victim.pid) if lone else []
                     time.sleep(0.005)
-                workers = _children(victim.pid) if jobs == 2 else []
-                if workers:  # one worker dies, the campaign goes on by itself
-                    os.kill(workers[0], signal.SIGKILL)
+                if hands and victim.is_alive():
+                    kills, workers = kills + 1, workers + 1
+                    with suppress(ProcessLookupError):
+                        os.kill(hands[0], signal.SIGKILL)
                     victim.join(_PATIENCE_S)
-                    kills += 1
-                elif victim.is_alive():
-                    victim.kill()
-                    victim.join()
-                    kills += 1
+                    if victim.exitcode != 0:
+                        wrong.append(f"campaign {runs}: ended by the death of a worker")
+                kills += victim.is_alive()
+                victim.kill()
+                victim.join()
             last = forked(campaign, folder, 1)
             last.join(_PATIENCE_S)
             found = _tables(folder) if last.exitcode == 0 else ([], "")
             if found[1] != whole[1] or _steady(found[0]) != _steady(whole[0]):
                 wrong.append(f"campaign {runs} with {jobs} jobs: another table")
-    note = "; ".join([f"{runs} campaigns of {len(whole[0])} cells", *wrong[:3]])
+    note = f"{runs} campaigns of {len(whole[0])} cells, {workers} of the kills of a worker alone"
+    note = "; ".join([note, *wrong[:3]])
     return [Tally(what="SIGKILL in campaigns", tried=kills, lost=len(wrong), note=note)]
 
 

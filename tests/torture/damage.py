@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 from warm import forked
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.benchmarks import (
+    Campaign,
+    CampaignStore,
+    CellKey,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    run_campaign,
+    set_up,
+)
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, salvage
 from grainscout.policies import make_policy
@@ -103,3 +113,33 @@ def bare(target: Path) -> None:
     """Take away what SQLite left beside a file."""
     for name in ("-wal", "-shm", "-journal", "-lock"):
         Path(f"{target}{name}").unlink(missing_ok=True)
+
+
+def write_campaign(path: Path) -> dict[str, object]:
+    """A finished campaign of a few cells, one of them failed; gives its identity."""
+    task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=6)
+    names = ("random", "sobol", "grid")
+    plan = Campaign(
+        name="damage",
+        seed=3,
+        films=2,
+        tasks=(task,),
+        policies=tuple(PolicySpec(name=n) for n in names),
+    )
+    with CampaignStore(path, plan.identity()) as store:
+        run_campaign(plan, store, jobs=0)
+        key = min(store.finished())
+        store.record(CellKey(task=key.task, film=7, policy="random"), "failed", 0.1, None, "why")
+    return plan.identity()
+
+
+def campaign_content(
+    path: Path, identity: dict[str, object], *, mended: bool = False
+) -> dict[object, object]:
+    """All that a campaign's store tells: of each cell, its time and result, or why it failed."""
+    with CampaignStore(path, identity) as store:
+        if mended:
+            store.mend()
+        told: dict[object, object] = {"identity": store.identity}
+        told |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
+        return told | store.failures()

@@ -4,6 +4,7 @@ import gc
 import json
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def day(folder: Path, curves: int) -> None:
     (folder / "report.json").write_text(json.dumps(report))
 
 
-def big_journal(path: Path, curves: int) -> None:
+def big_journal(path: Path, curves: int, ended: bool = True) -> None:
     """A journal of so many curves, row for row what a run writes, but in one commit."""
     task = Task(
         microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=SAMPLES), curves=1
@@ -105,7 +106,19 @@ def big_journal(path: Path, curves: int) -> None:
                 _insert(db, "batches", k, 0.01)
                 _insert(db, "proposals", *proposal_row(Proposal(id=f"p{k:06d}", site=site), k, k))
                 _insert(db, "outcomes", *outcome_row(outcome, k, k))
-        journal.record_event("end", 4.0 * curves, reason="budget")
+        journal.record_event("start", 0.0, wear=0.0)
+        if ended:
+            journal.record_event("end", 4.0 * curves, reason="budget")
+
+
+def added_to(journal: Journal, outcome: Outcome, number: int) -> None:
+    """One more measurement like `outcome`, committed as a run commits it."""
+    proposal = Proposal(id=f"p{number:06d}", site=outcome.site)
+    journal.record_batch(number, [proposal], 0.01)
+    now = outcome.finished + 4.0
+    journal.record_outcome(
+        number, replace(outcome, proposal_id=proposal.id, started=now - 3.5, finished=now), None
+    )
 
 
 def predicted_bytes(curves: int, samples: int, scan_bytes: int) -> int:

@@ -97,6 +97,14 @@ def bench(
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+        if mended := store.mend():
+            said = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
+            notes.print(
+                f"{len(mended)} cells of the store were damaged and are run again: {said}"
+                + (" ..." if len(mended) > 3 else ""),
+                markup=False,
+                soft_wrap=True,
+            )
         try:
             with Race(plan, store) as race:
                 run_campaign(

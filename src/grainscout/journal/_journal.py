@@ -26,7 +26,7 @@ from grainscout.journal._codec import (
 )
 from grainscout.journal._nouns import Batch, Event, Header, Request
 from grainscout.journal._salvage import hint
-from grainscout.journal._schema import Damaged, connect, create, row_digest, sound, torn
+from grainscout.journal._schema import UNREADABLE, Damaged, connect, create, row_digest, sound, torn
 from grainscout.records import (
     DataError,
     JournalError,
@@ -129,7 +129,7 @@ class Journal:
             finally:
                 self._claimed = False
                 # Within the claim, whose file tells a killed run from a copy that lacks its -wal.
-                with suppress(sqlite3.Error):
+                with suppress(*UNREADABLE):
                     self._db.execute("PRAGMA journal_mode = DELETE")
                     self._writing = False
 
@@ -198,7 +198,7 @@ class Journal:
         """How many outcomes there are."""
         try:
             return _next(self._db, "outcomes")
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise self._damaged(f"it could not be read: {error}") from error
 
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
@@ -289,14 +289,14 @@ class Journal:
                 if self._db.in_transaction:  # a full disk has ended it already
                     self._db.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise JournalError(f"journal {self.path} could not be written: {error}") from error
 
     def _rows(self, table: str, where: str = "", *values: object) -> list[tuple[Any, ...]]:
         """Rows of a table without their checksums, which are right."""
         try:
             rows = self._db.execute(f"SELECT * FROM {table} {where}", values).fetchall()
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise self._damaged(f"it could not be read: {error}") from error
         for *row, digest in rows:
             if not sound(table, row, digest):

@@ -17,6 +17,8 @@ from grainscout.records import JournalError
 #: "GSJ1": marks the file as ours for SQLite and for `file`.
 APPLICATION_ID = 0x47534A31
 VERSION = 3
+#: What SQLite raises for a damaged file; it names what is damaged, and the name may be no text any more.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _TORN = 2  # commits that are not acknowledged at any time: a batch and its outcome
 
 #: Table -> its columns; each has one more, ``digest``, the checksum of the others.  A first column
@@ -111,8 +113,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     try:
         found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise Damaged(f"journal {path} is damaged: {found}")
-    except sqlite3.Error as error:
+            raise Damaged(f"journal {path} is damaged: {' '.join(found.split())}")
+    except UNREADABLE as error:
         reader.close()
         raise Damaged(f"journal {path} is damaged or not readable: {error}") from error
     except Damaged:
@@ -169,7 +171,7 @@ def _recover(path: Path) -> None:
     half = path.with_name(path.name + "-journal")
     if half.is_file() and half.stat().st_size > 0:
         db = _connect(path, "rw")
-        with suppress(sqlite3.Error):  # what is wrong is said by whoever reads it next
+        with suppress(*UNREADABLE):  # what is wrong is said by whoever reads it next
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         db.close()
 
