@@ -98,9 +98,9 @@ def bench(
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
         if mended := store.mend():
-            said = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
+            which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
             notes.print(
-                f"{len(mended)} cells of the store were damaged and are run again: {said}"
+                f"{len(mended)} cells of the store were damaged and are run again: {which}"
                 + (" ..." if len(mended) > 3 else ""),
                 markup=False,
                 soft_wrap=True,
