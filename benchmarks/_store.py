@@ -114,9 +114,11 @@ class CampaignStore:
         """Forget the cells whose rows are damaged, and say which; run again, they come out the same."""
         damaged = []
         for (row,) in self._rows("SELECT rowid FROM cells"):
-            told = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)[0]
-            if not _is_sound(*told):
-                damaged.append((row, _key(told)))
+            found = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)
+            if not found:
+                raise self._damaged(f"its row {row} cannot be found")
+            if not _is_sound(*found[0]):
+                damaged.append((row, _key(found[0])))
         if damaged:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -149,12 +151,13 @@ class CampaignStore:
         """Seconds and result of a finished cell, if it is there."""
         this = "task = ? AND film = ? AND policy = ? AND status = 'finished'"
         values = (key.task, key.film, key.policy)
-        told = self._cells(this, *values)
-        if not told:
+        rows = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE {this}", *values)
+        if not rows:
             return None
-        ((blob,),) = self._rows(f"SELECT payload FROM cells WHERE {this}", *values)
+        *told, blob = rows[0]
+        self._believe("cells", *told)
         try:
-            return told[0][4], unpack(blob)
+            return told[4], unpack(blob)
         except (DataError, TypeError) as error:  # TypeError: no bytes at all
             raise self._damaged(f"{key}: {error}") from error
 
@@ -162,12 +165,16 @@ class CampaignStore:
         return self._sound("cells", f"SELECT {_COLUMNS} FROM cells WHERE {where}", *values)
 
     def _sound(self, table: str, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows whose last value is the checksum of the others; DataError if it is not."""
         rows = self._rows(query, *values)
-        for *told, digest in rows:
-            if row_digest(table, *told) != digest:
-                raise self._damaged(f"the checksum of a row of its {table} does not match")
+        for row in rows:
+            self._believe(table, *row)
         return rows
+
+    def _believe(self, table: str, *row: object) -> None:
+        """DataError if the last value of a row is not the checksum of the others."""
+        *told, digest = row
+        if row_digest(table, *told) != digest:
+            raise self._damaged(f"the checksum of a row of its {table} does not match")
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
