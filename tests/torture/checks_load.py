@@ -21,7 +21,7 @@ from grainscout.journal import Journal
 KEPT = 2800  # bytes a measurement
 _ONCE = 3_000_000  # bytes that fill up once: SQLite's cache of 2 MB, and what is warm only later
 OPEN_S = 2.0
-SHOWN_S = 2.0  # from the commit to the page
+SHOWN_S = 4.0  # from the commit to the page: about when the next measurement comes
 
 
 @check("load-day")

@@ -265,6 +265,8 @@ def killed_campaigns(size: Size) -> list[Tally]:
                     victim.join(_PATIENCE_S)
                     if victim.exitcode != 0:
                         wrong.append(f"campaign {runs}: ended by the death of a worker")
+                    elif len(_tables(folder)[0]) != len(whole[0]):
+                        wrong.append(f"campaign {runs}: a worker took a cell with it")
                 kills += victim.is_alive()
                 victim.kill()
                 victim.join()
