@@ -76,18 +76,8 @@ def decoded(size: Size) -> list[Tally]:
     body: wire.Body = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
     goods.append(rig.frames("done", "", 1, {"proposals": [{**body, "scores": {"s": 1.0}}]}))
 
-    def use(frames: list[bytes]) -> None:
-        body = wire.decode(frames).body
-        for key, make in (("problem", wire.make_problem), ("rng", wire.make_rng)):
-            if key in body:
-                wire.parsed(key, make, body[key])
-        for key, each in (("outcomes", wire.make_outcome), ("proposals", wire.make_proposal)):
-            if isinstance(body.get(key), list):
-                for entry in body[key]:
-                    wire.parsed(key, each, entry)
-
     def one(case: int) -> str:
-        return refused(lambda: use(_mutated(Mutator(("frames", case)), goods)))
+        return refused(lambda: rig.understood(_mutated(Mutator(("frames", case)), goods)))
 
     cases = times(size, short=6000, long=1_000_000)
     lost, peak = siege(range(cases), one, memory=500_000_000)

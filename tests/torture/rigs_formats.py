@@ -53,6 +53,23 @@ def _spectrum_dat() -> bytes:
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
+def _image_sxm() -> bytes:
+    fields = {
+        "NANONIS_VERSION": "2",
+        "SCANIT_TYPE": "FLOAT MSBFIRST",
+        "SCAN_PIXELS": "5 4",
+        "SCAN_RANGE": "1E-7 8E-8",
+        "SCAN_OFFSET": "2E-6 -3E-6",
+        "SCAN_ANGLE": "3.0E+1",
+        "SCAN_DIR": "up",
+        "DATA_INFO": "\tChannel\tName\tUnit\tDirection\tCalibration\tOffset\n"
+        "\t0\tZ\tm\tboth\t1.0E+0\t0.0E+0\n\t1\tCurrent\tA\tforward\t1.0E+0\t0.0E+0\n",
+    }
+    text = "".join(f":{k}:\n{v}\n" for k, v in fields.items()) + ":SCANIT_END:\n\n\n"
+    frames = np.random.default_rng(6).normal(0, 1e-9, (3, 4, 5)).astype(">f4")
+    return text.encode() + b"\x1a\x04" + frames.tobytes()
+
+
 def _waves_ibw() -> list[bytes]:
     from _fake_igor import ibw
 
@@ -98,6 +115,7 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     files: dict[str, list[bytes]] = {
         "3ds": [_grid_3ds()],
         "dat": [_spectrum_dat()],
+        "sxm": [_image_sxm()],
         "ibw": _waves_ibw(),
         "csv": [_table_csv()],
         "gwy": [],
@@ -116,6 +134,13 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     return files
 
 
+def with_checksum(wave: bytearray) -> bytes:
+    """An Igor wave whose header's checksum is right."""
+    total = sum(struct.unpack("<192h", wave[:384])) - struct.unpack_from("<h", wave, 2)[0]
+    struct.pack_into("<h", wave, 2, ((-total + 2**15) % 2**16) - 2**15)
+    return bytes(wave)
+
+
 #: An array of texts of a billion bytes each.
 _TEXT_BOMB = b'"x": {"__array__": "S1000000000", "values": [1, 2, 3, 4, 5, 6, 7, 8]}, '
 
@@ -129,14 +154,14 @@ def bombs_of(kind: str, good: bytes) -> list[bytes]:
             good.replace(b"byte)=7", b"byte)=999999999"),
             good.replace(b"3 x 2", b"10000 x 10000"),
         ]
+    if kind == "sxm":
+        return [good.replace(b"\n5 4\n", size) for size in (b"\n32768 32768\n", b"\n1e9 1\n")]
     if kind == "ibw":
         out = []
         for sides in ((10**6, 10**6, 0, 0), (2**31 - 1,) * 4, (-1, 5, 2, 0)):
             raw = bytearray(good)
             struct.pack_into("<4i", raw, 64 + 68, *sides)
-            total = sum(struct.unpack("<192h", raw[:384])) - struct.unpack_from("<h", raw, 2)[0]
-            struct.pack_into("<h", raw, 2, ((-total + 2**15) % 2**16) - 2**15)
-            out.append(bytes(raw))
+            out.append(with_checksum(raw))
         return out
     if kind == "gwy":
         return [good.replace(struct.pack("<i", 5), struct.pack("<i", 2**31 - 1), 1)]

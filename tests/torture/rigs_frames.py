@@ -174,3 +174,15 @@ class Bare:
 
     def park(self) -> None:
         pass
+
+
+def understood(frames: list[bytes]) -> None:
+    """All that the two ends make of a message's frames."""
+    body = wire.decode(frames).body
+    for key, make in (("problem", wire.make_problem), ("rng", wire.make_rng)):
+        if key in body:
+            wire.parsed(key, make, body[key])
+    for key, each in (("outcomes", wire.make_outcome), ("proposals", wire.make_proposal)):
+        if isinstance(body.get(key), list):
+            for entry in body[key]:
+                wire.parsed(key, each, entry)
