@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from grainscout.journal._schema import row_digest
+from grainscout.journal._schema import row_digest, schema
 from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
@@ -204,6 +206,8 @@ class CampaignStore:
             raise DataError(
                 f"campaign store {self.path} must be of version {VERSION}; got {version}"
             )
+        if schema(self._db) != _ours():
+            raise DataError(f"campaign store {self.path} must have its own tables and no others")
         sound = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if sound != "ok":
             raise self._damaged(" ".join(sound.split()))
@@ -233,6 +237,13 @@ class CampaignStore:
         self._db.execute(
             "INSERT OR REPLACE INTO header VALUES (?, ?, ?)", (*told, row_digest("header", *told))
         )
+
+
+@cache
+def _ours() -> set[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_TABLES)
+        return schema(db)
 
 
 def _key(row: tuple[Any, ...]) -> CellKey:

@@ -23,6 +23,7 @@ import scipy
 from numpy.typing import NDArray
 
 from grainscout.records import ConfigError, DataError
+from grainscout.records._hdf5 import refuse_elsewhere, stored, survived
 from grainscout.simulator.blend import TransportMaps
 from grainscout.simulator.spec import FilmSpec
 from grainscout.simulator.structure import Structure
@@ -70,27 +71,8 @@ def load(
     path: Path,
 ) -> tuple[FilmSpec, np.random.SeedSequence, Structure, NDArray[np.float64] | None, TransportMaps]:
     """The parts of a stored film; DataError if the file is missing, foreign, damaged or changed."""
-    try:
-        with h5py.File(path, "r") as file:
-            header = {k: v for k, v in file.attrs.items() if k != "digest"}
-            digest = file.attrs.get("digest")
-            arrays: dict[str, NDArray[Any]] = {}
-
-            def visit(name: str, item: object) -> None:
-                if isinstance(item, h5py.Dataset):
-                    arrays[name] = item[()]
-
-            file.visititems(visit)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"film file {path} must be a complete HDF5 file; it cannot be read: {error}"
-        ) from error
-    if header.get("format") != _FORMAT:
-        raise DataError(f"{path} must be a film file; its format is {header.get('format')!r}")
-    if header.get("version") != _VERSION:
-        raise DataError(
-            f"film file {path} must be of version {_VERSION}; got {header.get('version')}"
-        )
+    survived(path, _read)
+    header, digest, arrays = _read(path)
     if digest != _digest(header, arrays):
         raise DataError(f"film file {path} is damaged or was changed: its digest does not match")
     try:
@@ -106,6 +88,35 @@ def load(
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise DataError(f"film file {path} lacks a part or has a bad one: {error}") from error
     return spec, seed, structure, arrays.get("measured"), truth
+
+
+def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
+    """Header, digest and arrays as they are stored."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = stored(path, item, tables=True)
+
+    try:
+        with h5py.File(path, "r") as file:
+            refuse_elsewhere(path, file)
+            header = {k: v for k, v in file.attrs.items() if k != "digest"}
+            if header.get("format") != _FORMAT:
+                raise DataError(
+                    f"{path} must be a film file; its format is {header.get('format')!r}"
+                )
+            if header.get("version") != _VERSION:
+                raise DataError(
+                    f"film file {path} must be of version {_VERSION}; got {header.get('version')}"
+                )
+            digest = file.attrs.get("digest")
+            file.visititems(visit)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"film file {path} must be a complete HDF5 file; it cannot be read: {error}"
+        ) from error
+    return header, digest, arrays
 
 
 def _pair(array: NDArray[Any]) -> tuple[float, float]:

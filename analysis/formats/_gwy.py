@@ -110,6 +110,11 @@ def read_gwy(path: Path | str) -> Scan:
     images are not on one grid, or the file holds none.
     """
     container = load_container(path)
+    with intact(path, "Gwyddion file"):
+        return _images(path, container)
+
+
+def _images(path: Path | str, container: GwyObject) -> Scan:
     keys = sorted(
         (k for k, v in container.items() if _is_image(k, v, "data")),
         key=lambda k: int(k.split("/")[1]),
@@ -154,19 +159,18 @@ def _scan(
     (rows, columns), wide, high, x, y = grid
     step = (high / rows, wide / columns)
     own = next((m["grainscout"] for m in meta.values() if "grainscout" in m), None)
-    with intact(path, "Gwyddion file"):
-        if own is not None:
-            # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
-            kept = from_json(own)
-            kept["origin"] = tuple(kept["origin"])
-            return Scan(channels=channels, units=units, **kept)
-        return Scan(
-            channels=channels,
-            units=units,
-            pixel_size=step,
-            origin=(x + step[1] / 2, y + step[0] / 2),
-            metadata={"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
-        )
+    if own is not None:
+        # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
+        kept = from_json(own)
+        kept["origin"] = tuple(kept["origin"])
+        return Scan(channels=channels, units=units, **kept)
+    return Scan(
+        channels=channels,
+        units=units,
+        pixel_size=step,
+        origin=(x + step[1] / 2, y + step[0] / 2),
+        metadata={"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
+    )
 
 
 def _is_image(key: str, value: object, last: str) -> bool:

@@ -20,11 +20,11 @@ from grainscout.analysis.formats._files import fault, fresh_file
 from grainscout.analysis.formats._recording import Recording
 from grainscout.analysis.formats._tree import from_json, to_json
 from grainscout.records import Scan, Waveform
+from grainscout.records._hdf5 import stored
 
 FORMAT = "grainscout_format"
 _VERSION = 1
 _ROOT = "Measurement_000"
-_MOST_VALUES = 1 << 29  # 4 GB once they are float64
 _NSID = "0.0.7"  # whose layout this is
 
 
@@ -139,25 +139,6 @@ def _read_tree(path: Path | str, entry: h5py.Group, name: str) -> dict[str, Any]
     group = entry[name]
     arrays = [stored(path, group[f"array_{i}"]) for i in range(len(group) - 1)]
     return from_json(group["json"].asstr()[()], arrays)
-
-
-def stored(path: Path | str, item: h5py.Dataset) -> NDArray[Any]:
-    """All values of a dataset of numbers, unless the file promises more than it can hold.
-
-    Chunks that were never written take no room in a file and any amount of memory; deflate packs at
-    most 1032 to 1.
-    """
-    promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()
-    if item.size > _MOST_VALUES or promised > 1100 * held + 4096:
-        raise fault(
-            path,
-            f"hold at most {_MOST_VALUES} values in {item.name}, and as many as are written",
-            f"{item.size} values in {held} bytes",
-        )
-    if item.dtype.kind not in "biuf":
-        raise fault(path, f"hold real numbers in {item.name}", str(item.dtype))
-    values: NDArray[Any] = item[()]
-    return values
 
 
 def read_own(path: Path | str, file: h5py.File) -> Scan | Recording:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.analysis.formats._files import fault, intact, load_head, si
-from grainscout.analysis.formats._hdf5 import FORMAT, read_own, stored
+from grainscout.analysis.formats._hdf5 import FORMAT, read_own
 from grainscout.analysis.formats._igor import common_names
-from grainscout.analysis.formats._probe import survived
 from grainscout.analysis.formats._recording import Recording
 from grainscout.records import Scan, Waveform
+from grainscout.records._hdf5 import refuse_elsewhere, stored, survived
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
@@ -65,6 +65,7 @@ def read_hdf5(path: Path | str) -> Scan | Recording:
     """`read_nsid` of an HDF5 file that is trusted not to hang the library."""
     with intact(path, "HDF5 file", OSError, RuntimeError, AttributeError, MemoryError):
         with h5py.File(path, "r") as file:
+            refuse_elsewhere(path, file)
             if FORMAT in file.attrs:
                 return read_own(path, file)
             mains = _mains(path, file)

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from grainscout.records import DataError
 
 _KINDS = "biuf"
+#: Names that are read; numpy makes a type, or a SyntaxError, of much else.
+_NUMBERS = frozenset(
+    ["bool", "float16", "float32", "float64", "longdouble", "float128"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
 
 
 def to_json(tree: Mapping[str, Any], arrays: list[NDArray[Any]] | None = None) -> str:
@@ -52,10 +57,9 @@ def from_json(text: str, arrays: Sequence[NDArray[Any]] = ()) -> dict[str, Any]:
             return value
         kind = value.get("__array__")
         if isinstance(kind, str):
-            dtype = np.dtype(kind)
-            if dtype.kind not in _KINDS:
-                raise ValueError(f"metadata must hold arrays of numbers; got {dtype}")
-            return np.array(value["values"], dtype=dtype)
+            if kind not in _NUMBERS:
+                raise ValueError(f"metadata must hold arrays of numbers; got {kind!r:.40}")
+            return np.array(value["values"], dtype=kind)
         if isinstance(kind, int):
             return arrays[kind]
         return {k: decode(v) for k, v in value.items()}

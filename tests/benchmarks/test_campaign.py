@@ -205,6 +205,16 @@ def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(t
         pd.testing.assert_frame_equal(read_tables(store).steps, steps)
 
 
+def test_a_store_that_would_run_something_when_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    with CampaignStore(path, campaign().identity()):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("CREATE VIEW trap AS SELECT 1")
+    with pytest.raises(DataError, match="its own tables and no others"):
+        CampaignStore(path)
+
+
 def key_of(key):
     return key.task, key.film, key.policy
 

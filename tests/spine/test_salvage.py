@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,24 @@ def test_a_damaged_name_that_is_no_text_any_more_is_an_error_of_ours(path):
         with pytest.raises(JournalError, match="is damaged or not readable"):
             look(path)
     same(salvage(path), range(COUNT))
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "CREATE VIEW trap AS SELECT 1",
+        "CREATE VIRTUAL TABLE trap USING fts5(x)",
+        "CREATE TRIGGER trap AFTER INSERT ON events BEGIN SELECT 1; END",
+        "CREATE INDEX trap ON events (abs(clock_s))",
+        "DROP TABLE header; CREATE VIEW header AS SELECT 'k' AS key, x'00' AS value, 'd' AS digest",
+    ],
+)
+def test_a_file_that_would_run_something_when_it_is_read_is_no_journal(path, trap):
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(trap)
+    for look in (Journal.read, Journal.open):
+        with pytest.raises(JournalError, match="tables of a journal and no others"):
+            look(path)
 
 
 def test_curves_come_without_their_scan_where_that_is_damaged(path):

@@ -14,11 +14,7 @@ from rigs_formats import bomb_h5, bombs_of, corpus, recording
 from rigs_fuzz import Mutator, note, refused, siege
 from tally import Size, Tally, check, times
 
-from grainscout.analysis.formats import (
-    _probe,
-    read,
-    read_traces,
-)
+from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
 from grainscout.hardware.limits import Limits
 from grainscout.journal import Header, Journal, recording_of
@@ -30,6 +26,7 @@ from grainscout.records import (
     Problem,
     Proposal,
     Site,
+    _hdf5,
     pack,
     unpack,
 )
@@ -223,11 +220,11 @@ def journals(size: Size) -> list[Tally]:
 @contextlib.contextmanager
 def _patience(seconds: float) -> Iterator[None]:
     """Time-out of a library that hangs, for the time of a check."""
-    kept, _probe.PATIENCE = _probe.PATIENCE, seconds
+    kept, _hdf5.PATIENCE = _hdf5.PATIENCE, seconds
     try:
         yield
     finally:
-        _probe.PATIENCE = kept
+        _hdf5.PATIENCE = kept
 
 
 @check("fuzz-formats")

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from rigs_fuzz import siege
 
-from grainscout.analysis.formats import _probe, read, write_csv, write_nsid
+from grainscout.analysis.formats import read, write_csv, write_gwy, write_nsid
 from grainscout.analysis.formats._tree import from_json
 from grainscout.hardware import Limits
-from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records import ConfigError, DataError, Scan, _hdf5
+from grainscout.simulator import PRESETS, Film
 
 SCAN = Scan(channels={"height": np.eye(4)}, pixel_size=(1e-8, 1e-8), metadata={"m": np.ones(3)})
 READERS = """
@@ -32,7 +33,7 @@ def readers(tmp_path, monkeypatch):
     (tmp_path / "odd_readers.py").write_text(READERS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(_probe, "PATIENCE", 1.5)
+    monkeypatch.setattr(_hdf5, "PATIENCE", 1.5)
     yield importlib.import_module("odd_readers")
     del sys.modules["odd_readers"]
 
@@ -52,11 +53,11 @@ def process(request):
 @pytest.mark.usefixtures("process")
 def test_a_library_that_hangs_or_crashes_does_so_elsewhere(readers, tmp_path):
     with pytest.raises(DataError, match=r"read within 1.5 s"):
-        _probe.survived(tmp_path / "x", readers.hangs)
+        _hdf5.survived(tmp_path / "x", readers.hangs)
     with pytest.raises(DataError, match="crashes its library"):
-        _probe.survived(tmp_path / "x", readers.crashes)
-    _probe.survived(tmp_path / "x", readers.raises)  # told by the reading that follows
-    _probe.survived(tmp_path / "odd_readers.py", readers.reads)
+        _hdf5.survived(tmp_path / "x", readers.crashes)
+    _hdf5.survived(tmp_path / "x", readers.raises)  # told by the reading that follows
+    _hdf5.survived(tmp_path / "odd_readers.py", readers.reads)
 
 
 def test_hdf5_is_read_elsewhere_first(tmp_path, monkeypatch):
@@ -91,9 +92,71 @@ def test_chunks_that_were_never_written_are_not_allocated(tmp_path, own):
 
 
 def test_metadata_hold_arrays_of_numbers_only():
-    for kind in ("S1000000000", "U99999999", "object", "M8[s]", "V10", "f8,f8"):
-        with pytest.raises((ValueError, TypeError)):
+    for kind in ("S1000000000", "U99999999", "object", "M8[s]", "V10", "f8,f8", ",float64"):
+        with pytest.raises(ValueError, match="arrays of numbers"):
             from_json(f'{{"x": {{"__array__": "{kind}", "values": [1, 2, 3]}}}}')
+
+
+def test_numbers_of_a_picture_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "a.gwy"
+    write_gwy(SCAN, path)
+    good = path.read_bytes()
+    at = good.index(b"xoff\0d")
+    path.write_bytes(good[: at + 5] + b"s:......\0" + good[at + 14 :])  # a text in its place
+    with pytest.raises(DataError, match="Gwyddion file"):
+        read(path)
+
+
+@pytest.mark.parametrize("way", ["external", "virtual", "link"])
+def test_a_file_that_takes_values_of_another_is_refused(tmp_path, way):
+    secret, path = tmp_path / "secret.bin", tmp_path / "a.h5"
+    secret.write_bytes(np.arange(float(SCAN.height.size)).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["x"] = np.ones(SCAN.height.T.shape)
+    write_nsid(SCAN, path)
+    with h5py.File(path, "r+") as file:
+        group = next(iter(file["Measurement_000/Channel_000"].values()))
+        name, shape = group.attrs["signal"], SCAN.height.T.shape
+        attributes = dict(group[name].attrs)
+        del group[name]
+        if way == "link":
+            group[name] = h5py.ExternalLink("other.h5", "x")
+        elif way == "external":
+            group.create_dataset(
+                name, shape, "<f8", external=[(str(secret), 0, h5py.h5f.UNLIMITED)]
+            )
+        else:
+            layout = h5py.VirtualLayout(shape, "<f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", shape)
+            group.create_virtual_dataset(name, layout)
+        if way != "link":
+            for key in ("data_type", "quantity", "units"):
+                group[name].attrs[key] = attributes[key]
+    with pytest.raises(DataError, match="must hold its own values"):
+        read(path)
+
+
+@pytest.mark.parametrize("harm", ["external", "bomb", "hang"])
+def test_a_film_file_is_read_with_the_same_care(tmp_path, monkeypatch, harm):
+    path = tmp_path / "film.h5"
+    Film.generate(PRESETS["tiny"], 1).save(path)
+    asked = []
+    if harm == "hang":
+        monkeypatch.setattr("grainscout.simulator._store.survived", lambda p, r: asked.append(p))
+        Film.load(path)
+        assert asked == [path]
+        return
+    with h5py.File(path, "r+") as file:
+        del file["truth/hidden"]
+        if harm == "external":
+            (tmp_path / "secret").write_bytes(bytes(80))
+            file.create_dataset(
+                "truth/hidden", (10,), "<f8", external=[(str(tmp_path / "secret"), 0, 80)]
+            )
+        else:
+            file.create_dataset("truth/hidden", (100_000, 100_000), "<f8", chunks=(1000, 1000))
+    with pytest.raises(DataError, match="its own values" if harm == "external" else "are written"):
+        Film.load(path)
 
 
 def test_a_table_of_one_far_site_makes_no_picture_of_it(tmp_path):

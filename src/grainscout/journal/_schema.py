@@ -7,7 +7,8 @@ import json
 import sqlite3
 import struct
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 from grainscout.journal._claim import lock_file
@@ -111,6 +112,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     # Looked at first by a reader: a writer would fold a foreign -wal into the file when it closes.
     reader = _connect(path, "ro")
     try:
+        if schema(reader) != _ours():
+            raise Damaged(f"journal {path} must have the tables of a journal and no others")
         found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise Damaged(f"journal {path} is damaged: {' '.join(found.split())}")
@@ -124,6 +127,27 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         return reader
     reader.close()
     return _connect(path, "rw")
+
+
+def schema(db: sqlite3.Connection) -> set[tuple[object, ...]]:
+    """All that is defined in a database, after which nothing in it is run by being read.
+
+    A view, a virtual table or a trigger of a foreign file would run what it likes in SQLite's extensions.
+    """
+    db.execute("PRAGMA trusted_schema = OFF")
+    return set(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+@cache
+def _ours() -> set[tuple[object, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        _define(db)
+        return schema(db)
+
+
+def _define(db: sqlite3.Connection) -> None:
+    for name, columns in TABLES.items():
+        db.execute(f"CREATE TABLE {name} ({', '.join(columns)}, digest TEXT NOT NULL)")
 
 
 def torn(path: Path) -> int | None:
@@ -149,8 +173,7 @@ def create(path: Path) -> sqlite3.Connection:
         db.execute("BEGIN IMMEDIATE")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {VERSION}")
-        for name, columns in TABLES.items():
-            db.execute(f"CREATE TABLE {name} ({', '.join(columns)}, digest TEXT NOT NULL)")
+        _define(db)
     except sqlite3.Error as error:
         db.close()
         raise JournalError(f"journal {path} could not be made: {error}") from error

@@ -1,4 +1,8 @@
-"""Reading in a process of its own first, for a library that a damaged file can hang or crash."""
+"""Reading HDF5 files that somebody else may have made, or a disk have damaged.
+
+A damaged file can hang or crash the library: it is read in a process of its own first.  That is no cage: the process has the
+rights of its user.  A file may also name other files, whose bytes would then come out as its own: such a file is refused.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from grainscout.analysis.formats._files import fault
+import h5py
+from numpy.typing import NDArray
+
+from grainscout.records._errors import DataError
 
 #: How long a file may take to be read [s].
 PATIENCE = 120.0
+_MOST_VALUES = 1 << 29  # 4 GB once they are float64
 
 
 def survived(path: Path | str, read: Callable[[Path], object]) -> None:
@@ -30,9 +39,46 @@ def survived(path: Path | str, read: Callable[[Path], object]) -> None:
     else:
         status = _started(place, read)
     if status is None:
-        raise fault(path, f"be read within {PATIENCE:g} s", "a file on which its library hangs")
+        raise DataError(
+            f"{path}: must be read within {PATIENCE:g} s; got a file on which its library hangs"
+        )
     if status != 0:
-        raise fault(path, "be intact", f"a file that crashes its library (status {status})")
+        raise DataError(
+            f"{path}: must be intact; got a file that crashes its library (status {status})"
+        )
+
+
+def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
+    """DataError if a file takes values from other files: external or virtual datasets, links out of it."""
+
+    def linked(name: str, link: object) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def outside(name: str, item: object) -> str | None:
+        elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return name if elsewhere else None
+
+    where = file.visititems_links(linked) or file.visititems(outside)
+    if where is not None:
+        raise DataError(f"{path}: must hold its own values; got some of another file at {where}")
+
+
+def stored(path: Path | str, item: h5py.Dataset, *, tables: bool = False) -> NDArray[Any]:
+    """All values of a dataset of numbers (or of tables of them), unless the file promises more than it can hold.
+
+    Chunks that were never written take no room in a file and any amount of memory; deflate packs at
+    most 1032 to 1.
+    """
+    promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()
+    if item.size > _MOST_VALUES or promised > 1100 * held + 4096:
+        raise DataError(
+            f"{path}: must hold at most {_MOST_VALUES} values in {item.name}, and as many as are "
+            f"written; got {item.size} values in {held} bytes"
+        )
+    if item.dtype.hasobject or item.dtype.kind not in ("biufV" if tables else "biuf"):
+        raise DataError(f"{path}: must hold real numbers in {item.name}; got {item.dtype}")
+    values: NDArray[Any] = item[()]
+    return values
 
 
 if sys.platform != "win32":
