@@ -14,6 +14,7 @@ from typing import Any
 
 from grainscout.records import ConfigError, MicroscopeError
 
+_MAX_ERROR = 10_000  # bytes of an error's text
 _MAX_BODY = 256_000_000  # bytes; a frame of 8192 x 8192 float32 pixels
 
 
@@ -97,6 +98,15 @@ class NanonisLink:
                     raise MicroscopeError(f"Nanonis says: {_error_text(bytes(response))}")
                 return super().parseGeneralResponse(response, types)
 
+            def parseError(self, response: Any, index: int) -> str:
+                """No error was announced; what stands there instead shows that the answer was misread."""
+                if index != len(response) - 8:
+                    raise MicroscopeError(
+                        f"an answer of Nanonis must be of {index + 8} bytes, as is documented; got "
+                        f"{len(response)}"
+                    )
+                return ""
+
         self._package = Raising
         self._host, self._port, self._timeout = host, port, timeout
         self._connection: _Connection | None = None
@@ -158,7 +168,7 @@ def _error_text(response: bytes) -> str:
 
     Found from the end, because what an answer holds before its error is up to the controller.
     """
-    for size in range(len(response) - 8, -1, -1):
+    for size in range(min(len(response) - 8, _MAX_ERROR), -1, -1):
         status, length = struct.unpack(">Ii", response[-size - 8 :][:8])
         if length == size and status:
             return (

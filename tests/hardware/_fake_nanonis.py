@@ -39,7 +39,13 @@ class FakeNanonis:
     """
 
     def __init__(
-        self, height: np.ndarray, peak: np.ndarray, *, angle: float = 0.0, up: bool = False
+        self,
+        height: np.ndarray,
+        peak: np.ndarray,
+        *,
+        angle: float = 0.0,
+        up: bool = False,
+        listens: bool = True,
     ):
         self.height, self.peak, self.angle, self.up = height, peak, angle, up
         self.frame = (1e-6, 2e-6, 1e-8 * height.shape[1], 1e-8 * height.shape[0])
@@ -51,10 +57,11 @@ class FakeNanonis:
         self.slew, self.hold = 1.0, 0.0
         self.samples_lost = 0
         self.rail = 10e-9
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.stop = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        if listens:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.port = self.listener.getsockname()[1]
+            threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         self.stop = True
@@ -201,10 +208,11 @@ class FakeNanonis:
 
     def do_Scan_FrameDataGrab(self, body: bytes) -> bytes:
         slot, _ = self.take("Scan.FrameDataGrab", "II", body)
-        image = {3: self.height, 1: self.peak}[int(slot)]
+        image = {3: self.height, 1: self.peak}.get(int(slot), np.zeros_like(self.height))
+        name = SLOTS[int(slot)] if slot < len(SLOTS) else ""
         # Rows come in the order in which they were scanned.
         scanned = image[::-1] if self.up else image
-        return text(SLOTS[int(slot)]) + table(scanned) + struct.pack(">I", self.up)
+        return text(name) + table(scanned) + struct.pack(">I", self.up)
 
     def do_BiasSpectr_PropsSet(self, body: bytes) -> bytes:
         self.points = int(self.take("BiasSpectr.PropsSet", "HiHifHH", body)[3])

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
+from rigs_answers import Wire, count, night
 from rigs_formats import bomb_h5, bombs_of, corpus, recording
 from rigs_fuzz import Mutator, note, refused, siege
 from tally import Size, Tally, check, times
 
 from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
+from grainscout.hardware import _nanonis_wire
 from grainscout.hardware.limits import Limits
 from grainscout.journal import Header, Journal, recording_of
 from grainscout.journal._schema import TABLES, row_digest
@@ -257,3 +259,25 @@ def formats(size: Size) -> list[Tally]:
             cases = times(size, short=60 if kind == "h5" else 200, long=20_000)
             tallies.append(_tally(f"changed .{kind}, {len(bombs)} bombs", cases, one))
     return tallies
+
+
+@check("fuzz-answers")
+def answers(size: Size) -> list[Tally]:
+    """A controller that answers anything to one of its commands: our error or a curve, and the tip withdrawn.
+
+    The first three commands only ask who it is: what it had set by itself is left.
+    """
+    before, many = _nanonis_wire._Connection, count()
+
+    def one(case: int) -> str:
+        m = Mutator(("answers", case))
+        wire = Wire(case % many, m.raw)
+        found = refused(lambda: night(wire))
+        if not found and wire.answers > 3 and (wire.fake.bias or wire.fake.landed):
+            found = f"{wire.fake.bias} V, {'landed' if wire.fake.landed else 'withdrawn'}"
+        return found
+
+    try:
+        return [_tally("changed answers of a controller", times(size, short=100, long=20_000), one)]
+    finally:
+        _nanonis_wire._Connection = before  # type: ignore[misc]

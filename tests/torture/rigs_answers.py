@@ -1,0 +1,63 @@
+"""A night with a Nanonis controller without a network, one of whose answers is another one."""
+
+import struct
+from collections.abc import Callable
+
+from rigs_controllers import HEIGHT, PEAK, fake_nanonis
+
+from grainscout.hardware import Guard, Limits, _nanonis_wire
+from grainscout.hardware._nanonis import NanonisMicroscope
+from grainscout.records import MicroscopeError, Site, Waveform
+
+WAVE = Waveform.triangle(1.0, 9, 0.01)
+_LIMITS = Limits(voltage_V=1.0, slew_V_per_s=1000.0)
+
+
+class Wire:
+    """The controller's fake at once in the place of the socket; `change` makes the n-th answer's body another."""
+
+    def __init__(self, n: int, change: Callable[[bytes], bytes]) -> None:
+        self.fake = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=20.0, listens=False)
+        self.n, self.change, self.answers, self._waiting = n, change, 0, b""
+        self.deadline = 0.0  # of the socket; no time passes here
+
+    def send(self, data: bytes) -> int:
+        """A command, which the controller answers."""
+        self.fake._reply(self, data[:32].rstrip(b"\0").decode(), data[40:])
+        return len(data)
+
+    def sendall(self, answer: bytes) -> None:
+        """What the controller answers."""
+        body = self.change(answer[40:]) if self.answers == self.n else answer[40:]
+        self.answers += 1
+        self._waiting += answer[:32] + struct.pack(">II", len(body), 0) + body
+
+    def recv(self, size: int) -> bytes:
+        """So many bytes of the answers."""
+        if size > len(self._waiting):
+            raise MicroscopeError("lost")
+        data, self._waiting = self._waiting[:size], self._waiting[size:]
+        return data
+
+    def settimeout(self, _: float) -> None:
+        """No time passes."""
+
+    def close(self) -> None:
+        """What was not read is gone."""
+        self._waiting = b""
+
+
+def night(wire: Wire) -> None:
+    """Two images, a curve, parked; whatever is raised passes."""
+    _nanonis_wire._Connection = lambda *_: wire  # type: ignore[assignment,misc]
+    microscope = Guard(NanonisMicroscope(settle=0.0, speed=1e3, rail=1.0), _LIMITS)
+    microscope.scan(("height", "current"))
+    microscope.measure(Site(1, 2), WAVE)
+    microscope.park()
+
+
+def count() -> int:
+    """How many answers a night has."""
+    wire = Wire(-1, bytes)
+    night(wire)
+    return wire.answers
