@@ -23,7 +23,7 @@ import scipy
 from numpy.typing import NDArray
 
 from grainscout.records import ConfigError, DataError
-from grainscout.records._hdf5 import refuse_elsewhere, stored, survived
+from grainscout.records._hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.simulator.blend import TransportMaps
 from grainscout.simulator.spec import FilmSpec
 from grainscout.simulator.structure import Structure
@@ -112,7 +112,7 @@ def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
                 )
             digest = file.attrs.get("digest")
             file.visititems(visit)
-    except (OSError, RuntimeError) as error:
+    except (*LIBRARY_ERRORS, LookupError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"film file {path} must be a complete HDF5 file; it cannot be read: {error}"
         ) from error

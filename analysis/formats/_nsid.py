@@ -20,7 +20,7 @@ from grainscout.analysis.formats._hdf5 import FORMAT, read_own
 from grainscout.analysis.formats._igor import common_names
 from grainscout.analysis.formats._recording import Recording
 from grainscout.records import Scan, Waveform
-from grainscout.records._hdf5 import refuse_elsewhere, stored, survived
+from grainscout.records._hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
@@ -63,7 +63,7 @@ def read_nsid(path: Path | str) -> Scan | Recording:
 
 def read_hdf5(path: Path | str) -> Scan | Recording:
     """`read_nsid` of an HDF5 file that is trusted not to hang the library."""
-    with intact(path, "HDF5 file", OSError, RuntimeError, AttributeError, MemoryError):
+    with intact(path, "HDF5 file", *LIBRARY_ERRORS, AttributeError, MemoryError):
         with h5py.File(path, "r") as file:
             refuse_elsewhere(path, file)
             if FORMAT in file.attrs:

@@ -57,7 +57,8 @@ def _scan(path: Path | str, data: bytes) -> Scan:
             f"{len(body)} bytes",
             "The file is truncated or its header is of another file",
         )
-    frames = np.frombuffer(body, ">f4").reshape(len(names), rows, columns).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # there is a NaN that warns when it is widened
+        frames = np.frombuffer(body, ">f4").reshape(len(names), rows, columns).astype(np.float64)
     direction = header.get("SCAN_DIR", "").strip()
     if direction not in ("up", "down"):
         raise fault(path, "have been scanned up or down", repr(direction))

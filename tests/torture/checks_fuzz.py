@@ -32,6 +32,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.simulator import PRESETS, Film
 
 _GROWTH = 1_500_000_000  # bytes of address space that one process may need more
 
@@ -259,6 +260,24 @@ def formats(size: Size) -> list[Tally]:
             cases = times(size, short=60 if kind == "h5" else 200, long=20_000)
             tallies.append(_tally(f"changed .{kind}, {len(bombs)} bombs", cases, one))
     return tallies
+
+
+@check("fuzz-film")
+def films(size: Size) -> list[Tally]:
+    """A film's file, changed: refused, or the same film."""
+    with _folder() as folder, _patience(1.0):
+        place = folder / "film.h5"
+        film = Film.generate(PRESETS["tiny"], 3)
+        film.save(place)
+        good, truth = place.read_bytes(), film.truth.contact.tobytes()
+
+        def one(case: int) -> str:
+            place.write_bytes(Mutator(("film", case)).raw(good))
+            told: list[bytes] = []
+            found = refused(lambda: told.append(Film.load(place).truth.contact.tobytes()))
+            return found or ("another film" if told and told != [truth] else "")
+
+        return [_tally("changed films", times(size, short=60, long=10_000), one)]
 
 
 @check("fuzz-answers")

@@ -24,6 +24,8 @@ from grainscout.records._errors import DataError
 
 #: How long a file may take to be read [s].
 PATIENCE = 120.0
+#: What h5py raises on damaged files; SystemError, where its own lock gets in the way of an error.
+LIBRARY_ERRORS = (OSError, RuntimeError, SystemError)
 _MOST_VALUES = 1 << 29  # 4 GB once they are float64
 
 
