@@ -22,6 +22,8 @@ GARBLED = (*LINK, "garbled")
 #: Rate of faults up to which a run must go through.  At 30 % of these, 12 % of all messages end or silence
 #: the server, and telling it again takes 30.
 BEARABLE = 0.1
+#: Above it each of a run's requests may take so long, and all 17 together less than what is called a hang.
+IMPATIENT_S = 15.0
 
 
 class Relay(threading.Thread):
@@ -105,7 +107,7 @@ def ride_link(
                     relay.start()
                     remote = chosen = RemotePolicy(
                         relay.address,
-                        patience=60.0,
+                        patience=60.0 if rate <= BEARABLE else IMPATIENT_S,
                         on_lost=guard.park,
                         heartbeat=0.2,
                         lost_after=1.0,
