@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from grainscout.journal._schema import row_digest, schema
+from grainscout.journal._schema import as_kept, row_digest, schema
 from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
@@ -20,15 +20,14 @@ VERSION = 2
 _FILMS = "campaign.films"
 _WORDS = ("description", "tags")  # change no result
 
-#: ``digest`` is the checksum of a row's other values, but for the payload, which has its own.
-_TABLES = """
-CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
-CREATE TABLE cells (
-    task TEXT NOT NULL, film INTEGER NOT NULL, policy TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('finished', 'failed')),
-    seconds REAL NOT NULL, payload BLOB, error TEXT NOT NULL, digest TEXT NOT NULL,
-    PRIMARY KEY (task, film, policy));
-"""
+#: ``digest`` is the checksum of a row's other values, but for the payload, which has its own.  No further
+#: constraints: with one, SQLite takes a single damaged row for a damaged file.
+_TABLES = (
+    "CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT, digest TEXT)",
+    "CREATE TABLE cells (task TEXT, film INTEGER, policy TEXT, status TEXT, seconds REAL, payload BLOB, "
+    "error TEXT, digest TEXT, PRIMARY KEY (task, film, policy))",
+)
+_INDEX = "sqlite_autoindex_cells_1"
 _COLUMNS = "task, film, policy, status, seconds, error, digest"
 #: UnicodeDecodeError: SQLite names what is damaged, and the name may be no text any more.
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
@@ -60,8 +59,10 @@ class CampaignStore:
             self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
         except sqlite3.Error as error:
             raise DataError(f"campaign store {path} is not usable: {error}") from error
+        # Damaged text must not hide the row that it is in; its checksum tells.
+        self._db.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
-            if new:
+            if new or (identity is not None and not schema(self._db)):
                 self._create(identity or {})
             self._check(identity)
         except BaseException as error:
@@ -84,7 +85,7 @@ class CampaignStore:
     @property
     def identity(self) -> dict[str, Any]:
         """What campaign this is, as given when the store was made."""
-        rows = self._sound("header", "SELECT key, value, digest FROM header WHERE key = 'identity'")
+        rows = self._sound("header", "SELECT key, value, digest FROM header NOT INDEXED")
         if not rows:
             raise self._damaged("it does not say which campaign it is of")
         found: dict[str, Any] = json.loads(rows[0][1])
@@ -94,7 +95,10 @@ class CampaignStore:
         self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
     ) -> None:
         """Commit one cell, its result packed; a failed one is overwritten when it is tried again."""
-        told = (key.task, int(key.film), key.policy, status, float(seconds), error)
+        told = [
+            as_kept(value)
+            for value in (key.task, int(key.film), key.policy, status, float(seconds), error)
+        ]
         try:
             self._db.execute(
                 "INSERT OR REPLACE INTO cells (task, film, policy, status, seconds, error, payload, digest) "
@@ -114,40 +118,57 @@ class CampaignStore:
 
     def mend(self) -> list[CellKey]:
         """Forget the cells whose rows are damaged, and say which; run again, they come out the same."""
-        damaged = []
-        for (row,) in self._rows("SELECT rowid FROM cells"):
-            found = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)
-            if not found:
-                raise self._damaged(f"its row {row} cannot be found")
-            if not _is_sound(*found[0]):
-                damaged.append((row, _key(found[0])))
-        if damaged:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            # A row whose entry in the index is damaged could not be deleted otherwise.
+            self._db.execute("PRAGMA writable_schema = ON")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany(
-                    "DELETE FROM cells WHERE rowid = ?", [(r,) for r, _ in damaged]
-                )
-                self._db.execute("REINDEX")  # its index may have the cell by its right name
+                damaged = self._unsound()
+                for row in damaged:
+                    self._db.execute("DELETE FROM cells WHERE rowid = ?", (row,))
+                if damaged or self._keys("NOT INDEXED") != self._keys(f"INDEXED BY {_INDEX}"):
+                    self._db.execute("REINDEX")
                 self._db.execute("COMMIT")
-            except _UNREADABLE as error:
-                raise self._damaged(str(error)) from error
-        return [key for _, key in damaged]
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._db.execute("PRAGMA writable_schema = OFF")
+        except _UNREADABLE as error:
+            raise self._damaged(str(error)) from error
+        return list(damaged.values())
 
     def payloads(
         self, keys: Iterable[CellKey] | None = None
     ) -> Iterator[tuple[CellKey, float, PackedState]]:
         """(key, seconds, result) of the finished cells, or of these, in the order of their keys."""
-        for key in sorted(self.finished() if keys is None else keys):
+        finished = self.finished()
+        for key in sorted(finished if keys is None else keys):
             found = self._cell(key)
             if found is not None:
                 yield key, *found
-            elif keys is None:
+            elif key in finished:
                 raise self._damaged(f"{key} is in its table and not in its index")
 
     def payload(self, key: CellKey) -> PackedState | None:
         """The result of one finished cell, if it is there."""
         found = self._cell(key)
+        if found is None and key in self.finished():
+            raise self._damaged(f"{key} is in its table and not in its index")
         return None if found is None else found[1]
+
+    def _unsound(self) -> dict[int, CellKey]:
+        """Rows that cannot be believed, and the cells that they say they are."""
+        found = {}
+        for (row,) in self._rows("SELECT rowid FROM cells NOT INDEXED"):
+            told = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)
+            if not told:
+                raise self._damaged(f"its row {row} cannot be found")
+            if not _is_sound(*told[0]):
+                found[row] = _key(told[0])
+        return found
+
+    def _keys(self, how: str) -> set[tuple[Any, ...]]:
+        return set(self._rows(f"SELECT rowid, task, film, policy FROM cells {how}"))
 
     def _cell(self, key: CellKey) -> tuple[float, PackedState] | None:
         """Seconds and result of a finished cell, if it is there."""
@@ -185,17 +206,22 @@ class CampaignStore:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, what: str) -> DataError:
+        if "locked" in what:
+            return DataError(f"campaign store {self.path} is in use by another process: {what}")
         return DataError(
             f"campaign store {self.path} is damaged: {what}. Go on with the campaign: it runs damaged cells "
             "again; if it refuses too, take the store from a backup, or choose another --out"
         )
 
     def _create(self, identity: dict[str, Any]) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("BEGIN IMMEDIATE")  # a kill leaves a whole store, or an empty one
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_TABLES)
+        for table in _TABLES:
+            self._db.execute(table)
         self._identify(identity)
+        self._db.execute("COMMIT")
 
     def _check(self, identity: dict[str, Any] | None) -> None:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -204,7 +230,8 @@ class CampaignStore:
             raise DataError(f"{self.path} is not a campaign store of Grainscout")
         if version != VERSION:
             raise DataError(
-                f"campaign store {self.path} must be of version {VERSION}; got {version}"
+                f"campaign store {self.path} must be of version {VERSION}; got {version}. Read it with the "
+                "Grainscout that made it, or choose another --out"
             )
         if schema(self._db) != _ours():
             raise DataError(f"campaign store {self.path} must have its own tables and no others")
@@ -242,7 +269,8 @@ class CampaignStore:
 @cache
 def _ours() -> set[tuple[object, ...]]:
     with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(_TABLES)
+        for table in _TABLES:
+            db.execute(table)
         return schema(db)
 
 

@@ -133,13 +133,8 @@ def write_campaign(path: Path) -> dict[str, object]:
     return plan.identity()
 
 
-def campaign_content(
-    path: Path, identity: dict[str, object], *, mended: bool = False
-) -> dict[object, object]:
+def campaign_content(store: CampaignStore) -> dict[object, object]:
     """All that a campaign's store tells: of each cell, its time and result, or why it failed."""
-    with CampaignStore(path, identity) as store:
-        if mended:
-            store.mend()
-        told: dict[object, object] = {"identity": store.identity}
-        told |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
-        return told | store.failures()
+    told: dict[object, object] = {"identity": store.identity}
+    told |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
+    return told | store.failures()

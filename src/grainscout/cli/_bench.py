@@ -97,7 +97,9 @@ def bench(
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
-        if mended := store.mend():
+        with notes.status("results so far"):
+            mended = store.mend()
+        if mended:
             which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
             notes.print(
                 f"{len(mended)} cells of the store were damaged and are run again: {which}"

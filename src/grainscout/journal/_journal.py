@@ -26,7 +26,16 @@ from grainscout.journal._codec import (
 )
 from grainscout.journal._nouns import Batch, Event, Header, Request
 from grainscout.journal._salvage import hint
-from grainscout.journal._schema import UNREADABLE, Damaged, connect, create, row_digest, sound, torn
+from grainscout.journal._schema import (
+    UNREADABLE,
+    Damaged,
+    as_kept,
+    connect,
+    create,
+    row_digest,
+    sound,
+    torn,
+)
 from grainscout.records import (
     DataError,
     JournalError,
@@ -340,4 +349,5 @@ def _next(db: sqlite3.Connection, table: str) -> int:
 def _insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = False) -> None:
     verb = "INSERT OR REPLACE" if instead else "INSERT"
     places = ", ".join("?" * (len(row) + 1))
-    db.execute(f"{verb} INTO {table} VALUES ({places})", (*row, row_digest(table, *row)))
+    kept = [as_kept(value) for value in row]
+    db.execute(f"{verb} INTO {table} VALUES ({places})", (*kept, row_digest(table, *kept)))

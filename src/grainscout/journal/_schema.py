@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 import struct
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,16 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 
 class Damaged(JournalError):
     """A file that cannot be trusted as it is, though something in it may be right."""
+
+
+def as_kept(value: object) -> object:
+    """A value as SQLite gives it back: no NaN, no negative zero, and text that is Unicode.
+
+    What another program says, such as a file's name in an error, may not be.
+    """
+    if isinstance(value, float):
+        return None if math.isnan(value) else value + 0.0
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def row_digest(table: str, *values: object) -> str:
