@@ -82,6 +82,33 @@ def test_an_answer_that_was_lost_with_its_connection_comes_with_the_next_sign_of
         proxy.close()
 
 
+@pytest.mark.parametrize("slow", [0.0, 1.0], ids=["done", "worked on"])
+def test_a_late_copy_of_the_first_request_at_a_restarted_server_is_no_beginning(slow):
+    """Or the policy would go on from it without what it was told in between."""
+    with (
+        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as first,
+        RemotePolicy(first.address, **QUICK) as policy,
+    ):
+        policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        copy = [bytes(frame) for frame in policy._channel._frames]
+        seen = link_rig.run(policy, 2)
+        first.stop()
+
+        class Slow(link_rig.Walker):
+            def reset(self, problem, *, rng):
+                time.sleep(slow)
+                super().reset(problem, rng=rng)
+
+        with (
+            PolicyServer(Slow, address=first.address) as second,
+            rig.Enemy(second.address) as wire_late,
+        ):
+            wire_late.send(copy)
+            assert rig.soon(lambda: any(s.done > 0 or slow for s in second._sessions.values()))
+            seen += link_rig.run(policy, 1, start=2)
+    assert seen == link_rig.expected(3)
+
+
 def test_a_message_without_end_costs_the_connections_and_no_more(monkeypatch):
     monkeypatch.setattr(wire, "MAX_GROWTH", 60_000_000)
     with PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server:
