@@ -122,7 +122,9 @@ def _film(spec: MicroscopeSpec, seed: int) -> Film:
     if spec.film_file is None and spec.film not in PRESETS:
         raise ConfigError(f"microscope film must be one of {', '.join(PRESETS)}; got {spec.film!r}")
     if spec.kind == "simulated":
-        return _made_film(spec.film, spec.film_file, seed)
+        return (
+            _made_film(spec.film, seed) if spec.film_file is None else _stored_film(spec.film_file)
+        )
     return film_on_image(
         spec.film,
         spec.file or Path(),
@@ -136,12 +138,17 @@ def _film(spec: MicroscopeSpec, seed: int) -> Film:
 
 # Policies of one campaign meet on the same film: a worker makes it once.
 @lru_cache(maxsize=4)
-def _made_film(preset: str, file: Path | None, seed: int) -> Film:
+def _made_film(preset: str, seed: int) -> Film:
     from grainscout.simulator import PRESETS, Film
 
-    if file is not None:
-        return Film.load(file)
     return Film.generate(PRESETS[preset], spawn_streams(seed).film)
+
+
+@lru_cache(maxsize=4)
+def _stored_film(file: Path) -> Film:
+    from grainscout.simulator import Film
+
+    return Film.load(file)
 
 
 @lru_cache(maxsize=4)

@@ -99,8 +99,8 @@ class NanonisLink:
                 return super().parseGeneralResponse(response, types)
 
             def parseError(self, response: Any, index: int) -> str:
-                """No error was announced; what stands there instead shows that the answer was misread."""
-                if index != len(response) - 8:
+                """No error was announced; what stands there instead shows that the values were misread."""
+                if index not in (0, len(response) - 8):
                     raise MicroscopeError(
                         f"an answer of Nanonis must be of {index + 8} bytes, as is documented; got "
                         f"{len(response)}"

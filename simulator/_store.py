@@ -112,6 +112,8 @@ def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
                 )
             digest = file.attrs.get("digest")
             file.visititems(visit)
+    except DataError:
+        raise
     except (*LIBRARY_ERRORS, LookupError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"film file {path} must be a complete HDF5 file; it cannot be read: {error}"

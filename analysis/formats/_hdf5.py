@@ -138,7 +138,10 @@ def _write_tree(entry: h5py.Group, name: str, tree: Any) -> None:
 def _read_tree(path: Path | str, entry: h5py.Group, name: str) -> dict[str, Any]:
     group = entry[name]
     arrays = [stored(path, group[f"array_{i}"]) for i in range(len(group) - 1)]
-    return from_json(group["json"].asstr()[()], arrays)
+    text = group["json"]
+    if text.external or text.is_virtual:
+        raise fault(path, "hold its own values", f"those of another file in {text.name}")
+    return from_json(text.asstr()[()], arrays)
 
 
 def read_own(path: Path | str, file: h5py.File) -> Scan | Recording:

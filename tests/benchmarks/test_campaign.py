@@ -205,6 +205,52 @@ def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(t
         pd.testing.assert_frame_equal(read_tables(store).steps, steps)
 
 
+def test_a_damaged_index_costs_no_cell_and_hides_none(tmp_path):
+    path, plan = tmp_path / "campaign.sqlite", campaign()
+    with CampaignStore(path, plan.identity()) as store:
+        run_campaign(plan, store)
+        whole = store.finished()
+    hit = max(whole)
+    data, name = bytearray(path.read_bytes()), hit.policy.encode()
+    pages = [data[k : k + 4096] for k in range(0, len(data), 4096)]
+    (index,) = [k for k, page in enumerate(pages) if page[0] == 10 and name in page]
+    at = 4096 * index + pages[index].rindex(name)
+    data[at] ^= 1
+    path.write_bytes(data)
+    with CampaignStore(path, plan.identity()) as store:
+        assert store.finished() == whole
+        for look in (lambda: list(store.payloads()), lambda: list(store.payloads(sorted(whole)))):
+            with pytest.raises(DataError, match="in its table and not in its index"):
+                look()
+        assert sum(told_as_damaged(store, k) for k in whole) == 1
+        assert store.mend() == []
+        assert {key for key, _, _ in store.payloads()} == whole
+
+
+def told_as_damaged(store, key):
+    try:
+        assert store.payload(key) is not None
+    except DataError:
+        return True
+    return False
+
+
+def test_an_error_that_is_no_unicode_is_kept(tmp_path):
+    with CampaignStore(tmp_path / "campaign.sqlite", campaign().identity()) as store:
+        key = CellKey(task="film/tiny", film=0, policy="random")
+        store.record(key, "failed", -0.0, None, "no file caf\udce9")
+        assert store.failures() == {key: "no file caf\\udce9"}
+        assert store.mend() == []
+
+
+def test_a_campaign_that_was_killed_before_its_store_was_made_begins_anew(tmp_path):
+    path = tmp_path / "campaign.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    with CampaignStore(path, campaign().identity()) as store:
+        assert store.finished() == set()
+
+
 def test_a_store_that_would_run_something_when_it_is_read_is_refused(tmp_path):
     path = tmp_path / "campaign.sqlite"
     with CampaignStore(path, campaign().identity()):

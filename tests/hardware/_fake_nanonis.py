@@ -35,7 +35,7 @@ class FakeNanonis:
     """One controller over a sample given as images with row 0 on top.
 
     faults : command -> "drop" (close in mid-answer), "silent", "wrong" (another command's answer),
-        "huge" (an absurd size), "short" (a cut body) or an error text; "stuck" for a tip that stays.
+        "huge" (an absurd size), "short" (a cut body), "long" (another number behind the values) or an error text; "stuck" for a tip that stays.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class FakeNanonis:
     def _reply(self, client: socket.socket, name: str, body: bytes) -> None:
         fault = self.faults.get(name, "")
         answer, error = b"", ""
-        if fault and fault not in ("drop", "silent", "wrong", "huge", "short", "stuck"):
+        if fault and fault not in ("drop", "silent", "wrong", "huge", "short", "long", "stuck"):
             error = fault
         handler = getattr(self, "do_" + name.replace(".", "_"), None)
         if handler is None:
@@ -118,6 +118,10 @@ class FakeNanonis:
         message = answer + struct.pack(">I", bool(error)) + text(error)
         if fault == "silent":
             return
+        if fault == "long":
+            message = (
+                bytes(4) + message if not answer else answer + bytes(4) + message[len(answer) :]
+            )
         if fault == "short":
             message = message[: len(message) // 2]
         size = 2**31 if fault == "huge" else len(message)

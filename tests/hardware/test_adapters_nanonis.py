@@ -133,6 +133,7 @@ def test_the_tip_is_withdrawn_even_if_the_bias_cannot_be_set(fake):
         ("wrong", "another command"),
         ("huge", "at most"),
         ("short", "malformed|says|closed"),
+        ("long", "bytes, as is documented; got"),
         ("The module is busy", "The module is busy"),
     ],
 )

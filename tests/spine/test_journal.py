@@ -129,6 +129,24 @@ def test_saturation_flags_and_lost_samples_survive(journal):
     np.testing.assert_array_equal(found.current, current)
 
 
+@pytest.mark.parametrize("value", [-0.0, float("nan"), float("inf"), 5e-324, 1e300, 3])
+def test_what_sqlite_gives_back_otherwise_is_no_damage(journal, path, value):
+    """It makes 0.0 of -0.0 and nothing of NaN, after which a checksum of what was given would be wrong."""
+    proposal = Proposal(id="odd", site=Site(1, 2), prediction=value, uncertainty=value)
+    journal.record_batch(1, [proposal], -0.0)
+    outcome = Outcome(
+        site=Site(1, 2), status="failed", proposal_id="odd", message="no file caf\udce9"
+    )
+    journal.record_outcome(1, outcome)
+    journal.record_event("note", -0.0, what=value)
+    with Journal.read(path) as read:
+        batch = read.batches()[-1]
+        (kept,) = batch.proposals
+        assert kept.prediction == kept.uncertainty == (None if np.isnan(value) else value)
+        assert batch.outcomes[0].message == "no file caf\\udce9"
+        assert batch.decision_s == read.events()[-1].clock_s == 0.0
+
+
 def test_it_can_be_read_while_it_is_written(journal, path):
     with Journal.read(path) as reader:
         assert len(reader.outcomes()) == 2

@@ -1,4 +1,4 @@
-"""The nouns that all rooms share; numpy only.
+"""The nouns that all rooms share; numpy only (but for `_hdf5`, which those who read such files import).
 
 A :class:`Waveform` is applied at a :class:`Site` of a :class:`Scan` and gives an
 :class:`IVCurve`.  A policy makes a :class:`Proposal`, the microscope's answer is an
