@@ -95,7 +95,7 @@ def test_damaged_cells_are_named_and_run_again_to_the_same_table(bench, tmp_path
         db.commit()
     status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
     assert status == 0
-    said = "1 cells of the store were damaged and are run again: film 1 of film/tiny by grid"
+    said = "damaged in the store and run again (1): film 1 of film/tiny by grid"
     assert said in " ".join(err.split())
     assert json.loads(out)["cells"]["run"] == 1
     assert (tmp_path / "o" / "table.parquet").read_bytes() == table

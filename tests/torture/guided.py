@@ -18,11 +18,13 @@ with atheris.instrument_imports(include=["grainscout", "igor2", "tomllib", "json
     import rigs_frames as rig
     from checks_frames import _requests
     from checks_fuzz import _RUN, _toml
+    from damage import write_run
     from rigs_formats import corpus, with_checksum
     from rigs_fuzz import refused
 
     from grainscout.analysis.formats import read, read_traces
     from grainscout.config import load_run
+    from grainscout.journal import salvage
     from grainscout.records import pack, unpack
 
 Case = Callable[[bytes], object]
@@ -73,9 +75,22 @@ def of_state(_: Path) -> tuple[Case, list[bytes]]:
     return case, [good[37:]]
 
 
+def of_salvage(folder: Path) -> tuple[Case, list[bytes]]:
+    """A damaged journal, whose pages are read without SQLite."""
+    place = folder / "a.gsj"
+    write_run(place, curves=3)
+    good = place.read_bytes()
+
+    def case(data: bytes) -> str:
+        place.write_bytes(data)
+        return refused(lambda: salvage(place))
+
+    return case, [good]
+
+
 def main() -> None:
     """Fuzz one target until something is found or the time is over."""
-    targets = {"run": of_run, "frames": of_frames, "state": of_state}
+    targets = {"run": of_run, "frames": of_frames, "state": of_state, "salvage": of_salvage}
     if len(sys.argv) < 3 or sys.argv[1] not in (*targets, *FORMATS):
         sys.exit(f"{__doc__}\nTargets: {', '.join((*targets, *FORMATS))}")
     name, where = sys.argv[1], Path(sys.argv[2])
@@ -93,7 +108,7 @@ def main() -> None:
             if found:
                 raise AssertionError(found)
 
-        options = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=20000", *sys.argv[3:]]
+        options = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=200000", *sys.argv[3:]]
         atheris.Setup([sys.argv[0], *options, str(where)], one)
         atheris.Fuzz()
 

@@ -102,7 +102,7 @@ def bench(
         if mended:
             which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
             notes.print(
-                f"{len(mended)} cells of the store were damaged and are run again: {which}"
+                f"damaged in the store and run again ({len(mended)}): {which}"
                 + (" ..." if len(mended) > 3 else ""),
                 markup=False,
                 soft_wrap=True,
