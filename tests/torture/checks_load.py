@@ -19,7 +19,7 @@ from grainscout.journal import Journal
 #: No curve stays in memory: ids, and what a simulated microscope knows of where its tip has been.  A curve
 #: of 51 samples would add 2 kB and more.
 KEPT = 2800  # bytes a measurement
-_ONCE = 3_000_000  # bytes that fill up once: SQLite's cache of 2 MB, and what is warm only later
+_ONCE = 4_500_000  # bytes that fill up once: SQLite's cache of 2 MB, the latest commands, what is warm only later
 OPEN_S = 2.0
 SHOWN_S = 4.0  # from the commit to the page: about when the next measurement comes
 
