@@ -42,6 +42,14 @@ class Interrupted(SimulatedMicroscope):
         self.parked_fully = True
 
 
+@pytest.fixture(autouse=True)
+def _as_from_a_terminal():
+    """A job in a shell's background is started with SIGINT ignored, which a guard respects."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def film() -> Film:
     return Film.generate(FilmSpec(rows=32, columns=32), 1)
