@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from grainscout.journal._schema import as_kept, row_digest, schema
+from grainscout.journal._schema import UNREADABLE, as_kept, row_digest, schema, schema_of
 from grainscout.records import DataError, PackedState, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
@@ -29,8 +27,6 @@ _TABLES = (
 )
 _INDEX = "sqlite_autoindex_cells_1"
 _COLUMNS = "task, film, policy, status, seconds, error, digest"
-#: UnicodeDecodeError: SQLite names what is damaged, and the name may be no text any more.
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -67,7 +63,7 @@ class CampaignStore:
             self._check(identity)
         except BaseException as error:
             self._db.close()
-            if isinstance(error, _UNREADABLE):
+            if isinstance(error, UNREADABLE):
                 raise DataError(f"campaign store {path} is not usable: {error}") from error
             raise
 
@@ -105,7 +101,7 @@ class CampaignStore:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*told, payload, row_digest("cells", *told)),
             )
-        except _UNREADABLE as fault:
+        except UNREADABLE as fault:
             raise DataError(f"campaign store {self.path} could not be written: {fault}") from fault
 
     def finished(self) -> set[CellKey]:
@@ -133,7 +129,7 @@ class CampaignStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 self._db.execute("PRAGMA writable_schema = OFF")
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._damaged(str(error)) from error
         return list(damaged.values())
 
@@ -199,7 +195,7 @@ class CampaignStore:
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, values).fetchall()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, what: str) -> DataError:
@@ -230,7 +226,7 @@ class CampaignStore:
                 f"campaign store {self.path} must be of version {VERSION}; got {version}. Read it with the "
                 "Grainscout that made it, or choose another --out"
             )
-        if schema(self._db) != _ours():
+        if schema(self._db) != schema_of(*_TABLES):
             raise DataError(f"campaign store {self.path} must have its own tables and no others")
         sound = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if sound != "ok":
@@ -261,14 +257,6 @@ class CampaignStore:
         self._db.execute(
             "INSERT OR REPLACE INTO header VALUES (?, ?, ?)", (*told, row_digest("header", *told))
         )
-
-
-@cache
-def _ours() -> set[tuple[object, ...]]:
-    with closing(sqlite3.connect(":memory:")) as db:
-        for table in _TABLES:
-            db.execute(table)
-        return schema(db)
 
 
 def _key(row: tuple[Any, ...]) -> CellKey:

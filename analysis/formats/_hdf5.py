@@ -20,7 +20,7 @@ from grainscout.analysis.formats._files import fault, fresh_file
 from grainscout.analysis.formats._recording import Recording
 from grainscout.analysis.formats._tree import from_json, to_json
 from grainscout.records import Scan, Waveform
-from grainscout.records._hdf5 import stored
+from grainscout.records._hdf5 import refuse_foreign_values, stored
 
 FORMAT = "grainscout_format"
 _VERSION = 1
@@ -139,8 +139,7 @@ def _read_tree(path: Path | str, entry: h5py.Group, name: str) -> dict[str, Any]
     group = entry[name]
     arrays = [stored(path, group[f"array_{i}"]) for i in range(len(group) - 1)]
     text = group["json"]
-    if text.external or text.is_virtual:
-        raise fault(path, "hold its own values", f"those of another file in {text.name}")
+    refuse_foreign_values(path, text)
     return from_json(text.asstr()[()], arrays)
 
 

@@ -205,6 +205,10 @@ def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(t
         pd.testing.assert_frame_equal(read_tables(store).steps, steps)
 
 
+def key_of(key):
+    return key.task, key.film, key.policy
+
+
 def test_a_damaged_index_costs_no_cell_and_hides_none(tmp_path):
     path, plan = tmp_path / "campaign.sqlite", campaign()
     with CampaignStore(path, plan.identity()) as store:
@@ -259,10 +263,6 @@ def test_a_store_that_would_run_something_when_it_is_read_is_refused(tmp_path):
         db.executescript("CREATE VIEW trap AS SELECT 1")
     with pytest.raises(DataError, match="its own tables and no others"):
         CampaignStore(path)
-
-
-def key_of(key):
-    return key.task, key.film, key.policy
 
 
 def test_a_store_that_is_refused_is_let_go(tmp_path, monkeypatch):

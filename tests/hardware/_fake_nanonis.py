@@ -35,7 +35,8 @@ class FakeNanonis:
     """One controller over a sample given as images with row 0 on top.
 
     faults : command -> "drop" (close in mid-answer), "silent", "wrong" (another command's answer),
-        "huge" (an absurd size), "short" (a cut body), "long" (another number behind the values) or an error text; "stuck" for a tip that stays.
+        "huge" (an absurd size), "short" (a cut body), "long" (another number behind the values)
+        or an error text; "stuck" for a tip that stays.
     """
 
     def __init__(
@@ -119,9 +120,7 @@ class FakeNanonis:
         if fault == "silent":
             return
         if fault == "long":
-            message = (
-                bytes(4) + message if not answer else answer + bytes(4) + message[len(answer) :]
-            )
+            message = answer + bytes(4) + message[len(answer) :]
         if fault == "short":
             message = message[: len(message) // 2]
         size = 2**31 if fault == "huge" else len(message)

@@ -74,6 +74,12 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_DEFINITIONS = [
+    f"CREATE TABLE {name} ({', '.join(columns)}, digest TEXT NOT NULL)"
+    for name, columns in TABLES.items()
+]
+
+
 class Damaged(JournalError):
     """A file that cannot be trusted as it is, though something in it may be right."""
 
@@ -123,7 +129,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     # Looked at first by a reader: a writer would fold a foreign -wal into the file when it closes.
     reader = _connect(path, "ro")
     try:
-        if schema(reader) != _ours():
+        if schema(reader) != schema_of(*_DEFINITIONS):
             raise Damaged(f"journal {path} must have the tables of a journal and no others")
         found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
@@ -150,15 +156,12 @@ def schema(db: sqlite3.Connection) -> set[tuple[object, ...]]:
 
 
 @cache
-def _ours() -> set[tuple[object, ...]]:
+def schema_of(*definitions: str) -> set[tuple[object, ...]]:
+    """`schema` of a database with these definitions."""
     with closing(sqlite3.connect(":memory:")) as db:
-        _define(db)
+        for definition in definitions:
+            db.execute(definition)
         return schema(db)
-
-
-def _define(db: sqlite3.Connection) -> None:
-    for name, columns in TABLES.items():
-        db.execute(f"CREATE TABLE {name} ({', '.join(columns)}, digest TEXT NOT NULL)")
 
 
 def torn(path: Path) -> int | None:
@@ -184,7 +187,8 @@ def create(path: Path) -> sqlite3.Connection:
         db.execute("BEGIN IMMEDIATE")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {VERSION}")
-        _define(db)
+        for definition in _DEFINITIONS:
+            db.execute(definition)
     except sqlite3.Error as error:
         db.close()
         raise JournalError(f"journal {path} could not be made: {error}") from error

@@ -51,7 +51,7 @@ def survived(path: Path | str, read: Callable[[Path], object]) -> None:
 
 
 def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
-    """DataError if a link of the file leads to another one.  `stored` looks after the values themselves."""
+    """DataError if a link of the file leads to another one; for values, `refuse_foreign_values`."""
 
     def elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
         return None if link.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else True
@@ -61,14 +61,19 @@ def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
         raise DataError(f"{path}: must hold its own values; got a link to another file")
 
 
+def refuse_foreign_values(path: Path | str, item: h5py.Dataset) -> None:
+    """DataError if a dataset takes its values from another file."""
+    if item.external or item.is_virtual:
+        raise DataError(f"{path}: must hold its own values; {item.name} takes them of another file")
+
+
 def stored(path: Path | str, item: h5py.Dataset, *, tables: bool = False) -> NDArray[Any]:
     """All values of a dataset of numbers (or of tables of them), unless the file promises more than it can hold.
 
     Chunks that were never written take no room in a file and any amount of memory; deflate packs at
     most 1032 to 1.
     """
-    if item.external or item.is_virtual:
-        raise DataError(f"{path}: must hold its own values; {item.name} takes them of another file")
+    refuse_foreign_values(path, item)
     promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()
     if item.size > _MOST_VALUES or promised > 1100 * held + 4096:
         raise DataError(
