@@ -17,25 +17,6 @@
 Sub-modules are imported when they are first used, so that this package costs nothing by itself.
 """
 
-from importlib import import_module
-from types import ModuleType
+import lazy_loader
 
-__all__ = [
-    "archetypes",
-    "characterisation",
-    "descriptors",
-    "diversity",
-    "figures",
-    "forc",
-    "forensics",
-    "formats",
-    "latent",
-    "metrics",
-    "statistics",
-]
-
-
-def __getattr__(name: str) -> ModuleType:
-    if name in __all__:
-        return import_module(f"grainscout.analysis.{name}")
-    raise AttributeError(f"module 'grainscout.analysis' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

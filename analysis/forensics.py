@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from grainscout.analysis.descriptors import Described, describe_all, descriptor_names
+from grainscout.analysis.curves.descriptors import Described, describe_all, descriptor_names
 from grainscout.analysis.statistics import holm
 from grainscout.records import DataError
 
@@ -289,7 +289,7 @@ def light_difference(
 
 def _upper(found: Described) -> NDArray[np.bool_]:
     """Where a censored value is an upper bound."""
-    from grainscout.analysis._curves import Flag
+    from grainscout.analysis.curves.block import Flag
 
     return np.asarray((found.flags & Flag.BELOW_NOISE) != 0)
 

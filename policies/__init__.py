@@ -40,11 +40,11 @@ which a policy of your own may use too but need not.  To add one, name its class
 point group ``grainscout.policies``; to see whether it keeps the protocol, run :func:`check_policy`.
 """
 
-from grainscout.policies._base import CandidatePolicy, Choice, SeededPolicy
-from grainscout.policies._check import check_policy, require_conforming
-from grainscout.policies._protocol import Explains, Policy, Predicts, Stateful
-from grainscout.policies._registry import make_policy, policy_class, policy_names, policy_options
-from grainscout.policies._transfer import transfer
+from grainscout.policies.base import CandidatePolicy, Choice, SeededPolicy
+from grainscout.policies.conformance.suite import check_policy, require_conforming
+from grainscout.policies.protocol import Explains, Policy, Predicts, Stateful
+from grainscout.policies.registry import make_policy, policy_class, policy_names, policy_options
+from grainscout.policies.strategies.transfer import transfer
 
 __all__ = [
     "CandidatePolicy",

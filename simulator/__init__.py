@@ -12,18 +12,13 @@ everything electrical follows as maps of a local current-voltage model with ioni
 Random streams are independent for each component: switching one off leaves the others bit-equal.
 """
 
-from grainscout.simulator.blend import TransportMaps, TransportSpec
-from grainscout.simulator.film import Film
-from grainscout.simulator.fit import Fit, fit_iv
+from grainscout.microstructure.spec import SegmentationSpec
+from grainscout.microstructure.structure import Structure
+from grainscout.simulator.film.blend import TransportMaps, TransportSpec
+from grainscout.simulator.film.film import Film
+from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec, TopographySpec
 from grainscout.simulator.presets import PRESETS, preset
-from grainscout.simulator.spec import (
-    FilmSpec,
-    GrainSpec,
-    ScanSpec,
-    SegmentationSpec,
-    TopographySpec,
-)
-from grainscout.simulator.structure import Structure
+from grainscout.simulator.transport.fit import Fit, fit_iv
 
 __all__ = [
     "PRESETS",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import ConfigError
-from grainscout.simulator.spec import in_range
+from grainscout.records.validation import in_range
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import Waveform
-from grainscout.simulator.film import Film
+from grainscout.simulator.film.film import Film
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

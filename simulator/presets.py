@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from grainscout.records import ConfigError
-from grainscout.simulator.spec import FilmSpec, GrainSpec, ScanSpec
+from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec
 
 _REFERENCE = FilmSpec()
 _CLEAN = ScanSpec(

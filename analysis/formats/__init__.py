@@ -13,21 +13,21 @@ truncated, damaged or without units raises :class:`~grainscout.records.DataError
 file, what was expected and what was found; nothing is guessed, filled or skipped silently.
 """
 
-from grainscout.analysis.formats._csv import read_csv, write_csv
-from grainscout.analysis.formats._gwy import read_gwy, write_gwy
-from grainscout.analysis.formats._hdf5 import write_nsid
-from grainscout.analysis.formats._igor import read_ibw
-from grainscout.analysis.formats._nanonis import read_3ds, read_dat
-from grainscout.analysis.formats._nsid import read_nsid
-from grainscout.analysis.formats._read import read, read_traces
-from grainscout.analysis.formats._recording import (
+from grainscout.analysis.formats.csv import read_csv, write_csv
+from grainscout.analysis.formats.gwy import read_gwy, write_gwy
+from grainscout.analysis.formats.igor import read_ibw
+from grainscout.analysis.formats.labelled import from_xarray, to_xarray
+from grainscout.analysis.formats.nanonis import read_3ds, read_dat
+from grainscout.analysis.formats.nsid import read_nsid
+from grainscout.analysis.formats.nsid_writer import write_nsid
+from grainscout.analysis.formats.reader import read, read_traces
+from grainscout.analysis.formats.sxm import read_sxm
+from grainscout.records.recording import (
     Recording,
     Traces,
     find_rails,
     record_outcomes,
 )
-from grainscout.analysis.formats._sxm import read_sxm
-from grainscout.analysis.formats._xarray import from_xarray, to_xarray
 
 __all__ = [
     "Recording",

@@ -17,21 +17,21 @@ here and nowhere else in the analysis.  Models are float32, on one thread, and a
 data and seed.
 """
 
-from grainscout.analysis.latent._dual import DualOptions, DualVAE
-from grainscout.analysis.latent._figures import (
+from grainscout.analysis.latent.dual import DualOptions, DualVAE
+from grainscout.analysis.latent.figures import (
     latent_archetypes,
     latent_comparison,
     latent_map,
     latent_scatter,
 )
-from grainscout.analysis.latent._maps import DecodedMap, decoded_map
-from grainscout.analysis.latent._patches import patches_at
-from grainscout.analysis.latent._published import PublishedDualVAE
-from grainscout.analysis.latent._report import DualReport, judge
-from grainscout.analysis.latent._rotation import ImageOptions, Latents, RotationVAE
-from grainscout.analysis.latent._scores import retrieval, separation
-from grainscout.analysis.latent._store import load_model, save_model
-from grainscout.analysis.latent._training import Training
+from grainscout.analysis.latent.maps import DecodedMap, decoded_map
+from grainscout.analysis.latent.patches import patches_at
+from grainscout.analysis.latent.published import PublishedDualVAE
+from grainscout.analysis.latent.report import DualReport, judge
+from grainscout.analysis.latent.rotation import ImageOptions, Latents, RotationVAE
+from grainscout.analysis.latent.scores import retrieval, separation
+from grainscout.analysis.latent.store import load_model, save_model
+from grainscout.analysis.latent.training import Training
 
 __all__ = [
     "DecodedMap",

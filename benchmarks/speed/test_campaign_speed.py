@@ -11,9 +11,9 @@ import time
 import pytest
 
 from grainscout.benchmarks import Campaign, CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.benchmarks._leaderboard import goal_scores
-from grainscout.benchmarks._stopping import Stopping, course
-from grainscout.benchmarks._tables import read_tables
+from grainscout.benchmarks.campaign.leaderboard import goal_scores
+from grainscout.benchmarks.campaign.stopping import Stopping, course
+from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.config import load_campaign
 from grainscout.records import pack
 

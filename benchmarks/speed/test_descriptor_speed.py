@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from grainscout.analysis.archetypes import classify
-from grainscout.analysis.descriptors import describe, describe_all, descriptor_names
+from grainscout.analysis.curves.archetypes import classify
+from grainscout.analysis.curves.descriptors import describe, describe_all, descriptor_names
 from grainscout.records import Waveform
 
 V = Waveform.triangle().voltage

@@ -20,13 +20,14 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from grainscout.policies import _features, make_policy
-from grainscout.policies._features import feature_table
-from grainscout.policies._gp import GaussianProcess
-from grainscout.policies._kernels import ArcCosine
-from grainscout.policies._mlp_dkl import Ensemble
-from grainscout.policies._mlp_published import PublishedLoop
-from grainscout.policies._surrogate import Surrogate
+from grainscout.policies import make_policy
+from grainscout.policies.models import features
+from grainscout.policies.models.features import feature_table
+from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.models.kernels import ArcCosine
+from grainscout.policies.models.mlp_dkl import Ensemble
+from grainscout.policies.models.mlp_published import PublishedLoop
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Waveform
 from grainscout.simulator import PRESETS, Film
 
@@ -63,7 +64,7 @@ def current(problem: Problem) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data(problem: Problem, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from grainscout.analysis.descriptors import describe
+    from grainscout.analysis.curves.descriptors import describe
 
     chosen = np.random.default_rng(1).permutation(len(POOL))[:N]
     return POOL[chosen], describe("loop_area", problem.waveform.voltage, current[chosen]).value
@@ -127,7 +128,7 @@ def test_whole_run(benchmark, problem, current, unit, name, growth):
 
     def run() -> None:
         policy = make_policy(name, {"refit_growth": growth})
-        _features._SHARED.clear()  # a run reads the image itself
+        features._SHARED.clear()  # a run reads the image itself
         start = time.process_time()
         policy.reset(problem, rng=np.random.default_rng(0))
         for _ in range(N):

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from grainscout.analysis.latent import DualVAE, ImageOptions, PublishedDualVAE, Training
-from grainscout.analysis.latent._networks import one_thread
-from grainscout.analysis.latent._pose import ANGLES, Poses
-from grainscout.analysis.latent._rotation import image_model
+from grainscout.analysis.latent.networks import one_thread
+from grainscout.analysis.latent.pose import ANGLES, Poses
+from grainscout.analysis.latent.rotation import image_model
 
 PATCHES = np.random.default_rng(0).normal(size=(4, 1, 16, 16))
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("zmq")
 
-from grainscout.hardware.link import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.records import (
     Budget,
     IVCurve,

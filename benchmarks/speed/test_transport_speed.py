@@ -17,8 +17,8 @@ from scipy.special import expit
 
 from grainscout.records import Waveform
 from grainscout.simulator import Film, FilmSpec
-from grainscout.simulator._reference import law
 from grainscout.simulator.transport import TransportGlobals, archetype_parameters, iv_curves
+from grainscout.simulator.verification.reference import law
 
 POINTS = 128 * 128
 WAVEFORM = Waveform.triangle()

@@ -18,7 +18,7 @@ from grainscout.hardware import SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.records import Budget, IVCurve, Outcome, Proposal, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
-from grainscout.watch._hub import Hub
+from grainscout.watch.broadcaster import Hub
 
 UPDATE_S = 0.2
 STREAMS = spawn_streams(1)

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from grainscout.analysis.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
-from grainscout.analysis.descriptors import describe_all
-from grainscout.benchmarks._regress_films import plain_values
+from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
+from grainscout.analysis.curves.descriptors import describe_all
+from grainscout.benchmarks.regression.films import plain_values
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
 from grainscout.policies import make_policy

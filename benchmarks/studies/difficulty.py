@@ -1,6 +1,6 @@
 """How hard is each registered task?  What random sampling leaves undone on it, on a few films.
 
-    python benchmarks/studies/difficulty.py            writes benchmarks/difficulty.json (minutes)
+    python benchmarks/studies/difficulty.py            writes benchmarks/tasks/difficulty.json (minutes)
     python benchmarks/studies/difficulty.py --missing  only what is not in it
     python benchmarks/studies/difficulty.py --smoke    one small task, to see that it runs
 
@@ -26,10 +26,10 @@ from threadpoolctl import threadpool_limits
 import grainscout
 from grainscout.analysis import metrics
 from grainscout.benchmarks import MicroscopeSpec, Task, set_up
-from grainscout.benchmarks._cell import film_seed, referee
-from grainscout.benchmarks._registry import builtin_tasks
-from grainscout.benchmarks._score import EXAMPLES, score_map, site_worth
-from grainscout.benchmarks._tasks import YOUR_FILE
+from grainscout.benchmarks.campaign.cell import film_seed, referee
+from grainscout.benchmarks.tasks.registry import builtin_tasks
+from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, site_worth
+from grainscout.benchmarks.tasks.task import YOUR_FILE
 from grainscout.experiment import Experiment
 from grainscout.policies import make_policy
 

@@ -46,9 +46,9 @@ from grainscout.analysis.latent import (
     save_model,
     separation,
 )
-from grainscout.analysis.latent._link import Link, site_invariants
-from grainscout.analysis.latent._patches import split
-from grainscout.analysis.latent._scores import canonical_correlations, explained
+from grainscout.analysis.latent.cross_modal import Link, site_invariants
+from grainscout.analysis.latent.patches import split
+from grainscout.analysis.latent.scores import canonical_correlations, explained
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
 from grainscout.policies import make_policy

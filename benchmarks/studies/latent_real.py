@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from grainscout.analysis.archetypes import ARCHETYPE_NAMES, UNKNOWN, classification
-from grainscout.analysis.descriptors import describe_all
+from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classification
+from grainscout.analysis.curves.descriptors import describe_all
 from grainscout.analysis.figures import curve_cards, latent_scatter, style
 from grainscout.analysis.latent import DualOptions, DualVAE, Training, retrieval, save_model
-from grainscout.analysis.latent._maps import support
+from grainscout.analysis.latent.maps import support
 from grainscout.records import DataError
 
 Floats = NDArray[np.float64]

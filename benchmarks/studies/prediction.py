@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scout import DESCRIPTORS, Stage
 from threadpoolctl import threadpool_limits
 
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
-from grainscout.policies._targets import at_floor
+from grainscout.policies.models.training_targets import at_floor
 
 PRESETS = ("reference", "s26", "s23")
 OURS = "dkl"

@@ -30,12 +30,13 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis import _definitions
-from grainscout.benchmarks import _regress_models, regress
-from grainscout.policies import Policy, _detector, make_policy
-from grainscout.policies._base import Choice
-from grainscout.policies._gp import GaussianProcess
-from grainscout.policies._model_policy import ModelPolicy
+from grainscout.analysis.curves import definitions
+from grainscout.benchmarks.regression import models, regress
+from grainscout.microstructure import detector
+from grainscout.policies import Policy, make_policy
+from grainscout.policies.base import Choice
+from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.strategies.model_policy import ModelPolicy
 
 #: One model of each kind; the others of a kind differ in settings.
 KINDS = ("descriptors", "detector", "latent-dual", "surrogate-rbf", "policy-dkl")
@@ -53,7 +54,7 @@ class Damage:
 
 
 def _threshold(put: Put) -> None:
-    put(_definitions, "TURN_ON_RISE", 3 * _definitions.TURN_ON_RISE)
+    put(definitions, "TURN_ON_RISE", 3 * definitions.TURN_ON_RISE)
 
 
 def _out_of_step(put: Put) -> None:
@@ -62,12 +63,12 @@ def _out_of_step(put: Put) -> None:
 
 
 def _shifted(put: Put) -> None:
-    right = _detector.relief
-    put(_detector, "relief", lambda image: np.roll(right(image), 2, axis=(0, 1)))
+    right = detector.relief
+    put(detector, "relief", lambda image: np.roll(right(image), 2, axis=(0, 1)))
 
 
 def _hardly_trained(put: Put) -> None:
-    put(_regress_models, "_EPOCHS", 1)
+    put(models, "_EPOCHS", 1)
 
 
 def _never_asked(put: Put) -> None:
@@ -135,12 +136,13 @@ def reseeded(runs: int) -> list[dict[str, Any]]:
     """A row a run: outcomes of a map and a policy of another seed than their baselines'."""
     rows = []
     for k in range(1, runs + 1):
-        models = {
-            "latent-dual": partial(_regress_models.dual_scores, seed=k),
+        reseeded_models = {
+            "latent-dual": partial(models.dual_scores, seed=k),
             "policy-dkl": lambda _, k=k: reseeded_dkl(k),
         }
         answers = {
-            name: replace(regress.MODELS[name], answer=answer) for name, answer in models.items()
+            name: replace(regress.MODELS[name], answer=answer)
+            for name, answer in reseeded_models.items()
         }
         changes = regress.check(answers, lambda name: regress.BASELINES / f"{name}.json")
         row = {"seed": k, **{c.score: c.outcome for c in changes}}

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis import metrics
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
-from grainscout.policies._targets import at_floor
+from grainscout.policies.models.training_targets import at_floor
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 

@@ -32,9 +32,9 @@ from threadpoolctl import threadpool_limits
 from grainscout.analysis import metrics
 from grainscout.analysis.statistics import interval, iqm, paired_difference, verdicts
 from grainscout.benchmarks import Campaign, PolicySpec, find_task
-from grainscout.benchmarks._score import EXAMPLES
-from grainscout.benchmarks._stopping import Stopping, course
-from grainscout.benchmarks._store import CellKey
+from grainscout.benchmarks.campaign.stopping import Stopping, course
+from grainscout.benchmarks.campaign.store import CellKey
+from grainscout.benchmarks.tasks.score import EXAMPLES
 from grainscout.simulator import PRESETS, Film
 
 Floats = NDArray[np.float64]

@@ -16,11 +16,11 @@ import pandas as pd
 
 from grainscout.analysis.statistics import interval, paired_difference, verdicts
 from grainscout.benchmarks import Campaign, CampaignStore
-from grainscout.benchmarks._leaderboard import Board, boards, goal_scores
-from grainscout.benchmarks._score import EXAMPLES
-from grainscout.benchmarks._statements import markdown
-from grainscout.benchmarks._statements_all import published
-from grainscout.benchmarks._tables import Tables, read_tables
+from grainscout.benchmarks.campaign.leaderboard import Board, boards, goal_scores
+from grainscout.benchmarks.campaign.tables import Tables, read_tables
+from grainscout.benchmarks.statements.catalogue import published
+from grainscout.benchmarks.statements.statement import markdown
+from grainscout.benchmarks.tasks.score import EXAMPLES
 from grainscout.config import load_campaign
 
 #: Against these stands every policy: chance, and looking at the image only.

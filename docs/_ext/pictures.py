@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from grainscout.analysis import diversity, figures, forc, forensics, statistics
+from grainscout.analysis import diversity, figures, forensics, statistics
+from grainscout.analysis.curves import forc
 from grainscout.benchmarks import (
     Campaign,
     CampaignStore,
@@ -205,7 +206,7 @@ def prediction() -> Figure:
 
 @cache
 def _true_loop_area() -> NDArray[np.float64]:
-    from grainscout.analysis.descriptors import describe
+    from grainscout.analysis.curves.descriptors import describe
 
     current, _ = the_film().curves(run("dkl")[0].candidates, SWEEP, light=LIGHT)
     return describe("loop_area", SWEEP.voltage, current).value
@@ -337,7 +338,7 @@ def own_image() -> Figure:
 
 def examples() -> Figure:
     """The curves that scout found, by kind."""
-    from grainscout.analysis.archetypes import UNKNOWN, classify
+    from grainscout.analysis.curves.archetypes import UNKNOWN, classify
 
     kind = classify(SWEEP.voltage, curves_of("scout"))
     known = kind != UNKNOWN

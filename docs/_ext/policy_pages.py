@@ -9,7 +9,7 @@ from typing import Any
 
 from docstrings import items, paragraphs, restructured
 
-from grainscout.policies._registry import BUILTIN, policy_class, policy_options
+from grainscout.policies.registry import BUILTIN, policy_class, policy_options
 
 _S23 = "Liu et al. 2023 (S23)"
 _S26 = "Gong et al. 2026 (S26)"

@@ -6,8 +6,12 @@ The path through the package, and the whole idea of it::
                                                ^ policy                           |
                             leaderboard, report  <-  campaign  <-  score against truth
 
-``grainscout.records`` has the nouns, ``grainscout.experiment`` the loop.  This module imports
-nothing, so that the microscope's PC pays only for the rooms it uses.
+``grainscout.records`` has the nouns, ``grainscout.experiment`` the loop.  This module imports no
+package, so that the microscope's PC pays only for those it uses.
 """
 
+from grainscout.moved import install
+
 __version__ = "0.1.0"
+
+install()

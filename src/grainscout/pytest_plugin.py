@@ -6,7 +6,7 @@
 ``film`` is what a model is shown of a film and ``truth`` what is true of it; a test that takes either
 runs once on each of the sixteen films.  ``assert_no_regression`` scores a model on all of them and
 fails if anything got significantly worse than the stored baseline, which ``pytest --grainscout-update``
-writes.  See ``grainscout.benchmarks.regress`` for what a model may answer.
+writes.  See ``grainscout.benchmarks.regression`` for what a model may answer.
 
 The plugin is loaded by every pytest that finds Grainscout installed, so it imports nothing else until
 a fixture is used.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from grainscout.benchmarks.regress import FilmCase, FilmTruth, Model
+    from grainscout.benchmarks.regression import FilmCase, FilmTruth, Model
 
 _UPDATE = "--grainscout-update"
 _FILMS = 16
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(params=range(_FILMS))
 def film(request: pytest.FixtureRequest) -> FilmCase:
     """One of the fixed films as a model sees it: image, candidate sites and noisy curves."""
-    from grainscout.benchmarks.regress import FILM_NAMES, film_case
+    from grainscout.benchmarks.regression import FILM_NAMES, film_case
 
     return film_case(FILM_NAMES[request.param])
 
@@ -48,7 +48,7 @@ def film(request: pytest.FixtureRequest) -> FilmCase:
 @pytest.fixture
 def truth(film: FilmCase) -> FilmTruth:
     """What is true of `film`."""
-    from grainscout.benchmarks.regress import film_truth_of
+    from grainscout.benchmarks.regression import film_truth_of
 
     return film_truth_of(film.name)
 
@@ -64,7 +64,7 @@ def assert_no_regression(request: pytest.FixtureRequest) -> Callable[..., None]:
         __tracebackhide__ = True
         from rich.console import Console
 
-        from grainscout.benchmarks import regress
+        from grainscout.benchmarks import regression as regress
         from grainscout.records import GrainscoutError
 
         name = re.sub(r"[^\w.-]+", "-", f"{request.path.stem}-{request.node.name}")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainscout.analysis.archetypes import (
+from grainscout.analysis.curves.archetypes import (
     ARCHETYPE_NAMES,
     UNKNOWN,
     classification,
     classify,
 )
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.records import Waveform
 from grainscout.simulator.transport import PARAMETERS, iv_curves
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from grainscout.analysis.characterisation import (
+from grainscout.analysis.curves.characterisation import (
     average_lifetime,
     fit_decay,
     jv_hysteresis,

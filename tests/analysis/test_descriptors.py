@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from grainscout.analysis.descriptors import (
+from grainscout.analysis.curves.descriptors import (
     DESCRIPTORS,
     describe,
     describe_all,

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from grainscout.analysis import figures
-from grainscout.analysis.forc import forc_density
+from grainscout.analysis.curves.forc import forc_density
 from grainscout.analysis.forensics import boundary_choice
 from grainscout.analysis.statistics import ranking
 from grainscout.records import DataError, Scan, Waveform

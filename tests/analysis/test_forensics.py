@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from grainscout.analysis.forc import forc_density
+from grainscout.analysis.curves.forc import forc_density
 from grainscout.analysis.forensics import (
     boundary_choice,
     choice_drivers,

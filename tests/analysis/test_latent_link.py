@@ -14,7 +14,7 @@ from grainscout.analysis.latent import (
     latent_comparison,
     latent_map,
 )
-from grainscout.analysis.latent._link import Link, site_invariants
+from grainscout.analysis.latent.cross_modal import Link, site_invariants
 from grainscout.records import DataError
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from grainscout.analysis.latent import ImageOptions, RotationVAE, Training
-from grainscout.analysis.latent._pose import ANGLES, PoseGrid
+from grainscout.analysis.latent.pose import ANGLES, PoseGrid
 from grainscout.records import ConfigError, DataError
 
 W = 12

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.analysis.latent._maps import support
-from grainscout.analysis.latent._patches import Scaling, patches_at, split
-from grainscout.analysis.latent._scores import (
+from grainscout.analysis.latent.maps import support
+from grainscout.analysis.latent.patches import Scaling, patches_at, split
+from grainscout.analysis.latent.scores import (
     canonical_correlations,
     explained,
     retrieval,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grainscout.analysis.characterisation import average_lifetime, fit_decay
+from grainscout.analysis.curves.characterisation import average_lifetime, fit_decay
 
 TAU, SHARES = np.array([1.28, 6.81, 39.76]), np.array([0.59, 0.3054, 0.1046])
 

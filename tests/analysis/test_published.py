@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.analysis.archetypes import classify
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.archetypes import classify
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.forensics import light_difference
 from grainscout.records import Waveform
 from grainscout.simulator import PRESETS, Film

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from grainscout.analysis._compare import films_needed
 from grainscout.analysis.statistics import (
     curve_interval,
     holm,
@@ -19,6 +18,7 @@ from grainscout.analysis.statistics import (
     sign_flip_p,
     verdicts,
 )
+from grainscout.analysis.statistics.comparison import films_needed
 from grainscout.records import DataError
 
 

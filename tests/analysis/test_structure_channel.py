@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.analysis.characterisation import lifetime_map
+from grainscout.analysis.curves.characterisation import lifetime_map
 from grainscout.analysis.latent import DualOptions, DualVAE, ImageOptions, Training, patches_at
 from grainscout.policies import make_policy
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Waveform

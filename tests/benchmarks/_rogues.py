@@ -101,7 +101,7 @@ def cell_processes(above: set[int]) -> list[tuple[int, int]]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"grainscout.benchmarks._child" in (entry / "cmdline").read_bytes():
+            if b"grainscout.benchmarks.campaign.worker_process" in (entry / "cmdline").read_bytes():
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
                 if parent in above:
                     found.append((parent, int(entry.name)))

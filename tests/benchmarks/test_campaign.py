@@ -19,8 +19,8 @@ from grainscout.benchmarks import (
     run_campaign,
     write_results,
 )
-from grainscout.benchmarks._cell import film_seed
-from grainscout.benchmarks._tables import read_tables
+from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.records import ConfigError, DataError
 
 TASK = Task(

@@ -11,7 +11,7 @@ import _rogues as rogues
 import pytest
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.cli import main
+from grainscout.cli import campaign_display, main
 from grainscout.records import DataError
 
 PLAN = """
@@ -122,10 +122,8 @@ def test_json_of_a_campaign_with_failures_names_them_and_the_status_is_1(
 def test_a_terminal_shows_time_left_and_who_leads(bench, monkeypatch):
     from rich.console import Console
 
-    from grainscout.cli import _race
-
     screen = Console(stderr=True, force_terminal=True, width=100)
-    monkeypatch.setattr(_race, "notes", screen)
+    monkeypatch.setattr(campaign_display, "notes", screen)
     status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
     assert status == 0
     json.loads(out)

@@ -9,9 +9,9 @@ import _rogues as rogues
 import pytest
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.benchmarks import _scheduler as scheduler
-from grainscout.benchmarks._call import Call
-from grainscout.benchmarks._worker import attempt
+from grainscout.benchmarks.campaign import scheduler as scheduler
+from grainscout.benchmarks.campaign.jobs import Call
+from grainscout.benchmarks.campaign.process_pool import attempt
 from grainscout.records import ConfigError
 
 distributed = pytest.importorskip("distributed")

@@ -7,7 +7,7 @@ import pytest
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.benchmarks._stopping import Stopping, course
+from grainscout.benchmarks.campaign.stopping import Stopping, course
 from grainscout.records import ConfigError
 
 NAMES = ("random", "grid", "sobol", "dkl")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import write_gwy, write_nsid
 from grainscout.benchmarks import (
     Campaign,

@@ -8,7 +8,7 @@ pytest_plugins = ["pytester"]
 PROJECT = """
 import numpy as np
 import pytest
-from grainscout.analysis.archetypes import classify
+from grainscout.analysis.curves.archetypes import classify
 
 def kinds(case):
     return classify(case.voltage, case.current)

@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from grainscout.benchmarks import (
-    Campaign,
-    PolicySpec,
-    Task,
-    _registry,
-    find_task,
-    tasks,
-    tasks_with,
-)
-from grainscout.benchmarks._registry import builtin_tasks, difficulties
-from grainscout.benchmarks._report import campaign_file
-from grainscout.benchmarks._tasks import GOALS, YOUR_FILE, plain
+from grainscout.benchmarks import Campaign, PolicySpec, Task, find_task, tasks, tasks_with
+from grainscout.benchmarks.reports.campaign_report import campaign_file
+from grainscout.benchmarks.tasks import registry
+from grainscout.benchmarks.tasks.registry import builtin_tasks, difficulties
+from grainscout.benchmarks.tasks.task import GOALS, YOUR_FILE, plain
 from grainscout.config import load_campaign
 from grainscout.records import ConfigError
 from grainscout.simulator.instrument import FAULT_LADDERS
@@ -164,7 +157,7 @@ def test_a_bad_entry_point_is_named_and_spares_the_built_in_tasks(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "bad_tasks", raising=False)
     with pytest.raises(ConfigError, match=said):
-        _registry.tasks()
+        registry.tasks()
     assert find_task("ising/magnetisation").curves == 40
 
 

@@ -6,12 +6,19 @@ import json
 import numpy as np
 import pytest
 
-from grainscout.analysis.descriptors import describe_all
-from grainscout.benchmarks import regress
-from grainscout.benchmarks._regress_baseline import read_baseline
-from grainscout.benchmarks._regress_scores import score_model
-from grainscout.benchmarks._regress_speed import SpeedRatio, compare_speed
-from grainscout.benchmarks.regress import FILM_NAMES, MODELS, check, compare, film_case, score
+from grainscout.analysis.curves.descriptors import describe_all
+from grainscout.benchmarks.regression import (
+    FILM_NAMES,
+    MODELS,
+    check,
+    compare,
+    film_case,
+    regress,
+    score,
+)
+from grainscout.benchmarks.regression.baseline import read_baseline
+from grainscout.benchmarks.regression.scores import score_model
+from grainscout.benchmarks.regression.speed import SpeedRatio, compare_speed
 from grainscout.records import DataError
 
 FILMS = len(FILM_NAMES)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.benchmarks import regress
-from grainscout.benchmarks.regress import FilmCase
+from grainscout.benchmarks.regression import FilmCase, regress
 from grainscout.cli import main
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "studies" / "regress_twenty.py"

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from grainscout.analysis import forensics
-from grainscout.benchmarks import _regress_models, regress
-from grainscout.benchmarks._regress_baseline import read_baseline
-from grainscout.benchmarks._regress_scores import score_model
-from grainscout.benchmarks.regress import FILM_NAMES, MODELS, compare, film_case, film_truth_of
+from grainscout.benchmarks.regression import (
+    FILM_NAMES,
+    MODELS,
+    compare,
+    film_case,
+    film_truth_of,
+    models,
+    regress,
+)
+from grainscout.benchmarks.regression.baseline import read_baseline
+from grainscout.benchmarks.regression.scores import score_model
 from grainscout.records import DataError
 
 WATCHED = ("detector", "latent-rotation", "latent-dual", "forensics")
@@ -37,7 +44,7 @@ def test_an_unchanged_model_has_its_baseline(name, film):
 
 
 def test_a_map_that_hardly_learnt_is_found(monkeypatch):
-    monkeypatch.setattr(_regress_models, "_EPOCHS", 1)
+    monkeypatch.setattr(models, "_EPOCHS", 1)
     assert outcomes("latent-rotation", MODELS["latent-rotation"])["rebuilt"] == "worse"
 
 

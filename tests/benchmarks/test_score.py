@@ -12,16 +12,16 @@ from grainscout.analysis.metrics import (
     found_by_random,
     found_trace,
 )
-from grainscout.benchmarks._leaderboard import boards, goal_scores, winner
-from grainscout.benchmarks._score import (
+from grainscout.benchmarks.campaign.leaderboard import boards, goal_scores, winner
+from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.tasks.score import (
     EXAMPLES,
     running_diversity,
     score_map,
     score_run,
 )
-from grainscout.benchmarks._tables import Tables
-from grainscout.benchmarks._tasks import Task
-from grainscout.benchmarks._truth import TaskTruth
+from grainscout.benchmarks.tasks.task import Task
+from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import (
     Budget,
     ConfigError,

@@ -14,9 +14,9 @@ from grainscout.benchmarks import (
     find_task,
     set_up,
 )
-from grainscout.benchmarks._cell import run_cell
-from grainscout.benchmarks._ising import PHASES, ising_plane
-from grainscout.benchmarks._stage import _on_boundaries
+from grainscout.benchmarks.campaign.cell import run_cell
+from grainscout.benchmarks.tasks.environment import _on_boundaries
+from grainscout.benchmarks.tasks.ising import PHASES, ising_plane
 from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
 from grainscout.simulator.ising import CRITICAL_TEMPERATURE
 

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from grainscout.benchmarks import MicroscopeSpec, Task
-from grainscout.benchmarks._score import JUNCTION_M
-from grainscout.benchmarks._statements import judge, markdown
-from grainscout.benchmarks._statements_runs import (
+from grainscout.benchmarks.statements.runs import (
     Runs,
     _peaks_early,
     concentration,
     latent_density,
     unevenness,
 )
+from grainscout.benchmarks.statements.statement import judge, markdown
+from grainscout.benchmarks.tasks.score import JUNCTION_M
 from grainscout.records import DataError
 
 TASK = Task(id="film/s26/dark", microscope=MicroscopeSpec(film="s26"), curves=60)

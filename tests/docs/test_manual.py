@@ -13,7 +13,7 @@ import pytest
 import reference_pages
 
 import grainscout
-from grainscout.policies._registry import BUILTIN, policy_options
+from grainscout.policies.registry import BUILTIN, policy_options
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ import pytest
 from _fake_igor import DirectIgor, FakeIgor
 from _fake_nanonis import FakeNanonis
 
-from grainscout.hardware import _aecroscopy
+from grainscout.hardware.adapters.asylum import aecroscopy
 from grainscout.simulator import PRESETS, Film
 
 ASYLUM = {"aecroscopy": "aecroscopywave", "aespm": "aespm"}
@@ -120,17 +120,17 @@ class Lab:
         folder = self.tmp_path / "saved"
         folder.mkdir()
         self.igor = FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
-        self.monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: DirectIgor(self.igor))
+        self.monkeypatch.setattr(aecroscopy, "CypherIgor", lambda: DirectIgor(self.igor))
         options = (
             f'folder = "{folder}", shape = "triangle", settle_s = 0.0, arrival_s = 0.2, timeout_s = 0.5, '
             "speed_m_per_s = 1e-3, scan_timeout_s = 1.0"
         )
         return f'[task.microscope]\nkind = "{kind}"\noptions = {{ {options} }}\n'
 
-    def _aecroscopy(self) -> str:
-        real = _aecroscopy.CypherIgor
+    def aecroscopy(self) -> str:
+        real = aecroscopy.CypherIgor
         table = self._asylum()
-        self.monkeypatch.setattr(_aecroscopy, "CypherIgor", real)
+        self.monkeypatch.setattr(aecroscopy, "CypherIgor", real)
         for name, module in self.igor.com_modules().items():
             self.monkeypatch.setitem(sys.modules, name, module)
         for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:

@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from grainscout.hardware.link import PolicyServer, RemotePolicy
-from grainscout.policies._protocol import Policy
+from grainscout.hardware.remote import PolicyServer, RemotePolicy
+from grainscout.policies.protocol import Policy
 from grainscout.records import (
     Budget,
     IVCurve,

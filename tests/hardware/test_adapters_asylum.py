@@ -13,14 +13,8 @@ import _fake_igor as fake_igor
 import numpy as np
 import pytest
 
-from grainscout.hardware import (
-    Guard,
-    Limits,
-    _aecroscopy,
-    _asylum_files,
-    check_microscope,
-    make_microscope,
-)
+from grainscout.hardware import Guard, Limits, check_microscope, make_microscope
+from grainscout.hardware.adapters.asylum import aecroscopy, files
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -75,7 +69,7 @@ def igor(tmp_path):
 def connect(request, igor, tmp_path, monkeypatch):
     """Opens the adapter of a package, or one without, with the fake behind it."""
     if request.param == "direct":
-        monkeypatch.setattr(_aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(igor))
+        monkeypatch.setattr(aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(igor))
     elif request.param == "aecroscopy":
         for name, module in igor.com_modules().items():
             monkeypatch.setitem(sys.modules, name, module)
@@ -268,7 +262,7 @@ def test_a_file_that_grows_is_read_when_it_is_whole(connect, igor, monkeypatch):
 
 def test_a_file_that_still_changes_is_not_read(igor, monkeypatch):
     """Whole from the start by its length, but its values come later (a preallocated file)."""
-    folder = _asylum_files.SaveFolder(igor.folder)
+    folder = files.SaveFolder(igor.folder)
     listed, looks = folder._stamps, []
 
     def look():

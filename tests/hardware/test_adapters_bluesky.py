@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.hardware._bluesky import OptimizerPolicy, PolicyOptimizer, curve_point
+from grainscout.hardware.bluesky.optimizers import OptimizerPolicy, PolicyOptimizer, curve_point
 from grainscout.policies import check_policy, make_policy
 from grainscout.records import (
     Budget,

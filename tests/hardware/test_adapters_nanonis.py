@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("nanonis_spm")
 
 from grainscout.hardware import Guard, Limits, check_microscope
-from grainscout.hardware._nanonis import NanonisMicroscope
+from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
 from grainscout.records import (
     ConfigError,
     DataError,

@@ -12,9 +12,9 @@ pytest.importorskip("pyvisa_sim")
 pytest.importorskip("pymeasure")
 
 from grainscout.hardware import Guard, Limits, check_microscope
-from grainscout.hardware._nanonis import NanonisMicroscope
-from grainscout.hardware._visa import SourceMeter, SourceMeterMicroscope
-from grainscout.hardware._visa_2600 import SourceMeter2600
+from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
+from grainscout.hardware.adapters.visa.keithley_2600 import SourceMeter2600
+from grainscout.hardware.adapters.visa.source_meter import SourceMeter, SourceMeterMicroscope
 from grainscout.records import ConfigError, MicroscopeError, Site, Waveform
 
 #: A resistor of 10 megaohm: the reading's current is the voltage that was sourced, times 1e-7 A/V.

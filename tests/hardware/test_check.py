@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from grainscout.hardware import Capabilities, Guard, Limits, SimulatedMicroscope, check_microscope
-from grainscout.hardware._check import require_conforming
+from grainscout.hardware.conformance.suite import require_conforming
 from grainscout.records import (
     IVCurve,
     MicroscopeError,

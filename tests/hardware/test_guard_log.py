@@ -19,7 +19,7 @@ from grainscout.hardware import (
     Wears,
     command_file,
 )
-from grainscout.hardware._guard import LOG_LINES
+from grainscout.hardware.guard import LOG_LINES
 from grainscout.records import (
     ConfigError,
     IVCurve,

@@ -11,9 +11,9 @@ import _link_rig as rig
 import numpy as np
 import pytest
 
-from grainscout.hardware.link import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.policies import make_policy
-from grainscout.policies._protocol import Policy, Predicts, Stateful
+from grainscout.policies.protocol import Policy, Predicts, Stateful
 from grainscout.records import (
     ConfigError,
     LinkError,
@@ -181,7 +181,7 @@ def test_another_version_is_found_at_connect(keys):
     script = (
         "import sys\n"
         "from grainscout.hardware import _link_wire as wire\n"
-        "from grainscout.hardware.link import RemotePolicy\n"
+        "from grainscout.hardware.remote import RemotePolicy\n"
         "wire.VERSION = 2\n"
         "RemotePolicy(sys.argv[1], keys=sys.argv[2], lost_after=5.0)\n"
     )

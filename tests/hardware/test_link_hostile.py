@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainscout.hardware import _link_wire as wire
-from grainscout.hardware.link import PolicyServer, RemotePolicy
+from grainscout.hardware.remote import PolicyServer, RemotePolicy
+from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
 from grainscout.records import LinkError
 

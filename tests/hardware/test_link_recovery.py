@@ -11,7 +11,7 @@ import pytest
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
-from grainscout.hardware.link import RemotePolicy, generate_keys
+from grainscout.hardware.remote import RemotePolicy, generate_keys
 from grainscout.policies import make_policy
 from grainscout.records import (
     Budget,

@@ -94,7 +94,7 @@ def test_it_runs_on_every_microscope_of_a_lab(lab, tmp_path, kind):
 
 def test_it_runs_on_the_simulator_on_its_recording_and_through_the_link(tmp_path):
     pytest.importorskip("zmq", reason="pyzmq is not installed")
-    from grainscout.hardware.link import PolicyServer, generate_keys
+    from grainscout.hardware.remote import PolicyServer, generate_keys
 
     guard = fly(tmp_path, SIMULATED)
     first = assert_complete(tmp_path, guard)

@@ -7,7 +7,7 @@ import pytest
 
 from grainscout.analysis.formats import Recording, read_3ds, record_outcomes, write_nsid
 from grainscout.hardware import check_microscope, make_microscope
-from grainscout.hardware._replay import ReplayMicroscope
+from grainscout.hardware.replay import ReplayMicroscope
 from grainscout.records import (
     CostModel,
     DataError,

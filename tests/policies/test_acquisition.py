@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from grainscout.policies._acquisition import (
+from grainscout.policies.acquisition import (
     ACQUISITIONS,
     Belief,
     choose_batch,
@@ -15,8 +15,8 @@ from grainscout.policies._acquisition import (
     log_expected_improvement,
     per_second,
 )
-from grainscout.policies._gp import GaussianProcess
-from grainscout.policies._kernels import ArcCosine, Stationary
+from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.models.kernels import ArcCosine, Stationary
 
 
 def line(n: int = 200) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.policies import Choice, SeededPolicy, make_policy
-from grainscout.policies._check_rig import ToySample
+from grainscout.policies.conformance.toy_sample import ToySample
 from grainscout.records import (
     Budget,
     ConfigError,

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies import make_policy
-from grainscout.policies._beacon import _draw, novelty
-from grainscout.policies._check_rig import ToySample
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.strategies.beacon import _draw, novelty
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan
 
 TOY = ToySample(seed=2)

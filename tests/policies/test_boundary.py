@@ -9,10 +9,8 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from grainscout.benchmarks._detector_score import boundary_f1, calibration_error
-from grainscout.policies import make_policy, require_conforming
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._detector import (
+from grainscout.benchmarks.detector.score import boundary_f1, calibration_error
+from grainscout.microstructure.detector import (
     MEMBERS,
     THRESHOLD,
     detect,
@@ -22,7 +20,9 @@ from grainscout.policies._detector import (
     relief,
     shipped_ensemble,
 )
-from grainscout.policies._film_means import microstructure
+from grainscout.microstructure.features import microstructure
+from grainscout.policies import make_policy, require_conforming
+from grainscout.policies.conformance.toy_sample import ToySample
 from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
 from grainscout.simulator import PRESETS, Film
 

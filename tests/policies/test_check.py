@@ -19,7 +19,7 @@ from grainscout.policies import (
     policy_names,
     require_conforming,
 )
-from grainscout.policies._random import Random
+from grainscout.policies.strategies.random import Random
 from grainscout.records import PolicyError, Proposal, Site
 
 # Fewer models, so that the suite stays quick.

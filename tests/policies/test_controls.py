@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grainscout.microstructure.features import grooves
 from grainscout.policies import make_policy, policy_class
-from grainscout.policies._check_rig import ToySample, play
-from grainscout.policies._controls import grooves, growing_permutation
+from grainscout.policies.conformance.toy_sample import ToySample, play
+from grainscout.policies.strategies.controls import growing_permutation
 from grainscout.records import Budget, ConfigError, PolicyError, Problem, Scan, Waveform
 
 TOY = ToySample()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._curiosity import _RIDGES, held_out_errors
-from grainscout.policies._kernels import ArcCosine
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.models.kernels import ArcCosine
+from grainscout.policies.strategies.curiosity import _RIDGES, held_out_errors
 from grainscout.records import IVCurve, Outcome
 
 TOY = ToySample(seed=1)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
-from grainscout.policies._check import require_conforming
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._dkl import DKL
+from grainscout.policies.conformance.suite import require_conforming
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.strategies.dkl import DKL
 from grainscout.records import (
     ConfigError,
     DataError,

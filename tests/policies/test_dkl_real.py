@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.analysis.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import Recording, read
 from grainscout.policies import make_policy
 from grainscout.records import Budget, IVCurve, Outcome, Problem

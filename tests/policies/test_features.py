@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from grainscout.policies._features import (
+from grainscout.policies.models.features import (
     feature_table,
     jets,
     patch_basis,

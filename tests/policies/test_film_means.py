@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from grainscout.policies._film_means import (
-    HYPOTHESES,
-    GrainEffect,
-    film_model,
-    microstructure,
-)
-from grainscout.policies._kernels import Stationary
+from grainscout.microstructure.features import microstructure
+from grainscout.policies.models.kernels import Stationary
+from grainscout.policies.models.structure_means import HYPOTHESES, GrainEffect, film_model
 from grainscout.records import Scan
 
 CENTRES = np.array([[14.0, 15.0], [16.0, 49.0], [48.0, 30.0]])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from grainscout.policies._gp import GaussianProcess
-from grainscout.policies._kernels import ArcCosine, Stationary
+from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.models.kernels import ArcCosine, Stationary
 from grainscout.records import ConfigError, PolicyError, pack, unpack
 
 
@@ -94,7 +94,7 @@ def test_updates_without_a_cache_are_the_same(monkeypatch: pytest.MonkeyPatch) -
     cached, rows, y = fitted()
     cached.fit(rows[:40], y[:40])
     cached.fit(rows, y)
-    monkeypatch.setattr("grainscout.policies._gp._CACHE_BYTES", 0)
+    monkeypatch.setattr("grainscout.policies.models.gp._CACHE_BYTES", 0)
     bare, _, _ = fitted()
     bare.fit(rows[:40], y[:40])
     bare.fit(rows, y)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy
-from grainscout.policies._grid import grid_shape
+from grainscout.policies.strategies.grid import grid_shape
 from grainscout.records import Budget, Problem, Scan, Waveform
 
 

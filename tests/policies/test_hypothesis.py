@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grainscout.microstructure.features import microstructure
 from grainscout.policies import make_policy
-from grainscout.policies._film_means import film_model, microstructure
-from grainscout.policies._hypothesis import Competition
-from grainscout.policies._kernels import Stationary
-from grainscout.policies._structured_gp import StructuredGP
+from grainscout.policies.models.kernels import Stationary
+from grainscout.policies.models.structure_means import film_model
+from grainscout.policies.models.structured_gp import StructuredGP
+from grainscout.policies.strategies.hypothesis import Competition
 from grainscout.records import (
     Budget,
     ConfigError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.benchmarks._ising_boundary import (
+from grainscout.benchmarks.statements.ising_boundary import (
     CRITICAL,
     ORDERED,
     PLAIN,

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
-from grainscout.policies._kernels import ArcCosine, Kernel, Placed, Stationary, arc_cosine
+from grainscout.policies.models.kernels import ArcCosine, Kernel, Placed, Stationary, arc_cosine
 
 KERNELS = [
     ArcCosine(depth=1),

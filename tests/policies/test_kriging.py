@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist
 
 from grainscout.policies import make_policy
-from grainscout.policies._features import coordinates
+from grainscout.policies.models.features import coordinates
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)

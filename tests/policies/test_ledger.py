@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._ledger import Ledger
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.observations import Ledger
 from grainscout.records import (
     Budget,
     IVCurve,

@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies import make_policy
-from grainscout.policies._check import require_conforming
-from grainscout.policies._mlp_dkl import MEMBERS, Ensemble, marginal_likelihood
-from grainscout.policies._mlp_published import PublishedLoop, gpytorch
+from grainscout.policies.conformance.suite import require_conforming
+from grainscout.policies.models.mlp_dkl import MEMBERS, Ensemble, marginal_likelihood
+from grainscout.policies.models.mlp_published import PublishedLoop, gpytorch
 from grainscout.records import PolicyError, Scan, pack, unpack
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.policies._novelty import PatchNovelty, embed, filled, spectral_novelty
+from grainscout.policies.novelty import PatchNovelty, embed, filled, spectral_novelty
 
 
 def curves(n: int = 12, samples: int = 40, seed: int = 0) -> np.ndarray:

@@ -9,8 +9,8 @@ import pytest
 
 from grainscout.benchmarks import Campaign, PolicySpec, Task
 from grainscout.policies import make_policy, policy_names
-from grainscout.policies._check_rig import ToySample, play
-from grainscout.policies._registry import PEERS, peer_names
+from grainscout.policies.conformance.toy_sample import ToySample, play
+from grainscout.policies.registry import PEERS, peer_names
 from grainscout.records import ConfigError
 
 TOY = ToySample()
@@ -41,9 +41,9 @@ def test_it_runs_repeats_itself_and_leaves_global_generators_alone(name):
 
 def test_botorch_agrees_with_our_own_gaussian_process():
     pytest.importorskip("botorch", reason="botorch is not installed")
-    from grainscout.policies._engine import KERNELS
-    from grainscout.policies._gp import GaussianProcess
-    from grainscout.policies._peers import _BoTorchModel
+    from grainscout.policies.models.engines import KERNELS
+    from grainscout.policies.models.gp import GaussianProcess
+    from grainscout.policies.peers.peers import _BoTorchModel
 
     x = np.linspace(0, 1, 200)[:, None]
     y = np.sin(6 * x[:, 0]) + np.random.default_rng(0).normal(0, 0.05, 200)

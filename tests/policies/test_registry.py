@@ -9,15 +9,9 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from grainscout.policies import (
-    _registry,
-    make_policy,
-    policy_class,
-    policy_names,
-    policy_options,
-)
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._random import Random
+from grainscout.policies import make_policy, policy_class, policy_names, policy_options, registry
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.strategies.random import Random
 from grainscout.records import ConfigError
 
 
@@ -51,13 +45,13 @@ def test_a_bad_name_or_option_is_named_with_what_is_known(name, options, said):
 
 
 def _entry(monkeypatch, *points):
-    monkeypatch.setattr(_registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
 
 
 def test_a_third_party_policy_comes_in_through_its_entry_point(monkeypatch):
     _entry(
         monkeypatch,
-        EntryPoint("theirs", "grainscout.policies._random:Random", "grainscout.policies"),
+        EntryPoint("theirs", "grainscout.policies.strategies.random:Random", "grainscout.policies"),
     )
     assert policy_class("theirs") is Random
     assert "theirs" in policy_names()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy
-from grainscout.policies._check import require_conforming
-from grainscout.policies._scout import Scout
+from grainscout.policies.conformance.suite import require_conforming
+from grainscout.policies.strategies.scout import Scout
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 

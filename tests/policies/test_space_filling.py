@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import qmc
 
 from grainscout.policies import make_policy
-from grainscout.policies._base import nearest_sites
+from grainscout.policies.base import nearest_sites
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Site, Waveform
 
 WAVE = Waveform.triangle(samples=5)

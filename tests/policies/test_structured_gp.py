@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 
-from grainscout.policies._kernels import Stationary
-from grainscout.policies._structured_gp import _BOUNDS, MeanModel, StructuredGP
+from grainscout.policies.models.kernels import Stationary
+from grainscout.policies.models.structured_gp import _BOUNDS, MeanModel, StructuredGP
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-2, 2, (60, 2)).astype(np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.policies._ledger import Archive
-from grainscout.policies._targets import DescriptorTargets, at_floor
+from grainscout.policies.models.training_targets import DescriptorTargets, at_floor
+from grainscout.policies.observations import Archive
 from grainscout.records import Waveform
 
 WAVE = Waveform.triangle()

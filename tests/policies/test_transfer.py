@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy, require_conforming
-from grainscout.policies._check_rig import ToySample
-from grainscout.policies._features import feature_table
-from grainscout.policies._transfer import Knowledge, transfer
+from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.models.features import feature_table
+from grainscout.policies.strategies.transfer import Knowledge, transfer
 from grainscout.records import ConfigError, DataError, PolicyError, Scan, Site
 
 FIRST, SECOND = ToySample(seed=11), ToySample(seed=12)
@@ -25,7 +25,7 @@ def error(name, options, count):
     policy = make_policy(name, options)
     policy.reset(problem, rng=np.random.default_rng(0))
     policy.tell(outcomes)
-    from grainscout.analysis.descriptors import describe
+    from grainscout.analysis.curves.descriptors import describe
 
     truth = describe(problem.target, problem.waveform.voltage, SECOND.current(problem.candidates))
     return float(np.sqrt(np.mean((policy.predict()[0] - truth.value) ** 2)) / truth.value.std())

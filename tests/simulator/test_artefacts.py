@@ -97,12 +97,11 @@ def test_drift_moves_features_by_the_logged_displacement():
     )
     spec = FilmSpec(rows=64, columns=64, topography=flat, scan=replace(OFF, drift_nm=60.0))
     f = Film.generate(spec, 1)
-    from grainscout.simulator import _artefacts
-    from grainscout.simulator.film import stream
+    from grainscout.simulator.film import artefacts, stream
 
     ramp = np.indices(f.shape)[1] * 1e-9
-    streams = {name: stream(f.seed, name) for name in _artefacts.STREAMS}
-    image, log = _artefacts.image(ramp, f.pixel_size, spec.scan, streams)
+    streams = {name: stream(f.seed, name) for name in artefacts.STREAMS}
+    image, log = artefacts.image(ramp, f.pixel_size, spec.scan, streams)
     moved = (ramp - image)[:, 20:40] / 1e-9
     assert np.allclose(moved, (log.displacement[:, 1] / 20e-9)[:, None], atol=1e-6)
     assert np.allclose(log.displacement, np.linspace(0, 1, 64)[:, None] * log.displacement[-1])

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
+from grainscout.microstructure.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
 from grainscout.records import ConfigError, Waveform
-from grainscout.simulator._mixture import _loop_area, archetype_table
-from grainscout.simulator.blend import (
+from grainscout.simulator.film.blend import (
     TransportSpec,
     archetype_weights,
     contact_factor,
     parameter_maps,
 )
+from grainscout.simulator.film.mixture import _loop_area, archetype_table
 from grainscout.simulator.presets import PRESETS
-from grainscout.simulator.structure import BOUNDARY_DTYPE, GRAIN_DTYPE, Structure
 from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
 
 PIXEL = 10e-9

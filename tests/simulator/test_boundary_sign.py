@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from grainscout.microstructure.structure import MAPS
 from grainscout.records import Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec
-from grainscout.simulator.structure import MAPS
 
 SIGNS = {"boundary-larger": 1, "boundary-same": 0, "boundary-smaller": -1}
 SWEEP = Waveform.triangle(samples=61)

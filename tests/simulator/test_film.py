@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grainscout.microstructure.structure import MAPS
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
 from grainscout.simulator.film import STREAMS, stream
-from grainscout.simulator.structure import MAPS
 
 TINY = PRESETS["tiny"]
 TRIANGLE = Waveform.triangle(samples=101)

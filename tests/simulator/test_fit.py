@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from grainscout.records import DataError, Waveform
-from grainscout.simulator._least_squares import jacobian, levenberg
-from grainscout.simulator._mixture import archetype_table
-from grainscout.simulator.blend import TransportSpec
-from grainscout.simulator.fit import FREE, as_archetypes, fit_iv
+from grainscout.simulator.film.blend import TransportSpec
+from grainscout.simulator.film.mixture import archetype_table
 from grainscout.simulator.transport import (
     PARAMETERS,
     TransportGlobals,
     archetype_parameters,
     iv_curves,
 )
+from grainscout.simulator.transport.fit import FREE, as_archetypes, fit_iv
+from grainscout.simulator.transport.least_squares import jacobian, levenberg
 
 WAVE = Waveform.triangle()
 WINDOW = (-0.1e-9, 0.5e-9)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grainscout.simulator._growing import ByPixel, Growing
+from grainscout.simulator.instrument.buffers import ByPixel, Growing
 
 _NUMBER = st.floats(allow_nan=False)
 _PIXEL = st.tuples(st.integers(0, 3), st.integers(0, 3))

@@ -10,8 +10,6 @@ import pytest
 
 from grainscout.records import ConfigError, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
-from grainscout.simulator._integrator import grid
-from grainscout.simulator._noise import IDEAL_AMPLIFIER
 from grainscout.simulator.instrument import (
     FAULT_LADDERS,
     INSTRUMENTS,
@@ -26,6 +24,8 @@ from grainscout.simulator.instrument import (
     WearSpec,
     instrument_spec,
 )
+from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER
+from grainscout.simulator.transport.integrator import grid
 
 SEED = np.random.SeedSequence(17)
 TRIANGLE = Waveform.triangle()

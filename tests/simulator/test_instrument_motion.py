@@ -12,10 +12,6 @@ from scipy.stats import kstest
 
 from grainscout.records import DataError, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
-from grainscout.simulator._contact import in_contact, telegraph
-from grainscout.simulator._drift import Creep, DriftPath
-from grainscout.simulator._imaging import mirrored, shifted
-from grainscout.simulator._wear import coating, tip_radius
 from grainscout.simulator.instrument import (
     INSTRUMENTS,
     CreepSpec,
@@ -24,6 +20,10 @@ from grainscout.simulator.instrument import (
     MotionSpec,
     WearSpec,
 )
+from grainscout.simulator.instrument.contact import in_contact, telegraph
+from grainscout.simulator.instrument.drift import Creep, DriftPath
+from grainscout.simulator.instrument.imaging import mirrored, shifted
+from grainscout.simulator.instrument.wear import coating, tip_radius
 
 
 def near(value: object, rel: float = 1e-9) -> object:

@@ -10,8 +10,8 @@ import pytest
 from scipy.signal import periodogram
 
 from grainscout.records import ConfigError
-from grainscout.simulator._noise import IDEAL_AMPLIFIER, amplify, flicker, one_pole
 from grainscout.simulator.instrument import AmplifierSpec
+from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER, amplify, flicker, one_pole
 
 TIME = np.linspace(0.0, 1.0, 251)
 DT = TIME[1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grainscout.microstructure.from_image import structure_from_labels
+from grainscout.microstructure.segmentation import level, noise_of
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import Film, FilmSpec, SegmentationSpec
-from grainscout.simulator._measured import structure_from_labels
-from grainscout.simulator._segment import level, noise_of
 
 NM = 1e-9
 

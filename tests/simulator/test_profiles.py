@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_bvp
 from scipy.optimize import brentq
 
-from grainscout.simulator._profiles import MULLINS_HUMP, MULLINS_ROOT, groove, mullins
+from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, MULLINS_ROOT, groove, mullins
 
 
 def test_mullins_published_constants():

@@ -7,7 +7,7 @@ import pytest
 
 from grainscout.records import ConfigError, DataError
 from grainscout.simulator import Film, FilmSpec
-from grainscout.simulator.realism import (
+from grainscout.simulator.verification.realism import (
     FEATURES,
     patch_features,
     patch_realism,

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
+from grainscout.microstructure.structure import MAPS
 from grainscout.records import DataError, Waveform
 from grainscout.simulator import PRESETS, Film
-from grainscout.simulator.structure import MAPS
 
 TRIANGLE = Waveform.triangle(samples=51)
 

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from grainscout.simulator._distance import nearest_line, nearest_point
-from grainscout.simulator._tessellation import (
+from grainscout.microstructure.distance import nearest_line, nearest_point
+from grainscout.simulator.film.tessellation import (
     Tessellation,
     cell_areas,
     edge_lines,
@@ -139,7 +139,7 @@ def test_strips_do_not_change_the_result(monkeypatch):
     tess = make(64)
     widths = np.full((len(tess.edges), 2), 70.0)
     (whole,) = rasterise(tess, (64, 64), PIXEL, widths)
-    monkeypatch.setattr("grainscout.simulator._distance._CHUNK", 64 * 10)
+    monkeypatch.setattr("grainscout.microstructure.distance._CHUNK", 64 * 10)
     parts = list(rasterise(tess, (64, 64), PIXEL, widths))
     assert len(parts) == 7
     for name in ("cell", "edge", "distance", "flank"):

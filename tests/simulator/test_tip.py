@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import grey_dilation
 
-from grainscout.simulator._tip import dilate, dilate_by, erode_by, tip_shape
+from grainscout.simulator.film.tip import dilate, dilate_by, erode_by, tip_shape
 
 ANGLE = math.radians(20)
 

@@ -8,18 +8,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from grainscout.records import Waveform
-from grainscout.simulator import _current
-from grainscout.simulator._integrator import grid
-from grainscout.simulator._reference import law, solve
 from grainscout.simulator.transport import (
     ARCHETYPES,
     PARAMETERS,
     TransportGlobals,
     archetype_parameters,
+    current,
     iv_curves,
     relax,
     rest_state,
 )
+from grainscout.simulator.transport.integrator import grid
+from grainscout.simulator.verification.reference import law, solve
 
 WAVEFORMS = {
     "triangle": Waveform.triangle(),
@@ -148,10 +148,10 @@ def test_the_fast_and_the_stable_current_law_agree(drawn):
     g = grid(waveform)
     away, x = rng.uniform(-1.5, 1.5, (101, 200)), rng.uniform(0, 1, (101, 200))
     for light in (0.0, 0.05):
-        c = _current.Conditions(light=light, temperature=310.0, g=TransportGlobals())
+        c = current.Conditions(light=light, temperature=310.0, g=TransportGlobals())
         fast, stable = np.empty((2, 200, 101))
-        _current.fast(g, p, away, x, c, None, fast)
-        _current.stable(g, p, away, x, c, None, stable)
+        current.fast(g, p, away, x, c, None, fast)
+        current.stable(g, p, away, x, c, None, stable)
         assert np.abs(fast - stable).max() < 1e-11 * np.abs(stable).max()
 
 

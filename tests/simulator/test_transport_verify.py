@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from grainscout.records import DataError
-from grainscout.simulator import verify as module
-from grainscout.simulator.verify import Check, verify
+from grainscout.simulator.verification import transport as module
+from grainscout.simulator.verification.transport import Check, verify
 
 
 def test_every_known_behaviour_is_kept():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.records import DataError
-from grainscout.simulator.verify_film import verify_film
+from grainscout.simulator.verification.film import verify_film
 
 
 def test_all_checks_pass(shared_data):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
 from grainscout.journal import Header, Journal
-from grainscout.journal._changes import Chain
+from grainscout.journal.delta_log import Chain
 from grainscout.records import (
     Budget,
     DataError,

@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.cli import main
-from grainscout.cli._run import Tally
+from grainscout.cli.run import Tally
 from grainscout.experiment import Step
-from grainscout.experiment._outcomes import attached, vetoed
+from grainscout.experiment.outcomes import attached, vetoed
 from grainscout.records import IVCurve, Outcome, Scan, Site, Waveform
 
 SWEEP = Waveform.triangle(1.0, 51, 0.5)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from grainscout.journal import Header, Journal, is_claimed, salvage, salvaged_recordings
-from grainscout.journal._claim import claim, lock_file
-from grainscout.journal._pages import read_wal, wal_lost
+from grainscout.journal.lock import claim, lock_file
+from grainscout.journal.sqlite_pages import read_wal, wal_lost
 from grainscout.records import (
     Budget,
     DataError,

@@ -22,8 +22,8 @@ from tally import Size, Tally, check, times
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Command, Guard, Limits, SimulatedMicroscope
-from grainscout.hardware import _link_wire as wire
-from grainscout.hardware.link import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
 from grainscout.records import Budget, GrainscoutError, Outcome, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film

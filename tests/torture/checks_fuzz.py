@@ -17,21 +17,11 @@ from tally import Size, Tally, check, times
 
 from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
-from grainscout.hardware import _nanonis_wire
+from grainscout.hardware.adapters.nanonis import connection
 from grainscout.hardware.limits import Limits
 from grainscout.journal import Header, Journal, recording_of
-from grainscout.journal._schema import TABLES, row_digest
-from grainscout.records import (
-    Budget,
-    IVCurve,
-    Outcome,
-    Problem,
-    Proposal,
-    Site,
-    _hdf5,
-    pack,
-    unpack,
-)
+from grainscout.journal.schema import TABLES, row_digest
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Proposal, Site, hdf5, pack, unpack
 from grainscout.simulator import PRESETS, Film
 
 _GROWTH = 1_500_000_000  # bytes of address space that one process may need more
@@ -223,11 +213,11 @@ def journals(size: Size) -> list[Tally]:
 @contextlib.contextmanager
 def _patience(seconds: float) -> Iterator[None]:
     """Time-out of a library that hangs, for the time of a check."""
-    kept, _hdf5.PATIENCE = _hdf5.PATIENCE, seconds
+    kept, hdf5.PATIENCE = hdf5.PATIENCE, seconds
     try:
         yield
     finally:
-        _hdf5.PATIENCE = kept
+        hdf5.PATIENCE = kept
 
 
 @check("fuzz-formats")
@@ -286,7 +276,7 @@ def answers(size: Size) -> list[Tally]:
 
     The first three commands only ask who it is: what it had set by itself is left.
     """
-    before, many = _nanonis_wire._Connection, count()
+    before, many = connection._Connection, count()
 
     def one(case: int) -> str:
         m = Mutator(("answers", case))
@@ -299,4 +289,4 @@ def answers(size: Size) -> list[Tally]:
     try:
         return [_tally("changed answers of a controller", times(size, short=100, long=20_000), one)]
     finally:
-        _nanonis_wire._Connection = before  # type: ignore[misc]
+        connection._Connection = before  # type: ignore[misc]

@@ -26,7 +26,7 @@ from tally import Size, Tally, check, times
 from grainscout.analysis.formats import Recording, read
 from grainscout.benchmarks import CampaignStore
 from grainscout.journal import Journal, is_claimed, salvage
-from grainscout.journal._schema import torn
+from grainscout.journal.schema import torn
 from grainscout.records import DataError, JournalError
 
 
@@ -292,7 +292,7 @@ def one_at_a_time(size: Size) -> list[Tally]:
         seconds = times(size, short=1, long=60)
         code = (
             "import sys, time, os\nfrom pathlib import Path\n"
-            "from grainscout.journal._claim import claim\nfrom grainscout.records import JournalError\n"
+            "from grainscout.journal.lock import claim\nfrom grainscout.records import JournalError\n"
             "path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])\n"
             "held = both = 0\n"
             "while time.monotonic() < end:\n"

@@ -20,7 +20,7 @@ from tally import Size, Tally, check, times
 from victim import experiment_file, run
 from warm import forked
 
-import grainscout.journal._journal as journal_module
+import grainscout.journal.journal as journal_module
 from grainscout.benchmarks import (
     Campaign,
     CampaignStore,
@@ -30,7 +30,7 @@ from grainscout.benchmarks import (
     WaveformSpec,
     run_campaign,
 )
-from grainscout.benchmarks._tables import read_tables
+from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.experiment import Experiment
 from grainscout.records import pack
 

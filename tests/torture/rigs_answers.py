@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from rigs_controllers import HEIGHT, PEAK, fake_nanonis
 
-from grainscout.hardware import Guard, Limits, _nanonis_wire
-from grainscout.hardware._nanonis import NanonisMicroscope
+from grainscout.hardware import Guard, Limits
+from grainscout.hardware.adapters.nanonis import connection
+from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
 from grainscout.records import MicroscopeError, Site, Waveform
 
 WAVE = Waveform.triangle(1.0, 9, 0.01)
@@ -49,7 +50,7 @@ class Wire:
 
 def night(wire: Wire) -> None:
     """Two images, a curve, parked; whatever is raised passes."""
-    _nanonis_wire._Connection = lambda *_: wire  # type: ignore[assignment,misc]
+    connection._Connection = lambda *_: wire  # type: ignore[assignment,misc]
     microscope = Guard(NanonisMicroscope(settle=0.0, speed=1e3, rail=1.0), _LIMITS)
     microscope.scan(("height", "current"))
     microscope.measure(Site(1, 2), WAVE)

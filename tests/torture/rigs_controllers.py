@@ -14,11 +14,12 @@ import _fake_nanonis as fake_nanonis
 import numpy as np
 from rig import HEIGHT, PEAK, Arrived, Rig, counted
 
-from grainscout.hardware import _asylum, _asylum_files
-from grainscout.hardware._aespm import AespmIgor
-from grainscout.hardware._nanonis import NanonisMicroscope
-from grainscout.hardware._visa import SourceMeter, SourceMeterMicroscope
-from grainscout.hardware._visa_2600 import SourceMeter2600
+from grainscout.hardware.adapters.asylum import files
+from grainscout.hardware.adapters.asylum import microscope as asylum_microscope
+from grainscout.hardware.adapters.asylum.aespm import AespmIgor
+from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
+from grainscout.hardware.adapters.visa.keithley_2600 import SourceMeter2600
+from grainscout.hardware.adapters.visa.source_meter import SourceMeter, SourceMeterMicroscope
 
 
 def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
@@ -164,11 +165,11 @@ def source_meter(model: str) -> Any:
 @contextlib.contextmanager
 def _faster() -> Iterator[None]:
     """Without the pauses that wait for a disk."""
-    kept, _asylum_files._POLL = _asylum_files._POLL, 0.0002
+    kept, files._POLL = files._POLL, 0.0002
     try:
         yield
     finally:
-        _asylum_files._POLL = kept
+        files._POLL = kept
 
 
 def _aespm_package(fake: Any, folder: Path) -> types.ModuleType:
@@ -213,7 +214,7 @@ def asylum(name: str) -> Any:
                 make: Callable[[], Any] = lambda: AespmIgor(10.0, 1.0)  # noqa: E731
             else:
                 make = lambda: fake_igor.DirectIgor(fake)  # noqa: E731
-            microscope = _asylum.AsylumMicroscope(
+            microscope = asylum_microscope.AsylumMicroscope(
                 make,
                 folder,
                 shape="triangle",

@@ -13,7 +13,7 @@ import numpy as np
 import zmq
 
 from grainscout.hardware import Capabilities, SimulatedClock
-from grainscout.hardware import _link_wire as wire
+from grainscout.hardware.remote import messages as wire
 from grainscout.records import (
     Budget,
     CostModel,

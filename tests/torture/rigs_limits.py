@@ -11,8 +11,8 @@ from rigs_controllers import asylum, nanonis, source_meter
 
 from grainscout.analysis.formats import Recording
 from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope
-from grainscout.hardware import _link_wire as wire
-from grainscout.hardware._bluesky import OptimizerPolicy
+from grainscout.hardware.bluesky.optimizers import OptimizerPolicy
+from grainscout.hardware.remote import messages as wire
 from grainscout.records import Budget, Problem, Proposal, Scan, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 

@@ -11,7 +11,7 @@ from storm import LIMITS, WAVE, microscope
 from victim import digest
 
 from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware.link import PolicyServer, RemotePolicy
+from grainscout.hardware.remote import PolicyServer, RemotePolicy
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import Budget, GrainscoutError

@@ -12,9 +12,9 @@ pytest.importorskip("zmq")
 import _link_rig as link_rig
 import rigs_frames as rig
 
-from grainscout.hardware import _link_wire as wire
-from grainscout.hardware._link_memory import resident
-from grainscout.hardware.link import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import messages as wire
+from grainscout.hardware.remote.memory import resident
 from grainscout.records import LinkError, PolicyError
 
 QUICK = {"heartbeat": 0.1, "lost_after": 3.0, "timeout": 10.0}

@@ -13,9 +13,9 @@ import pytest
 from rigs_fuzz import siege
 
 from grainscout.analysis.formats import read, write_csv, write_gwy, write_nsid
-from grainscout.analysis.formats._tree import from_json
+from grainscout.analysis.formats.metadata import from_json
 from grainscout.hardware import Limits
-from grainscout.records import ConfigError, DataError, Scan, _hdf5
+from grainscout.records import ConfigError, DataError, Scan, hdf5
 from grainscout.simulator import PRESETS, Film
 
 SCAN = Scan(channels={"height": np.eye(4)}, pixel_size=(1e-8, 1e-8), metadata={"m": np.ones(3)})
@@ -33,7 +33,7 @@ def readers(tmp_path, monkeypatch):
     (tmp_path / "odd_readers.py").write_text(READERS)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(_hdf5, "PATIENCE", 1.5)
+    monkeypatch.setattr(hdf5, "PATIENCE", 1.5)
     yield importlib.import_module("odd_readers")
     del sys.modules["odd_readers"]
 
@@ -53,18 +53,18 @@ def process(request):
 @pytest.mark.usefixtures("process")
 def test_a_library_that_hangs_or_crashes_does_so_elsewhere(readers, tmp_path):
     with pytest.raises(DataError, match=r"read within 1.5 s"):
-        _hdf5.survived(tmp_path / "x", readers.hangs)
+        hdf5.survived(tmp_path / "x", readers.hangs)
     with pytest.raises(DataError, match="crashes its library"):
-        _hdf5.survived(tmp_path / "x", readers.crashes)
-    _hdf5.survived(tmp_path / "x", readers.raises)  # told by the reading that follows
-    _hdf5.survived(tmp_path / "odd_readers.py", readers.reads)
+        hdf5.survived(tmp_path / "x", readers.crashes)
+    hdf5.survived(tmp_path / "x", readers.raises)  # told by the reading that follows
+    hdf5.survived(tmp_path / "odd_readers.py", readers.reads)
 
 
 def test_hdf5_is_read_elsewhere_first(tmp_path, monkeypatch):
     write_nsid(SCAN, tmp_path / "a.h5")
     asked = []
     monkeypatch.setattr(
-        "grainscout.analysis.formats._nsid.survived", lambda p, r: asked.append((p, r.__name__))
+        "grainscout.analysis.formats.nsid.survived", lambda p, r: asked.append((p, r.__name__))
     )
     read(tmp_path / "a.h5")
     assert asked == [(tmp_path / "a.h5", "read_hdf5")]
@@ -142,7 +142,9 @@ def test_a_film_file_is_read_with_the_same_care(tmp_path, monkeypatch, harm):
     Film.generate(PRESETS["tiny"], 1).save(path)
     asked = []
     if harm == "hang":
-        monkeypatch.setattr("grainscout.simulator._store.survived", lambda p, r: asked.append(p))
+        monkeypatch.setattr(
+            "grainscout.simulator.film.store.survived", lambda p, r: asked.append(p)
+        )
         Film.load(path)
         assert asked == [path]
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from tally import POLICIES_KEY
 
 import grainscout.cli
-import grainscout.journal._journal as journal_module
+import grainscout.journal.journal as journal_module
 from grainscout.experiment import Experiment
 from grainscout.policies import policy_names
 from grainscout.records import Outcome

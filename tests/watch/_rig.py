@@ -18,7 +18,7 @@ PLUGIN = """
 import time
 from dataclasses import dataclass
 
-from grainscout.policies._dkl import DKL
+from grainscout.policies.strategies.dkl import DKL
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 from grainscout.journal import Journal
 from grainscout.records import Budget, Outcome
 from grainscout.watch import Reader
-from grainscout.watch._facts import alerts_of, duration, left_of, spent_curves, state_of
+from grainscout.watch.status import alerts_of, duration, left_of, spent_curves, state_of
 
 
 @pytest.fixture

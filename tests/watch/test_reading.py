@@ -7,13 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from grainscout.analysis.archetypes import classify
-from grainscout.analysis.descriptors import describe
-from grainscout.benchmarks._score import running_diversity
+from grainscout.analysis.curves.archetypes import classify
+from grainscout.analysis.curves.descriptors import describe
+from grainscout.benchmarks.tasks.score import running_diversity
 from grainscout.journal import Header, Journal, is_claimed
 from grainscout.records import JournalError, Outcome
-from grainscout.watch import Reader, _hub
-from grainscout.watch._hub import Hub
+from grainscout.watch import Reader, broadcaster
+from grainscout.watch.broadcaster import Hub
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom grainscout.journal._claim import claim\n"
+        "import sys, time\nfrom pathlib import Path\nfrom grainscout.journal.lock import claim\n"
         "with claim(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     )
     with subprocess.Popen(
@@ -88,7 +88,7 @@ def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
 
 
 def test_a_journal_that_goes_away_is_told_and_comes_back(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(_hub, "_DOUBT_S", 0.0)
+    monkeypatch.setattr(broadcaster, "_DOUBT_S", 0.0)
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
     with Hub(path, maps=False) as hub:

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from grainscout.cli import app
 from grainscout.journal import Journal
 from grainscout.records import ConfigError
-from grainscout.watch._command import check_token, is_loopback
-from grainscout.watch._hub import Hub
-from grainscout.watch._server import serve_until
+from grainscout.watch.broadcaster import Hub
+from grainscout.watch.command import check_token, is_loopback
+from grainscout.watch.server import serve_until
 
 TOKEN = "0123456789abcdefghij"
 

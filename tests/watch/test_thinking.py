@@ -12,8 +12,8 @@ from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import Budget, Waveform, spawn_streams
 from grainscout.watch import Reader
-from grainscout.watch._page import Painter
-from grainscout.watch._thinking import NoMaps, Thinker, thoughts_of
+from grainscout.watch.explanations import NoMaps, Thinker, thoughts_of
+from grainscout.watch.page_renderer import Painter
 
 SEED, OPTIONS = 3, {"seed_points": 4}
 

@@ -12,20 +12,20 @@ import typer
 
 import grainscout
 from grainscout.cli import (
-    _bench,
-    _check,
-    _control,
-    _files,
-    _list,
-    _preflight,
-    _regress,
-    _report,
-    _run,
-    _serve,
-    _simulate,
-    _watch,
+    bench,
+    check,
+    control,
+    files,
+    listing,
+    preflight,
+    regress,
+    report,
+    run,
+    serve,
+    simulate,
+    watch,
 )
-from grainscout.cli._console import fail
+from grainscout.cli.console import fail
 from grainscout.records import GrainscoutError
 
 app = typer.Typer(
@@ -46,21 +46,21 @@ def _version(
         raise typer.Exit
 
 
-app.command("simulate")(_simulate.simulate)
-app.command("run")(_run.run)
-app.command("bench")(_bench.bench)
-app.command("regress")(_regress.regress)
-app.command("report")(_report.report)
-app.command("control")(_control.control)
-app.command("watch")(_watch.watch)
-app.command("preflight")(_preflight.preflight)
-app.command("serve")(_serve.serve)
-app.command("keys")(_serve.keys)
-app.command("export")(_files.export)
-app.command("import")(_files.import_)
-app.command("check-policy")(_check.check_policy)
-app.command("check-microscope")(_check.check_microscope)
-app.command("list")(_list.show)
+app.command("simulate")(simulate.simulate)
+app.command("run")(run.run)
+app.command("bench")(bench.bench)
+app.command("regress")(regress.regress)
+app.command("report")(report.report)
+app.command("control")(control.control)
+app.command("watch")(watch.watch)
+app.command("preflight")(preflight.preflight)
+app.command("serve")(serve.serve)
+app.command("keys")(serve.keys)
+app.command("export")(files.export)
+app.command("import")(files.import_)
+app.command("check-policy")(check.check_policy)
+app.command("check-microscope")(check.check_microscope)
+app.command("list")(listing.show)
 
 
 def main() -> None:

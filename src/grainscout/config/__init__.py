@@ -6,9 +6,9 @@ An error names the file, the key, what was expected and what was found::
     experiment.toml: task.light_suns must be a valid number; got 'bright'
 """
 
-from grainscout.config._campaign import builtin_campaigns, load_campaign
-from grainscout.config._run import RunConfig, load_run, run_document
-from grainscout.config._toml import parse, read_toml
+from grainscout.config.campaign import builtin_campaigns, load_campaign
+from grainscout.config.run import RunConfig, load_run, run_document
+from grainscout.config.toml import parse, read_toml
 
 __all__ = [
     "RunConfig",

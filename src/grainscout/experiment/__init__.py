@@ -7,10 +7,10 @@ The microscope is parked whatever ends the loop: the budget, the policy, a perso
 ``Experiment.resume`` goes on from a journal exactly where it stopped.
 """
 
-from grainscout.experiment._desk import REQUESTS, attachable
-from grainscout.experiment._experiment import Experiment, Result, Step
-from grainscout.experiment._problem import full_window_sites, make_problem
-from grainscout.experiment._threads import one_thread
+from grainscout.experiment.experiment import Experiment, Result, Step
+from grainscout.experiment.operator import REQUESTS, attachable
+from grainscout.experiment.problem import full_window_sites, make_problem
+from grainscout.experiment.threads import one_thread
 
 __all__ = [
     "REQUESTS",

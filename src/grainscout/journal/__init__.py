@@ -10,11 +10,11 @@ had not been.  Curves, scans and states are checked binary blobs (``records.pack
 a checksum, and nothing is unpickled.
 """
 
-from grainscout.journal._claim import is_claimed
-from grainscout.journal._journal import Journal
-from grainscout.journal._nouns import Batch, Event, Header, Request, package_versions
-from grainscout.journal._recording import recording_of, salvaged_recordings
-from grainscout.journal._salvage import Salvaged, salvage
+from grainscout.journal.as_recording import recording_of, salvaged_recordings
+from grainscout.journal.journal import Journal
+from grainscout.journal.lock import is_claimed
+from grainscout.journal.models import Batch, Event, Header, Request, package_versions
+from grainscout.journal.salvaging import Salvaged, salvage
 
 __all__ = [
     "Batch",

@@ -10,9 +10,9 @@ y grows with the *row* (image convention), and :meth:`Scan.position` is the only
 pixels become metres.
 """
 
-from grainscout.records._check import MISTAKES, CheckResult
-from grainscout.records._curve import IVCurve
-from grainscout.records._errors import (
+from grainscout.records.checks import MISTAKES, CheckResult
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import (
     ConfigError,
     DataError,
     GrainscoutError,
@@ -22,11 +22,11 @@ from grainscout.records._errors import (
     MicroscopeError,
     PolicyError,
 )
-from grainscout.records._pack import PackedState, pack, unpack
-from grainscout.records._problem import Budget, CostModel, Outcome, Problem, Proposal, Status
-from grainscout.records._scan import Scan, Site
-from grainscout.records._streams import Streams, measurement_stream, spawn_streams
-from grainscout.records._waveform import Waveform
+from grainscout.records.packing import PackedState, pack, unpack
+from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
+from grainscout.records.scan import Scan, Site
+from grainscout.records.streams import Streams, measurement_stream, spawn_streams
+from grainscout.records.waveform import Waveform
 
 __all__ = [
     "MISTAKES",

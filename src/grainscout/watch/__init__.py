@@ -13,6 +13,6 @@ The policy's maps come from a copy of the policy in a process of its own (`_thin
 
 from __future__ import annotations
 
-from grainscout.watch._reading import Reader, Snapshot
+from grainscout.watch.journal_reader import Reader, Snapshot
 
 __all__ = ["Reader", "Snapshot"]

@@ -1,0 +1,5 @@
+"""Curves become numbers: quality, descriptors, archetypes and families of reversal curves."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

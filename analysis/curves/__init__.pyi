@@ -1,0 +1,3 @@
+from . import archetypes, characterisation, descriptors, forc
+
+__all__ = ["archetypes", "characterisation", "descriptors", "forc"]

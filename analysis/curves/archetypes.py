@@ -1,0 +1,198 @@
+"""Which loop shape a curve has: club, heart, diamond, or none because it hardly conducts.
+
+S26 names the shapes by where the loop opens: a club between 0.5 and 1.0 V, a heart at low bias
+and again between 0.7 and 1.3 V, a diamond between 1.3 and 1.5 V.  `lobes` measures just that, and
+`classify` decides from two numbers: the voltage at the centre of the main opening (above 0.42 V),
+and, where light drives a photocurrent, the share of the whole opening that lies below 0.42 V.
+
+The boundaries are those of a 0 to 1.5 V triangle of about a second; other sweeps that reach both
+ends of that range are accepted, but ions answer to the sweep time (the notes of decision 0300
+give the numbers).  A heart or diamond that does not conduct in the dark *is* insulating there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.analysis.curves.block import Curves, Flag
+from grainscout.analysis.curves.descriptors import check_curves
+from grainscout.analysis.curves.sweep import Floats, Sweep, running_mean, weighted
+
+#: Names of the indices that `classify` returns; `UNKNOWN` stands for a curve that says nothing.
+ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
+UNKNOWN = 255
+VERSION = 1
+
+#: The voltages [V] a sweep must cover, and where low bias ends.
+NEEDED, LOW_BIAS = (0.1, 1.4), 0.42
+#: A spot conducts if its current spans more than this [A], and more than so many noise widths.
+CONDUCTS, CONDUCTS_WIDTHS = 15e-12, 8.0
+_SMOOTH = 5  # samples in the running mean of the opening
+_OPEN_WIDTHS = 4.0  # noise widths that an opening must exceed to count
+# log odds = slope * (measured - boundary): heart against club, in light and in the dark, and
+# diamond against heart.  Fitted on blends of the transport model, then rounded (decision 0300).
+_LOW_LIGHT, _MAIN_LIGHT, _MAIN_DARK, _DIAMOND = (
+    (60.0, 0.06),
+    (6.0, 0.92),
+    (20.0, 0.98),
+    (35.0, 1.15),
+)
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lobes:
+    """Where the loops of n curves open; all (n,).
+
+    area : integral of the opening [A V];  low_share : signed part of it below 0.42 V, 0 to 1;
+    centre : voltage at the centre of the opening above 0.42 V [V];  first, last : voltages [V]
+    between which it exceeds a tenth of its maximum.  NaN where nothing opens.
+    """
+
+    area: Floats
+    low_share: Floats
+    centre: Floats
+    first: Floats
+    last: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Classification:
+    """Archetypes of n curves.
+
+    archetype : (n,) uint8 index into `ARCHETYPE_NAMES`, or `UNKNOWN`;  confidence : (n,) its
+    probability, 0.25 (a guess) to 1, and 0 for UNKNOWN;  probability : (n, 4);  lobes : what it
+    was decided from.
+    """
+
+    archetype: NDArray[np.uint8]
+    confidence: Floats
+    probability: Floats
+    lobes: Lobes
+
+
+def classify(
+    voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
+) -> NDArray[np.uint8]:
+    """(n,) archetype index of curves (n, s) [A] of one sweep (s,) [V]; see `classification`."""
+    return classification(voltage, current, saturated).archetype
+
+
+def classification(
+    voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
+) -> Classification:
+    """Archetypes with their confidence.
+
+    voltage : (s,) [V];  current : (n, s) [A];  saturated : (n, s) bool or None.
+
+    UNKNOWN are curves of a sweep without a reverse branch or that does not cover 0.1 to 1.4 V,
+    and those with too many lost samples or wholly at a rail.  A spot that conducts but does not
+    open is told by its turn-on alone, with a confidence that says so.  Raises DataError for
+    shapes that do not fit.
+    """
+    sweep, data, mask = check_curves(voltage, current, saturated)
+    parts = [
+        _block(sweep, data[at : at + _BLOCK], None if mask is None else mask[at : at + _BLOCK])
+        for at in range(0, max(len(data), 1), _BLOCK)
+    ]
+    probability = np.concatenate([part[0] for part in parts])
+    known = probability.any(axis=1)
+    archetype = np.where(known, probability.argmax(axis=1), UNKNOWN).astype(np.uint8)
+    columns = np.concatenate([part[1] for part in parts], axis=1)
+    return Classification(
+        archetype=archetype,
+        confidence=probability.max(axis=1),
+        probability=probability,
+        lobes=Lobes(
+            area=columns[0],
+            low_share=columns[1],
+            centre=columns[2],
+            first=columns[3],
+            last=columns[4],
+        ),
+    )
+
+
+def _block(
+    sweep: Sweep, current: Floats, saturated: NDArray[np.bool_] | None
+) -> tuple[Floats, Floats]:
+    """Probabilities (n, 4), zero rows for unknown, and the five lobe numbers (5, n)."""
+    n = len(current)
+    if not (sweep.is_loop and sweep.covers(*NEEDED)):
+        return np.zeros((n, 4)), np.full((5, n), np.nan)
+    curves = Curves(sweep, current, saturated)
+    noise = curves.noise
+    lobes = _lobes(curves)
+    low_share, centre = lobes[1], lobes[2]
+    out = curves.branches[0]
+    near = np.abs(sweep.grid) <= 0.05
+    dark_current = weighted(out[:, near], np.full(int(near.sum()), 1 / near.sum()))
+    lit = dark_current < -np.fmax(10e-12, 5 * noise / np.sqrt(max(int(near.sum()), 1)))
+
+    turns_on = _half_rise(sweep.grid, out)
+    closed = np.isnan(centre)
+    where = np.where(closed, turns_on + 0.25, centre)
+    low = np.where(closed, 0.0, np.fmin(low_share, 0.3))
+    heart = np.where(
+        lit & ~closed,
+        _LOW_LIGHT[0] * (low - _LOW_LIGHT[1]) + _MAIN_LIGHT[0] * (where - _MAIN_LIGHT[1]),
+        _MAIN_DARK[0] * (where - _MAIN_DARK[1]),
+    )
+    diamond = heart + _DIAMOND[0] * (where - _DIAMOND[1])
+    odds = np.column_stack([np.zeros(n), heart, diamond])
+    odds[closed] *= 0.2  # a turn-on alone is weak evidence
+    odds -= odds.max(axis=1, keepdims=True)
+    shares = np.exp(odds)
+    shares /= shares.sum(axis=1, keepdims=True)
+
+    smooth = running_mean(curves.current, _SMOOTH)
+    width = np.fmax(noise, 0.0) * CONDUCTS_WIDTHS / np.sqrt(_SMOOTH)
+    span = np.ptp(smooth, axis=1)
+    scale = np.fmax(np.fmax(CONDUCTS, width), 1e-300)
+    conducts = 1.0 / (1.0 + np.fmin(scale / np.fmax(span, 1e-300), 1e3) ** 4)
+    probability = np.column_stack([shares * conducts[:, None], 1.0 - conducts])
+    if curves.saturated is not None:
+        # What a rail hides is unknown: mix with an even guess by the share of hidden samples.
+        hidden = curves.saturated.mean(axis=1, keepdims=True)
+        probability = probability * (1 - hidden) + hidden / 4
+        probability[curves.saturated.all(axis=1)] = 0.0
+    probability[(curves.flags & Flag.LOST) != 0] = 0.0
+    return probability, lobes
+
+
+def _lobes(curves: Curves) -> Floats:
+    """(5, n): area, low share, centre, first, last of the part of the opening above the noise."""
+    sweep = curves.sweep
+    half = _SMOOTH // 2
+    opening = running_mean(curves.opening, _SMOOTH)
+    grid = sweep.grid[half:-half]
+    weights = sweep.integral(float(sweep.grid[0]), float(sweep.grid[-1]))[half:-half]
+    limit = _OPEN_WIDTHS * np.fmax(curves.noise, 0.0) * np.sqrt(2 / _SMOOTH)
+    size = np.abs(opening)
+    peak = size.max(axis=1)
+    # Slow residues under a fiftieth of the peak are no opening either.
+    size[size <= np.fmax(limit, 0.02 * peak)[:, None]] = 0.0
+    size[~curves.usable] = 0.0
+    low, main = grid < LOW_BIAS, grid >= LOW_BIAS
+    # At low bias the signed opening is taken, so that its noise averages out.
+    below = np.fmax(weighted(opening[:, low], weights[low]), 0.0)
+    below[~curves.usable] = 0.0
+    above = weighted(size[:, main], weights[main])
+    area = below + above
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = below / area
+        centre = weighted(size[:, main], weights[main] * grid[main]) / above
+    tall = size[:, main] >= np.fmax(0.1 * size[:, main].max(axis=1, keepdims=True), 1e-300)
+    some = tall.any(axis=1)
+    first = np.where(some, grid[main][tall.argmax(axis=1)], np.nan)
+    last = np.where(some, grid[main][::-1][tall[:, ::-1].argmax(axis=1)], np.nan)
+    return np.vstack([area, share, centre, first, last])
+
+
+def _half_rise(grid: Floats, out: Floats) -> Floats:
+    """(n,) voltage at which the forward current first makes half of its rise."""
+    level = 0.5 * (out.min(axis=1) + out.max(axis=1))
+    return np.asarray(grid[(out >= level[:, None]).argmax(axis=1)])

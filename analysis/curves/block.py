@@ -1,0 +1,191 @@
+"""A block of curves ready for descriptors: mended, flagged, with its noise."""
+
+from __future__ import annotations
+
+import enum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.analysis.curves.sweep import MIN_SAMPLES, Floats, Sweep
+
+#: A curve with more lost samples than this share, or a longer gap than this, is not mended.
+MAX_LOST, MAX_GAP = 0.05, 3
+#: No current (in whatever unit a recording has) is this large: such a sample is lost [A].
+ABSURD = 1e9
+# Scale of the median absolute third difference of white noise: its variance is 1 + 9 + 9 + 1.
+_THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
+# A flat top of so many samples is a rail if the curve spans so many noise widths and so many of
+# its own smallest steps.
+_RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
+
+
+class Flag(enum.IntFlag):
+    """Why a value is invalid, a bound, or to be read with care."""
+
+    NONE = 0
+    UNORDERED = 1  # the voltage axis has no order; no descriptor is defined
+    TOO_SHORT = 2  # too few samples for this descriptor
+    NO_REVERSE = 4  # one-way sweep: no loop
+    OUT_OF_RANGE = 8  # the sweep does not reach the voltages that the definition needs
+    LOST = 16  # too many NaN samples; no descriptor is defined
+    MENDED = 32  # a few NaN samples were interpolated
+    CONSTANT = 64  # all samples equal under a changing voltage: a dead contact or amplifier
+    SATURATED = 128  # samples at a rail: the value is a lower bound, or undefined
+    NEVER = 256  # the event did not happen within the sweep: the value is a lower bound
+    BELOW_NOISE = 512  # the signal drowns in the noise: an upper bound, or undefined
+    NO_NOISE = 1024  # too short to estimate its noise: sigma is NaN
+
+
+_EXPLAIN = {
+    Flag.UNORDERED: "voltage axis unordered",
+    Flag.TOO_SHORT: f"fewer than {MIN_SAMPLES} samples in a branch",
+    Flag.NO_REVERSE: "one-way sweep, no reverse branch",
+    Flag.OUT_OF_RANGE: "sweep does not reach the voltages of the definition",
+    Flag.LOST: "too many lost (NaN) samples",
+    Flag.MENDED: "lost samples interpolated",
+    Flag.CONSTANT: "constant current under a changing voltage",
+    Flag.SATURATED: "at the amplifier's rail",
+    Flag.NEVER: "did not happen within the sweep",
+    Flag.BELOW_NOISE: "below the noise",
+    Flag.NO_NOISE: "too short to estimate the noise",
+}
+
+
+def explain(flags: int) -> str:
+    """The reasons in words; empty for no flag."""
+    return "; ".join(text for flag, text in _EXPLAIN.items() if flags & flag)
+
+
+class Curves:
+    """(n, s) currents [A] of one sweep; quantities that several descriptors need, computed once.
+
+    current : mended copy where samples were lost;  flags : (n,) int64 of what was found;
+    usable : (n,) bool, False for lost and constant curves;  saturated : (n, s) bool or None.
+    """
+
+    def __init__(self, sweep: Sweep, current: Floats, saturated: NDArray[np.bool_] | None) -> None:
+        self.sweep = sweep
+        self.flags = np.zeros(len(current), np.int64)
+        self.current = self._mended(current)
+        if sweep.kind != "constant" and current.shape[1] >= MIN_SAMPLES:
+            flat = (self.current == self.current[:, :1]).all(axis=1)
+            self.flags[flat] |= Flag.CONSTANT
+        if sweep.kind == "unordered":
+            self.flags |= Flag.UNORDERED
+        self.usable = (self.flags & (Flag.LOST | Flag.CONSTANT | Flag.UNORDERED)) == 0
+        self.saturated = self._rails() if saturated is None else saturated
+
+    def __len__(self) -> int:
+        return len(self.current)
+
+    def _mended(self, current: Floats) -> Floats:
+        """Short gaps of NaN (infinite, absurd) filled along the sweep; rows with long ones flagged."""
+        with np.errstate(invalid="ignore"):
+            lost = ~(np.abs(current) < ABSURD)
+        rows = np.flatnonzero(lost.any(axis=1))
+        if rows.size == 0:
+            return current
+        current = current.copy()
+        index = np.arange(current.shape[1])
+        for row in rows:
+            gone = lost[row]
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]])))
+            if gone.mean() > MAX_LOST or (edges[1::2] - edges[::2]).max() > MAX_GAP:
+                self.flags[row] |= Flag.LOST
+                current[row] = 0.0
+            else:
+                self.flags[row] |= Flag.MENDED
+                current[row, gone] = np.interp(index[gone], index[~gone], current[row, ~gone])
+        return current
+
+    @cached_property
+    def noise(self) -> Floats:
+        """(n,) standard deviation [A] of the white noise, from the third differences; NaN if short.
+
+        Robust against steps; smooth current contributes its third derivative, so that a noiseless
+        curve has a small positive value.  Noise correlated over samples (1/f, hum) is not seen.
+        """
+        if self.current.shape[1] < MIN_SAMPLES:
+            self.flags |= Flag.NO_NOISE
+            return np.full(len(self), np.nan)
+        noise = self._rough_noise.copy()
+        still = np.flatnonzero((noise == 0) & self.usable)
+        if still.size:  # noise under a step of the converter: that of rounding, step/sqrt(12)
+            noise[still] = _smallest_step(self.current[still]) / np.sqrt(12)
+        if self.saturated is None:
+            return noise
+        for row in np.flatnonzero(self.saturated.any(axis=1)):
+            # A rail has no noise; only runs of four free samples tell it.
+            free = ~self.saturated[row]
+            runs = free[:-3] & free[1:-2] & free[2:-1] & free[3:]
+            if runs.sum() < MIN_SAMPLES:
+                noise[row] = np.nan
+                self.flags[row] |= Flag.NO_NOISE
+            else:
+                third = np.abs(np.diff(self.current[row], n=3)[runs])
+                noise[row] = np.median(third) / _THIRD_DIFFERENCE
+        return noise
+
+    @cached_property
+    def _rough_noise(self) -> Floats:
+        """The noise, rails included."""
+        third = np.diff(self.current, n=3, axis=1)
+        np.abs(third, out=third)
+        middle = third.shape[1] // 2
+        third.partition(middle, axis=1)
+        return np.asarray(third[:, middle] / _THIRD_DIFFERENCE, dtype=np.float64)
+
+    def _rails(self) -> NDArray[np.bool_] | None:
+        """Flat tops and bottoms, for curves that come without a saturation mask."""
+        if self.current.shape[1] < MIN_SAMPLES:
+            return None
+        top, bottom = self.current.max(axis=1), self.current.min(axis=1)
+        spans = (top - bottom) > _RAIL_WIDTHS * self._rough_noise
+        found = None
+        largest = np.maximum(np.abs(top), np.abs(bottom))
+        for extreme in (top, bottom):
+            # A flat bottom near 0 is a current that does not flow, not a rail.
+            rail = spans & (np.abs(extreme) > 0.1 * largest)
+            at = self.current == extreme[:, None]
+            crowded = np.flatnonzero((at.sum(axis=1) >= _RAIL_RUN) & self.usable & rail)
+            if crowded.size:
+                # Noise of a few converter steps stands still at its largest value as well.
+                step = _smallest_step(self.current[crowded])
+                crowded = crowded[(top - bottom)[crowded] > _RAIL_STEPS * step]
+            if crowded.size == 0:
+                continue
+            run = at[crowded, _RAIL_RUN - 1 :].copy()
+            for shift in range(1, _RAIL_RUN):
+                run &= at[crowded, _RAIL_RUN - 1 - shift : -shift]
+            rows = crowded[run.any(axis=1)]
+            if rows.size:
+                found = np.zeros(self.current.shape, bool) if found is None else found
+                found[rows] |= at[rows]
+        return found
+
+    @cached_property
+    def branches(self) -> tuple[Floats, Floats]:
+        """Forward and reverse current [A] on the sweep's grid, (n, m) each."""
+        return self.sweep.split(self.current)
+
+    @cached_property
+    def opening(self) -> Floats:
+        """(n, m) reverse minus forward current [A]."""
+        out, back = self.branches
+        return back - out
+
+    def at_rail(self, indices: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+        """(n,) whether any of these samples (all, if None) is saturated."""
+        if self.saturated is None:
+            return np.zeros(len(self), bool)
+        part = self.saturated if indices is None else self.saturated[:, indices]
+        return np.asarray(part.any(axis=1))
+
+
+def _smallest_step(current: Floats) -> Floats:
+    """(n,) smallest change between neighbouring samples that is not 0 [A]; 0 if there is none."""
+    step = np.abs(np.diff(current, axis=1))
+    smallest = np.where(step > 0, step, np.inf).min(axis=1)
+    return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0), dtype=np.float64)

@@ -1,0 +1,212 @@
+"""Numbers that describe a curve, each with its uncertainty and whether it means anything.
+
+A descriptor is a versioned definition: change what it computes and its version rises, so that a
+stored value is never compared with a number of another meaning.  `describe` never returns a
+silent number::
+
+    found = describe("turn_on", voltage, current)      # voltage (s,) [V], current (n, s) [A]
+    found.value[found.valid & ~found.censored]         # turn-on voltages [V]
+    found.reasons()                                    # why the others are not: text for each curve
+
+* ``valid`` False: there is no value (NaN), see ``flags``.
+* ``censored`` True: the value is a bound.  A spot that never turns on has the end of the sweep as
+  its (lower) bound; a current at the amplifier's rail is a lower bound; a current under the noise
+  is an upper bound (flag BELOW_NOISE).
+* ``sigma``: one standard deviation from the white noise that the curve itself shows.  A single
+  curve cannot tell 1/f noise, the amplifier's lag or drift from its own shape: they come on top.
+
+A voltage axis is cut at its turning points (`grainscout.analysis.curves.sweep`), so that triangles,
+bipolar sweeps and reversal families all have a forward and a reverse branch; a one-way sweep has
+none, and its loop descriptors are invalid with flag NO_REVERSE.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.analysis.curves import definitions as definitions
+from grainscout.analysis.curves.block import Curves, Flag, explain
+from grainscout.analysis.curves.definitions import Raw
+from grainscout.analysis.curves.sweep import Sweep, read_sweep
+from grainscout.records import ConfigError, DataError
+
+# Rows in a block: small enough for its intermediates to stay in the cache.
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descriptor:
+    """A named definition: unit, version (rises with every change of meaning) and the function."""
+
+    name: str
+    unit: str
+    version: int
+    compute: Callable[[Curves], Raw]
+
+    @property
+    def meaning(self) -> str:
+        """The definition in words."""
+        function = self.compute.func if isinstance(self.compute, partial) else self.compute
+        return (function.__doc__ or "").strip()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Described:
+    """A descriptor of n curves: value and sigma (n,) in `unit`, masks, flags, and the version."""
+
+    name: str
+    value: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    censored: NDArray[np.bool_]
+    flags: NDArray[np.int64]
+    unit: str
+    version: int
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def reasons(self) -> list[str]:
+        """For each curve, its flags in words; empty where there is nothing to say."""
+        return [explain(int(flags)) for flags in self.flags]
+
+
+def _entry(name: str, unit: str, compute: Callable[[Curves], Raw], version: int = 1) -> Descriptor:
+    return Descriptor(name=name, unit=unit, version=version, compute=compute)
+
+
+def _band(low: float, high: float) -> Descriptor:
+    compute = partial(definitions.loop_area, low=low, high=high)
+    return _entry(f"loop_{low}_{high}", "A V", compute)
+
+
+#: All named descriptors; `loop_<from>_<to>` with any two voltages is understood as well.
+DESCRIPTORS: dict[str, Descriptor] = {
+    d.name: d
+    for d in (
+        _entry("turn_on", "V", definitions.turn_on),
+        _entry("turn_on_start", "V", definitions.turn_on_start),
+        _entry("turn_on_fraction", "V", definitions.turn_on_fraction),
+        _entry("loop_area", "A V", definitions.loop_area),
+        _entry("hysteresis", "1", definitions.hysteresis),
+        _entry("hysteresis_signed", "1", definitions.hysteresis_signed),
+        _band(0.5, 1.0),
+        _band(0.7, 1.3),
+        _band(1.3, 1.5),
+        _entry("max_current", "A", definitions.max_current),
+        _entry("log_max_current", "log10 A", definitions.log_max_current),
+        _entry("rectification", "log10", definitions.rectification),
+        _entry("zero_bias_current", "A", definitions.zero_bias_current),
+        _entry("conductance", "S", definitions.conductance),
+    )
+}
+
+_LOOP_BAND = re.compile(r"loop_(-?\d+(?:\.\d+)?)_(-?\d+(?:\.\d+)?)")
+
+
+def descriptor_names() -> list[str]:
+    """Names of the descriptors, in the order of their families."""
+    return list(DESCRIPTORS)
+
+
+def find_descriptor(name: str) -> Descriptor:
+    """The definition of that name; ConfigError lists the known ones."""
+    if name in DESCRIPTORS:
+        return DESCRIPTORS[name]
+    band = _LOOP_BAND.fullmatch(name)
+    if band is None or not float(band[1]) < float(band[2]):
+        raise ConfigError(
+            f"descriptor must be one of {', '.join(DESCRIPTORS)}, or loop_<from>_<to> with two "
+            f"rising voltages; got {name!r}"
+        )
+    return _band(float(band[1]), float(band[2]))
+
+
+def describe(
+    name: str,
+    voltage: ArrayLike,
+    current: ArrayLike,
+    saturated: ArrayLike | None = None,
+) -> Described:
+    """One descriptor of n curves that were measured with the same sweep.
+
+    voltage : (s,) [V], in the order of time;  current : (n, s) [A], or (s,) for one curve; NaN
+    where a sample was lost;  saturated : (n, s) bool, True at the rail; if None, flat tops of
+    four and more samples are taken for rails.
+
+    Raises ConfigError for an unknown name, DataError for shapes that do not fit or a voltage that
+    is not finite.  Everything else that can be wrong with a curve is told by its flags.
+    """
+    return describe_all([name], voltage, current, saturated)[name]
+
+
+def describe_all(
+    names: Iterable[str],
+    voltage: ArrayLike,
+    current: ArrayLike,
+    saturated: ArrayLike | None = None,
+) -> dict[str, Described]:
+    """Several descriptors of the same curves, sharing what they have in common; see `describe`."""
+    chosen = {name: find_descriptor(name) for name in names}
+    sweep, data, mask = check_curves(voltage, current, saturated)
+    blocks: dict[str, list[tuple[Raw, Curves]]] = {name: [] for name in chosen}
+    for start in range(0, max(len(data), 1), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        curves = Curves(sweep, data[rows], None if mask is None else mask[rows])
+        for name, descriptor in chosen.items():
+            raw = (
+                definitions.undefined(curves, Flag.UNORDERED)
+                if sweep.kind == "unordered"
+                else descriptor.compute(curves)
+            )
+            blocks[name].append((raw, curves))
+    return {name: _joined(chosen[name], name, parts) for name, parts in blocks.items()}
+
+
+def check_curves(
+    voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None
+) -> tuple[Sweep, NDArray[np.float64], NDArray[np.bool_] | None]:
+    """The sweep of an axis, the currents as (n, s) and the mask alike; DataError if they differ."""
+    sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
+    samples = sweep.voltage.size
+    data = np.atleast_2d(np.asarray(current, dtype=np.float64))
+    if data.ndim != 2 or data.shape[1] != samples:
+        raise DataError(
+            f"current must be an (n, {samples}) array [A], one column for each voltage; got shape "
+            f"{data.shape}"
+        )
+    if saturated is None:
+        return sweep, data, None
+    mask = np.atleast_2d(np.asarray(saturated, dtype=bool))
+    if mask.shape != data.shape:
+        raise DataError(f"saturated must have the current's shape {data.shape}; got {mask.shape}")
+    return sweep, data, mask
+
+
+def _joined(descriptor: Descriptor, name: str, parts: list[tuple[Raw, Curves]]) -> Described:
+    """The blocks as one result, with what no definition can mend taken out."""
+    value = np.concatenate([raw.value for raw, _ in parts])
+    sigma = np.concatenate([raw.sigma for raw, _ in parts])
+    flags = np.concatenate([raw.flags | curves.flags for raw, curves in parts])
+    usable = np.concatenate([~raw.invalid & curves.usable for raw, curves in parts])
+    valid = usable & np.isfinite(value)
+    censored = np.concatenate([raw.censored for raw, _ in parts]) & valid
+    value[~valid], sigma[~valid] = np.nan, np.nan
+    for array in (value, sigma, valid, censored, flags):
+        array.setflags(write=False)
+    return Described(
+        name=name,
+        value=value,
+        sigma=sigma,
+        valid=valid,
+        censored=censored,
+        flags=flags,
+        unit=descriptor.unit,
+        version=descriptor.version,
+    )

@@ -1,0 +1,274 @@
+"""Gwyddion containers (``.gwy``): images with their units, read and written with numpy alone.
+
+A file is ``GWYP`` and one serialised object: its class, the size of its body and components of a
+name, a type letter and a value (Gwyddion user guide, "Gwyddion Native Data File Format"; all numbers
+little endian).
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grainscout.analysis.formats.files import fault, fresh_file, intact, load_bytes, si
+from grainscout.analysis.formats.metadata import from_json, to_json
+from grainscout.records import DataError, Scan
+
+_MAGIC = b"GWYP"
+_ATOMS = {"b": "u1", "c": "S1", "i": "<i4", "q": "<i8", "d": "<f8"}
+_ARRAYS = {"C": "S1", "I": "<i4", "Q": "<i8", "D": "<f8"}
+FRAME = "x along the columns, y along the rows, as Gwyddion shows the picture"
+
+#: A deserialised object: its class in "__class__" and its components by name.
+GwyObject = dict[str, Any]
+
+
+class _Reader:
+    """Walks through the bytes and never past the end of the object that it is in."""
+
+    def __init__(self, path: Path | str, data: bytes) -> None:
+        self.path, self.data, self.at = path, data, len(_MAGIC)
+
+    def fail(self, expected: str, found: str) -> DataError:
+        return fault(
+            self.path, expected, f"{found} at byte {self.at}", "It is truncated or damaged"
+        )
+
+    def text(self, end: int) -> str:
+        stop = self.data.find(b"\0", self.at, end)
+        if stop < 0:
+            raise self.fail("have a terminated text", "none")
+        value = self.data[self.at : stop].decode("utf-8", errors="replace")
+        self.at = stop + 1
+        return value
+
+    def numbers(self, kind: str, count: int, end: int) -> np.ndarray[Any, Any]:
+        dtype = np.dtype(kind)
+        if count * dtype.itemsize > end - self.at:
+            raise self.fail(
+                f"hold {count} values of {dtype.itemsize} bytes", f"{end - self.at} bytes"
+            )
+        values = np.frombuffer(self.data, dtype, count, self.at)
+        self.at += values.nbytes
+        return values
+
+    def object(self, end: int, depth: int = 0) -> GwyObject:
+        if depth > 20:
+            raise self.fail("nest its objects at most 20 deep", "more")
+        name = self.text(end)
+        size = int(self.numbers("<u4", 1, end)[0])
+        if size > end - self.at:
+            raise self.fail(f"hold the {size} bytes of a {name}", f"{end - self.at} bytes")
+        stop = self.at + size
+        value: GwyObject = {"__class__": name}
+        while self.at < stop:
+            key = self.text(stop)
+            letter = chr(self.numbers("u1", 1, stop)[0])
+            value[key] = self.component(letter, stop, depth)
+        return value
+
+    def component(self, letter: str, stop: int, depth: int) -> Any:
+        if letter == "o":
+            return self.object(stop, depth + 1)
+        if letter == "s":
+            return self.text(stop)
+        if letter in _ATOMS:
+            value = self.numbers(_ATOMS[letter], 1, stop)[0]
+            return value.item()
+        if letter in "CIQDSO":
+            count = int(self.numbers("<u4", 1, stop)[0])
+            if letter in _ARRAYS:
+                return self.numbers(_ARRAYS[letter], count, stop)
+            if count > stop - self.at:
+                raise self.fail(f"hold {count} texts or objects", f"{stop - self.at} bytes")
+            if letter == "S":
+                return [self.text(stop) for _ in range(count)]
+            return [self.object(stop, depth + 1) for _ in range(count)]
+        raise self.fail("have components of a known type", repr(letter))
+
+
+def load_container(path: Path | str) -> GwyObject:
+    """The whole container as nested dictionaries; DataError if it is foreign or damaged."""
+    data = load_bytes(path)
+    if not data.startswith(_MAGIC):
+        raise fault(path, "be a Gwyddion file (GWYP)", repr(data[:4]))
+    reader = _Reader(path, data)
+    value = reader.object(len(data))
+    if reader.at != len(data) or value["__class__"] != "GwyContainer":
+        raise reader.fail("be one GwyContainer", f"{value['__class__']}")
+    return value
+
+
+def read_gwy(path: Path | str) -> Scan:
+    """All images of a Gwyddion file as one Scan, named by their titles.
+
+    An image titled like "HeightRetrace", "Topography" or nothing, in metres, is "height"; masks are
+    channels "<name> mask".  Metadata of each image is in ``metadata["meta"]``.  DataError if the
+    images are not on one grid, or the file holds none.
+    """
+    container = load_container(path)
+    with intact(path, "Gwyddion file"):
+        return _images(path, container)
+
+
+def _images(path: Path | str, container: GwyObject) -> Scan:
+    keys = sorted(
+        (k for k, v in container.items() if _is_image(k, v, "data")),
+        key=lambda k: int(k.split("/")[1]),
+    )
+    if not keys:
+        raise fault(path, "hold images ('/0/data')", ", ".join(container) or "nothing")
+    channels: dict[str, np.ndarray[Any, Any]] = {}
+    units: dict[str, str] = {}
+    titles: dict[str, str] = {}
+    meta: dict[str, Any] = {}
+    grid: tuple[Any, ...] | None = None
+    for key in keys:
+        number = key.split("/")[1]
+        image, here, unit = _field(path, key, container[key])
+        if grid is not None and here != grid:
+            raise fault(path, "have all images on one grid", f"{here} in {key}, {grid} before")
+        grid = here
+        title = str(container.get(f"{key}/title", ""))
+        entries = container.get(f"/{number}/meta", {})
+        own = isinstance(entries, dict) and "grainscout" in entries
+        name = title if own and title else _name(title, unit, number, channels)
+        titles[name] = title
+        channels[name] = image
+        if unit:
+            units[name] = unit
+        mask = container.get(f"/{number}/mask")
+        if isinstance(mask, dict) and mask.get("__class__") == "GwyDataField":
+            channels[f"{name} mask"] = _field(path, f"/{number}/mask", mask)[0]
+        if isinstance(entries, dict) and entries:
+            meta[name] = {k: v for k, v in entries.items() if k != "__class__"}
+    return _scan(path, channels, units, grid, titles, meta)
+
+
+def _scan(
+    path: Path | str,
+    channels: dict[str, np.ndarray[Any, Any]],
+    units: dict[str, str],
+    grid: Any,
+    titles: dict[str, str],
+    meta: dict[str, Any],
+) -> Scan:
+    (rows, columns), wide, high, x, y = grid
+    step = (high / rows, wide / columns)
+    own = next((m["grainscout"] for m in meta.values() if "grainscout" in m), None)
+    if own is not None:
+        # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
+        kept = from_json(own)
+        kept["origin"] = tuple(kept["origin"])
+        return Scan(channels=channels, units=units, **kept)
+    return Scan(
+        channels=channels,
+        units=units,
+        pixel_size=step,
+        origin=(x + step[1] / 2, y + step[0] / 2),
+        metadata={"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
+    )
+
+
+def _is_image(key: str, value: object, last: str) -> bool:
+    parts = key.split("/")
+    return (
+        len(parts) == 3
+        and parts[1].isdigit()
+        and parts[2] == last
+        and isinstance(value, dict)
+        and value["__class__"] == "GwyDataField"
+    )
+
+
+def _field(
+    path: Path | str, key: str, field: GwyObject
+) -> tuple[np.ndarray[Any, Any], tuple[Any, ...], str]:
+    """A data field's image in SI, its grid (shape, width, height, x, y) [m], and its unit."""
+    missing = [k for k in ("xres", "yres", "xreal", "yreal", "data") if k not in field]
+    if missing:
+        raise fault(path, f"have {', '.join(missing)} in {key}", "none")
+    shape = (field["yres"], field["xres"])
+    values = field["data"]
+    if min(shape) < 1 or not isinstance(values, np.ndarray) or values.size != shape[0] * shape[1]:
+        raise fault(path, f"hold an image of {shape} in {key}", f"{np.size(values)} values")
+    factor, unit = si(str(field.get("si_unit_xy", {}).get("unitstr", "")))
+    if unit != "m" or not (field["xreal"] > 0 and field["yreal"] > 0):
+        raise fault(path, f"have a width and height in m in {key}", f"{unit!r}")
+    z_factor, z_unit = si(str(field.get("si_unit_z", {}).get("unitstr", "")))
+    lengths = [float(field.get(k, 0.0)) * factor for k in ("xreal", "yreal", "xoff", "yoff")]
+    return values.astype(np.float64).reshape(shape) * z_factor, (shape, *lengths), z_unit
+
+
+def _name(title: str, unit: str, number: str, taken: dict[str, Any]) -> str:
+    plain = title.lower()
+    topography = unit == "m" and (
+        plain in ("", "height", "topography", "z") or plain.startswith("height")
+    )
+    name = "height" if topography and "height" not in taken else title or f"image {number}"
+    return name if name not in taken else f"{name} {number}"
+
+
+def write_gwy(scan: Scan, path: Path | str, *, overwrite: bool = False) -> None:
+    """Write all channels of a scan; `read_gwy` gives them back with units, axes and metadata.
+
+    The format has no place for curves: a recording's ``scan`` can be written, its curves go to
+    `write_nsid` or `write_csv`.  Rotated scans keep their angle in the metadata.
+    """
+    if not isinstance(scan, Scan):
+        raise DataError(
+            f"write_gwy needs a Scan; got a {type(scan).__name__}. The format holds images only: "
+            "write its .scan, or use write_nsid"
+        )
+    rows, columns = scan.shape
+    kept = to_json(
+        {
+            "pixel_size": scan.pixel_size,
+            "origin": scan.origin,
+            "angle": scan.angle,
+            "metadata": scan.metadata,
+        }
+    )
+    body = b""
+    for k, (name, image) in enumerate(scan.channels.items()):
+        real = (columns * scan.pixel_size[1], rows * scan.pixel_size[0])
+        field = b"".join(
+            [
+                _component("xres", "i", struct.pack("<i", columns)),
+                _component("yres", "i", struct.pack("<i", rows)),
+                _component("xreal", "d", struct.pack("<d", real[0])),
+                _component("yreal", "d", struct.pack("<d", real[1])),
+                _component("xoff", "d", struct.pack("<d", scan.origin[0] - scan.pixel_size[1] / 2)),
+                _component("yoff", "d", struct.pack("<d", scan.origin[1] - scan.pixel_size[0] / 2)),
+                _component("si_unit_xy", "o", _unit("m")),
+                _component("si_unit_z", "o", _unit(scan.units.get(name, ""))),
+                _component(
+                    "data", "D", struct.pack("<I", image.size) + image.astype("<f8").tobytes()
+                ),
+            ]
+        )
+        body += _component(f"/{k}/data", "o", _object("GwyDataField", field))
+        body += _component(f"/{k}/data/title", "s", _string(name))
+        meta = _object("GwyContainer", _component("grainscout", "s", _string(kept)))
+        body += _component(f"/{k}/meta", "o", meta)
+    with fresh_file(path, overwrite=overwrite) as partial:
+        partial.write_bytes(_MAGIC + _object("GwyContainer", body))
+
+
+def _string(text: str) -> bytes:
+    return text.encode() + b"\0"
+
+
+def _component(name: str, letter: str, value: bytes) -> bytes:
+    return _string(name) + letter.encode() + value
+
+
+def _object(name: str, body: bytes) -> bytes:
+    return _string(name) + struct.pack("<I", len(body)) + body
+
+
+def _unit(unit: str) -> bytes:
+    return _object("GwySIUnit", _component("unitstr", "s", _string(unit)))

@@ -1,0 +1,104 @@
+"""What an image says about the curve under the tip: a regression on the patch as seen from its site.
+
+An autoencoder keeps what rebuilds the whole patch; a curve depends on what lies right under the tip,
+which is a small part of it.  So spectra are predicted from invariants of the patch *about the site*,
+at a few scales, beside the autoencoder's content, by kernel ridge regression.  The kernel is that of a wide network of two hidden
+layers (arc-cosine, Cho and Saul 2009), which needs no length scale; the ridge has the least
+leave-one-out error, so that a link that is not there is regressed to the mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.analysis.latent.patches import Floats
+
+_SCALES = (1.0, 1.6, 2.5)  # pixels
+_RIDGES = np.logspace(-3, 2, 18)
+
+
+def site_invariants(patches: Floats) -> Floats:
+    """(n, 15 channels) numbers of patches (n, channels, w, w) that a turn about the site leaves alone.
+
+    The site is pixel [w // 2, w // 2].  At each scale s [pixels], with Gaussian derivatives of the
+    patch: height over its surroundings, s |gradient|, s^2 Laplacian, s^2 difference of the principal
+    curvatures, s^2 curvature along the gradient (Florack et al. 1992).  In the unit of the patches.
+    """
+    w = patches.shape[-1]
+    axis = np.arange(w) - w // 2
+    row, column = np.meshgrid(axis, axis, indexing="ij")
+    found = []
+    for scale in _SCALES:
+        g, wide = (np.exp(-0.5 * (row**2 + column**2) / s**2) for s in (scale, 2 * scale))
+        g, wide = g / g.sum(), wide / wide.sum()
+        masks = (
+            g - wide, -row / scale * g, -column / scale * g,
+            (row**2 / scale**2 - 1) * g, (column**2 / scale**2 - 1) * g, row * column / scale**2 * g,
+        )  # fmt: skip
+        # Each without its mean, so that the height of the whole patch says nothing.
+        over, y, x, yy, xx, xy = (np.tensordot(patches, m - m.mean(), axes=2) for m in masks)
+        steep = y * y + x * x
+        along = (y * y * yy + 2 * y * x * xy + x * x * xx) / np.fmax(steep, 1e-300)
+        found += [over, np.sqrt(steep), yy + xx, np.hypot(yy - xx, 2 * xy), along]
+    return np.concatenate(found, axis=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Link:
+    """A fitted regression of spectra's points (n, d) on numbers of their images (n, f).
+
+    middle, spread : (f,) of these numbers;  known : (m, f) those of the pairs it was fitted to;
+    weights : (m, d);  mean : (d,);  scatter : (d, d) factor of the covariance about it, left-out pairs.
+    """
+
+    middle: Floats
+    spread: Floats
+    known: Floats
+    weights: Floats
+    mean: Floats
+    scatter: Floats
+
+    @classmethod
+    def fit(cls, raw: Floats, points: Floats) -> Link:
+        """From numbers (m, f) and points (m, d)."""
+        middle = np.median(raw, axis=0)
+        low, high = np.quantile(raw, [0.25, 0.75], axis=0)
+        spread = np.where(high > low, (high - low) / 1.349, 1.0)
+        known = np.arcsinh((raw - middle) / spread)
+        mean = points.mean(axis=0)
+        values, vectors = np.linalg.eigh(_kernel(known, known))
+        best, weights, rest = np.inf, np.zeros_like(points), points - mean
+        for ridge in _RIDGES:
+            inverse = (vectors / (values + ridge)) @ vectors.T
+            guess = inverse @ (points - mean)
+            left_out = guess / np.diag(inverse)[:, None]
+            if (error := float(np.square(left_out).sum())) < best:
+                best, weights, rest = error, guess, left_out
+        covariance = rest.T @ rest / len(rest) + 1e-9 * np.eye(points.shape[1])
+        return cls(
+            middle=middle,
+            spread=spread,
+            known=known,
+            weights=weights,
+            mean=mean,
+            scatter=np.linalg.cholesky(covariance),
+        )
+
+    def predict(self, raw: Floats) -> Floats:
+        """(n, d) points expected at numbers (n, f)."""
+        asked = np.arcsinh((raw - self.middle) / self.spread)
+        return np.asarray(self.mean + _kernel(asked, self.known) @ self.weights)
+
+
+def _kernel(a: Floats, b: Floats) -> NDArray[np.float64]:
+    """(n, m) arc-cosine kernel of degree one, twice, of rows with a bias; 1 on average for typical rows."""
+    x, y = (np.column_stack([np.ones(len(t)), t]) / np.sqrt(1 + t.shape[1]) for t in (a, b))
+    product, own, other = x @ y.T, np.square(x).sum(1), np.square(y).sum(1)
+    scale = np.sqrt(np.outer(own, other))
+    for _ in range(2):
+        cosine = np.clip(product / scale, -1.0, 1.0)
+        product = scale * (np.sqrt(1 - cosine**2) + (np.pi - np.arccos(cosine)) * cosine) / np.pi
+    return np.asarray(product)

@@ -1,0 +1,184 @@
+"""The half of a model that knows images: invariant encoder, pose search, coordinate decoder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from grainscout.analysis.latent.networks import (
+    CoordinateDecoder,
+    Network,
+    normal_kl,
+    sample,
+    tanh,
+)
+from grainscout.analysis.latent.pose import ANGLES, PoseGrid, Poses, in_content
+
+_TURNS = 12  # turned copies that a training step averages over
+_PIXELS = 96  # pixels of a patch that a training step looks at
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Read:
+    """Patches (n, c, w, w), their pixels in the disc (n, c, p), and the rings about every shift."""
+
+    patches: Tensor
+    pixels: Tensor
+    values: Tensor
+
+    def __getitem__(self, index: Tensor) -> Read:
+        return Read(
+            patches=self.patches[index], pixels=self.pixels[index], values=self.values[index]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+class ImageModel:
+    """q(content | patch, shift), q(pose | patch, content) and p(patch | content, pose).
+
+    The encoder reads rings about the content's centre, and averages its hidden layer over turns: a
+    turn only renames what is averaged, so that content is invariant by construction.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int,
+        channels: int,
+        latents: int,
+        hidden: int,
+        reach: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.grid = PoseGrid(window, reach)
+        self.latents, self.generator = latents, generator
+        self.layers = Network((channels * self.grid.inner, hidden, hidden), generator)
+        self.head = Network((hidden, 2 * latents), generator)
+        self.decoder = CoordinateDecoder(latents, hidden, channels, generator)
+        self.noise = torch.ones(channels)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All tensors that are learnt by gradient."""
+        return [*self.layers.parameters, *self.head.parameters, *self.decoder.parameters]
+
+    def read(self, patches: Tensor) -> Read:
+        """What the model needs of patches (n, c, w, w)."""
+        pixels = patches.flatten(2)[:, :, self.grid.inside]
+        return Read(patches=patches, pixels=pixels, values=self.grid.read(patches))
+
+    def encode(self, read: Read, about: Tensor, *, turns: int = ANGLES) -> tuple[Tensor, Tensor]:
+        """Mean and log sigma (n, d) of the content about its centre (n, 2).
+
+        turns : copies to average over; under `ANGLES` they start at a random angle.
+        """
+        n, step = len(read), ANGLES // turns
+        start = torch.zeros(n)
+        if turns < ANGLES:
+            start = torch.rand(n, generator=self.generator) * (2 * math.pi / turns)
+        rings = self.grid.read_about(read.patches, about, start)
+        index = self.grid.turned[torch.arange(turns) * step, : self.grid.inner]
+        hidden = tanh(self.layers(rings[:, :, index].transpose(1, 2).flatten(2)))
+        mean, log_sigma = self.head(hidden.mean(1)).chunk(2, dim=-1)
+        # No latent is wider than e times the prior, or narrower than a fiftieth of it.
+        return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
+
+    def infer(self, read: Read, rounds: int = 3) -> tuple[Tensor, Tensor, Poses]:
+        """Mean and log sigma of the contents, and poses: each found with the other in turn."""
+        with torch.no_grad():
+            about = torch.zeros(len(read), 2)
+            for _ in range(rounds):
+                mean, log_sigma = self.encode(read, about)
+                poses = self.pose(read, mean, draw=False)
+                about = poses.shift
+            poses = self._refine(read, mean, poses)
+            mean, log_sigma = self.encode(read, poses.shift)
+            return mean, log_sigma, self._refine(read, mean, poses)
+
+    def _refine(self, read: Read, content: Tensor, poses: Poses) -> Poses:
+        """One step of Gauss and Newton in angle and shift, taken where it makes a patch likelier."""
+        prior = torch.zeros(3)
+        if self.grid.reach:
+            prior[1:] = (self.grid.reach / 2) ** -2
+        here = torch.cat([poses.angle[:, None], poses.shift], dim=1)
+
+        def residual(at: Tensor) -> Tensor:
+            pose = replace(poses, angle=at[:, 0], shift=at[:, 1:])
+            found = self.decode(content, self.grid.pixels, pose).transpose(1, 2)
+            return ((read.pixels - found) / self.noise[:, None]).flatten(1)
+
+        def cost(at: Tensor, rest: Tensor) -> Tensor:
+            return rest.square().sum(1) + (prior * at.square()).sum(1)
+
+        now, axes = residual(here), torch.eye(3) * 0.02
+        slopes = torch.stack([residual(here + e) - residual(here - e) for e in axes], -1) / 0.04
+        # A direction that changes nothing (a disc that is turned) must not blow up.
+        normal = slopes.transpose(1, 2) @ slopes + torch.diag(prior + 1e-3)
+        pull = -(slopes.transpose(1, 2) @ now[..., None])[..., 0] - prior * here
+        if not self.grid.reach:
+            normal[:, 1:, 1:] += 1e12 * torch.eye(2)
+        there = here + torch.linalg.solve(normal, pull).clamp(-0.2, 0.2)
+        better = cost(there, residual(there)) < cost(here, now)
+        best = torch.where(better[:, None], there, here)
+        within = torch.linalg.inv(normal).diagonal(dim1=1, dim2=2).sqrt()
+        return replace(
+            poses,
+            angle=torch.remainder(best[:, 0] + math.pi, 2 * math.pi) - math.pi,
+            shift=best[:, 1:],
+            # The grid's spread counts where it tells of another place, not of another cell.
+            angle_sigma=torch.maximum(within[:, 0], poses.angle_sigma - self.grid.cell[0]),
+            shift_sigma=torch.maximum(within[:, 1:], poses.shift_sigma - self.grid.cell[1]),
+        )
+
+    def pose(self, read: Read, content: Tensor, *, draw: bool) -> Poses:
+        """Poses for contents (n, d): drawn from their posterior, or the likeliest."""
+        with torch.no_grad():
+            y = self.decoder(content, self.grid.polar[None]).transpose(1, 2)
+            score = self.grid.score(read.values, y, self.noise)
+            return self.grid.draw(score, self.generator if draw else None)
+
+    def decode(self, content: Tensor, positions: Tensor, poses: Poses) -> Tensor:
+        """(n, p, c) values at patch positions (p, 2), of content that lies at `poses`."""
+        return self.decoder(content, in_content(positions, poses.angle, poses.shift))
+
+    def loss(self, read: Read, about: Tensor, *, training: bool) -> tuple[Tensor, Tensor]:
+        """Negative evidence bound (n,) [nats], and the contents (n, d) that it was taken at.
+
+        about : (n, 2) centres, replaced in place by the new ones.  Training draws content, pose
+        and a part of the pixels, and follows the noise; else all are at their best and the noise
+        is as it was learnt.
+        """
+        mean, log_sigma = self.encode(read, about, turns=_TURNS if training else ANGLES)
+        content = sample(mean, log_sigma, self.generator) if training else mean
+        poses = self.pose(read, content.detach(), draw=training)
+        about.copy_(poses.shift)
+        count = len(self.grid.pixels)
+        some = torch.arange(count)
+        if training and count > _PIXELS:
+            some = torch.randperm(count, generator=self.generator)[:_PIXELS]
+        found = self.decode(content, self.grid.pixels[some], poses).transpose(1, 2)
+        square = (read.pixels[:, :, some] - found).square()
+        if training:
+            with torch.no_grad():
+                # The best noise is the residual (Rybkin et al. 2021, ICML): nothing to tune.
+                now = square.mean((0, 2)).sqrt().clamp_min(0.02)
+                self.noise = 0.9 * self.noise + 0.1 * now
+        each = 0.5 * square.mean(2) / self.noise.square() + self.noise.log()
+        bound = count * each.sum(1) + normal_kl(mean, log_sigma) + poses.divergence
+        if training:
+            bound = bound + self._wander(read, about, mean, log_sigma)
+        return bound, content
+
+    def _wander(self, read: Read, about: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
+        """(n,) how far the content moves, in its own sigmas, if read about another centre.
+
+        Without it content would tell where the patch lies as well: place costs little either way.
+        """
+        off = torch.randn(about.shape, generator=self.generator) * (self.grid.reach / 2)
+        other, _ = self.encode(read, about + off, turns=_TURNS)
+        return 0.5 * ((other - mean) / log_sigma.detach().exp()).square().sum(-1)

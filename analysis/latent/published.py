@@ -1,0 +1,174 @@
+"""The published dual autoencoder, its faults as switches: a peer for pictures, not a model to use.
+
+S26's training: encoders of two layers of 128 tanh units that guess angle, shift and content at once;
+binary cross-entropy of images and spectra scaled to 0..1, plus beta KL, plus gamma |z_image -
+z_spectrum A|; Adam at 1e-4, 1000 steps with all pairs at once, none held out.  Details that the paper
+leaves open are ours.  The faults, each of which `RotationVAE` and `DualVAE` do not have:
+
+* "angle": the guessed angle never reaches the decoder, so that turned patches are other contents;
+* "sigma": sigma stands where its logarithm is expected in the divergence, whose minimum is then at
+  sigma = 0: the model becomes a plain autoencoder;
+* "twice": A is applied twice for the decoded map, so that its two halves show different points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from grainscout.analysis.latent.networks import (
+    CoordinateDecoder,
+    Network,
+    normal_kl,
+    one_thread,
+    sample,
+)
+from grainscout.analysis.latent.patches import Floats, checked
+from grainscout.analysis.latent.pose import in_content, window_positions
+from grainscout.analysis.latent.rotation import check_patches
+from grainscout.records import ConfigError, DataError
+
+FAULTS = ("angle", "sigma", "twice")
+_BETA, _GAMMA, _RATE, _SHIFT = 1.0, 10.0, 1e-4, 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PublishedDualVAE:
+    """A fitted peer; make one with :meth:`fit`.  Points of its map are image latents."""
+
+    faults: frozenset[str]
+    alignment: Floats
+    losses: Floats
+    window: int
+    low: tuple[Floats, Floats]
+    span: tuple[Floats, Floats]
+    _networks: tuple[Network, CoordinateDecoder, Network, Network] = field(repr=False)
+
+    @classmethod
+    def fit(
+        cls,
+        patches: ArrayLike,
+        spectra: ArrayLike,
+        *,
+        faults: Collection[str] = FAULTS,
+        steps: int = 1000,
+        rate: float = _RATE,
+        seed: int = 0,
+    ) -> PublishedDualVAE:
+        """Train on all pairs of patches (n, [c,] w, w) and spectra (n, [c,] samples)."""
+        if unknown := set(faults) - set(FAULTS):
+            raise ConfigError(f"faults must be of {', '.join(FAULTS)}; got {sorted(unknown)}")
+        images, curves = check_patches(patches), checked(spectra, "spectra", 3)
+        if len(images) != len(curves):
+            raise DataError(f"patches and spectra must be pairs; got {len(images)}, {len(curves)}")
+        window = images.shape[-1]
+        x, low_x, span_x = _unit(images.reshape(len(images), images.shape[1], -1))
+        y, low_y, span_y = _unit(curves)
+        generator = torch.Generator().manual_seed(seed)
+        channels, size = images.shape[1], curves.shape[1] * curves.shape[2]
+        networks = networks_of(window, channels, size, generator)
+        to_image, from_image, to_curve, from_curve = networks
+        matrix = torch.eye(2) + 0.1 * torch.randn(2, 2, generator=generator)
+        parameters = [matrix, *(p for network in networks for p in network.parameters)]
+        for tensor in parameters:
+            tensor.requires_grad_(True)
+        optimiser, losses = torch.optim.Adam(parameters, lr=rate, fused=True), []
+
+        def divergence(mean: Tensor, log_sigma: Tensor) -> Tensor:
+            wrong = "sigma" in faults
+            return normal_kl(mean, log_sigma.exp() if wrong else log_sigma)
+
+        with one_thread():
+            for _ in range(steps):
+                optimiser.zero_grad()
+                guess = to_image(x.flatten(1))
+                pose, pose_sigma, z, z_sigma = (
+                    guess[:, a:b] for a, b in ((0, 3), (3, 6), (6, 8), (8, 10))
+                )
+                posed = sample(pose, pose_sigma, generator)
+                first = sample(z, z_sigma, generator)
+                turn = torch.zeros(len(x)) if "angle" in faults else posed[:, 0]
+                seen = in_content(window_positions(window), turn, _SHIFT * posed[:, 1:])
+                image = from_image(first, seen).transpose(1, 2)
+                u, u_sigma = to_curve(y.flatten(1)).chunk(2, dim=1)
+                second = sample(u, u_sigma, generator)
+                loss = (
+                    cross_entropy(image, x, reduction="none").sum((1, 2))
+                    + cross_entropy(from_curve(second), y.flatten(1), reduction="none").sum(1)
+                    + _BETA * divergence(torch.cat([pose, z], 1), torch.cat([pose_sigma, z_sigma], 1))
+                    + _BETA * divergence(u, u_sigma)
+                    + _GAMMA * (first - second @ matrix).abs().sum(1)
+                ).mean()  # fmt: skip
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                losses.append(loss.item())
+        for tensor in parameters:
+            tensor.requires_grad_(False)
+        return cls(
+            faults=frozenset(faults),
+            alignment=matrix.numpy().astype(np.float64),
+            losses=np.array(losses),
+            window=window,
+            low=(low_x, low_y),
+            span=(span_x, span_y),
+            _networks=networks,
+        )
+
+    def encode_image(self, patches: ArrayLike) -> Floats:
+        """(n, 2) latents of patches."""
+        data = check_patches(patches, self.window)
+        data = data.reshape(*data.shape[:2], -1)
+        scaled = torch.from_numpy(((data - self.low[0]) / self.span[0]).astype(np.float32))
+        with torch.no_grad(), one_thread():
+            return self._networks[0](scaled.flatten(1))[:, 6:8].numpy().astype(np.float64)
+
+    def encode_spectrum(self, spectra: ArrayLike) -> Floats:
+        """(n, 2) latents of spectra, times A: in the coordinates of the images' latents."""
+        scaled = (checked(spectra, "spectra", 3) - self.low[1]) / self.span[1]
+        with torch.no_grad(), one_thread():
+            found = self._networks[2](torch.from_numpy(scaled.astype(np.float32)).flatten(1))
+        return np.asarray(found[:, :2].numpy().astype(np.float64) @ self.alignment)
+
+    def decode_image(self, content: ArrayLike) -> Floats:
+        """(n, channels, w, w) patches at points (n, 2) of the map."""
+        z = np.asarray(content, dtype=np.float64)
+        z = z @ self.alignment if "twice" in self.faults else z
+        with torch.no_grad(), one_thread():
+            latent = torch.from_numpy(z.astype(np.float32))
+            found = self._networks[1](latent, window_positions(self.window)[None]).transpose(1, 2)
+        values = torch.sigmoid(found).numpy() * self.span[0] + self.low[0]
+        return np.asarray(values.reshape(len(z), -1, self.window, self.window), dtype=np.float64)
+
+    def decode_spectrum(self, content: ArrayLike) -> Floats:
+        """(n, channels, samples) spectra at points (n, 2) of the map."""
+        own = np.linalg.lstsq(self.alignment.T, np.asarray(content, np.float64).T, rcond=None)[0].T
+        with torch.no_grad(), one_thread():
+            found = torch.sigmoid(self._networks[3](torch.from_numpy(own.astype(np.float32))))
+        values = found.numpy().reshape(len(own), len(self.span[1]), -1)
+        return np.asarray(values * self.span[1] + self.low[1], dtype=np.float64)
+
+
+def networks_of(
+    window: int, channels: int, size: int, generator: torch.Generator
+) -> tuple[Network, CoordinateDecoder, Network, Network]:
+    """To and from images of that window, to and from spectra of `size` numbers."""
+    return (
+        Network((channels * window**2, 128, 128, 10), generator),
+        CoordinateDecoder(2, 128, channels, generator),
+        Network((size, 128, 128, 4), generator),
+        Network((2, 128, 128, size), generator),
+    )
+
+
+def _unit(data: Floats) -> tuple[Tensor, Floats, Floats]:
+    """Data (n, c, p) scaled to 0..1 by channel, and the low ends and spans (c, 1) of the scale."""
+    low, high = data.min(axis=(0, 2))[:, None], data.max(axis=(0, 2))[:, None]
+    if not (high > low).all():
+        raise DataError("patches and spectra must have contrast in every channel")
+    return torch.from_numpy(((data - low) / (high - low)).astype(np.float32)), low, high - low

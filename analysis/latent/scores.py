@@ -1,0 +1,200 @@
+"""Does a latent map show what it claims?  Numbers on held-out pairs, against chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
+
+from grainscout.analysis.latent.patches import Floats
+from grainscout.records import DataError
+
+Labels = NDArray[Any]
+_NEIGHBOURS = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """How well one half of a pair finds the other among n held-out ones.
+
+    rank : mean rank of the true partner, 0 (always first) to 1, and 0.5 by chance;  first : share
+    where it comes first;  p_value : of so low a mean rank with partners exchanged at random.
+    """
+
+    rank: float
+    first: float
+    n: int
+    p_value: float
+
+
+def retrieval(
+    query: ArrayLike, answers: ArrayLike, *, permutations: int = 4999, seed: int = 0
+) -> Retrieval:
+    """Ranks of the true partners, by distance, of queries (n, d) among answers (n, d)."""
+    a, b = _pair(query, answers)
+    distance = cdist(a, b)
+    # Equal distances share their places, so that constant latents are at chance and not first.
+    below = (distance[:, :, None] > distance[:, None, :]).sum(-1)
+    equal = (distance[:, :, None] == distance[:, None, :]).sum(-1) - 1
+    ranks = (below + 0.5 * equal) / (len(a) - 1)
+    seen = float(np.trace(ranks) / len(a))
+    rng, every = np.random.default_rng(seed), np.arange(len(a))
+    null = np.array([ranks[every, rng.permutation(len(a))].mean() for _ in range(permutations)])
+    return Retrieval(
+        rank=seen,
+        first=float((np.diag(ranks) == 0).mean()),
+        n=len(a),
+        p_value=_p((null <= seen + 1e-12).sum(), permutations),
+    )
+
+
+def canonical_correlations(a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]) -> Floats:
+    """(d,) correlations of held-out a, b (n, d) along the canonical directions of `fit`, strongest first.
+
+    The directions come from the training pairs, so that nothing is fitted where it is measured;
+    held-out values can be negative.  A direction without variance has correlation 0.
+    """
+    x, y = _pair(a, b)
+    x_fit, y_fit = _pair(*fit)
+    centre_x, centre_y = x_fit.mean(0), y_fit.mean(0)
+    wx, wy = _whitener(x_fit - centre_x), _whitener(y_fit - centre_y)
+    u, _, vt = np.linalg.svd(
+        ((x_fit - centre_x) @ wx).T @ ((y_fit - centre_y) @ wy), full_matrices=False
+    )
+    left, right = (x - centre_x) @ wx @ u, (y - centre_y) @ wy @ vt.T
+    left, right = left - left.mean(0), right - right.mean(0)
+    scale = np.sqrt((left**2).sum(0) * (right**2).sum(0))
+    return np.asarray(np.where(scale > 1e-12, (left * right).sum(0) / np.fmax(scale, 1e-12), 0.0))
+
+
+def explained(truth: ArrayLike, guess: ArrayLike, reference: ArrayLike) -> float:
+    """1 - squared error of `guess` over that of `reference` (the training mean), both (n, ...)."""
+    t = np.asarray(truth, dtype=np.float64)
+    error = np.sum((t - np.asarray(guess, dtype=np.float64)) ** 2)
+    return float(1 - error / np.sum((t - np.asarray(reference, dtype=np.float64)) ** 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separation:
+    """How well classes lie apart in a latent space.
+
+    balanced_accuracy : mean over classes of the share that nearest neighbours among *training*
+    samples get right, each class with equal weight;  chance : its mean with labels exchanged;
+    p_value : of so high an accuracy then;  silhouette : -1 to 1, on the held-out samples, nan
+    where no class has two;  classes : those with a training and a held-out sample.
+    """
+
+    balanced_accuracy: float
+    chance: float
+    p_value: float
+    silhouette: float
+    classes: tuple[int, ...]
+    n: int
+
+
+def separation(
+    latent: ArrayLike,
+    labels: ArrayLike,
+    *,
+    train: ArrayLike,
+    test: ArrayLike,
+    permutations: int = 1999,
+    seed: int = 0,
+) -> Separation:
+    """Labels (n,) of latents (n, d), told for the samples `test` from the samples `train`.
+
+    The labels of `test` are exchanged for the null.  DataError unless two classes or more have a
+    sample in both.
+    """
+    z, y = np.asarray(latent, dtype=np.float64), np.asarray(labels)
+    z = z[:, None] if z.ndim == 1 else z
+    seen, unseen = np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64)
+    if z.ndim != 2 or y.shape != (len(z),) or not np.isfinite(z).all():
+        raise DataError(
+            f"latent must be finite (n, d) and labels (n,); got shapes {z.shape}, {y.shape}"
+        )
+    classes = np.intersect1d(y[seen], y[unseen])
+    if classes.size < 2:
+        raise DataError(
+            "labels must have at least two classes with training and held-out samples; got "
+            f"{np.unique(y).tolist()} in all and {classes.tolist()} in both"
+        )
+    unseen = unseen[np.isin(y[unseen], classes)]
+    seen = seen[np.isin(y[seen], classes)]
+    guess = _nearest(z[seen], y[seen], z[unseen], classes)
+    true = y[unseen]
+    rng = np.random.default_rng(seed)
+    found = _balanced(guess, true, classes)
+    null = np.array([_balanced(guess, rng.permutation(true), classes) for _ in range(permutations)])
+    return Separation(
+        balanced_accuracy=found,
+        chance=float(null.mean()),
+        p_value=_p((null >= found - 1e-12).sum(), permutations),
+        silhouette=_silhouette(z[unseen], true),
+        classes=tuple(int(c) for c in classes),
+        n=unseen.size,
+    )
+
+
+def _nearest(known: Floats, labels: Labels, asked: Floats, classes: Labels) -> Labels:
+    """The class whose few nearest members are nearest: rare classes are not outvoted.
+
+    Each class is judged by its density at the place: k-th nearest distance to the power of the
+    dimension, with k proportional to the class (at least 1), is the density up to a constant.
+    """
+    scale = known.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    distance = cdist(asked / scale, known / scale)
+    share = _NEIGHBOURS * classes.size / len(known)
+    score = []
+    for c in classes:
+        own = np.sort(distance[:, labels == c], axis=1)
+        k = int(np.clip(round(share * own.shape[1]), 1, own.shape[1]))
+        score.append(own[:, :k].mean(axis=1))
+    return np.asarray(classes[np.argmin(score, axis=0)])
+
+
+def _balanced(guess: Labels, true: Labels, classes: Labels) -> float:
+    return float(np.mean([(guess[true == c] == c).mean() for c in classes]))
+
+
+def _silhouette(z: Floats, labels: Labels) -> float:
+    """Mean of (nearest other - own) / larger of both (Rousseeuw 1987); single members count 0."""
+    distance, classes = cdist(z, z), np.unique(labels)
+    sums = np.column_stack([distance[:, labels == c].sum(axis=1) for c in classes])
+    counts = np.array([(labels == c).sum() for c in classes])
+    if classes.size < 2 or counts.max() < 2:
+        return float("nan")
+    own = np.searchsorted(classes, labels)
+    every = np.arange(len(z))
+    inside = sums[every, own] / np.fmax(counts[own] - 1, 1)
+    means = sums / counts
+    means[every, own] = np.inf
+    outside = means.min(axis=1)
+    value = (outside - inside) / np.fmax(np.fmax(inside, outside), 1e-300)
+    return float(np.where(counts[own] > 1, value, 0.0).mean())
+
+
+def _whitener(centred: Floats) -> Floats:
+    """Columns that give (n, d) data unit covariance; directions without variance are dropped to 0."""
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    keep = values > 1e-9 * max(float(values.max()), 1e-300)
+    return np.asarray(vectors * np.where(keep, 1 / np.sqrt(np.where(keep, values, 1.0)), 0.0))
+
+
+def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 3:
+        raise DataError(
+            f"pairs must be two arrays (n, d) of at least 3 rows; got shapes {x.shape}, {y.shape}"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise DataError("pairs must be finite")
+    return x, y
+
+
+def _p(count: int | np.integer, permutations: int) -> float:
+    return float((1 + int(count)) / (1 + permutations))

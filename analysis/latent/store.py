@@ -1,0 +1,282 @@
+"""Fitted models as files: checked arrays with a header, no code in them.
+
+A file is `records.pack` of one tree: what it is, the version of this layout, the kind of model, its
+options and its arrays.  A model is built anew from the options, and takes only arrays of the shapes
+that such a model has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grainscout.analysis.latent.cross_modal import Link
+from grainscout.analysis.latent.dual import DualOptions, DualVAE
+from grainscout.analysis.latent.images import ImageModel
+from grainscout.analysis.latent.patches import Scaling, Split
+from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, networks_of
+from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
+from grainscout.analysis.latent.spectra import SpectrumModel
+from grainscout.analysis.latent.training import History
+from grainscout.records import ConfigError, DataError, pack, unpack
+
+WHAT, VERSION = "grainscout latent model", 1
+
+Model = RotationVAE | DualVAE | PublishedDualVAE
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a fitted model to a file; an older one is replaced at once or not at all."""
+    state = {"what": WHAT, "version": VERSION, "kind": type(model).__name__, **_state(model)}
+    target = Path(path)
+    draft = target.with_name(target.name + ".part")
+    draft.write_bytes(pack(state))
+    draft.replace(target)
+
+
+def load_model(path: str | Path) -> Model:
+    """The model of a file: it encodes and decodes to the last bit as the one that was saved.
+
+    DataError names what is wrong with a file that is foreign, damaged, of another version, or whose
+    arrays are not those of such a model.
+    """
+    try:
+        state = unpack(Path(path).read_bytes())
+        found = (state.get("what"), state.get("version"))
+        if found != (WHAT, VERSION):
+            raise DataError(
+                f"the file must be a {WHAT} of version {VERSION}; it is {found[0]!r} of version "
+                f"{found[1]!r}. Fit the model again with this version and save it"
+            )
+        kinds: dict[object, Callable[[_Reader], Model]] = {
+            "RotationVAE": _rotation,
+            "DualVAE": _dual,
+            "PublishedDualVAE": _published,
+        }
+        if state.get("kind") not in kinds:
+            raise DataError(f"kind must be one of {', '.join(map(str, kinds))}; got {state.get('kind')!r}")  # fmt: skip
+        return kinds[state["kind"]](_Reader(tree=state))
+    except (DataError, ConfigError) as error:
+        raise DataError(f"{path} cannot be loaded as a latent model: {error}") from error
+
+
+def _state(model: Model) -> dict[str, Any]:
+    if isinstance(model, PublishedDualVAE):
+        return {
+            "faults": sorted(model.faults),
+            "window": model.window,
+            "alignment": model.alignment,
+            "losses": model.losses,
+            "low": list(model.low),
+            "span": list(model.span),
+            "networks": [_arrays(network.parameters) for network in model._networks],
+        }
+    common = {
+        "options": _options(model.options),
+        "window": model.window,
+        "history": vars(model.history),
+        "split": vars(model.split),
+        "image": [*_arrays(model.image.parameters), model.image.noise.numpy()],
+    }
+    if isinstance(model, RotationVAE):
+        own = {"channels": model.channels, "scaling": vars(model.scaling), "active": model.active}
+    else:
+        own = {
+            "channels": len(model.image.noise),
+            "shape": list(model.shape),
+            "image_scaling": vars(model.image_scaling),
+            "spectrum_scaling": vars(model.spectrum_scaling),
+            "alignment": model.alignment,
+            "link": vars(model.link),
+            "active_image": model.active_image,
+            "active_spectrum": model.active_spectrum,
+            "spectrum": [*_arrays(model.spectrum.parameters), model.spectrum.noise.numpy()],
+        }
+    return {**common, **own}
+
+
+def _options(options: ImageOptions | DualOptions) -> dict[str, Any]:
+    """Options as plain values: a switch for each channel may be any sequence."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return np.asarray(value).tolist() if not np.isscalar(value) else value
+
+    found: dict[str, Any] = plain(asdict(options))
+    return found
+
+
+def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[np.float32]]:
+    return [t.detach().numpy() for t in tensors]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """A part of the tree; whatever is asked of it is there and of its kind, or a DataError says so."""
+
+    tree: Any
+    where: str = "the file"
+
+    def __getitem__(self, name: str) -> _Reader:
+        if not isinstance(self.tree, Mapping) or name not in self.tree:
+            raise DataError(f"{self.where} must hold {name!r}")
+        return _Reader(tree=self.tree[name], where=name)
+
+    def whole(self) -> int:
+        if type(self.tree) is not int or not 0 < self.tree < 1_000_000:
+            raise DataError(f"{self.where} must be a whole number of 1 or more; got {self.tree!r}")
+        return self.tree
+
+    def array(self, shape: Sequence[int | None], kind: str = "f") -> NDArray[Any]:
+        """A finite array of that shape, None for any length."""
+        a = self.tree
+        fits = (
+            isinstance(a, np.ndarray)
+            and a.dtype.kind == kind
+            and a.ndim == len(shape)
+            and all(n is None or n == m for n, m in zip(shape, a.shape, strict=True))
+        )
+        if not fits or not np.isfinite(a).all():
+            got = f"shape {a.shape} of {a.dtype}" if isinstance(a, np.ndarray) else type(a).__name__
+            raise DataError(
+                f"{self.where} must be a finite array of shape {tuple(shape)}; got {got}"
+            )
+        found: NDArray[Any] = a
+        return found
+
+    def items(self, count: int) -> list[_Reader]:
+        if not isinstance(self.tree, list) or len(self.tree) != count:
+            raise DataError(f"{self.where} must be a list of {count}")
+        return [_Reader(tree=t, where=f"{self.where}[{k}]") for k, t in enumerate(self.tree)]
+
+    def into(self, tensors: Sequence[Tensor]) -> None:
+        """Copy the arrays into tensors of the same shapes."""
+        for item, tensor in zip(self.items(len(tensors)), tensors, strict=True):
+            tensor.copy_(torch.from_numpy(item.array(tuple(tensor.shape))))
+
+    def keywords(self, kind: type[Any], **changes: Any) -> Any:
+        """An options object of these plain values."""
+        if not isinstance(self.tree, Mapping):
+            raise DataError(f"{self.where} must hold named values")
+        try:
+            return kind(**{**self.tree, **changes})
+        except TypeError as error:
+            raise DataError(f"{self.where} must be options of {kind.__name__}: {error}") from error
+
+
+def _scaling(r: _Reader, shape: tuple[int, ...]) -> Scaling:
+    channels = shape[0]
+    return Scaling(
+        own_mean=r["own_mean"].array((channels,), "b"),
+        own_size=r["own_size"].array((channels,), "b"),
+        floor=r["floor"].array((channels,)),
+        mean=r["mean"].array(shape),
+        scale=r["scale"].array((channels,)),
+    )
+
+
+def _split(r: _Reader) -> Split:
+    return Split(**{k: r[k].array((None,), "i") for k in ("train", "stop", "test")})
+
+
+def _history(r: _Reader) -> History:
+    losses = {k: r[k].array((None,)) for k in ("train", "held_out")}
+    best, early = r["best"].tree, r["stopped_early"].tree
+    if type(best) is not int or type(early) is not bool:
+        raise DataError(f"history must tell its best epoch and whether it stopped; got {best!r}, {early!r}")  # fmt: skip
+    return History(**losses, best=best, stopped_early=early)
+
+
+def _image(r: _Reader, options: ImageOptions) -> ImageModel:
+    window, channels = r["window"].whole(), r["channels"].whole()
+    blank = np.empty((0, channels, window, window))
+    image = image_model(options, blank, torch.Generator())
+    r["image"].into([*image.parameters, image.noise])
+    return image
+
+
+def _rotation(r: _Reader) -> RotationVAE:
+    options = r["options"].keywords(ImageOptions)
+    image = _image(r, options)
+    channels = r["channels"].whole()
+    return RotationVAE(
+        options=options,
+        window=r["window"].whole(),
+        channels=channels,
+        scaling=_scaling(r["scaling"], (channels, 1, 1)),
+        history=_history(r["history"]),
+        split=_split(r["split"]),
+        active=r["active"].array((options.latents,), "b"),
+        image=image,
+    )
+
+
+def _dual(r: _Reader) -> DualVAE:
+    options = r["options"].keywords(DualOptions, image=r["options"]["image"].keywords(ImageOptions))
+    image, d = _image(r, options.image), options.image.latents
+    channels, samples = (item.whole() for item in r["shape"].items(2))
+    spectrum = SpectrumModel(
+        samples=samples,
+        channels=channels,
+        latents=d,
+        hidden=options.image.hidden,
+        generator=torch.Generator(),
+    )
+    r["spectrum"].into([*spectrum.parameters, spectrum.noise])
+    link = r["link"]
+    known = link["known"].array((None, None))
+    m, f = known.shape
+    return DualVAE(
+        options=options,
+        window=r["window"].whole(),
+        shape=(channels, samples),
+        image_scaling=_scaling(r["image_scaling"], (r["channels"].whole(), 1, 1)),
+        spectrum_scaling=_scaling(r["spectrum_scaling"], (channels, samples)),
+        alignment=r["alignment"].array((d, d)),
+        link=Link(
+            middle=link["middle"].array((f,)),
+            spread=link["spread"].array((f,)),
+            known=known,
+            weights=link["weights"].array((m, d)),
+            mean=link["mean"].array((d,)),
+            scatter=link["scatter"].array((d, d)),
+        ),
+        history=_history(r["history"]),
+        split=_split(r["split"]),
+        active_image=r["active_image"].array((d,), "b"),
+        active_spectrum=r["active_spectrum"].array((d,), "b"),
+        image=image,
+        spectrum=spectrum,
+    )
+
+
+def _published(r: _Reader) -> PublishedDualVAE:
+    window, faults = r["window"].whole(), r["faults"].tree
+    if not isinstance(faults, list) or not set(map(str, faults)) <= set(FAULTS):
+        raise DataError(f"faults must be of {', '.join(FAULTS)}; got {faults!r}")
+    low, span = (r[name].items(2) for name in ("low", "span"))
+    ends = [(a.array((None, 1)), b.array((None, 1))) for a, b in zip(low, span, strict=True)]
+    losses, layers = r["losses"].array((None,)), r["networks"].items(4)
+    # The number of samples is told by the last layer of the spectra's decoder alone.
+    last = layers[3].tree[-1] if isinstance(layers[3].tree, list) and layers[3].tree else None
+    size = last.size if isinstance(last, np.ndarray) and last.ndim == 1 else 0
+    networks = networks_of(window, len(ends[0][0]), size, torch.Generator())
+    for layer, network in zip(layers, networks, strict=True):
+        layer.into(network.parameters)  # type: ignore[attr-defined]
+    return PublishedDualVAE(
+        faults=frozenset(faults),
+        alignment=r["alignment"].array((2, 2)),
+        losses=losses,
+        window=window,
+        low=(ends[0][0], ends[1][0]),
+        span=(ends[0][1], ends[1][1]),
+        _networks=networks,
+    )

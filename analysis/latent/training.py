@@ -1,0 +1,114 @@
+"""Minibatches, Adam, and stopping when samples that were held out get no better."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grainscout.analysis.latent.patches import Floats, Indices
+from grainscout.records import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long and how fast to learn.
+
+    epochs : at most so many passes;  patience : passes without a better held-out loss after which
+    it stops;  batch : samples a step;  rate : of Adam, falling to a tenth along a half cosine.
+    """
+
+    epochs: int = 120
+    patience: int = 40
+    batch: int = 16
+    rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch) < 1 or not 0 < self.rate < 1:
+            raise ConfigError(
+                "training must have epochs, patience and batch of at least 1 and a rate in (0, 1); "
+                f"got {self.epochs}, {self.patience}, {self.batch} and {self.rate}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class History:
+    """Losses [nats a sample] of training and of held-out samples by epoch, and the best epoch."""
+
+    train: Floats
+    held_out: Floats
+    best: int
+    stopped_early: bool
+
+
+def learn(
+    parameters: list[Tensor],
+    loss: Callable[[Indices], Tensor],
+    held_out: Callable[[], float],
+    train: Indices,
+    training: Training,
+    *,
+    rng: np.random.Generator,
+    progress: bool,
+    title: str,
+) -> History:
+    """Change `parameters` in place to those of the epoch with the least held-out loss.
+
+    loss : mean loss of the samples of these indices, with gradient;  held_out : the same for the
+    held-out ones, without.  progress : a bar on the terminal.
+    """
+    for tensor in parameters:
+        tensor.requires_grad_(True)
+    optimiser = torch.optim.Adam(parameters, lr=training.rate, fused=True)
+    best, best_at = [p.detach().clone() for p in parameters], 0
+    curve: list[tuple[float, float]] = []
+    with contextlib.ExitStack() as stack:
+        advance = _bar(stack, title, training.epochs) if progress else None
+        for epoch in range(training.epochs):
+            share = 0.5 * (1 + np.cos(np.pi * epoch / training.epochs))
+            optimiser.param_groups[0]["lr"] = training.rate * (0.1 + 0.9 * share)
+            order, total = rng.permutation(train), 0.0
+            parts = np.array_split(order, max(1, round(order.size / training.batch)))
+            for part in parts:
+                optimiser.zero_grad()
+                value = loss(part)
+                value.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(parameters, 100.0 * len(part))
+                optimiser.step()
+                total += value.item() * len(part)
+            with torch.no_grad():
+                curve.append((total / order.size, held_out()))
+            if not np.isfinite(curve[-1]).all():
+                raise ConfigError(
+                    f"training must converge; the loss is {curve[-1][0]} after {epoch + 1} epochs "
+                    f"at a rate of {training.rate}. Lower the rate"
+                )
+            if curve[-1][1] < curve[best_at][1] or epoch == 0:
+                best, best_at = [p.detach().clone() for p in parameters], epoch
+            if advance is not None:
+                advance(curve[-1][1])
+            if epoch - best_at >= training.patience:
+                break
+    for tensor, kept in zip(parameters, best, strict=True):
+        tensor.requires_grad_(False)
+        tensor.copy_(kept)
+    losses = np.array(curve)
+    return History(
+        train=losses[:, 0],
+        held_out=losses[:, 1],
+        best=best_at,
+        stopped_early=len(curve) < training.epochs,
+    )
+
+
+def _bar(stack: contextlib.ExitStack, title: str, epochs: int) -> Callable[[float], None]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    bar = stack.enter_context(Progress(*columns, transient=True))
+    task = bar.add_task(title, total=epochs)
+    return lambda value: bar.update(task, advance=1, description=f"{title}: {value:.1f} nats")

@@ -1,0 +1,1 @@
+"""Campaigns: tasks x policies x films, run, stored, stopped when decided, and ranked."""

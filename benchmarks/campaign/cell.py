@@ -1,0 +1,167 @@
+"""One cell of a campaign: one policy on one film, scored against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.benchmarks.campaign.store import CellKey
+from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.score import score_map, score_run
+from grainscout.benchmarks.tasks.task import PolicySpec, Task
+from grainscout.benchmarks.tasks.truth import TaskTruth
+from grainscout.experiment import Experiment, Step
+from grainscout.hardware import Guard, Wears
+from grainscout.policies import Policy, make_policy
+from grainscout.policies.protocol import Predicts
+from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
+
+#: Maps are scored at these numbers of measurements, as fractions of the budget, and at its end.
+_CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
+
+
+def film_seed(seed: int, task: str, film: int) -> int:
+    """The seed of film k of a task: the same for every policy, and another for every task.
+
+    Tasks that shared films would not be independent evidence.
+    """
+    return int(np.random.SeedSequence([seed, crc32(task.encode()), film]).generate_state(1)[0])
+
+
+def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedState:
+    """Run and score one cell; the result is a packable tree.
+
+    steps : one value a measurement, identical on every machine of a kind (see ``score_run``, and
+        spent : share of the budget that is used up then).
+    checkpoints : scores of predicted maps at a few numbers of measurements.
+    timing : seconds of this computer; not reproducible and kept apart.
+    final : (n_candidates,) float32 predicted mean and standard deviation at the end.
+    curves : (n, samples) float32 measured currents [A].
+    """
+    cell_seed = film_seed(seed, key.task, key.film)
+    bench = set_up(task, cell_seed)
+    problem = bench.problem()
+    truth = bench.truth(problem)
+    run = _Run(problem, truth, bench.microscope)
+    result = Experiment(
+        bench.microscope,
+        _policy(policy, task, truth),
+        problem=problem,
+        seed=cell_seed,
+        batch=task.batch,
+        observe=run.observe,
+    ).run()
+    if not result.outcomes:
+        raise PolicyError(f"policy {policy.title!r} asked for no measurement at all")
+    run.check_map()
+    ok = [o for o in result.outcomes if o.curve is not None]
+    return {
+        "reason": result.reason,
+        "steps": {
+            **score_run(problem, truth, result.outcomes),
+            "spent": np.array(run.spent),
+        },
+        "checkpoints": run.table(),
+        "timing": {"decision_s": np.array(run.decisions)},
+        "final": {k: v.astype(np.float32) for k, v in run.final.items()},
+        "curves": np.array([o.curve.current for o in ok if o.curve is not None], np.float32),
+        "curve_sites": np.array([tuple(o.site) for o in ok], np.int64).reshape(-1, 2),
+    }
+
+
+def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
+    options = dict(spec.options)
+    if spec.uses_truth:
+        # A control that is told the answer, and says so: which kind each site is, or its value.
+        wanted = np.isin(truth.archetype, truth.wanted)
+        kinds = np.where(wanted, truth.archetype.astype(float), np.nan)
+        aim = options.setdefault("aim", "largest" if task.goals == ("optimisation",) else "classes")
+        options["truth"] = kinds if aim == "classes" else truth.target
+    return make_policy(spec.name, options)
+
+
+class _Run:
+    """Watches a run and scores its maps at the checkpoints."""
+
+    def __init__(self, problem: Problem, truth: TaskTruth, microscope: Guard) -> None:
+        self.problem = problem
+        self.truth = truth
+        self.microscope = microscope
+        self.begun = microscope.clock.now()  # the image has been taken
+        self.wear = microscope.wear() if isinstance(microscope, Wears) else 0.0
+        budget = problem.budget
+        if budget.seconds is not None and budget.seconds <= self.begun:
+            raise ConfigError(
+                f"task seconds must leave time after the image, which takes {self.begun:g} s; got "
+                f"{budget.seconds:g} s"
+            )
+        self.spent: list[float] = []
+        self.decisions: list[float] = []
+        self.outcomes: list[Outcome] = []
+        self.rows: list[dict[str, float]] = []
+        self.final: dict[str, NDArray[np.float64]] = {}
+        # In measurements where these alone are limited, else in shares of the budget.
+        self._curves = budget.curves if budget.seconds is None and budget.wear is None else None
+        self._due: list[float] = (
+            [max(2, round(f * self._curves)) for f in _CHECKPOINTS]
+            if self._curves
+            else list(_CHECKPOINTS)
+        )
+
+    def observe(self, step: Step) -> None:
+        self.decisions.append(step.decision_s)
+        for outcome in step.outcomes:
+            self.outcomes.append(outcome)
+            self.spent.append(self._share(outcome))
+        at = len(self.outcomes) if self._curves else self.spent[-1] if self.spent else 0.0
+        if self._due and at >= self._due[0] and len(self.outcomes) >= 2:
+            self._due = [d for d in self._due if d > at]
+            self.check_map()
+
+    def _share(self, outcome: Outcome) -> float:
+        """How much of the budget is used up after this measurement; 1 ends the run.
+
+        Wear is read after a batch, which then counts as a whole.
+        """
+        budget = self.problem.budget
+        shares = [] if budget.curves is None else [len(self.outcomes) / budget.curves]
+        if budget.seconds is not None:
+            shares.append((outcome.finished - self.begun) / (budget.seconds - self.begun))
+        if budget.wear is not None and isinstance(self.microscope, Wears):
+            shares.append((self.microscope.wear() - self.wear) / budget.wear)
+        return max(shares)
+
+    def check_map(self) -> None:
+        """Score what the data of the run say about every candidate, by one referee for all policies.
+
+        Policies without a model then stand in the same table, and what is compared is the choice
+        of sites.  A policy's own model is scored beside it by ``score_run`` of its proposals.
+        """
+        if not any(o.curve is not None for o in self.outcomes):
+            return
+        mean, std = referee(self.problem, self.outcomes)
+        self.final = {"mean": mean, "std": std}
+        self.rows.append({"n": len(self.outcomes), **score_map(self.truth, mean, std)})
+
+    def table(self) -> dict[str, NDArray[np.float64]]:
+        names = self.rows[0] if self.rows else {}
+        return {k: np.array([row[k] for row in self.rows], float) for k in names}
+
+
+def referee(
+    problem: Problem, outcomes: Sequence[Outcome]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the target at every candidate, from these outcomes alone.
+
+    The closed-form deep kernel (``dkl`` with its defaults) fitted once: a fixed, deterministic model
+    that no policy can tune.
+    """
+    model = make_policy("dkl", {})
+    model.reset(problem, rng=np.random.default_rng(0))
+    model.tell(list(outcomes))
+    if not isinstance(model, Predicts):
+        raise PolicyError("the referee must be able to predict")
+    return model.predict()

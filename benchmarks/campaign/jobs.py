@@ -1,0 +1,78 @@
+"""A cell and its result as they travel: plain JSON and packed bytes, over a pipe or a network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pydantic import TypeAdapter
+
+import grainscout
+from grainscout.benchmarks.campaign.store import CellKey
+from grainscout.benchmarks.tasks.task import PolicySpec, Task
+from grainscout.records import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One cell with all that it takes to run it, anywhere.
+
+    timeout_s, memory_GiB : what it may take; 0 is no bound.  campaign : which run of a campaign asks.
+    version : of Grainscout, where the campaign is run from.
+    """
+
+    key: CellKey
+    task: Task
+    policy: PolicySpec
+    seed: int
+    timeout_s: float = 0.0
+    memory_GiB: float = 0.0
+    campaign: str = ""
+    version: str = grainscout.__version__
+
+    def to_json(self) -> str:
+        """As text; ConfigError if a policy's option is not a plain value."""
+        return json.dumps(dataclasses.asdict(self), default=_path)
+
+    @classmethod
+    def from_json(cls, text: str) -> Call:
+        """The call of that text."""
+        return TypeAdapter(cls).validate_json(text, strict=True)
+
+
+def _path(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise ConfigError(
+        f"a policy's options must be plain values to be sent to a worker; got {value!r}. With jobs = 0 "
+        "the cells run in this process"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What became of a cell: packed result if it finished, else why not (the last line says it)."""
+
+    status: str
+    seconds: float
+    payload: bytes | None = None
+    error: str = ""
+
+
+def receive(stream: IO[bytes]) -> bytes | None:
+    """One message (8 bytes of length, big endian, and as many); None when the other end is gone."""
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    size = int.from_bytes(head, "big")
+    body = stream.read(size)
+    return body if len(body) == size else None
+
+
+def send(stream: IO[bytes], body: bytes) -> None:
+    """One message."""
+    stream.write(len(body).to_bytes(8, "big") + body)
+    stream.flush()

@@ -1,0 +1,236 @@
+"""Where cells run: in this process, in processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import threading
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+from typing import Any, Protocol
+
+from joblib import Parallel, delayed
+
+from grainscout.benchmarks.campaign.jobs import Call, Reply
+from grainscout.benchmarks.campaign.process_pool import attempt, end_processes
+from grainscout.benchmarks.campaign.store import CellKey
+from grainscout.benchmarks.campaign.worker_process import run_call
+from grainscout.journal import package_versions
+from grainscout.records import ConfigError, GrainscoutError
+
+#: Seconds that a scheduler has to answer, and its workers to appear.
+_ANSWER_S = 5.0
+
+
+class Workers(Protocol):
+    """Runs cells; `campaign` marks the processes that are its."""
+
+    campaign: str
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        """What became of the cells, as they end."""
+        ...
+
+    def close(self) -> None:
+        """End what is under way; no process is left when this returns."""
+        ...
+
+
+def make_workers(jobs: int, scheduler: str | None) -> Workers:
+    """Workers of a cluster if it has an address, else `jobs` of this machine, 0 for this process."""
+    if jobs < 0:
+        raise ConfigError(f"jobs must be at least 0; got {jobs}")
+    if scheduler is not None:
+        return _Cluster(scheduler)
+    return _Machine(jobs) if jobs else _Here()
+
+
+class _Here:
+    """One cell after another in this process, where nothing can end one."""
+
+    campaign = ""
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        for call in calls:
+            status, seconds, payload, error = run_call(call)
+            status = "finished" if status == "finished" else "failed"
+            yield call.key, Reply(status=status, seconds=seconds, payload=payload, error=error)
+
+    def close(self) -> None:
+        pass
+
+
+class _Machine:
+    """joblib's threads, each of which looks after a worker process of this machine."""
+
+    def __init__(self, jobs: int) -> None:
+        self.campaign = uuid.uuid4().hex
+        self._jobs = jobs
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        pool = Parallel(
+            n_jobs=self._jobs,
+            backend="threading",
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch="2 * n_jobs",  # nobody waits while a result is written
+        )
+        results = pool(delayed(_attempt)(call) for call in calls)
+        try:
+            for result in results:  # noqa: UP028 - "yield from" would close it before the processes
+                yield result
+        except BaseException:
+            self.close()
+            with warnings.catch_warnings(action="ignore"):  # that tasks are cancelled, as is meant
+                results.close()
+            raise
+
+    def close(self) -> None:
+        end_processes(self.campaign)
+
+
+class _Cluster:
+    """The threads of a Dask cluster's workers; each looks after a process as on one machine."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client
+            from distributed.client import ClosedClientError
+        except ImportError as error:
+            raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'") from error
+        self.campaign = uuid.uuid4().hex
+        self._address = address
+        found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)
+        if found is None:
+            raise ConfigError(
+                f"scheduler must be an address such as tcp://host:8786; got {address!r}"
+            )
+        try:
+            # Refused at once, where Dask would go on trying.
+            place = (found[2] or found[3], int(found[4]))
+            socket.create_connection(place, timeout=_ANSWER_S).close()
+            self._client = _in_time(
+                lambda: Client(address, timeout=_ANSWER_S, set_as_default=False)
+            )
+        except (OSError, OverflowError, MemoryError, ValueError) as error:
+            raise ConfigError(
+                f"scheduler must be a running Dask scheduler; none answers at {address}: "
+                f"{error or 'no answer in time'}"
+            ) from error
+        try:
+            self._check_workers()
+        except BaseException:
+            self._client.close()
+            raise
+        self._pool = self._client.get_executor(pure=False)
+        self._lost = (CancelledError, ClosedClientError)
+        # A scheduler that is lost is told by our error; Dask would add its tracebacks.
+        names = ("distributed", "distributed.client", "tornado.application")
+        logs = [logging.getLogger(name) for name in names]
+        self._levels = {log: log.level for log in logs}
+        for log in logs:
+            log.setLevel(logging.CRITICAL)
+
+    def _check_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=_ANSWER_S)
+        except TimeoutError:
+            raise ConfigError(
+                f"the scheduler at {self._address} must have workers; it has none after "
+                f"{_ANSWER_S:g} s. Start some: dask worker {self._address} --nthreads 1"
+            ) from None
+        here = _computing()
+        for worker, found in self._client.run(_computing, on_error="return").items():
+            if isinstance(found, BaseException):
+                raise ConfigError(
+                    f"worker {worker} must have grainscout {here['grainscout']}; it cannot import it: "
+                    f"{found}"
+                )
+            for name, wanted in here.items():
+                if found.get(name) != wanted:
+                    raise ConfigError(
+                        f"worker {worker} must have {name} {wanted}, as this process, for results to "
+                        f"be the same; it has {found.get(name, 'none')}"
+                    )
+
+    def _width(self) -> int:
+        # A client that has lost its scheduler knows of no workers.
+        workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
+        return max(8, 2 * sum(int(w["nthreads"]) for w in workers.values()))
+
+    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+        try:
+            yield from _keep_busy(self._pool, calls, self._width)
+        except self._lost as error:
+            raise GrainscoutError(
+                f"the scheduler at {self._address} is gone. The finished cells are kept; the same "
+                "command goes on with the others"
+            ) from error
+
+    def close(self) -> None:
+        if self._client.status == "running":
+            with suppress(*self._lost, OSError):  # it may be lost at this very moment
+                self._pool.shutdown(wait=False)
+                self._client.run(end_processes, self.campaign, on_error="ignore")
+        self._client.close()
+        for log, level in self._levels.items():
+            log.setLevel(level)
+
+
+def _in_time(connect: Callable[[], Any]) -> Any:
+    """What `connect` gives, or TimeoutError: Dask waits for ever for a peer that says nothing."""
+    made: Future[Any] = Future()
+
+    def act() -> None:
+        try:
+            made.set_result(connect())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised by result()
+            made.set_exception(error)
+
+    threading.Thread(target=act, daemon=True).start()
+    return made.result(timeout=2 * _ANSWER_S)
+
+
+def _attempt(call: Call) -> tuple[CellKey, Reply]:
+    return call.key, attempt(call.to_json())
+
+
+def _computing() -> dict[str, str]:
+    """What decides about the last bits of a result."""
+    return {name: version for name, version in package_versions().items() if name != "python"}
+
+
+def _keep_busy(
+    pool: Executor, calls: Iterable[Call], width: Callable[[], int]
+) -> Iterator[tuple[CellKey, Reply]]:
+    """Keep `width` cells with the pool: a campaign of a million must not be sent at once."""
+    waiting: dict[Future[Reply], CellKey] = {}
+    todo = iter(calls)
+    more = True
+    while more or waiting:
+        for _ in range(width() - len(waiting) if more else 0):
+            call = next(todo, None)
+            if call is None:
+                more = False
+                break
+            waiting[pool.submit(attempt, call.to_json())] = call.key
+        if not waiting:
+            return
+        done, _ = wait_for(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield waiting.pop(future), _reply(future)
+
+
+def _reply(future: Future[Reply]) -> Reply:
+    fault: Any = future.exception()
+    if fault is None:
+        return future.result()
+    if type(fault).__name__ == "KilledWorker":
+        said = f"the worker died again and again: killed, or out of memory: {fault}"
+        return Reply(status="failed", seconds=0.0, error=said)
+    raise fault

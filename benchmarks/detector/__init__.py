@@ -1,0 +1,1 @@
+"""Training and score of the boundary detector that is shipped."""

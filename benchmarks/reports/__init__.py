@@ -1,0 +1,1 @@
+"""Reports of campaigns and of runs: tables, pages and the winner's file."""

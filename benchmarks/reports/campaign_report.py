@@ -1,0 +1,252 @@
+"""The report of a campaign: what was asked, the verdict, and the pictures behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import tomli_w
+
+from grainscout.analysis import figures
+from grainscout.analysis.statistics import Verdict
+from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.leaderboard import BASELINE, Board
+from grainscout.benchmarks.campaign.stopping import Course, said
+from grainscout.benchmarks.campaign.store import CampaignStore
+from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.reports.learning import (
+    PICTURED_TASKS,
+    cost_section,
+    learning_section,
+)
+from grainscout.benchmarks.reports.page import Details, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.task_sections import asked_section, by_task_section, task_section
+from grainscout.benchmarks.statements.statement import Finding
+from grainscout.benchmarks.tasks.task import Goal, plain
+from grainscout.journal import package_versions
+
+_GOALS: dict[Goal, str] = {
+    "discovery": "How early a policy has three examples of each archetype. 0 is the exact expectation of "
+    "random sampling on that film, 1 a policy that meets a wanted example with each of its first "
+    "measurements.",
+    "mapping": "How well the target is known everywhere from the measured curves alone, by one referee "
+    "model for all policies, averaged over the run. 0 is random sampling on the same film, 1 no error.",
+    "optimisation": "How near the largest true target in hand comes to the largest that there is, averaged "
+    "over the run. 0 is the exact expectation of random sampling on that film, 1 the oracle.",
+}
+
+
+def write_report(
+    path: Path,
+    campaign: Campaign,
+    store: CampaignStore,
+    tables: Tables,
+    scores: pd.DataFrame,
+    boards: list[Board],
+    winner: str | None,
+    course: Course,
+    findings: Sequence[Finding] = (),
+) -> None:
+    """Write the page; findings : verdicts on published statements, if the campaign judges any."""
+    sections: list[Section | None] = [_result(boards, campaign), asked_section(campaign)]
+    if findings:
+        sections.append(_published(findings))
+    if campaign.stopping is not None:
+        sections.append(_stopping(campaign, course))
+    if len(tables.steps):
+        sections += [
+            by_task_section(campaign, scores),
+            learning_section(campaign, tables),
+            cost_section(tables, scores),
+        ]
+        tasks = campaign.tasks[:PICTURED_TASKS]
+        sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
+    sections += [_failures(course, store), _repeat(campaign)]
+    policies = "; ".join(p.title for p in campaign.policies)
+    verdicts = [board.verdict() for board in boards]
+    if winner is not None:
+        decided = all(b.best == winner and not b.rivals for b in boards)
+        verdicts.append(
+            f"Over all goals {winner} has the best mean score, so winner.toml runs it"
+            + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
+        )
+    left_out = len(campaign.tasks) - PICTURED_TASKS
+    write_page(
+        path,
+        kind="campaign report",
+        title=campaign.name,
+        question=f"{campaign.description}. {len(campaign.policies)} policies ({policies}) raced on "
+        f"{len(campaign.tasks)} tasks x {campaign.films} films, with the same films and noise for each."
+        + (f" Pictures show the first {PICTURED_TASKS} tasks." if left_out > 0 else ""),
+        verdicts=verdicts or ["No cell has finished: there is nothing to compare."],
+        sections=[s for s in sections if s is not None],
+    )
+
+
+def _published(findings: Sequence[Finding]) -> Section:
+    kinds = {"reproduced": "better", "not reproduced": "worse"}
+    rows: list[list[str | dict[str, str]]] = []
+    for finding in findings:
+        statement, case, outcome, effect, controls = finding.row()
+        verdict = {"text": outcome, "kind": kinds.get(outcome, "")}
+        rows.append([{"text": statement, "kind": "text"}, case, verdict, effect, controls])
+    return Section(
+        id="published",
+        title="Published statements",
+        text=[
+            "Each statement is one number a film that is above zero where it holds; its mean over films "
+            "comes with a 95 % interval. Where a control that does not look at its curves does the same, and the "
+            "policy is not decidedly above it, the statement is also true of the control."
+        ],
+        tables=[
+            Table(
+                title="What the films say",
+                heads=["statement", "case", "verdict", "effect", "controls"],
+                rows=rows,
+            )
+        ],
+    )
+
+
+def _result(boards: list[Board], campaign: Campaign) -> Section:
+    tables, pictures = [], []
+    for board in boards:
+        asked = campaign.films * sum(board.goal in t.goals for t in campaign.tasks)
+        films = f"{board.cells} films"
+        if board.cells < asked:
+            films += f" of {asked}: those that every policy finished"
+        rows: list[list[str | dict[str, str]]] = []
+        for r in board.ranked:
+            verdict = board.against_baseline.get(r.name)
+            kind = "" if verdict is None else verdict.outcome.split()[0]
+            rows.append(
+                [
+                    r.name + (" (told the truth)" if r.name in board.told else ""),
+                    f"{r.score.estimate:.2f}",
+                    f"{r.score.low:.2f} to {r.score.high:.2f}",
+                    f"{r.mean_rank.estimate:.1f}",
+                    {"text": _against(verdict), "kind": kind},
+                ]
+            )
+        tables.append(
+            Table(
+                title=f"{board.goal.capitalize()}, {films}",
+                heads=["policy", "score", "95 % interval", "mean rank", f"against {BASELINE}"],
+                rows=rows,
+            )
+        )
+        pictures.append(
+            picture(
+                figures.policy_ranking(
+                    [(r.name, r.score) for r in board.ranked],
+                    label=f"{board.goal} score",
+                    marks={"random": 0.0, "ideal": 1.0},
+                    highlight=[board.best],
+                ),
+                f"{board.goal.capitalize()}. {_GOALS[board.goal]} Dot: interquartile mean over films; "
+                "bar: 95 % stratified bootstrap interval. Intervals of two policies may overlap though "
+                "their paired difference is decided: the table's last column says.",
+                f"Ranking for {board.goal}: "
+                + ", ".join(f"{r.name} {r.score.estimate:.2f}" for r in board.ranked),
+            )
+        )
+    pairs = [
+        Details(
+            title=f"Every pair of policies, {board.goal}",
+            pre="\n".join(str(v) for v in board.pairs),
+        )
+        for board in boards
+        if board.pairs
+    ]
+    return Section(id="result", title="Result", tables=tables, pictures=pictures, details=pairs)
+
+
+def _against(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "-"
+    d = verdict.difference
+    more = f", {verdict.more_films} more films a task would" if verdict.more_films else ""
+    return f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
+
+
+def _stopping(campaign: Campaign, course: Course) -> Section:
+    rows: list[list[str | dict[str, str]]] = [
+        [
+            c.goal,
+            f"{c.verdict.policy} against {c.verdict.baseline}",
+            str(c.verdict.difference.films),
+            {"text": _against(c.verdict), "kind": c.verdict.outcome.split()[0]},
+        ]
+        for c in course.comparisons
+    ]
+    return Section(
+        id="stopping",
+        title="What stopping saved",
+        text=[said(campaign, course)],
+        tables=[
+            Table(
+                title="Every comparison, when it was decided",
+                heads=["goal", "policies", "films a task", "verdict"],
+                rows=rows,
+            )
+        ],
+    )
+
+
+def campaign_file(campaign: Campaign) -> str:
+    """The campaign as a TOML file that ``grainscout bench`` takes, every task written out."""
+    document = plain(dataclasses.asdict(campaign))
+    document["task"], document["policy"] = document.pop("tasks"), document.pop("policies")
+    return tomli_w.dumps(document)
+
+
+def _failures(course: Course, store: CampaignStore) -> Section:
+    failed = store.failures()
+    asked = course.planned - course.saved
+    waiting = asked - len(store.finished() & set(course.asked)) - len(failed)
+    text = []
+    if not failed and not waiting:
+        text.append(f"None: all {asked} cells finished.")
+    if failed:
+        text.append(
+            f"{len(failed)} cells failed. They count for nothing above; the same command tries them "
+            "again."
+        )
+    if waiting:
+        text.append(f"{waiting} cells have not been run yet.")
+    return Section(
+        id="failures",
+        title="Failures",
+        text=text,
+        details=[
+            Details(
+                title=f"{k.policy} on {k.task}, film {k.film}: {error.strip().splitlines()[-1]}",
+                pre=error,
+            )
+            for k, error in failed.items()
+        ],
+    )
+
+
+def _repeat(campaign: Campaign) -> Section:
+    versions = "\n".join(f"{k:14} {v}" for k, v in package_versions().items())
+    return Section(
+        id="repeat",
+        title="How to repeat it",
+        text=[
+            "The same command on a machine of the same kind gives the same table.parquet, with any "
+            f"number of workers. Campaign seed {campaign.seed}; film k of a task is made from (seed, "
+            "task, k); film, instrument and policy have separate random streams. Save the campaign below "
+            f"as {campaign.name}.toml; one that comes with Grainscout is known by its name alone."
+        ],
+        details=[
+            Details(
+                title="Command",
+                pre=f"grainscout bench {campaign.name}.toml --out out/{campaign.name}",
+            ),
+            Details(title=f"The campaign, {campaign.name}.toml", pre=campaign_file(campaign)),
+            Details(title="Versions", pre=versions),
+        ],
+    )

@@ -1,0 +1,131 @@
+"""What a campaign leaves behind: tables, leaderboard, report and the winner's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from rich.table import Table
+
+from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.leaderboard import Board, boards, goal_scores, winner
+from grainscout.benchmarks.campaign.stopping import Course, course, judged, said
+from grainscout.benchmarks.campaign.store import CampaignStore
+from grainscout.benchmarks.campaign.tables import read_tables
+from grainscout.benchmarks.reports.campaign_report import write_report
+from grainscout.benchmarks.statements.catalogue import published
+from grainscout.benchmarks.statements.statement import markdown as statements_page
+from grainscout.benchmarks.tasks.task import plain
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+    """Where the files are, and the ranking.
+
+    files : label -> path;  missing : cells of the campaign that are not finished and not saved;
+    course : where it stands.
+    """
+
+    files: dict[str, Path]
+    boards: list[Board]
+    winner: str | None
+    missing: int
+    course: Course
+
+    def leaderboard_table(self) -> Table:
+        """For the terminal."""
+        table = Table("goal", "policy", "score", "95 % interval", "mean rank", "against random")
+        for board in self.boards:
+            for row in board.ranked:
+                table.add_row(*_row(board, row.name))
+            table.add_section()
+        return table
+
+
+def write_results(
+    campaign: Campaign, store: CampaignStore, folder: Path, *, report: Path | None = None
+) -> Results:
+    """Write everything that the store's finished cells say into `folder`.
+
+    table.parquet (a row a measurement) and maps.parquet (a row a checkpoint) are the same however
+    many workers ran the campaign; timings.parquet is not.  leaderboard.md, report.html and winner.toml,
+    which ``grainscout run`` takes as it is, are made from them.
+    """
+    tables = read_tables(store)
+    files = {
+        "table": folder / "table.parquet",
+        "maps": folder / "maps.parquet",
+        "timings": folder / "timings.parquet",
+    }
+    for frame, path in zip(
+        (tables.steps, tables.maps, tables.timings), files.values(), strict=True
+    ):
+        frame.to_parquet(path, index=False)
+    scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
+    told = {p.title for p in campaign.policies if p.uses_truth}
+    found = boards(scores, told)
+    finished = store.finished()
+    state = course(campaign, scores, finished | store.failures().keys())
+    if campaign.stopping is not None:
+        found = judged(found, state, campaign.stopping)
+    best = winner(found, {p.title for p in campaign.policies} - told)
+    missing = state.planned - state.saved - len(finished & set(state.asked))
+    files["leaderboard"] = folder / "leaderboard.md"
+    files["leaderboard"].write_text(_markdown(campaign, found, missing, state), encoding="utf-8")
+    findings = published(campaign.tasks, campaign.films, campaign.seed, tables)
+    if findings:
+        files["statements"] = folder / "statements.md"
+        files["statements"].write_text(statements_page(findings), encoding="utf-8")
+    if best is not None:
+        files["winner"] = folder / "winner.toml"
+        files["winner"].write_bytes(tomli_w.dumps(_winner(campaign, best)).encode())
+    files["report"] = report or folder / "report.html"
+    write_report(files["report"], campaign, store, tables, scores, found, best, state, findings)
+    return Results(files=files, boards=found, winner=best, missing=missing, course=state)
+
+
+def _row(board: Board, name: str) -> list[str]:
+    row = next(r for r in board.ranked if r.name == name)
+    verdict = board.against_baseline.get(name)
+    against = "" if verdict is None else f"{verdict.outcome} ({verdict.difference.estimate:+.2f})"
+    score = row.score
+    return [
+        board.goal,
+        name + (" (told the truth)" if name in board.told else ""),
+        f"{score.estimate:.2f}",
+        f"{score.low:.2f} to {score.high:.2f}",
+        f"{row.mean_rank.estimate:.1f}",
+        against,
+    ]
+
+
+def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Course) -> str:
+    lines = [f"# {campaign.name}: leaderboard", "", campaign.description, ""]
+    if missing:
+        lines += [f"**{missing} cells are missing or failed; they count for nothing here.**", ""]
+    if campaign.stopping is not None:
+        lines += [said(campaign, state), ""]
+    for board in found:
+        lines += [
+            board.verdict(),
+            "",
+            f"{board.cells} films (task x seed). Score: 0 = random sampling, 1 = ideal.",
+            "",
+            "| policy | score | 95 % interval | mean rank | against random |",
+            "|---|---|---|---|---|",
+        ]
+        lines += ["| " + " | ".join(_row(board, r.name)[1:]) + " |" for r in board.ranked]
+        lines += ["", "Every pair:", "", *(f"- {v}" for v in board.pairs), ""]
+    return "\n".join(lines)
+
+
+def _winner(campaign: Campaign, best: str) -> dict[str, Any]:
+    """An experiment file: the campaign's first task by the winning policy."""
+    policy = next(p for p in campaign.policies if p.title == best)
+    return {
+        "seed": campaign.seed,
+        "task": plain(asdict(campaign.tasks[0])),
+        "policy": plain(asdict(policy)),
+    }

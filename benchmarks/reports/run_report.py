@@ -1,0 +1,247 @@
+"""The report of one run, from its journal alone; truth is shown where the run was on a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from grainscout.analysis import figures
+from grainscout.analysis.curves.archetypes import UNKNOWN, classify
+from grainscout.analysis.curves.descriptors import describe
+from grainscout.benchmarks.campaign.cell import referee
+from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
+from grainscout.benchmarks.tasks.score import as_map, running_diversity, score_map, score_run
+from grainscout.benchmarks.tasks.truth import TaskTruth
+from grainscout.journal import Journal
+from grainscout.policies import Policy, make_policy
+from grainscout.policies.protocol import Explains
+from grainscout.records import DataError, Outcome, Problem, spawn_streams
+from grainscout.simulator import Structure
+
+_CLASSES = ("club", "heart", "diamond", "insulating")
+
+
+def write_run_report(
+    journal: Journal,
+    path: Path,
+    truth: TaskTruth | None = None,
+    structure: Structure | None = None,
+) -> None:
+    """Write the page; DataError if nothing was measured yet.
+
+    truth : of the run's problem, if it was on a film or a recording;  structure : of that film.
+    """
+    header = journal.header()
+    problem = header.problem
+    outcomes = journal.outcomes()
+    measured = [o for o in outcomes if o.curve is not None]
+    if not measured:
+        raise DataError(f"journal {journal.path} holds no measured curve yet: nothing to report")
+    policy = header.config.get("policy", {})
+    name = str(policy.get("label") or policy.get("name", "policy"))
+    current = np.array([o.curve.current for o in measured if o.curve is not None])
+    saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
+    found = describe(problem.target, problem.waveform.voltage, current, saturated)
+    sections = [
+        _overview(problem, outcomes, measured),
+        _target(problem, measured, found.value, found.unit),
+        _curves(problem, current),
+    ]
+    explained = _thoughts(problem, header.config, header.seed, outcomes, found.unit)
+    if explained is not None:
+        sections.append(explained)
+    choice = choice_section(problem, outcomes, structure)
+    if choice is not None:
+        sections.append(choice)
+    sections.append(other_questions(problem, measured))
+    if truth is not None:
+        sections.append(_against_truth(problem, truth, outcomes))
+    sections.append(_protocol(journal, outcomes))
+    ends = [e.detail.get("reason", "") for e in journal.events() if e.kind == "end"]
+    write_page(
+        path,
+        kind="run report",
+        title=f"{name}: {journal.path.name}",
+        question=f"{len(measured)} curves by {name} with target {problem.target}, on "
+        f"{len(problem.candidates)} candidate sites, begun {header.created}.",
+        verdicts=[
+            f"Ended with: {ends[-1]}" if ends else "Still running, or stopped without a word."
+        ],
+        sections=sections,
+    )
+
+
+def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]) -> Section:
+    sites = np.array([tuple(o.site) for o in outcomes])
+    steps = np.diff(problem.scan.positions(sites), axis=0)
+    minutes = outcomes[-1].finished / 60.0
+    rows = [
+        ["measurements", str(len(outcomes))],
+        ["failed", str(len(outcomes) - len(measured))],
+        ["saturated", str(sum(o.status == "saturated" for o in outcomes))],
+        ["microscope's clock, min", f"{minutes:.1f}"],
+        ["travel, µm", f"{np.hypot(*steps.T).sum() * 1e6:.2f}" if len(steps) else "0"],
+    ]
+    return Section(
+        id="sites",
+        title="Where it measured",
+        tables=[Table(title="The run", heads=["", ""], rows=rows)],
+        pictures=[
+            picture(
+                figures.sites_over_topography(problem.scan, sites),
+                "Measured sites over the scan, coloured by step.",
+                "Measured sites over the topography",
+            )
+        ],
+    )
+
+
+def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit: str) -> Section:
+    diversity = running_diversity(problem, measured)
+    factor, shown_unit = figures.engineering(values, unit)
+    return Section(
+        id="course",
+        title="Course of the run",
+        pictures=[
+            picture(
+                figures.diversity_of_run(
+                    {
+                        f"{problem.target} ({shown_unit})": values * factor,
+                        "diversity of curves": diversity,
+                    }
+                ),
+                f"Left: {problem.target} of each curve in order. Right: mean pairwise distance of the "
+                "curves so far.",
+                f"{problem.target} and diversity against measurements",
+            )
+        ],
+    )
+
+
+def _curves(problem: Problem, current: np.ndarray) -> Section:
+    kinds = classify(problem.waveform.voltage, current)
+    known = kinds != UNKNOWN
+    if not known.any():
+        return Section(
+            id="curves",
+            title="Curves",
+            text=["The sweep has no loop to tell kinds by; shown are curves spread over the run."],
+            pictures=[
+                picture(
+                    figures.iv_curves(
+                        problem.waveform.voltage,
+                        current[:: max(len(current) // 6, 1)][:6],
+                    ),
+                    "Measured curves, spread evenly over the run.",
+                    "Example curves",
+                )
+            ],
+        )
+    return Section(
+        id="curves",
+        title="Kinds of curve",
+        text=["Kinds are read off the loops of the measured curves; the truth is not used here."],
+        pictures=[
+            picture(
+                figures.archetype_examples(
+                    problem.waveform.voltage,
+                    current[known],
+                    kinds[known],
+                    names=_CLASSES,
+                    steps=np.flatnonzero(known) + 1,
+                ),
+                "Examples of each kind, and when the first was met.",
+                "Example curves by kind",
+            )
+        ],
+    )
+
+
+def _thoughts(
+    problem: Problem, config: object, seed: int, outcomes: list[Outcome], unit: str
+) -> Section | None:
+    """The maps of the policy after the last outcome, by telling a fresh one everything."""
+    spec = config.get("policy") if isinstance(config, dict) else None
+    if not isinstance(spec, dict):
+        return None
+    policy: Policy = make_policy(str(spec["name"]), spec.get("options", {}))
+    policy.reset(problem, rng=spawn_streams(seed).policy_rng())
+    policy.tell(outcomes)
+    if not isinstance(policy, Explains):
+        return None
+    maps = policy.explain()
+    if not maps:
+        return None
+    sites = np.array([tuple(o.site) for o in outcomes])
+    shown: list[Picture] = [
+        picture(
+            figures.explain_maps(
+                maps,
+                pixel_size=problem.scan.pixel_size,
+                sites=sites,
+                units={"mean": unit, "uncertainty": unit},
+            ),
+            "What the policy makes of the data: " + ", ".join(maps) + ".",
+            "Maps of the policy: " + ", ".join(maps),
+        )
+    ]
+    return Section(id="thoughts", title="What the policy thinks", pictures=shown)
+
+
+def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) -> Section:
+    """What a run on a film can be told: how near it came."""
+    steps = score_run(problem, truth, outcomes)
+    mean, std = referee(problem, outcomes)
+    score = score_map(truth, mean, std)
+    rows = [
+        ["wanted examples found", f"{steps['found'][-1]:.0%}"],
+        ["expected of random sampling", f"{steps['found_random'][-1]:.0%}"],
+        ["map error / sd of truth", f"{score['nrmse']:.2f}"],
+        ["truth within the 95 % interval", f"{score['coverage']:.0%}"],
+    ]
+    for name in ("boundary", "junction"):
+        if name in steps:
+            rows.append(
+                [f"sites at a {name}, over their share of the film", f"{steps[name][-1]:.2f}"]
+            )
+    return Section(
+        id="truth",
+        title="Against the truth",
+        text=["The film is simulated, or the curves were recorded before: the answer is known."],
+        tables=[Table(title="After the last measurement", heads=["", ""], rows=rows)],
+        pictures=[
+            picture(
+                figures.predicted_vs_true(
+                    *(as_map(problem, v) for v in (truth.target, mean, std)),
+                    pixel_size=problem.scan.pixel_size,
+                    name=problem.target,
+                    unit=truth.unit,
+                    sites=np.array([tuple(o.site) for o in outcomes]),
+                ),
+                f"True {problem.target}, what the referee model makes of this run's curves, and how sure "
+                "it is.",
+                f"True and predicted maps of {problem.target}",
+            )
+        ],
+    )
+
+
+def _protocol(journal: Journal, outcomes: list[Outcome]) -> Section:
+    failed = "\n".join(
+        f"{o.started:10.1f} s  {tuple(o.site)}  {o.message}"
+        for o in outcomes
+        if o.status == "failed"
+    )
+    events = "\n".join(
+        f"{e.clock_s:10.1f} s  {e.kind:10} {dict(e.detail)}" for e in journal.events()
+    )
+    versions = "\n".join(f"{k:14} {v}" for k, v in journal.header().versions.items())
+    blocks = [
+        Details(title="Events", pre=events or "none"),
+        Details(title="Versions", pre=versions),
+    ]
+    if failed:
+        blocks.insert(0, Details(title="Failed measurements", pre=failed))
+    return Section(id="protocol", title="Protocol", details=blocks)

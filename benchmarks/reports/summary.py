@@ -1,0 +1,96 @@
+"""A campaign's outcome as one JSON object, for machines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import grainscout
+from grainscout.analysis.statistics import Verdict
+from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.leaderboard import Board
+from grainscout.benchmarks.campaign.store import CampaignStore
+from grainscout.benchmarks.reports.results import Results
+
+#: Changes when a key is renamed, removed or means something else; new keys may come at any time.
+FORMAT = "grainscout-bench-1"
+
+
+def summary(
+    campaign: Campaign, store: CampaignStore, results: Results, *, run: int, seconds: float
+) -> dict[str, Any]:
+    """Plain JSON values; docs/manual/cluster.md says what each key means.
+
+    run, seconds : cells run and time taken by this call.  What is not a finite number is None.
+    """
+    failures = store.failures()
+    asked = set(results.course.asked)
+    return {
+        "format": FORMAT,
+        "grainscout": grainscout.__version__,
+        "campaign": campaign.name,
+        "seed": campaign.seed,
+        "seconds": round(seconds, 3),
+        "cells": {
+            "planned": results.course.planned,
+            "finished": len(store.finished() & asked),
+            "failed": len(failures),
+            "missing": results.missing,
+            "saved": results.course.saved,
+            "run": run,
+        },
+        "winner": results.winner,
+        "boards": [_board(board) for board in results.boards],
+        "failures": [
+            {
+                "task": key.task,
+                "film": key.film,
+                "policy": key.policy,
+                "reason": why.strip().splitlines()[-1],
+            }
+            for key, why in failures.items()
+        ],
+        "files": {label: str(path.resolve()) for label, path in results.files.items()},
+    }
+
+
+def _board(board: Board) -> dict[str, Any]:
+    return {
+        "goal": board.goal,
+        "films": board.cells,
+        "best": board.best,
+        "not_decided_against": board.rivals,
+        "verdict": board.verdict(),
+        "ranking": [
+            {
+                "policy": r.name,
+                "told_the_truth": r.name in board.told,
+                "score": _number(r.score.estimate),
+                "low": _number(r.score.low),
+                "high": _number(r.score.high),
+                "mean_rank": _number(r.mean_rank.estimate),
+            }
+            for r in board.ranked
+        ],
+        "comparisons": [_comparison(v) for v in board.pairs],
+    }
+
+
+def _comparison(v: Verdict) -> dict[str, Any]:
+    d = v.difference
+    return {
+        "policy": v.policy,
+        "against": v.baseline,
+        "outcome": v.outcome,
+        "difference": _number(d.estimate),
+        "low": _number(d.low),
+        "high": _number(d.high),
+        "level": d.level,
+        "p": _number(v.p_adjusted),
+        "films": d.films,
+        "more_films": v.more_films,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

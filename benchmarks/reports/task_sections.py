@@ -1,0 +1,230 @@
+"""The tasks of a report: what was asked, the score on each, and where the policies went on the first film."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from grainscout.analysis import figures
+from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
+from grainscout.benchmarks.reports.page import Details, Picture, Row, Section, Table, picture
+from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.registry import difficulties
+from grainscout.benchmarks.tasks.score import as_map
+from grainscout.benchmarks.tasks.task import Task
+from grainscout.benchmarks.tasks.truth import TaskTruth
+from grainscout.records import PackedState, Problem, Waveform
+
+#: The runs of every policy are drawn for so many tasks, those first in the campaign; then the winner's.
+EVERY_POLICY = 2
+
+
+def asked_section(campaign: Campaign) -> Section:
+    """Which tasks and policies, with their settings."""
+    measured = difficulties()
+    tasks: list[Row] = []
+    for task in campaign.tasks:
+        left = measured.get(task.id, {})
+        hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
+        place = task.microscope
+        on = f"{place.film}, {place.instrument}" if place.kind == "simulated" else place.kind
+        tasks.append(
+            [
+                task.id,
+                {"text": task.target, "kind": "text"},
+                {"text": on, "kind": "text"},
+                task.waveform.kind,
+                f"{task.light_suns:g}",
+                task.limits(),
+                {"text": ", ".join(task.goals), "kind": "text"},
+                {"text": hard or "not measured", "kind": "text"},
+            ]
+        )
+    heads = [
+        "task",
+        "target",
+        "film, instrument",
+        "waveform",
+        "suns",
+        "budget",
+        "goals",
+        "left by random",
+    ]
+    policies: list[Row] = [
+        [
+            p.title,
+            {"text": p.name, "kind": "text"},
+            {"text": json.dumps(p.options) if p.options else "defaults", "kind": "text"},
+        ]
+        for p in campaign.policies
+    ]
+    return Section(
+        id="asked",
+        title="What was asked",
+        text=[
+            "Left by random: what random sampling leaves undone at the end of the budget, measured once "
+            "for each registered task. Discovery: share of the wanted examples not in hand; mapping: error "
+            "of the map over the spread of the truth; optimisation: regret over the range of the truth."
+        ],
+        tables=[
+            Table(title="Tasks", heads=heads, rows=tasks),
+            Table(title="Policies", heads=["policy", "name", "options"], rows=policies),
+        ],
+    )
+
+
+def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
+    """Mean score of each policy on each task, a table a goal, the highest marked."""
+    if len(campaign.tasks) < 2:
+        return None
+    order = [p.title for p in campaign.policies]
+    tables = []
+    for goal in dict.fromkeys(scores["goal"]):
+        part = scores[scores["goal"] == goal].pivot_table(
+            index="task", columns="policy", values="score", aggfunc="mean"
+        )
+        names = [n for n in order if n in part.columns]
+        rows: list[list[str | dict[str, str]]] = []
+        for task in [t.id for t in campaign.tasks if t.id in part.index]:
+            values = part.loc[task, names].to_numpy(dtype=float)
+            best = np.nanmax(values)
+            cells = ["-" if np.isnan(v) else f"{v:.2f}" for v in values]
+            marked = [
+                {"text": c, "kind": "top"} if v == best else c
+                for c, v in zip(cells, values, strict=True)
+            ]
+            rows.append([task, *marked])
+        tables.append(
+            Table(
+                title=f"{goal.capitalize()}: mean score over films",
+                heads=["task", *names],
+                rows=rows,
+            )
+        )
+    return Section(
+        id="by-task",
+        title="Task by task",
+        text=[
+            "The highest of each row is underlined; whether it is decided, only the verdicts say."
+        ],
+        tables=tables,
+    )
+
+
+def task_section(
+    task: Task, campaign: Campaign, store: CampaignStore, scores: pd.DataFrame, winner: str | None
+) -> Section:
+    """Film 0 of a task: where each policy went and what it learnt."""
+    bench = set_up(task, film_seed(campaign.seed, task.id, 0))
+    problem = bench.problem()
+    truth = bench.truth(problem)
+    boundary = None if bench.film is None else bench.film.structure.boundary
+    shown: list[Picture] = []
+    folded: list[Details] = []
+    order = sorted(campaign.policies, key=lambda p: p.title != winner)
+    for policy in order:
+        if shown and task not in campaign.tasks[:EVERY_POLICY]:
+            break
+        payload = store.payload(CellKey(task=task.id, film=0, policy=policy.title))
+        if payload is None:
+            continue
+        drawn = _run_pictures(policy.title, payload, problem, truth, boundary)
+        if not shown:
+            shown = drawn
+        else:
+            folded.append(Details(title=f"The same for {policy.title}", pictures=drawn))
+    part = scores[scores["task"] == task.id].pivot_table(
+        index="policy", columns="goal", values="score", aggfunc="mean"
+    )
+    rows = [
+        [str(n), *(f"{v:.2f}" for v in row)]
+        for n, row in zip(part.index, part.to_numpy(), strict=True)
+    ]
+    wave = problem.waveform
+    notes = []
+    if task.microscope.kind == "replay" or task.microscope.film_file is not None:
+        notes.append(
+            "One and the same sample stands behind all runs of this task: their spread is that of the "
+            "policies' chance, and says nothing of other samples."
+        )
+    return Section(
+        id="task-" + task.id.replace("/", "-"),
+        title=f"Task {task.id}",
+        text=[
+            f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
+            f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples {_volts(wave)} in "
+            f"{wave.duration:g} s at {problem.light:g} suns; target {task.target}. Pictures are of the first film"
+            + ("." if task in campaign.tasks[:EVERY_POLICY] else ", by one policy."),
+            *notes,
+        ],
+        tables=[Table(title="Mean score", heads=["policy", *map(str, part.columns)], rows=rows)],
+        pictures=shown,
+        details=folded,
+    )
+
+
+def _volts(waveform: Waveform) -> str:
+    low, high = waveform.voltage.min(), waveform.voltage.max()
+    return f"at {low:g} V" if low == high else f"from {low:g} to {high:g} V"
+
+
+def _is_swept(waveform: Waveform) -> bool:
+    """Whether current against voltage is a curve: pulses jump, and some voltages do not change."""
+    return bool(0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage))
+
+
+def _run_pictures(
+    name: str,
+    payload: PackedState,
+    problem: Problem,
+    truth: TaskTruth,
+    boundary: np.ndarray | None,
+) -> list[Picture]:
+    steps = payload["steps"]
+    sites = np.column_stack([steps["row"], steps["column"]])
+    pictures = [
+        picture(
+            figures.sites_over_topography(problem.scan, sites, boundary=boundary, title=name),
+            f"{name}: sites over the scanned topography, coloured by step"
+            + ("; true grain boundaries in blue." if boundary is not None else "."),
+            f"Sites that {name} measured over the topography",
+        )
+    ]
+    if payload["final"]:
+        maps = [as_map(problem, v) for v in (truth.target, *payload["final"].values())]
+        pictures.append(
+            picture(
+                figures.predicted_vs_true(
+                    *maps,
+                    pixel_size=problem.scan.pixel_size,
+                    name=problem.target,
+                    unit=truth.unit,
+                    sites=sites,
+                    title=name,
+                ),
+                f"{name}: true {problem.target}, the referee's map from this run's curves, and how sure "
+                "it is.",
+                f"True and predicted maps of {problem.target} after the run of {name}",
+            )
+        )
+    measured = np.flatnonzero(steps["ok"])
+    pictures.append(
+        picture(
+            figures.archetype_examples(
+                problem.waveform.voltage,
+                payload["curves"],
+                steps["class_index"][measured],
+                names=truth.classes,
+                steps=measured + 1,
+                time=None if _is_swept(problem.waveform) else problem.waveform.time,
+                title=name,
+            ),
+            f"{name}: measured curves by the true kind of their site.",
+            f"Example curves that {name} measured, by kind",
+        )
+    )
+    return pictures

@@ -1,0 +1,1 @@
+"""Published statements, judged on films whose truth is known and against controls."""

@@ -1,0 +1,161 @@
+"""Published statements about films, judged on simulated ones: is the testbed like the material?
+
+They say that the simulator was built as published, not that the mechanism is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from grainscout.analysis.curves.descriptors import describe
+from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.statements.ising_boundary import PLAIN, STRUCTURED, errors, magnetisation
+from grainscout.benchmarks.statements.statement import Finding, judge
+from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.score import JUNCTION_M
+from grainscout.benchmarks.tasks.task import Task
+from grainscout.simulator.verification.transport import verify
+
+Floats = NDArray[np.float64]
+
+_SITES = 1500  # candidates of a film whose curves are computed
+_INTERIOR_M = 60e-9  # from a boundary: well inside a grain
+_SUNS = 0.1  # S23
+_FLOOR = 1e-12  # [A] what an amplifier would call no current
+
+
+def film_findings(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
+    """The statements of S23, S26 and MRS about films and models, on `films` films of each task."""
+    yield from _share_of_the_image(tasks)
+    yield from _light_and_junctions(_first(tasks, "s23"), films, seed)
+    yield from _hysteresis(_first(tasks, "s26"), films, seed)
+    yield from _windows()
+    yield from _ising(films)
+
+
+def _share_of_the_image(tasks: Sequence[Task]) -> Iterator[Finding]:
+    pixels = [t for t in tasks if t.curves == 210]
+    if not pixels:
+        return
+    rows, columns = set_up(pixels[0], 0).problem().scan.shape
+    share = 200 / (rows * columns)
+    yield judge(
+        "200 steps are about 1.2 % of the image",
+        "S23",
+        f"{rows} x {columns} pixels",
+        "0.05 % less the share's distance from 1.2 % (in %)",
+        [0.05 - abs(100 * share - 1.2)] * 2,
+        task=["image"] * 2,
+        note=f"{share:.2%}",
+    )
+
+
+def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
+    """Junctions insulate in the dark and conduct in light; the maximum current is higher in light."""
+    dark, light, gain, strata = [], [], [], []
+    for task in tasks:
+        for film in range(films):
+            bench = set_up(task, film_seed(seed, task.id, film))
+            problem, truth = bench.problem(), bench.film
+            if truth is None:
+                continue
+            junction = truth.structure.junction_distance[tuple(problem.candidates.T)]
+            inside = truth.structure.boundary_distance[tuple(problem.candidates.T)]
+            rng = np.random.default_rng(film)
+            some = rng.permutation(len(problem.candidates))[:_SITES]
+            sites = problem.candidates[some]
+            top = [
+                np.maximum(truth.curves(sites, problem.waveform, light=suns)[0].max(axis=1), _FLOOR)
+                for suns in (0.0, _SUNS)
+            ]
+            at, off = junction[some] < JUNCTION_M / 4, inside[some] > _INTERIOR_M
+            ratio = [float(np.median(t[at]) / np.median(t[off])) for t in top]
+            dark.append(-np.log10(ratio[0] / 0.5))
+            light.append(np.log10(ratio[1] / 0.5))
+            gain.append(float(np.log10(np.median(top[1] / top[0]))))
+            strata.append(task.id)
+    if not strata:
+        return
+    for text, measure, values in (
+        (
+            "junctions insulate in the dark",
+            "log10 of half the interior's current over theirs",
+            dark,
+        ),
+        ("... and conduct in light", "log10 of their current over half the interior's", light),
+        ("the maximum current is higher in light", "log10 of light over dark, median site", gain),
+    ):
+        yield judge(text, "S23", "s23 films, truth", measure, values, task=strata)
+
+
+def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
+    """Hysteresis grows from interior to boundary."""
+    found, strata = [], []
+    for task in tasks:
+        for film in range(films):
+            bench = set_up(task, film_seed(seed, task.id, film))
+            problem, truth = bench.problem(), bench.film
+            if truth is None:
+                continue
+            some = np.random.default_rng(film).permutation(len(problem.candidates))[:_SITES]
+            sites = problem.candidates[some]
+            current, _ = truth.curves(sites, problem.waveform, light=_SUNS)
+            loop = describe("loop_area", problem.waveform.voltage, current)
+            near = truth.structure.boundary_distance[tuple(sites.T)]
+            ok = loop.valid & np.isfinite(near)
+            found.append(float(-spearmanr(near[ok], loop.value[ok]).statistic))
+            strata.append(task.id)
+    if strata:
+        yield judge(
+            "hysteresis grows from interior to boundary",
+            "S26",
+            "s26 films in light, truth",
+            "rank correlation of loop area with nearness",
+            found,
+            task=strata,
+        )
+
+
+def _windows() -> Iterator[Finding]:
+    """Windows of the loops of club, heart and diamond."""
+    kinds = ("club", "heart", "diamond", "spread of a film")
+    checks = [c for c in verify() if c.name.startswith(kinds)]
+    passed = [float(c.passed) - 0.5 for c in checks]
+    yield judge(
+        "windows of club, heart and diamond",
+        "S26",
+        "the model's curves, and their spread over a film",
+        f"share of {len(checks)} checks that pass, less a half",
+        passed,
+        task=["model"] * len(passed),
+        note="`python -m grainscout.simulator.verification.transport` lists them",
+    )
+
+
+def _ising(films: int) -> Iterator[Finding]:
+    """A structured GP localises the Ising boundary earlier than a plain one."""
+    repeats = max(films, 5)
+    worlds = [magnetisation(np.random.default_rng(k)) for k in range(2)]
+    gain = [
+        float(np.mean(errors(PLAIN, world, seed)) - np.mean(errors(STRUCTURED, world, seed)))
+        for world in worlds
+        for seed in range(repeats)
+    ]
+    strata = [f"lattice {k}" for k in range(2) for _ in range(repeats)]
+    yield judge(
+        "a structured GP localises the Ising boundary earlier than a plain GP",
+        "MRS",
+        "square lattice, unequal couplings",
+        "share of the plane in the wrong phase, plain less structured, over the first 10 measurements",
+        gain,
+        task=strata,
+    )
+
+
+def _first(tasks: Sequence[Task], film: str) -> list[Task]:
+    """One task of each kind of film is enough: targets share their films' physics."""
+    return [t for t in tasks if t.microscope.film == film][:1]

@@ -1,0 +1,267 @@
+"""Published statements about where policies measure, judged on a campaign's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from grainscout.analysis import diversity
+from grainscout.analysis.forensics import density_test, patch_components
+from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.statements.statement import TAG, Finding, judge
+from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M, candidate_index
+from grainscout.benchmarks.tasks.task import Task
+from grainscout.policies import make_policy
+from grainscout.policies.strategies.boundary import BoundaryDKL
+from grainscout.records import ConfigError, Problem
+from grainscout.simulator import Structure
+
+Floats = NDArray[np.float64]
+
+#: Peaks of diversity between these steps count as "about 20" (S26).
+_PEAK = (10, 40)
+#: A diversity that ends below this share of its peak has fallen.
+_FALLEN = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Runs:
+    """The steps of a campaign's finished cells, and the films that they were made on."""
+
+    steps: pd.DataFrame
+    tasks: Sequence[Task]
+    seed: int
+
+    def of(self, task: Task, policy: str) -> dict[int, pd.DataFrame]:
+        """film -> steps in order."""
+        at = (self.steps["task"] == task.id) & (self.steps["policy"] == policy)
+        return {int(str(f)): g.sort_values("step") for f, g in self.steps[at].groupby("film")}
+
+    def scene(self, task: Task, film: int) -> tuple[Problem, Structure]:
+        """What the policies were given there, and the truth of its microstructure."""
+        bench = set_up(task, film_seed(self.seed, task.id, film))
+        if bench.film is None:
+            raise ConfigError(
+                f"task {task.id!r} must be on a simulated film to have the tag {TAG!r}; its microscope "
+                f"is {task.microscope.kind!r}"
+            )
+        return bench.problem(), bench.film.structure
+
+    def effects(
+        self, tasks: Sequence[Task], policies: Sequence[str], effect: Callable[..., float]
+    ) -> tuple[list[str], dict[str, Floats]]:
+        """Stratum of each film that all these policies finished, and effect(task, film, steps) by policy."""
+        strata: list[str] = []
+        values: dict[str, list[float]] = {p: [] for p in policies}
+        for task in tasks:
+            runs = {p: self.of(task, p) for p in policies}
+            for film in sorted(set.intersection(*(set(r) for r in runs.values()))):
+                strata.append(_stratum(task))
+                for p in policies:
+                    values[p].append(effect(task, film, runs[p][film]))
+        return strata, {p: np.array(v) for p, v in values.items()}
+
+
+def run_findings(runs: Runs) -> Iterator[Finding]:
+    """The statements of S23 and S26 about a policy's choice of sites."""
+    raced = set(runs.steps["policy"])
+    for finding in (concentration, boundary_only, latent_density, diversity_peak):
+        yield from finding(runs, raced)
+
+
+def concentration(runs: Runs, raced: set[str]) -> Iterator[Finding]:
+    """Sites concentrate on boundaries and junctions, for each target and light."""
+    policies = _there(raced, "dkl", "shuffled-dkl", "structure-only")
+    if "dkl" not in policies:
+        return
+    for place in ("boundary", "junction"):
+        for case, tasks in _cases(runs.tasks):
+
+            def enrichment(task: Task, film: int, steps: pd.DataFrame, place: str = place) -> float:
+                return float(np.log2(max(steps[place].iloc[-1], 1.0 / len(steps))))
+
+            strata, found = runs.effects(tasks, policies, enrichment)
+            if strata:
+                yield _judged(
+                    f"sites concentrate on {place} regions, whatever the target",
+                    "S23",
+                    case,
+                    "log2 of their share over that of all candidates",
+                    strata,
+                    found,
+                )
+
+
+def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
+    """In boundary-only runs, sites concentrate on junctions, and on some boundaries more than others."""
+    name, control = "boundary-dkl", "structure-only there"
+    if name not in raced:
+        return
+    junctions: dict[str, list[float]] = {name: [], control: []}
+    uneven: dict[str, list[float]] = {name: [], control: []}
+    strata = []
+    for task in runs.tasks:
+        for film, steps in runs.of(task, name).items():
+            problem, structure = runs.scene(task, film)
+            inside = boundary_sites(problem)
+            blind = structure_only_sites(problem, inside, len(steps))
+            strata.append(_stratum(task))
+            for who, sites in ((name, steps[["row", "column"]].to_numpy()), (control, blind)):
+                on = structure.junction_distance < JUNCTION_M
+                share = max(on[tuple(sites.T)].mean(), 0.5 / len(sites))
+                junctions[who].append(float(np.log2(share / on[tuple(inside.T)].mean())))
+                uneven[who].append(unevenness(sites, inside, structure))
+    for text, measure, values in (
+        (
+            "boundary-only runs concentrate on junctions",
+            "log2 of their share over that of the boundary sites",
+            junctions,
+        ),
+        (
+            "... and on some boundaries more than others",
+            "chi-square of visits over what chance gives, less 1",
+            uneven,
+        ),
+    ):
+        found = {who: np.array(v) for who, v in values.items()}
+        yield _judged(text, "S23", "all targets, dark and light", measure, strata, found)
+
+
+def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
+    """The density of visited patches differs from that of all."""
+    policies = _there(raced, "dkl", "dual-novelty", "structure-only", "shuffled-dkl")
+    spaces: dict[tuple[str, int], tuple[Problem, Floats]] = {}
+
+    def excess(task: Task, film: int, steps: pd.DataFrame) -> float:
+        if (task.id, film) not in spaces:
+            problem, _ = runs.scene(task, film)
+            space = patch_components(problem.scan.height, problem.candidates, components=2)
+            spaces[task.id, film] = problem, space / space.std(axis=0)
+        problem, space = spaces[task.id, film]
+        test = density_test(space, _visited(problem, steps), permutations=99)
+        return test.distance / test.expected - 1.0
+
+    strata, found = runs.effects(runs.tasks, policies, excess)
+    for name in _there(raced, "dkl", "dual-novelty"):
+        others = {k: v for k, v in found.items() if k in (name, "structure-only", "shuffled-dkl")}
+        if strata:
+            yield _judged(
+                "the density of visited patches differs from that of all",
+                "S23" if name == "dkl" else "S26",
+                f"{name}, all targets, dark and light",
+                "energy distance over what chance gives, less 1",
+                strata,
+                {name: others.pop(name), **others},
+            )
+
+
+def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
+    """Diversity of curves and patches peaks at about 20 steps, then falls slowly."""
+    policies = _there(raced, "dual-novelty", "structure-only", "random")
+    if "dual-novelty" not in policies:
+        return
+
+    def spectral(task: Task, film: int, steps: pd.DataFrame) -> float:
+        return _peaks_early(steps["diversity"].to_numpy())
+
+    def structural(task: Task, film: int, steps: pd.DataFrame) -> float:
+        problem, _ = runs.scene(task, film)
+        space = patch_components(problem.scan.height, problem.candidates, components=24)
+        return _peaks_early(diversity.mean_distance_trace(space[_visited(problem, steps)]))
+
+    for what, effect in (("curves", spectral), ("patches", structural)):
+        strata, found = runs.effects(runs.tasks, policies, effect)
+        if strata:
+            yield _judged(
+                f"diversity of {what} peaks at about 20 steps, then falls",
+                "S26",
+                "dual-novelty, all targets, dark and light",
+                f"share of runs with the peak at {_PEAK[0]} to {_PEAK[1]} and an end "
+                f"{1 - _FALLEN:.0%} below it, less a half",
+                strata,
+                found,
+            )
+
+
+def boundary_sites(problem: Problem) -> NDArray[np.int64]:
+    """(n, 2) candidates that ``boundary-dkl`` takes for boundaries."""
+    policy = BoundaryDKL()
+    policy.reset(problem, rng=np.random.default_rng(0))
+    return problem.candidates[policy.boundary]
+
+
+def structure_only_sites(problem: Problem, inside: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """(n, 2) sites that the structure-only control would take among `inside`; no curve is needed."""
+    control = make_policy("structure-only", {})
+    control.reset(replace(problem, candidates=inside), rng=np.random.default_rng(0))
+    return np.array([tuple(p.site) for p in control.ask(n)], np.int64)
+
+
+def unevenness(sites: NDArray[np.int64], inside: NDArray[np.int64], structure: Structure) -> float:
+    """Chi-square of the visits to each boundary over its mean for as many random sites, less 1."""
+    rng = np.random.default_rng(0)
+    near = structure.boundary_distance <= BOUNDARY_M
+    ids = np.where(near, structure.boundary_id, -1)
+    share = _visits(ids, inside) / max(_visits(ids, inside).sum(), 1)
+
+    def chi_square(places: NDArray[np.int64]) -> float:
+        visits = _visits(ids, places)
+        expected = share * visits.sum()
+        there = expected > 0
+        return float(((visits - expected)[there] ** 2 / expected[there]).sum())
+
+    k = min(len(sites), len(inside))
+    null = [chi_square(inside[rng.choice(len(inside), k, replace=False)]) for _ in range(99)]
+    return chi_square(sites) / float(np.mean(null)) - 1.0
+
+
+def _visits(ids: NDArray[np.int32], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many places lie on each boundary."""
+    found = ids[tuple(places.T)]
+    return np.bincount(found[found >= 0], minlength=int(ids.max()) + 1)
+
+
+def _peaks_early(trace: Floats) -> float:
+    known = np.nan_to_num(trace)
+    peak = _PEAK[0] - 1 + int(known[_PEAK[0] - 1 :].argmax())  # before, a few curves are no trend
+    early = peak < _PEAK[1] and bool(known[-1] < _FALLEN * known[peak])
+    return float(early) - 0.5
+
+
+def _judged(
+    statement: str,
+    source: str,
+    case: str,
+    measure: str,
+    strata: Sequence[str],
+    found: dict[str, Floats],
+) -> Finding:
+    name, *others = found
+    controls = {k: found[k] for k in others}
+    return judge(statement, source, case, measure, found[name], task=strata, controls=controls)
+
+
+def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
+    """Tasks of one target and light, over all materials."""
+    for target, light in sorted({(t.target, t.light_suns) for t in tasks}):
+        chosen = [t for t in tasks if (t.target, t.light_suns) == (target, light)]
+        yield f"{target}, {'light' if light else 'dark'}", chosen
+
+
+def _stratum(task: Task) -> str:
+    """Films of one kind in one light weigh as much as those of another; targets share them."""
+    return f"{task.microscope.film} {task.light_suns:g}"
+
+
+def _there(raced: set[str], *names: str) -> list[str]:
+    return [n for n in names if n in raced]
+
+
+def _visited(problem: Problem, steps: pd.DataFrame) -> NDArray[np.int64]:
+    """(n,) index of each step's site among the candidates."""
+    return candidate_index(problem, steps[["row", "column"]].to_numpy())

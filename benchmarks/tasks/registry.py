@@ -1,0 +1,225 @@
+"""Tasks by name: the built-in families, and the entry points of third parties.
+
+An id says what the task is, such as ``film/s26/light/loop_area``; its tags say what families it belongs
+to.  A task under an id never changes its settings, so that scores under one id can be compared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from itertools import product
+from typing import Any
+
+from grainscout.benchmarks.tasks.task import YOUR_FILE, Goal, MicroscopeSpec, Task, WaveformSpec
+from grainscout.records import ConfigError
+
+GROUP = "grainscout.tasks"
+
+_LIGHT = {"dark": 0.0, "light": 0.1}
+_CURVES = 60
+
+#: Films of one hidden setting each, and the ladder of difficulty (see ``simulator.presets``).
+_HIDDEN = (
+    "boundary-larger",
+    "boundary-same",
+    "boundary-smaller",
+    "fast-boundaries",
+    "slow-boundaries",
+    "conducting-junctions",
+)
+_LADDER = ("clean", "easy-2", "easy-1", "hard-1", "hard-2", "hard-3")
+
+_WAVEFORMS = {
+    "bipolar": WaveformSpec(kind="bipolar", peak_V=1.5, samples=501, duration_s=2.0),
+    "forc": WaveformSpec(kind="forc", peak_V=1.5, branches=5, rate_V_s=3.0),
+    "pulses": WaveformSpec(kind="pulses", levels_V=(0.5, 1.0, 1.5, -0.5, -1.0)),
+}
+
+_SWEPT = (
+    ("bipolar", "loop_area"),
+    ("bipolar", "turn_on"),
+    ("forc", "loop_area"),
+    ("pulses", "max_current"),
+)
+
+#: The middle ones are about what 60 curves of random sampling use up; the image takes the first 128 s.
+_BUDGETS: dict[str, dict[str, Any]] = {
+    "curves-30": {"curves": 30},
+    "curves-120": {"curves": 120},
+    "curves-210": {"curves": 210},
+    "seconds-210": {"curves": None, "seconds": 210.0},
+    "seconds-300": {"curves": None, "seconds": 300.0},
+    "seconds-600": {"curves": None, "seconds": 600.0},
+    "wear-reference": {"curves": None, "wear": 0.02},
+    "wear-severe": {"curves": None, "wear": 0.1},
+}
+
+
+def tasks() -> dict[str, Task]:
+    """Every task by its id: built in, then third parties'.
+
+    ConfigError for an id that two claim, and for an entry point that cannot be loaded or gives anything
+    but tasks.
+    """
+    found = dict(builtin_tasks())
+    origin = dict.fromkeys(found, "a built-in task")
+    for point in entry_points(group=GROUP):
+        for task in _theirs(point):
+            rival = origin.setdefault(task.id, point.value)
+            if rival != point.value or task.id in found:
+                raise ConfigError(
+                    f"task id {task.id!r} must be unique; the entry point {point.value} and {rival} "
+                    "both claim it. Uninstall or rename one of them"
+                )
+            found[task.id] = task
+    return found
+
+
+def find_task(id_: str) -> Task:
+    """The task of that id; ConfigError names the closest ones if there is none."""
+    known = builtin_tasks()
+    if id_ not in known:  # a third party's, which are loaded only when one is wanted
+        known = tasks()
+    if id_ not in known:
+        near = difflib.get_close_matches(id_, known, 3)
+        hint = f"the closest are {', '.join(near)}" if near else "see grainscout list tasks"
+        raise ConfigError(f"task must be the id of a registered one; got {id_!r}, {hint}")
+    return known[id_]
+
+
+def tasks_with(tags: Sequence[str]) -> list[Task]:
+    """Tasks that can be run as they are and have one of `tags`; ``"fault+severe"`` asks for both.
+
+    ConfigError for a tag that leads to none.
+    """
+    usable = [t for t in tasks().values() if t.microscope.file != YOUR_FILE]
+    found: dict[str, Task] = {}
+    for wanted in tags:
+        some = [t for t in usable if set(wanted.split("+")) <= set(t.tags)]
+        if not some:
+            known = sorted({tag for t in usable for tag in t.tags})
+            raise ConfigError(
+                f"task tag must be one of {', '.join(known)}, joined by + to ask for all of several; "
+                f"got {wanted!r}"
+            )
+        found.update((t.id, t) for t in some)
+    return list(found.values())
+
+
+@lru_cache(maxsize=1)
+def builtin_tasks() -> dict[str, Task]:
+    """The families that come with Grainscout."""
+    found: dict[str, Task] = {}
+    for task in _builtin():
+        if task.id in found:
+            raise ConfigError(f"task id {task.id!r} must be unique; it is given twice")
+        found[task.id] = task
+    return found
+
+
+@lru_cache(maxsize=1)
+def difficulties() -> dict[str, dict[str, float]]:
+    """What random sampling leaves undone on each built-in task, by ``benchmarks/studies/difficulty.py``.
+
+    discovery : share of the wanted examples not in hand at the end of the budget;  mapping : error
+    of the map then, over the spread of the truth;  optimisation : regret then, over the range of
+    the truth;  until_all : expected random measurements until one of every kind has been met.
+    """
+    text = (files("grainscout.benchmarks.tasks") / "difficulty.json").read_text(encoding="utf-8")
+    table: dict[str, dict[str, float]] = json.loads(text)["tasks"]
+    return table
+
+
+def _theirs(point: EntryPoint) -> Iterable[Task]:
+    where = f"entry point {point.name!r} ({point.value}) in the group {GROUP!r}"
+    try:
+        give = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{where} cannot be loaded: {error}") from error
+    given = list(give()) if callable(give) else [give]
+    for task in given:
+        if not isinstance(task, Task):
+            raise ConfigError(f"{where} must be a function that gives tasks; it gives {task!r}")
+    return given
+
+
+def _task(id_: str, *tags: str, light: str = "", film: str = "s26", **settings: Any) -> Task:
+    """A task, its tags completed by its light, its target, its goals and the film's name."""
+    settings = {"target": "loop_area", "curves": _CURVES, **settings}
+    settings.setdefault("microscope", MicroscopeSpec(film=film))
+    task = Task(id=id_, light_suns=_LIGHT.get(light, 0.0), **settings)
+    preset = film if task.microscope.kind == "simulated" else ""
+    more = (*tags, light, task.target, *task.goals, preset)
+    return replace(task, tags=tuple(dict.fromkeys(tag for tag in more if tag)))
+
+
+def _builtin() -> Iterator[Task]:
+    papers = list(product(("s26", "s23"), _LIGHT))
+    for film, light in papers:
+        for target in ("loop_area", "turn_on", "max_current"):
+            id_ = f"film/{film}/{light}/{target}"
+            yield _task(id_, "film", film=film, light=light, target=target)
+    for film, light in papers:
+        for target in ("loop_area", "max_current"):
+            id_ = f"optimum/{film}/{light}/{target}"
+            at: dict[str, Any] = {"film": film, "light": light, "target": target}
+            yield _task(id_, "optimum", **at, goals=("optimisation",))
+    for film, light in papers:
+        at = {"film": film, "light": light, "target": "max_current"}
+        id_ = f"boundaries/{film}/{light}/max_current"
+        yield _task(id_, "boundary-only", **at, sites="boundaries")
+    for name, target in _SWEPT:
+        at = {"light": "light", "target": target, "waveform": _WAVEFORMS[name]}
+        yield _task(f"waveform/{name}/{target}", "waveform", name, **at)
+    for film in _LADDER:
+        yield _task(f"ladder/{film}", "ladder", film=film, light="light")
+    for film in _HIDDEN:
+        yield _task(f"hidden/{film}", "hidden", film=film, light="light")
+    for target in ("loop_area", "turn_on"):
+        at = {"film": "composition", "light": "light", "target": target}
+        yield _task(f"composition/{target}", "composition", **at)
+    yield from _faults()
+    yield from _budgets()
+    yield from _without_film()
+
+
+def _faults() -> Iterator[Task]:
+    """One for each rung of the instrument's ladder: no fault, each alone, all; mild and severe."""
+    from grainscout.simulator.instrument import FAULT_LADDERS
+
+    for rung in FAULT_LADDERS:
+        spec = MicroscopeSpec(film="s26", instrument=rung)
+        tags = [tag for tag in rung.partition("-")[::2] if tag]
+        yield _task(f"fault/{rung}", "fault", *tags, light="light", microscope=spec)
+
+
+def _budgets() -> Iterator[Task]:
+    for name, budget in _BUDGETS.items():
+        instrument = "quiet+wear-severe" if name == "wear-severe" else "reference"
+        spec = MicroscopeSpec(film="s26", instrument=instrument)
+        tags = ("budget", f"equal-{name.partition('-')[0]}")
+        yield _task(f"budget/{name}", *tags, light="light", microscope=spec, **budget)
+
+
+def _without_film() -> Iterator[Task]:
+    """Tasks on what is recorded, or computed, at fixed points; files are the user's own."""
+    recorded: dict[str, Any] = {"waveform": WaveformSpec(kind="recorded"), "window_px": 1}
+    ising: dict[str, tuple[Goal, ...]] = {
+        "magnetisation": ("discovery", "mapping"),
+        "heat_capacity": ("mapping", "optimisation"),
+    }
+    for name, goals in ising.items():
+        spec = MicroscopeSpec(kind="ising", options={"property": name})
+        at: dict[str, Any] = {"target": "max_current", "goals": goals, "curves": 40}
+        yield _task(f"ising/{name}", "ising", microscope=spec, **at, **recorded)
+    for target in ("max_current", "loop_area"):
+        spec = MicroscopeSpec(kind="replay", file=YOUR_FILE)
+        yield _task(f"replay/{target}", "replay", microscope=spec, target=target, **recorded)
+    spec = MicroscopeSpec(kind="topography", film="s26", file=YOUR_FILE)
+    yield _task("topography/loop_area", "topography", light="light", microscope=spec)

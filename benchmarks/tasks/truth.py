@@ -1,0 +1,102 @@
+"""What there is to find on a task, at each candidate site; it never reaches a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.formats import Recording
+from grainscout.records import DataError, Problem
+
+if TYPE_CHECKING:
+    from grainscout.simulator import Film
+
+_TILE = 4096
+_RARE = 0.05  # share of a recording at either end that counts as extreme
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaskTruth:
+    """Noiseless truth at the problem's n candidates.
+
+    target : (n,) the descriptor's value in its unit, NaN where it has none (a spot that never turns
+        on);  unit : its unit.
+    archetype : (n,) uint8 index into `classes`;  classes : their names.  On a recording, whose
+        microstructure nobody knows, the classes are the extremes of the target and what lies between.
+    wanted : the classes that discovery is about: insulating spots of a film are not, for nothing in
+        the image tells of them and every policy meets them by chance.
+    mapped : (n,) bool, where the map is scored: conducting sites that have a value.
+    boundary_distance, junction_distance : (n,) [m], or None on a recording.
+    """
+
+    target: NDArray[np.float64]
+    unit: str
+    archetype: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    wanted: tuple[int, ...]
+    mapped: NDArray[np.bool_]
+    boundary_distance: NDArray[np.float64] | None = None
+    junction_distance: NDArray[np.float64] | None = None
+
+
+def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
+    """Truth of a film under the problem's waveform and light; contacts long at rest."""
+    from grainscout.simulator.transport import ARCHETYPES
+
+    sites = problem.candidates
+    values, unit = [], ""
+    for at in range(0, len(sites), _TILE):
+        current, _ = film.curves(
+            sites[at : at + _TILE], problem.waveform, light=problem.light, temperature=temperature
+        )
+        found = describe(problem.target, problem.waveform.voltage, current)
+        values.append(np.where(found.valid & ~found.censored, found.value, np.nan))
+        unit = found.unit
+    rows, columns = sites.T
+    target, archetype = np.concatenate(values), film.archetype[rows, columns]
+    kinds = range(len(ARCHETYPES))
+    return TaskTruth(
+        target=target,
+        unit=unit,
+        archetype=archetype,
+        classes=(*ARCHETYPES, "insulating"),
+        wanted=tuple(k for k in kinds if (archetype == k).any()),
+        mapped=np.isfinite(target) & (archetype < len(ARCHETYPES)),
+        boundary_distance=film.structure.boundary_distance[rows, columns],
+        junction_distance=film.structure.junction_distance[rows, columns],
+    )
+
+
+def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
+    """Truth of a recording: the record itself.  DataError if the target is nowhere defined."""
+    columns = problem.scan.shape[1]
+    recorded = recording.sites @ [columns, 1]
+    order = np.argsort(recorded)
+    at = order[np.searchsorted(recorded, problem.candidates @ [columns, 1], sorter=order)]
+    found = describe(
+        problem.target,
+        recording.waveform.voltage,
+        recording.current[at],
+        recording.saturated[at],
+    )
+    target = np.where(found.valid & ~found.censored, found.value, np.nan)
+    if not np.isfinite(target).any():
+        raise DataError(
+            f"target {problem.target!r} is defined for none of the recorded curves (a loop needs a "
+            "sweep back). Choose another, such as max_current"
+        )
+    known = np.isfinite(target)
+    low, high = np.quantile(target[known], [_RARE, 1 - _RARE])
+    archetype = np.where(target <= low, 0, np.where(target >= high, 2, 1)).astype(np.uint8)
+    return TaskTruth(
+        target=target,
+        unit=found.unit,
+        archetype=archetype,
+        classes=("lowest 5 %", "between", "highest 5 %"),
+        wanted=(0, 1, 2),
+        mapped=known,
+    )

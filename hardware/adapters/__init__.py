@@ -1,0 +1,1 @@
+"""Real controllers; each is imported when it is first named."""

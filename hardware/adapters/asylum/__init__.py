@@ -1,0 +1,1 @@
+"""Asylum Research microscopes through their Igor."""

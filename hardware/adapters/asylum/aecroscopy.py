@@ -1,0 +1,106 @@
+"""AEcroscopy: an Asylum microscope through ``aecroscopywave`` and COM (Windows, Python 3.12 or newer).
+
+``PyCypher`` sends Igor's commands.  Its scan waits without end and sleeps for 22 s, so the image is
+started with its button here and waited for by its file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.records import ConfigError, MicroscopeError
+
+_WAVE = "GrainscoutReadout"
+
+
+class CypherIgor:
+    """Igor through ``PyCypher``; made and used in one thread, as COM wants it."""
+
+    def __init__(self) -> None:
+        try:
+            import pythoncom  # type: ignore[import-not-found,import-untyped,unused-ignore]
+            from aecroscopywave.interfaces.Cypher import (  # type: ignore[import-not-found,unused-ignore]
+                PyCypher,
+            )
+        except ImportError as error:
+            raise ConfigError(
+                "AEcroscopy needs Windows, Python 3.12 or newer and the package aecroscopywave: pip "
+                f"install grainscout[aecroscopy]; {error}"
+            ) from error
+        self.errors: tuple[type[Exception], ...] = (pythoncom.com_error, OSError, AttributeError)
+        try:
+            self._cypher: Any = PyCypher()
+        except pythoncom.com_error as error:
+            raise MicroscopeError(
+                f"Igor must be running with the Asylum software and COM; got {error!r}"
+            ) from error
+
+    def press(self, control: str, panel: str, value: float = 0.0) -> None:
+        """Press a button or set a number of a panel."""
+        self._cypher.ARExecuteControl(control, panel, value)
+
+    def execute(self, command: str) -> None:
+        """Run one line of Igor."""
+        self._cypher.Execute(command)
+
+    def setpoints(self) -> tuple[float, float]:
+        """Where the X and Y loops are told to be [V]."""
+        return self._read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
+
+    def sensors(self) -> tuple[float, float]:
+        """Where the X and Y sensors see the scanner [V]."""
+        return self._read("XSensor", "YSensor")
+
+    def _read(self, x: str, y: str) -> tuple[float, float]:
+        """Two values of the controller, through a wave of our own."""
+        self.execute(f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("{x}"), td_ReadValue("{y}")}}')
+        wave = self._cypher.DataFolder("root:").Wave(_WAVE)
+        return float(wave.GetNumericWavePointValue(0)), float(wave.GetNumericWavePointValue(1))
+
+    def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
+        """One ramp of the controller."""
+        self._cypher.move_tip(end, "voltage", seconds)
+
+    def image(self) -> None:
+        """Start one image downwards."""
+        self._cypher.ARExecuteControl("LastScanPopup_0", "MasterPanel", 0, "One Frame Mode")
+        self.press("DownScan_0", "MasterPanel")
+
+    def sweep(self) -> None:
+        """Press the DoIV button."""
+        self._cypher.doIV()
+
+    def engage(self) -> None:
+        """Land."""
+        self._cypher.engage()
+
+    def withdraw(self) -> None:
+        """Withdraw; stops a scan, too."""
+        self._cypher.withdraw()
+
+
+def open_aecroscopy(
+    *,
+    folder: str,
+    shape: Literal["bipolar", "triangle"] = "bipolar",
+    rail_a: float = 20e-9,
+    settle_s: float = 0.2,
+    speed_m_per_s: float = 1e-6,
+    arrival_s: float = 2.0,
+    timeout_s: float = 10.0,
+    scan_timeout_s: float = 3600.0,
+) -> AsylumMicroscope:
+    """Connect to the Igor that runs on this PC; options as in `AsylumMicroscope`."""
+    return AsylumMicroscope(
+        CypherIgor,
+        Path(folder),
+        shape=shape,
+        rail=rail_a,
+        settle=settle_s,
+        speed=speed_m_per_s,
+        arrival=arrival_s,
+        timeout=timeout_s,
+        scan_timeout=scan_timeout_s,
+    )

@@ -1,0 +1,144 @@
+"""aespm: an Asylum microscope through command files that its Igor is started with (Windows).
+
+``aespm.move_tip`` is a jump by a given displacement.  Here a move is a row of jumps of at most `step`,
+each as long as the package takes to have Igor run a command file (about 0.35 s).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.records import ConfigError, MicroscopeError
+
+_LOOPS = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")
+_SENSORS = ("XSensor", "YSensor")
+
+
+class AespmIgor:
+    """Igor through ``aespm``'s command files on the same PC.
+
+    step : largest jump [V of the loops];  patience : how long an answer of Igor may take [s].
+    """
+
+    errors: tuple[type[Exception], ...] = (OSError, ValueError)
+
+    def __init__(self, step: float, patience: float) -> None:
+        try:
+            from aespm import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+                experiment,
+            )
+        except (ImportError, OSError) as error:  # without Asylum's software it misses its own files
+            raise ConfigError(
+                "aespm needs the package of that name, beside numpy < 2, and the Asylum software: "
+                f"pip install grainscout[aespm] in an environment of its own; {error}"
+            ) from error
+        self._aespm: Any = experiment
+        self._step, self._patience = step, patience
+        self.setpoints()  # nobody there is told now
+
+    def press(self, control: str, panel: str, value: float = 0.0) -> None:
+        """Press a button or set a number of a panel."""
+        self.execute(f'ARExecuteControl("{control}","{panel}",{value},"")')
+
+    def execute(self, command: str) -> None:
+        """Have Igor run one line."""
+        self._aespm.write_spm(command)
+
+    def setpoints(self) -> tuple[float, float]:
+        """Where the X and Y loops are told to be [V]."""
+        return self._read(_LOOPS)
+
+    def sensors(self) -> tuple[float, float]:
+        """Where the X and Y sensors see the scanner [V]."""
+        return self._read(_SENSORS)
+
+    def _read(self, names: tuple[str, str]) -> tuple[float, float]:
+        """Two values of the controller; MicroscopeError if Igor does not answer.
+
+        The lines are ours, because the package asks for a sensor as if it were a parameter of a panel.
+        It reads a file that Igor writes: an old one is removed first, or it would be the answer.
+        """
+        answer = Path(self._aespm._read_out_buffer)
+        ask = "Make/N = (2)/O ReadOut\n" + "".join(
+            f'ReadOut[{i}] = td_ReadValue("{name}")\n' for i, name in enumerate(names)
+        )
+        target = str(answer).replace("\\", "\\\\")
+        ask += f'Save/O/G/J ReadOut as "{target}"'
+        deadline = time.monotonic() + self._patience
+        answer.unlink(missing_ok=True)
+        while True:
+            try:
+                values = np.atleast_1d(self._aespm.read_spm(list(names), commands=ask))
+                if values.shape == (2,) and np.isfinite(values).all():
+                    return float(values[0]), float(values[1])
+            except FileNotFoundError:
+                values = np.empty(0)
+            except ValueError as error:
+                raise MicroscopeError(f"Igor must write two numbers; got {error}") from error
+            if time.monotonic() > deadline:
+                raise MicroscopeError(
+                    f"Igor must write two numbers to {answer} within {self._patience:g} s; got "
+                    f"{values.tolist()}"
+                )
+            time.sleep(0.05)
+
+    def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
+        """Equal jumps from `start` to `end`, none longer than `step`, in at least `seconds`."""
+        count = max(1, math.ceil(math.dist(start, end) / self._step))
+        way = np.linspace(start, end, count + 1)
+        for here, there in pairwise(way):
+            begun = time.monotonic()
+            # With 1 m/V its displacement in metres is one in volts.
+            self._aespm.move_tip(r=list(there - here), v0=list(here), s=[1.0, 1.0])
+            time.sleep(max(0.0, seconds / count - (time.monotonic() - begun)))
+
+    def image(self) -> None:
+        """Start an image downwards."""
+        self._aespm.spm_control("DownScan")
+
+    def sweep(self) -> None:
+        """Press the DoIV button."""
+        self._aespm.spm_control("IVDoIt")
+
+    def engage(self) -> None:
+        """Land."""
+        self.execute('SimpleEngageMe("SimpleEngageButton")')
+
+    def withdraw(self) -> None:
+        """Withdraw; stops a scan, too."""
+        self.execute('DoScanFunc("StopEngageButton")')
+
+
+def open_aespm(
+    *,
+    folder: str,
+    step_v: float = 0.05,
+    shape: Literal["bipolar", "triangle"] = "bipolar",
+    rail_a: float = 20e-9,
+    settle_s: float = 0.2,
+    speed_m_per_s: float = 1e-7,
+    arrival_s: float = 2.0,
+    timeout_s: float = 20.0,
+    scan_timeout_s: float = 3600.0,
+) -> AsylumMicroscope:
+    """Connect to the Igor on this PC; step_v : largest jump of a move, others as `AsylumMicroscope`."""
+    if not (math.isfinite(step_v) and step_v > 0):
+        raise ConfigError(f"step_v must be positive and finite [V]; got {step_v}")
+    return AsylumMicroscope(
+        lambda: AespmIgor(step_v, timeout_s / 2),
+        Path(folder),
+        shape=shape,
+        rail=rail_a,
+        settle=settle_s,
+        speed=speed_m_per_s,
+        arrival=arrival_s,
+        timeout=timeout_s,
+        scan_timeout=scan_timeout_s,
+    )

@@ -1,0 +1,1 @@
+"""Nanonis controllers through ``nanonis-spm``."""

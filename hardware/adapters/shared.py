@@ -1,0 +1,62 @@
+"""What the real microscopes share: the image that sites refer to, a wall clock, and no lamp."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from grainscout.hardware.clock import RealClock
+from grainscout.records import ConfigError, DataError, MicroscopeError, Scan, Site
+
+
+class RealMicroscope:
+    """Base of the adapters of instruments that image and place their tip."""
+
+    _frame: Scan | None = None  # the last image
+
+    def __init__(self) -> None:
+        self._clock = RealClock()
+
+    @property
+    def clock(self) -> RealClock:
+        """Wall-clock time since connecting."""
+        return self._clock
+
+    def light(self, suns: float) -> None:
+        """Nothing for 0 suns; MicroscopeError for more, for there is no lamp."""
+        if suns != 0:
+            raise MicroscopeError(
+                f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
+            )
+
+    def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
+        """The image, and x and y [m] of a site in it; MicroscopeError without an image, or off it."""
+        if self._frame is None:
+            raise MicroscopeError(
+                "a move needs a scan before it: sites are pixels of the last image"
+            )
+        rows, columns = self._frame.shape
+        if not (
+            isinstance(site[0], (int, np.integer))
+            and isinstance(site[1], (int, np.integer))
+            and self._frame.contains(site)
+        ):
+            raise MicroscopeError(
+                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
+            )
+        return self._frame, self._frame.position(site)
+
+
+def positive(**settings: float) -> None:
+    """ConfigError for a setting that is not positive and finite."""
+    for name, value in settings.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} must be positive and finite; got {value}")
+
+
+def known_channels(wanted: Sequence[str], known: Sequence[str]) -> None:
+    """DataError unless some channels are wanted, all of them known."""
+    if not wanted or not set(wanted) <= set(known):
+        raise DataError(f"scan channels must be some of {', '.join(known)}; got {list(wanted)}")

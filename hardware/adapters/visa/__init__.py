@@ -1,0 +1,1 @@
+"""Source-meters on the VISA bus."""

@@ -1,0 +1,151 @@
+"""What the conformance suite measures with: fresh microscopes, time limits and small helpers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.hardware.protocol import Closes, Microscope
+from grainscout.records import MISTAKES, IVCurve, MicroscopeError, Scan, Site, Waveform
+
+#: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
+_ATTEMPTS = 6
+
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """What a check gets: where microscopes come from, and what is known of the sample.
+
+    waveform, scan, peak_current : as `check_microscope` takes them.
+    """
+
+    factory: Callable[[], Microscope]
+    waveform: Waveform | None = None
+    scan: Scan | None = None
+    peak_current: NDArray[np.float64] | None = None
+    _made: list[Microscope] = field(default_factory=list)
+
+    def make(self) -> Microscope:
+        """A fresh microscope; parked again by `finish`."""
+        microscope = self.factory()
+        self._made.append(microscope)
+        return microscope
+
+    def finish(self) -> None:
+        """Park whatever the last check used, and give its connection back."""
+        while self._made:
+            microscope = self._made.pop()
+            microscope.park()
+            if isinstance(microscope, Closes):
+                microscope.close()
+
+    def bias(self, microscope: Microscope) -> Waveform:
+        """The waveform to apply."""
+        own = microscope.capabilities.waveform
+        return own or self.waveform or Waveform.triangle(1.0, 51, 0.5)
+
+    def sites(self, microscope: Microscope, shape: tuple[int, int], count: int = 3) -> list[Site]:
+        """Up to `count` different sites that can be measured, well spread."""
+        able = microscope.capabilities.sites
+        if able is None:
+            able = np.argwhere(np.ones(shape, bool))
+        # Golden-ratio steps: spread over rows and columns alike, and never all on one diagonal.
+        picks = np.unique((np.arange(1, count + 1) * 0.6180339887 % 1.0 * len(able)).astype(int))
+        return [Site(int(r), int(c)) for r, c in able[picks]]
+
+    def measure(self, microscope: Microscope, site: Site, waveform: Waveform) -> IVCurve:
+        """Measure, trying again after a failed approach."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return microscope.measure(site, waveform)
+            except MicroscopeError:
+                microscope.park()
+                if not left:
+                    raise
+        raise MicroscopeError("no attempt at a measurement was made")
+
+
+def refuses(
+    what: str, kinds: tuple[type[Exception], ...], call: Callable[..., object], *arguments: object
+) -> Iterator[str]:
+    """A problem unless the call raises one of these errors."""
+    names = " or ".join(k.__name__ for k in kinds)
+    try:
+        call(*arguments)
+    except kinds:
+        return
+    except MISTAKES as error:
+        yield f"{what} must raise {names}; it raised {type(error).__name__}: {error}"
+        return
+    yield f"{what} must raise {names}; it was accepted"
+
+
+def rails(curve: IVCurve) -> Iterator[str]:
+    """Problems of a curve's saturation flags."""
+    size = np.abs(curve.current)
+    if not curve.saturated.any():
+        return
+    rails = np.unique(size[curve.saturated])
+    if np.isnan(rails).any() or rails.size > 2:
+        yield f"saturated samples must be at the rail; got {rails[:4]} A"
+    elif float(np.nanmax(size[~curve.saturated], initial=0.0)) >= rails.max():
+        yield f"samples at the rail ({rails.max():g} A) must be flagged"
+
+
+def oriented(
+    what: str, sites: NDArray[np.int64], found: FloatArray, truth: FloatArray
+) -> Iterator[str]:
+    """A problem unless `found` (n,) fits the pattern better as it is than in any other position."""
+    turned = {
+        "as it is": truth,
+        "upside down": truth[::-1],
+        "mirrored": truth[:, ::-1],
+        "rotated by 180 degrees": truth[::-1, ::-1],
+    }
+    if truth.shape[0] == truth.shape[1]:
+        turned |= {f"{k} with rows and columns swapped": v.T for k, v in list(turned.items())}
+    fits = {}
+    for name, pattern in turned.items():
+        expected = pattern[sites[:, 0], sites[:, 1]]
+        flat = np.ptp(expected) == 0 or np.ptp(found) == 0
+        fits[name] = 0.0 if flat else float(np.corrcoef(expected, found)[0, 1])
+    best = max(fits, key=lambda k: fits[k])
+    if best != "as it is" or fits[best] < 0.25:
+        yield (
+            f"{what} must have the sample's orientation; it fits best {best} (correlation "
+            f"{fits[best]:.2f}, as it is {fits['as it is']:.2f})"
+        )
+
+
+def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
+    """The result of `call`, run in a thread of its own; a problem if it takes too long or raises.
+
+    A thread that hangs cannot be stopped; it is left behind as a daemon.
+    """
+    result: list[str] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.extend(call())
+        except MISTAKES as error:
+            result.append(f"raised {type(error).__name__}: {error}")
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return [f"must return within {seconds:g} s; it still hangs"]
+    if failed:
+        return [f"raised {type(failed[0]).__name__}: {failed[0]}"]
+    return result

@@ -1,0 +1,390 @@
+"""The guard in front of every microscope: it refuses, logs, and parks when anything goes wrong."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from grainscout.hardware.clock import SimulatedClock
+from grainscout.hardware.commands import Command, Status
+from grainscout.hardware.limits import Limits, Violation
+from grainscout.hardware.protocol import Capabilities, Clock, Closes, Microscope, Resumable, Wears
+from grainscout.hardware.signals import Interrupts
+from grainscout.records import (
+    CostModel,
+    IVCurve,
+    LimitError,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
+
+#: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
+_OVERFLOW = 1.0
+
+#: Lines of the command log that stay in memory; a run of a week must not grow by them.
+LOG_LINES = 1_000
+
+
+@runtime_checkable
+class LimitsCurrent(Protocol):
+    """A microscope that can limit its current by itself; optional."""
+
+    def limit_current(self, amperes: float) -> None:
+        """Never let more flow; samples at the limit are flagged as saturated."""
+
+
+@runtime_checkable
+class LogsFaults(Protocol):
+    """A simulated microscope that knows what went wrong; optional, for journals and scores."""
+
+    def faults(self) -> list[PackedState]:
+        """Everything so far, in order: dictionaries with time_s [s], kind and detail."""
+
+
+class Guard:
+    """A microscope that is asked for nothing beyond `limits`.
+
+    It is itself a Microscope, and Resumable, Wears or LogsFaults where the one behind it is.  A command that
+    would break a limit raises LimitError before it is issued; nothing is ever clipped.  Whatever is
+    raised while a command runs, the microscope is parked before the error goes on, and if that
+    fails too, MicroscopeError says that the tip must be withdrawn by hand.
+
+    As a context manager it also parks and closes at the end, and parks on SIGINT, SIGTERM and (Windows) SIGBREAK, and
+    a second signal cannot interrupt the parking.
+
+    dry_run : check and log every command and issue none: `measure` gives a curve whose current is
+        NaN throughout, `scan` gives the image passed as `scan`, and the clock is charged with the
+        expected cost.
+    scan : the image that sites refer to, until the first one is taken through this guard.
+    on_command : called with each line of the log, before its command is issued; `command_file`
+        makes one that writes a file.
+
+    ``log`` has the latest `LOG_LINES` commands; `on_command` hears of all.
+    """
+
+    state: Callable[[], PackedState]  # present where the microscope is Resumable
+    restore: Callable[[PackedState], None]
+    wear: Callable[[], float]  # present where the microscope Wears
+    faults: Callable[[], list[PackedState]]  # present where the microscope LogsFaults
+
+    def __init__(
+        self,
+        microscope: Microscope,
+        limits: Limits | None = None,
+        *,
+        dry_run: bool = False,
+        scan: Scan | None = None,
+        on_command: Callable[[Command], None] | None = None,
+    ) -> None:
+        self.microscope = microscope
+        self.limits = Limits() if limits is None else limits
+        self.dry_run = dry_run
+        self.log: deque[Command] = deque(maxlen=LOG_LINES)
+        self.issued = 0
+        self._elapsed = 0.0
+        self._scan = scan
+        self._at: Site | None = None
+        self._on_command = on_command
+        self._interrupts = Interrupts()
+        self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
+        if isinstance(microscope, Resumable):
+            self.state = self._state
+            self.restore = self._restore
+        if isinstance(microscope, Wears):
+            self.wear = microscope.wear
+        if isinstance(microscope, LogsFaults):
+            self.faults = microscope.faults
+        self._compliant = isinstance(microscope, LimitsCurrent)
+        if self.limits.current_A is not None and isinstance(microscope, LimitsCurrent):
+            with self._issue("limit_current", amperes=self.limits.current_A) as go:
+                if go:
+                    microscope.limit_current(self.limits.current_A)
+
+    # What passes through.
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The microscope's."""
+        return self.microscope.capabilities
+
+    @property
+    def clock(self) -> Clock:
+        """The microscope's; in a dry run a simulated one that starts at its time."""
+        return self._planned or self.microscope.clock
+
+    @property
+    def cost(self) -> CostModel:
+        """The microscope's."""
+        return self.microscope.cost
+
+    def continue_from(self, issued: int, elapsed_s: float) -> None:
+        """Count on from an earlier stretch of the run, on a microscope that cannot be restored."""
+        self.issued, self._elapsed = issued, elapsed_s
+
+    # Commands.
+
+    def check(self, site: Site, waveform: Waveform) -> list[Violation]:
+        """The limits that measuring there now would break; empty if none."""
+        factor = self.microscope.capabilities.slew_factor
+        found = self.limits.of_waveform(waveform, slew_factor=factor)
+        found += self.limits.of_count(self.issued)
+        found += self.limits.of_time(
+            self._elapsed + self.clock.now() + self._seconds(site, waveform)
+        )
+        if self._scan is None:
+            if self.limits.frame_m is not None:
+                raise LimitError(
+                    "position must be known to keep the limit frame_m; take a scan first, or give "
+                    "the guard the scan that sites refer to"
+                )
+            return found
+        if not self._scan.contains(site):
+            rows, columns = self._scan.shape
+            raise LimitError(
+                f"site must lie on the scan of {rows} rows x {columns} columns; got row {site[0]}, "
+                f"column {site[1]}"
+            )
+        return found + self.limits.of_position(*self._scan.position(site))
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        """Measure there if no limit forbids it; LimitError otherwise, and nothing is issued.
+
+        MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
+        number of samples, lost voltages, an overflow code for a current, a clock that ran back.
+        """
+        site = _whole(site)
+        words = {
+            "row": site.row,
+            "column": site.column,
+            "waveform": waveform.kind,
+            "peak_V": waveform.peak,
+            "seconds": waveform.duration,
+            "key": waveform.key,
+        }
+        self._refuse("measure", words, lambda: self.check(site, waveform))
+        seconds = self._seconds(site, waveform)
+        with self._issue("measure", **words) as go:
+            self.issued += 1
+            self._at = site
+            if go:
+                before = self.clock.now()
+                curve = self.microscope.measure(site, waveform)
+                self._believe(curve, waveform, before)
+                self._comply(curve)
+                return curve
+        self.clock.spend(seconds)
+        return IVCurve(
+            voltage=waveform.voltage,
+            current=np.full(len(waveform), np.nan),
+            time=waveform.time - waveform.time[0],
+        )
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        """Take an image; sites refer to it from now on.  LimitError once the time is up."""
+        words = {"channels": list(channels)}
+        self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
+        with self._issue("scan", channels=list(channels)) as go:
+            if go:
+                self._scan = self.microscope.scan(channels)
+                return self._scan
+        if self._scan is None:
+            raise MicroscopeError(
+                "a dry run takes no image; give the guard the scan that it shall pretend to take"
+            )
+        return self._scan
+
+    def light(self, suns: float) -> None:
+        """Set the illumination [suns] if it is within its limit."""
+        self._refuse("light", {"suns": suns}, lambda: self.limits.of_light(suns))
+        with self._issue("light", suns=suns) as go:
+            if go:
+                self.microscope.light(suns)
+
+    def park(self) -> None:
+        """Bias 0 V and tip withdrawn; no limit forbids it, no signal interrupts it.
+
+        MicroscopeError if the microscope fails to, twice.
+        """
+        with self._interrupts.held():
+            try:
+                self._write("park", {}, "planned" if self.dry_run else "issued")
+            finally:
+                if not self.dry_run:
+                    self._withdraw()
+
+    def close(self) -> None:
+        """Give the microscope's connection back, if it has one; park before."""
+        if isinstance(self.microscope, Closes):
+            self.microscope.close()
+
+    def _withdraw(self) -> None:
+        try:
+            self.microscope.park()
+        except Exception as error:  # noqa: BLE001 - whatever it is, parking is tried again
+            try:
+                self._write("park", {}, "failed", f"{type(error).__name__}: {error}; once more")
+            finally:  # a log that cannot be written stops no parking
+                self._withdraw_again()
+
+    def _withdraw_again(self) -> None:
+        try:
+            self.microscope.park()
+        except Exception as error:
+            message = (
+                f"PARKING FAILED ({error}): the tip may be in contact and under bias; withdraw it "
+                "by hand"
+            )
+            self._write("park", {}, "failed", message)
+            raise MicroscopeError(message) from error
+
+    def __enter__(self) -> Self:
+        self._interrupts.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.park()
+            self.close()
+        finally:
+            self._interrupts.remove()
+
+    # How.
+
+    @contextmanager
+    def _issue(self, name: str, **arguments: Any) -> Iterator[bool]:
+        """Log a command, run it (unless dry), and park if anything is raised meanwhile."""
+        if self.dry_run:
+            self._write(name, arguments, "planned")
+            yield False
+            return
+        try:
+            self._write(name, arguments, "issued")
+            yield True
+        except BaseException as error:
+            try:
+                self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
+            finally:
+                self.park()
+            raise
+
+    def _refuse(
+        self, name: str, words: dict[str, Any], check: Callable[[], Sequence[Violation]]
+    ) -> None:
+        try:
+            found = check()
+            if found:
+                raise LimitError(
+                    f"{name} refused: {'; '.join(map(str, found))}. The command was not issued; "
+                    "change it, or the limit if it is wrong"
+                )
+        except LimitError as error:
+            self._write(name, words, "refused", str(error))
+            raise
+
+    def _believe(self, curve: IVCurve, waveform: Waveform, before: float) -> None:
+        """MicroscopeError if the answer cannot be that of the command."""
+        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
+        after = self.clock.now()
+        for wrong, message in (
+            (len(curve) != len(waveform), f"{len(waveform)} samples; got {len(curve)}"),
+            (not np.isfinite(curve.voltage).all(), "finite voltages; got a NaN or infinite one"),
+            (
+                largest > _OVERFLOW,
+                f"currents of at most {_OVERFLOW:g} A; got {largest:g} A, which is an overflow code "
+                "or another unit",
+            ),
+            (after < before, f"no negative duration; the clock ran back by {before - after:g} s"),
+        ):
+            if wrong:
+                raise MicroscopeError(f"the microscope's curve must have {message}")
+
+    def _comply(self, curve: IVCurve) -> None:
+        """Refuse after the fact what a microscope without compliance let flow."""
+        if self._compliant:
+            return
+        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
+        found = self.limits.of_current(largest)
+        if found:
+            raise LimitError(
+                f"{found[0]}. This microscope cannot limit its current; the tip was withdrawn after "
+                "the curve"
+            )
+
+    def _seconds(self, site: Site, waveform: Waveform) -> float:
+        """Expected duration of a measurement [s]."""
+        distance = 0.0
+        if self._scan is not None and self._at is not None:
+            (x0, y0), (x1, y1) = self._scan.position(self._at), self._scan.position(site)
+            distance = float(np.hypot(x1 - x0, y1 - y0))
+        cost = replace(self.microscope.cost, sweep=waveform.duration)
+        return float(cost.seconds(distance))
+
+    def _write(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        status: Status,
+        message: str = "",
+    ) -> None:
+        line = Command(
+            time_s=self.clock.now(),
+            name=name,
+            arguments=dict(arguments),
+            status=status,
+            message=message,
+        )
+        self.log.append(line)
+        if self._on_command is not None:
+            self._on_command(line)
+
+    def _state(self) -> PackedState:
+        """The microscope's state, and the guard's own count and geometry."""
+        if not isinstance(self.microscope, Resumable):
+            raise MicroscopeError("state needs a microscope that can be resumed; this one cannot")
+        scan = self._scan
+        return {
+            "microscope": self.microscope.state(),
+            "issued": self.issued,
+            "at": None if self._at is None else list(self._at),
+            "frame": None
+            if scan is None
+            else [list(scan.shape), list(scan.pixel_size), list(scan.origin), scan.angle],
+        }
+
+    def _restore(self, state: PackedState) -> None:
+        if not isinstance(self.microscope, Resumable):
+            raise MicroscopeError("restore needs a microscope that can be resumed; this one cannot")
+        self.microscope.restore(state["microscope"])
+        self.issued = state["issued"]
+        self._at = None if state["at"] is None else Site(*state["at"])
+        if state["frame"] is not None:
+            shape, pixel, origin, angle = state["frame"]
+            self._scan = Scan(
+                channels={"grid": np.zeros(shape)},
+                pixel_size=(pixel[0], pixel[1]),
+                origin=(origin[0], origin[1]),
+                angle=angle,
+            )
+
+
+def _whole(site: Site) -> Site:
+    """The site as Python integers; LimitError for anything but two whole numbers."""
+    pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
+    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]
+    if whole != [True, True]:
+        raise LimitError(f"site must be two whole numbers, row and column; got {site!r:.80}")
+    return Site(int(pair[0]), int(pair[1]))

@@ -1,0 +1,343 @@
+"""The microscope's side of the remote link: a policy whose mind is elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.hardware.remote import messages as wire
+from grainscout.hardware.remote.channel import Channel, ServerForgot, ServerLost
+from grainscout.hardware.remote.keys import is_loopback
+from grainscout.records import (
+    ConfigError,
+    GrainscoutError,
+    LinkError,
+    Outcome,
+    PackedState,
+    PolicyError,
+    Problem,
+    Proposal,
+    Site,
+)
+
+_T = TypeVar("_T")
+_CHUNK = 200  # outcomes in one message
+
+
+class RemotePolicy:
+    """A policy on another machine; itself a Policy, for the loop like any other.
+
+    address : of the PolicyServer, such as ``tcp://gpu.lab:5571``;  keys : this client's folder from
+        `generate_keys` (none is needed only for a server on this machine).
+    fallback : a policy that decides while the server is lost; without one, `ask` and `tell` wait.
+    patience : how long to wait for a lost server [s] before LinkError ends the run.
+    on_lost : called once whenever the server is found lost, before anything else is done: pass the
+        microscope's ``park``.
+    heartbeat, lost_after : a server is asked for a sign of life every `heartbeat` s, and is lost
+        after `lost_after` s without one.  timeout : longest decision of a living server [s].
+
+    Every request is numbered and carried out once.  A server that was restarted is told everything
+    again (reset, then each ask and tell in order), and must propose the same sites, so a policy that
+    depends on its generator alone goes on as if nothing had happened.  What the server can do is learnt
+    when connecting: `predict`, `explain`, `state` and `restore` are present only if it has them.  A
+    scan's metadata is not sent.  Connecting raises LinkError if the server is silent or speaks
+    another version.
+    """
+
+    predict: Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]
+    explain: Callable[[], Mapping[str, NDArray[np.float64]]]
+    state: Callable[[], PackedState]
+    restore: Callable[[PackedState], None]
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        keys: Path | str | None = None,
+        fallback: Any = None,
+        patience: float = 3600.0,
+        on_lost: Callable[[], None] | None = None,
+        heartbeat: float = 1.0,
+        lost_after: float = 5.0,
+        timeout: float = 600.0,
+    ) -> None:
+        if keys is None and not is_loopback(address):
+            raise ConfigError(
+                f"address must be on this machine without keys; got {address}. Pass the client folder "
+                "that generate_keys made"
+            )
+        self._channel = Channel(
+            address,
+            None if keys is None else Path(keys),
+            heartbeat=heartbeat,
+            lost_after=lost_after,
+            timeout=timeout,
+        )
+        self._fallback, self._patience, self._on_lost = fallback, patience, on_lost
+        self._heartbeat = heartbeat
+        self._problem: Problem | None = None
+        self._rng: wire.Body = {}
+        self._log: list[tuple[str, Any]] = []  # what the server was told, in order
+        self._waiting: list[Outcome] = []  # outcomes that it was not told yet
+        self._pending: Callable[[wire.Body], None] | None = None  # what awaits an answer
+        self._unclaimed: tuple[int, list[Proposal]] | None = (
+            None  # an answer to ask(n), not used yet
+        )
+        self._lost = False
+        self._fallback_told = -1  # how many outcomes the fallback knows; -1 before its reset
+        try:
+            self.server = self._channel.request("hello", {})
+        except GrainscoutError:
+            self._channel.close()
+            raise
+        offers = self.server.get("offers")
+        if self.server.get("version") != wire.VERSION or not isinstance(offers, list):
+            self._channel.close()
+            raise LinkError(
+                f"server must speak link version {wire.VERSION} and say what it offers; got "
+                f"{self.server!r:.200}"
+            )
+        for name, make in (
+            ("predict", self._predict),
+            ("explain", self._explain),
+            ("state", self._state),
+            ("restore", self._restore),
+        ):
+            if name in offers:
+                setattr(self, name, make)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the server keeps the session for a while."""
+        self._channel.close()
+
+    def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
+        """Begin a new experiment on the server; its policy gets a generator in the state of `rng`."""
+        self._problem, self._rng = problem, wire.rng_body(rng)
+        self._log, self._waiting, self._fallback_told = [], [], -1
+        self._pending = self._unclaimed = None
+        self._channel.session = uuid.uuid4().hex
+        self._patiently(lambda: self._call("reset", self._reset_body(), _nothing))
+
+    def ask(self, n: int = 1) -> list[Proposal]:
+        """The server's proposals, or the fallback's while the server is lost."""
+        self._reset_body()
+        if self._fallback is None:
+            return self._patiently(lambda: self._ask(n))
+        try:
+            return self._guarded(lambda: self._ask(n))
+        except ServerLost:
+            return self._ask_fallback(n)
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the server; while it is lost, they are kept for it."""
+        self._reset_body()
+        self._waiting += outcomes
+        if self._fallback is None:
+            self._patiently(self._flush)
+        elif not self._lost:
+            with contextlib.suppress(ServerLost):
+                self._guarded(self._flush)
+
+    def _reset_body(self) -> wire.Body:
+        if self._problem is None:
+            raise PolicyError("a remote policy needs a reset before anything else")
+        return {"problem": wire.problem_body(self._problem), "rng": self._rng}
+
+    def _call(self, kind: str, body: wire.Body, use: Callable[[wire.Body], None]) -> None:
+        """Send a request and use its answer, now or, if the server is lost, when it comes back."""
+        self._pending = use
+        self._settle(self._channel.request(kind, body))
+
+    def _settle(self, answer: wire.Body) -> None:
+        use, self._pending = self._pending, None
+        if use is not None:
+            use(answer)
+
+    def _ask(self, n: int) -> list[Proposal]:
+        if self._unclaimed is None or self._unclaimed[0] != n:
+            self._flush()
+            self._call("ask", {"n": n}, lambda answer: self._asked(n, answer))
+        unclaimed, self._unclaimed = self._unclaimed, None
+        return unclaimed[1] if unclaimed is not None else []
+
+    def _asked(self, n: int, answer: wire.Body) -> None:
+        proposals = _proposals(answer)
+        self._log.append(("ask", (n, _names(proposals))))
+        self._unclaimed = (n, proposals)
+
+    def _flush(self) -> None:
+        while self._waiting:
+            part = self._waiting[:_CHUNK]
+            self._call("tell", _outcomes(part), functools.partial(self._told, part))
+
+    def _told(self, part: list[Outcome], _: wire.Body) -> None:
+        self._log.append(("tell", part))
+        del self._waiting[: len(part)]
+
+    # A server that comes and goes.
+
+    def _guarded(self, action: Callable[[], _T]) -> _T:
+        """action(), after a lost server is back where this session stands; ServerLost if it is gone."""
+        try:
+            if self._lost:
+                self._recover()
+                self._lost = False
+            try:
+                return action()
+            except ServerForgot:
+                self._catch_up()
+                return action()
+        except ServerLost:
+            if not self._lost:
+                self._lost = True
+                if self._on_lost is not None:
+                    self._on_lost()
+            raise
+
+    def _patiently(self, action: Callable[[], _T]) -> _T:
+        """action(), waiting for a lost server to come back."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._guarded(action)
+            except ServerLost as error:
+                if time.monotonic() > end:
+                    raise LinkError(
+                        f"the server must come back within {self._patience:g} s; {error}"
+                    ) from error
+                if isinstance(error, ServerForgot):  # it is there, and restarted again and again
+                    time.sleep(self._heartbeat)
+
+    def _recover(self) -> None:
+        """Get the answer that was lost, or tell a server that forgot this session everything."""
+        if self._pending is not None:
+            try:
+                self._settle(self._channel.finish(self._heartbeat))
+            except ServerForgot:
+                self._catch_up()
+        else:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Bring a server that has forgotten everything to where this session stands."""
+        self._pending = None
+        self._channel.session = uuid.uuid4().hex
+        self._channel.request("reset", self._reset_body())
+        for kind, value in self._log:
+            if kind == "tell":
+                self._channel.request("tell", _outcomes(value))
+            elif kind == "restore":
+                self._channel.request("restore", {"state": value})
+            else:
+                n, before = value
+                now = _names(_proposals(self._channel.request("ask", {"n": n})))
+                if now != before:
+                    raise LinkError(
+                        "the restarted server must propose what it proposed before; "
+                        f"{before} became {now}. Its policy, version or machine has changed"
+                    )
+
+    def _ask_fallback(self, n: int) -> list[Proposal]:
+        """The fallback's proposals, with every outcome so far told to it first."""
+        if self._fallback_told < 0:
+            seed = np.random.SeedSequence([int(self._rng["state"]["state"]), 1])
+            self._fallback.reset(self._problem, rng=np.random.Generator(np.random.PCG64(seed)))
+            self._fallback_told = 0
+        told = [o for kind, part in self._log if kind == "tell" for o in part] + self._waiting
+        fresh = told[self._fallback_told :]
+        if fresh:
+            self._fallback.tell([_own_id(o) for o in fresh])
+        self._fallback_told = len(told)
+        return [replace(p, id=_PREFIX + p.id) for p in self._fallback.ask(n)]
+
+    # What only some servers offer.
+
+    def _remote(self, kind: str, body: wire.Body | None = None) -> Any:
+        answers: list[Any] = []
+
+        def action() -> None:
+            self._flush()
+            self._call(kind, body or {}, lambda answer: answers.append(answer.get("value")))
+
+        self._patiently(action)
+        return answers[-1]
+
+    def _predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        pair = self._remote("predict")
+        if not (isinstance(pair, list) and len(pair) == 2):
+            raise LinkError("a prediction from the other side must be a mean and a deviation")
+        return self._map("mean", pair[0]), self._map("deviation", pair[1])
+
+    def _explain(self) -> Mapping[str, NDArray[np.float64]]:
+        maps = self._mapping("explain")
+        return {name: self._map(name, value) for name, value in maps.items()}
+
+    def _state(self) -> PackedState:
+        return self._mapping("state")
+
+    def _mapping(self, kind: str) -> dict[str, Any]:
+        value = self._remote(kind)
+        if not isinstance(value, dict) or any(key.startswith("__") for key in value):
+            raise LinkError(f"the answer to {kind!r} must be a mapping of plain names")
+        return value
+
+    @staticmethod
+    def _map(name: str, value: object) -> NDArray[np.float64]:
+        if not isinstance(value, np.ndarray):
+            raise LinkError(f"{name!r:.40} from the other side must be an array of numbers")
+        return value.astype(np.float64)
+
+    def _restore(self, state: PackedState) -> None:
+        self._remote("restore", {"state": state})
+        self._log = [("restore", state)]
+
+
+_PREFIX = "fallback/"
+
+
+def _own_id(outcome: Outcome) -> Outcome:
+    """The outcome as the fallback knows it: its own proposal's id without our prefix."""
+    name = outcome.proposal_id
+    if name is not None and name.startswith(_PREFIX):
+        return replace(outcome, proposal_id=name.removeprefix(_PREFIX))
+    return replace(outcome, proposal_id=None)
+
+
+def _nothing(_: wire.Body) -> None:
+    """An answer that says no more than that it was done."""
+
+
+def _names(proposals: Sequence[Proposal]) -> list[tuple[str, Site]]:
+    return [(p.id, p.site) for p in proposals]
+
+
+def _outcomes(outcomes: Sequence[Outcome]) -> wire.Body:
+    return {"outcomes": [wire.outcome_body(o) for o in outcomes]}
+
+
+def _proposals(answer: wire.Body) -> list[Proposal]:
+    listed = answer.get("proposals")
+    if not isinstance(listed, list):
+        raise LinkError("an answer to 'ask' must list proposals; got none")
+    return [wire.parsed("proposal", wire.make_proposal, p) for p in listed]

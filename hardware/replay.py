@@ -1,0 +1,168 @@
+"""A recording as the instrument: real curves, measured again at the price of the real ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from grainscout.analysis.formats import Recording, read
+from grainscout.hardware.clock import SimulatedClock
+from grainscout.hardware.protocol import Capabilities
+from grainscout.records import (
+    ConfigError,
+    CostModel,
+    DataError,
+    IVCurve,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
+
+
+class ReplayMicroscope:
+    """A recorded grid behind the microscope's protocol; implements Microscope and Resumable.
+
+    recording : its sites are the only ones that can be measured, and its waveform the only one that
+        can be applied; the truth of a replay is the recording itself.
+    cost : what a measurement costs on the simulated clock; the sweep charged is the recorded one.
+    light : the illumination during the recording [suns]; it cannot be changed.
+    scan_seconds : what an image costs [s]; 0 because it exists already.
+
+    A curve comes back exactly as recorded, saturation flags and lost samples (NaN) included, and the
+    same at every visit.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        cost: CostModel | None = None,
+        light: float = 0.0,
+        scan_seconds: float = 0.0,
+    ) -> None:
+        if not (math.isfinite(light) and light >= 0):
+            raise ConfigError(f"light of the recording must be finite and >= 0 suns; got {light}")
+        if not (math.isfinite(scan_seconds) and scan_seconds >= 0):
+            raise ConfigError(f"scan_seconds must be finite and >= 0 s; got {scan_seconds}")
+        self._recording = recording
+        self._cost = replace(cost or CostModel(), sweep=recording.waveform.duration)
+        self._light, self._scan_seconds = light, scan_seconds
+        self._clock = SimulatedClock()
+        self._at = Site(0, 0)
+        self.bias = 0.0  # [V] on the sample now
+        self.engaged = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The recorded channels, sites and waveform; no new result at a revisit."""
+        return Capabilities(
+            channels=tuple(self._recording.scan.channels),
+            sites=self._recording.sites,
+            waveform=self._recording.waveform,
+            revisits=False,
+            simulated=True,
+        )
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """The simulated clock."""
+        return self._clock
+
+    @property
+    def cost(self) -> CostModel:
+        """Cost of a measurement, with the recorded sweep."""
+        return self._cost
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        """The recorded images of those names; DataError for an unknown channel."""
+        recorded = self._recording.scan
+        unknown = [c for c in channels if c not in recorded.channels]
+        if unknown or not channels:
+            raise DataError(
+                f"scan channels must be some of {', '.join(recorded.channels)}; got {list(channels)}"
+            )
+        self._clock.spend(self._scan_seconds)
+        return replace(
+            recorded,
+            channels={c: recorded.channels[c] for c in channels},
+            units={c: recorded.units[c] for c in channels if c in recorded.units},
+        )
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        """The curve recorded there; MicroscopeError for another site or another waveform."""
+        if waveform != self._recording.waveform:
+            own = self._recording.waveform
+            raise MicroscopeError(
+                f"a recording can only be measured with its own waveform ({own.kind}, {len(own)} "
+                f"samples, {own.voltage.min():g} to {own.voltage.max():g} V in {own.duration:g} s); "
+                f"got {waveform.kind}, {len(waveform)} samples, {waveform.voltage.min():g} to "
+                f"{waveform.voltage.max():g} V in {waveform.duration:g} s. Use capabilities.waveform"
+            )
+        try:
+            curve = self._recording.curve(site)
+        except (DataError, TypeError, ValueError) as error:
+            raise MicroscopeError(
+                f"a recording can only be measured at its {len(self._recording)} recorded sites; got "
+                f"{tuple(site)}. Choose from capabilities.sites"
+            ) from error
+        site = Site(int(site[0]), int(site[1]))
+        ends = self._recording.scan.positions(np.array([self._at, site]))
+        distance = float(np.hypot(*(ends[1] - ends[0])))
+        self._clock.spend(float(self._cost.seconds(distance)))
+        self._at = site
+        self.park()
+        return curve
+
+    def light(self, suns: float) -> None:
+        """Nothing, if `suns` is the light of the recording; else MicroscopeError."""
+        if suns != self._light:
+            raise MicroscopeError(
+                f"light of a recording must stay at the recorded {self._light:g} suns; got {suns:g}"
+            )
+
+    def park(self) -> None:
+        """Bias 0 V and tip withdrawn."""
+        self.bias, self.engaged = 0.0, False
+
+    def state(self) -> PackedState:
+        """Clock and tip position."""
+        return {"clock": self._clock.now(), "at": list(self._at)}
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`, on the same recording."""
+        self._clock = SimulatedClock(state["clock"])
+        self._at = Site(*state["at"])
+
+
+def open_replay(
+    path: str,
+    *,
+    speed_m_per_s: float = 1e-6,
+    settle_s: float = 0.05,
+    overhead_s: float = 0.1,
+    light: float = 0.0,
+    rail_a: float | None = None,
+) -> ReplayMicroscope:
+    """Replay the recording in a file (NSID .h5, .3ds, .csv, ...).
+
+    rail_a : the current amplifier's full scale [A], if known.  DataError if the file holds images
+    only.
+    """
+    recording = read(Path(path), rail=rail_a)
+    if not isinstance(recording, Recording):
+        raise DataError(f"{path}: must hold recorded curves to be replayed; got images only")
+    for name, value in (
+        ("speed_m_per_s", speed_m_per_s),
+        ("settle_s", settle_s),
+        ("overhead_s", overhead_s),
+    ):
+        if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "speed_m_per_s")):
+            raise ConfigError(f"replay {name} must be positive and finite; got {value}")
+    cost = CostModel(speed=speed_m_per_s, settle=settle_s, overhead=overhead_s)
+    return ReplayMicroscope(recording, cost=cost, light=light)

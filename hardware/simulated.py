@@ -1,0 +1,189 @@
+"""A simulated microscope: a film with known truth behind an instrument with known faults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from grainscout.hardware.clock import SimulatedClock
+from grainscout.hardware.protocol import Capabilities
+from grainscout.records import (
+    ConfigError,
+    CostModel,
+    DataError,
+    IVCurve,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
+from grainscout.simulator.film import Film
+from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
+from grainscout.simulator.instrument.buffers import ByPixel
+
+_CHANNELS = ("height", "current")
+
+
+class SimulatedMicroscope:
+    """A film behind an instrument, with a simulated clock; implements Microscope, Resumable, Wears.
+
+    film : what is measured;  spec : the instrument, or the name of one in
+    ``simulator.instrument.INSTRUMENTS`` or ``FAULT_LADDERS``;  seed : of noise and faults
+    (``records.Streams.instrument``);  light : at the start [suns];  channels : images that it
+    offers: ``height``, and ``current`` at the instrument's image bias if wanted.
+
+    The clock is charged for travel, landing, settling, sweeps and images; decisions are charged by
+    whoever makes them, through ``clock.spend``.  ``instrument`` holds the truth (``events``, ``path``)
+    for scoring; the protocol's own methods never show it.
+    """
+
+    def __init__(
+        self,
+        film: Film,
+        spec: InstrumentSpec | str = "quiet",
+        *,
+        seed: np.random.SeedSequence,
+        light: float = 0.0,
+        channels: tuple[str, ...] = ("height",),
+    ) -> None:
+        unknown = [c for c in channels if c not in _CHANNELS]
+        if unknown or not channels:
+            raise ConfigError(
+                f"channels must be some of {', '.join(_CHANNELS)}; got {list(channels)}"
+            )
+        self.spec = instrument_spec(spec) if isinstance(spec, str) else spec
+        self._channels = channels
+        self.instrument = Instrument(film, self.spec, seed, _suns(light))
+        self.bias = 0.0  # [V] on the sample now
+        self.engaged = False
+        self._pixel_size = film.pixel_size
+        self._shape = film.shape
+        self._clock = SimulatedClock()
+        self._visits = ByPixel(1, np.int64)
+        self._told: list[PackedState] = []
+        self._at = Site(0, 0)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Its images, light, any site, any waveform."""
+        return Capabilities(channels=self._channels, light=True, simulated=True)
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """The simulated clock."""
+        return self._clock
+
+    @property
+    def cost(self) -> CostModel:
+        """Cost of a measurement with a 1 s sweep; the sweep charged is the waveform's own."""
+        motion = self.spec.motion
+        return CostModel(
+            speed=motion.speed_m_per_s, settle=motion.settle_s, overhead=motion.overhead_s
+        )
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        """Take an image of the whole film; DataError for an unknown channel."""
+        unknown = [c for c in channels if c not in self._channels]
+        if unknown or not channels:
+            raise DataError(
+                f"scan channels must be some of {', '.join(self._channels)}; got {list(channels)}"
+            )
+        self.engaged = True
+        image = self.instrument.image(channels, self._clock.now())
+        self._clock.spend(self.spec.motion.line_s * self._shape[0])
+        self.park()
+        return image
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        """Go there, settle and sweep.
+
+        MicroscopeError if the site is off the scan, the approach fails or the tip crashes; after a
+        failure the tip stays where it is until `park`.
+        """
+        site = self._checked(site)
+        (visit,) = self._visits.get(site) or (0,)
+        self._visits.put(site, visit + 1)
+        step = np.array(self._pixel_size) * np.array([site[0] - self._at[0], site[1] - self._at[1]])
+        motion = self.spec.motion
+        self._clock.spend(motion.overhead_s + float(np.hypot(*step)) / motion.speed_m_per_s)
+        self.instrument.move(step, self._clock.now())
+        self._at = site
+        self.engaged = True
+        landing = self.instrument.land(site, visit, self._clock.now())
+        self._clock.spend(landing.seconds)
+        if landing.failure:
+            raise MicroscopeError(landing.failure)
+        self._clock.spend(motion.settle_s)
+        self.bias = float(waveform.voltage[-1])
+        curve = self.instrument.sweep(site, visit, waveform, self._clock.now())
+        self._clock.spend(waveform.duration)
+        self.park()
+        return curve
+
+    def light(self, suns: float) -> None:
+        """Set the illumination [suns]; ConfigError if negative or not finite."""
+        self.instrument.lamp.switch(_suns(suns), self._clock.now())
+
+    def limit_current(self, amperes: float) -> None:
+        """Compliance: the current saturates, flagged, at this value if it is below the rail."""
+        if not (math.isfinite(amperes) and amperes > 0):
+            raise ConfigError(f"current compliance must be finite and > 0 A; got {amperes}")
+        self.instrument.compliance = float(amperes)
+
+    def park(self) -> None:
+        """Bias 0 V and tip withdrawn."""
+        self.bias = 0.0
+        self.engaged = False
+
+    def wear(self) -> float:
+        """Fraction of the tip's life used up; passes 1 if used on."""
+        return self.instrument.tip.wear
+
+    def faults(self) -> list[PackedState]:
+        """The truth log: every fault with its time, kind and detail, as plain values."""
+        self._told += [e.packed() for e in self.instrument.events[len(self._told) :]]
+        return list(self._told)
+
+    def state(self) -> PackedState:
+        """Clock, tip, light, visits and everything that the film remembers."""
+        return {
+            "clock": self._clock.now(),
+            "at": list(self._at),
+            "bias": self.bias,
+            "engaged": self.engaged,
+            "visits": self._visits.table,
+            "instrument": self.instrument.state(),
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue bit for bit from `state`, on the same film, specification and seed."""
+        self._clock = SimulatedClock(state["clock"])
+        self._at = Site(*state["at"])
+        self.bias, self.engaged = state["bias"], state["engaged"]
+        self._visits = ByPixel(1, np.int64, state["visits"])
+        self._told = []
+        self.instrument.restore(state["instrument"])
+
+    def _checked(self, site: Site) -> Site:
+        rows, columns = self._shape
+        row, column = site
+        if not (
+            isinstance(row, (int, np.integer))
+            and isinstance(column, (int, np.integer))
+            and 0 <= row < rows
+            and 0 <= column < columns
+        ):
+            raise MicroscopeError(
+                f"site must be integers on the {rows} x {columns} scan; got row {row}, "
+                f"column {column}"
+            )
+        return Site(int(row), int(column))
+
+
+def _suns(light: float) -> float:
+    if not (math.isfinite(light) and light >= 0):
+        raise ConfigError(f"light must be finite and >= 0 suns; got {light}")
+    return float(light)

@@ -1,0 +1,215 @@
+"""How much each candidate would be worth measuring: functions of a belief, whatever its engine.
+
+An acquisition gives a gain for each of the c pool members; larger is better.  Batches are chosen
+one after another, each as if the earlier ones (and proposals still pending) had been measured and
+had given what was expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the
+variance falls, so the members of a batch avoid one another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import erfcx, log1p, ndtr
+
+from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+
+_SUBSET = 512  # candidates that one posterior function sample is drawn on
+_REFERENCE = 256  # candidates that the integrated variance is averaged over
+_TINY = 1e-300
+
+
+@dataclass(kw_only=True, eq=False)
+class Belief:
+    """A surrogate's posterior over the pool, with fantasised measurements.
+
+    mean, std : (c,);  measured : (n,) targets so far;  open_ : candidates that may be chosen;
+    sign : -1 where mean and targets were negated, so that large is wanted;  beta, xi, neighbours :
+    options of the acquisitions.
+    """
+
+    surrogate: Surrogate
+    mean: Floats
+    std: Floats
+    measured: Floats
+    open_: Rows
+    rng: np.random.Generator
+    sign: float = 1.0
+    beta: float = 2.0
+    xi: float = 0.01
+    neighbours: int = 10
+    imagined: list[int] = field(default_factory=list)
+    _steps: list[Floats] = field(default_factory=list)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the measured targets, or 1 where they do not vary."""
+        spread = float(self.measured.std())
+        return spread if spread > 0 else 1.0
+
+    def covariance(self, members: Rows) -> Floats:
+        """(c, k) covariance of the pool with some of its members, fantasies included."""
+        covariance = self.surrogate.covariance(self.surrogate.pool[members])
+        for step in self._steps:
+            covariance -= np.outer(step, step[members])
+        return covariance
+
+    def imagine(self, members: Iterable[int]) -> None:
+        """Condition on the expected outcome at these members of the pool."""
+        for member in members:
+            known = self.covariance(np.array([member]))[:, 0]
+            variance = max(float(known[member]), 0.0) + self.surrogate.noise
+            step = known / math.sqrt(variance)
+            self._steps.append(step)
+            self.imagined.append(int(member))
+            # Rounding may leave a trace below zero where nothing is left to learn.
+            self.std = np.sqrt(np.maximum(self.std**2 - step**2, _TINY))
+
+    def sample(self) -> tuple[Rows, Floats]:
+        """A random subset of the open candidates and one joint posterior sample there."""
+        count = min(_SUBSET, len(self.open_))
+        members = np.sort(self.rng.choice(self.open_, count, replace=False))
+        mean, covariance = self.surrogate.joint(self.surrogate.pool[members])
+        for step in self._steps:
+            covariance -= np.outer(step[members], step[members])
+        # A spread a thousandth of the largest, so that sites that are all but equal can be factored.
+        covariance.flat[:: count + 1] += 1e-6 * float(np.diagonal(covariance).max())
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:  # an interpolated kernel is positive to single precision only
+            values, vectors = np.linalg.eigh(covariance)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return members, self.sign * (mean + root @ self.rng.standard_normal(count))
+
+
+def expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:
+    """E[max(f − best − xi, 0)] (Mockus 1975; Jones et al. 1998)."""
+    gap = mean - best - xi
+    z = gap / std
+    density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    return np.maximum(gap * ndtr(z) + std * density, 0.0)
+
+
+def log_expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:
+    """Logarithm of the expected improvement, finite far below the best (Ament et al. 2023)."""
+    z = (mean - best - xi) / std
+    out = np.empty_like(z)
+    near = z > -1.0
+    a = z[near]
+    out[near] = np.log(np.exp(-0.5 * a * a) / math.sqrt(2 * math.pi) + a * ndtr(a))
+    b = z[~near]
+    # φ(z) + zΦ(z) = φ(z) (1 − |z| √(π/2) erfcx(|z|/√2)); far out the bracket tends to 1/z².
+    bracket = log1p(-np.minimum(-b * math.sqrt(0.5 * math.pi) * erfcx(-b / math.sqrt(2.0)), 1.0))
+    far = b < -1e4
+    with np.errstate(divide="ignore"):
+        bracket = np.where(far, -2.0 * np.log(-b), bracket)
+    out[~near] = -0.5 * b * b - 0.5 * math.log(2 * math.pi) + bracket
+    return out + np.log(std)
+
+
+def _uncertainty(belief: Belief) -> Floats:
+    return belief.std
+
+
+def _best(belief: Belief) -> float:
+    return float(belief.measured.max())
+
+
+def _ei(belief: Belief) -> Floats:
+    return expected_improvement(belief.mean, belief.std, _best(belief), belief.xi * belief.spread)
+
+
+def _log_ei(belief: Belief) -> Floats:
+    return log_expected_improvement(
+        belief.mean, belief.std, _best(belief), belief.xi * belief.spread
+    )
+
+
+def _ucb(belief: Belief) -> Floats:
+    return belief.mean + belief.beta * belief.std
+
+
+def _thompson(belief: Belief) -> Floats:
+    members, sample = belief.sample()
+    gain = np.full(len(belief.mean), -np.inf)
+    gain[members] = sample
+    return gain
+
+
+def _integrated_variance(belief: Belief) -> Floats:
+    """Fall of the mean variance over the open candidates if this one were measured (Cohn 1996)."""
+    count = min(_REFERENCE, len(belief.open_))
+    members = np.sort(belief.rng.choice(belief.open_, count, replace=False))
+    covariance = belief.covariance(members)
+    fall = np.einsum("ij,ij->i", covariance, covariance) / count
+    return np.asarray(fall / (belief.std**2 + belief.surrogate.noise))
+
+
+def _beacon(belief: Belief) -> Floats:
+    """Σ of the distances from one posterior sample to the k nearest measured targets (BEACON)."""
+    members, sample = belief.sample()
+    distance = np.abs(sample[:, None] - belief.measured[None, :])
+    k = min(belief.neighbours, distance.shape[1])
+    gain = np.full(len(belief.mean), -np.inf)
+    gain[members] = np.partition(distance, k - 1, axis=1)[:, :k].sum(1)
+    return gain
+
+
+#: name -> gain of each pool member.
+ACQUISITIONS: Mapping[str, Callable[[Belief], Floats]] = {
+    "max-uncertainty": _uncertainty,
+    "ei": _ei,
+    "log-ei": _log_ei,
+    "ucb": _ucb,
+    "thompson": _thompson,
+    "integrated-variance": _integrated_variance,
+    "beacon": _beacon,
+}
+
+
+def per_second(name: str, gain: Floats, seconds: Floats, open_: Rows) -> Floats:
+    """Gain per second, by the acquisition's own scale.
+
+    Gains that are logarithms lose log(seconds); gains without a natural zero (ucb, thompson) are
+    counted from their least finite value over the open candidates; the others are divided as they are.
+    """
+    if name == "log-ei":
+        return gain - np.log(seconds)
+    if name in ("ucb", "thompson"):
+        finite = gain[open_][np.isfinite(gain[open_])]
+        gain = gain - finite.min()
+    return gain / seconds
+
+
+def choose_batch(
+    belief: Belief,
+    gain_of: Callable[[Belief, int | None], Floats],
+    n: int,
+    pending: Rows,
+) -> tuple[Rows, list[Floats]]:
+    """`n` distinct open candidates, best first, and the (c,) gains that each was chosen by.
+
+    gain_of : gain given the belief and the last choice of this batch (None at first), so that a
+    cost may follow the tip.  Ties go to a random one of the tied.
+    """
+    belief.imagine(pending)
+    free = np.zeros(len(belief.mean), bool)
+    free[belief.open_] = True
+    chosen: list[int] = []
+    gains = []
+    for _ in range(min(n, len(belief.open_))):
+        gain = gain_of(belief, chosen[-1] if chosen else None)
+        ranked = np.where(free, gain, -np.inf)
+        # A gain of minus infinity (outside a sampled subset) still ranks above what is not open.
+        top = np.flatnonzero(free & (ranked == ranked[free].max()))
+        pick = int(top[0]) if len(top) == 1 else int(belief.rng.choice(top))
+        chosen.append(pick)
+        gains.append(gain)
+        free[pick] = False
+        if len(chosen) < n:
+            belief.imagine([pick])
+            belief.open_ = belief.open_[belief.open_ != pick]
+    return np.array(chosen, np.int64), gains

@@ -1,0 +1,1 @@
+"""Surrogates, kernels, features and training targets that policies are put together from."""

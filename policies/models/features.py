@@ -1,0 +1,252 @@
+"""Dense features of every pixel's surroundings, computed from whole images.
+
+The *patch* of a site (r, c) at window w is rows r − w//2 … r − w//2 + w − 1 and columns likewise:
+for w = 16, pixels −8 … +7, so the site is pixel [8, 8] of its patch.  Where a patch would leave the
+image, the image is continued by reflection about its outermost pixel (numpy's ``"reflect"``).
+
+Nothing here makes the matrix of all patches: memory grows with pixels × features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from grainscout.records import ConfigError, Scan
+
+Floats = NDArray[np.float64]
+
+#: Patches that the principal components are computed from, at most (every k-th row and column).
+BASIS_PATCHES = 16_384
+_CHUNK = 2**21  # elements of the largest temporary, so that it stays near the cache
+
+
+def check_window(window: int, shape: tuple[int, int]) -> None:
+    """ConfigError unless a window of that many pixels fits the image."""
+    if not 1 <= window <= min(shape):
+        raise ConfigError(
+            f"window must be between 1 and the image's shorter side [pixels]; got window {window} "
+            f"for an image of {shape[0]} x {shape[1]} pixels. Choose a smaller window"
+        )
+
+
+def padded(image: NDArray[Any], window: int) -> NDArray[Any]:
+    """The image continued by reflection so that every pixel has a full patch."""
+    before, after = window // 2, window - 1 - window // 2
+    return np.pad(image, ((before, after), (before, after)), mode="reflect")
+
+
+def patches(image: Floats, window: int, sites: NDArray[np.int64]) -> Floats:
+    """(n, window, window) patches of (n, 2) sites; only for few sites or the published loop."""
+    check_window(window, (image.shape[0], image.shape[1]))
+    view = sliding_window_view(padded(image, window), (window, window))
+    return view[sites[:, 0], sites[:, 1]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchBasis:
+    """Principal components of an image's patches.
+
+    mean : (w w,);  vectors : (k, w w), orthonormal;  variance : (k,), falling;  total : the
+    variance of all components together.
+    """
+
+    mean: Floats
+    vectors: Floats
+    variance: Floats
+    total: float
+
+
+def patch_basis(image: Floats, window: int, components: int) -> PatchBasis:
+    """Components of the full (unpadded) patches; of every k-th one in large images."""
+    check_window(window, (image.shape[0], image.shape[1]))
+    view = sliding_window_view(image, (window, window))
+    step = max(1, int(np.ceil(np.sqrt(view.shape[0] * view.shape[1] / BASIS_PATCHES))))
+    view = view[::step, ::step]
+    size = window * window
+    rows = max(1, _CHUNK // (size * view.shape[1]))
+    total = np.zeros(size)
+    scatter = np.zeros((size, size))
+    offset = image.mean()
+    for start in range(0, len(view), rows):
+        block = view[start : start + rows].reshape(-1, size) - offset
+        total += block.sum(0)
+        scatter += block.T @ block
+    count = view.shape[0] * view.shape[1]
+    mean = total / count
+    variance, vectors = np.linalg.eigh(scatter / count - np.outer(mean, mean))
+    order = np.argsort(variance)[::-1][: min(components, size)]
+    chosen = vectors[:, order].T
+    # The sign of an eigenvector is arbitrary: fix it, so that features do not depend on LAPACK.
+    largest = np.abs(chosen).argmax(1)
+    chosen *= np.sign(chosen[np.arange(len(chosen)), largest])[:, None]
+    return PatchBasis(
+        mean=mean + offset,
+        vectors=chosen,
+        variance=np.maximum(variance[order], 0.0),
+        total=float(np.maximum(variance, 0.0).sum()),
+    )
+
+
+def project_patches(image: Floats, basis: PatchBasis) -> NDArray[np.float32]:
+    """(rows, columns, k) scores of every pixel's patch: a convolution with each component.
+
+    Each row of windows is multiplied as one small block, so that the patch matrix never exists.
+    """
+    window = int(np.sqrt(basis.mean.size))
+    # float32 after removing the mean height: relative accuracy 1e-6 of the relief, not the offset.
+    offset = image.mean()
+    source = padded((image - offset).astype(np.float32), window)
+    view = sliding_window_view(source, (window, window))
+    weights = np.ascontiguousarray(basis.vectors.T.astype(np.float32))
+    shift = ((basis.mean - offset) @ basis.vectors.T).astype(np.float32)
+    out = np.empty((*view.shape[:2], weights.shape[1]), np.float32)
+    rows = max(1, _CHUNK // (window * window * view.shape[1]))
+    for start in range(0, len(view), rows):
+        block = view[start : start + rows]
+        flat = block.reshape(-1, window * window) @ weights
+        out[start : start + rows] = flat.reshape(*block.shape[:2], -1)
+    out -= shift
+    return out
+
+
+def jets(
+    image: Floats, scales: tuple[float, ...], aspect: tuple[float, float] = (1.0, 1.0)
+) -> NDArray[np.float32]:
+    """(rows, columns, 5 len(scales)) invariants of the local derivatives, unchanged by rotation.
+
+    At each scale σ [pixels]: band-pass height, σ|∇h|, σ²Δh, σ²(difference of the Hessian's
+    eigenvalues) and the curvature along the gradient; Gaussian derivatives after Florack et al.
+    1992.  `aspect` divides σ along rows and columns where pixels are not square.
+    """
+    out = []
+    for sigma in scales:
+        s = (sigma / aspect[0], sigma / aspect[1])
+
+        def derivative(i: int, j: int, s: tuple[float, float] = s, grow: float = 1.0) -> Floats:
+            raw = gaussian_filter(image, (s[0] * grow, s[1] * grow), order=(i, j), mode="mirror")
+            result: Floats = raw * (s[0] ** i * s[1] ** j)
+            return result
+
+        y, x = derivative(1, 0), derivative(0, 1)
+        yy, xx, xy = derivative(2, 0), derivative(0, 2), derivative(1, 1)
+        steep = x * x + y * y
+        floor = 1e-12 * float(steep.max()) + np.finfo(float).tiny
+        along = (x * x * xx + 2 * x * y * xy + y * y * yy) / (steep + floor)
+        out += [
+            derivative(0, 0) - derivative(0, 0, grow=2.0),
+            np.sqrt(steep),
+            xx + yy,
+            np.hypot(xx - yy, 2 * xy),
+            along,
+        ]
+    return np.stack(out, axis=-1).astype(np.float32)
+
+
+def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, d), centred; each column to unit spread with its tails compressed; mean of x·x is 1."""
+    x = features - features.mean(0)
+    spread = x.std(0)
+    x = np.arcsinh(x[:, spread > 0] / spread[spread > 0])
+    if x.shape[1] == 0:
+        return np.zeros((len(features), 1), np.float32)
+    x -= x.mean(0)
+    x /= np.sqrt(np.mean(np.sum(x * x, axis=1)))
+    scaled: NDArray[np.float32] = x.astype(np.float32)
+    return scaled
+
+
+FEATURES = ("jets", "pca", "both", "structure")
+
+# Tables of the last scans: a campaign's policies and its referee meet on the same films.
+_SHARED: dict[tuple[Hashable, ...], NDArray[np.float32]] = {}
+_SHARED_BYTES = 64 * 2**20
+
+# The lengths that priors favour: this many correlation lengths along the image's side.
+_LENGTHS_ACROSS = 8.0
+
+
+def feature_table(
+    scan: Scan,
+    *,
+    kind: str = "jets",
+    window: int = 16,
+    components: int = 24,
+    channels: tuple[str, ...] | None = None,
+) -> NDArray[np.float32]:
+    """(rows columns, d) features of all pixels of the scan, row-major; the mean of x·x is 1.
+
+    kind : ``"pca"`` (principal components of the patches, so directions matter), ``"jets"``
+    (rotation-invariant derivatives at four scales up to half the window), ``"both"``, or
+    ``"structure"`` (jets, and what the height shows of grains, boundaries, junctions, asymmetry).
+    channels : which images to use; None is the height, or the first one if there is no height.
+    ConfigError for an unknown kind or a window larger than the image.  Read-only; policies that meet
+    on one scan share it.
+    """
+    if kind not in FEATURES:
+        raise ConfigError(f"features must be one of {', '.join(FEATURES)}; got {kind!r}")
+    check_window(window, scan.shape)
+    if components < 1:
+        raise ConfigError(f"components must be at least 1; got {components}")
+    names = channels or (("height",) if "height" in scan.channels else (next(iter(scan.channels)),))
+    images = hashlib.blake2b(digest_size=16)
+    for name in (*names, "height" if "height" in scan.channels else next(iter(scan.channels))):
+        images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
+    key = (images.digest(), scan.shape, scan.pixel_size, len(names), kind, window, components)
+    found = _SHARED.pop(key, None)
+    if found is None:
+        found = _made_table(scan, kind=kind, window=window, components=components, names=names)
+        found.setflags(write=False)
+    if found.nbytes <= _SHARED_BYTES:
+        _SHARED[key] = found  # the newest stands last
+        while sum(t.nbytes for t in _SHARED.values()) > _SHARED_BYTES:
+            del _SHARED[next(iter(_SHARED))]
+    return found
+
+
+def _made_table(
+    scan: Scan, *, kind: str, window: int, components: int, names: tuple[str, ...]
+) -> NDArray[np.float32]:
+    parts = []
+    for name in names:
+        image = scan.channel(name)
+        spread = float(image.std())
+        image = (image - image.mean()) / (spread if spread > 0 else 1.0)
+        if kind in ("pca", "both"):
+            basis = patch_basis(image, window, components)
+            scores = project_patches(image, basis).reshape(image.size, -1)
+            power = float(np.mean(np.sum(scores.astype(np.float64) ** 2, axis=1)))
+            parts.append(scores / np.float32(np.sqrt(power) if power > 0 else 1.0))
+        if kind != "pca":
+            mean = np.sqrt(scan.pixel_size[0] * scan.pixel_size[1])
+            aspect = (scan.pixel_size[0] / mean, scan.pixel_size[1] / mean)
+            scales = tuple(max(0.7, window / 16 * k) for k in (1.0, 2.0, 4.0, 8.0))
+            parts.append(_scaled(jets(image, scales, aspect).reshape(image.size, -1)))
+    if kind == "structure":
+        from grainscout.microstructure.features import microstructure
+        from grainscout.policies.models.structure_means import film_model
+
+        parts.append(_scaled(film_model(("all",), microstructure(scan))[1].astype(np.float32)))
+    table = np.concatenate(parts, axis=1)
+    table *= np.float32(1.0 / np.sqrt(len(parts)))
+    return np.ascontiguousarray(table)
+
+
+def coordinates(scan: Scan) -> NDArray[np.float32]:
+    """(rows columns, 2) centred positions of all pixels, row-major, in eighths of the image's side.
+
+    The side is the square root of the image's area, so the aspect of pixels and image is kept.
+    """
+    rows, columns = scan.shape
+    y = (np.arange(rows) - (rows - 1) / 2) * scan.pixel_size[0]
+    x = (np.arange(columns) - (columns - 1) / 2) * scan.pixel_size[1]
+    side = np.sqrt(rows * scan.pixel_size[0] * columns * scan.pixel_size[1])
+    table = np.column_stack([np.repeat(y, columns), np.tile(x, rows)])
+    return np.asarray(table * (_LENGTHS_ACROSS / side), np.float32)

@@ -1,0 +1,346 @@
+"""Exact Gaussian-process regression with few hyper-parameters, fast enough to refit at every step.
+
+Training is in float64; the pool is predicted in float32 with the inverse Cholesky factor, so that
+mean and variance everywhere are one matrix product.  Between refits a new point costs one new row
+of that product (the posterior is updated, not computed again).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas, lapack
+from scipy.optimize import minimize
+
+from grainscout.policies.models.kernels import Array, Kernel
+from grainscout.policies.models.surrogate import Floats, Rows
+from grainscout.records import ConfigError, PackedState, PolicyError
+
+_FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
+_NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
+_TRUST_PRIOR = (0.0, 1.5)  # of the log factor on the noise variances that come with the targets
+_CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
+_CACHE_BYTES = 3 * 2**30
+_OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
+
+
+def check_data(rows: Rows, y: Floats, noise: Floats | None) -> Floats:
+    """The noise variances, zeros if None; ConfigError if the data cannot be learnt from."""
+    noise = np.zeros(len(y)) if noise is None else np.asarray(noise, np.float64)
+    if len(y) == 0 or not (rows.shape == y.shape == noise.shape == (len(y),)):
+        raise ConfigError(
+            "fit needs one row, target and noise for each of at least one measurement; got shapes "
+            f"{rows.shape}, {y.shape}, {noise.shape}"
+        )
+    if not (np.isfinite(y).all() and np.isfinite(noise).all() and (noise >= 0).all()):
+        raise ConfigError("fit needs finite targets and finite noise variances >= 0; leave out NaN")
+    return noise
+
+
+def standardise(y: Floats) -> tuple[float, float]:
+    """Offset and scale of targets; a scale in the targets' own unit even if all are equal."""
+    offset, scale = float(y.mean()), float(y.std())
+    if not scale > 1e-9 * abs(offset):
+        scale = abs(offset) if offset != 0 else 1.0
+    return offset, scale
+
+
+class GaussianProcess:
+    """A :class:`~grainscout.policies.models.surrogate.Surrogate` with a closed-form kernel.
+
+    table : (m, d) float32 features, mean of x·x about 1;  pool : (c,) rows to predict;
+    growth : hyper-parameters are refitted when the data have grown by this fraction (0: always);
+    robust : measurements beyond 4 standard deviations of their leave-one-out prediction get the
+        noise that makes them 4, so that one spoilt curve does not bend the map.
+    """
+
+    def __init__(
+        self,
+        table: NDArray[np.float32],
+        pool: Rows,
+        kernel: Kernel,
+        *,
+        growth: float = 0.1,
+        robust: bool = False,
+    ) -> None:
+        self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
+        self._pool = np.asarray(pool, np.int64)
+        self._x_pool = table[self._pool]
+        self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
+        self._t = self._prior[:, 0].copy()
+        self._offset, self._scale = 0.0, 1.0
+        self._fitted = self._factored = 0
+        self._rows, self._given, self._extra = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+
+    # ---- the protocol ---------------------------------------------------------------------
+    @property
+    def pool(self) -> Rows:
+        """(c,) rows of the candidates."""
+        return self._pool
+
+    @property
+    def noise(self) -> float:
+        """Learnt variance of the noise, in the target's unit squared."""
+        return float(math.exp(self._t[-2]) + _FLOOR) * self._scale**2
+
+    @property
+    def parameters(self) -> Floats:
+        """Log hyper-parameters of standardised targets: the kernel's, noise, factor on stated noise."""
+        return self._t.copy()
+
+    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+        """See the protocol; refits, or updates the posterior with the new rows."""
+        given = check_data(rows, y, noise)
+        if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
+            self._learn(rows, y, given)
+        elif self._follows(rows, given):
+            for k in range(len(self._rows), len(y)):
+                self._append(int(rows[k]), float(given[k]))
+        else:
+            self._extra = np.zeros(len(y))
+            self._factorise(rows, given)
+        self._weigh(y)
+
+    def fork(self) -> Self:
+        """See the protocol: rows of the cache that both fill are shared."""
+        twin = copy.copy(self)
+        if self._factored:
+            twin._reduction = self._reduction.copy()
+        return twin
+
+    def predict(self) -> tuple[Floats, Floats]:
+        """See the protocol."""
+        self._need_fit()
+        variance = np.maximum(self._prior_variance - self._reduction, _FLOOR**2)
+        return self._offset + self._scale * self._mean, self._scale * np.sqrt(variance)
+
+    def covariance(self, rows: Rows) -> Floats:
+        """See the protocol."""
+        self._need_fit()
+        x = self.table[rows]
+        half = self._inverse32 @ self._cross(self.table[self._rows], x)
+        out = np.empty((len(self._pool), len(rows)))
+        data = self.kernel.against(self._x32, self._t[:-2])
+        for part in self._parts():
+            known = (
+                self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
+            )
+            out[part] = self._cross(self._x_pool[part], x) - known.T @ half
+        out *= self._scale**2
+        return out
+
+    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+        """See the protocol."""
+        self._need_fit()
+        x = self.table[rows].astype(np.float64)
+        half = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])
+        covariance = self.kernel.cross(x, x, self._t[:-2]) - half.T @ half
+        return self._offset + self._scale * (self._beta @ half), self._scale**2 * covariance
+
+    def state(self) -> PackedState:
+        """Hyper-parameters, scales, and how many rows were factorised at once."""
+        return {
+            "t": self._t,
+            "offset": self._offset,
+            "scale": self._scale,
+            "fitted": self._fitted,
+            "factored": self._factored,
+            "extra": self._extra,
+        }
+
+    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+        """Factorise and append in the same order as before, so that every bit is the same."""
+        self._t = np.array(state["t"], np.float64)
+        self._offset, self._scale = float(state["offset"]), float(state["scale"])
+        self._fitted, count = int(state["fitted"]), int(state["factored"])
+        self._extra = np.array(state["extra"], np.float64)
+        if count == 0:
+            return
+        given = check_data(rows, y, noise)
+        self._extra = self._extra[:count]
+        self._factorise(rows[:count], given[:count])
+        for k in range(count, len(y)):
+            self._append(int(rows[k]), float(given[k]))
+        self._weigh(y)
+
+    # ---- learning -------------------------------------------------------------------------
+    def _learn(self, rows: Rows, y: Floats, given: Floats) -> None:
+        self._offset, self._scale = standardise(y)
+        self._extra = np.zeros(len(y))
+        x = self.table[rows].astype(np.float64)
+        prepared = self.kernel.prepare(x)
+        z = (y - self._offset) / self._scale
+        known = given / self._scale**2
+        self._t = self._maximise(prepared, z, known, self._extra)
+        if self.robust and len(y) > 3:
+            k, _ = self.kernel.gram(prepared, self._t[:-2])
+            k.flat[:: len(k) + 1] += self._total_noise(given)
+            inverse = np.linalg.inv(k)
+            variance = 1.0 / np.diagonal(inverse)
+            residual = (inverse @ z) * variance
+            excess = residual**2 / _OUTLIER**2 - variance
+            if (excess > 0).any():
+                self._extra = np.maximum(excess, 0.0)
+                self._t = self._maximise(prepared, z, known, self._extra)
+        self._fitted = len(y)
+        self._factorise(rows, given)
+
+    def _maximise(self, prepared: Floats, z: Floats, known: Floats, extra: Floats) -> Floats:
+        def value(t: Floats) -> tuple[float, Floats]:
+            return self.objective(t, prepared, z, known, extra)
+
+        result = minimize(
+            value,
+            self._t,
+            jac=True,
+            method="L-BFGS-B",
+            # Stated noise may be an overestimate; what it misses, the learnt noise makes up for.
+            bounds=[(None, None)] * (len(self._t) - 1) + [(None, 0.0)],
+            options={"maxiter": 40, "ftol": 1e-5, "gtol": 1e-3},
+        )
+        best: Floats = result.x
+        return best
+
+    def objective(
+        self, t: Floats, prepared: Floats, z: Floats, known: Floats, extra: Floats | float = 0.0
+    ) -> tuple[float, Floats]:
+        """Negative log posterior of the log hyper-parameters (up to a constant), and its gradient.
+
+        known : (n,) stated noise variances, scaled by exp(t[-1]);  extra : added as it is.
+
+        Rasmussen & Williams 2006, eqs. 2.30 and 5.9, with a normal prior on `t`.
+        """
+        n = len(z)
+        k, pull = self.kernel.gram(prepared, t[:-2])
+        learnt, trust = math.exp(t[-2]), math.exp(t[-1])
+        noisy = k.copy()
+        noisy.flat[:: n + 1] += learnt + _FLOOR + trust * known + extra
+        factor, failed = lapack.dpotrf(noisy, lower=1, overwrite_a=1)
+        if failed:
+            raise PolicyError(
+                "the surrogate's covariance must be positive definite; its Cholesky factorisation "
+                f"failed at row {failed} of {n}"
+            )
+        alpha = lapack.dpotrs(factor, z, lower=1)[0]
+        inverse = lapack.dpotri(factor, lower=1, overwrite_c=0)[0]
+        lower = np.tril(inverse)
+        weight = lower + lower.T
+        weight.flat[:: n + 1] *= 0.5
+        weight -= np.outer(alpha, alpha)
+        weight *= 0.5
+        off = (t - self._prior[:, 0]) / self._prior[:, 1]
+        value = 0.5 * float(z @ alpha) + float(np.log(np.diagonal(factor)).sum())
+        on_noise = np.diagonal(weight)
+        by_noise = [learnt * float(on_noise.sum()), trust * float(on_noise @ known)]
+        gradient = np.concatenate([pull(weight), by_noise])
+        return value + 0.5 * float(off @ off), gradient + off / self._prior[:, 1]
+
+    # ---- the posterior --------------------------------------------------------------------
+    @property
+    def _n(self) -> int:
+        return len(self._rows)
+
+    def _need_fit(self) -> None:
+        if self._factored == 0:
+            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+
+    def _cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-2])
+        return k
+
+    def _half(self, cross: Callable[[Array], Array], part: slice) -> NDArray[np.float32]:
+        """L^-1 K(data, pool[part]), in the buffer of `cross`."""
+        k = cross(self._x_pool[part])
+        # k (n, m) in C order is its transpose in Fortran's: a triangular product in place.
+        half: NDArray[np.float32] = blas.strmm(
+            1.0, self._inverse32.T, k.T, side=1, lower=0, overwrite_b=1
+        ).T
+        return half
+
+    def _parts(self) -> list[slice]:
+        """The pool in pieces that the cache can hold against all data."""
+        width = max(256, _CHUNK // max(self._n, 1))
+        return [slice(at, at + width) for at in range(0, len(self._pool), width)]
+
+    def _total_noise(self, given: Floats | float) -> Floats | float:
+        return math.exp(self._t[-2]) + _FLOOR + math.exp(self._t[-1]) * given / self._scale**2
+
+    def _follows(self, rows: Rows, given: Floats) -> bool:
+        old = len(self._rows)
+        return (
+            len(rows) >= old
+            and np.array_equal(rows[:old], self._rows)
+            and np.array_equal(given[:old], self._given)
+        )
+
+    def _factorise(self, rows: Rows, given: Floats) -> None:
+        n, c = len(rows), len(self._pool)
+        self._rows, self._given, self._factored = rows.copy(), given.copy(), n
+        self._x32 = self.table[rows]
+        self._x = self._x32.astype(np.float64)
+        k, _ = self.kernel.gram(self.kernel.prepare(self._x), self._t[:-2])
+        k.flat[:: n + 1] += self._total_noise(given) + self._extra
+        factor, failed = lapack.dpotrf(k, lower=1, clean=1)
+        if failed:
+            raise PolicyError(f"the covariance of {n} measurements is not positive definite")
+        self._inverse = np.ascontiguousarray(lapack.dtrtri(factor, lower=1)[0])
+        self._inverse32 = self._inverse.astype(np.float32)
+        room = n + max(8, math.ceil(self.growth * n))
+        wanted = 4 * room * c
+        self._cache = np.empty((room, c), np.float32) if wanted <= _CACHE_BYTES else None
+        self._to_pool = self.kernel.against(self._x_pool, self._t[:-2])
+        self._prior_variance = self.kernel.diagonal(self._x_pool, self._t[:-2])
+        self._reduction = np.empty(c)
+        data = self.kernel.against(self._x32, self._t[:-2])
+        for part in self._parts():
+            half = self._half(data, part)
+            if self._cache is not None:
+                self._cache[:n, part] = half
+            self._reduction[part] = np.einsum("ij,ij->j", half, half)
+
+    def _append(self, row: int, given: float) -> None:
+        """One more measurement: one new row of L^-1 and of L^-1 K (Rasmussen & Williams, A.12)."""
+        n = self._n
+        x32 = self.table[row : row + 1]
+        x = x32.astype(np.float64)
+        l_row = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])[:, 0]
+        total = float(self.kernel.diagonal(x, self._t[:-2])[0] + self._total_noise(given))
+        pivot = math.sqrt(max(total - float(l_row @ l_row), _FLOOR))
+        inverse = np.zeros((n + 1, n + 1))
+        inverse[:n, :n] = self._inverse
+        inverse[n, :n] = -(l_row @ self._inverse) / pivot
+        inverse[n, n] = 1.0 / pivot
+        self._inverse, self._inverse32 = inverse, inverse.astype(np.float32)
+        self._rows, self._given = np.append(self._rows, row), np.append(self._given, given)
+        self._extra = np.append(self._extra, 0.0)
+        self._x, self._x32 = np.vstack([self._x, x]), np.vstack([self._x32, x32])
+        if self._cache is not None and n == len(self._cache):
+            self._cache = np.vstack([self._cache, np.empty_like(self._cache)])
+        if self._cache is not None:
+            new = self._to_pool(x32)[:, 0]
+            new *= np.float32(1.0 / pivot)
+            new -= (l_row / pivot).astype(np.float32) @ self._cache[:n]
+            self._cache[n] = new
+        else:
+            new = np.empty(len(self._pool), np.float32)
+            data = self.kernel.against(self._x32, self._t[:-2])
+            for part in self._parts():
+                new[part] = self._inverse32[n] @ data(self._x_pool[part])
+        self._reduction += np.square(new, out=new)
+
+    def _weigh(self, y: Floats) -> None:
+        """The mean for these targets; the variance does not depend on them."""
+        self._beta = self._inverse @ ((y - self._offset) / self._scale)
+        weights = self._beta.astype(np.float32)
+        if self._cache is not None:
+            self._mean = (weights @ self._cache[: self._n]).astype(np.float64)
+            return
+        alpha = (self._beta @ self._inverse).astype(np.float32)
+        self._mean = np.empty(len(self._pool))
+        for part in self._parts():
+            self._mean[part] = alpha @ self._cross(self._x32, self._x_pool[part])

@@ -1,0 +1,111 @@
+"""What could make a spot of a film conduct: mean functions of its place in the microstructure.
+
+Everything is estimated from the image that the policy is given; the truth of a simulated film is
+never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from grainscout.microstructure.features import Microstructure
+from grainscout.policies.models.kernels import Array, Kernel, Pull
+from grainscout.policies.models.structured_gp import MeanModel
+from grainscout.policies.models.surrogate import Floats
+
+_DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influence falls off [pixels]
+
+
+# ---- hypotheses -------------------------------------------------------------------------------
+def _decays(distance: Floats) -> list[Floats]:
+    return [np.exp(-distance / length) for length in _DECAYS]
+
+
+def _asymmetric(m: Microstructure) -> list[Floats]:
+    near = np.exp(-m.boundary / _DECAYS[-1])
+    return [near * m.asymmetry, near * abs(m.asymmetry)]
+
+
+_COLUMNS: Mapping[str, Callable[[Microstructure], list[Floats]]] = {
+    "boundary": lambda m: _decays(m.boundary),
+    "junction": lambda m: _decays(m.junction),
+    "asymmetry": _asymmetric,
+    "topography": lambda m: [m.curvature, m.slope, m.thickness],
+    "grain": lambda m: [m.grain_height, m.grain_size],
+}
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "boundary": tuple(f"boundary, {d:g} px" for d in _DECAYS),
+    "junction": tuple(f"junction, {d:g} px" for d in _DECAYS),
+    "asymmetry": ("asymmetry", "|asymmetry|"),
+    "topography": ("curvature", "slope", "thickness"),
+    "grain": ("grain height", "grain size"),
+}
+
+#: Hypotheses about a film: nothing but the residual, one cause, or all of them together.
+HYPOTHESES = ("constant", *_COLUMNS, "all")
+
+
+def film_model(names: tuple[str, ...], found: Microstructure) -> tuple[MeanModel, Floats]:
+    """The mean model of these causes and its (pixels, p) covariates, a constant first.
+
+    Each covariate has mean 0 and deviation 1 over the image, so that its coefficient says how much
+    of the target's spread it carries.
+    """
+    causes = tuple(_COLUMNS) if "all" in names else tuple(n for n in names if n != "constant")
+    columns = [np.ones(found.label.size)]
+    titles = ["constant"]
+    for cause in causes:
+        for title, column in zip(_NAMES[cause], _COLUMNS[cause](found), strict=True):
+            spread = float(column.std())
+            columns.append((column.ravel() - column.mean()) / (spread if spread > 0 else 1.0))
+            titles.append(title)
+    model = MeanModel(
+        name=" + ".join(causes) or "constant",
+        basis=lambda z, _: z,
+        scale=np.array([1.0] + [0.5] * (len(columns) - 1)),
+        names=tuple(titles),
+    )
+    return model, np.column_stack(columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrainEffect:
+    """A kernel with a random level of each grain added; the last feature is the grain's label.
+
+    t = (the inner kernel's, log variance of the levels).
+    """
+
+    inner: Kernel
+
+    @property
+    def prior(self) -> Floats:
+        """The inner kernel's, and a weak one on the levels."""
+        return np.vstack([self.inner.prior, (-1.5, 1.0)])
+
+    def prepare(self, x: Floats) -> Floats:
+        """The inner kernel's preparation and the mask of pairs in one grain, stacked."""
+        label = x[:, -1]
+        return np.stack([self.inner.prepare(x[:, :-1]), label[:, None] == label])
+
+    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+        """See :class:`Kernel`."""
+        k, pull = self.inner.gram(prepared[0], t[:-1])
+        shared = np.exp(t[-1]) * prepared[1]
+        return k + shared, lambda grad: np.append(pull(grad), np.vdot(grad, shared))
+
+    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+        """See :class:`Kernel`."""
+        return lambda b: self.cross(a, b, t)
+
+    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+        """See :class:`Kernel`."""
+        k = self.inner.cross(a[:, :-1], b[:, :-1], t[:-1])
+        shared = np.asarray(np.exp(t[-1]) * (a[:, -1:] == b[:, -1]), k.dtype)
+        return np.asarray(k + shared)
+
+    def diagonal(self, x: Array, t: Floats) -> Floats:
+        """See :class:`Kernel`."""
+        return np.asarray(self.inner.diagonal(x[:, :-1], t[:-1]) + np.exp(t[-1]))

@@ -1,0 +1,1 @@
+"""Models and optimisers of other packages behind the same ask and tell."""

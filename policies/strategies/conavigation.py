@@ -1,0 +1,68 @@
+"""Co-navigation: a composition-spread film is explored in structure and composition together (MRS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies.validation import check_number
+from grainscout.records import ConfigError, Scan
+
+
+@dataclass(kw_only=True)
+class CoNavigation(DKL):
+    """The options of ``"dkl"``, with the composition of each site beside its image features.
+
+    Options
+    -------
+    composition : where the composition is known from: ``"columns"`` or ``"rows"`` (it varies along
+        the film in that direction: the coordinate stands for it), or the name of a channel of the
+        scan, such as a map of the Cs fraction.
+    composition_weight : variance of the composition's column over the image, relative to that of all
+        image features together.
+    """
+
+    composition: str = "columns"
+    composition_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.composition, str) or not self.composition:
+            raise ConfigError(
+                "composition must be 'columns', 'rows' or the name of a channel; got "
+                f"{self.composition!r}"
+            )
+        check_number("composition_weight", self.composition_weight, low=0.0)
+
+    def _begin(self) -> None:
+        super()._begin()
+        composition(self.problem.scan, self.composition)  # an unknown channel fails here
+
+    def _table(self, kind: str) -> NDArray[np.float32]:
+        if kind not in self._tables:
+            image = super()._table(kind)
+            column = composition(self.problem.scan, self.composition)
+            share = self.composition_weight / (1.0 + self.composition_weight)
+            # The mean of x·x over the table stays 1, as the kernels expect.
+            self._tables[kind] = np.ascontiguousarray(
+                np.hstack([np.sqrt(1.0 - share) * image, np.sqrt(share) * column[:, None]]),
+                np.float32,
+            )
+        return self._tables[kind]
+
+
+def composition(scan: Scan, source: str) -> NDArray[np.float64]:
+    """(rows columns,) composition of all pixels, row-major, centred and of unit spread.
+
+    source : see :class:`CoNavigation`.  Zero where it does not vary.
+    """
+    if source in ("columns", "rows"):
+        image = np.indices(scan.shape)[int(source == "columns")].astype(np.float64)
+    else:
+        image = np.asarray(scan.channel(source), np.float64)
+    image = image - image.mean()
+    spread = float(image.std())
+    return np.asarray(image / (spread if spread > 0 else 1.0)).ravel()

@@ -1,0 +1,201 @@
+"""Controls: a policy's claim stands only against these, on the same films with the same noise.
+
+"It finds boundaries" may also be true of a policy that never looks at its measurements
+(:class:`FeatureFarthestPoint`, :class:`ShuffledDKL`) or that has no model (:class:`StratifiedRandom`).
+The :class:`Oracle` is the other end of the scale: what could be reached if everything were known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.microstructure.features import grooves
+from grainscout.policies.base import CandidatePolicy, Choice
+from grainscout.policies.models.features import FEATURES, check_window, feature_table
+from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies.strategies.model_policy import Targets
+from grainscout.policies.strategies.space_filling import FarthestPoint
+from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.records import ConfigError, PolicyError
+
+
+@dataclass(kw_only=True)
+class ShuffledDKL(DKL):
+    """DKL that learns from wrongly assigned targets: measured values, shuffled among the sites.
+
+    The sites, the kernel and the values' distribution are those of DKL; only what the image could
+    say about the target is gone.  Each new value trades places with one earlier value (an
+    inside-out Fisher-Yates shuffle), so that the wrong assignment is nearly constant and uniform
+    over all permutations.
+    """
+
+    _carried: ClassVar[tuple[str, ...]] = ("_shuffle_seed",)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._shuffle_seed = int(self.rng.integers(2**63))
+
+    def _data(self) -> Targets:
+        rows, y, noise = super()._data()
+        order = growing_permutation(len(y), self._shuffle_seed)
+        return rows, y[order], noise[order]
+
+
+def growing_permutation(n: int, seed: int) -> NDArray[np.int64]:
+    """A uniform permutation of n; that of n + 1 differs from it in one place and the new one."""
+    order = np.arange(n)
+    for k in range(1, n):
+        j = int(np.random.default_rng([seed, k]).integers(k + 1))
+        order[k], order[j] = order[j], k
+    return order
+
+
+@dataclass(kw_only=True)
+class FeatureFarthestPoint(FarthestPoint):
+    """Structure only: always the site whose surroundings differ most from all measured ones.
+
+    Farthest point in the space of the image features that DKL uses; the curves are never looked at.
+
+    Options
+    -------
+    features, window, components : as in ``"dkl"``.
+    """
+
+    features: str = "jets"
+    window: int = 16
+    components: int = 24
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("features", self.features, FEATURES)
+        check_count("window", self.window, low=1)
+        check_count("components", self.components, low=1)
+
+    def _begin(self) -> None:
+        super()._begin()
+        check_window(self.window, self.problem.scan.shape)
+        self._table = feature_table(
+            self.problem.scan, kind=self.features, window=self.window, components=self.components
+        )
+
+    def _coordinates(self, sites: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        return self._table[
+            np.ravel_multi_index((sites[:, 0], sites[:, 1]), self.problem.scan.shape)
+        ]
+
+
+@dataclass(kw_only=True)
+class StratifiedRandom(CandidatePolicy):
+    """Random sites, a fixed share of them where the image shows a groove (a boundary, a junction).
+
+    Options
+    -------
+    share : probability of a site in the grooves; where one stratum is used up, the other gives.
+    scale : width of the grooves looked for [pixels]: the sigma of the Gaussian derivatives.
+    """
+
+    share: float = 0.5
+    scale: float = 1.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("share", self.share, low=0.0, high=1.0)
+        check_number("scale", self.scale, low=0.3, high=100.0, unit="pixels")
+
+    def _begin(self) -> None:
+        sites = self.problem.candidates
+        self._groove = grooves(self.problem.scan, self.scale)[sites[:, 0], sites[:, 1]]
+
+    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+        inside = self._groove[open_]
+        strata = {True: open_[inside], False: open_[~inside]}
+        chosen = np.empty(n, np.int64)
+        for k in range(n):
+            wanted = bool(self.rng.random() < self.share)
+            stratum = wanted if strata[wanted].size else not wanted
+            at = int(self.rng.integers(strata[stratum].size))
+            chosen[k] = strata[stratum][at]
+            strata[stratum] = np.delete(strata[stratum], at)
+        return Choice(index=chosen)
+
+    def explain(self) -> dict[str, NDArray[np.float64]]:
+        """Where it takes the image to show a boundary: 1, elsewhere 0."""
+        return {"grooves": self._as_map(self._groove.astype(np.float64))}
+
+
+@dataclass(kw_only=True, eq=False)
+class Oracle(CandidatePolicy):
+    """The policy that is told the truth: an upper bound, never a competitor.
+
+    Options
+    -------
+    truth : (n_candidates,) true value of each candidate, in the order of the problem's candidates;
+        NaN where there is none (those come last).  Who runs a comparison gives it: without it the
+        oracle can be made and checked, but not reset.
+    aim : ``"spread"`` (always the value farthest from all measured ones: the range of outcomes in
+        the fewest curves), ``"largest"`` (descending) or ``"classes"`` (the values are labels: one
+        of each, rarest first, then another of each).
+    """
+
+    truth: NDArray[np.float64] | None = None
+    aim: str = "spread"
+
+    uses_truth: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("aim", self.aim, ("spread", "largest", "classes"))
+        given = np.zeros(0) if self.truth is None else np.array(self.truth, np.float64)
+        if given.ndim != 1 or np.isinf(given).any():
+            raise ConfigError(
+                "truth must be one number (or NaN) for each candidate; got shape "
+                f"{given.shape} with {int(np.isinf(given).sum())} infinite values"
+            )
+        self._values = given
+
+    def _begin(self) -> None:
+        if len(self._values) != len(self.problem.candidates):
+            raise PolicyError(
+                f"truth must have one value for each of the {len(self.problem.candidates)} "
+                f"candidates; got {'none' if self.truth is None else len(self._values)}"
+            )
+
+    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+        known = ~np.isnan(self._values)
+        done = (self.ledger.visits > 0) | (self.ledger.pending > 0)
+        chosen: list[int] = []
+        for _ in range(n):
+            gain = np.where(known, self._gain(done & known), -np.inf)[open_]
+            tied = open_[gain == gain.max()]
+            index = int(self.rng.choice(tied))
+            chosen.append(index)
+            done[index] = True
+            open_ = open_[open_ != index]
+        index_ = np.array(chosen, np.int64)
+        return Choice(index=index_, prediction=self._values[index_])
+
+    def _gain(self, done: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(n_candidates,) how much the true value of each adds to those that are done."""
+        if self.aim == "largest":
+            return self._values
+        if self.aim == "classes":
+            labels, which, size = np.unique(self._values, return_inverse=True, return_counts=True)
+            found = np.bincount(which[done], minlength=len(labels))
+            # Fewest measured first, and among those the rarest.
+            order = -found.astype(np.float64) - size / (size.max() + 1)
+            return np.asarray(order[which])
+        if not done.any():
+            return self._values
+        values = np.sort(self._values[done])
+        above = np.searchsorted(values, self._values).clip(max=len(values) - 1)
+        below = np.maximum(above - 1, 0)
+        nearest = np.minimum(abs(self._values - values[above]), abs(self._values - values[below]))
+        return np.asarray(nearest)
+
+    def _options(self) -> dict[str, object]:
+        return {**super()._options(), "truth": hashlib.sha256(self._values.tobytes()).hexdigest()}

@@ -1,0 +1,110 @@
+"""What scanning adds to the dilated surface; every part has a switch, a stream of its own and a log.
+
+The fast axis runs along the columns, the slow one down the rows, one line after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from grainscout.simulator.film.spec import ScanSpec
+
+Array = NDArray[np.float64]
+NM = 1e-9
+
+#: Names of the random streams that `image` needs.
+STREAMS = ("drift", "lines", "jumps", "scars", "plane", "noise")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScanTruth:
+    """What made the measured image: measured = shift(dilated) + line + scars + plane + noise [m].
+
+    dilated (rows, columns) : the surface as the tip sees it, without anything else.
+    displacement (rows, 2) : how far the film had moved [m], along rows and columns, when each line
+        was taken: pixel (r, c) shows the film at r - displacement / pixel size.
+    line (rows,) : offset of each line.  scars, noise (rows, columns).
+    plane : (slope along rows, slope along columns), about the image's centre.
+    """
+
+    dilated: Array
+    displacement: Array
+    line: Array
+    scars: Array
+    plane: tuple[float, float]
+    noise: Array
+
+
+def image(
+    dilated: Array,
+    pixel_size: tuple[float, float],
+    spec: ScanSpec,
+    streams: Mapping[str, np.random.Generator],
+) -> tuple[Array, ScanTruth]:
+    """The measured image [m] of a dilated surface [m], with its log."""
+    rows, columns = dilated.shape
+    displacement = NM * _drift(rows, spec, streams["drift"])
+    line = NM * _lines(rows, spec, streams)
+    scars = NM * _scars((rows, columns), pixel_size[1] / NM, spec, streams["scars"])
+    span = (rows * pixel_size[0], columns * pixel_size[1])
+    rise = spec.plane_nm * NM / np.sqrt(2) * streams["plane"].standard_normal(2)
+    plane = (float(rise[0] / span[0]), float(rise[1] / span[1]))
+    noise = spec.noise_nm * NM * streams["noise"].standard_normal((rows, columns))
+
+    measured = dilated
+    r, c = np.indices((rows, columns), sparse=True)
+    if displacement.any():
+        at = displacement / np.array(pixel_size)
+        seen = np.broadcast_arrays(r - at[:, :1], c - at[:, 1:])
+        # Beyond the frame the surface is not known; its mirror image stands in.
+        measured = map_coordinates(dilated, seen, order=1, mode="mirror")
+    measured = measured + line[:, None] + scars + noise
+    if spec.plane_nm > 0:
+        measured += plane[0] * pixel_size[0] * (r - (rows - 1) / 2)
+        measured += plane[1] * pixel_size[1] * (c - (columns - 1) / 2)
+    truth = ScanTruth(
+        dilated=dilated,
+        displacement=displacement,
+        line=line,
+        scars=scars,
+        plane=plane,
+        noise=noise,
+    )
+    return measured, truth
+
+
+def _drift(rows: int, spec: ScanSpec, rng: np.random.Generator) -> Array:
+    steady, walk = rng.standard_normal(2), rng.standard_normal((rows, 2))
+    time = np.arange(rows)[:, None] / max(rows - 1, 1)
+    wander = np.cumsum(walk, axis=0) / np.sqrt(rows)
+    path: Array = spec.drift_nm * steady * time + spec.drift_walk_nm * wander
+    return path
+
+
+def _lines(rows: int, spec: ScanSpec, streams: Mapping[str, np.random.Generator]) -> Array:
+    white, walk = streams["lines"].standard_normal((2, rows))
+    rng = streams["jumps"]
+    count = rng.poisson(spec.line_jumps)
+    jumps = np.zeros(rows)
+    np.add.at(jumps, rng.integers(0, rows, count), rng.standard_normal(count))
+    offset: Array = (
+        spec.line_nm * white
+        + spec.line_walk_nm * np.cumsum(walk)
+        + spec.line_jump_nm * np.cumsum(jumps)
+    )
+    return offset
+
+
+def _scars(shape: tuple[int, int], step: float, spec: ScanSpec, rng: np.random.Generator) -> Array:
+    """Streaks along lines: the tip dragged something, or lost touch, for a while."""
+    out = np.zeros(shape)
+    for _ in range(rng.poisson(spec.scars)):
+        row, start = (int(rng.integers(n)) for n in shape)
+        length = max(1, round(float(rng.exponential(spec.scar_length_nm)) / step))
+        out[row, start : start + length] += spec.scar_nm * float(rng.standard_normal())
+    return out

@@ -1,0 +1,201 @@
+"""Microstructure to parameter maps: what a contact point becomes by where it lies.
+
+With pB = exp(-(d/lB)^2/2) near boundaries, pJ likewise near vertices and a the boundary's
+asymmetry, a point is a mixture of the three archetypes of S26:
+
+    club (1 - pJ)(1 - pB);   heart pJ + (1 - pJ) pB (1 - a);   diamond (1 - pJ) pB a.
+
+Voltages, couplings and energies mix linearly, conductances, widths, rates and photocurrents
+geometrically.  Then what topography does not show: a composition N(0, 1) for each grain, an offset
+N(0, 1) for each boundary, and a smooth random field; the contact of the tip with the surface; and
+insulating disks.  Each component draws from its own random stream, so that switching one off
+leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from grainscout.microstructure.structure import Structure
+from grainscout.simulator.film.mixture import (
+    Changes,
+    archetype_table,
+    blend,
+    perturbation_for_share,
+)
+from grainscout.simulator.transport.parameters import Floats
+from grainscout.simulator.transport.spec import TransportSpec
+
+__all__ = [
+    "TransportMaps",
+    "TransportSpec",
+    "archetype_weights",
+    "contact_factor",
+    "parameter_maps",
+]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TransportMaps:
+    """Every transport parameter of a film, and what it was made of.
+
+    parameters : name -> (rows, columns), the names of `transport.PARAMETERS`.
+    weights : (rows, columns, 4): club, heart, diamond, insulating; they sum to 1.
+    archetype : (rows, columns) uint8, the largest weight.
+    hidden : the hidden field, (rows, columns), N(0, 1) at each point;  contact : the contact
+    factor without disks;  composition : (grains,);  boundary_offset : (boundaries,);
+    archetypes : name -> the (3,) values that this film's archetypes have.
+    """
+
+    parameters: dict[str, Floats]
+    weights: Floats
+    archetype: NDArray[np.uint8]
+    hidden: Floats
+    contact: Floats
+    composition: Floats
+    boundary_offset: Floats
+    archetypes: dict[str, Floats]
+
+
+def archetype_weights(structure: Structure, spec: TransportSpec) -> tuple[Floats, Floats, Floats]:
+    """Weights of club, heart and diamond (rows, columns, 3), and the proximities pB and pJ."""
+    pb = np.exp(-0.5 * (structure.boundary_distance / spec.boundary_length) ** 2)
+    pj = np.exp(-0.5 * (structure.junction_distance / spec.junction_length) ** 2)
+    a = np.abs(structure.asymmetry)
+    edge = (1.0 - pj) * pb
+    return np.stack([(1.0 - pj) * (1.0 - pb), pj + edge * (1.0 - a), edge * a], axis=-1), pb, pj
+
+
+def parameter_maps(
+    structure: Structure, spec: TransportSpec, rng: np.random.Generator
+) -> TransportMaps:
+    """The maps of a film; all randomness comes from `rng`, one child for each component.
+
+    Raises ConfigError if no film of this structure has the boundary contrast or the structure
+    share that `spec` asks for; the message says what can be had.
+    """
+    streams = rng.spawn(5)
+    weights, pb, pj = archetype_weights(structure, spec)
+    composition = streams[0].standard_normal(len(structure.grains)) * spec.composition
+    offsets = streams[1].standard_normal(len(structure.boundaries)) * spec.boundary_spread
+    hidden = _field(structure, spec.hidden_length, streams[2])
+    disks = _disks(structure, spec, streams[3])
+    table = archetype_table(spec, streams[4])
+    contact = contact_factor(structure, spec.tip_radius)
+
+    edge = np.zeros(structure.shape)
+    if len(offsets):
+        edge = np.where(structure.boundary_id >= 0, offsets[structure.boundary_id], 0.0) * pb
+    changes = Changes(
+        grain=composition[structure.labels],
+        edge=edge,
+        hidden=spec.hidden * hidden,
+        gradient=spec.gradient * _across(structure.shape, spec.gradient_axis),
+        ions=spec.boundary_rates * (1.0 - weights[..., 0]),
+    )
+    barrier = spec.junction_barrier * pj
+    if spec.structure_share is not None:
+        some = _sample(~disks)
+        chosen = {"phiJ": barrier.flat[some], "A": contact.flat[some]}
+        size = perturbation_for_share(
+            table, weights.reshape(-1, 3)[some], changes.at(some), chosen, spec
+        )
+        changes = changes.scaled(size)
+        composition, offsets = size * composition, size * offsets
+
+    maps = blend(table, weights, changes)
+    maps["phiJ"] = barrier
+    maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
+    if spec.ripple:
+        maps["ripple_phase"] = 2.0 * np.pi * hidden
+    full = np.concatenate([weights * ~disks[..., None], disks[..., None]], axis=-1)
+    return TransportMaps(
+        parameters=maps,
+        weights=full,
+        archetype=full.argmax(axis=-1).astype(np.uint8),
+        hidden=hidden,
+        contact=contact,
+        composition=composition,
+        boundary_offset=offsets,
+        archetypes=table,
+    )
+
+
+def _sample(allowed: NDArray[np.bool_], wanted: int = 4096) -> NDArray[np.intp]:
+    """Flat indices of about `wanted` allowed points, evenly spread."""
+    index = np.flatnonzero(allowed)
+    return index[:: max(1, index.size // wanted)]
+
+
+def contact_factor(structure: Structure, tip_radius: float) -> Floats:
+    """A = (cos(slope) / (R (1/R - c+)))^(2/3): a valley holds the tip's sphere more closely.
+
+    c+ is the positive (valley) mean curvature, limited to 3/(4R): a sphere cannot touch more
+    closely than the tip's roughness lets it.
+    """
+    if tip_radius == 0.0:
+        return np.ones(structure.shape)
+    rows, columns = structure.pixel_size
+    smooth = ndimage.gaussian_filter(structure.height, 1.0, mode="nearest")
+    slope_r, slope_c = np.gradient(smooth, rows, columns)
+    curvature = 0.5 * (np.gradient(slope_r, rows, axis=0) + np.gradient(slope_c, columns, axis=1))
+    cosine = 1.0 / np.sqrt(1.0 + slope_r**2 + slope_c**2)
+    closeness = np.maximum(1.0 - tip_radius * np.maximum(curvature, 0.0), 0.25)
+    factor: Floats = (cosine / closeness) ** (2.0 / 3.0)
+    return factor
+
+
+def _field(structure: Structure, length: float, rng: np.random.Generator) -> Floats:
+    """A Gaussian random field of unit variance with correlation exp(-(r/length)^2/4)."""
+    sigma = [length / pixel for pixel in structure.pixel_size]
+    pad = [min(4 * int(np.ceil(s)), n) for s, n in zip(sigma, structure.shape, strict=True)]
+    shape = [n + 2 * k for n, k in zip(structure.shape, pad, strict=True)]
+    noise = rng.standard_normal(shape)
+    smooth = ndimage.gaussian_filter(noise, sigma, mode="wrap")
+    inner = smooth[tuple(slice(k, k + n) for k, n in zip(pad, structure.shape, strict=True))]
+    # The variance of filtered white noise is the sum of the squared kernel.
+    squared = 1.0
+    for s, n in zip(sigma, shape, strict=True):
+        delta = np.zeros(n)
+        delta[n // 2] = 1.0
+        squared *= float((ndimage.gaussian_filter1d(delta, s, mode="wrap") ** 2).sum())
+    result: Floats = inner / np.sqrt(squared)
+    return result
+
+
+def _across(shape: tuple[int, int], axis: int) -> Floats:
+    """-0.5 ... 0.5 along one axis, broadcast to the map."""
+    line = np.linspace(-0.5, 0.5, shape[axis])
+    return np.broadcast_to(line[:, None] if axis == 0 else line[None, :], shape)
+
+
+def _disks(
+    structure: Structure, spec: TransportSpec, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Insulating disks, placed one after another until their share of the area is reached."""
+    covered = np.zeros(structure.shape, dtype=bool)
+    wanted = spec.insulating_fraction * covered.size
+    (rows, columns), (step_r, step_c) = structure.shape, structure.pixel_size
+    count = 0
+    while count < wanted:
+        radius = spec.insulating_radius * np.exp(0.3 * rng.standard_normal())
+        row, column = rng.uniform(-0.5, rows - 0.5), rng.uniform(-0.5, columns - 0.5)
+        r0, r1 = int(max(0, row - radius / step_r)), int(min(rows, row + radius / step_r + 2))
+        c0, c1 = (
+            int(max(0, column - radius / step_c)),
+            int(min(columns, column + radius / step_c + 2)),
+        )
+        r, c = np.ogrid[r0:r1, c0:c1]
+        disk = ((r - row) * step_r) ** 2 + ((c - column) * step_c) ** 2 <= radius**2
+        window = covered[r0:r1, c0:c1]
+        new = int((disk & ~window).sum())
+        # The last disk is kept only if it brings the share nearer to the wanted one.
+        if count + new - wanted > wanted - count:
+            break
+        window |= disk
+        count += new
+    return covered

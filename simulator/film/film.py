@@ -1,0 +1,325 @@
+"""A film: its truth, the image that a microscope takes of it, and the curve at every site.
+
+Where each piece of the truth is:
+
+    labels, boundaries, distances, asymmetry, vertices, tables     film.structure
+    the true surface; as a tip sees it                             film.height, film.dilated(...)
+    the measured image; the log of what made it                    film.scan(), film.imaged()
+    archetype shares; the hard map                                 film.archetype_weights, .archetype
+    every parameter map                                            film.parameters
+    hidden field, contact factor, compositions, offsets            film.truth
+    a noiseless map of any property, waveform, light, temperature  film.property_map(...)
+    noiseless curves; with the states' trajectories                film.curves, film.trajectories
+
+What happens during a measurement (noise, faults, wear) is the instrument's, and its log too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from grainscout.microstructure.from_image import checked_image, structure_from_image
+from grainscout.microstructure.structure import Structure
+from grainscout.records import ConfigError, DataError, Scan, Waveform
+from grainscout.records.validation import in_range
+from grainscout.simulator.film import artefacts, store, tip
+from grainscout.simulator.film.artefacts import ScanTruth
+from grainscout.simulator.film.blend import TransportMaps, parameter_maps
+from grainscout.simulator.film.generate import STREAMS as SURFACE_STREAMS
+from grainscout.simulator.film.generate import grow
+from grainscout.simulator.film.spec import FilmSpec, fitted_spec
+from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
+
+Array = NDArray[np.float64]
+
+#: Independent random streams of a film.  The order is part of what a seed means: append only.
+STREAMS = (*SURFACE_STREAMS, "transport", *artefacts.STREAMS)
+
+_TILE = 1 << 22  # numbers in one tile of curves: 32 MB
+
+
+def as_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
+    """The seed sequence of a whole number >= 0, or the sequence itself (never advanced)."""
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ConfigError(f"film seed must be a whole number >= 0 or a SeedSequence; got {seed!r}")
+    return np.random.SeedSequence(int(seed))
+
+
+def stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
+    """A fresh generator of the named stream of a film."""
+    key = (*seed.spawn_key, STREAMS.index(name))
+    return np.random.Generator(
+        np.random.PCG64(np.random.SeedSequence(entropy=seed.entropy, spawn_key=key))
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Film:
+    """A film whose truth is known.
+
+    Make one with :meth:`generate` or :meth:`from_topography`.  Everything follows from `spec`,
+    `seed` and, for a film on a measured topography, `measured` [m]; maps that cost time or memory
+    are made when first asked for.  Arrays are read-only.
+    """
+
+    spec: FilmSpec
+    seed: np.random.SeedSequence
+    structure: Structure
+    measured: Array | None = field(default=None, repr=False)
+
+    @classmethod
+    def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
+        """The film of a specification and a seed: the same on every call.  ConfigError if bad."""
+        spec, source = spec or FilmSpec(), as_seed(seed)
+        structure = grow(spec, {name: stream(source, name) for name in SURFACE_STREAMS})
+        return cls(spec=spec, seed=source, structure=structure)
+
+    @classmethod
+    def from_topography(
+        cls,
+        height: ArrayLike,
+        pixel_size: float | tuple[float, float],
+        *,
+        spec: FilmSpec | None = None,
+        seed: int | np.random.SeedSequence = 0,
+    ) -> Film:
+        """A film on a measured image: its grains, boundaries, junctions and asymmetry are found.
+
+        height : (rows, columns) [m];  pixel_size : [m], one number or (row step, column step).
+        spec : its `segmentation` says how grains are found and its `transport` what they do; frame,
+            grain size and surface are those of the image.  `scan` returns the image as it was given.
+        An image in which nothing stands out of its noise is one grain, infinitely far from a boundary.
+        Raises DataError for an unusable image or one without relief, ConfigError for a bad pixel size or seed.
+        """
+        image, steps = checked_image(height, pixel_size)
+        wanted = spec or FilmSpec()
+        structure = structure_from_image(image, steps, wanted.segmentation)
+        image.setflags(write=False)
+        return cls(
+            spec=fitted_spec(structure, wanted),
+            seed=as_seed(seed),
+            structure=structure,
+            measured=image,
+        )
+
+    # -- the frame and the truth ---------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.structure.shape
+
+    @property
+    def pixel_size(self) -> tuple[float, float]:
+        """(row step, column step) [m]."""
+        return self.structure.pixel_size
+
+    @property
+    def height(self) -> Array:
+        """The true surface [m], (rows, columns)."""
+        return self.structure.height
+
+    @cached_property
+    def truth(self) -> TransportMaps:
+        """Electrical truth: parameter maps, archetype weights, hidden field, contact factor."""
+        return parameter_maps(self.structure, self.spec.transport, stream(self.seed, "transport"))
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Transport parameters by name, (rows, columns) each, in `PARAMETERS`' units."""
+        return dict(self.truth.parameters)
+
+    @property
+    def archetype_weights(self) -> Array:
+        """(rows, columns, 4) shares of club, heart, diamond, insulating; they sum to 1."""
+        return self.truth.weights
+
+    @property
+    def archetype(self) -> NDArray[np.uint8]:
+        """(rows, columns) the archetype of largest share: 0 club, 1 heart, 2 diamond, 3 insulating."""
+        return self.truth.archetype
+
+    # -- the image -----------------------------------------------------------------------------
+
+    def dilated(self, tip_radius_nm: float | None = None) -> Array:
+        """The surface [m] as a tip of that apex radius sees it, without artefacts; default spec's."""
+        scan = self.spec.scan
+        radius = scan.tip_radius_nm if tip_radius_nm is None else tip_radius_nm
+        in_range("tip_radius_nm", radius, 0.0, 1e5, "nm")
+        return tip.dilate(
+            self.height, self.pixel_size, radius * 1e-9, np.deg2rad(scan.tip_angle_deg)
+        )
+
+    def imaged(
+        self, *, tip_radius_nm: float | None = None, repeat: int = 0
+    ) -> tuple[Array, ScanTruth]:
+        """A measured image [m] and the log of what made it; `repeat` numbers further images.
+
+        Each image has its own artefacts; the film is the same.
+        """
+        seed = self.seed
+        if repeat:
+            key = (*seed.spawn_key, len(STREAMS) + 1000, repeat)
+            seed = np.random.SeedSequence(entropy=seed.entropy, spawn_key=key)
+        return artefacts.image(
+            self.dilated(tip_radius_nm),
+            self.pixel_size,
+            self.spec.scan,
+            {name: stream(seed, name) for name in artefacts.STREAMS},
+        )
+
+    def scan(self, *, tip_radius_nm: float | None = None, repeat: int = 0) -> Scan:
+        """The measured topography, channel "height" [m].
+
+        On a film made from a measured image it is that image, whatever the arguments.
+        """
+        if self.measured is None:
+            height, _ = self.imaged(tip_radius_nm=tip_radius_nm, repeat=repeat)
+        else:
+            height = self.measured
+        return Scan(channels={"height": height}, units={"height": "m"}, pixel_size=self.pixel_size)
+
+    # -- curves --------------------------------------------------------------------------------
+
+    def curves(
+        self,
+        sites: NDArray[np.integer[Any]],
+        waveform: Waveform,
+        *,
+        light: float = 0.0,
+        temperature: float = 298.0,
+        state: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Noiseless currents [A] (n, samples) at (n, 2) sites, and the states (n, 2) at the end.
+
+        light [suns], temperature [K];  state : (n, 2) u [V] and x at the start, rested if None.
+        """
+        result = self.trajectories(
+            sites, waveform, light=light, temperature=temperature, state=state, full=False
+        )
+        return result.current_nA * 1e-9, result.state
+
+    def trajectories(
+        self,
+        sites: NDArray[np.integer[Any]],
+        waveform: Waveform,
+        *,
+        light: float = 0.0,
+        temperature: float = 298.0,
+        state: Array | None = None,
+        full: bool = True,
+    ) -> IVResult:
+        """As `curves`, in nA, with the states' trajectories u [V] and x, (n, samples) each."""
+        return iv_curves(
+            self.parameters_at(sites),
+            waveform,
+            light=light,
+            temperature=temperature,
+            state=state,
+            globals_=self.spec.transport.globals_,
+            trajectories=full,
+        )
+
+    def all_curves(
+        self, waveform: Waveform, *, light: float = 0.0, temperature: float = 298.0
+    ) -> Iterator[tuple[slice, Array]]:
+        """Every pixel's noiseless current [A], rested, in tiles of whole rows from the top.
+
+        Yields (rows, (tile rows, columns, samples) array); the whole film is never in memory.
+        """
+        rows, columns = self.shape
+        step = max(1, _TILE // (columns * len(waveform)))
+        for start in range(0, rows, step):
+            part = slice(start, min(start + step, rows))
+            block = {k: v[part].ravel() for k, v in self.truth.parameters.items()}
+            result = iv_curves(
+                block,
+                waveform,
+                light=light,
+                temperature=temperature,
+                globals_=self.spec.transport.globals_,
+            )
+            result.current_nA[...] *= 1e-9
+            yield part, result.current_nA.reshape(-1, columns, len(waveform))
+
+    def property_map(
+        self,
+        measure: Callable[[Array], ArrayLike],
+        waveform: Waveform,
+        *,
+        light: float = 0.0,
+        temperature: float = 298.0,
+    ) -> Array:
+        """A (rows, columns) map of any property: `measure` takes (n, samples) [A] and gives (n,)."""
+        out = np.empty(self.shape)
+        for part, current in self.all_curves(waveform, light=light, temperature=temperature):
+            flat = current.reshape(-1, current.shape[2])
+            out[part] = np.reshape(measure(flat), current.shape[:2])
+        return out
+
+    def relax(
+        self,
+        sites: NDArray[np.integer[Any]],
+        state: Array,
+        seconds: ArrayLike,
+        *,
+        light: float = 0.0,
+        temperature: float = 298.0,
+    ) -> Array:
+        """States (n, 2) after `seconds` at 0 V at those sites."""
+        return relax(
+            state,
+            self.parameters_at(sites),
+            seconds,
+            light=light,
+            temperature=temperature,
+            globals_=self.spec.transport.globals_,
+        )
+
+    def rest_state(self, sites: NDArray[np.integer[Any]]) -> Array:
+        """States (n, 2) of long-rested contacts at those sites."""
+        return rest_state(self.parameters_at(sites))
+
+    def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, Array]:
+        """Transport parameters (n,) at (n, 2) sites; DataError for a site off the film."""
+        rows, columns = self._index(sites)
+        return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
+
+    def _index(self, sites: NDArray[np.integer[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+        array = np.asarray(sites)
+        if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
+            raise DataError(
+                "film sites must be an (n, 2) integer array of rows and columns; got "
+                f"{array.dtype} of shape {array.shape}"
+            )
+        off = (array < 0).any(1) | (array >= self.shape).any(1)
+        if off.any():
+            raise DataError(
+                f"film sites must lie on the {self.shape[0]} x {self.shape[1]} film; got "
+                f"{tuple(int(v) for v in array[off][0])} ({int(off.sum())} such sites)"
+            )
+        return array[:, 0], array[:, 1]
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write an HDF5 file with spec, seed, versions and truth; an existing file is replaced."""
+        store.save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Film:
+        """The film of a file; DataError if it is damaged, foreign or of another spec."""
+        spec, seed, structure, measured, truth = store.load(Path(path))
+        film = cls(spec=spec, seed=seed, structure=structure, measured=measured)
+        # What was stored is the film, even if a later version would draw another from its seed.
+        film.__dict__["truth"] = truth
+        return film

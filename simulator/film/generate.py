@@ -1,0 +1,259 @@
+"""From a `FilmSpec` to a `Structure`: grains, boundaries, and the surface over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.microstructure.distance import Lines, nearest_line, nearest_point
+from grainscout.microstructure.structure import (
+    BOUNDARY_DTYPE,
+    GRAIN_DTYPE,
+    Structure,
+    touches_another,
+)
+from grainscout.simulator.film.mullins_groove import groove
+from grainscout.simulator.film.roughness import filtered_noise
+from grainscout.simulator.film.spec import FilmSpec
+from grainscout.simulator.film.tessellation import (
+    Tessellation,
+    edge_lines,
+    rasterise,
+    tessellate,
+)
+
+Array = NDArray[np.float64]
+NM = 1e-9
+
+#: Random streams that `grow` needs.
+STREAMS = ("grains", "warp", "boundaries", "tops", "undulation", "roughness")
+#: Curvature of a boundary: correlation length of the warp in mean grain diameters.
+WARP_LENGTH = 0.4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Maps:
+    """What the diagram says of every pixel, by its own numbers of cells, edges and vertices; nm."""
+
+    cell: NDArray[np.int64]
+    edge: NDArray[np.int64]
+    side: NDArray[np.int64]  # 0 or 1: which of its edge's two cells the pixel is in
+    distance: Array
+    corner: NDArray[np.int64]
+    corner_distance: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Edges:
+    """What is drawn for every edge of the diagram: (k,) and (k, 2) arrays, nm."""
+
+    strength: Array
+    smooth: NDArray[np.int64]  # 0 or 1: which of the two cells has the smooth flank
+    depth: Array
+    groove: Array  # (k, 2) root to hump
+    flank: Array  # (k, 2)
+
+
+def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
+    """A film's structure; `streams` are independent generators by the names of `STREAMS`."""
+    pixel = (spec.row_nm, spec.column_nm)
+    size = np.array([spec.rows * pixel[0], spec.columns * pixel[1]])
+    tess = tessellate(
+        size,
+        mean_diameter=spec.grains.mean_nm,
+        ln_sd=spec.grains.ln_sd,
+        equal_weights=spec.grains.diagram == "voronoi",
+        warp=spec.grains.warp_nm,
+        warp_length=WARP_LENGTH * spec.grains.mean_nm,
+        rng=streams["grains"],
+        warp_rng=streams["warp"],
+    )
+    edges = _draw_edges(spec, tess, streams["boundaries"])
+    tops = streams["tops"]
+    n = len(tess.sites)
+    top = spec.topography.dome_nm + spec.topography.dome_sd_nm * tops.standard_normal(n)
+    tilt = spec.topography.tilt / np.sqrt(2) * tops.standard_normal((n, 2))
+
+    cell = np.empty(spec.shape, np.int64)
+    edge = np.empty(spec.shape, np.int64)
+    straight = np.empty(spec.shape)
+    height = np.empty(spec.shape)
+    x = np.arange(spec.columns) * pixel[1]
+    for strip in rasterise(tess, spec.shape, pixel, edges.flank, spec.topography.flank_power):
+        part, own = strip.rows, strip.cell
+        y = (np.arange(part.start, part.stop) * pixel[0])[:, None]
+        cell[part], edge[part], straight[part] = own, strip.edge, strip.distance
+        lean = tilt[own, 0] * (y - tess.sites[own, 0]) + tilt[own, 1] * (x - tess.sites[own, 1])
+        height[part] = strip.flank * (top[own] + lean)
+
+    lines = _frame_lines(spec, tess)
+    distance, nearest = nearest_line(lines, spec.shape, pixel)
+    # A chord of the curved line can lie on the wrong side of a pixel next to it.
+    first, second = tess.edges[:, 0][nearest], tess.edges[:, 1][nearest]
+    own_edge = (first == cell) | (second == cell)
+    edge = np.where(own_edge, nearest, edge)
+    corner_distance, corner = nearest_point(tess.vertices, spec.shape, pixel)
+    maps = _Maps(
+        cell=cell,
+        edge=edge,
+        side=(tess.edges[edge, 1] == cell).astype(np.int64),
+        distance=np.where(own_edge, distance, straight),
+        corner=corner,
+        corner_distance=corner_distance,
+    )
+    height += _grooves(spec, tess, edges, maps)
+    t = spec.topography
+    if t.undulation_nm > 0:
+        wave = filtered_noise(
+            spec.shape, pixel, "gaussian", 0.5 * spec.grains.mean_nm, streams["undulation"]
+        )
+        height += t.undulation_nm * wave
+    if t.roughness_nm > 0:
+        height += t.roughness_nm * filtered_noise(
+            spec.shape, pixel, "self-affine", t.rolloff_nm, streams["roughness"], t.hurst
+        )
+    return _assemble(spec, tess, edges, maps, lines, height, top, tilt)
+
+
+def _frame_lines(spec: FilmSpec, tess: Tessellation) -> Lines:
+    """The boundary lines of the frame and of a grain's width around it."""
+    size = np.array([spec.rows * spec.row_nm, spec.columns * spec.column_nm])
+    reach = 2.0 * spec.grains.mean_nm
+    ends = tess.corners[tess.ends]
+    near = np.any(np.all((ends > -reach) & (ends < size + reach), axis=2), axis=1)
+    near &= tess.ends[:, 1] >= 0
+    return edge_lines(tess, np.flatnonzero(near), 0.5 * min(spec.row_nm, spec.column_nm))
+
+
+def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) -> _Edges:
+    k, t = len(tess.edges), spec.topography
+    share, amount = rng.random((2, k))
+    strength = np.where(share < spec.grains.asymmetric_share, 0.6 + 0.4 * amount, 0.0)
+    smooth = rng.integers(0, 2, k)
+    spread = np.exp(0.2 * rng.standard_normal((2, k)))
+    factor = np.where(
+        np.arange(2) == smooth[:, None],
+        t.smooth ** strength[:, None],
+        t.sharp ** strength[:, None],
+    )
+    # Small grains have short flanks, or they would drown between their boundaries.
+    size = np.clip(2 * tess.radii[tess.edges] / spec.grains.mean_nm, 0.3, 1.5)
+    return _Edges(
+        strength=strength,
+        smooth=smooth,
+        depth=t.groove_depth_nm * spread[0] * t.deeper**strength,
+        groove=t.groove_width_nm * spread[1][:, None] * factor,
+        flank=t.flank_nm * factor * size,
+    )
+
+
+def _grooves(spec: FilmSpec, tess: Tessellation, edges: _Edges, maps: _Maps) -> Array:
+    """Mullins grooves; near a vertex all its boundaries take its mean depth and width.
+
+    That keeps the surface continuous where the nearest boundary changes, and makes the pits that
+    real junctions are.
+    """
+    if spec.topography.groove_depth_nm == 0:
+        return np.zeros(spec.shape)
+    triangle = tess.triangles
+    pairs = np.stack([triangle[:, [0, 1]], triangle[:, [0, 2]], triangle[:, [1, 2]]], 1)
+    n = len(tess.sites)
+    ids = np.searchsorted(tess.edges @ [n, 1], pairs @ [n, 1])
+    depth = spec.topography.pit * edges.depth[ids].mean(1)
+    width = np.exp(np.log(edges.groove[ids]).mean((1, 2)))
+    corner, edge = maps.corner, maps.edge
+    near = np.exp(-0.5 * (maps.corner_distance / width[corner]) ** 2)
+    return groove(
+        maps.distance,
+        (1 - near) * edges.depth[edge] + near * depth[corner],
+        edges.groove[edge, maps.side] ** (1 - near) * width[corner] ** near,
+    )
+
+
+def _assemble(
+    spec: FilmSpec,
+    tess: Tessellation,
+    edges: _Edges,
+    maps: _Maps,
+    lines: Lines,
+    height: Array,
+    top: Array,
+    tilt: Array,
+) -> Structure:
+    """Number what the frame shows 0, 1, ... and make the tables.
+
+    The nearest boundary of a pixel at the rim may lie outside the frame, so the last grains of the
+    table can be neighbours without a pixel (area 0).
+    """
+    pixel = np.array([spec.row_nm, spec.column_nm])
+    size = pixel * spec.shape
+    cell, edge = maps.cell, maps.edge
+    seen = np.unique(cell)
+    shown = np.unique(edge)
+    beyond = np.setdiff1d(tess.edges[shown], seen)
+    order = np.concatenate([seen, beyond])
+    number = np.full(len(tess.sites), -1)
+    number[order] = np.arange(order.size)
+    labels = number[cell].astype(np.int32)
+    rank = np.full(len(tess.edges), -1)
+    rank[shown] = np.arange(shown.size)
+
+    grains = np.zeros(order.size, GRAIN_DTYPE)
+    count = np.bincount(labels.ravel(), minlength=order.size)
+    grains["area"] = count * np.prod(pixel) * NM**2
+    visible = np.maximum(count, 1)
+    rows, columns = np.indices(spec.shape, sparse=True)
+    for name, axis, index in (("row", 0, rows), ("column", 1, columns)):
+        weight = np.broadcast_to(index, spec.shape).ravel()
+        mean = np.bincount(labels.ravel(), weight, order.size) / visible
+        grains[name] = np.where(count > 0, mean, tess.sites[order, axis] / pixel[axis])
+    at_rim = np.zeros(order.size, bool)
+    at_rim[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    grains["interior"] = (count > 0) & ~at_rim
+    grains["plateau"] = top[order] * NM
+    grains["tilt_row"], grains["tilt_column"] = tilt[order].T
+
+    table = np.zeros(shown.size, BOUNDARY_DTYPE)
+    pair = number[tess.edges[shown]]
+    swap = pair[:, 0] > pair[:, 1]
+    both = np.where(swap[:, None], pair[:, ::-1], pair)
+    table["first"], table["second"] = both.T
+    table["strength"] = edges.strength[shown]
+    table["asymmetric"] = table["strength"] > 0
+    smooth = np.take_along_axis(pair, edges.smooth[shown][:, None], 1)[:, 0]
+    table["smooth_side"] = np.where(table["asymmetric"], smooth, -1)
+    table["depth"] = edges.depth[shown] * NM
+    width = np.where(swap[:, None], edges.groove[shown, ::-1], edges.groove[shown])
+    table["width_first"], table["width_second"] = (width * NM).T
+    length = _lengths(lines, pixel, size, len(tess.edges))
+    table["length"] = length[shown] * NM
+
+    reach = spec.grains.mean_nm
+    near = ((tess.vertices > -reach) & (tess.vertices < size + reach)).all(1)
+    vertices = np.column_stack([tess.vertices[near] / pixel, np.full(int(near.sum()), 3.0)])
+    sign = np.where(maps.side == edges.smooth[edge], 1.0, -1.0)
+    return Structure(
+        labels=labels,
+        boundary_id=rank[edge].astype(np.int32),
+        boundary=touches_another(labels),
+        boundary_distance=maps.distance * NM,
+        junction_distance=maps.corner_distance * NM,
+        asymmetry=edges.strength[edge] * sign,
+        height=height * NM,
+        pixel_size=spec.pixel_size,
+        grains=grains,
+        boundaries=table,
+        vertices=vertices,
+    )
+
+
+def _lengths(lines: Lines, pixel: Array, size: Array, edges: int) -> Array:
+    """Length of every edge inside the frame [nm]."""
+    a, b = lines.points[:-1], lines.points[1:]
+    middle = 0.5 * (a + b)
+    inside = ((middle >= -0.5 * pixel) & (middle <= size - 0.5 * pixel)).all(1) & ~lines.last[:-1]
+    length = np.hypot(*(b - a).T) * inside
+    return np.bincount(lines.line[:-1], length, edges).astype(np.float64)

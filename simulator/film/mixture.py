@@ -1,0 +1,187 @@
+"""Mixing archetypes, and the two settings that are reached by search: contrast and share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import trapezoid
+from scipy.optimize import brentq
+
+from grainscout.records import ConfigError, Waveform
+from grainscout.simulator.transport.kernel import iv_curves
+from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, Floats
+from grainscout.simulator.transport.spec import TransportSpec
+
+#: What one standard deviation does: volts for linear parameters, ln for geometric ones.
+#: A grain's composition moves both thresholds and the activation, and scales what conducts.
+_GRAIN = {"V1": 0.02, "V2": 0.02, "Vx": 0.02, "g1": 0.15, "g2": 0.15, "nu": 0.2, "tau": 0.1}
+#: A boundary's own offset, where pB = 1: "boundaries differ from one another" (S23).
+_EDGE = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.25, "IL": 0.2}
+#: The hidden field.
+_HIDDEN = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.2, "nu": 0.15, "IL": 0.15}
+_IONS = {"nu": 1.0, "tau": -1.0}
+#: Of an archetype between films, for one unit of film_spread.
+_FILM = {"V": 0.03, "1": 0.05, "eV": 0.03}
+_FILM_LOGARITHM = 0.15
+_MOST_DRAWS = 50  # of a film's archetypes, until one set can have the boundary contrast
+#: Where contrast and share are defined.
+_TRIANGLE = Waveform.triangle(peak=1.5, samples=101, duration=1.0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Changes:
+    """What moves a point away from its mixture; arrays of one shape, in standard deviations.
+
+    grain, edge, hidden : not to be seen in topography;  gradient : composition across the frame;
+    ions : ln factor of the ionic rates.
+    """
+
+    grain: Floats
+    edge: Floats
+    hidden: Floats
+    gradient: Floats
+    ions: Floats
+
+    def at(self, index: NDArray[np.intp]) -> Changes:
+        """The same at some flat indices."""
+        return Changes(**{name: array.flat[index] for name, array in self.__dict__.items()})
+
+    def scaled(self, size: float) -> Changes:
+        """With the three unseen ones times `size`."""
+        return Changes(
+            grain=size * self.grain,
+            edge=size * self.edge,
+            hidden=size * self.hidden,
+            gradient=self.gradient,
+            ions=self.ions,
+        )
+
+
+def blend(table: Mapping[str, Floats], weights: Floats, changes: Changes) -> dict[str, Floats]:
+    """Every parameter where archetypes have the weights (..., 3), moved by `changes` (...)."""
+    grain = changes.grain + changes.gradient
+    shape = weights.shape[:-1]
+    values: dict[str, Floats] = {}
+    for name, parameter in PARAMETERS.items():
+        geometric = parameter.blend == "geometric"
+        ends = table[name]
+        moves = (
+            (grain, _GRAIN.get(name)),
+            (changes.edge, _EDGE.get(name)),
+            (changes.hidden, _HIDDEN.get(name)),
+            (changes.ions, _IONS.get(name)),
+        )
+        if np.ptp(ends) == 0.0 and all(by is None for _, by in moves):
+            values[name] = np.broadcast_to(ends[0], shape)  # costs no memory
+            continue
+        mixed = weights @ (np.log(ends) if geometric else ends)
+        for change, by in moves:
+            if by is not None:
+                mixed += by * change
+        values[name] = np.exp(mixed, out=mixed) if geometric else mixed
+    return values
+
+
+def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
+    """name -> (club, heart, diamond) of one film, with its boundary contrast.
+
+    A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
+    """
+    for _ in range(_MOST_DRAWS if spec.film_spread else 1):
+        table = _drawn_table(spec, rng)
+        if spec.boundary_contrast is None:
+            return table
+        low, high = (_contrast(table, spec, shift) for shift in (-10.0, 10.0))
+        if low < spec.boundary_contrast < high:
+            return _with_contrast(table, spec, spec.boundary_contrast)
+    raise ConfigError(
+        f"TransportSpec boundary_contrast must be in {low:.2f} ... {high:.2f} for these "
+        f"archetypes; got {spec.boundary_contrast}"
+    )
+
+
+def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
+    table = {}
+    for name, parameter in PARAMETERS.items():
+        values = np.array(spec.archetypes.get(name, parameter.archetypes), dtype=np.float64)
+        draws = spec.film_spread * rng.standard_normal(len(ARCHETYPES))
+        if parameter.default is None and spec.film_spread:
+            if parameter.blend == "geometric":
+                values *= np.exp(_FILM_LOGARITHM * draws)
+            else:
+                values += _FILM[parameter.unit] * draws
+        table[name] = values
+    table["ripple"] = np.full(len(ARCHETYPES), spec.ripple)
+    table["telegraph"] = np.full(len(ARCHETYPES), spec.telegraph)
+    return table
+
+
+def _contrast(table: Mapping[str, Floats], spec: TransportSpec, shift: float) -> float:
+    """Logarithm of the heart's loop area over the club's, with conductance shared anew."""
+    ions = np.array([0.0, spec.boundary_rates])
+    pure = {
+        name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions)
+        for name, values in _shifted(table, shift).items()
+    }
+    club, heart = _loop_area(pure, spec)
+    return float(np.log(max(heart, 1e-12) / max(club, 1e-12)))
+
+
+def _with_contrast(
+    table: Mapping[str, Floats], spec: TransportSpec, wanted: float
+) -> dict[str, Floats]:
+    shift = brentq(lambda s: _contrast(table, spec, s) - wanted, -10.0, 10.0, xtol=1e-6)
+    return _shifted(table, float(shift))
+
+
+def _shifted(table: Mapping[str, Floats], shift: float) -> dict[str, Floats]:
+    """With conductance moved from path 1 to path 2 outside clubs, and back inside; sums are kept."""
+    total = table["g1"] + table["g2"]
+    odds = table["g2"] / table["g1"] * np.exp(shift * np.array([-0.5, 0.5, 0.5]))
+    return {**table, "g1": total / (1.0 + odds), "g2": total * odds / (1.0 + odds)}
+
+
+def perturbation_for_share(
+    table: Mapping[str, Floats],
+    weights: Floats,
+    changes: Changes,
+    given: Mapping[str, Floats],
+    spec: TransportSpec,
+) -> float:
+    """Factor on the unseen changes with which structure explains `spec.structure_share`.
+
+    The share is the squared correlation of the loop area with that of the same points unperturbed.
+    """
+    wanted = 1.0 if spec.structure_share is None else spec.structure_share
+    bare = _loop_area({**blend(table, weights, changes.scaled(0.0)), **given}, spec)
+
+    if bare.size < 2 or np.ptp(bare) < 1e-9 * np.abs(bare).max():
+        raise ConfigError(
+            f"TransportSpec structure_share must be None on a film without structure; got {wanted}"
+        )
+
+    def excess(size: float) -> float:
+        area = _loop_area({**blend(table, weights, changes.scaled(size)), **given}, spec)
+        return float(np.corrcoef(area, bare)[0, 1] ** 2) - wanted
+
+    if wanted == 1.0:
+        return 0.0
+    largest = 5.0
+    if excess(largest) > 0.0:
+        raise ConfigError(
+            f"TransportSpec structure_share must be >= {excess(largest) + wanted:.2f} for this film; "
+            f"got {wanted} (raise composition, boundary_spread or hidden)"
+        )
+    return float(brentq(excess, 0.0, largest, xtol=5e-3))
+
+
+def _loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> Floats:
+    """Enclosed area [nA V] of the reference sweep: positive where the way back carries more."""
+    g = spec.globals_
+    current = iv_curves(parameters, _TRIANGLE, light=g.L0, temperature=g.T0, globals_=g).current_nA
+    area: Floats = -trapezoid(current, _TRIANGLE.voltage, axis=1)
+    return area

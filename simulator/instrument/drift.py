@@ -1,0 +1,131 @@
+"""Where the tip really is: thermal drift of the stage and creep of the piezo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import DataError
+from grainscout.simulator.instrument.noise import require
+
+FloatArray = NDArray[np.float64]
+
+_BLOCK = 1024
+#: Steps of the longest walk that is kept in memory: 23 days of 1 s.
+_LONGEST = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftSpec:
+    """Thermal drift: a random walk and a creep that dies away.
+
+    walk_m_per_sqrt_s : standard deviation of the walk after one second, each axis.
+    creep_m, creep_s : length and decay time of the initial creep, creep_m (1 - exp(-t/creep_s)),
+        in a random direction.
+    step_s : grid of the walk; linear in between.
+    """
+
+    walk_m_per_sqrt_s: float = 0.3e-9
+    creep_m: float = 40e-9
+    creep_s: float = 1800.0
+    step_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        require("DriftSpec walk_m_per_sqrt_s", self.walk_m_per_sqrt_s, "m/sqrt(s)")
+        require("DriftSpec creep_m", self.creep_m, "m")
+        require("DriftSpec creep_s", self.creep_s, "s", strict=True)
+        require("DriftSpec step_s", self.step_s, "s", strict=True)
+
+
+class DriftPath:
+    """The drift as a function of the clock alone.
+
+    The walk's increments lie on a fixed grid of times, in blocks that each have a random stream of
+    their own, so the path does not depend on when or how often it is asked for.
+    """
+
+    def __init__(self, spec: DriftSpec, seed: np.random.SeedSequence) -> None:
+        self._spec = spec
+        self._seed = seed
+        self._walk = np.zeros((1, 2))
+        angle = 2.0 * math.pi * self._stream(0).random()
+        self._direction = np.array([math.sin(angle), math.cos(angle)])
+
+    def _stream(self, block: int) -> np.random.Generator:
+        key = (*self._seed.spawn_key, 2, block)
+        return np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence(self._seed.entropy, spawn_key=key))
+        )
+
+    def increments(self, block: int) -> FloatArray:
+        """The walk's steps number 1024 block ... 1024 (block + 1), (1024, 2) [m]."""
+        scale = self._spec.walk_m_per_sqrt_s * math.sqrt(self._spec.step_s)
+        return scale * self._stream(1 + block).standard_normal((_BLOCK, 2))
+
+    def at(self, seconds: float) -> FloatArray:
+        """Displacement (2,) along rows and columns [m] at a time on the clock.
+
+        DataError for a negative time, or one beyond two million steps of the walk.
+        """
+        longest = _LONGEST * self._spec.step_s
+        if not 0 <= seconds <= longest:
+            raise DataError(
+                f"drift needs a time of 0 ... {longest:g} s; got {seconds}. For longer runs raise "
+                "DriftSpec.step_s"
+            )
+        position = seconds / self._spec.step_s
+        below = int(position)
+        missing = below + 2 - len(self._walk)
+        if missing > 0:
+            first = (len(self._walk) - 1) // _BLOCK
+            new = [self.increments(first + b) for b in range(-(-missing // _BLOCK))]
+            # Continuing the running sum gives the bits that a single pass would give.
+            tail = np.cumsum(np.concatenate([self._walk[-1:], *new]), axis=0)
+            self._walk = np.concatenate([self._walk, tail[1:]])
+        part = position - below
+        walk = (1.0 - part) * self._walk[below] + part * self._walk[below + 1]
+        creep = self._spec.creep_m * -math.expm1(-seconds / self._spec.creep_s)
+        return np.asarray(walk + creep * self._direction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreepSpec:
+    """Piezo creep: after a move, part of it is still missing and arrives late.
+
+    per_decade : fraction of the move that arrives in each decade of time.
+    times_s : decay times, one a decade; their sum imitates the logarithmic law.
+    """
+
+    per_decade: float = 0.002
+    times_s: tuple[float, ...] = (1.0, 10.0, 100.0)
+
+    def __post_init__(self) -> None:
+        require("CreepSpec per_decade", self.per_decade, "")
+        for time in self.times_s:
+            require("CreepSpec times_s", time, "s", strict=True)
+
+
+class Creep:
+    """What is still missing of the moves so far; `missing` is (len(times_s), 2) [m]."""
+
+    def __init__(self, spec: CreepSpec) -> None:
+        self._spec = spec
+        self._times = np.array(spec.times_s)
+        self.missing = np.zeros((len(spec.times_s), 2))
+        self.updated = 0.0
+
+    def at(self, seconds: float) -> FloatArray:
+        """Displacement (2,) from the commanded position [m]: the late part, counted backwards."""
+        return np.asarray(-self._left(seconds).sum(axis=0))
+
+    def move(self, step: FloatArray, seconds: float) -> None:
+        """A move by `step` (2,) [m] that ends at `seconds`."""
+        self.missing = self._left(seconds) + self._spec.per_decade * step
+        self.updated = seconds
+
+    def _left(self, seconds: float) -> FloatArray:
+        decay = np.exp(-(seconds - self.updated) / self._times)
+        return self.missing * decay[:, np.newaxis]

@@ -1,0 +1,366 @@
+"""The instrument between a film and its user: noise, drift, wear, contact, memory, faults.
+
+:class:`Instrument` turns a commanded site into a measured curve, at a time that its caller's clock
+gives.  It owns everything that a measurement leaves behind, the log of what went wrong (`events`)
+and the log of where the tip really was (`path`).
+
+Randomness is keyed and not consumed: noise, contact and landing to (site, visit), the drift path to
+the clock.  Two policies at one site on one visit meet the same noise, in whatever order they came.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import (
+    IVCurve,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+    measurement_stream,
+)
+from grainscout.simulator.film.film import Film
+from grainscout.simulator.instrument.buffers import Growing
+from grainscout.simulator.instrument.contact import (
+    Landing,
+    in_contact,
+    slope,
+    telegraph,
+)
+from grainscout.simulator.instrument.drift import Creep, DriftPath
+from grainscout.simulator.instrument.faults import (
+    Event,
+    InstrumentSpec,
+    Visit,
+)
+from grainscout.simulator.instrument.imaging import mirrored, shifted
+from grainscout.simulator.instrument.light import Lamp
+from grainscout.simulator.instrument.noise import amplify
+from grainscout.simulator.instrument.sample_memory import FilmMemory
+from grainscout.simulator.instrument.wear import Tip
+from grainscout.simulator.transport.integrator import grid
+from grainscout.simulator.transport.kernel import iv_curves
+
+FloatArray = NDArray[np.float64]
+
+# Purposes of the random streams of one measurement.
+_NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
+_IMAGE_KEY = 3
+
+
+_LANDED = Landing()
+
+
+class Instrument:
+    """A microscope's physics over one film.
+
+    Times are the caller's clock's [s] and must not decrease.  Beyond the film's edges the sample
+    goes on as its mirror image, so that a drifted tip always finds some.
+    """
+
+    def __init__(
+        self, film: Film, spec: InstrumentSpec, seed: np.random.SeedSequence, light: float = 0.0
+    ) -> None:
+        self.film = film
+        self.spec = spec
+        self.events: list[Event] = []
+        self.path: list[Visit] = []
+        # Both logs as their states have them: a state is asked for after every measurement.
+        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0
+        self.lamp = Lamp(spec.light, light)
+        self.tip = Tip(spec.wear)
+        self.memory = FilmMemory(film, self.lamp, spec.temperature_K)
+        self.compliance: float | None = None  # [A]
+        self._seed = seed
+        self._drift = DriftPath(spec.drift, seed) if spec.drift else None
+        self._creep = Creep(spec.creep) if spec.creep else None
+        self._images = 0
+
+    # Where the tip is.
+
+    def offset(self, seconds: float) -> FloatArray:
+        """Displacement (2,) of the tip from its commanded place, rows and columns [m]."""
+        total = np.zeros(2)
+        if self._drift is not None:
+            total = total + self._drift.at(seconds)
+        if self._creep is not None:
+            total = total + self._creep.at(seconds)
+        return total
+
+    def pixel(self, site: Site, seconds: float) -> Site:
+        """The film's pixel under the tip that was sent to `site`."""
+        shift = np.rint(self.offset(seconds) / self.film.pixel_size).astype(np.int64)
+        row, column = (
+            int(mirrored(at + by, size))
+            for at, by, size in zip(site, shift, self.film.shape, strict=True)
+        )
+        return Site(row, column)
+
+    def move(self, step: FloatArray, seconds: float) -> None:
+        """A move by `step` (2,) rows and columns [m], tip lifted, that ends at `seconds`."""
+        if self._creep is not None:
+            self._creep.move(step, seconds)
+
+    # What a measurement does.
+
+    def land(self, site: Site, visit: int, seconds: float) -> Landing:
+        """Bring the tip into contact, or find no surface, or crash."""
+        approach, crash = self.spec.approach, self.spec.crash
+        self._wear_off(self.tip.landing, seconds, site)
+        if approach is None and crash is None:
+            return _LANDED
+        luck = measurement_stream(self._seed, site, visit, _LANDING).random(2)
+        if approach is not None and luck[0] < approach.probability:
+            self._log(seconds, "approach_failed", site)
+            return Landing(
+                seconds=approach.timeout_s,
+                failure=f"approach at row {site[0]}, column {site[1]} found no surface in "
+                f"{approach.timeout_s:g} s; try again or measure elsewhere",
+            )
+        if crash is None:
+            return _LANDED
+        pixel = self.pixel(site, seconds)
+        if luck[1] < crash.chance(self._slope(pixel)):
+            self.tip.jump += crash.radius_m
+            self._wear_off(crash.worn_m, seconds, site)
+            self.memory.scars.append((pixel[0], pixel[1], self.tip.radius))
+            self._log(seconds, "crash", site, row=pixel[0], column=pixel[1])
+            return Landing(
+                failure=f"the tip crashed at row {site[0]}, column {site[1]}; it is blunter now "
+                "and the film is scarred there"
+            )
+        return _LANDED
+
+    def sweep(self, site: Site, visit: int, waveform: Waveform, seconds: float) -> IVCurve:
+        """The curve that is read when `waveform` starts at `seconds`; the tip is in contact."""
+        spec = self.spec
+        pixel = self.pixel(site, seconds)
+        dy, dx = self.offset(seconds).tolist()
+        self.path.append(
+            Visit(time_s=seconds, site=site, visit=visit, offset=(dy, dx), pixel=pixel)
+        )
+        time = waveform.time - waveform.time[0]
+        touching = self._touching(site, visit, pixel, time, seconds)
+        felt = waveform
+        if touching is not None:
+            # Without contact the film is at rest: its ions relax and take no damage.
+            volts = np.where(touching, waveform.voltage, 0.0)
+            felt = Waveform(voltage=volts, time=waveform.time, kind=waveform.kind)
+        flowing = self._flow(site, visit, pixel, felt, seconds)
+        share = self._undamaged(site, pixel, felt, seconds)
+        if touching is not None and spec.contact is not None:
+            share = share * np.where(touching, 1.0, spec.contact.left)
+        if share.ndim:
+            # Stray capacitance and offset are the wiring's, and stay when the contact goes.
+            flowing = self._stray(waveform) + share * (flowing - self._stray(felt))
+        charge = 0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time))
+        self._wear_off(self.tip.length_of(charge), seconds + float(time[-1]), site)
+        read, saturated = amplify(
+            flowing,
+            time,
+            spec.amplifier,
+            measurement_stream(self._seed, site, visit, _NOISE),
+            rail=self.compliance,
+        )
+        if saturated.any():
+            self._log(seconds, "saturated", site, samples=int(saturated.sum()))
+        return IVCurve(voltage=waveform.voltage, current=read, time=time, saturated=saturated)
+
+    def image(self, channels: Sequence[str], seconds: float) -> Scan:
+        """The film as this tip sees it, from `seconds` on; channels ``height`` and ``current``.
+
+        The current image meets long-rested contacts at spec.image_bias_V.
+        """
+        film, spec = self.film, self.spec
+        rows, columns = film.shape
+        lines = seconds + spec.motion.line_s * (np.arange(rows, dtype=np.float64) + 0.5)
+        offsets = np.array([self.offset(float(t)) for t in lines]) / film.pixel_size
+        blunter = self.tip.growth
+        radius = film.spec.scan.tip_radius_nm + 1e9 * blunter if blunter > 0 else None
+        first = film.scan(tip_radius_nm=radius, repeat=self._images)
+        images = {}
+        if "height" in channels:
+            height = first.height
+            if self.memory.scars and spec.crash is not None:
+                height = height - self.memory.pits(spec.crash.pit_m)
+            images["height"] = shifted(height, offsets) if offsets.any() else height
+        if "current" in channels:
+            images["current"] = self._current_image(np.rint(offsets).astype(np.int64), lines)
+        self._wear_off(2.0 * rows * columns * film.pixel_size[1], float(lines[-1]))
+        self._images += 1
+        return Scan(
+            channels=images,
+            pixel_size=first.pixel_size,
+            origin=first.origin,
+            angle=first.angle,
+            units={name: {"height": "m", "current": "A"}[name] for name in images},
+            metadata={**first.metadata, "started_s": seconds},
+        )
+
+    # Parts of these.
+
+    def _flow(
+        self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
+    ) -> FloatArray:
+        """The current (n,) [A] through a steady contact; the ions move and are remembered."""
+        place = np.array([pixel], dtype=np.int64)
+        parameters = self.film.parameters_at(place)
+        parameters["A"] = parameters["A"] * self._contact_gain(place)
+        if self.spec.landing is not None:
+            luck = measurement_stream(self._seed, site, visit, _SPREAD).standard_normal()
+            parameters["A"] = parameters["A"] * np.exp(self.spec.landing.ln_sd * luck)
+        result = iv_curves(
+            parameters,
+            waveform,
+            light=self.lamp.at(seconds),
+            temperature=self.spec.temperature_K,
+            state=self.memory.ions(pixel, seconds) if self.spec.memory else None,
+            globals_=self.film.spec.transport.globals_,
+            rng=measurement_stream(self._seed, site, visit, _TELEGRAPH)
+            if parameters["telegraph"].any()
+            else None,
+        )
+        if self.spec.memory:
+            self.memory.keep(pixel, result.state, seconds + waveform.duration)
+        flowing: FloatArray = 1e-9 * result.current_nA[0]
+        return flowing
+
+    def _contact_gain(self, sites: NDArray[np.int64]) -> FloatArray:
+        """Contact of this tip at sites (n, 2) against a new tip's on the whole film, (n,)."""
+        gain = np.full(len(sites), self.tip.gain)
+        if self.spec.crash is not None and self.memory.scars:
+            scarred = self.memory.scarred(sites[:, 0], sites[:, 1], self.spec.crash.scar_m)
+            gain[scarred] *= self.spec.crash.scar_left
+        return gain
+
+    def _touching(
+        self, site: Site, visit: int, pixel: Site, time: FloatArray, seconds: float
+    ) -> NDArray[np.bool_] | None:
+        """Which samples (n,) are in contact; None if all are."""
+        contact = self.spec.contact
+        if contact is None:
+            return None
+        rng = measurement_stream(self._seed, site, visit, _CONTACT)
+        rate = contact.loss_rate(self._slope(pixel), self.tip.wear)
+        start, switches = telegraph(float(time[-1]), rate, contact.return_per_s, rng)
+        touching = in_contact(start, switches, time)
+        if touching.all():
+            return None
+        lost = seconds + (float(switches[0]) if start else 0.0)
+        self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
+        return touching
+
+    def _undamaged(self, site: Site, pixel: Site, waveform: Waveform, seconds: float) -> FloatArray:
+        """What damage leaves of the conductance during a sweep, (n,); a bare 1 without damage."""
+        damage = self.spec.damage
+        if damage is None:
+            return np.ones(())
+        before = self.memory.dose(pixel)
+        dose = damage.dose(waveform.voltage, waveform.time, before)
+        self.memory.expose(pixel, float(dose[-1]))
+        if before < 1.0 <= dose[-1]:
+            self._log(seconds, "damaged", site, row=pixel[0], column=pixel[1])
+        return damage.conductance(dose)
+
+    def _stray(self, waveform: Waveform) -> FloatArray:
+        """Current (n,) [A] of the wiring: its capacitance and the amplifier's offset."""
+        law = self.film.spec.transport.globals_
+        return 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
+
+    def _current_image(self, offsets: NDArray[np.int64], lines: FloatArray) -> FloatArray:
+        """Current [A] at the image bias, read line by line through the amplifier."""
+        rows, columns = self.film.shape
+        dwell = self.spec.motion.line_s / (2 * columns) or 1e-3
+        bias = Waveform.constant(self.spec.image_bias_V, dwell)
+        image = np.empty((rows, columns))
+        for row in range(rows):
+            at_row = mirrored(np.full(columns, row + offsets[row, 0]), rows)
+            at_column = mirrored(np.arange(columns) + offsets[row, 1], columns)
+            sites = np.column_stack([at_row, at_column])
+            parameters = self.film.parameters_at(sites)
+            parameters["A"] = parameters["A"] * self._contact_gain(sites)
+            result = iv_curves(
+                parameters,
+                bias,
+                light=self.lamp.at(float(lines[row])),
+                temperature=self.spec.temperature_K,
+                globals_=self.film.spec.transport.globals_,
+            )
+            image[row] = 1e-9 * result.current_nA[:, -1]
+        key = (*self._seed.spawn_key, _IMAGE_KEY, self._images)
+        stream = np.random.SeedSequence(self._seed.entropy, spawn_key=key)
+        read, _ = amplify(
+            image.ravel(),
+            dwell * np.arange(image.size, dtype=np.float64),
+            self.spec.amplifier,
+            np.random.Generator(np.random.PCG64(stream)),
+            rail=self.compliance,
+        )
+        return read.reshape(rows, columns)
+
+    def _slope(self, pixel: Site) -> float:
+        return slope(self.film.height, pixel[0], pixel[1], self.film.pixel_size)
+
+    def _wear_off(self, length: float, seconds: float, site: Site | None = None) -> None:
+        before = self.tip.wear
+        self.tip.wear_off(length)
+        if before < 1.0 <= self.tip.wear:
+            self._log(seconds, "coating_lost", site)
+
+    def _log(self, seconds: float, kind: str, site: Site | None, **detail: float) -> None:
+        where = {} if site is None else {"site": [int(site[0]), int(site[1])]}
+        self.events.append(Event(time_s=seconds, kind=kind, detail=where | detail))
+
+    # Continuing.
+
+    def state(self) -> PackedState:
+        """Everything that later measurements depend on, and the logs."""
+        path = [
+            [v.time_s, *v.site, v.visit, *v.offset, *v.pixel]
+            for v in self.path[len(self._visits.rows) :]
+        ]
+        self._visits.add(np.array(path, dtype=np.float64).reshape(-1, 8))
+        lines = "".join(json.dumps(e.packed()) + "\n" for e in self.events[self._told :])
+        self._lines.add(np.frombuffer(lines.encode(), np.uint8)[:, np.newaxis])
+        self._told = len(self.events)
+        creep = self._creep
+        return {
+            "worn": self.tip.worn,
+            "jump": self.tip.jump,
+            "compliance": self.compliance,
+            "images": self._images,
+            "light": np.array(self.lamp.history),
+            "memory": self.memory.state(),
+            "creep": creep and {"missing": creep.missing, "updated": creep.updated},
+            "path": self._visits.rows,
+            "events": self._lines.rows,
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`, on the same film with the same specification and seed."""
+        self.tip.worn, self.tip.jump = state["worn"], state["jump"]
+        self.compliance = state["compliance"]
+        self._images = state["images"]
+        self.lamp.history = [(t, s, e) for t, s, e in state["light"].tolist()]
+        self.memory.restore(state["memory"])
+        if self._creep is not None:
+            self._creep.missing = state["creep"]["missing"]
+            self._creep.updated = state["creep"]["updated"]
+        self.path = [
+            Visit(
+                time_s=t,
+                site=Site(int(r), int(c)),
+                visit=int(visit),
+                offset=(dy, dx),
+                pixel=Site(int(pr), int(pc)),
+            )
+            for t, r, c, visit, dy, dx, pr, pc in state["path"].tolist()
+        ]
+        lines = state["events"].tobytes().decode().splitlines()
+        self.events = [Event(**json.loads(line)) for line in lines]
+        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0

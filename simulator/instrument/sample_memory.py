@@ -1,0 +1,89 @@
+"""What the film remembers of earlier measurements: ionic states, damage and scars."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import PackedState, Site
+from grainscout.simulator.film.film import Film
+from grainscout.simulator.instrument.buffers import ByPixel
+from grainscout.simulator.instrument.light import Lamp
+
+FloatArray = NDArray[np.float64]
+
+
+class FilmMemory:
+    """Traces of use, by pixel.
+
+    Ionic states u [V], x are kept with the time [s] at which the bias was taken off, and relax at
+    0 V when they are asked for again.
+    """
+
+    def __init__(self, film: Film, lamp: Lamp, temperature: float) -> None:
+        self._film = film
+        self._lamp = lamp
+        self._temperature = temperature
+        self._ions = ByPixel(3)  # u, x, and when
+        self._dose = ByPixel(1)
+        self.scars: list[tuple[int, int, float]] = []  # row, column, radius of the tip [m]
+
+    def ions(self, pixel: Site, seconds: float) -> FloatArray | None:
+        """The state (1, 2) of a pixel now; None if it was never measured, and so is at rest."""
+        left = self._ions.get(pixel)
+        if left is None:
+            return None
+        u, x, then = left
+        return self._film.relax(
+            np.array([pixel]),
+            np.array([[u, x]]),
+            seconds - then,
+            light=self._lamp.mean(then, seconds),
+            temperature=self._temperature,
+        )
+
+    def keep(self, pixel: Site, state: FloatArray, seconds: float) -> None:
+        """Remember the state (1, 2) that a sweep left at `seconds`."""
+        self._ions.put(pixel, float(state[0, 0]), float(state[0, 1]), seconds)
+
+    def dose(self, pixel: Site) -> float:
+        """The damaging dose that a pixel has had."""
+        return float((self._dose.get(pixel) or [0.0])[0])
+
+    def expose(self, pixel: Site, dose: float) -> None:
+        """Remember the dose that a pixel has had."""
+        self._dose.put(pixel, dose)
+
+    def scarred(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: float
+    ) -> NDArray[np.bool_]:
+        """Which pixels (n,) lie within `reach` [m] of a crash."""
+        inside = np.zeros(rows.shape, bool)
+        dy, dx = self._film.pixel_size
+        for row, column, _ in self.scars:
+            inside |= np.hypot((rows - row) * dy, (columns - column) * dx) <= reach
+        return inside
+
+    def pits(self, depth: float) -> FloatArray:
+        """Height [m] (rows, columns) that crashes took away: depth - r^2/2R around each, >= 0."""
+        dy, dx = self._film.pixel_size
+        rows, columns = np.indices(self._film.shape, sparse=True)
+        total = np.zeros(self._film.shape)
+        for row, column, radius in self.scars:
+            square = ((rows - row) * dy) ** 2 + ((columns - column) * dx) ** 2
+            total = np.maximum(total, depth - square / (2.0 * radius))
+        return total
+
+    def state(self) -> PackedState:
+        """All of it, for ``records.pack``."""
+        return {
+            "ions": self._ions.table,
+            "dose": self._dose.table,
+            "scars": np.array(self.scars, dtype=np.float64).reshape(-1, 3),
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`."""
+        self._ions = ByPixel(3, table=state["ions"])
+        self._dose = ByPixel(1, table=state["dose"])
+        self.scars = [(int(r), int(c), m) for r, c, m in state["scars"].tolist()]

@@ -1,0 +1,24 @@
+"""Current-voltage curves of contact points with ionic memory, and the fit of the model to measured ones."""
+
+from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
+from grainscout.simulator.transport.parameters import (
+    ARCHETYPES,
+    PARAMETERS,
+    Parameter,
+    TransportGlobals,
+    archetype_parameters,
+)
+from grainscout.simulator.transport.spec import TransportSpec
+
+__all__ = [
+    "ARCHETYPES",
+    "PARAMETERS",
+    "IVResult",
+    "Parameter",
+    "TransportGlobals",
+    "TransportSpec",
+    "archetype_parameters",
+    "iv_curves",
+    "relax",
+    "rest_state",
+]

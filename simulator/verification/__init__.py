@@ -1,0 +1,6 @@
+"""Known facts of transport, films and scans, recomputed beside their targets."""
+
+from grainscout.simulator.verification.film import verify_film
+from grainscout.simulator.verification.transport import Check, verify
+
+__all__ = ["Check", "verify", "verify_film"]

@@ -1,0 +1,145 @@
+"""Known facts of grains, topography and scan, recomputed: each value beside its target.
+
+``python -m grainscout.simulator.verification.film [real_iv_13.npz]`` prints the table; with a file that
+holds real topography patches it compares simulated ones with them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from grainscout.records import DataError
+from grainscout.simulator.film.film import Film
+from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, MULLINS_ROOT, mullins
+from grainscout.simulator.film.spec import FilmSpec
+from grainscout.simulator.film.tessellation import cell_areas, tessellate
+from grainscout.simulator.film.tip import dilate_by, erode_by, tip_shape
+from grainscout.simulator.presets import PRESETS
+from grainscout.simulator.verification.realism import patch_realism, patches_of
+from grainscout.simulator.verification.transport import Check
+
+__all__ = ["verify_film"]
+
+
+def verify_film(real_patches: str | Path | None = None) -> list[Check]:
+    """All checks; some seconds.  real_patches : an ``.npz`` with `patches` (n, 16, 16), or None.
+
+    DataError if that file cannot be read.
+    """
+    patches = list(_patches(Path(real_patches))) if real_patches is not None else []
+    return [*_grains(), *_groove(), *_tip(), *_scan(), *patches]
+
+
+def _grains() -> Iterator[Check]:
+    size = np.full(2, 1024 * 20.0)
+    for target in (0.25, 0.35, 0.45):
+        tess = tessellate(
+            size,
+            mean_diameter=440.0,
+            ln_sd=target,
+            equal_weights=False,
+            warp=25.0,
+            warp_length=176.0,
+            rng=np.random.default_rng(1),
+            warp_rng=np.random.default_rng(2),
+        )
+        inside = ((tess.sites > 0) & (tess.sites < size)).all(1)
+        ln = np.log(np.sqrt(4 * cell_areas(tess)[inside] / math.pi))
+        yield Check(
+            name=f"ln-sd of grain diameters, {target} asked",
+            value=float(ln.std()),
+            low=0.92 * target,
+            high=1.08 * target,
+        )
+        distance = float(stats.kstest((ln - ln.mean()) / ln.std(), "norm").statistic)
+        yield Check(name="... distance from lognormal (KS)", value=distance, high=0.05)
+        yield Check(
+            name="... mean number of sides",
+            value=float(tess.degree[inside].mean()),
+            low=5.8,
+            high=6.2,
+        )
+
+
+def _groove() -> Iterator[Check]:
+    u = np.linspace(0, 8, 80001)
+    z = mullins(u)
+    yield Check(name="Mullins groove, Z(0)", value=MULLINS_ROOT, low=-0.7802, high=-0.7800)
+    yield Check(name="... distance of the humps", value=2 * MULLINS_HUMP, low=4.599, high=4.605)
+    yield Check(name="... height of the humps", value=float(z.max()), low=0.193, high=0.195)
+
+
+def _tip() -> Iterator[Check]:
+    height = Film.generate(PRESETS["tiny"], 1).height / 1e-9
+    shape = tip_shape(float(np.ptp(height)), (20.0, 20.0), 76.0, math.radians(20.0))
+    image = dilate_by(height, shape)
+    opened = erode_by(image, shape)
+    yield Check(
+        name="dilated - true, least", value=float((image - height).min()), low=0.0, unit="nm"
+    )
+    yield Check(
+        name="eroded(dilated) - true, least",
+        value=float((opened - height).min()),
+        low=-1e-9,
+        unit="nm",
+    )
+    again = float(np.abs(erode_by(dilate_by(opened, shape), shape) - opened).max())
+    yield Check(name="closing twice - once, largest", value=again, high=1e-9, unit="nm")
+
+
+def _scan() -> Iterator[Check]:
+    clean = replace(PRESETS["clean"], rows=64, columns=64)
+    film = Film.generate(clean, 1)
+    difference = float(np.abs(film.scan().height - film.dilated()).max()) / 1e-9
+    yield Check(
+        name="artefacts off: measured - dilated", value=difference, low=0.0, high=0.0, unit="nm"
+    )
+
+
+def _patches(path: Path) -> Iterator[Check]:
+    try:
+        with np.load(path) as file:
+            real: NDArray[np.float64] = file["patches"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} must be an .npz file with patches (n, 16, 16): {error}") from error
+    simulated = np.concatenate(
+        [
+            patches_of(Film.generate(FilmSpec(), s).scan().height, 60, np.random.default_rng(s))
+            for s in range(6)
+        ]
+    )
+    result = patch_realism(simulated, real, rng=np.random.default_rng(0))
+    slow = result.features["slow_fast_roughness"]
+    yield Check(
+        name="slow/fast second differences, real median", value=math.exp(slow[0]), low=1.5, high=2.5
+    )
+    yield Check(name="... simulated median", value=math.exp(slow[1]), low=1.5, high=2.5)
+    perfect = float(result.perfect.mean())
+    limit = float(np.quantile(result.perfect, 0.95))
+    yield Check(
+        name=f"real patches told from simulated (AUC; a perfect generator: {perfect:.2f}, 95 % below "
+        f"{limit:.2f})",
+        value=result.auc,
+        high=limit,
+    )
+
+
+def main() -> int:
+    """Print the table; 1 if a check failed."""
+    checks = verify_film(sys.argv[1] if len(sys.argv) > 1 else None)
+    for check in checks:
+        mark = "ok " if check.passed else "BAD"
+        print(f"{mark} {check.name:62s} {check.value:12.5g} {check.unit:3s} {check.target}")
+    return 0 if all(check.passed for check in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

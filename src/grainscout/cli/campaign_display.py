@@ -1,0 +1,114 @@
+"""What ``grainscout bench`` shows while it runs: time left, and who leads."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from grainscout.cli.console import notes
+
+if TYPE_CHECKING:
+    from grainscout.benchmarks import Campaign, CampaignStore, CellKey
+
+#: The leaderboard is made anew so seldom that it takes no more than this share of the time.
+_SHARE = 0.01
+
+
+class Race:
+    """A live display on a terminal's error stream; elsewhere failures alone are told, in lines.
+
+    run : cells that ended since.
+    """
+
+    def __init__(self, campaign: Campaign, store: CampaignStore) -> None:
+        self._campaign = campaign
+        self._store = store
+        self.run = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            speed_estimate_period=1800.0,
+        )
+        self._task = self._bar.add_task("cells", total=len(campaign.cells()))
+        self._new: list[CellKey] = []
+        self._due = 0.0
+        self._live = Live(self._bar, console=notes, refresh_per_second=4) if self.shown else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is anybody to look."""
+        return notes.is_terminal
+
+    def __enter__(self) -> Self:
+        from grainscout.benchmarks.campaign.incremental_scores import Standing
+
+        if self._live is not None:
+            self._live.start()
+            self._standing = Standing(self._campaign, self._store)
+            self._bar.update(self._task, completed=len(self._standing.finished))
+            self._refresh()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            if kind is None:
+                self._refresh()
+            self._live.stop()
+
+    def tick(self, key: CellKey, status: str, error: str) -> None:
+        """A cell has ended."""
+        self.run += 1
+        if status == "failed":
+            why = error.strip().splitlines()[-1]
+            notes.print(
+                f"failed: {key.policy} on {key.task}, film {key.film}: {why}",
+                markup=False,
+                soft_wrap=True,
+            )
+        else:
+            self._new.append(key)
+        if self._live is not None:
+            self._bar.advance(self._task)
+            if time.monotonic() >= self._due:
+                self._refresh()
+
+    def _refresh(self) -> None:
+        from grainscout.benchmarks.campaign.stopping import course
+
+        begun = time.monotonic()
+        self._standing.add(self._new)
+        self._new = []
+        now = course(self._campaign, self._standing.scores, self._standing.finished)
+        if now.over:
+            self._bar.update(self._task, total=now.planned - now.saved)
+        table = Table("goal", "policy", "score so far", "films", box=None)
+        rows = self._standing.rows(now.racing or [p.title for p in self._campaign.policies])
+        for goal, policy, score, films in rows:
+            table.add_row(goal, policy, f"{score:.2f}", str(films))
+        parts = [self._bar, table] if rows else [self._bar]
+        if self._live is not None:
+            self._live.update(Group(*parts))
+        ended = time.monotonic()
+        self._due = ended + (ended - begun) / _SHARE

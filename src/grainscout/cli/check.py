@@ -1,0 +1,151 @@
+"""grainscout check-policy | check-microscope"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from grainscout.cli.console import console
+from grainscout.records import CheckResult, ConfigError, GrainscoutError
+
+if TYPE_CHECKING:
+    from grainscout.hardware import Microscope
+    from grainscout.records import Scan, Waveform
+
+Options = Annotated[
+    str, typer.Option("--options", help="Options as JSON, such as '{\"seed_points\": 5}'.")
+]
+
+
+def check_policy(
+    name: Annotated[
+        str, typer.Argument(help="A registered policy, or an experiment file (.toml) with one.")
+    ],
+    options: Options = "{}",
+) -> None:
+    """Run the public conformance suite on a policy."""
+    from grainscout.policies import check_policy as suite
+    from grainscout.policies import make_policy
+
+    given = json_options(options)
+    if name.endswith(".toml"):
+        from grainscout.config import load_run
+
+        spec = load_run(Path(name)).policy
+        name, given = spec.name, {**spec.options, **given}
+    make_policy(name, given)  # a wrong name or option is bad usage, not a failed check
+    _show(name, suite(lambda **more: make_policy(name, {**given, **more})))
+
+
+def check_microscope(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A registered microscope, or an experiment file (.toml): its microscope, waveform and limits."
+        ),
+    ],
+    options: Options = "{}",
+    waveform: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to apply, as in a file: kind=bipolar, peak_V=0.1, samples=101 ...; repeatable."
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="A limit, as in a file: voltage_V=0.2, current_A=1e-8 ...; repeatable."),
+    ] = None,
+    scan: Annotated[
+        Path | None,
+        typer.Option(help="The image that it must give, of a sample without symmetry."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time-out of each check [s].")] = 60.0,
+) -> None:
+    """Run the public conformance suite on a microscope; a real one moves and applies up to 1 V.
+
+    The waveform and the limits are those of the file, with --waveform and --limit on top.
+    """
+    from grainscout.hardware import check_microscope as suite
+
+    factory, applied = _microscope(
+        name, json_options(options), _settings("waveform", waveform), _settings("limit", limit)
+    )
+    _show(
+        name,
+        suite(
+            factory, waveform=applied, scan=None if scan is None else _image(scan), seconds=seconds
+        ),
+    )
+
+
+def _microscope(
+    name: str, options: dict[str, Any], waveform: dict[str, Any], limits: dict[str, Any]
+) -> tuple[Callable[[], Microscope], Waveform | None]:
+    """What makes the guarded microscope, and what it applies."""
+    from grainscout.benchmarks import WaveformSpec, set_up
+    from grainscout.config import load_run, parse
+    from grainscout.hardware import Guard, Limits, make_microscope
+
+    held = parse(Limits, limits, "--limit")
+    spec = parse(WaveformSpec, waveform, "--waveform")
+    if not name.endswith(".toml"):
+        applied = spec.build() if waveform else None
+        return lambda: Guard(make_microscope(name, options), held), applied
+    if options:
+        raise ConfigError("--options must be left out with a file, which has its own")
+    settings = load_run(Path(name))
+    held = replace(settings.limits, **{key: getattr(held, key) for key in limits})
+    if "kind" not in waveform:  # another kind has other settings
+        spec = replace(settings.task.waveform, **{key: getattr(spec, key) for key in waveform})
+    task = settings.task
+    return lambda: set_up(task, settings.seed, held).microscope, spec.build()
+
+
+def _image(file: Path) -> Scan:
+    from grainscout.analysis.formats import Recording, read
+
+    found = read(file)
+    return found.scan if isinstance(found, Recording) else found
+
+
+def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
+    """Settings given as key=value, each value as in a TOML file; ConfigError if one is not."""
+    table: dict[str, Any] = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not (key.strip() and equals) or key.strip() in table:
+            raise ConfigError(f"--{option} must be key=value, each key once; got {text!r}")
+        try:
+            table[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[key.strip()] = value.strip()  # a word, such as bipolar
+    return table
+
+
+def json_options(text: str) -> dict[str, Any]:
+    """Options given as JSON; ConfigError if they are not."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--options must be JSON; {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"--options must be a JSON object; got {text}")
+    return found
+
+
+def _show(name: str, results: Sequence[CheckResult]) -> None:
+    table = Table("check", "", "what was wrong")
+    for r in results:
+        table.add_row(r.name, "ok" if r.passed else "[red]failed[/]", r.message)
+    console.print(table)
+    failed = sum(not r.passed for r in results)
+    if failed:
+        raise GrainscoutError(f"{name} fails {failed} of {len(results)} checks")
+    console.print(f"{name} passes all {len(results)} checks")

@@ -1,0 +1,128 @@
+"""grainscout export | import"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grainscout.cli.console import console
+from grainscout.records import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from grainscout.analysis.formats import Recording
+    from grainscout.records import Scan
+
+Out = Annotated[
+    Path, typer.Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
+
+
+def export(
+    journal: Annotated[Path, typer.Argument(help="A run's journal.")],
+    out: Out,
+    force: Force = False,
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage",
+            help="Get out of a damaged journal every outcome whose checksum is right. The journal "
+            "(and its -wal, if there is one) is only read.",
+        ),
+    ] = False,
+) -> None:
+    """Write a run's scan and curves in a format that other programs read (and replay does)."""
+    from grainscout.journal import Journal, recording_of
+
+    if salvage:
+        _salvage(journal, out, force)
+        return
+    with Journal.read(journal) as run:
+        data = recording_of(run)
+    _write(data, out, force)
+    left = data.metadata["later_visits_left_out"]
+    console.print(
+        f"{len(data)} curves: {out}"
+        + (f"; {left} later visits stay in the journal" if left else "")
+    )
+
+
+def _salvage(journal: Path, out: Path, force: bool) -> None:
+    from grainscout.journal import salvage, salvaged_recordings
+
+    if not journal.is_file():
+        raise DataError(f"journal must be an existing file; there is none at {journal}")
+    found = salvage(journal)
+    try:
+        recordings = salvaged_recordings(found)
+    except DataError as error:
+        raise DataError(f"{journal}: {error}") from error
+    for visit, data in enumerate(recordings):
+        path = out if visit == 0 else out.with_name(f"{out.stem}-visit{visit + 1}{out.suffix}")
+        _write(data, path, force)
+        console.print(f"{len(data)} curves: {path}")
+    curves = sum(map(len, recordings))
+    console.print(
+        f"{len(found.outcomes)} outcomes are sound, {len(found.outcomes) - curves} of them failures "
+        "without a curve"
+    )
+    if found.lost:
+        console.print(f"{len(found.lost)} lost, by number: {', '.join(map(str, found.lost))}")
+    for proposal in found.unanswered:
+        console.print(
+            f"lost or never measured: proposal {proposal.id} at row {proposal.site[0]}, column "
+            f"{proposal.site[1]}"
+        )
+    if found.header is None:
+        console.print("the scan is lost: sites are given in pixels of 1 nm")
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Argument(help="File to write; without it the content is only described.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Read a microscope's file, say what is in it, and convert it."""
+    from grainscout.analysis.formats import Recording, read
+
+    data = read(file)
+    scan = data.scan if isinstance(data, Recording) else data
+    rows, columns = scan.shape
+    step = tuple(f"{s * 1e9:.4g}" for s in scan.pixel_size)
+    console.print(f"{rows} x {columns} pixels of {step[0]} x {step[1]} nm")
+    for name in scan.channels:
+        console.print(f"  channel {name} ({scan.units.get(name, 'unit unknown')})", markup=False)
+    if isinstance(data, Recording):
+        wave = data.waveform
+        console.print(
+            f"{len(data)} curves of {len(wave)} samples, {wave.voltage.min():g} to "
+            f"{wave.voltage.max():g} V in {wave.duration:g} s, unit {data.unit}; "
+            f"{data.saturated.any(1).sum()} reach the rail"
+        )
+    if out is not None:
+        _write(data, out, force)
+        console.print(f"written: {out}")
+
+
+def _write(data: Scan | Recording, out: Path, force: bool) -> None:
+    from grainscout.analysis.formats import Recording, write_csv, write_gwy, write_nsid
+
+    if isinstance(data, Recording) and out.suffix == ".gwy":
+        raise DataError(f"{out}: .gwy holds images only, and these are curves; write .h5 or .csv")
+    writers: dict[str, Callable[..., None]] = {
+        ".h5": write_nsid,
+        ".csv": write_csv,
+        ".gwy": write_gwy,
+    }
+    if out.suffix not in writers:
+        raise ConfigError(f"out must end in {', '.join(writers)}; got {out.name!r}")
+    if out.exists() and not force:
+        raise DataError(f"{out} exists and is not overwritten. Choose another name, or --force")
+    writers[out.suffix](data, out, overwrite=force)

@@ -1,0 +1,54 @@
+"""grainscout preflight"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from grainscout.cli.console import console, progress
+from grainscout.records import GrainscoutError, LimitError
+
+
+def preflight(
+    config: Annotated[Path, typer.Argument(help="Experiment file (TOML).")],
+    scan: Annotated[
+        Path | None,
+        typer.Option("--scan", help="Your own image: the twin's film has its topography."),
+    ] = None,
+    film: Annotated[str, typer.Option(help="Whose transport the twin's film has.")] = "s26",
+) -> None:
+    """Fly an experiment file on a simulated twin first: limits, time, travel, wear, expected result."""
+    from grainscout.benchmarks import MicroscopeSpec, fly
+    from grainscout.config import load_run
+
+    settings = load_run(config)
+    spec = settings.task.microscope
+    if scan is not None:
+        spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve())
+    elif spec.kind not in ("simulated", "topography", "replay"):
+        spec = MicroscopeSpec(film=film)
+    task = replace(settings.task, microscope=spec)
+    with progress() as bar:
+        row = bar.add_task("flying", total=task.curves)
+        flight = fly(
+            task,
+            settings.policy,
+            settings.seed,
+            settings.limits,
+            decision_s=settings.decision_s,
+            observe=lambda step: bar.advance(row, len(step.outcomes)),
+        )
+    table = Table("of the flight", "", show_header=False)
+    for name, value in flight.rows():
+        table.add_row(name, value)
+    console.print(f"twin: {spec.kind}, film {spec.film}")
+    console.print(table)
+    if flight.violations:
+        raise LimitError("the experiment would break limits:\n" + "\n".join(flight.violations))
+    if not flight.reason.startswith(("budget", "the policy")):
+        raise GrainscoutError(f"the flight did not end by itself: {flight.reason}")
+    console.print("no limit would be broken")

@@ -1,0 +1,204 @@
+"""grainscout run"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grainscout.cli.console import console, progress
+from grainscout.records import ConfigError, JournalError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from grainscout.benchmarks import Bench
+    from grainscout.config import RunConfig
+    from grainscout.experiment import Experiment, Step
+    from grainscout.journal import Journal
+    from grainscout.records import Outcome, Problem
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(help="Experiment file (TOML), such as a winner.toml.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Journal to write (a new file).")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Journal to go on with; needs no other argument."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what would be measured first; issue no command."),
+    ] = False,
+) -> None:
+    """Run one experiment, on any microscope; or go on with one."""
+    from grainscout.config import load_run
+
+    if resume is not None:
+        if out is not None or dry_run:
+            raise ConfigError("--resume must stand alone: the journal is continued in place")
+        _resume(resume, None if config is None else load_run(config))
+        return
+    if config is None:
+        raise ConfigError("run must be given an experiment file, or --resume and a journal")
+    settings = load_run(config)
+    if dry_run:
+        _plan(settings)
+        return
+    path = out or config.with_suffix(".gsj")
+    if path.exists():
+        raise JournalError(
+            f"{path} exists and is not overwritten. Go on with it: grainscout run --resume {path}; or "
+            "choose another --out"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _start(settings, path)
+
+
+def _start(settings: RunConfig, path: Path) -> None:
+    from grainscout.benchmarks import set_up
+    from grainscout.config import run_document
+    from grainscout.experiment import Experiment
+    from grainscout.hardware import Resumable
+    from grainscout.journal import Header, Journal
+
+    bench = set_up(settings.task, settings.seed, settings.limits)
+    problem = bench.problem()
+    _say_what_is_left_out(bench, problem)
+    header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
+    left = bench.microscope.state() if isinstance(bench.microscope, Resumable) else None
+    with (
+        settings.open_policy(bench.microscope) as policy,
+        Journal.create(path, header, left) as journal,
+        journal.claimed(),
+        bench.microscope,
+    ):
+        _drive(
+            lambda observe: Experiment(
+                bench.microscope,
+                policy,
+                problem=problem,
+                seed=settings.seed,
+                journal=journal,
+                observe=observe,
+                **settings.loop_settings(),
+            ),
+            journal,
+        )
+
+
+def _resume(path: Path, given: RunConfig | None) -> None:
+    from grainscout.benchmarks import set_up
+    from grainscout.config import RunConfig, parse, run_document
+    from grainscout.experiment import Experiment
+    from grainscout.journal import Journal
+
+    with Journal.open(path) as journal, journal.claimed():  # before the tip of the other is parked
+        settings = parse(RunConfig, journal.header().config, str(path))
+        if given is not None and run_document(given) != run_document(settings):
+            raise JournalError(
+                f"journal {path} is of another experiment than that file. Resume it without the file, "
+                "or start a new journal with --out"
+            )
+        scan = journal.header().problem.scan
+        bench = set_up(settings.task, settings.seed, settings.limits, scan)
+        with settings.open_policy(bench.microscope) as policy, bench.microscope:
+            _drive(
+                lambda observe: Experiment.resume(
+                    journal,
+                    bench.microscope,
+                    policy,
+                    observe=observe,
+                    **settings.loop_settings(),
+                ),
+                journal,
+            )
+
+
+def _say_what_is_left_out(bench: Bench, problem: Problem) -> None:
+    """A window costs a small recording most of its sites; the reader is told, once."""
+    recorded = bench.microscope.capabilities.sites
+    if recorded is not None and len(problem.candidates) < len(recorded):
+        console.print(
+            f"{len(problem.candidates)} of {len(recorded)} recorded sites can be measured with window_px "
+            f"= {bench.task.window_px}"
+            + (" and frame_m" if bench.microscope.limits.frame_m else "")
+        )
+
+
+class Tally:
+    """The progress bar of a run: it counts what the budget counts, and never passes its end."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._budget, self._spent = bar, 0, 0
+        self._task = bar.add_task("measuring", total=None)
+
+    def begin(self, budget: int | None, outcomes: Sequence[Outcome]) -> None:
+        """Show what an earlier stretch of the run measured."""
+        self._budget = budget or 0
+        self._show(outcomes)
+
+    def observe(self, step: Step) -> None:
+        """Count a turn of the loop."""
+        self._show(step.outcomes)
+
+    def _show(self, outcomes: Sequence[Outcome]) -> None:
+        from grainscout.experiment.outcomes import costs
+
+        self._spent += sum(map(costs, outcomes))
+        # Points added by hand in the last turn go beyond the budget.
+        total = max(self._budget, self._spent) if self._budget else None
+        self._bar.update(self._task, total=total, completed=self._spent)
+
+
+def _drive(make: Callable[[Callable[[Step], None]], Experiment], journal: Journal) -> None:
+    """Run an experiment with a progress bar and say how it ended."""
+    with progress() as bar:
+        tally = Tally(bar)
+        experiment = make(tally.observe)
+        tally.begin(experiment.problem.budget.curves, journal.outcomes())
+        result = experiment.run()
+    ok = sum(o.curve is not None for o in result.outcomes)
+    console.print(
+        f"{len(result.outcomes)} measurements, {len(result.outcomes) - ok} failed; {result.reason}"
+    )
+    console.print(f"journal: {journal.path}\nreport:  grainscout report {journal.path}")
+
+
+def _plan(settings: RunConfig) -> None:
+    """What the first commands would be, from the problem alone."""
+    from grainscout.benchmarks import set_up
+    from grainscout.policies import make_policy
+    from grainscout.records import spawn_streams
+
+    kind = settings.task.microscope.kind
+    if kind not in ("simulated", "topography", "replay"):
+        # Opening it sends commands already, and the first sites depend on an image.
+        raise ConfigError(
+            f"--dry-run must be of a microscope that exists on paper; {kind!r} would have to scan. Fly "
+            "the file on a twin: grainscout preflight FILE --scan IMAGE"
+        )
+    bench = set_up(settings.task, settings.seed, settings.limits)
+    problem = bench.problem()
+    policy = make_policy(settings.policy.name, settings.policy.options)
+    _say_what_is_left_out(bench, problem)
+    policy.reset(problem, rng=spawn_streams(settings.seed).policy_rng())
+    rows, columns = problem.scan.shape
+    console.print(
+        f"scan {rows} x {columns} pixels of {problem.scan.pixel_size[1] * 1e9:.3g} nm, "
+        f"{len(problem.candidates)} candidate sites\n"
+        f"{problem.waveform.kind}: {len(problem.waveform)} samples, {problem.waveform.duration:g} s, "
+        f"peak {problem.waveform.peak:g} V, {problem.waveform.slew:g} V/s; "
+        f"light {problem.light:g} suns\nfirst sites:"
+    )
+    for proposal in policy.ask(min(10, problem.budget.curves or 10)):
+        x, y = problem.scan.position(proposal.site)
+        console.print(
+            f"  {proposal.id}  {tuple(proposal.site)}  x {x * 1e9:.1f} nm, y {y * 1e9:.1f} nm"
+        )

@@ -1,0 +1,65 @@
+"""grainscout serve | keys"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grainscout.cli.check import Options, json_options
+from grainscout.cli.console import console
+
+
+def serve(
+    policy: Annotated[str, typer.Argument(help="The policy to serve.")],
+    options: Options = "{}",
+    address: Annotated[
+        str, typer.Option(help="Where to listen; beyond this machine only with --keys.")
+    ] = "tcp://127.0.0.1:5571",
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="The server folder that grainscout keys made.")
+    ] = None,
+) -> None:
+    """Serve a policy to microscopes over an encrypted link; it can only propose sites."""
+    from grainscout.experiment import one_thread
+    from grainscout.hardware.remote import PolicyServer
+    from grainscout.policies import make_policy
+
+    given = json_options(options)
+    make_policy(policy, given)  # a wrong option is told before anyone connects
+    # One thread, as in the loop: the same seed then gives the same sites here and there.
+    with (
+        one_thread(),
+        PolicyServer(lambda: make_policy(policy, given), address=address, keys=keys) as server,
+    ):
+        console.print(
+            f"{policy} at {server.address}" + ("" if keys else " (this machine, no keys)")
+        )
+        console.print("Ctrl-C ends it.")
+        done = threading.Event()
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: done.set())
+        while not done.wait(1.0):  # Windows wakes from a wait without end by no signal
+            pass
+
+
+def keys(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    client: Annotated[
+        list[str] | None, typer.Option("--client", help="Name of a client; repeatable.")
+    ] = None,
+) -> None:
+    """Make the keys of a policy server and of its clients."""
+    from grainscout.hardware.remote import generate_keys
+
+    names = tuple(client or ["microscope"])
+    made = generate_keys(folder, clients=names)
+    console.print(f"server: {made / 'server'} stays on the policy server")
+    for name in names:
+        console.print(
+            f"client: {made / name} goes to that machine by a way you trust; then delete it here"
+        )

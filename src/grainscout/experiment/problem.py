@@ -1,0 +1,84 @@
+"""From a microscope to the problem that a policy is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.hardware.protocol import Microscope
+from grainscout.records import Budget, ConfigError, Problem, Waveform
+
+
+def full_window_sites(shape: tuple[int, int], window: int) -> NDArray[np.int64]:
+    """(n, 2) sites around which a window x window patch lies wholly in the image, row-major.
+
+    The patch of a site spans rows ``row - window // 2`` to ``row - window // 2 + window - 1``, so
+    there are (rows - window + 1)(columns - window + 1) sites: 12 769 for 128 x 128 and 16, as in
+    S23 and S26.  ConfigError if the window does not fit.
+    """
+    if not 1 <= window <= min(shape):
+        raise ConfigError(
+            f"window must be between 1 pixel and the image's smaller side, {min(shape)}; got {window}"
+        )
+    rows, columns = (np.arange(n - window + 1) + window // 2 for n in shape)
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2).astype(np.int64)
+
+
+def make_problem(
+    microscope: Microscope,
+    waveform: Waveform,
+    budget: Budget,
+    *,
+    target: str = "loop_area",
+    light: float = 0.0,
+    window: int = 16,
+    channels: tuple[str, ...] | None = None,
+    frame: tuple[float, float, float, float] | None = None,
+) -> Problem:
+    """Set the light, take the scan, and say what may be measured.
+
+    Candidates are the sites with a full window; on a microscope that can only reach some sites (a
+    recording) they are those among them, and with a `frame` (x_min, y_min, x_max, y_max) [m] those
+    inside it.  ConfigError if none is left, if the microscope has no light to set, or if it can apply
+    another waveform only.
+    """
+    able = microscope.capabilities
+    if able.waveform is not None and able.waveform != waveform:
+        raise ConfigError(
+            "waveform must be the recorded one: this microscope replays a recording of "
+            f"{len(able.waveform)} samples from {able.waveform.voltage[0]:g} to "
+            f"{able.waveform.voltage[-1]:g} V; got {waveform.kind} of {len(waveform)} samples"
+        )
+    if able.light:
+        microscope.light(light)
+    elif light > 0:
+        raise ConfigError(f"light must be 0 suns: this microscope cannot set it; got {light:g}")
+    scan = microscope.scan(able.channels if channels is None else channels)
+    sites = full_window_sites(scan.shape, window)
+    if able.sites is not None:
+        columns = scan.shape[1]
+        reachable = np.isin(sites @ [columns, 1], able.sites @ [columns, 1])
+        sites = sites[reachable]
+        if not len(sites):
+            raise ConfigError(
+                f"window must leave recorded sites to measure; with {window} pixels none of the "
+                f"{len(able.sites)} recorded sites has a full window"
+            )
+    if frame is not None:
+        x, y = scan.positions(sites).T
+        sites = sites[(x >= frame[0]) & (x <= frame[2]) & (y >= frame[1]) & (y <= frame[3])]
+        if not len(sites):
+            raise ConfigError(
+                f"frame {frame} m must hold sites of the scan; none of its candidates lies inside"
+            )
+    return Problem(
+        scan=scan,
+        candidates=sites,
+        waveform=waveform,
+        budget=budget,
+        cost=replace(microscope.cost, sweep=waveform.duration),
+        light=light,
+        target=target,
+    )

@@ -1,0 +1,112 @@
+"""A run as a recorded grid of curves, for export and for replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from grainscout.analysis.formats import Recording
+from grainscout.journal.journal import Journal
+from grainscout.journal.models import Header
+from grainscout.journal.salvaging import Salvaged
+from grainscout.records import DataError, IVCurve, Outcome, Scan, Waveform
+
+
+def recording_of(journal: Journal) -> Recording:
+    """The curves of a run, the first visit of each site; DataError if there is none.
+
+    Later visits and failures are counted in the metadata; the journal keeps them all.
+    """
+    header, outcomes = journal.header(), journal.outcomes()
+    visits = _by_visit(outcomes)
+    if not visits:
+        raise DataError(f"journal {journal.path} holds no measured curve to export")
+    measured = sum(map(len, visits))
+    return _recording(
+        visits[0],
+        header.problem.scan,
+        header.problem.waveform,
+        _about(header)
+        | {
+            "later_visits_left_out": measured - len(visits[0]),
+            "failures": len(outcomes) - measured,
+        },
+    )
+
+
+def salvaged_recordings(found: Salvaged) -> list[Recording]:
+    """All sound curves: the first visit of each site, the second of those that have one, and so on.
+
+    Where the header is damaged, the waveform is the first curve's own, and an image of where curves were
+    measured stands for the scan, with pixels of 1 nm; the metadata says so.  DataError if there
+    is no sound curve.
+    """
+    visits = _by_visit(found.outcomes.values())
+    if not visits:
+        raise DataError("a damaged journal must hold a sound curve to be exported; it has none")
+    failed = [o for o in found.outcomes.values() if o.curve is None]
+    about: dict[str, Any] = {
+        "salvaged": "from a damaged journal",
+        "lost_numbers": list(found.lost),
+        "unanswered_proposals": [p.id for p in found.unanswered],
+        "failed_sites": [list(map(int, o.site)) for o in failed],
+        "failed_because": [o.message or o.status for o in failed],
+    }
+    if found.header is not None:
+        problem = found.header.problem
+        scan, waveform = problem.scan, problem.waveform
+        about |= _about(found.header)
+    else:
+        sites = np.array([o.site for group in visits for o, _ in group])
+        image = np.zeros((int(sites[:, 0].max()) + 1, int(sites[:, 1].max()) + 1))
+        image[sites[:, 0], sites[:, 1]] = 1.0
+        scan = Scan(channels={"measured": image}, pixel_size=(1e-9, 1e-9))
+        first = visits[0][0][1]
+        waveform = Waveform(voltage=first.voltage, time=first.time, kind="recorded")
+        about |= {"source": "Grainscout journal", "scan": "damaged; 1 nm a pixel is assumed"}
+    return [
+        _recording(group, scan, waveform, about | {"visit": k}) for k, group in enumerate(visits)
+    ]
+
+
+_Measured = tuple[Outcome, IVCurve]
+
+
+def _by_visit(outcomes: Iterable[Outcome]) -> list[list[_Measured]]:
+    """Measured outcomes: the first at each site, the second of those that have one, ..."""
+    seen: dict[tuple[int, int], int] = {}
+    groups: list[list[_Measured]] = []
+    for outcome in outcomes:
+        if outcome.curve is None:
+            continue
+        site = (outcome.site[0], outcome.site[1])
+        visit = seen.get(site, 0)
+        seen[site] = visit + 1
+        if visit == len(groups):
+            groups.append([])
+        groups[visit].append((outcome, outcome.curve))
+    return groups
+
+
+def _about(header: Header) -> dict[str, Any]:
+    return {
+        "source": f"Grainscout journal, begun {header.created}",
+        "target": header.problem.target,
+        "light_suns": header.problem.light,
+        "seed": header.seed,
+    }
+
+
+def _recording(
+    measured: Sequence[_Measured], scan: Scan, waveform: Waveform, about: dict[str, Any]
+) -> Recording:
+    return Recording(
+        scan=scan,
+        sites=np.array([o.site for o, _ in measured], np.int64),
+        waveform=waveform,
+        current=np.array([c.current for _, c in measured]),
+        saturated=np.array([c.saturated for _, c in measured]),
+        metadata=about | {"started_s": [o.started for o, _ in measured]},
+    )

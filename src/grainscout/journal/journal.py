@@ -1,0 +1,353 @@
+"""The journal object."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from grainscout.journal.codec import (
+    event_from,
+    header_from,
+    header_values,
+    outcome_from,
+    outcome_row,
+    proposal_from,
+    proposal_row,
+    request_from,
+)
+from grainscout.journal.delta_log import Chain
+from grainscout.journal.lock import claim
+from grainscout.journal.models import Batch, Event, Header, Request
+from grainscout.journal.salvaging import hint
+from grainscout.journal.schema import (
+    UNREADABLE,
+    Damaged,
+    as_kept,
+    connect,
+    create,
+    row_digest,
+    sound,
+    torn,
+)
+from grainscout.records import (
+    DataError,
+    JournalError,
+    Outcome,
+    PackedState,
+    Proposal,
+    pack,
+    unpack,
+)
+
+_T = TypeVar("_T")
+_Row = TypeVar("_Row")
+
+
+class Journal:
+    """One run's file.  Open it with `create`, `open` or `read`; use it as a context manager.
+
+    Raises JournalError for a file that exists (`create`), is missing, foreign, of another version
+    or damaged.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection, *, readonly: bool = False) -> None:
+        self.path = path
+        self._db = db
+        self._readonly = readonly
+        self._writing = False
+        self._claimed = False
+        self._left: Chain | None = (
+            None  # the microscope's state as it is in the file; None: not read yet
+        )
+
+    @classmethod
+    def create(
+        cls, path: str | Path, header: Header, microscope: PackedState | None = None
+    ) -> Self:
+        """A new journal; never overwrites.  A kill leaves a whole one, or one that says it is empty.
+
+        microscope : its state after the scan, so that a run that is killed before it begins can be resumed.
+        """
+        path = Path(path)
+        journal = cls(path, create(path))
+        try:
+            for key, value in header_values(header).items():
+                _insert(journal._db, "header", key, value)
+            left = journal._leave(journal._db, -1, microscope)
+            journal._db.execute("COMMIT")
+            journal._left = left
+        except sqlite3.Error as error:
+            journal._db.close()
+            raise JournalError(f"journal {path} could not be written: {error}") from error
+        return journal
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """An existing journal, to go on with.  What a power cut tore is noted as an event."""
+        path = Path(path)
+        lost = torn(path) if path.is_file() else 0
+        journal = cls(path, _trusted(path))
+        if lost:
+            journal.record_event("torn", commits=lost)
+        return journal
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """An existing journal, to look at; may be written by another process meanwhile."""
+        return cls(Path(path), _trusted(Path(path), readonly=True), readonly=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and fold SQLite's side files into it, if nobody else runs it."""
+        if not self._readonly:
+            with suppress(JournalError), self.claimed():
+                pass  # folded at the end of the claim
+        self._db.close()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the one process that runs this experiment; JournalError if another is.
+
+        Requests (`request`) may still come from anywhere.  Within a claim a second one is nothing new.
+        """
+        if self._claimed:
+            yield
+            return
+        with claim(self.path):
+            self._claimed = True
+            self._left = None  # another process may have gone on with it meanwhile
+            try:
+                yield
+            finally:
+                self._claimed = False
+                # Within the claim, whose file tells a killed run from a copy that lacks its -wal.
+                with suppress(*UNREADABLE):
+                    self._db.execute("PRAGMA journal_mode = DELETE")
+                    self._writing = False
+
+    # Writing ------------------------------------------------------------------------------------
+
+    def record_batch(self, number: int, proposals: Sequence[Proposal], decision_s: float) -> None:
+        """Commit the proposals of one ask, before the first of them is measured.
+
+        This commit outlives the process but does not wait for the disk: the next outcome's does.
+        """
+        with self._commit(durable=False) as db:
+            _insert(db, "batches", number, float(decision_s))
+            first = _next(db, "proposals")
+            for k, proposal in enumerate(proposals):
+                _insert(db, "proposals", *proposal_row(proposal, first + k, number))
+
+    def record_outcome(
+        self, batch: int, outcome: Outcome, microscope: PackedState | None = None
+    ) -> None:
+        """Commit an outcome and the state that it left the microscope in, in one transaction."""
+        with self._commit() as db:
+            _insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
+            left = self._leave(db, batch, microscope)
+        self._left = left  # it is in the file now
+
+    def record_microscope(self, state: PackedState) -> None:
+        """Commit the state of the microscope before the first measurement."""
+        with self._commit() as db:
+            left = self._leave(db, -1, state)
+        self._left = left
+
+    def record_policy(self, batch: int, state: PackedState) -> None:
+        """Commit the state of the policy after it was told the outcomes of `batch`."""
+        with self._commit() as db:
+            _insert(db, "checkpoints", "policy", batch, pack(state), instead=True)
+
+    def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
+        """Commit an event; the detail must be plain JSON values."""
+        with self._commit() as db:
+            row = (_next(db, "events"), float(clock_s), _wall(), kind, json.dumps(detail))
+            _insert(db, "events", *row)
+
+    def request(self, kind: str, **detail: Any) -> None:
+        """Ask something of the experiment that writes this journal; from any process."""
+        with self._commit() as db:
+            row = (_next(db, "requests"), _wall(), kind, json.dumps(detail), 0)
+            _insert(db, "requests", *row)
+
+    def handled(self, request: Request) -> None:
+        """Commit that a request was done, so that no resume does it again."""
+        with self._commit() as db:
+            (row,) = self._rows("requests", "WHERE number = ?", request.number)
+            _insert(db, "requests", *row[:-1], 1, instead=True)
+
+    # Reading ------------------------------------------------------------------------------------
+
+    def header(self) -> Header:
+        """What the run is."""
+        values = dict(self._rows("header"))
+        missing = {"problem", "config", "seed", "versions", "created"} - set(values)
+        if missing:
+            raise self._damaged(f"it lacks {', '.join(sorted(missing))}")
+        return self._made(header_from, values)
+
+    def count(self) -> int:
+        """How many outcomes there are."""
+        try:
+            return _next(self._db, "outcomes")
+        except UNREADABLE as error:
+            raise self._damaged(f"it could not be read: {error}") from error
+
+    def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
+        """Outcomes in the order of their commits, from number `first` on; all if `count` is -1."""
+        return [outcome for _, outcome in self._outcomes(first, count)]
+
+    def proposals(self, *, waiting: bool = False) -> list[Proposal]:
+        """All proposals in the order of asking; with `waiting` those without an outcome yet."""
+        return [proposal for _, proposal in self._proposals(waiting)]
+
+    def batches(self) -> list[Batch]:
+        """All asks in order, each with its proposals and the outcomes recorded for it."""
+        proposals: dict[int, list[Proposal]] = {}
+        for number, proposal in self._proposals():
+            proposals.setdefault(number, []).append(proposal)
+        outcomes: dict[int, list[Outcome]] = {}
+        for number, outcome in self._outcomes():
+            outcomes.setdefault(number, []).append(outcome)
+        return [
+            Batch(
+                number=number,
+                proposals=proposals.get(number, []),
+                outcomes=outcomes.get(number, []),
+                decision_s=decision_s,
+            )
+            for number, decision_s in self._counted("batches")
+        ]
+
+    def checkpoint(self, kind: str) -> tuple[int, PackedState] | None:
+        """(batch, state) last stored for ``"policy"`` or ``"microscope"``, if any."""
+        if kind == "microscope":
+            batch, chain = self._chain()
+            return None if chain.state is None else (batch, chain.state)
+        for _, batch, blob in self._rows("checkpoints", "WHERE kind = ?", kind):
+            return int(batch), self._made(unpack, blob)
+        return None
+
+    def requests(self) -> list[Request]:
+        """Requests that were not handled yet, in order."""
+        waiting = self._rows("requests", "WHERE handled = 0 ORDER BY number")
+        return [self._made(request_from, row) for row in waiting]
+
+    def events(self, first: int = 0) -> list[Event]:
+        """Events in order, without the `first` ones."""
+        return [self._made(event_from, row) for row in self._counted("events", first)]
+
+    def _chain(self) -> tuple[int, Chain]:
+        batch, chain = -1, Chain()
+        for row in self._counted("microscope"):
+            number, batch, blob = row
+            chain = self._made(partial(chain.after, number), blob)
+        return batch, chain
+
+    def _leave(self, db: sqlite3.Connection, batch: int, state: PackedState | None) -> Chain | None:
+        if state is None:
+            return self._left
+        left = self._chain()[1] if self._left is None else self._left
+        number, blob = left.link(state)
+        if number == 0:
+            db.execute("DELETE FROM microscope")
+        _insert(db, "microscope", number, batch, blob)
+        return left.after(number, blob)
+
+    def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
+        known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
+        waits = f"WHERE id NOT IN {known} ORDER BY number"
+        for row in self._rows("proposals", waits) if waiting else self._counted("proposals"):
+            yield int(row[2]), self._made(proposal_from, row)
+
+    def _outcomes(self, first: int = 0, count: int = -1) -> Iterator[tuple[int, Outcome]]:
+        for row in self._counted("outcomes", first, count):
+            yield int(row[1]), self._made(outcome_from, row)
+
+    # Plumbing -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _commit(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        try:
+            if not self._writing:  # a file that is only looked at stays as it is
+                self._db.execute("PRAGMA journal_mode = WAL")  # readable while it is written
+                self._writing = True
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
+                raise
+        except UNREADABLE as error:
+            raise JournalError(f"journal {self.path} could not be written: {error}") from error
+
+    def _rows(self, table: str, where: str = "", *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a table without their checksums, which are right."""
+        try:
+            rows = self._db.execute(f"SELECT * FROM {table} {where}", values).fetchall()
+        except UNREADABLE as error:
+            raise self._damaged(f"it could not be read: {error}") from error
+        for *row, digest in rows:
+            if not sound(table, row, digest):
+                raise self._damaged(f"the checksum of a row of its {table} does not match")
+        return [row[:-1] for row in rows]
+
+    def _counted(self, table: str, first: int = 0, count: int = -1) -> list[tuple[Any, ...]]:
+        """Rows of a table from number `first` on, none of them missing."""
+        rows = self._rows(table, "WHERE number >= ? ORDER BY number LIMIT ?", first, count)
+        for expected, row in enumerate(rows, first):
+            if row[0] != expected:
+                raise self._damaged(f"its {table} lack number {expected}")
+        return rows
+
+    def _made(self, make: Callable[[_Row], _T], row: _Row) -> _T:
+        try:
+            return make(row)
+        except DataError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> JournalError:
+        return JournalError(f"journal {self.path} is damaged: {what}{hint(self.path)}")
+
+
+def _trusted(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    try:
+        return connect(path, readonly=readonly)
+    except Damaged as error:
+        raise JournalError(f"{error}{hint(path)}") from error
+
+
+def _wall() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _next(db: sqlite3.Connection, table: str) -> int:
+    (largest,) = db.execute(f"SELECT max(number) FROM {table}").fetchone()
+    return 0 if largest is None else int(largest) + 1
+
+
+def _insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = False) -> None:
+    verb = "INSERT OR REPLACE" if instead else "INSERT"
+    places = ", ".join("?" * (len(row) + 1))
+    kept = [as_kept(value) for value in row]
+    db.execute(f"{verb} INTO {table} VALUES ({places})", (*kept, row_digest(table, *kept)))

@@ -1,0 +1,120 @@
+"""What a film is made of: grains, the boundaries between them, and the points where three meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records import DataError
+
+#: One row a grain; row i is the grain with label i.  Lengths in m, area in m^2, tilts are slopes.
+GRAIN_DTYPE = np.dtype(
+    [
+        ("row", "f8"),  # centre of area [pixels]
+        ("column", "f8"),
+        ("area", "f8"),  # [m^2], inside the frame
+        ("interior", "?"),  # the whole grain lies inside the frame
+        ("plateau", "f8"),  # height of its flat top [m]
+        ("tilt_row", "f8"),  # slope of its top along the rows' direction
+        ("tilt_column", "f8"),
+    ]
+)
+
+#: One row a boundary; row i is the boundary with id i.  `first` < `second` are the two labels.
+BOUNDARY_DTYPE = np.dtype(
+    [
+        ("first", "i4"),
+        ("second", "i4"),
+        ("length", "f8"),  # [m], inside the frame
+        ("asymmetric", "?"),
+        ("strength", "f8"),  # 0 symmetric .. 1 fully asymmetric
+        ("smooth_side", "i4"),  # label of the grain with the smooth, wide flank; -1 if symmetric
+        ("depth", "f8"),  # of the groove [m]
+        ("width_first", "f8"),  # of the groove's flank in the first and the second grain [m]
+        ("width_second", "f8"),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Structure:
+    """The microstructure of a film on its pixel grid; every map is (rows, columns).
+
+    labels : int32, the grain of each pixel, 0 .. n_grains - 1.
+    boundary_id : int32, the row of `boundaries` that is nearest to each pixel; -1 everywhere if the
+        film is a single grain.
+    boundary : bool, pixels that touch a pixel of another grain (4-neighbours).
+    boundary_distance : [m] to the nearest boundary line (infinite without boundaries).
+    junction_distance : [m] to the nearest of `vertices` (infinite without any).
+    asymmetry : -1 .. 1, from the nearest boundary: magnitude = its strength, negative in the grain
+        with the sharp flank, positive in the grain with the smooth one, 0 at symmetric boundaries.
+    height : [m], the true surface before any tip touched it.
+    pixel_size : (row step, column step) [m].
+    grains, boundaries : tables of `GRAIN_DTYPE` and `BOUNDARY_DTYPE`.
+    vertices : (k, 3) float, the points where three or more grains meet: row and column [pixels]
+        and degree; they may lie outside the frame (their distance counts inside).
+    Raises DataError if shapes disagree.
+    """
+
+    labels: NDArray[np.int32]
+    boundary_id: NDArray[np.int32]
+    boundary: NDArray[np.bool_]
+    boundary_distance: NDArray[np.float64]
+    junction_distance: NDArray[np.float64]
+    asymmetry: NDArray[np.float64]
+    height: NDArray[np.float64]
+    pixel_size: tuple[float, float]
+    grains: NDArray[np.void]
+    boundaries: NDArray[np.void]
+    vertices: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shape = self.labels.shape
+        for name in MAPS:
+            array = getattr(self, name)
+            if array.shape != shape or array.ndim != 2:
+                raise DataError(
+                    f"Structure {name} must be a map of the labels' shape {shape}; got {array.shape}"
+                )
+            array.setflags(write=False)
+        if self.grains.dtype != GRAIN_DTYPE or self.boundaries.dtype != BOUNDARY_DTYPE:
+            raise DataError("Structure tables must be of GRAIN_DTYPE and BOUNDARY_DTYPE")
+        if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
+            raise DataError(
+                "Structure vertices must be (k, 3): row, column, degree; got shape "
+                f"{self.vertices.shape}"
+            )
+        for table in (self.grains, self.boundaries, self.vertices):
+            table.setflags(write=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of every map."""
+        rows, columns = self.labels.shape
+        return rows, columns
+
+
+#: Names of the map fields of a `Structure`.
+MAPS = (
+    "labels",
+    "boundary_id",
+    "boundary",
+    "boundary_distance",
+    "junction_distance",
+    "asymmetry",
+    "height",
+)
+
+
+def touches_another(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Pixels with a pixel of another label above, below, left or right of them."""
+    out = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        differs = np.diff(labels, axis=axis) != 0
+        low, high = [slice(None)] * 2, [slice(None)] * 2
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        out[tuple(low)] |= differs
+        out[tuple(high)] |= differs
+    return out

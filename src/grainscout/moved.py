@@ -1,0 +1,57 @@
+"""Old places of public modules; importing one gives the module at its new place."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import MappingProxyType, ModuleType
+
+#: Old module -> new module.
+MOVED: Mapping[str, str] = MappingProxyType(
+    {
+        "grainscout.analysis.archetypes": "grainscout.analysis.curves.archetypes",
+        "grainscout.analysis.characterisation": "grainscout.analysis.curves.characterisation",
+        "grainscout.analysis.descriptors": "grainscout.analysis.curves.descriptors",
+        "grainscout.analysis.forc": "grainscout.analysis.curves.forc",
+        "grainscout.benchmarks.regress": "grainscout.benchmarks.regression",
+        "grainscout.hardware.link": "grainscout.hardware.remote",
+        "grainscout.simulator.blend": "grainscout.simulator.film.blend",
+        "grainscout.simulator.fit": "grainscout.simulator.transport.fit",
+        "grainscout.simulator.realism": "grainscout.simulator.verification.realism",
+        "grainscout.simulator.spec": "grainscout.simulator.film.spec",
+        "grainscout.simulator.structure": "grainscout.microstructure.structure",
+        "grainscout.simulator.verify": "grainscout.simulator.verification.transport",
+        "grainscout.simulator.verify_film": "grainscout.simulator.verification.film",
+    }
+)
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Finds a module by its old name and gives the one at the new place, the same object."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of an old name; None for every other module."""
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module at the new place."""
+        module = importlib.import_module(MOVED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module its own spec back: the import system wrote the old name's into it."""
+        old = module.__spec__
+        if old is not None and old.loader is self:
+            module.__spec__ = old.loader_state
+
+
+def install() -> None:
+    """Let old names be found; a second call does nothing."""
+    if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules())

@@ -1,0 +1,134 @@
+"""Reading HDF5 files that somebody else may have made, or a disk have damaged.
+
+A damaged file can hang or crash the library: it is read in a process of its own first.  That is no cage: the process has the
+rights of its user.  A file may also name other files, whose bytes would then come out as its own: such a file is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+from numpy.typing import NDArray
+
+from grainscout.records.errors import DataError
+
+#: How long a file may take to be read [s].
+PATIENCE = 120.0
+#: What h5py raises on damaged files; SystemError, where its own lock gets in the way of an error.
+LIBRARY_ERRORS = (OSError, RuntimeError, SystemError)
+_MOST_VALUES = 1 << 29  # 4 GB once they are float64
+
+
+def survived(path: Path | str, read: Callable[[Path], object]) -> None:
+    """DataError if read(path) hangs or crashes; what it returns or raises is not looked at.
+
+    read : a function of a module, so that another interpreter can import it.  The process is forked
+        where that is safe: on Linux, with one thread (macOS's own libraries do not bear it).
+    """
+    place = Path(path).resolve()
+    if sys.platform == "linux" and threading.active_count() == 1:
+        status = _forked(place, read)
+    else:
+        status = _started(place, read)
+    if status is None:
+        raise DataError(
+            f"{path}: must be read within {PATIENCE:g} s; got a file on which its library hangs"
+        )
+    if status != 0:
+        raise DataError(
+            f"{path}: must be intact; got a file that crashes its library (status {status})"
+        )
+
+
+def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
+    """DataError if a link of the file leads to another one; for values, `refuse_foreign_values`."""
+
+    def elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
+        return None if link.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else True
+
+    # Not `visititems_links`, which takes 20 times as long.
+    if file.id.links.visit(elsewhere, info=True):
+        raise DataError(f"{path}: must hold its own values; got a link to another file")
+
+
+def refuse_foreign_values(path: Path | str, item: h5py.Dataset) -> None:
+    """DataError if a dataset takes its values from another file."""
+    if item.external or item.is_virtual:
+        raise DataError(f"{path}: must hold its own values; {item.name} takes them of another file")
+
+
+def stored(path: Path | str, item: h5py.Dataset, *, tables: bool = False) -> NDArray[Any]:
+    """All values of a dataset of numbers (or of tables of them), unless the file promises more than it can hold.
+
+    Chunks that were never written take no room in a file and any amount of memory; deflate packs at
+    most 1032 to 1.
+    """
+    refuse_foreign_values(path, item)
+    promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()
+    if item.size > _MOST_VALUES or promised > 1100 * held + 4096:
+        raise DataError(
+            f"{path}: must hold at most {_MOST_VALUES} values in {item.name}, and as many as are "
+            f"written; got {item.size} values in {held} bytes"
+        )
+    if item.dtype.hasobject or item.dtype.kind not in ("biufV" if tables else "biuf"):
+        raise DataError(f"{path}: must hold real numbers in {item.name}; got {item.dtype}")
+    values: NDArray[Any] = item[()]
+    return values
+
+
+if sys.platform == "linux":
+
+    def _forked(path: Path, read: Callable[[Path], object]) -> int | None:
+        child = os.fork()
+        if child == 0:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            try:
+                read(path)
+            finally:
+                os._exit(0)  # whatever was raised, the parent will see it itself
+        end, pause = time.monotonic() + PATIENCE, 0.0005
+        try:
+            while time.monotonic() < end:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    child = 0
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+        finally:
+            if child:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        return None
+
+
+def _started(path: Path, read: Callable[[Path], object]) -> int | None:
+    code = (
+        "import contextlib, importlib, pathlib, sys\n"
+        "with contextlib.suppress(Exception):\n"
+        "    getattr(importlib.import_module(sys.argv[1]), sys.argv[2])(pathlib.Path(sys.argv[3]))\n"
+    )
+    command = [sys.executable, "-c", code, read.__module__, read.__qualname__, str(path)]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode
+    return None

@@ -1,0 +1,111 @@
+"""Sites and scans: the pixel grid, and the one rule that turns pixels into metres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.records.errors import ConfigError, DataError
+
+
+class Site(NamedTuple):
+    """A pixel of the scan's grid; row 0 is the top line of the picture."""
+
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """Named images on one pixel grid.
+
+    channels : name -> (rows, columns) float array; at least one.  ``"height"`` is in metres,
+        ``"current"`` in amperes.
+    units : name -> unit, for channels whose unit is known.
+    pixel_size : (row step, column step) [m].
+    origin : (x, y) [m] of the centre of pixel (0, 0).
+    angle : rotation of the grid about the origin [rad], from x towards y.
+    metadata : whatever the source said, kept as it was.
+
+    Raises DataError for no channel, a wrong or mixed shape, or a NaN; ConfigError for a pixel
+    size that is not positive.
+    """
+
+    channels: Mapping[str, NDArray[np.float64]]
+    pixel_size: tuple[float, float]
+    origin: tuple[float, float] = (0.0, 0.0)
+    angle: float = 0.0
+    units: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.channels:
+            raise DataError("Scan must have at least one channel; got none")
+        frozen = {}
+        shape: tuple[int, ...] | None = None
+        for name, data in self.channels.items():
+            image = np.array(data, dtype=np.float64)
+            if image.ndim != 2 or 0 in image.shape or (shape is not None and image.shape != shape):
+                raise DataError(
+                    f"Scan channel {name!r} must be a two-dimensional image"
+                    f"{'' if shape is None else f' of shape {shape}'}; got shape {image.shape}"
+                )
+            bad = int((~np.isfinite(image)).sum())
+            if bad:
+                raise DataError(
+                    f"Scan channel {name!r} must be finite; {bad} of {image.size} pixels are NaN or "
+                    "infinite. Crop or inpaint them first"
+                )
+            shape = image.shape
+            image.setflags(write=False)
+            frozen[name] = image
+        step = (float(self.pixel_size[0]), float(self.pixel_size[1]))
+        if not all(math.isfinite(s) and s > 0 for s in step):
+            raise ConfigError(f"Scan pixel_size must be two positive lengths [m]; got {step}")
+        if not all(map(math.isfinite, (*self.origin, self.angle))):
+            raise ConfigError(
+                f"Scan origin [m] and angle [rad] must be finite; got {self.origin}, {self.angle}"
+            )
+        object.__setattr__(self, "channels", frozen)
+        object.__setattr__(self, "pixel_size", step)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        rows, columns = next(iter(self.channels.values())).shape
+        return rows, columns
+
+    def channel(self, name: str) -> NDArray[np.float64]:
+        """The image of that name; DataError lists the channels if there is none."""
+        if name not in self.channels:
+            raise DataError(f"Scan has no channel {name!r}; it has {', '.join(self.channels)}")
+        return self.channels[name]
+
+    @property
+    def height(self) -> NDArray[np.float64]:
+        """The topography [m]."""
+        return self.channel("height")
+
+    def position(self, site: Site) -> tuple[float, float]:
+        """(x, y) [m] of a pixel's centre in the scan frame."""
+        x, y = self.positions(np.array([[site[0], site[1]]]))[0]
+        return float(x), float(y)
+
+    def positions(self, sites: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """(n, 2) array of x, y [m] for an (n, 2) array of rows and columns."""
+        u = sites[:, 1] * self.pixel_size[1]
+        v = sites[:, 0] * self.pixel_size[0]
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return np.column_stack(
+            [self.origin[0] + cos * u - sin * v, self.origin[1] + sin * u + cos * v]
+        )
+
+    def contains(self, site: Site) -> bool:
+        """Whether the site lies on the grid."""
+        rows, columns = self.shape
+        return 0 <= site[0] < rows and 0 <= site[1] < columns

@@ -1,0 +1,14 @@
+"""Checks of settings; every message says what was expected and what was found."""
+
+from __future__ import annotations
+
+import math
+
+from grainscout.records.errors import ConfigError
+
+
+def in_range(where: str, value: float, low: float, high: float, unit: str = "") -> None:
+    """ConfigError unless low <= value <= high."""
+    if not (isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high):
+        unit = f" {unit}" if unit else ""
+        raise ConfigError(f"{where} must be {low:g} .. {high:g}{unit}; got {value}")
