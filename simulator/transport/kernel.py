@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grainscout.records import ConfigError, DataError, Waveform
-from grainscout.simulator.transport import current
+from grainscout.simulator.transport import current as law_of_current
 from grainscout.simulator.transport.integrator import activation, grid, integrate, rate
 from grainscout.simulator.transport.parameters import (
     ARCHETYPES,
@@ -102,13 +102,13 @@ def iv_curves(
     n, samples = p["w"].size, len(waveform)
     start = _rest(p, 0.0) if state is None else _check_state(state, n)
     steps = grid(waveform)
-    conditions = current.Conditions(light=light, temperature=temperature, g=globals_)
+    conditions = law_of_current.Conditions(light=light, temperature=temperature, g=globals_)
     factor, tau = ionic_factors(p, light, temperature, globals_)
-    extreme = current.extremes(p, start[:, 0], waveform.peak, conditions)
+    extreme = law_of_current.extremes(p, start[:, 0], waveform.peak, conditions)
 
     switching = None
     if rng is not None and p["telegraph"].any():
-        switching = current.telegraph(steps, p, rng)
+        switching = law_of_current.telegraph(steps, p, rng)
 
     current = np.empty((n, samples))
     end = np.empty((n, 2))
@@ -134,16 +134,16 @@ def iv_curves(
             paths[1][i] = x.T
         hard = extreme[i]
         if hard.any():
-            for law, chosen in ((current.stable, hard), (current.fast, ~hard)):
+            for evaluate, chosen in ((law_of_current.stable, hard), (law_of_current.fast, ~hard)):
                 part = np.empty((int(chosen.sum()), samples))
                 if part.size:
                     some = {name: array[chosen] for name, array in block.items()}
                     few = None if switching is None else switching[i][chosen]
-                    law(steps, some, away[:, chosen], x[:, chosen], conditions, few, part)
+                    evaluate(steps, some, away[:, chosen], x[:, chosen], conditions, few, part)
                     current[i][chosen] = part
         else:
             all_ = None if switching is None else switching[i]
-            current.fast(steps, block, away, x, conditions, all_, current[i])
+            law_of_current.fast(steps, block, away, x, conditions, all_, current[i])
     if p["gsh"].any():
         current += np.multiply.outer(p["gsh"], steps.voltage)
     u_path, x_path = paths if trajectories else (None, None)

@@ -100,7 +100,7 @@ def test_a_site_s_curve_does_not_depend_on_its_company(film):
 
 
 def test_tiles_are_the_curves_of_their_pixels(film, monkeypatch):
-    monkeypatch.setattr("grainscout.simulator.film._TILE", 48 * 101 * 7)
+    monkeypatch.setattr("grainscout.simulator.film.film._TILE", 48 * 101 * 7)
     seen = 0
     for rows, current in film.all_curves(TRIANGLE, light=0.1):
         assert current.shape == (rows.stop - rows.start, 48, 101)
