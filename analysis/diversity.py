@@ -11,17 +11,19 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import FloatArray, IntArray
 
-Floats = NDArray[np.float64]
 Metric = Literal["euclidean", "correlation"]
 _METRICS = ("euclidean", "correlation")
 
 
-def distances(a: ArrayLike, b: ArrayLike | None = None, *, metric: Metric = "euclidean") -> Floats:
+def distances(
+    a: ArrayLike, b: ArrayLike | None = None, *, metric: Metric = "euclidean"
+) -> FloatArray:
     """(n, m) distances of points a (n, d) from b (m, d), or from one another.
 
     euclidean : root mean square difference per component, so that patches of different size and
@@ -39,7 +41,7 @@ def distances(a: ArrayLike, b: ArrayLike | None = None, *, metric: Metric = "euc
     return np.asarray(np.clip(1.0 - _unit_shapes(first) @ _unit_shapes(second).T, 0.0, 2.0))
 
 
-def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> Floats:
+def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> FloatArray:
     """(n,) mean pairwise distance of the first k points (n, d), for each k; NaN for k = 1.
 
     O(n^2 d) in all: each step adds the distances of its own point.
@@ -55,7 +57,7 @@ def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> F
 
 def similarity(
     points: ArrayLike, *, metric: Metric = "euclidean", length: float | None = None
-) -> Floats:
+) -> FloatArray:
     """(n, n) similarities exp(-d^2 / 2 length^2), 1 on the diagonal.
 
     length : in the unit of the distance; the median distance of the points if None.
@@ -84,7 +86,7 @@ def vendi(kernel: ArrayLike) -> float:
     return float(np.exp(-np.sum(weights * np.log(weights))))
 
 
-def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> Floats:
+def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> FloatArray:
     """(n,) Vendi score of the first k things; computed at each `every`-th and held in between."""
     k = np.asarray(kernel, dtype=np.float64)
     trace = np.empty(len(k))
@@ -94,7 +96,7 @@ def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> Floats:
     return trace
 
 
-def outcome_edges(values: ArrayLike, bins: int = 20) -> Floats:
+def outcome_edges(values: ArrayLike, bins: int = 20) -> FloatArray:
     """(bins + 1,) edges of equal width between the smallest and largest finite value.
 
     Fix them once for a film (from its truth) or an instrument: coverage is only comparable
@@ -112,7 +114,7 @@ def outcome_edges(values: ArrayLike, bins: int = 20) -> Floats:
 
 def coverage_trace(
     values: ArrayLike, edges: ArrayLike, reachable: ArrayLike | None = None
-) -> Floats:
+) -> FloatArray:
     """(n,) share of outcome bins that the first k values have reached; it never falls.
 
     values : (n,), NaN for a failed measurement; outside the edges counts for the bin at the end.
@@ -121,7 +123,7 @@ def coverage_trace(
     limits = np.asarray(edges, dtype=np.float64)
     count = limits.size - 1
 
-    def index(v: Floats) -> NDArray[np.int64]:
+    def index(v: FloatArray) -> IntArray:
         at = np.clip(np.searchsorted(limits, v, side="right") - 1, 0, count - 1)
         return np.asarray(np.where(np.isfinite(v), at, -1), dtype=np.int64)
 
@@ -134,7 +136,7 @@ def coverage_trace(
     return np.asarray(np.cumsum(new_kinds(mine)) / max(int(wanted.sum()), 1), dtype=np.float64)
 
 
-def new_kinds(labels: ArrayLike) -> NDArray[np.int64]:
+def new_kinds(labels: ArrayLike) -> IntArray:
     """(n,) 1 where a label (integers, -1 for none) occurs for the first time, else 0."""
     kinds = np.asarray(labels)
     fresh = np.zeros(kinds.size, np.int64)
@@ -149,7 +151,7 @@ def novelty(
     *,
     metric: Metric = "euclidean",
     nearest: int | None = None,
-) -> Floats:
+) -> FloatArray:
     """(n,) mean distance of each point from the measured set (m, d), or from its k nearest there."""
     table = distances(points, measured, metric=metric)
     if nearest is not None and nearest < table.shape[1]:
@@ -157,7 +159,7 @@ def novelty(
     return np.asarray(table.mean(axis=1))
 
 
-def _points(points: ArrayLike) -> Floats:
+def _points(points: ArrayLike) -> FloatArray:
     rows = np.asarray(points, dtype=np.float64)
     rows = rows.reshape(len(rows), -1) if rows.ndim > 2 else rows
     if rows.ndim != 2 or rows.size == 0:
@@ -170,7 +172,7 @@ def _points(points: ArrayLike) -> Floats:
     return rows
 
 
-def _unit_shapes(rows: Floats) -> Floats:
+def _unit_shapes(rows: FloatArray) -> FloatArray:
     centred = rows - rows.mean(axis=1, keepdims=True)
     size = np.linalg.norm(centred, axis=1, keepdims=True)
     return np.asarray(centred / np.where(size > 0, size, 1.0), dtype=np.float64)

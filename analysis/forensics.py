@@ -18,15 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.distance import cdist
 
 from grainscout.analysis.curves.descriptors import Described, describe_all, descriptor_names
 from grainscout.analysis.statistics import holm
 from grainscout.records import DataError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _PATCHES = 20_000  # patches that principal components are taken from
 _REFERENCE = 2000  # candidates that stand for all in distances from "all"
@@ -34,7 +33,7 @@ _REFERENCE = 2000  # candidates that stand for all in distances from "all"
 
 def patch_components(
     image: ArrayLike, candidates: ArrayLike, *, window: int = 16, components: int = 2
-) -> Floats:
+) -> FloatArray:
     """(n, components) scores of the patches of an image around candidates (n, 2).
 
     A patch is the window x window pixels from (row, column) - window // 2 on, less its own mean; a
@@ -51,7 +50,7 @@ def patch_components(
         )
     views = np.lib.stride_tricks.sliding_window_view(picture, (window, window))
 
-    def patches(at: NDArray[np.int64]) -> Floats:
+    def patches(at: IntArray) -> FloatArray:
         flat = views[at[:, 0], at[:, 1]].reshape(len(at), -1)
         return np.asarray(flat - flat.mean(axis=1, keepdims=True))
 
@@ -102,7 +101,7 @@ def density_test(
     )
     spread = float(cdist(some, some).mean())
 
-    def distance(index: NDArray[np.int64]) -> float:
+    def distance(index: IntArray) -> float:
         own = cdist(points[index], points[index]).mean()
         return float(np.sqrt(max(2 * away[index].mean() - own - spread, 0.0)))
 
@@ -185,7 +184,7 @@ def boundary_choice(
     pool = np.argwhere(np.ones(ids.shape, bool)) if candidates is None else np.asarray(candidates)
     near = (distance <= width) & (ids >= 0)
 
-    def count(places: NDArray[np.int64]) -> pd.Series[int]:
+    def count(places: IntArray) -> pd.Series[int]:
         at = tuple(places[near[tuple(places.T)]].T)
         return pd.Series(ids[at]).value_counts()
 
@@ -287,7 +286,7 @@ def light_difference(
     return pd.concat(frames, ignore_index=True)
 
 
-def _upper(found: Described) -> NDArray[np.bool_]:
+def _upper(found: Described) -> BoolArray:
     """Where a censored value is an upper bound."""
     from grainscout.analysis.curves.block import Flag
 
@@ -309,7 +308,7 @@ def _spearman(a: ArrayLike, b: ArrayLike) -> float:
     return float(stats.spearmanr(x[both], y[both]).statistic)
 
 
-def _indices(visited: ArrayLike, n: int) -> NDArray[np.int64]:
+def _indices(visited: ArrayLike, n: int) -> IntArray:
     index = np.unique(np.asarray(visited, dtype=np.int64))
     if index.size == 0 or index[0] < 0 or index[-1] >= n:
         raise DataError(f"visited must be indices of the {n} candidates, at least one; got {index}")

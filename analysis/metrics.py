@@ -17,15 +17,13 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import erf, ndtri
 from scipy.stats import hypergeom, rankdata
 
 from grainscout.analysis.diversity import new_kinds
 from grainscout.records import DataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from grainscout.records.arrays import FloatArray
 
 #: Sites this near to a true boundary or junction count as on it [m]: the widths of the model.
 BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9
@@ -34,7 +32,7 @@ BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9
 # What was found ------------------------------------------------------------------------------
 
 
-def found_trace(kinds: ArrayLike, present: ArrayLike, *, examples: int = 1) -> Floats:
+def found_trace(kinds: ArrayLike, present: ArrayLike, *, examples: int = 1) -> FloatArray:
     """Share of the wanted examples in hand: `examples` of each of the kinds in `present`.
 
     kinds : (n,) integers in the order of measurement, -1 for a failure.
@@ -48,7 +46,7 @@ def found_trace(kinds: ArrayLike, present: ArrayLike, *, examples: int = 1) -> F
 
 def time_to_first(
     kinds: ArrayLike, wanted: Sequence[int], clock: ArrayLike | None = None
-) -> Floats:
+) -> FloatArray:
     """(len(wanted),) when each kind was first met: measurement from 1, or the clock there.
 
     Infinity where it never was: a censored time, to be compared by rank or median, never averaged.
@@ -60,7 +58,7 @@ def time_to_first(
 
 def found_by_random(
     counts: ArrayLike, steps: int, *, total: int | None = None, examples: int = 1
-) -> Floats:
+) -> FloatArray:
     """(steps,) exact expectation of `found_trace` for drawing sites without replacement.
 
     counts : how many of the candidate sites are of each wanted kind;  total : all candidates (the
@@ -76,14 +74,14 @@ def found_by_random(
     return np.asarray(beyond.mean(axis=(0, 1)))
 
 
-def recall_trace(objects: ArrayLike, total: int) -> Floats:
+def recall_trace(objects: ArrayLike, total: int) -> FloatArray:
     """Share of `total` different objects (junctions, boundaries) visited; (n,) ids, -1 for none."""
     if total < 1:
         raise DataError(f"recall needs at least one object to find; got {total}")
     return np.cumsum(new_kinds(objects)) / total
 
 
-def enrichment_trace(hits: ArrayLike, base_rate: float) -> Floats:
+def enrichment_trace(hits: ArrayLike, base_rate: float) -> FloatArray:
     """Share of the sites so far that hit, over the share that random sites would: 1 is chance."""
     if not 0 < base_rate <= 1:
         raise DataError(f"base_rate must be within 0 to 1 and not 0; got {base_rate}")
@@ -94,7 +92,7 @@ def enrichment_trace(hits: ArrayLike, base_rate: float) -> Floats:
 # Optimisation --------------------------------------------------------------------------------
 
 
-def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
+def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """(oracle, inference) traces of a maximisation; observed and truth (n,), NaN where failed.
 
     oracle : the largest true value among the measured sites;  inference : the true value of the
@@ -113,7 +111,7 @@ def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
     return np.asarray(oracle), inference
 
 
-def best_by_random(values: ArrayLike, steps: int) -> Floats:
+def best_by_random(values: ArrayLike, steps: int) -> FloatArray:
     """(steps,) exact expectation of the largest of t values drawn without replacement, t = 1, 2, ...
 
     values : (n,) finite.  With the values in ascending order P(largest <= v_k) = C(k, t)/C(n, t), and
@@ -149,7 +147,7 @@ def draws_until_all(counts: ArrayLike, total: int) -> float:
     )
 
 
-def regret(trace: ArrayLike, best: float) -> Floats:
+def regret(trace: ArrayLike, best: float) -> FloatArray:
     """How far a trace of the best value stays below what the film holds; 0 is perfect."""
     return best - np.asarray(trace, dtype=np.float64)
 
@@ -229,7 +227,7 @@ def map_score(
     )
 
 
-def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Floats:
+def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray:
     """CRPS of normal forecasts, in the unit of the value (Gneiting and Raftery 2007, eq. 21).
 
     s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)], z = (value - mean)/s.
@@ -243,13 +241,13 @@ def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Floats:
 # Cost and normalisation ----------------------------------------------------------------------
 
 
-def travel_trace(positions: ArrayLike) -> Floats:
+def travel_trace(positions: ArrayLike) -> FloatArray:
     """Way of the tip so far [m] through positions (n, 2) [m]; 0 at the first."""
     step = np.diff(np.asarray(positions, dtype=np.float64), axis=0)
     return np.concatenate([[0.0], np.cumsum(np.hypot(step[:, 0], step[:, 1]))])
 
 
-def normalised(value: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> Floats:
+def normalised(value: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> FloatArray:
     """0 where the value is random sampling's, 1 where it is the oracle's; of any direction.
 
     NaN where the two do not differ (nothing can be gained there).  Below 0 is worse than random.
@@ -272,7 +270,7 @@ def run_traces(
     junction_distance: ArrayLike | None = None,
     junction_id: ArrayLike | None = None,
     boundary_id: ArrayLike | None = None,
-) -> dict[str, Floats]:
+) -> dict[str, FloatArray]:
     """The traces of a run on a film's truth maps (rows, columns): the columns of a learning curve.
 
     sites : (n, 2) in the order of measurement;  archetype : true class map;  candidates : (m, 2)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
 from grainscout.analysis.curves.descriptors import describe
@@ -18,6 +17,7 @@ from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.journal import Journal, recording_of
 from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records.arrays import IntArray
 
 if TYPE_CHECKING:
     import xarray
@@ -159,7 +159,7 @@ def _file(path: Path) -> Loaded:
     return Loaded(kind="recording", path=path, frame=frame, data=data)
 
 
-def _places(scan: Scan, sites: NDArray[np.int64]) -> pd.DataFrame:
+def _places(scan: Scan, sites: IntArray) -> pd.DataFrame:
     """A row a site (n, 2): its pixel and its position."""
     row, column = sites.reshape(-1, 2).T
     x, y = scan.positions(sites.reshape(-1, 2)).T

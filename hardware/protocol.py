@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
+from grainscout.records.arrays import IntArray
 
 
 class Clock(Protocol):
@@ -42,7 +40,7 @@ class Capabilities:
 
     channels: tuple[str, ...] = ("height",)
     light: bool = False
-    sites: NDArray[np.int64] | None = None
+    sites: IntArray | None = None
     waveform: Waveform | None = None
     revisits: bool = True
     simulated: bool = False

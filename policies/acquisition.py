@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import erfcx, log1p, ndtr
 
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
+from grainscout.records.arrays import FloatArray, IntArray
 
 _SUBSET = 512  # candidates that one posterior function sample is drawn on
 _REFERENCE = 256  # candidates that the integrated variance is averaged over
@@ -32,17 +33,17 @@ class Belief:
     """
 
     surrogate: Surrogate
-    mean: Floats
-    std: Floats
-    measured: Floats
-    open_: Rows
+    mean: FloatArray
+    std: FloatArray
+    measured: FloatArray
+    open_: IntArray
     rng: np.random.Generator
     sign: float = 1.0
     beta: float = 2.0
     xi: float = 0.01
     neighbours: int = 10
     imagined: list[int] = field(default_factory=list)
-    _steps: list[Floats] = field(default_factory=list)
+    _steps: list[FloatArray] = field(default_factory=list)
 
     @property
     def spread(self) -> float:
@@ -50,7 +51,7 @@ class Belief:
         spread = float(self.measured.std())
         return spread if spread > 0 else 1.0
 
-    def covariance(self, members: Rows) -> Floats:
+    def covariance(self, members: IntArray) -> FloatArray:
         """(c, k) covariance of the pool with some of its members, fantasies included."""
         covariance = self.surrogate.covariance(self.surrogate.pool[members])
         for step in self._steps:
@@ -68,7 +69,7 @@ class Belief:
             # Rounding may leave a trace below zero where nothing is left to learn.
             self.std = np.sqrt(np.maximum(self.std**2 - step**2, _TINY))
 
-    def sample(self) -> tuple[Rows, Floats]:
+    def sample(self) -> tuple[IntArray, FloatArray]:
         """A random subset of the open candidates and one joint posterior sample there."""
         count = min(_SUBSET, len(self.open_))
         members = np.sort(self.rng.choice(self.open_, count, replace=False))
@@ -85,7 +86,9 @@ class Belief:
         return members, self.sign * (mean + root @ self.rng.standard_normal(count))
 
 
-def expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:
+def expected_improvement(
+    mean: FloatArray, std: FloatArray, best: float, xi: float = 0.0
+) -> FloatArray:
     """E[max(f − best − xi, 0)] (Mockus 1975; Jones et al. 1998)."""
     gap = mean - best - xi
     z = gap / std
@@ -93,7 +96,9 @@ def expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0
     return np.maximum(gap * ndtr(z) + std * density, 0.0)
 
 
-def log_expected_improvement(mean: Floats, std: Floats, best: float, xi: float = 0.0) -> Floats:
+def log_expected_improvement(
+    mean: FloatArray, std: FloatArray, best: float, xi: float = 0.0
+) -> FloatArray:
     """Logarithm of the expected improvement, finite far below the best (Ament et al. 2023)."""
     z = (mean - best - xi) / std
     out = np.empty_like(z)
@@ -110,7 +115,7 @@ def log_expected_improvement(mean: Floats, std: Floats, best: float, xi: float =
     return out + np.log(std)
 
 
-def _uncertainty(belief: Belief) -> Floats:
+def _uncertainty(belief: Belief) -> FloatArray:
     return belief.std
 
 
@@ -118,28 +123,28 @@ def _best(belief: Belief) -> float:
     return float(belief.measured.max())
 
 
-def _ei(belief: Belief) -> Floats:
+def _ei(belief: Belief) -> FloatArray:
     return expected_improvement(belief.mean, belief.std, _best(belief), belief.xi * belief.spread)
 
 
-def _log_ei(belief: Belief) -> Floats:
+def _log_ei(belief: Belief) -> FloatArray:
     return log_expected_improvement(
         belief.mean, belief.std, _best(belief), belief.xi * belief.spread
     )
 
 
-def _ucb(belief: Belief) -> Floats:
+def _ucb(belief: Belief) -> FloatArray:
     return belief.mean + belief.beta * belief.std
 
 
-def _thompson(belief: Belief) -> Floats:
+def _thompson(belief: Belief) -> FloatArray:
     members, sample = belief.sample()
     gain = np.full(len(belief.mean), -np.inf)
     gain[members] = sample
     return gain
 
 
-def _integrated_variance(belief: Belief) -> Floats:
+def _integrated_variance(belief: Belief) -> FloatArray:
     """Fall of the mean variance over the open candidates if this one were measured (Cohn 1996)."""
     count = min(_REFERENCE, len(belief.open_))
     members = np.sort(belief.rng.choice(belief.open_, count, replace=False))
@@ -148,7 +153,7 @@ def _integrated_variance(belief: Belief) -> Floats:
     return np.asarray(fall / (belief.std**2 + belief.surrogate.noise))
 
 
-def _beacon(belief: Belief) -> Floats:
+def _beacon(belief: Belief) -> FloatArray:
     """Σ of the distances from one posterior sample to the k nearest measured targets (BEACON)."""
     members, sample = belief.sample()
     distance = np.abs(sample[:, None] - belief.measured[None, :])
@@ -159,7 +164,7 @@ def _beacon(belief: Belief) -> Floats:
 
 
 #: name -> gain of each pool member.
-ACQUISITIONS: Mapping[str, Callable[[Belief], Floats]] = {
+ACQUISITIONS: Mapping[str, Callable[[Belief], FloatArray]] = {
     "max-uncertainty": _uncertainty,
     "ei": _ei,
     "log-ei": _log_ei,
@@ -170,7 +175,7 @@ ACQUISITIONS: Mapping[str, Callable[[Belief], Floats]] = {
 }
 
 
-def per_second(name: str, gain: Floats, seconds: Floats, open_: Rows) -> Floats:
+def per_second(name: str, gain: FloatArray, seconds: FloatArray, open_: IntArray) -> FloatArray:
     """Gain per second, by the acquisition's own scale.
 
     Gains that are logarithms lose log(seconds); gains without a natural zero (ucb, thompson) are
@@ -186,10 +191,10 @@ def per_second(name: str, gain: Floats, seconds: Floats, open_: Rows) -> Floats:
 
 def choose_batch(
     belief: Belief,
-    gain_of: Callable[[Belief, int | None], Floats],
+    gain_of: Callable[[Belief, int | None], FloatArray],
     n: int,
-    pending: Rows,
-) -> tuple[Rows, list[Floats]]:
+    pending: IntArray,
+) -> tuple[IntArray, list[FloatArray]]:
     """`n` distinct open candidates, best first, and the (c,) gains that each was chosen by.
 
     gain_of : gain given the belief and the last choice of this batch (None at first), so that a

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from grainscout.policies.observations import Archive, Ledger
 from grainscout.policies.validation import check_choice, check_count
 from grainscout.records import Outcome, PackedState, PolicyError, Problem, Proposal, Site
+from grainscout.records.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from grainscout.analysis.curves.descriptors import Described
@@ -31,10 +31,10 @@ class Choice:
     deviation of the target;  scores : name -> (k,).  A NaN is left out of the proposal.
     """
 
-    index: NDArray[np.int64]
-    prediction: NDArray[np.float64] | None = None
-    uncertainty: NDArray[np.float64] | None = None
-    scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    index: IntArray
+    prediction: FloatArray | None = None
+    uncertainty: FloatArray | None = None
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -64,14 +64,14 @@ class CandidatePolicy:
     def _begin(self) -> None:
         """Prepare for a new problem."""
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         """At most `n` of the open candidates; 1 <= n <= len(open_)."""
         raise PolicyError(f"{type(self).__name__} must say what to measure in _choose")
 
     def _told(self, outcomes: Sequence[Outcome]) -> None:
         """New outcomes are in the ledger."""
 
-    def _as_map(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _as_map(self, values: FloatArray) -> FloatArray:
         """(n_candidates,) values as an image of the scan's shape, NaN where there is no candidate."""
         image = np.full(self.problem.scan.shape, np.nan)
         image[self.problem.candidates[:, 0], self.problem.candidates[:, 1]] = values
@@ -194,7 +194,7 @@ class SeededPolicy(CandidatePolicy):
 
     _carried: ClassVar[tuple[str, ...]] = ("_seeds",)
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         """As ``_choose``, once at least one curve is in the archive."""
         raise PolicyError(f"{type(self).__name__} must say what to measure in _select")
 
@@ -221,7 +221,7 @@ class SeededPolicy(CandidatePolicy):
             points = (strata + rng.random((k, 2))) / k
             self._seeds = nearest_sites(problem.candidates, every, points)
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         missing = self.seed_points - len(self.ledger) - int(self.ledger.pending.sum())
         if missing > 0:
             n = min(n, missing)
@@ -235,9 +235,7 @@ class SeededPolicy(CandidatePolicy):
         )
 
 
-def nearest_sites(
-    candidates: NDArray[np.int64], open_: NDArray[np.int64], points: NDArray[np.float64]
-) -> NDArray[np.int64]:
+def nearest_sites(candidates: IntArray, open_: IntArray, points: FloatArray) -> IntArray:
     """(k,) distinct open candidates, each the nearest one left to a point of the unit square.
 
     points : (k, 2), scaled to the bounding box of all candidates;  k <= len(open_).
@@ -265,7 +263,7 @@ def nearest_sites(
     return open_[list(taken)]
 
 
-def _number(values: NDArray[np.float64] | None, k: int) -> float | None:
+def _number(values: FloatArray | None, k: int) -> float | None:
     if values is None or not math.isfinite(values[k]):
         return None
     return float(values[k])

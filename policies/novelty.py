@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.policies.models.surrogate import Floats, Rows
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 SPECTRAL = ("mean", "nearest", "mean-curve", "reconstruction")
 METRICS = ("l2", "correlation", "split")
 
 
-def filled(curves: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def filled(curves: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Curves with lost (NaN) samples put on the straight line between their neighbours.
 
     The second array, (n,), is False where more than half of a curve was lost: leave those out.
@@ -28,7 +28,7 @@ def filled(curves: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     return curves, usable
 
 
-def embed(curves: Floats, metric: str, shape_weight: float = 0.5) -> Floats:
+def embed(curves: FloatArray, metric: str, shape_weight: float = 0.5) -> FloatArray:
     """(n, s') rows whose Euclidean distances are those of the metric.
 
     ``"l2"``: root mean square difference of the currents, in amperes.  ``"correlation"``: the
@@ -54,12 +54,14 @@ def embed(curves: Floats, metric: str, shape_weight: float = 0.5) -> Floats:
     )
 
 
-def _distances(a: Floats, b: Floats) -> Floats:
+def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
     d = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
     return np.asarray(np.sqrt(np.maximum(d, 0.0)))
 
 
-def _scores(rows: Floats, others: Floats, kind: str, neighbours: int, *, own: bool) -> Floats:
+def _scores(
+    rows: FloatArray, others: FloatArray, kind: str, neighbours: int, *, own: bool
+) -> FloatArray:
     """Score of each row against the others; `own` says that the rows are themselves the others."""
     if kind in ("mean", "nearest"):
         count = len(others) - own
@@ -69,10 +71,10 @@ def _scores(rows: Floats, others: Floats, kind: str, neighbours: int, *, own: bo
         if own:
             np.fill_diagonal(d, 0.0 if kind == "mean" else np.inf)
         if kind == "mean":
-            mean: Floats = d.sum(1) / count
+            mean: FloatArray = d.sum(1) / count
             return mean
         k = min(neighbours, count)
-        nearest: Floats = np.partition(d, k - 1, axis=1)[:, :k].mean(1)
+        nearest: FloatArray = np.partition(d, k - 1, axis=1)[:, :k].mean(1)
         return nearest
     centre = others.mean(0)
     away = rows - centre
@@ -85,14 +87,14 @@ def _scores(rows: Floats, others: Floats, kind: str, neighbours: int, *, own: bo
 
 
 def spectral_novelty(
-    curves: Floats,
+    curves: FloatArray,
     *,
     kind: str = "mean",
     metric: str = "l2",
     neighbours: int = 5,
     shape_weight: float = 0.5,
     frozen_after: int | None = None,
-) -> Floats:
+) -> FloatArray:
     """(n,) novelty of each of n curves (n, samples) [A].
 
     kind : ``"mean"`` distance to all others, mean of the `neighbours` ``"nearest"``, distance to
@@ -117,12 +119,12 @@ class PatchNovelty:
     Sites are added one at a time, so that the result does not depend on how they were grouped.
     """
 
-    def __init__(self, table: NDArray[np.float32], pool: Rows, neighbours: int = 1) -> None:
+    def __init__(self, table: NDArray[np.float32], pool: IntArray, neighbours: int = 1) -> None:
         self._table, self._pool, self._k = table, pool, neighbours
         self._rows = np.zeros(0, np.int64)
         self._near = np.full((neighbours, len(pool)), np.inf, np.float32)
 
-    def visit(self, rows: Rows) -> None:
+    def visit(self, rows: IntArray) -> None:
         """These table rows, and no others, have been visited."""
         known = len(self._rows)
         if not np.array_equal(rows[:known], self._rows):
@@ -132,7 +134,7 @@ class PatchNovelty:
             self._near = self._with(self._near, int(row))
         self._rows = rows.copy()
 
-    def scores(self, also: list[int] | None = None) -> Floats:
+    def scores(self, also: list[int] | None = None) -> FloatArray:
         """(c,) scores, as if the table rows `also` had been visited too; infinite with none."""
         near = self._near
         for row in also or []:

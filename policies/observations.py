@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import Outcome, PackedState, PolicyError, Problem, Site
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _VOLTAGE_TOLERANCE = (
     0.02  # of the peak: a real instrument reports what it applied, not what it was asked
@@ -26,12 +26,12 @@ class Archive:
     visit : (n,);  current : (n, samples) [A];  saturated : (n, samples) bool;  started : (n,) [s].
     """
 
-    sites: NDArray[np.int64]
-    index: NDArray[np.int64]
-    visit: NDArray[np.int64]
-    current: NDArray[np.float64]
-    saturated: NDArray[np.bool_]
-    started: NDArray[np.float64]
+    sites: IntArray
+    index: IntArray
+    visit: IntArray
+    current: FloatArray
+    saturated: BoolArray
+    started: FloatArray
 
     def __len__(self) -> int:
         return len(self.index)
@@ -62,16 +62,16 @@ class Ledger:
         self._answered: set[int] = set()
         self._asks = 0
         self._keys: list[tuple[int, int, int, int, float]] = []
-        self._curves: list[tuple[NDArray[np.float64], NDArray[np.bool_]]] = []
+        self._curves: list[tuple[FloatArray, BoolArray]] = []
         self._archive: Archive | None = None
 
     # ---- candidates -----------------------------------------------------------------------
-    def index(self, sites: Sequence[Site] | NDArray[np.int64]) -> NDArray[np.int64]:
+    def index(self, sites: Sequence[Site] | IntArray) -> IntArray:
         """(n,) candidate index of each site, -1 where it is none; the sites lie on the scan."""
         array = np.asarray(sites, np.int64).reshape(-1, 2)
         return self._index[array[:, 0], array[:, 1]]
 
-    def open(self, *, retries: int = 0, revisits: int = 0) -> NDArray[np.int64]:
+    def open(self, *, retries: int = 0, revisits: int = 0) -> IntArray:
         """Candidates that may be proposed now, ascending."""
         usable = (self.pending == 0) & (self.visits <= revisits) & (self.failures <= retries)
         return np.flatnonzero(usable)

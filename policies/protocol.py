@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import Outcome, PackedState, Problem, Proposal
+from grainscout.records.arrays import FloatArray
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Policy(Protocol):
 class Predicts(Protocol):
     """A policy with a model of the target."""
 
-    def predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the target, (n_candidates,) each, in the target's unit.
 
         The standard deviation is that of the noise-free target.  PolicyError before any outcome.
@@ -55,5 +55,5 @@ class Stateful(Protocol):
 class Explains(Protocol):
     """A policy that can show what it thinks."""
 
-    def explain(self) -> Mapping[str, NDArray[np.float64]]:
+    def explain(self) -> Mapping[str, FloatArray]:
         """Named maps of the scan's shape, NaN where there is no candidate: mean, uncertainty, ..."""

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import ConfigError
+from grainscout.records.arrays import FloatArray
 from grainscout.records.validation import in_range
-
-Array = NDArray[np.float64]
 
 #: Critical temperature of the square lattice with J1 = 1, J2 = 0 (Onsager 1944).
 CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
@@ -59,11 +58,11 @@ class IsingResult:
     alternating lines;  spins : (n, size, size) int8, the last state.
     """
 
-    energy: Array
-    heat_capacity: Array
-    magnetisation: Array
-    susceptibility: Array
-    stripes: Array
+    energy: FloatArray
+    heat_capacity: FloatArray
+    magnetisation: FloatArray
+    susceptibility: FloatArray
+    stripes: FloatArray
     spins: NDArray[np.int8]
 
 
@@ -115,33 +114,33 @@ def neighbour_sums(spins: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[n
     return near, far
 
 
-def energy(spins: NDArray[np.int8], j1: Array, j2: Array) -> Array:
+def energy(spins: NDArray[np.int8], j1: FloatArray, j2: FloatArray) -> FloatArray:
     """Total energies (n,) of (n, size, size) lattices; every bond counts once."""
     near, far = neighbour_sums(spins)
     bonds1 = 0.5 * (spins * near).sum((1, 2), dtype=np.float64)
     bonds2 = 0.5 * (spins * far).sum((1, 2), dtype=np.float64)
-    total: Array = -j1 * bonds1 - j2 * bonds2
+    total: FloatArray = -j1 * bonds1 - j2 * bonds2
     return total
 
 
-def onsager_magnetisation(temperature: Array) -> Array:
+def onsager_magnetisation(temperature: FloatArray) -> FloatArray:
     """<|M|>/N of the infinite lattice at J1 = 1, J2 = 0 (Yang 1952); 0 above the critical point."""
     below = temperature < CRITICAL_TEMPERATURE
     inner = 1.0 - np.sinh(2.0 / np.where(below, temperature, 1.0)) ** -4.0
     return np.where(below, np.maximum(inner, 0.0) ** 0.125, 0.0)
 
 
-def _stripes(spins: NDArray[np.int8]) -> Array:
+def _stripes(spins: NDArray[np.int8]) -> FloatArray:
     sign = (-1) ** np.arange(spins.shape[1])
     rows = np.abs((spins * sign[:, None]).mean((1, 2), dtype=np.float64))
     columns = np.abs((spins * sign).mean((1, 2), dtype=np.float64))
-    larger: Array = np.maximum(rows, columns)
+    larger: FloatArray = np.maximum(rows, columns)
     return larger
 
 
 def phase_map(
-    j1: Array, j2: Array, *, base: IsingSpec | None = None, rng: np.random.Generator
-) -> dict[str, Array]:
+    j1: FloatArray, j2: FloatArray, *, base: IsingSpec | None = None, rng: np.random.Generator
+) -> dict[str, FloatArray]:
     """Properties over the plane of both couplings: name -> (len(j2), len(j1)) map, the task's truth.
 
     base : size, temperature and sampling of every lattice.

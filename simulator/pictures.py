@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import Waveform
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator.film.film import Film
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 
 #: Colours that colour-blind readers tell apart (Okabe and Ito 2008), for 0 .. 3.
 ARCHETYPE_COLOURS = ("#0072B2", "#E69F00", "#CC3311", "#BBBBBB")
@@ -85,7 +84,7 @@ def _length_unit(extent: list[float]) -> tuple[str, float]:
 
 def _map(
     axes: Axes,
-    values: Array,
+    values: FloatArray,
     extent: list[float],
     colours: str,
     title: str,
@@ -132,9 +131,9 @@ def _archetypes(axes: Axes, film: Film, extent: list[float]) -> None:
     axes.set_title("archetype (truth)")
 
 
-def typical_sites(film: Film) -> list[tuple[int, NDArray[np.int64]]]:
+def typical_sites(film: Film) -> list[tuple[int, IntArray]]:
     """For every archetype that the film has, its index and the (1, 2) site where it is purest."""
-    out: list[tuple[int, NDArray[np.int64]]] = []
+    out: list[tuple[int, IntArray]] = []
     for kind in range(4):
         weight = np.where(film.archetype == kind, film.archetype_weights[..., kind], -1.0)
         if weight.max() > 0:

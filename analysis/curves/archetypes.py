@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.descriptors import check_curves
-from grainscout.analysis.curves.sweep import Floats, Sweep, running_mean, weighted
+from grainscout.analysis.curves.sweep import Sweep, running_mean, weighted
+from grainscout.records.arrays import BoolArray, FloatArray
 
 #: Names of the indices that `classify` returns; `UNKNOWN` stands for a curve that says nothing.
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
@@ -52,11 +53,11 @@ class Lobes:
     between which it exceeds a tenth of its maximum.  NaN where nothing opens.
     """
 
-    area: Floats
-    low_share: Floats
-    centre: Floats
-    first: Floats
-    last: Floats
+    area: FloatArray
+    low_share: FloatArray
+    centre: FloatArray
+    first: FloatArray
+    last: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,8 +70,8 @@ class Classification:
     """
 
     archetype: NDArray[np.uint8]
-    confidence: Floats
-    probability: Floats
+    confidence: FloatArray
+    probability: FloatArray
     lobes: Lobes
 
 
@@ -117,8 +118,8 @@ def classification(
 
 
 def _block(
-    sweep: Sweep, current: Floats, saturated: NDArray[np.bool_] | None
-) -> tuple[Floats, Floats]:
+    sweep: Sweep, current: FloatArray, saturated: BoolArray | None
+) -> tuple[FloatArray, FloatArray]:
     """Probabilities (n, 4), zero rows for unknown, and the five lobe numbers (5, n)."""
     n = len(current)
     if not (sweep.is_loop and sweep.covers(*NEEDED)):
@@ -163,7 +164,7 @@ def _block(
     return probability, lobes
 
 
-def _lobes(curves: Curves) -> Floats:
+def _lobes(curves: Curves) -> FloatArray:
     """(5, n): area, low share, centre, first, last of the part of the opening above the noise."""
     sweep = curves.sweep
     half = _SMOOTH // 2
@@ -192,7 +193,7 @@ def _lobes(curves: Curves) -> Floats:
     return np.vstack([area, share, centre, first, last])
 
 
-def _half_rise(grid: Floats, out: Floats) -> Floats:
+def _half_rise(grid: FloatArray, out: FloatArray) -> FloatArray:
     """(n,) voltage at which the forward current first makes half of its rise."""
     level = 0.5 * (out.min(axis=1) + out.max(axis=1))
     return np.asarray(grid[(out >= level[:, None]).argmax(axis=1)])

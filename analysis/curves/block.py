@@ -6,9 +6,9 @@ import enum
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from grainscout.analysis.curves.sweep import MIN_SAMPLES, Floats, Sweep
+from grainscout.analysis.curves.sweep import MIN_SAMPLES, Sweep
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 #: A curve with more lost samples than this share, or a longer gap than this, is not mended.
 MAX_LOST, MAX_GAP = 0.05, 3
@@ -65,7 +65,7 @@ class Curves:
     usable : (n,) bool, False for lost and constant curves;  saturated : (n, s) bool or None.
     """
 
-    def __init__(self, sweep: Sweep, current: Floats, saturated: NDArray[np.bool_] | None) -> None:
+    def __init__(self, sweep: Sweep, current: FloatArray, saturated: BoolArray | None) -> None:
         self.sweep = sweep
         self.flags = np.zeros(len(current), np.int64)
         self.current = self._mended(current)
@@ -80,7 +80,7 @@ class Curves:
     def __len__(self) -> int:
         return len(self.current)
 
-    def _mended(self, current: Floats) -> Floats:
+    def _mended(self, current: FloatArray) -> FloatArray:
         """Short gaps of NaN (infinite, absurd) filled along the sweep; rows with long ones flagged."""
         with np.errstate(invalid="ignore"):
             lost = ~(np.abs(current) < ABSURD)
@@ -101,7 +101,7 @@ class Curves:
         return current
 
     @cached_property
-    def noise(self) -> Floats:
+    def noise(self) -> FloatArray:
         """(n,) standard deviation [A] of the white noise, from the third differences; NaN if short.
 
         Robust against steps; smooth current contributes its third derivative, so that a noiseless
@@ -129,7 +129,7 @@ class Curves:
         return noise
 
     @cached_property
-    def _rough_noise(self) -> Floats:
+    def _rough_noise(self) -> FloatArray:
         """The noise, rails included."""
         third = np.diff(self.current, n=3, axis=1)
         np.abs(third, out=third)
@@ -137,7 +137,7 @@ class Curves:
         third.partition(middle, axis=1)
         return np.asarray(third[:, middle] / _THIRD_DIFFERENCE, dtype=np.float64)
 
-    def _rails(self) -> NDArray[np.bool_] | None:
+    def _rails(self) -> BoolArray | None:
         """Flat tops and bottoms, for curves that come without a saturation mask."""
         if self.current.shape[1] < MIN_SAMPLES:
             return None
@@ -166,17 +166,17 @@ class Curves:
         return found
 
     @cached_property
-    def branches(self) -> tuple[Floats, Floats]:
+    def branches(self) -> tuple[FloatArray, FloatArray]:
         """Forward and reverse current [A] on the sweep's grid, (n, m) each."""
         return self.sweep.split(self.current)
 
     @cached_property
-    def opening(self) -> Floats:
+    def opening(self) -> FloatArray:
         """(n, m) reverse minus forward current [A]."""
         out, back = self.branches
         return back - out
 
-    def at_rail(self, indices: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
+    def at_rail(self, indices: IntArray | None = None) -> BoolArray:
         """(n,) whether any of these samples (all, if None) is saturated."""
         if self.saturated is None:
             return np.zeros(len(self), bool)
@@ -184,7 +184,7 @@ class Curves:
         return np.asarray(part.any(axis=1))
 
 
-def _smallest_step(current: Floats) -> Floats:
+def _smallest_step(current: FloatArray) -> FloatArray:
     """(n,) smallest change between neighbouring samples that is not 0 [A]; 0 if there is none."""
     step = np.abs(np.diff(current, axis=1))
     smallest = np.where(step > 0, step, np.inf).min(axis=1)

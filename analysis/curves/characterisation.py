@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize, nnls
 
 from grainscout.records import ConfigError, DataError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
 def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
@@ -38,12 +37,12 @@ class DecayFit:
     information;  deviance : per degree of freedom, about 1 for a good fit of many counts.
     """
 
-    fractions: Floats
-    lifetimes: Floats
+    fractions: FloatArray
+    lifetimes: FloatArray
     background: float
     average: float
-    fractions_sigma: Floats
-    lifetimes_sigma: Floats
+    fractions_sigma: FloatArray
+    lifetimes_sigma: FloatArray
     average_sigma: float
     deviance: float
 
@@ -67,7 +66,7 @@ def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> Dec
     scaled = start / unit
     guess = _start(scaled, n, components)
 
-    def model(p: Floats) -> tuple[Floats, Floats]:
+    def model(p: FloatArray) -> tuple[FloatArray, FloatArray]:
         amplitude, rate = np.exp(p[:components]), np.exp(-p[components : 2 * components])
         parts = np.exp(-scaled[:, None] * rate)
         mu = parts @ amplitude + np.exp(p[-1])
@@ -80,7 +79,7 @@ def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> Dec
         )
         return mu, slopes
 
-    def loss(p: Floats) -> tuple[float, Floats]:
+    def loss(p: FloatArray) -> tuple[float, FloatArray]:
         mu, slopes = model(p)
         return float(np.sum(mu - n * np.log(mu))), slopes.T @ (1 - n / mu)
 
@@ -114,7 +113,7 @@ def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> Dec
     )
 
 
-def _start(scaled: Floats, counts: Floats, components: int) -> Floats:
+def _start(scaled: FloatArray, counts: FloatArray, components: int) -> FloatArray:
     """Logarithms of start values: a spectrum of fixed lifetimes, gathered into groups."""
     grid = np.geomspace(2e-3, 1.0, 40)
     basis = np.column_stack([np.exp(-scaled[:, None] / grid), np.ones_like(counts)])
@@ -130,11 +129,11 @@ def _start(scaled: Floats, counts: Floats, components: int) -> Floats:
         center = float(np.sum(w * grid[group]) / w.sum()) if w.sum() > 0 else 0.01 * 6.0**k
         lifetimes.append(center)
     background = max(float(spectrum[-1]), 1e-3)
-    start: Floats = np.log(np.array([*amplitudes, *lifetimes, background]))
+    start: FloatArray = np.log(np.array([*amplitudes, *lifetimes, background]))
     return start
 
 
-def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0) -> Floats:
+def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0) -> FloatArray:
     """(rows, columns) mean arrival time [s] of counts (rows, columns, t): a structure channel.
 
     Equal to the intensity-weighted average lifetime if the window is long: one of six times the

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfc
 
 from grainscout.analysis.curves.block import Curves, Flag
-from grainscout.analysis.curves.sweep import MIN_SAMPLES, Floats, Ints, running_mean, weighted
+from grainscout.analysis.curves.sweep import MIN_SAMPLES, running_mean, weighted
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 #: Turn-on: rise above the start value [A], in noise widths, and for how many samples it must last.
 TURN_ON_RISE, TURN_ON_WIDTHS, TURN_ON_LAST = 10e-12, 5.0, 3
@@ -27,11 +27,11 @@ _SMOOTH = 5  # samples averaged to see whether a loop is open there
 class Raw:
     """Value and sigma (n,), extra flags (n,) and which rows are bounds or invalid."""
 
-    value: Floats
-    sigma: Floats
-    flags: NDArray[np.int64]
-    censored: NDArray[np.bool_]
-    invalid: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    value: FloatArray
+    sigma: FloatArray
+    flags: IntArray
+    censored: BoolArray
+    invalid: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
 
 
 def undefined(curves: Curves, flag: Flag) -> Raw:
@@ -47,7 +47,7 @@ def undefined(curves: Curves, flag: Flag) -> Raw:
     )
 
 
-def _raw(curves: Curves, value: Floats, sigma: Floats) -> Raw:
+def _raw(curves: Curves, value: FloatArray, sigma: FloatArray) -> Raw:
     n = len(curves)
     return Raw(
         value=value,
@@ -92,7 +92,7 @@ def loop_area(curves: Curves, low: float | None = None, high: float | None = Non
     return raw
 
 
-def _opening_noise(curves: Curves) -> Floats:
+def _opening_noise(curves: Curves) -> FloatArray:
     """(n, m) standard deviation [A] of the opening."""
     weight = curves.sweep.weight
     share = np.sqrt(1.0 + (1.0 - weight) ** 2 + weight**2)
@@ -100,7 +100,7 @@ def _opening_noise(curves: Curves) -> Floats:
     return curves.noise[:, None] * share
 
 
-def _fold_bias(curves: Curves, weights: Floats) -> Floats:
+def _fold_bias(curves: Curves, weights: FloatArray) -> FloatArray:
     """(n,) expected surplus of the integral of |opening + noise| over that of |opening|.
 
     E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s, the mean of a folded normal.  m is
@@ -202,7 +202,7 @@ def log_max_current(curves: Curves) -> Raw:
     return raw
 
 
-def _line(curves: Curves) -> tuple[Ints, Floats] | None:
+def _line(curves: Curves) -> tuple[IntArray, FloatArray] | None:
     """Samples around 0 V, and (2, k) weights of a straight line's intercept and slope."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
@@ -279,7 +279,7 @@ def rectification(curves: Curves) -> Raw:
 # Turn-on -------------------------------------------------------------------------------------
 
 
-def _rising(curves: Curves) -> tuple[Ints, float] | None:
+def _rising(curves: Curves) -> tuple[IntArray, float] | None:
     """Forward samples from about 0 V outwards, and the sign of their voltage."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
@@ -293,7 +293,9 @@ def _rising(curves: Curves) -> tuple[Ints, float] | None:
     return None if first > 0.2 * np.abs(at).max() else (outward, sign)
 
 
-def _crossing(curves: Curves, path: tuple[Ints, float], threshold: Floats, start: Floats) -> Raw:
+def _crossing(
+    curves: Curves, path: tuple[IntArray, float], threshold: FloatArray, start: FloatArray
+) -> Raw:
     """Voltage at which the current first passes start + threshold and stays for three samples."""
     indices, sign = path
     voltage = curves.sweep.voltage[indices]
@@ -328,7 +330,7 @@ def _crossing(curves: Curves, path: tuple[Ints, float], threshold: Floats, start
     return raw
 
 
-def _start(curves: Curves, path: tuple[Ints, float]) -> Floats:
+def _start(curves: Curves, path: tuple[IntArray, float]) -> FloatArray:
     return np.asarray(path[1] * np.median(curves.current[:, path[0][:_START]], axis=1))
 
 

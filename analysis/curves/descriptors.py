@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves import definitions as definitions
 from grainscout.analysis.curves.block import Curves, Flag, explain
 from grainscout.analysis.curves.definitions import Raw
 from grainscout.analysis.curves.sweep import Sweep, read_sweep
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Rows in a block: small enough for its intermediates to stay in the cache.
 _BLOCK = 1024
@@ -61,11 +62,11 @@ class Described:
     """A descriptor of n curves: value and sigma (n,) in `unit`, masks, flags, and the version."""
 
     name: str
-    value: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    valid: NDArray[np.bool_]
-    censored: NDArray[np.bool_]
-    flags: NDArray[np.int64]
+    value: FloatArray
+    sigma: FloatArray
+    valid: BoolArray
+    censored: BoolArray
+    flags: IntArray
     unit: str
     version: int
 
@@ -171,7 +172,7 @@ def describe_all(
 
 def check_curves(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None
-) -> tuple[Sweep, NDArray[np.float64], NDArray[np.bool_] | None]:
+) -> tuple[Sweep, FloatArray, BoolArray | None]:
     """The sweep of an axis, the currents as (n, s) and the mask alike; DataError if they differ."""
     sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
     samples = sweep.voltage.size

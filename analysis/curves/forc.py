@@ -15,12 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.sweep import read_sweep
 from grainscout.records import ConfigError, DataError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,10 +31,10 @@ class Forc:
     incomplete.
     """
 
-    reversal: Floats
-    voltage: Floats
-    current: Floats
-    density: Floats
+    reversal: FloatArray
+    voltage: FloatArray
+    current: FloatArray
+    density: FloatArray
 
 
 def forc_density(
@@ -85,7 +84,9 @@ def forc_density(
     )
 
 
-def _mixed_derivative(branches: Floats, reversal: Floats, axis: Floats, half: int) -> Floats:
+def _mixed_derivative(
+    branches: FloatArray, reversal: FloatArray, axis: FloatArray, half: int
+) -> FloatArray:
     """d2I/dVr dV by least squares over (2 half + 1)^2 windows; NaN where one is incomplete."""
     n, k, m = branches.shape
     result = np.full_like(branches, np.nan)

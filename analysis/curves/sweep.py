@@ -8,12 +8,9 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import DataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: Fewest different voltages in a branch that a descriptor of its shape needs.
 MIN_SAMPLES = 8
@@ -39,22 +36,22 @@ class Sweep:
     up to its first extreme, for a FORC the largest triangle, for 0, +V, -V, 0 the first quarter.
     """
 
-    voltage: Floats
+    voltage: FloatArray
     kind: Literal["loop", "one-way", "constant", "unordered"]
     pieces: tuple[tuple[int, int], ...]
-    forward: Ints
-    grid: Floats
-    on_grid: Ints
-    lower: Ints
-    upper: Ints
-    weight: Floats
+    forward: IntArray
+    grid: FloatArray
+    on_grid: IntArray
+    lower: IntArray
+    upper: IntArray
+    weight: FloatArray
 
     @property
     def is_loop(self) -> bool:
         """Whether there is a reverse branch to compare with."""
         return self.kind == "loop"
 
-    def split(self, current: Floats) -> tuple[Floats, Floats]:
+    def split(self, current: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forward and reverse current on `grid`, (n, m) each, of (n, s) currents."""
         out = np.take(current, self.on_grid, axis=1)
         back = np.take(current, self.lower, axis=1)
@@ -63,7 +60,7 @@ class Sweep:
             back = back * (1.0 - self.weight) + upper * self.weight
         return out, back
 
-    def integral(self, low: float, high: float) -> Floats:
+    def integral(self, low: float, high: float) -> FloatArray:
         """(m,) weights w so that the sum of w y is the integral of the piecewise linear y from low to high.
 
         Both in V.  DataError where the grid does not reach that far.
@@ -93,7 +90,7 @@ class Sweep:
         return bool(self.grid[0] <= low + slack and self.grid[-1] >= high - slack)
 
 
-def read_sweep(voltage: Floats) -> Sweep:
+def read_sweep(voltage: FloatArray) -> Sweep:
     """The sweep of a voltage axis (s,) [V]; DataError if it is not one-dimensional and finite."""
     axis = np.ascontiguousarray(voltage, dtype=np.float64)
     if axis.ndim != 1 or axis.size == 0 or not np.isfinite(axis).all():
@@ -173,7 +170,7 @@ def _read(raw: bytes) -> Sweep:
     )
 
 
-def weighted(values: Floats, weights: Floats) -> Floats:
+def weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
     """(n,) sums of values (n, m) times weights (m,).
 
     Row by row, unlike a matrix product, so that a curve's number does not depend on which other
@@ -182,14 +179,14 @@ def weighted(values: Floats, weights: Floats) -> Floats:
     return np.asarray((np.ascontiguousarray(values) * weights).sum(axis=1))
 
 
-def running_mean(values: Floats, width: int) -> Floats:
+def running_mean(values: FloatArray, width: int) -> FloatArray:
     """Means of `width` neighbours along axis 1; width - 1 columns fewer than (n, m) values."""
     total = np.cumsum(values, axis=1)
     total[:, width:] = total[:, width:] - total[:, :-width]
     return np.asarray(total[:, width - 1 :] / width)
 
 
-def _turning_points(voltage: Floats, jitter: float) -> list[int]:
+def _turning_points(voltage: FloatArray, jitter: float) -> list[int]:
     """Indices of the first sample, of each reversal larger than `jitter`, and of the last."""
     turns, direction, extreme = [0], 0.0, 0
     for i in range(1, voltage.size):
@@ -204,13 +201,15 @@ def _turning_points(voltage: Floats, jitter: float) -> list[int]:
     return [*turns, voltage.size - 1]
 
 
-def _by_voltage(voltage: Floats, piece: tuple[int, int]) -> Ints:
+def _by_voltage(voltage: FloatArray, piece: tuple[int, int]) -> IntArray:
     """Sample indices of a piece by rising voltage, the first of equal ones."""
     indices = np.arange(piece[0], piece[1] + 1)
     return indices[np.unique(voltage[indices], return_index=True)[1]].astype(np.int64)
 
 
-def _widest_pair(voltage: Floats, pieces: tuple[tuple[int, int], ...], span: float) -> int | None:
+def _widest_pair(
+    voltage: FloatArray, pieces: tuple[tuple[int, int], ...], span: float
+) -> int | None:
     """Index of the first of the two neighbouring pieces that share most voltage, if any do."""
     best, widest = None, _JITTER * span
     for k in range(len(pieces) - 1):

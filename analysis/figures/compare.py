@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.figures.style import (
     colours,
@@ -24,11 +24,11 @@ from grainscout.analysis.figures.style import (
 )
 from grainscout.analysis.statistics import Interval, curve_interval
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
 _FEW = 15  # steps that are marked by dots as well as joined
 
 
@@ -66,7 +66,7 @@ def learning_curves(
         palette, lines = colours(names), dashes(names)
         for ax, (head, part) in zip(axes, groups, strict=False):
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            seen: list[Floats] = []
+            seen: list[FloatArray] = []
             for name in names:
                 runs = part[part["policy"] == name]
                 if len(runs):
@@ -106,7 +106,7 @@ def learning_curves(
     return fig
 
 
-def _frame(ax: Axes, seen: list[Floats]) -> None:
+def _frame(ax: Axes, seen: list[FloatArray]) -> None:
     """Show all that the runs reached; the band of very few films may go far beyond."""
     values = np.concatenate([v.ravel() for v in seen]) if seen else np.zeros(0)
     values = values[np.isfinite(values)]
@@ -128,7 +128,7 @@ def _wrapped(title: str, width: int = 30) -> str:
     return "\n".join(lines)
 
 
-def _runs(runs: pd.DataFrame, metric: str) -> tuple[Floats, Floats, list[Any]]:
+def _runs(runs: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray, list[Any]]:
     """The steps that occur, (runs, steps) values and the film of each.
 
     Between its own steps, and after its end, a run keeps its last value; the curve begins where

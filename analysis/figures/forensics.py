@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from grainscout.analysis.curves.forc import Forc
@@ -31,7 +31,6 @@ from grainscout.records import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
 _DRAWN = 3000  # points that a density is drawn from
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.figures.style import (
     DIFFERENCE,
@@ -26,8 +26,7 @@ from grainscout.analysis.figures.style import (
     style,
 )
 from grainscout.records import DataError, Scan
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 
 def sites_over_topography(
@@ -209,7 +208,7 @@ def archetype_map(
     return fig
 
 
-def _points(sites: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _points(sites: ArrayLike, shape: tuple[int, ...]) -> IntArray:
     points = np.asarray(sites)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise DataError(f"sites must be an (n, 2) array, n >= 1; got shape {points.shape}")
@@ -219,15 +218,15 @@ def _points(sites: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def _in_extent(
-    points: NDArray[np.int64], shape: tuple[int, ...], extent: Extent
-) -> tuple[Floats, Floats]:
+    points: IntArray, shape: tuple[int, ...], extent: Extent
+) -> tuple[FloatArray, FloatArray]:
     """Centres of the pixels in the units of the axes."""
     x = (points[:, 1] + 0.5) * extent[1] / shape[1]
     y = (points[:, 0] + 0.5) * extent[2] / shape[0]
     return x, y
 
 
-def _outline(ax: Any, mask: NDArray[np.bool_], extent: Extent) -> None:
+def _outline(ax: Any, mask: BoolArray, extent: Extent) -> None:
     """The edge of a mask; contour counts rows upwards, as the extent's second pair does not."""
     left, right, bottom, top = extent
     ax.contour(

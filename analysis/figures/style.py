@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 #: Okabe and Ito's palette, reordered so that the first few differ most; black is kept for truth.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C6D1F", "#5B4B8A")
@@ -126,7 +127,7 @@ def image_extent(shape: Sequence[int], pixel_size: tuple[float, float]) -> tuple
 
 def draw_image(
     ax: Axes,
-    image: NDArray[np.float64],
+    image: FloatArray,
     pixel_size: tuple[float, float],
     *,
     cmap: str,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.formats.files import (
     MOST_PIXELS,
@@ -22,6 +21,7 @@ from grainscout.analysis.formats.files import (
 )
 from grainscout.analysis.formats.metadata import from_json, to_json
 from grainscout.records import Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording, Traces, find_rails
 
 _FIRST = "# grainscout csv 1"
@@ -149,7 +149,7 @@ def read_csv_traces(path: Path | str) -> Traces:
     )
 
 
-def _table(path: Path | str, text: str) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+def _table(path: Path | str, text: str) -> tuple[dict[str, FloatArray], dict[str, str]]:
     try:
         rows = [row for row in csv.reader(io.StringIO(text), strict=True) if any(row)]
     except csv.Error as error:
@@ -181,7 +181,7 @@ def _table(path: Path | str, text: str) -> tuple[dict[str, NDArray[np.float64]],
 
 
 def _pick(
-    columns: dict[str, NDArray[np.float64]],
+    columns: dict[str, FloatArray],
     units: dict[str, str],
     words: tuple[str, ...],
     unit: str,

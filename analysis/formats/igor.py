@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.formats.files import fault, intact, load_bytes
 from grainscout.records import Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording, Traces, find_rails
 
 FRAME = "the scan's own frame: x along the fast axis, y down the picture, (0, 0) its top left pixel"
@@ -50,7 +50,7 @@ _UNITS = {
 class _Wave:
     """values : (n, ...) in Igor's order [x, y, layer];  steps and labels of each dimension."""
 
-    values: NDArray[np.float64]
+    values: FloatArray
     steps: tuple[float, ...]
     labels: tuple[list[str], ...]
     note: dict[str, str]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.formats.files import (
     MOST_PIXELS,
@@ -26,6 +25,7 @@ from grainscout.analysis.formats.files import (
     split_name,
 )
 from grainscout.records import Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording, Traces, find_rails
 
 _END = b":HEADER_END:"
@@ -176,7 +176,7 @@ def _dimensions(path: Path | str, header: Mapping[str, str]) -> tuple[int, int]:
 def _layout(
     path: Path | str,
     header: Mapping[str, str],
-    parameters: Mapping[str, NDArray[np.float64]],
+    parameters: Mapping[str, FloatArray],
     shape: tuple[int, int, int],
 ) -> _Layout:
     """From the recorded X and Y; without them from 'Grid settings', with lines that run up."""
@@ -226,9 +226,9 @@ def _layout(
 def _sweep(
     path: Path | str,
     header: Mapping[str, str],
-    parameters: Mapping[str, NDArray[np.float64]],
-    sweeps: Mapping[str, NDArray[np.float64]],
-) -> tuple[Waveform, NDArray[np.float64], set[str]]:
+    parameters: Mapping[str, FloatArray],
+    sweeps: Mapping[str, FloatArray],
+) -> tuple[Waveform, FloatArray, set[str]]:
     """The waveform, the current (n, samples) and the names of the channels that it came from."""
     signal, unit = split_name(header.get("Sweep Signal", ""))
     if unit != "V" or "Current (A)" not in sweeps:
@@ -264,7 +264,7 @@ def _sweep(
     return _timed(path, voltage, step, signal), current, used
 
 
-def _timed(path: Path | str, voltage: NDArray[np.float64], step: float, signal: str) -> Waveform:
+def _timed(path: Path | str, voltage: FloatArray, step: float, signal: str) -> Waveform:
     if not (math.isfinite(step) and step > 0):
         raise fault(
             path,

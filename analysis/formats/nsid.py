@@ -13,12 +13,12 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.formats.files import fault, intact, load_head, si
 from grainscout.analysis.formats.igor import common_names
 from grainscout.analysis.formats.nsid_writer import FORMAT, read_own
 from grainscout.records import Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.records.recording import Recording
 
@@ -29,7 +29,7 @@ FRAME = "the scan's own frame: x along the columns, y along the rows, as the fil
 @dataclass(frozen=True, kw_only=True)
 class _Axis:
     name: str
-    values: NDArray[np.float64]
+    values: FloatArray
     unit: str
     spectral: bool
 
@@ -38,7 +38,7 @@ class _Axis:
 class _Main:
     """One main dataset: values as stored, its axes, quantity, unit and raw metadata."""
 
-    values: NDArray[np.float64]
+    values: FloatArray
     axes: tuple[_Axis, ...]
     quantity: str
     unit: str
@@ -133,7 +133,7 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _picture(path: Path | str, main: _Main) -> tuple[NDArray[np.float64], tuple[_Axis, _Axis]]:
+def _picture(path: Path | str, main: _Main) -> tuple[FloatArray, tuple[_Axis, _Axis]]:
     """Values as [row, column, ...] and the (y, x) axes."""
     spatial = [i for i, a in enumerate(main.axes) if not a.spectral]
     by_name = {main.axes[i].name.lower()[:1]: i for i in spatial}

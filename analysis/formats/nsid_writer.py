@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from grainscout.analysis.formats.files import fault, fresh_file
 from grainscout.analysis.formats.metadata import from_json, to_json
 from grainscout.records import Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.hdf5 import refuse_foreign_values, stored
 from grainscout.records.recording import Recording
 
@@ -58,7 +59,7 @@ def write_nsid(data: Scan | Recording, path: Path | str, *, overwrite: bool = Fa
             _write_curves(entry, data)
 
 
-def _scales(scan: Scan) -> dict[str, tuple[NDArray[np.float64], str, str]]:
+def _scales(scan: Scan) -> dict[str, tuple[FloatArray, str, str]]:
     rows, columns = scan.shape
     return {
         "x": (
@@ -78,7 +79,7 @@ def _write_main(
     parent: h5py.Group,
     name: str,
     values: NDArray[Any],
-    scales: dict[str, tuple[NDArray[np.float64], str, str]],
+    scales: dict[str, tuple[FloatArray, str, str]],
     attributes: dict[str, str],
 ) -> None:
     group = parent.create_group(name)

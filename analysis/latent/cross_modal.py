@@ -12,15 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from grainscout.analysis.latent.patches import Floats
+from grainscout.records.arrays import FloatArray
 
 _SCALES = (1.0, 1.6, 2.5)  # pixels
 _RIDGES = np.logspace(-3, 2, 18)
 
 
-def site_invariants(patches: Floats) -> Floats:
+def site_invariants(patches: FloatArray) -> FloatArray:
     """(n, 15 channels) numbers of patches (n, channels, w, w) that a turn about the site leaves alone.
 
     The site is pixel [w // 2, w // 2].  At each scale s [pixels], with Gaussian derivatives of the
@@ -54,15 +53,15 @@ class Link:
     weights : (m, d);  mean : (d,);  scatter : (d, d) factor of the covariance about it, left-out pairs.
     """
 
-    middle: Floats
-    spread: Floats
-    known: Floats
-    weights: Floats
-    mean: Floats
-    scatter: Floats
+    middle: FloatArray
+    spread: FloatArray
+    known: FloatArray
+    weights: FloatArray
+    mean: FloatArray
+    scatter: FloatArray
 
     @classmethod
-    def fit(cls, raw: Floats, points: Floats) -> Link:
+    def fit(cls, raw: FloatArray, points: FloatArray) -> Link:
         """From numbers (m, f) and points (m, d)."""
         middle = np.median(raw, axis=0)
         low, high = np.quantile(raw, [0.25, 0.75], axis=0)
@@ -87,13 +86,13 @@ class Link:
             scatter=np.linalg.cholesky(covariance),
         )
 
-    def predict(self, raw: Floats) -> Floats:
+    def predict(self, raw: FloatArray) -> FloatArray:
         """(n, d) points expected at numbers (n, f)."""
         asked = np.arcsinh((raw - self.middle) / self.spread)
         return np.asarray(self.mean + _kernel(asked, self.known) @ self.weights)
 
 
-def _kernel(a: Floats, b: Floats) -> NDArray[np.float64]:
+def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
     """(n, m) arc-cosine kernel of degree one, twice, of rows with a bias; 1 on average for typical rows."""
     x, y = (np.column_stack([np.ones(len(t)), t]) / np.sqrt(1 + t.shape[1]) for t in (a, b))
     product, own, other = x @ y.T, np.square(x).sum(1), np.square(y).sum(1)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from grainscout.analysis.latent.cross_modal import Link, site_invariants
 from grainscout.analysis.latent.images import ImageModel
 from grainscout.analysis.latent.networks import one_thread
-from grainscout.analysis.latent.patches import Floats, Indices, Scaling, Split, checked, split
+from grainscout.analysis.latent.patches import Scaling, Split, checked, split
 from grainscout.analysis.latent.rotation import (
     ImageOptions,
     Latents,
@@ -26,6 +26,7 @@ from grainscout.analysis.latent.rotation import (
 from grainscout.analysis.latent.spectra import SpectrumModel
 from grainscout.analysis.latent.training import History, Training, learn
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,12 @@ class DualVAE:
     shape: tuple[int, int]
     image_scaling: Scaling
     spectrum_scaling: Scaling
-    alignment: Floats
+    alignment: FloatArray
     link: Link
     history: History
     split: Split
-    active_image: NDArray[np.bool_]
-    active_spectrum: NDArray[np.bool_]
+    active_image: BoolArray
+    active_spectrum: BoolArray
     image: ImageModel = field(repr=False)
     spectrum: SpectrumModel = field(repr=False)
 
@@ -121,7 +122,7 @@ class DualVAE:
             table = torch.from_numpy(spectrum_scaling.apply(curves))
             about = torch.zeros(len(images), 2)
 
-            def loss(index: Indices, training: bool) -> Tensor:
+            def loss(index: IntArray, training: bool) -> Tensor:
                 some = torch.from_numpy(index)
                 centre = about[some]
                 first, z_image = image.loss(read[some], centre, training=training)
@@ -171,7 +172,7 @@ class DualVAE:
         """Content and pose of patches."""
         return encode_patches(self.image, self.image_scaling, patches, self.window)
 
-    def encode_spectrum(self, spectra: ArrayLike) -> tuple[Floats, Floats]:
+    def encode_spectrum(self, spectra: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Mean and sigma (n, d) of spectra, in the map's coordinates: A has been applied, once."""
         data = checked(spectra, "spectra", 3)
         if data.shape[1:] != self.shape:
@@ -185,7 +186,7 @@ class DualVAE:
         spread = np.sqrt(np.square(sigma) @ np.square(self.alignment).T)
         return mean @ self.alignment.T, np.asarray(spread, dtype=np.float64)
 
-    def encode(self, patches: ArrayLike, spectra: ArrayLike) -> Floats:
+    def encode(self, patches: ArrayLike, spectra: ArrayLike) -> FloatArray:
         """(n, d) joint latent of pairs: both halves' means, weighted by their precisions."""
         image = self.encode_image(patches)
         mean, sigma = self.encode_spectrum(spectra)
@@ -194,18 +195,18 @@ class DualVAE:
 
     # -- from the map to data --------------------------------------------------------------------
 
-    def decode_image(self, content: ArrayLike) -> Floats:
+    def decode_image(self, content: ArrayLike) -> FloatArray:
         """(n, channels, w, w) upright patches at points (n, d) of the map."""
         return decode_patches(self.image, self.image_scaling, content, 0.0, (0.0, 0.0))
 
-    def reconstruct_image(self, patches: ArrayLike) -> Floats:
+    def reconstruct_image(self, patches: ArrayLike) -> FloatArray:
         """(n, channels, w, w) what the model makes of patches, at their own poses."""
         found = self.encode_image(patches)
         return decode_patches(
             self.image, self.image_scaling, found.content, found.angle, found.shift
         )
 
-    def decode_spectrum(self, content: ArrayLike) -> Floats:
+    def decode_spectrum(self, content: ArrayLike) -> FloatArray:
         """(n, channels, samples) spectra at the same points of the map: A is undone, once."""
         z = np.asarray(content, dtype=np.float64)
         if z.ndim != 2 or z.shape[1] != len(self.alignment):
@@ -215,7 +216,7 @@ class DualVAE:
             found = self.spectrum.decode(torch.from_numpy(own.astype(np.float32)))
         return self.spectrum_scaling.undo(found.numpy())
 
-    def expect(self, patches: ArrayLike) -> Floats:
+    def expect(self, patches: ArrayLike) -> FloatArray:
         """(n, d) points of the map where the spectra of patches are expected.
 
         Not where the patches lie themselves: their content is what rebuilds the whole patch.
@@ -224,7 +225,7 @@ class DualVAE:
         content = self.encode_image(images).content
         return self.link.predict(np.column_stack([site_invariants(images), content]))
 
-    def predict_spectrum(self, patches: ArrayLike) -> Floats:
+    def predict_spectrum(self, patches: ArrayLike) -> FloatArray:
         """(n, channels, samples) spectra expected at patches.
 
         Where images say little about spectra, the expectation is near the mean: what the decoded

@@ -16,8 +16,8 @@ from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES
 from grainscout.analysis.figures import ARCHETYPE_COLOURS, style
 from grainscout.analysis.figures.style import HEIGHT, PALETTE, STEPS, TRUTH, VALUE, figure
 from grainscout.analysis.latent.maps import DecodedMap
-from grainscout.analysis.latent.patches import Floats
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import FloatArray
 
 _GAP = 0.06  # of a cell, between neighbours
 _VEIL = "#FFFFFF"
@@ -213,7 +213,7 @@ def latent_archetypes(
     return fig
 
 
-def _kinds(ax: Axes, z: Floats, archetype: NDArray[Any]) -> None:
+def _kinds(ax: Axes, z: FloatArray, archetype: NDArray[Any]) -> None:
     """Points of each archetype, with a colour and a marker."""
     for k in np.unique(archetype):
         if not 0 <= k < len(ARCHETYPE_NAMES):
@@ -225,7 +225,7 @@ def _kinds(ax: Axes, z: Floats, archetype: NDArray[Any]) -> None:
         )  # fmt: skip
 
 
-def _rim(ax: Axes, z: Floats) -> None:
+def _rim(ax: Axes, z: FloatArray) -> None:
     if len(z):
         ax.scatter(z[:, 0], z[:, 1], s=48, color="none", edgecolors=TRUTH, lw=0.7, label="held out")
 
@@ -256,7 +256,7 @@ def _images(ax: Axes, decoded: DecodedMap, channel: int) -> None:
     )
 
 
-def _spectra(ax: Axes, decoded: DecodedMap, spectra: Floats, names: Sequence[str]) -> None:
+def _spectra(ax: Axes, decoded: DecodedMap, spectra: FloatArray, names: Sequence[str]) -> None:
     k, channels, samples = len(decoded.first), spectra.shape[2], spectra.shape[3]
     trusted = (
         spectra[decoded.supported]
@@ -310,7 +310,7 @@ def _frame(ax: Axes, decoded: DecodedMap, known: ArrayLike | None) -> None:
             )
     _outline(ax, decoded)
 
-    def place(coordinates: Floats, values: Floats) -> Floats:
+    def place(coordinates: FloatArray, values: FloatArray) -> FloatArray:
         part = (values - coordinates[0]) / (coordinates[-1] - coordinates[0])
         return np.asarray(part * (k - 1) + 0.5)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from grainscout.analysis.latent.dual import DualVAE
-from grainscout.analysis.latent.patches import Floats
 from grainscout.analysis.latent.published import PublishedDualVAE
 from grainscout.analysis.latent.rotation import RotationVAE
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,15 +26,15 @@ class DecodedMap:
     """
 
     axes: tuple[int, int]
-    first: Floats
-    second: Floats
-    points: Floats
-    images: Floats
-    spectra: Floats | None
-    supported: NDArray[np.bool_]
+    first: FloatArray
+    second: FloatArray
+    points: FloatArray
+    images: FloatArray
+    spectra: FloatArray | None
+    supported: BoolArray
 
 
-def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> NDArray[np.bool_]:
+def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> BoolArray:
     """(n,) whether latents (n, d) lie where there were data (m, d).
 
     A normal kernel density of `known` (Scott's widths) must be at least as high as at the thinnest
@@ -83,7 +83,7 @@ def decoded_map(
     points = np.broadcast_to(middle, (size, size, data.shape[1])).copy()
     points[..., axes[0]], points[..., axes[1]] = first[None, :], second[:, None]
     flat = points.reshape(size * size, -1)
-    spectra: Floats | None = None
+    spectra: FloatArray | None = None
     if isinstance(model, RotationVAE):
         images = model.decode(flat)
     else:

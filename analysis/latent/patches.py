@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-Floats = NDArray[np.float64]
 Single = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 _LEAST = 8  # samples under which nothing can be learnt and held out
 
 
-def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> Floats:
+def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> FloatArray:
     """(n, channels, window, window) patches of images around sites (n, 2).
 
     images : (rows, columns), or (channels, rows, columns) on one grid: topography, a current map,
@@ -42,7 +41,7 @@ def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> Floats:
     return np.ascontiguousarray(views[:, corner[:, 0], corner[:, 1]].transpose(1, 0, 2, 3))
 
 
-def checked(data: ArrayLike, name: str, dimensions: int) -> Floats:
+def checked(data: ArrayLike, name: str, dimensions: int) -> FloatArray:
     """An (n, channels, ...) float64 array; a missing channel axis is added.  DataError if bad."""
     array = np.asarray(data, dtype=np.float64)
     array = array[:, None] if array.ndim == dimensions - 1 else array
@@ -69,16 +68,16 @@ class Scaling:
     mean : (channels, ...).
     """
 
-    own_mean: NDArray[np.bool_]
-    own_size: NDArray[np.bool_]
-    floor: Floats
-    mean: Floats
-    scale: Floats
+    own_mean: BoolArray
+    own_size: BoolArray
+    floor: FloatArray
+    mean: FloatArray
+    scale: FloatArray
 
     @classmethod
     def of(
         cls,
-        data: Floats,
+        data: FloatArray,
         *,
         own_mean: bool | Sequence[bool],
         own_size: bool | Sequence[bool] = False,
@@ -109,18 +108,18 @@ class Scaling:
             )
         return cls(own_mean=means, own_size=sizes, floor=draft.floor, mean=mean, scale=scale)
 
-    def apply(self, data: Floats) -> Single:
+    def apply(self, data: FloatArray) -> Single:
         """Inputs of the model."""
         bare = self._bare(data)
         shape = (-1,) + (1,) * (data.ndim - 2)
         return np.asarray((bare - self.mean) / self.scale.reshape(shape), dtype=np.float32)
 
-    def undo(self, data: NDArray[np.floating]) -> Floats:
+    def undo(self, data: NDArray[np.floating]) -> FloatArray:
         """Outputs of the model in the unit of the data (with own means and sizes still off)."""
         shape = (-1,) + (1,) * (data.ndim - 2)
         return np.asarray(data.astype(np.float64) * self.scale.reshape(shape) + self.mean)
 
-    def _bare(self, data: Floats) -> Floats:
+    def _bare(self, data: FloatArray) -> FloatArray:
         inner = tuple(range(2, data.ndim))
         shape = (-1,) + (1,) * len(inner)
         own = data.mean(axis=inner, keepdims=True) * self.own_mean.reshape(shape)
@@ -130,7 +129,7 @@ class Scaling:
         return np.asarray(np.where(self.own_size.reshape(shape), bare / size, bare))
 
 
-def _switch(value: bool | Sequence[bool], channels: int, name: str) -> NDArray[np.bool_]:
+def _switch(value: bool | Sequence[bool], channels: int, name: str) -> BoolArray:
     array = np.asarray(value, dtype=bool)
     if array.ndim > 1 or array.size not in (1, channels):
         raise ConfigError(
@@ -143,9 +142,9 @@ def _switch(value: bool | Sequence[bool], channels: int, name: str) -> NDArray[n
 class Split:
     """Indices of samples that train, that say when to stop, and that are never seen."""
 
-    train: Indices
-    stop: Indices
-    test: Indices
+    train: IntArray
+    stop: IntArray
+    test: IntArray
 
 
 def split(n: int, *, stop: float, test: float, rng: np.random.Generator) -> Split:

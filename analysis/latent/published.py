@@ -29,10 +29,11 @@ from grainscout.analysis.latent.networks import (
     one_thread,
     sample,
 )
-from grainscout.analysis.latent.patches import Floats, checked
+from grainscout.analysis.latent.patches import checked
 from grainscout.analysis.latent.pose import in_content, window_positions
 from grainscout.analysis.latent.rotation import check_patches
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import FloatArray
 
 FAULTS = ("angle", "sigma", "twice")
 _BETA, _GAMMA, _RATE, _SHIFT = 1.0, 10.0, 1e-4, 0.1
@@ -43,11 +44,11 @@ class PublishedDualVAE:
     """A fitted peer; make one with :meth:`fit`.  Points of its map are image latents."""
 
     faults: frozenset[str]
-    alignment: Floats
-    losses: Floats
+    alignment: FloatArray
+    losses: FloatArray
     window: int
-    low: tuple[Floats, Floats]
-    span: tuple[Floats, Floats]
+    low: tuple[FloatArray, FloatArray]
+    span: tuple[FloatArray, FloatArray]
     _networks: tuple[Network, CoordinateDecoder, Network, Network] = field(repr=False)
 
     @classmethod
@@ -120,7 +121,7 @@ class PublishedDualVAE:
             _networks=networks,
         )
 
-    def encode_image(self, patches: ArrayLike) -> Floats:
+    def encode_image(self, patches: ArrayLike) -> FloatArray:
         """(n, 2) latents of patches."""
         data = check_patches(patches, self.window)
         data = data.reshape(*data.shape[:2], -1)
@@ -128,14 +129,14 @@ class PublishedDualVAE:
         with torch.no_grad(), one_thread():
             return self._networks[0](scaled.flatten(1))[:, 6:8].numpy().astype(np.float64)
 
-    def encode_spectrum(self, spectra: ArrayLike) -> Floats:
+    def encode_spectrum(self, spectra: ArrayLike) -> FloatArray:
         """(n, 2) latents of spectra, times A: in the coordinates of the images' latents."""
         scaled = (checked(spectra, "spectra", 3) - self.low[1]) / self.span[1]
         with torch.no_grad(), one_thread():
             found = self._networks[2](torch.from_numpy(scaled.astype(np.float32)).flatten(1))
         return np.asarray(found[:, :2].numpy().astype(np.float64) @ self.alignment)
 
-    def decode_image(self, content: ArrayLike) -> Floats:
+    def decode_image(self, content: ArrayLike) -> FloatArray:
         """(n, channels, w, w) patches at points (n, 2) of the map."""
         z = np.asarray(content, dtype=np.float64)
         z = z @ self.alignment if "twice" in self.faults else z
@@ -145,7 +146,7 @@ class PublishedDualVAE:
         values = torch.sigmoid(found).numpy() * self.span[0] + self.low[0]
         return np.asarray(values.reshape(len(z), -1, self.window, self.window), dtype=np.float64)
 
-    def decode_spectrum(self, content: ArrayLike) -> Floats:
+    def decode_spectrum(self, content: ArrayLike) -> FloatArray:
         """(n, channels, samples) spectra at points (n, 2) of the map."""
         own = np.linalg.lstsq(self.alignment.T, np.asarray(content, np.float64).T, rcond=None)[0].T
         with torch.no_grad(), one_thread():
@@ -166,7 +167,7 @@ def networks_of(
     )
 
 
-def _unit(data: Floats) -> tuple[Tensor, Floats, Floats]:
+def _unit(data: FloatArray) -> tuple[Tensor, FloatArray, FloatArray]:
     """Data (n, c, p) scaled to 0..1 by channel, and the low ends and spans (c, 1) of the scale."""
     low, high = data.min(axis=(0, 2))[:, None], data.max(axis=(0, 2))[:, None]
     if not (high > low).all():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.latent.dual import DualVAE
-from grainscout.analysis.latent.patches import Floats, checked
+from grainscout.analysis.latent.patches import checked
 from grainscout.analysis.latent.scores import (
     Retrieval,
     Separation,
@@ -18,6 +18,7 @@ from grainscout.analysis.latent.scores import (
     separation,
 )
 from grainscout.records import DataError
+from grainscout.records.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,12 +39,12 @@ class DualReport:
     predicted: float
     image_explained: float
     spectrum_explained: float
-    correlations: Floats
+    correlations: FloatArray
     image: Separation | None
     spectrum: Separation | None
     joint: Separation | None
-    active_image: NDArray[np.bool_]
-    active_spectrum: NDArray[np.bool_]
+    active_image: BoolArray
+    active_spectrum: BoolArray
     condition: float
     n: int
 
@@ -105,13 +106,13 @@ def judge(
     true_curves = model.spectrum_scaling.apply(curves[test])
     scale = model.spectrum_scaling.scale[:, None]
 
-    def scaled(spectra: Floats) -> Floats:
+    def scaled(spectra: FloatArray) -> FloatArray:
         return np.asarray((spectra - model.spectrum_scaling.mean) / scale)
 
     seen = model.image_scaling.undo(model.image_scaling.apply(images[test]))
     rebuilt = model.reconstruct_image(images[test])
 
-    def classes(latent: Floats) -> Separation | None:
+    def classes(latent: FloatArray) -> Separation | None:
         if labels is None:
             return None
         return separation(

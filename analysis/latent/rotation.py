@@ -12,10 +12,11 @@ from torch import Tensor
 
 from grainscout.analysis.latent.images import ImageModel
 from grainscout.analysis.latent.networks import one_thread
-from grainscout.analysis.latent.patches import Floats, Indices, Scaling, Split, checked, split
+from grainscout.analysis.latent.patches import Scaling, Split, checked, split
 from grainscout.analysis.latent.pose import Poses, window_positions
 from grainscout.analysis.latent.training import History, Training, learn
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import FloatArray, IntArray
 
 _CHUNK = 128
 
@@ -29,12 +30,12 @@ class Latents:
     at two angles has a large angle_sigma, and one of the two as angle.
     """
 
-    content: Floats
-    content_sigma: Floats
-    angle: Floats
-    angle_sigma: Floats
-    shift: Floats
-    shift_sigma: Floats
+    content: FloatArray
+    content_sigma: FloatArray
+    angle: FloatArray
+    angle_sigma: FloatArray
+    shift: FloatArray
+    shift_sigma: FloatArray
 
     def __len__(self) -> int:
         return len(self.content)
@@ -107,7 +108,7 @@ class RotationVAE:
             read = image.read(torch.from_numpy(scaling.apply(data)))
             about = torch.zeros(len(data), 2)
 
-            def loss(index: Indices, training: bool) -> Tensor:
+            def loss(index: IntArray, training: bool) -> Tensor:
                 some = torch.from_numpy(index)
                 centre = about[some]
                 bound, _ = image.loss(read[some], centre, training=training)
@@ -142,20 +143,20 @@ class RotationVAE:
 
     def decode(
         self, content: ArrayLike, *, angle: ArrayLike = 0.0, shift: ArrayLike = (0.0, 0.0)
-    ) -> Floats:
+    ) -> FloatArray:
         """(n, channels, w, w) patches of contents (n, d), in the unit of the data, own means off.
 
         angle : (n,) or one [rad];  shift : (n, 2) or one [pixels].
         """
         return decode_patches(self.image, self.scaling, content, angle, shift)
 
-    def reconstruct(self, patches: ArrayLike) -> Floats:
+    def reconstruct(self, patches: ArrayLike) -> FloatArray:
         """What the model makes of patches: their decoded content at their own pose."""
         found = self.encode(patches)
         return self.decode(found.content, angle=found.angle, shift=found.shift)
 
 
-def check_patches(patches: ArrayLike, window: int | None = None) -> Floats:
+def check_patches(patches: ArrayLike, window: int | None = None) -> FloatArray:
     """(n, channels, w, w) float64; DataError if they are not square or of another window."""
     data = checked(patches, "patches", 4)
     w = data.shape[-1]
@@ -168,7 +169,7 @@ def check_patches(patches: ArrayLike, window: int | None = None) -> Floats:
     return data
 
 
-def image_model(options: ImageOptions, data: Floats, generator: torch.Generator) -> ImageModel:
+def image_model(options: ImageOptions, data: FloatArray, generator: torch.Generator) -> ImageModel:
     """A fresh model for patches (n, channels, w, w)."""
     return ImageModel(
         window=data.shape[-1],
@@ -180,7 +181,7 @@ def image_model(options: ImageOptions, data: Floats, generator: torch.Generator)
     )
 
 
-def active_units(contents: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def active_units(contents: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """(d,) whether the posterior means (n, d) vary by more than 0.01 prior variances."""
     return np.asarray(contents.var(axis=0) > 0.01)
 
@@ -209,7 +210,7 @@ def encode_patches(image: ImageModel, scaling: Scaling, patches: ArrayLike, wind
 
 def decode_patches(
     image: ImageModel, scaling: Scaling, content: ArrayLike, angle: ArrayLike, shift: ArrayLike
-) -> Floats:
+) -> FloatArray:
     """Raw patches of contents (n, d)."""
     z = np.asarray(content, dtype=np.float32)
     if z.ndim != 2 or z.shape[1] != image.latents:

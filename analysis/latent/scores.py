@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from grainscout.analysis.latent.patches import Floats
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 Labels = NDArray[Any]
 _NEIGHBOURS = 7
@@ -51,7 +51,9 @@ def retrieval(
     )
 
 
-def canonical_correlations(a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]) -> Floats:
+def canonical_correlations(
+    a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]
+) -> FloatArray:
     """(d,) correlations of held-out a, b (n, d) along the canonical directions of `fit`, strongest first.
 
     The directions come from the training pairs, so that nothing is fitted where it is measured;
@@ -139,7 +141,7 @@ def separation(
     )
 
 
-def _nearest(known: Floats, labels: Labels, asked: Floats, classes: Labels) -> Labels:
+def _nearest(known: FloatArray, labels: Labels, asked: FloatArray, classes: Labels) -> Labels:
     """The class whose few nearest members are nearest: rare classes are not outvoted.
 
     Each class is judged by its density at the place: k-th nearest distance to the power of the
@@ -161,7 +163,7 @@ def _balanced(guess: Labels, true: Labels, classes: Labels) -> float:
     return float(np.mean([(guess[true == c] == c).mean() for c in classes]))
 
 
-def _silhouette(z: Floats, labels: Labels) -> float:
+def _silhouette(z: FloatArray, labels: Labels) -> float:
     """Mean of (nearest other - own) / larger of both (Rousseeuw 1987); single members count 0."""
     distance, classes = cdist(z, z), np.unique(labels)
     sums = np.column_stack([distance[:, labels == c].sum(axis=1) for c in classes])
@@ -178,14 +180,14 @@ def _silhouette(z: Floats, labels: Labels) -> float:
     return float(np.where(counts[own] > 1, value, 0.0).mean())
 
 
-def _whitener(centred: Floats) -> Floats:
+def _whitener(centred: FloatArray) -> FloatArray:
     """Columns that give (n, d) data unit covariance; directions without variance are dropped to 0."""
     values, vectors = np.linalg.eigh(centred.T @ centred)
     keep = values > 1e-9 * max(float(values.max()), 1e-300)
     return np.asarray(vectors * np.where(keep, 1 / np.sqrt(np.where(keep, values, 1.0)), 0.0))
 
 
-def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+def _pair(a: ArrayLike, b: ArrayLike) -> tuple[FloatArray, FloatArray]:
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 3:
         raise DataError(

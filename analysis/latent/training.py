@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grainscout.analysis.latent.patches import Floats, Indices
 from grainscout.records import ConfigError
+from grainscout.records.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,17 @@ class Training:
 class History:
     """Losses [nats a sample] of training and of held-out samples by epoch, and the best epoch."""
 
-    train: Floats
-    held_out: Floats
+    train: FloatArray
+    held_out: FloatArray
     best: int
     stopped_early: bool
 
 
 def learn(
     parameters: list[Tensor],
-    loss: Callable[[Indices], Tensor],
+    loss: Callable[[IntArray], Tensor],
     held_out: Callable[[], float],
-    train: Indices,
+    train: IntArray,
     training: Training,
     *,
     rng: np.random.Generator,

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from grainscout.records import DataError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 #: Chance with which `films_needed` wants a difference of the size seen to be found.
 POWER = 0.8
@@ -71,14 +70,18 @@ class Verdict:
 
 @overload
 def film_means(
-    values: Floats, film: ArrayLike | None, task: ArrayLike | None, *, members: Literal[False] = ...
-) -> tuple[list[Floats], int]: ...
+    values: FloatArray,
+    film: ArrayLike | None,
+    task: ArrayLike | None,
+    *,
+    members: Literal[False] = ...,
+) -> tuple[list[FloatArray], int]: ...
 @overload
 def film_means(
-    values: Floats, film: ArrayLike | None, task: ArrayLike | None, *, members: Literal[True]
+    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None, *, members: Literal[True]
 ) -> tuple[list[list[NDArray[np.intp]]], int]: ...
 def film_means(
-    values: Floats,
+    values: FloatArray,
     film: ArrayLike | None,
     task: ArrayLike | None,
     *,
@@ -218,7 +221,7 @@ def sign_flip_p(
     return float(((sums >= seen * (1 - 1e-12)).sum() + extra) / (len(flips) + extra))
 
 
-def holm(p_values: ArrayLike) -> Floats:
+def holm(p_values: ArrayLike) -> FloatArray:
     """Holm's step-down adjustment of (m,) p-values: family-wise error without independence."""
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():

@@ -14,9 +14,9 @@ from grainscout.analysis.statistics.comparison import (
     film_means,
 )
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
-Floats = NDArray[np.float64]
-Statistic = Callable[[Floats, int], Floats]
+Statistic = Callable[[FloatArray, int], FloatArray]
 
 _FEW_FILMS = 5  # under which percentiles cannot cover
 
@@ -106,7 +106,7 @@ def curve_interval(
     level: float = 0.95,
     samples: int = 1000,
     seed: int = 0,
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """`interval` at every step of curves (runs, steps): estimate, low and high, (steps,) each.
 
     Pointwise: the band holds each step with probability `level`, not the whole curve at once.  A
@@ -142,7 +142,7 @@ def performance_profile(
     level: float = 0.95,
     samples: int = 2000,
     seed: int = 0,
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Share of films whose score reaches each threshold (k,): estimate, low, high, (k,) each.
 
     The curve of one policy above another's everywhere means stochastic dominance.
@@ -233,8 +233,8 @@ def ranking(
 
 
 def _drawn(
-    column: Floats, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
-) -> Floats:
+    column: FloatArray, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
+) -> FloatArray:
     """(samples,) interquartile means of one policy on resampled films, the same for all policies."""
     strata, _ = film_means(column, film, task)
     rng = np.random.default_rng(seed)
@@ -243,12 +243,14 @@ def _drawn(
 
 def _resample(
     strata: Sequence[NDArray[Any]], samples: int, rng: np.random.Generator
-) -> list[Floats]:
+) -> list[FloatArray]:
     """Each stratum drawn with replacement, (samples, its size)."""
     return [s[rng.integers(0, len(s), (samples, len(s)))] for s in strata]
 
 
-def _bounds(drawn: Floats, estimate: Any, level: float, sizes: Sequence[int]) -> tuple[Any, Any]:
+def _bounds(
+    drawn: FloatArray, estimate: Any, level: float, sizes: Sequence[int]
+) -> tuple[Any, Any]:
     """Interval from bootstrap values along axis 0, honest about the number of films.
 
     Percentiles, expanded; but resampling never leaves the range of its few films, which holds the

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.records import DataError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,11 +21,11 @@ class FilmSequence:
     number of films after which 0 was first outside, None if it never was.
     """
 
-    estimate: Floats
-    low: Floats
-    high: Floats
-    evidence: Floats
-    p_value: Floats
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    evidence: FloatArray
+    p_value: FloatArray
     level: float
     decided_at: int | None
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.environment import set_up
@@ -18,6 +17,7 @@ from grainscout.hardware import Guard, Wears
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import Predicts
 from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
+from grainscout.records.arrays import FloatArray
 
 #: Maps are scored at these numbers of measurements, as fractions of the budget, and at its end.
 _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
@@ -102,7 +102,7 @@ class _Run:
         self.decisions: list[float] = []
         self.outcomes: list[Outcome] = []
         self.rows: list[dict[str, float]] = []
-        self.final: dict[str, NDArray[np.float64]] = {}
+        self.final: dict[str, FloatArray] = {}
         # In measurements where these alone are limited, else in shares of the budget.
         self._curves = budget.curves if budget.seconds is None and budget.wear is None else None
         self._due: list[float] = (
@@ -146,14 +146,12 @@ class _Run:
         self.final = {"mean": mean, "std": std}
         self.rows.append({"n": len(self.outcomes), **score_map(self.truth, mean, std)})
 
-    def table(self) -> dict[str, NDArray[np.float64]]:
+    def table(self) -> dict[str, FloatArray]:
         names = self.rows[0] if self.rows else {}
         return {k: np.array([row[k] for row in self.rows], float) for k in names}
 
 
-def referee(
-    problem: Problem, outcomes: Sequence[Outcome]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def referee(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of the target at every candidate, from these outcomes alone.
 
     The closed-form deep kernel (``dkl`` with its defaults) fitted once: a fixed, deterministic model

@@ -22,17 +22,18 @@ from grainscout.microstructure.detector import (
 )
 from grainscout.microstructure.features import microstructure
 from grainscout.records import Scan
+from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.ising import IsingSpec, simulate
-
-Mask = NDArray[np.bool_]
 
 FIRST_SEED, FILMS = 90_000, 6
 TOLERANCE = 2.0  # pixels
 _BINS = 10
 
 
-def boundary_f1(found: Mask, true: Mask, tolerance: float = TOLERANCE) -> dict[str, float]:
+def boundary_f1(
+    found: BoolArray, true: BoolArray, tolerance: float = TOLERANCE
+) -> dict[str, float]:
     """Precision, recall and F1 of found boundary pixels, each matched within `tolerance` pixels."""
     if not found.any() or not true.any():
         return {"precision": 0.0, "recall": 0.0, "f1": 0.0}
@@ -46,7 +47,7 @@ def boundary_f1(found: Mask, true: Mask, tolerance: float = TOLERANCE) -> dict[s
     }
 
 
-def calibration_error(probability: NDArray[np.float64], truth: Mask) -> float:
+def calibration_error(probability: FloatArray, truth: BoolArray) -> float:
     """Expected calibration error: mean over pixels of |bin's share of truth - bin's mean probability|."""
     bins = np.minimum((probability * _BINS).astype(int), _BINS - 1).ravel()
     count = np.bincount(bins, minlength=_BINS)
@@ -126,7 +127,7 @@ def _real(folder: Path) -> dict[str, Scan]:
     return found
 
 
-def _scan(height: NDArray[np.float64]) -> Scan:
+def _scan(height: FloatArray) -> Scan:
     return Scan(channels={"height": height}, pixel_size=(2e-8, 2e-8))
 
 

@@ -33,6 +33,7 @@ from grainscout.microstructure.detector import (
     pack_ensemble,
     relief,
 )
+from grainscout.records.arrays import BoolArray
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec
 
 SEED, FILMS, SIDE, CROP, BATCH, RATE = 20260, 60, 96, 64, 8, 3e-3
@@ -73,7 +74,7 @@ def random_spec(rng: np.random.Generator) -> FilmSpec:
     return replace(base, rows=SIDE, columns=SIDE, grains=grains, topography=topography, scan=scan)
 
 
-def training_set(films: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def training_set(films: int, seed: int) -> tuple[NDArray[np.float32], BoolArray]:
     """(films, SIDE, SIDE) reliefs, and whether a boundary line is within 1.5 pixels."""
     rng = np.random.default_rng(seed)
     reliefs, near = [], []
@@ -85,7 +86,7 @@ def training_set(films: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def train_member(
-    reliefs: NDArray[np.float32], near: NDArray[np.bool_], steps: int, seed: int
+    reliefs: NDArray[np.float32], near: BoolArray, steps: int, seed: int
 ) -> dict[str, Tensor]:
     """One member: Adam with a cosine schedule on random crops, turned and mirrored."""
     rng = np.random.default_rng(seed)
@@ -107,7 +108,7 @@ def train_member(
 
 
 def _crop(
-    reliefs: NDArray[np.float32], near: NDArray[np.bool_], rng: np.random.Generator
+    reliefs: NDArray[np.float32], near: BoolArray, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     film, row, column = (int(rng.integers(n)) for n in (len(reliefs), *[SIDE - CROP + 1] * 2))
     part = np.s_[film, row : row + CROP, column : column + CROP]

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.benchmarks.regression.films import FILM_NAMES, films_digest, fingerprint
 from grainscout.journal import package_versions
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 FORMAT = 1
 #: Relative difference up to which numbers count as the same: rounding on another machine, no more.
 TOLERANCE = 1e-6
 
-Scores = Mapping[str, NDArray[np.float64]]
+Scores = Mapping[str, FloatArray]
 
 
 class BaselineError(DataError):

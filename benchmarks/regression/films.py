@@ -18,11 +18,11 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Microscope, SimulatedMicroscope
 from grainscout.policies import make_policy
 from grainscout.records import Budget, ConfigError, Outcome, Problem, Waveform, spawn_streams
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film, FilmSpec
 
-Floats = NDArray[np.float64]
 
 _PRESETS = ("s26", "s23")  # the papers' materials: loops grow, or shrink, towards boundaries
 _FILMS = 16
@@ -49,22 +49,22 @@ class FilmCase:
     outcomes: Sequence[Outcome]
 
     @property
-    def voltage(self) -> Floats:
+    def voltage(self) -> FloatArray:
         """(s,) applied voltage [V]."""
         return self.problem.waveform.voltage
 
     @property
-    def sites(self) -> NDArray[np.int64]:
+    def sites(self) -> IntArray:
         """(n, 2) rows and columns of the measured curves."""
         return np.array([tuple(o.site) for o in self.outcomes], np.int64)
 
     @property
-    def current(self) -> Floats:
+    def current(self) -> FloatArray:
         """(n, s) measured currents [A]."""
         return np.array([o.curve.current for o in self.outcomes if o.curve is not None])
 
     @property
-    def saturated(self) -> NDArray[np.bool_]:
+    def saturated(self) -> BoolArray:
         """(n, s) True where a sample was at the rail."""
         return np.array([o.curve.saturated for o in self.outcomes if o.curve is not None])
 
@@ -85,9 +85,9 @@ class FilmTruth:
 
     film: Film
     problem: Problem
-    current: Floats
+    current: FloatArray
     archetype: NDArray[np.uint8]
-    values: Mapping[str, Floats]
+    values: Mapping[str, FloatArray]
 
     @cached_property
     def task(self) -> TaskTruth:
@@ -148,7 +148,7 @@ def _microscope(film: Film, seed: int) -> SimulatedMicroscope:
     return microscope
 
 
-def plain_values(voltage: Floats, current: Floats) -> dict[str, Floats]:
+def plain_values(voltage: FloatArray, current: FloatArray) -> dict[str, FloatArray]:
     """Descriptors of noiseless curves (n, s) [A] of a symmetric triangle (s,) [V], by plain means."""
     half = len(voltage) // 2
     v, out, back = voltage[: half + 1], current[:, : half + 1], current[:, half:][:, ::-1]

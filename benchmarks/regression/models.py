@@ -9,7 +9,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.curves import archetypes
 from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe_all
@@ -18,6 +17,7 @@ from grainscout.benchmarks.regression.scores import Answer, Model
 from grainscout.policies import make_policy
 from grainscout.policies.protocol import Predicts
 from grainscout.records import ConfigError, PolicyError
+from grainscout.records.arrays import FloatArray
 
 _DESCRIPTORS = ("turn_on", "loop_area", "hysteresis", "max_current")
 
@@ -73,7 +73,7 @@ def _surrogate(name: str, about: str, **options: object) -> BuiltIn:
 _WINDOW, _PATCHES, _EPOCHS, _HIDDEN = 12, 60, 10, 32
 
 
-def _patches(case: FilmCase) -> NDArray[np.float64]:
+def _patches(case: FilmCase) -> FloatArray:
     from grainscout.analysis.latent import patches_at
 
     return patches_at(case.problem.scan.channel("height"), case.sites, _WINDOW)

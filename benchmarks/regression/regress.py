@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -31,6 +30,7 @@ from grainscout.benchmarks.regression.speed import (
     SpeedChange,
 )
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 #: Where the baselines of this package's own models are.
 BASELINES = Path(__file__).parent / "baselines"
@@ -168,9 +168,7 @@ def compare(pairs: Iterable[tuple[str, Scores, Scores]]) -> list[Change]:
     ]
 
 
-def _outcome(
-    metric: Metric, gain: NDArray[np.float64], difference: Difference, p: float
-) -> Outcome:
+def _outcome(metric: Metric, gain: FloatArray, difference: Difference, p: float) -> Outcome:
     if not gain.any():
         return "unchanged"
     if p < 1 - LEVEL and abs(difference.estimate) > metric.margin:

@@ -26,6 +26,7 @@ from grainscout.benchmarks.tasks.score import score_map, score_run
 from grainscout.experiment import Experiment, one_thread
 from grainscout.policies import Policy
 from grainscout.records import Budget, DataError, GrainscoutError
+from grainscout.records.arrays import BoolArray, FloatArray
 
 Answer = Mapping[str, Any] | Policy
 Model = Callable[[FilmCase], Answer]
@@ -117,7 +118,7 @@ def _scores(answer: Answer, case: FilmCase, truth: FilmTruth) -> dict[str, float
     return scores
 
 
-def _array(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _array(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
     found = np.asarray(value, dtype=np.float64)
     if found.shape != shape:
         raise DataError(f"{name} must be an array of shape {shape}; got {found.shape}")
@@ -160,7 +161,7 @@ def _apart(truth: NDArray[np.uint8], answer: Any) -> float:
     return float(np.mean([(found[truth == k] == k).mean() for k in kinds]))
 
 
-def _auc(near: NDArray[np.bool_], answer: Any) -> float:
+def _auc(near: BoolArray, answer: Any) -> float:
     """Chance that a boundary pixel has a higher value than another: 1 perfect, 0.5 chance."""
     given = _array("boundary", answer, near.shape)
     if not np.isfinite(given).all():
@@ -170,7 +171,7 @@ def _auc(near: NDArray[np.bool_], answer: Any) -> float:
     return float((ranks[near].sum() - hits * (hits + 1) / 2) / (hits * others))
 
 
-def _error(truth: NDArray[np.float64], answer: Any, name: str) -> float:
+def _error(truth: FloatArray, answer: Any, name: str) -> float:
     """Mean |error| over that of the constant guess (the median of the truth), which is 1.
 
     A curve left without a value counts as that guess: silence is no way to a better score.

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from grainscout.analysis.curves.descriptors import describe
@@ -19,8 +18,6 @@ from grainscout.benchmarks.tasks.environment import set_up
 from grainscout.benchmarks.tasks.score import JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.simulator.verification.transport import verify
-
-Floats = NDArray[np.float64]
 
 _SITES = 1500  # candidates of a film whose curves are computed
 _INTERIOR_M = 60e-9  # from a boundary: well inside a grain

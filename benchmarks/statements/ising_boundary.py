@@ -9,25 +9,23 @@ its magnetisation, each where it is least sure.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structured_gp import MeanModel, StructuredGP
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import BoolArray, FloatArray
 
 _SIDE = 16
 _AXIS = np.linspace(0.05, 0.95, _SIDE)
 
 #: (256, 2) pairs of couplings, and whether the infinite lattice is ordered there.
-COUPLINGS: Floats = np.column_stack([np.repeat(_AXIS, _SIDE), np.tile(_AXIS, _SIDE)])
-CRITICAL: Floats = np.sinh(2 * COUPLINGS[:, 0]) * np.sinh(2 * COUPLINGS[:, 1])
-ORDERED: NDArray[np.bool_] = CRITICAL > 1.0
+COUPLINGS: FloatArray = np.column_stack([np.repeat(_AXIS, _SIDE), np.tile(_AXIS, _SIDE)])
+CRITICAL: FloatArray = np.sinh(2 * COUPLINGS[:, 0]) * np.sinh(2 * COUPLINGS[:, 1])
+ORDERED: BoolArray = CRITICAL > 1.0
 
 
 def magnetisation(
     rng: np.random.Generator, *, size: int = 14, sweeps: int = 800, burn: int = 200
-) -> Floats:
+) -> FloatArray:
     """(256,) mean |m| per spin at all couplings: checkerboard heat bath from the ground state."""
     spins = np.ones((len(COUPLINGS), size, size), np.float32)
     along, across = COUPLINGS.T.astype(np.float32)[:, :, None, None]
@@ -41,11 +39,11 @@ def magnetisation(
             spins = np.where(board == colour, 2 * up.astype(np.float32) - 1, spins)
         if sweep >= burn:
             total += abs(spins.mean((1, 2)))
-    mean: Floats = total / (sweeps - burn)
+    mean: FloatArray = total / (sweeps - burn)
     return mean
 
 
-def _boundary_basis(couplings: Floats, shape: Floats) -> Floats:
+def _boundary_basis(couplings: FloatArray, shape: FloatArray) -> FloatArray:
     j = (couplings - 0.5) / 0.5
     f = shape[0] + j * (shape[1] + j * (shape[2] + j * shape[3]))
     return np.column_stack([np.ones(len(j)), np.tanh(f.sum(1))])
@@ -61,7 +59,7 @@ STRUCTURED = MeanModel(
 PLAIN = MeanModel(name="constant", basis=lambda z, _: np.ones((len(z), 1)), scale=np.array([1.0]))
 
 
-def errors(mean: MeanModel, values: Floats, seed: int, *, steps: int = 8) -> Floats:
+def errors(mean: MeanModel, values: FloatArray, seed: int, *, steps: int = 8) -> FloatArray:
     """(steps,) share of the plane in the wrong phase after 3, 4, ... measurements of `values`."""
     rng = np.random.default_rng(seed)
     y = values + 0.02 * rng.normal(size=len(values))

@@ -19,9 +19,8 @@ from grainscout.benchmarks.tasks.task import Task
 from grainscout.policies import make_policy
 from grainscout.policies.strategies.boundary import BoundaryDKL
 from grainscout.records import ConfigError, Problem
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import Structure
-
-Floats = NDArray[np.float64]
 
 #: Peaks of diversity between these steps count as "about 20" (S26).
 _PEAK = (10, 40)
@@ -54,7 +53,7 @@ class Runs:
 
     def effects(
         self, tasks: Sequence[Task], policies: Sequence[str], effect: Callable[..., float]
-    ) -> tuple[list[str], dict[str, Floats]]:
+    ) -> tuple[list[str], dict[str, FloatArray]]:
         """Stratum of each film that all these policies finished, and effect(task, film, steps) by policy."""
         strata: list[str] = []
         values: dict[str, list[float]] = {p: [] for p in policies}
@@ -135,7 +134,7 @@ def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """The density of visited patches differs from that of all."""
     policies = _there(raced, "dkl", "dual-novelty", "structure-only", "shuffled-dkl")
-    spaces: dict[tuple[str, int], tuple[Problem, Floats]] = {}
+    spaces: dict[tuple[str, int], tuple[Problem, FloatArray]] = {}
 
     def excess(task: Task, film: int, steps: pd.DataFrame) -> float:
         if (task.id, film) not in spaces:
@@ -188,28 +187,28 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
             )
 
 
-def boundary_sites(problem: Problem) -> NDArray[np.int64]:
+def boundary_sites(problem: Problem) -> IntArray:
     """(n, 2) candidates that ``boundary-dkl`` takes for boundaries."""
     policy = BoundaryDKL()
     policy.reset(problem, rng=np.random.default_rng(0))
     return problem.candidates[policy.boundary]
 
 
-def structure_only_sites(problem: Problem, inside: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def structure_only_sites(problem: Problem, inside: IntArray, n: int) -> IntArray:
     """(n, 2) sites that the structure-only control would take among `inside`; no curve is needed."""
     control = make_policy("structure-only", {})
     control.reset(replace(problem, candidates=inside), rng=np.random.default_rng(0))
     return np.array([tuple(p.site) for p in control.ask(n)], np.int64)
 
 
-def unevenness(sites: NDArray[np.int64], inside: NDArray[np.int64], structure: Structure) -> float:
+def unevenness(sites: IntArray, inside: IntArray, structure: Structure) -> float:
     """Chi-square of the visits to each boundary over its mean for as many random sites, less 1."""
     rng = np.random.default_rng(0)
     near = structure.boundary_distance <= BOUNDARY_M
     ids = np.where(near, structure.boundary_id, -1)
     share = _visits(ids, inside) / max(_visits(ids, inside).sum(), 1)
 
-    def chi_square(places: NDArray[np.int64]) -> float:
+    def chi_square(places: IntArray) -> float:
         visits = _visits(ids, places)
         expected = share * visits.sum()
         there = expected > 0
@@ -220,13 +219,13 @@ def unevenness(sites: NDArray[np.int64], inside: NDArray[np.int64], structure: S
     return chi_square(sites) / float(np.mean(null)) - 1.0
 
 
-def _visits(ids: NDArray[np.int32], places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _visits(ids: NDArray[np.int32], places: IntArray) -> IntArray:
     """How many places lie on each boundary."""
     found = ids[tuple(places.T)]
     return np.bincount(found[found >= 0], minlength=int(ids.max()) + 1)
 
 
-def _peaks_early(trace: Floats) -> float:
+def _peaks_early(trace: FloatArray) -> float:
     known = np.nan_to_num(trace)
     peak = _PEAK[0] - 1 + int(known[_PEAK[0] - 1 :].argmax())  # before, a few curves are no trend
     early = peak < _PEAK[1] and bool(known[-1] < _FALLEN * known[peak])
@@ -239,7 +238,7 @@ def _judged(
     case: str,
     measure: str,
     strata: Sequence[str],
-    found: dict[str, Floats],
+    found: dict[str, FloatArray],
 ) -> Finding:
     name, *others = found
     controls = {k: found[k] for k in others}
@@ -262,6 +261,6 @@ def _there(raced: set[str], *names: str) -> list[str]:
     return [n for n in names if n in raced]
 
 
-def _visited(problem: Problem, steps: pd.DataFrame) -> NDArray[np.int64]:
+def _visited(problem: Problem, steps: pd.DataFrame) -> IntArray:
     """(n,) index of each step's site among the candidates."""
     return candidate_index(problem, steps[["row", "column"]].to_numpy())

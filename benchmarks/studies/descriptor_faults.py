@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +29,7 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
 from grainscout.policies import make_policy
 from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.records.arrays import IntArray
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.instrument import FAULT_LADDERS
 
@@ -37,9 +37,7 @@ FIRST_SEED, LIGHT, CURVES = 9600, 0.1, 150
 SHOWN = ("none", "all-severe")  # whose confusion is printed
 
 
-def measured(
-    film: Film, rung: str, seed: int, curves: int
-) -> tuple[dict[str, float], NDArray[np.int64]]:
+def measured(film: Film, rung: str, seed: int, curves: int) -> tuple[dict[str, float], IntArray]:
     """Scores of one rung on one film, and its confusion (4, 5): truth by answer, the last unknown."""
     microscope = SimulatedMicroscope(film, FAULT_LADDERS[rung], seed=spawn_streams(seed).instrument)
     waveform = Waveform.triangle()
@@ -72,7 +70,7 @@ def measured(
     return scores, confusion
 
 
-def study(films: int, rungs: Sequence[str], presets: Sequence[str], curves: int) -> tuple[pd.DataFrame, dict[str, NDArray[np.int64]]]:  # fmt: skip
+def study(films: int, rungs: Sequence[str], presets: Sequence[str], curves: int) -> tuple[pd.DataFrame, dict[str, IntArray]]:  # fmt: skip
     """A row a film and rung, and the confusion of each rung over all films."""
     rows, confusion = [], {rung: np.zeros((4, 5), dtype=np.int64) for rung in rungs}
     for preset in presets:
@@ -101,7 +99,7 @@ def table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def confusion_table(counts: NDArray[np.int64]) -> str:
+def confusion_table(counts: IntArray) -> str:
     """Truth by answer, shares of each truth, in Markdown."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     lines = [f"| truth | {' | '.join((*ARCHETYPE_NAMES, 'unknown'))} | curves |", "|---" * 7 + "|"]

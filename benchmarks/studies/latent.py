@@ -53,9 +53,9 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
 from grainscout.policies import make_policy
 from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import PRESETS, Film
 
-Floats = NDArray[np.float64]
 FIRST_SEED, LIGHT, WINDOW = 9600, 0.1, 16
 OPTIONS = DualOptions(own_size=True)
 MODELS = ("ours", "components", "regressors", "published")
@@ -71,10 +71,10 @@ class Pairs:
     the sites: distance to boundary and junction, asymmetry.
     """
 
-    patches: Floats
-    current: Floats
+    patches: FloatArray
+    current: FloatArray
     archetype: NDArray[np.uint8]
-    structure: Floats
+    structure: FloatArray
 
 
 def pairs_of(preset: str, seed: int, policy: str, curves: int = 210) -> Pairs:
@@ -99,18 +99,18 @@ def pairs_of(preset: str, seed: int, policy: str, curves: int = 210) -> Pairs:
     )  # fmt: skip
 
 
-def shapes(current: Floats) -> Floats:
+def shapes(current: FloatArray) -> FloatArray:
     """Curves over their own size, as the models are shown them."""
     size = np.sqrt(np.mean(current**2, axis=1, keepdims=True))
     return np.asarray(current / np.maximum(size, 0.1 * np.median(size)))
 
 
 def scores(
-    image: Floats,
-    spectrum: Floats,
+    image: FloatArray,
+    spectrum: FloatArray,
     pairs: Pairs,
-    known: NDArray[np.int64],
-    test: NDArray[np.int64],
+    known: IntArray,
+    test: IntArray,
 ) -> dict[str, float]:
     """Held-out numbers of any map with image and spectrum points (n, d)."""
     met = retrieval(image[test], spectrum[test])
@@ -142,7 +142,7 @@ def scores(
     return found
 
 
-def parts_of(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def parts_of(pairs: Pairs) -> tuple[IntArray, IntArray]:
     """Known and held-out pairs: those of `DualVAE`'s own split at seed 0."""
     parts = split(
         len(pairs.current), stop=OPTIONS.stop, test=OPTIONS.test, rng=np.random.default_rng(0)
@@ -184,7 +184,7 @@ def judge_published(model: PublishedDualVAE, pairs: Pairs) -> dict[str, float]:
     return found | {"turned": turned(model.encode_image, pairs.patches)}
 
 
-def turned(encode: Callable[[Floats], Floats], patches: Floats) -> float:
+def turned(encode: Callable[[FloatArray], FloatArray], patches: FloatArray) -> float:
     """How far a quarter turn of the patches moves their points, in standard deviations of the points."""
     here, there = encode(patches), encode(np.rot90(patches, 1, axes=(2, 3)))
     return float((np.abs(there - here).mean(axis=0) / here.std(axis=0)).mean())
@@ -289,7 +289,7 @@ _SCORES = (
 )  # fmt: skip
 
 
-def _cell(values: Floats) -> str:
+def _cell(values: FloatArray) -> str:
     if not values.size:
         return ""
     if values.size < 2:

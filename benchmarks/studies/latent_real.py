@@ -31,13 +31,13 @@ from grainscout.analysis.figures import curve_cards, latent_scatter, style
 from grainscout.analysis.latent import DualOptions, DualVAE, Training, retrieval, save_model
 from grainscout.analysis.latent.maps import support
 from grainscout.records import DataError
+from grainscout.records.arrays import BoolArray, FloatArray
 
-Floats = NDArray[np.float64]
 LOWER_A, UPPER_A = -0.1e-9, 0.5e-9  # where the published figure ends
 NAMES = ("turn_on", "loop_area", "hysteresis", "max_current")
 
 
-def real_curves() -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
+def real_curves() -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
     """Voltage (251,) [V], current (13, 251) [A], clipped (13, 251), patches (13, 16, 16) of 0 to 1.
 
     DataError where the data are absent.
@@ -54,13 +54,13 @@ def real_curves() -> tuple[Floats, Floats, NDArray[np.bool_], Floats]:
         return data["voltage"], current, status != 0, data["patches"]
 
 
-def of_its_range(patches: Floats) -> Floats:
+def of_its_range(patches: FloatArray) -> FloatArray:
     """Each patch (n, ..., w, w) from 0 to 1, as the published ones are."""
     low, high = (f(patches, axis=(-2, -1), keepdims=True) for f in (np.min, np.max))
     return np.asarray((patches - low) / (high - low))
 
 
-def simulated(smoke: bool) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+def simulated(smoke: bool) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
     """Patches, currents and true archetypes of runs on simulated films, put as the real ones are."""
     study = _study()
     runs = [("tiny", "random", 60)] if smoke else [("s26", "dual-novelty", 210)]
@@ -84,7 +84,7 @@ def _study() -> ModuleType:
     return sys.modules[name]
 
 
-def card_table(voltage: Floats, current: Floats, clipped: NDArray[np.bool_]) -> pd.DataFrame:
+def card_table(voltage: FloatArray, current: FloatArray, clipped: BoolArray) -> pd.DataFrame:
     """A row a curve: archetype, confidence, and descriptors with their sigma; bounds by < and >."""
     kinds = classification(voltage, current, clipped)
     found = describe_all(NAMES, voltage, current, clipped)
@@ -155,7 +155,7 @@ def make_page(out: Path, *, smoke: bool = False) -> dict[str, float]:
 
 
 def _among(
-    name: str, ours: Floats, truth: NDArray[np.uint8], theirs: Floats, near: NDArray[np.bool_]
+    name: str, ours: FloatArray, truth: NDArray[np.uint8], theirs: FloatArray, near: BoolArray
 ) -> Figure:
     """The simulated points by true archetype, and the real ones by number: red where extrapolated."""
     drawn = latent_scatter(

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scout import DESCRIPTORS, Stage
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies.models.training_targets import at_floor
+from grainscout.records.arrays import FloatArray
 
 PRESETS = ("reference", "s26", "s23")
 OURS = "dkl"
@@ -64,7 +64,7 @@ def cases(stage: Stage, count: int, models: dict[str, str]) -> Iterator[dict[str
             }
 
 
-def nll(away: NDArray[np.float64], spread: NDArray[np.float64]) -> float:
+def nll(away: FloatArray, spread: FloatArray) -> float:
     """Mean Gaussian negative log likelihood."""
     return float(np.mean(np.log(spread) + 0.5 * (away / spread) ** 2) + 0.5 * np.log(2 * np.pi))
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis import metrics
@@ -29,6 +28,7 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies.models.training_targets import at_floor
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Site, Waveform
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import PRESETS, Film
 
 NOISE = 2e-12  # A
@@ -127,8 +127,8 @@ class Stage:
         }
 
     def referee(
-        self, visited: NDArray[np.int64], options: Mapping[str, Any]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self, visited: IntArray, options: Mapping[str, Any]
+    ) -> tuple[FloatArray, FloatArray]:
         """``dkl`` fitted once to these curves: mean, and standard deviation of a noisy target."""
         model: Any = make_policy("dkl", options)
         model.reset(self.problem, rng=np.random.default_rng(0))
@@ -168,7 +168,7 @@ class Stage:
         return rows
 
 
-def _nll(y: NDArray[np.float64], mean: Any, std: Any) -> float:
+def _nll(y: FloatArray, mean: Any, std: Any) -> float:
     return float(np.mean(np.log(std) + 0.5 * ((y - mean) / std) ** 2) + 0.5 * np.log(2 * np.pi))
 
 

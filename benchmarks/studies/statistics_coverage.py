@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis import metrics
@@ -35,10 +34,10 @@ from grainscout.benchmarks import Campaign, PolicySpec, find_task
 from grainscout.benchmarks.campaign.stopping import Stopping, course
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.score import EXAMPLES
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator import PRESETS, Film
 
-Floats = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
+Draw = Callable[[np.random.Generator, tuple[int, int]], FloatArray]
 
 CURVES = 60
 LEVEL = 0.95
@@ -51,17 +50,17 @@ FIXED = (
 def synthetic(name: str) -> Draw:
     """(films, policies) scores of spread 1 on films that differ more than policies do."""
 
-    def draw(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> FloatArray:
         if name == "normal":
             return rng.normal(0.0, 1.0, size)
         shape = {"gamma": 4.0, "exponential": 1.0}[name]
-        spread: Floats = (rng.gamma(shape, 1.0, size) - shape) / np.sqrt(shape)
+        spread: FloatArray = (rng.gamma(shape, 1.0, size) - shape) / np.sqrt(shape)
         return spread
 
     return draw
 
 
-def real_scores(films: int, runs: int, seed: int = 0) -> Floats:
+def real_scores(films: int, runs: int, seed: int = 0) -> FloatArray:
     """(films, runs) discovery scores of random sampling on as many films.
 
     Each film has its own mixture of archetypes, so that films differ in spread as well.
@@ -82,13 +81,13 @@ def real_scores(films: int, runs: int, seed: int = 0) -> Floats:
     return table
 
 
-def resampled(table: Floats) -> Draw:
+def resampled(table: FloatArray) -> Draw:
     """Films drawn from the table's, and on each film different runs for each policy."""
 
-    def draw(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> FloatArray:
         films = rng.integers(0, len(table), size[0])
         runs = np.array([rng.choice(table.shape[1], size[1], replace=False) for _ in films])
-        drawn: Floats = table[films[:, None], runs]
+        drawn: FloatArray = table[films[:, None], runs]
         return drawn
 
     return draw

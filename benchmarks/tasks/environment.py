@@ -7,9 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grainscout.analysis.formats import Recording, read
 from grainscout.benchmarks.tasks.ising import ising_recording, ising_truth
 from grainscout.benchmarks.tasks.task import MicroscopeSpec, Task
@@ -17,6 +14,7 @@ from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_t
 from grainscout.experiment import make_problem
 from grainscout.hardware import Guard, Limits, Microscope, make_microscope, microscope_names
 from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
+from grainscout.records.arrays import FloatArray
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -176,7 +174,7 @@ def height_image(
     channel: str | None = None,
     pixel_nm: float | None = None,
     crop: tuple[int, int, int, int] | None = None,
-) -> tuple[NDArray[np.float64], tuple[float, float]]:
+) -> tuple[FloatArray, tuple[float, float]]:
     """A height image [m] and its pixel size [m] from a file, cropped to [row, column, rows, columns].
 
     Without `channel` it is the one named "height", else the only one whose name says so.

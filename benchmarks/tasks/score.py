@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis import diversity, metrics
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import Outcome, PackedState, Problem
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: So many examples of each class are wanted.
 EXAMPLES = 3
@@ -70,7 +68,7 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     return table
 
 
-def site_worth(truth: TaskTruth) -> Floats | None:
+def site_worth(truth: TaskTruth) -> FloatArray | None:
     """(n_candidates,) true target from its lowest (0) to its highest (1), 0 where it has none.
 
     None where it does not vary: nothing is to be found.
@@ -81,7 +79,7 @@ def site_worth(truth: TaskTruth) -> Floats | None:
     return np.nan_to_num((truth.target - low) / (high - low)) if high > low else None
 
 
-def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.int64]:
+def candidate_index(problem: Problem, sites: IntArray) -> IntArray:
     """(n,) index of each site among the problem's candidates (row-major, hence sorted); -1: none."""
     columns = problem.scan.shape[1]
     flat, wanted = problem.candidates @ [columns, 1], sites @ [columns, 1]
@@ -89,7 +87,7 @@ def candidate_index(problem: Problem, sites: NDArray[np.int64]) -> NDArray[np.in
     return np.where(flat[index] == wanted, index, -1)
 
 
-def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:
+def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArray:
     """(n,) mean pairwise distance of the curves measured so far, over the rms current of all.
 
     The measure of S26; it may fall when a new curve resembles the old ones.
@@ -104,7 +102,7 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> Floats:
     return np.where(measured > 0, trace[np.maximum(measured - 1, 0)], 0.0)
 
 
-def score_map(truth: TaskTruth, mean: Floats, std: Floats) -> dict[str, float]:
+def score_map(truth: TaskTruth, mean: FloatArray, std: FloatArray) -> dict[str, float]:
     """How good a predicted map is, over the sites where it is scored; see ``metrics.map_score``."""
     found = metrics.map_score(np.where(truth.mapped, truth.target, np.nan), mean, std)
     return {
@@ -116,7 +114,7 @@ def score_map(truth: TaskTruth, mean: Floats, std: Floats) -> dict[str, float]:
     }
 
 
-def as_map(problem: Problem, values: Floats) -> Floats:
+def as_map(problem: Problem, values: FloatArray) -> FloatArray:
     """(n_candidates,) values as an image of the scan's shape, NaN elsewhere."""
     image = np.full(problem.scan.shape, np.nan)
     image[problem.candidates[:, 0], problem.candidates[:, 1]] = values

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import Recording
 from grainscout.records import DataError, Problem
+from grainscout.records.arrays import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -33,14 +34,14 @@ class TaskTruth:
     boundary_distance, junction_distance : (n,) [m], or None on a recording.
     """
 
-    target: NDArray[np.float64]
+    target: FloatArray
     unit: str
     archetype: NDArray[np.uint8]
     classes: tuple[str, ...]
     wanted: tuple[int, ...]
-    mapped: NDArray[np.bool_]
-    boundary_distance: NDArray[np.float64] | None = None
-    junction_distance: NDArray[np.float64] | None = None
+    mapped: BoolArray
+    boundary_distance: FloatArray | None = None
+    junction_distance: FloatArray | None = None
 
 
 def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:

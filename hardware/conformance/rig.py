@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.hardware.protocol import Closes, Microscope
 from grainscout.records import MISTAKES, IVCurve, MicroscopeError, Scan, Site, Waveform
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
 _ATTEMPTS = 6
-
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(kw_only=True)
@@ -29,7 +26,7 @@ class Bench:
     factory: Callable[[], Microscope]
     waveform: Waveform | None = None
     scan: Scan | None = None
-    peak_current: NDArray[np.float64] | None = None
+    peak_current: FloatArray | None = None
     _made: list[Microscope] = field(default_factory=list)
 
     def make(self) -> Microscope:
@@ -99,9 +96,7 @@ def rails(curve: IVCurve) -> Iterator[str]:
         yield f"samples at the rail ({rails.max():g} A) must be flagged"
 
 
-def oriented(
-    what: str, sites: NDArray[np.int64], found: FloatArray, truth: FloatArray
-) -> Iterator[str]:
+def oriented(what: str, sites: IntArray, found: FloatArray, truth: FloatArray) -> Iterator[str]:
     """A problem unless `found` (n,) fits the pattern better as it is than in any other position."""
     turned = {
         "as it is": truth,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.hardware.conformance.rig import Bench, in_time, oriented, rails, refuses
 from grainscout.hardware.guard import Guard, LimitsCurrent
@@ -26,8 +25,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
-
-FloatArray = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
 def check_microscope(

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.hardware.remote import messages as wire
 from grainscout.hardware.remote.channel import Channel, ServerForgot, ServerLost
@@ -29,6 +28,7 @@ from grainscout.records import (
     Proposal,
     Site,
 )
+from grainscout.records.arrays import FloatArray
 
 _T = TypeVar("_T")
 _CHUNK = 200  # outcomes in one message
@@ -54,8 +54,8 @@ class RemotePolicy:
     another version.
     """
 
-    predict: Callable[[], tuple[NDArray[np.float64], NDArray[np.float64]]]
-    explain: Callable[[], Mapping[str, NDArray[np.float64]]]
+    predict: Callable[[], tuple[FloatArray, FloatArray]]
+    explain: Callable[[], Mapping[str, FloatArray]]
     state: Callable[[], PackedState]
     restore: Callable[[PackedState], None]
 
@@ -283,13 +283,13 @@ class RemotePolicy:
         self._patiently(action)
         return answers[-1]
 
-    def _predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _predict(self) -> tuple[FloatArray, FloatArray]:
         pair = self._remote("predict")
         if not (isinstance(pair, list) and len(pair) == 2):
             raise LinkError("a prediction from the other side must be a mean and a deviation")
         return self._map("mean", pair[0]), self._map("deviation", pair[1])
 
-    def _explain(self) -> Mapping[str, NDArray[np.float64]]:
+    def _explain(self) -> Mapping[str, FloatArray]:
         maps = self._mapping("explain")
         return {name: self._map(name, value) for name, value in maps.items()}
 
@@ -303,7 +303,7 @@ class RemotePolicy:
         return value
 
     @staticmethod
-    def _map(name: str, value: object) -> NDArray[np.float64]:
+    def _map(name: str, value: object) -> FloatArray:
         if not isinstance(value, np.ndarray):
             raise LinkError(f"{name!r:.40} from the other side must be an array of numbers")
         return value.astype(np.float64)

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.conformance.toy_sample import Step, ToySample, digest, note, play
 from grainscout.policies.protocol import Explains, Policy, Predicts, Stateful
@@ -26,6 +25,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.records.arrays import FloatArray
 
 #: Sizes of the asks of a run: batches while seed points are taken, then one at a time.
 _SIZES = (4, 4, 4, 1, 1, 1, 1, 2)
@@ -112,7 +112,7 @@ class _Bench:
                 return
 
 
-def _truth(toy: ToySample, problem: Problem) -> NDArray[np.float64]:
+def _truth(toy: ToySample, problem: Problem) -> FloatArray:
     from grainscout.analysis.curves.descriptors import describe
 
     current = toy.current(problem.candidates)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.protocol import Policy
 from grainscout.records import (
@@ -21,6 +20,7 @@ from grainscout.records import (
     Waveform,
     measurement_stream,
 )
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: An ask's proposals, as far as two trajectories are compared.
 Step = list[tuple[str, Site, float | None, float | None, dict[str, float]]]
@@ -38,7 +38,7 @@ class ToySample:
     shape: tuple[int, int] = (36, 36)
     waveform: Waveform = field(default_factory=lambda: Waveform.triangle(1.5, 41))
 
-    def maps(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def maps(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Height [m], conductance G [S] and loop strength h of every pixel."""
         rng = np.random.default_rng(self.seed)
         centres = rng.uniform(0, min(self.shape), (7, 2))
@@ -62,7 +62,7 @@ class ToySample:
             target=target,
         )
 
-    def current(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
+    def current(self, sites: IntArray) -> FloatArray:
         """(n, samples) noiseless currents [A] at (n, 2) sites."""
         _, conductance, loop = self.maps()
         at = (sites[:, 0], sites[:, 1])
@@ -110,7 +110,7 @@ class ToySample:
         )
 
 
-def _pixels(rows: int, columns: int) -> NDArray[np.int64]:
+def _pixels(rows: int, columns: int) -> IntArray:
     return np.column_stack([np.repeat(np.arange(rows), columns), np.tile(np.arange(columns), rows)])
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import ArcCosine, Kernel, Placed, Stationary
-from grainscout.policies.models.surrogate import Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.records import Scan
+from grainscout.records.arrays import IntArray
 
 KERNELS: dict[str, Kernel] = {
     "nngp": ArcCosine(depth=2),
@@ -24,7 +25,7 @@ def make_surrogate(
     engine: str,
     table: Callable[[], NDArray[np.float32]],
     scan: Scan,
-    pool: Rows,
+    pool: IntArray,
     *,
     window: int,
     growth: float,

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from grainscout.records import ConfigError, Scan
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: Patches that the principal components are computed from, at most (every k-th row and column).
 BASIS_PATCHES = 16_384
@@ -43,7 +42,7 @@ def padded(image: NDArray[Any], window: int) -> NDArray[Any]:
     return np.pad(image, ((before, after), (before, after)), mode="reflect")
 
 
-def patches(image: Floats, window: int, sites: NDArray[np.int64]) -> Floats:
+def patches(image: FloatArray, window: int, sites: IntArray) -> FloatArray:
     """(n, window, window) patches of (n, 2) sites; only for few sites or the published loop."""
     check_window(window, (image.shape[0], image.shape[1]))
     view = sliding_window_view(padded(image, window), (window, window))
@@ -58,13 +57,13 @@ class PatchBasis:
     variance of all components together.
     """
 
-    mean: Floats
-    vectors: Floats
-    variance: Floats
+    mean: FloatArray
+    vectors: FloatArray
+    variance: FloatArray
     total: float
 
 
-def patch_basis(image: Floats, window: int, components: int) -> PatchBasis:
+def patch_basis(image: FloatArray, window: int, components: int) -> PatchBasis:
     """Components of the full (unpadded) patches; of every k-th one in large images."""
     check_window(window, (image.shape[0], image.shape[1]))
     view = sliding_window_view(image, (window, window))
@@ -95,7 +94,7 @@ def patch_basis(image: Floats, window: int, components: int) -> PatchBasis:
     )
 
 
-def project_patches(image: Floats, basis: PatchBasis) -> NDArray[np.float32]:
+def project_patches(image: FloatArray, basis: PatchBasis) -> NDArray[np.float32]:
     """(rows, columns, k) scores of every pixel's patch: a convolution with each component.
 
     Each row of windows is multiplied as one small block, so that the patch matrix never exists.
@@ -118,7 +117,7 @@ def project_patches(image: Floats, basis: PatchBasis) -> NDArray[np.float32]:
 
 
 def jets(
-    image: Floats, scales: tuple[float, ...], aspect: tuple[float, float] = (1.0, 1.0)
+    image: FloatArray, scales: tuple[float, ...], aspect: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.float32]:
     """(rows, columns, 5 len(scales)) invariants of the local derivatives, unchanged by rotation.
 
@@ -130,9 +129,9 @@ def jets(
     for sigma in scales:
         s = (sigma / aspect[0], sigma / aspect[1])
 
-        def derivative(i: int, j: int, s: tuple[float, float] = s, grow: float = 1.0) -> Floats:
+        def derivative(i: int, j: int, s: tuple[float, float] = s, grow: float = 1.0) -> FloatArray:
             raw = gaussian_filter(image, (s[0] * grow, s[1] * grow), order=(i, j), mode="mirror")
-            result: Floats = raw * (s[0] ** i * s[1] ** j)
+            result: FloatArray = raw * (s[0] ** i * s[1] ** j)
             return result
 
         y, x = derivative(1, 0), derivative(0, 1)

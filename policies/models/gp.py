@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 from scipy.optimize import minimize
 
-from grainscout.policies.models.kernels import Array, Kernel
-from grainscout.policies.models.surrogate import Floats, Rows
+from grainscout.policies.models.kernels import Kernel
 from grainscout.records import ConfigError, PackedState, PolicyError
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
 _NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
@@ -29,7 +29,7 @@ _CACHE_BYTES = 3 * 2**30
 _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
 
 
-def check_data(rows: Rows, y: Floats, noise: Floats | None) -> Floats:
+def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:
     """The noise variances, zeros if None; ConfigError if the data cannot be learnt from."""
     noise = np.zeros(len(y)) if noise is None else np.asarray(noise, np.float64)
     if len(y) == 0 or not (rows.shape == y.shape == noise.shape == (len(y),)):
@@ -42,7 +42,7 @@ def check_data(rows: Rows, y: Floats, noise: Floats | None) -> Floats:
     return noise
 
 
-def standardise(y: Floats) -> tuple[float, float]:
+def standardise(y: FloatArray) -> tuple[float, float]:
     """Offset and scale of targets; a scale in the targets' own unit even if all are equal."""
     offset, scale = float(y.mean()), float(y.std())
     if not scale > 1e-9 * abs(offset):
@@ -62,7 +62,7 @@ class GaussianProcess:
     def __init__(
         self,
         table: NDArray[np.float32],
-        pool: Rows,
+        pool: IntArray,
         kernel: Kernel,
         *,
         growth: float = 0.1,
@@ -79,7 +79,7 @@ class GaussianProcess:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._pool
 
@@ -89,11 +89,11 @@ class GaussianProcess:
         return float(math.exp(self._t[-2]) + _FLOOR) * self._scale**2
 
     @property
-    def parameters(self) -> Floats:
+    def parameters(self) -> FloatArray:
         """Log hyper-parameters of standardised targets: the kernel's, noise, factor on stated noise."""
         return self._t.copy()
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol; refits, or updates the posterior with the new rows."""
         given = check_data(rows, y, noise)
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
@@ -113,13 +113,13 @@ class GaussianProcess:
             twin._reduction = self._reduction.copy()
         return twin
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
         variance = np.maximum(self._prior_variance - self._reduction, _FLOOR**2)
         return self._offset + self._scale * self._mean, self._scale * np.sqrt(variance)
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         self._need_fit()
         x = self.table[rows]
@@ -134,7 +134,7 @@ class GaussianProcess:
         out *= self._scale**2
         return out
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
         x = self.table[rows].astype(np.float64)
@@ -153,7 +153,9 @@ class GaussianProcess:
             "extra": self._extra,
         }
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """Factorise and append in the same order as before, so that every bit is the same."""
         self._t = np.array(state["t"], np.float64)
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
@@ -169,7 +171,7 @@ class GaussianProcess:
         self._weigh(y)
 
     # ---- learning -------------------------------------------------------------------------
-    def _learn(self, rows: Rows, y: Floats, given: Floats) -> None:
+    def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray) -> None:
         self._offset, self._scale = standardise(y)
         self._extra = np.zeros(len(y))
         x = self.table[rows].astype(np.float64)
@@ -190,8 +192,10 @@ class GaussianProcess:
         self._fitted = len(y)
         self._factorise(rows, given)
 
-    def _maximise(self, prepared: Floats, z: Floats, known: Floats, extra: Floats) -> Floats:
-        def value(t: Floats) -> tuple[float, Floats]:
+    def _maximise(
+        self, prepared: FloatArray, z: FloatArray, known: FloatArray, extra: FloatArray
+    ) -> FloatArray:
+        def value(t: FloatArray) -> tuple[float, FloatArray]:
             return self.objective(t, prepared, z, known, extra)
 
         result = minimize(
@@ -203,12 +207,17 @@ class GaussianProcess:
             bounds=[(None, None)] * (len(self._t) - 1) + [(None, 0.0)],
             options={"maxiter": 40, "ftol": 1e-5, "gtol": 1e-3},
         )
-        best: Floats = result.x
+        best: FloatArray = result.x
         return best
 
     def objective(
-        self, t: Floats, prepared: Floats, z: Floats, known: Floats, extra: Floats | float = 0.0
-    ) -> tuple[float, Floats]:
+        self,
+        t: FloatArray,
+        prepared: FloatArray,
+        z: FloatArray,
+        known: FloatArray,
+        extra: FloatArray | float = 0.0,
+    ) -> tuple[float, FloatArray]:
         """Negative log posterior of the log hyper-parameters (up to a constant), and its gradient.
 
         known : (n,) stated noise variances, scaled by exp(t[-1]);  extra : added as it is.
@@ -253,7 +262,9 @@ class GaussianProcess:
         k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-2])
         return k
 
-    def _half(self, cross: Callable[[Array], Array], part: slice) -> NDArray[np.float32]:
+    def _half(
+        self, cross: Callable[[AnyFloatArray], AnyFloatArray], part: slice
+    ) -> NDArray[np.float32]:
         """L^-1 K(data, pool[part]), in the buffer of `cross`."""
         k = cross(self._x_pool[part])
         # k (n, m) in C order is its transpose in Fortran's: a triangular product in place.
@@ -267,10 +278,10 @@ class GaussianProcess:
         width = max(256, _CHUNK // max(self._n, 1))
         return [slice(at, at + width) for at in range(0, len(self._pool), width)]
 
-    def _total_noise(self, given: Floats | float) -> Floats | float:
+    def _total_noise(self, given: FloatArray | float) -> FloatArray | float:
         return math.exp(self._t[-2]) + _FLOOR + math.exp(self._t[-1]) * given / self._scale**2
 
-    def _follows(self, rows: Rows, given: Floats) -> bool:
+    def _follows(self, rows: IntArray, given: FloatArray) -> bool:
         old = len(self._rows)
         return (
             len(rows) >= old
@@ -278,7 +289,7 @@ class GaussianProcess:
             and np.array_equal(given[:old], self._given)
         )
 
-    def _factorise(self, rows: Rows, given: Floats) -> None:
+    def _factorise(self, rows: IntArray, given: FloatArray) -> None:
         n, c = len(rows), len(self._pool)
         self._rows, self._given, self._factored = rows.copy(), given.copy(), n
         self._x32 = self.table[rows]
@@ -333,7 +344,7 @@ class GaussianProcess:
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
         self._reduction += np.square(new, out=new)
 
-    def _weigh(self, y: Floats) -> None:
+    def _weigh(self, y: FloatArray) -> None:
         """The mean for these targets; the variance does not depend on them."""
         self._beta = self._inverse @ ((y - self._offset) / self._scale)
         weights = self._beta.astype(np.float32)

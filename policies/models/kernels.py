@@ -14,40 +14,39 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Array = NDArray[np.floating[Any]]
-Pull = Callable[[Floats], Floats]
+from grainscout.records.arrays import AnyFloatArray, FloatArray
+
+Pull = Callable[[FloatArray], FloatArray]
 
 
 class Kernel(Protocol):
     """A covariance function of feature rows."""
 
     @property
-    def prior(self) -> Floats:
+    def prior(self) -> FloatArray:
         """(k, 2) mean and standard deviation of the log-parameters; the means are the start."""
 
-    def prepare(self, x: Floats) -> Floats:
+    def prepare(self, x: FloatArray) -> FloatArray:
         """What `gram` needs of (n, d) features, computed once for a fit."""
 
-    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """(n, n) matrix and its pull-back (n, n) -> (k,) for symmetric gradients."""
 
-    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
         """b -> (len(a), len(b)) covariances with a; each answer may overwrite the last one."""
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """(len(a), len(b)) covariances."""
 
-    def diagonal(self, x: Array, t: Floats) -> Floats:
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
         """(n,) variances."""
 
 
-def arc_cosine(cosine: Array, work: Array) -> None:
+def arc_cosine(cosine: AnyFloatArray, work: AnyFloatArray) -> None:
     """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c; J(1) = π, and |c| <= 1.
 
     work : an array of the same shape and dtype, overwritten.
@@ -72,15 +71,15 @@ class ArcCosine:
     depth: int = 2
 
     @property
-    def prior(self) -> Floats:
+    def prior(self) -> FloatArray:
         """Weak: a factor of 2 to 4 on each."""
         return np.array([[0.0, 0.7], [0.7, 1.2], [-1.0, 1.0]])
 
-    def prepare(self, x: Floats) -> Floats:
+    def prepare(self, x: FloatArray) -> FloatArray:
         """The inner products."""
         return x @ x.T
 
-    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """Reverse-mode through the layers; the diagonal is exact."""
         variance, s, b = np.exp(t)
         biases = self.depth - 1
@@ -102,7 +101,7 @@ class ArcCosine:
                 power = power + b
         k *= scale
 
-        def pull(grad: Floats) -> Floats:
+        def pull(grad: FloatArray) -> FloatArray:
             whole = float(np.vdot(grad, k))
             g = scale * grad
             g_power = np.zeros(len(k))
@@ -119,12 +118,12 @@ class ArcCosine:
 
         return k, pull
 
-    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
         """One matrix product, then element-wise layers in two buffers."""
         variance, s, bias = np.exp(t).tolist()
         dtype, biases = a.dtype, self.depth - 1
 
-        def prepared(x: Array) -> tuple[Array, list[Array]]:
+        def prepared(x: AnyFloatArray) -> tuple[AnyFloatArray, list[AnyFloatArray]]:
             power = 1.0 + s * np.einsum("ij,ij->i", x, x)
             roots = [np.sqrt(power + layer * bias) for layer in range(self.depth)]
             unit = np.empty((len(x), x.shape[1] + 1), dtype)
@@ -137,7 +136,7 @@ class ArcCosine:
         last = rows[-1] * dtype.type(variance / (1.0 + s + biases * bias) / np.pi)
         buffers = np.empty((2, 0, 0), dtype)
 
-        def cross(b: Array) -> Array:
+        def cross(b: AnyFloatArray) -> AnyFloatArray:
             nonlocal buffers
             if buffers.shape[1:] != (len(a), len(b)):
                 buffers = np.empty((2, len(a), len(b)), dtype)
@@ -160,11 +159,11 @@ class ArcCosine:
 
         return cross
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """See `against`."""
         return self.against(a, t)(b)
 
-    def diagonal(self, x: Array, t: Floats) -> Floats:
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
         """J(1)/π = 1 at every layer."""
         variance, s, b = np.exp(t)
         biases = self.depth - 1
@@ -175,7 +174,7 @@ class ArcCosine:
         return np.asarray(power)
 
 
-def squared_distances(a: Array, b: Array) -> Array:
+def squared_distances(a: AnyFloatArray, b: AnyFloatArray) -> AnyFloatArray:
     """(len(a), len(b)) squared Euclidean distances, never negative."""
     d = a @ b.T
     d *= -2.0
@@ -196,17 +195,17 @@ class Stationary:
     name: str = "rbf"
 
     @property
-    def prior(self) -> Floats:
+    def prior(self) -> FloatArray:
         """Weak: a factor of 2 to 3 on each."""
         return np.array([[0.0, 0.7], [0.0, 1.0]])
 
-    def prepare(self, x: Floats) -> Floats:
+    def prepare(self, x: FloatArray) -> FloatArray:
         """The squared distances."""
         d = np.asarray(squared_distances(x, x), np.float64)
         np.fill_diagonal(d, 0.0)
         return d
 
-    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """The length's gradient is closed form for both."""
         variance, length = np.exp(t)
         if self.name == "rbf":
@@ -219,20 +218,20 @@ class Stationary:
             k = e * (1.0 + r + r * r / 3.0)
             by_length = e * r * r * (1.0 + r) / 3.0
 
-        def pull(grad: Floats) -> Floats:
+        def pull(grad: FloatArray) -> FloatArray:
             return np.array([np.vdot(grad, k), np.vdot(grad, by_length)])
 
         return k, pull
 
-    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
         """Nothing to prepare."""
         return partial(self._cross, a, t)
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """In the dtype of `a`."""
         return self._cross(a, t, b)
 
-    def _cross(self, a: Array, t: Floats, b: Array) -> Array:
+    def _cross(self, a: AnyFloatArray, t: FloatArray, b: AnyFloatArray) -> AnyFloatArray:
         variance, length = np.exp(t)
         d = squared_distances(a, b)
         if self.name == "rbf":
@@ -251,7 +250,7 @@ class Stationary:
         d *= np.asarray(variance, d.dtype)
         return d
 
-    def diagonal(self, x: Array, t: Floats) -> Floats:
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
         """Constant."""
         return np.full(len(x), float(np.exp(t[0])))
 
@@ -266,34 +265,34 @@ class Placed:
     inner: Kernel
 
     @property
-    def prior(self) -> Floats:
+    def prior(self) -> FloatArray:
         """The inner kernel's; half its variance, and 3 to 8 lengths along the image's side."""
         return np.vstack([self.inner.prior, (-0.7, 1.0), (-0.5, 0.7)])
 
-    def prepare(self, x: Floats) -> Floats:
+    def prepare(self, x: FloatArray) -> FloatArray:
         """The inner kernel's preparation and the squared distances, stacked."""
         d = np.asarray(squared_distances(x[:, -2:], x[:, -2:]), np.float64)
         np.fill_diagonal(d, 0.0)
         return np.stack([self.inner.prepare(x[:, :-2]), d])
 
-    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """See :class:`Kernel`."""
         k, pull = self.inner.gram(prepared[0], t[:-2])
         r = prepared[1] / np.exp(2.0 * t[-1])
         field = np.exp(t[-2] - 0.5 * r)
 
-        def both(grad: Floats) -> Floats:
+        def both(grad: FloatArray) -> FloatArray:
             drawn = grad * field
             return np.concatenate([pull(grad), [drawn.sum(), np.vdot(drawn, r)]])
 
         return k + field, both
 
-    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
         """The field's exponent is one product of (x, -|x|²/2, 1) with (y, 1, -|y|²/2)."""
         inner = self.inner.against(np.ascontiguousarray(a[:, :-2]), t[:-2])
         left, buffer = self._lifted(a, t), np.empty((0, 0), a.dtype)
 
-        def cross(b: Array) -> Array:
+        def cross(b: AnyFloatArray) -> AnyFloatArray:
             nonlocal buffer
             if buffer.shape != (len(a), len(b)):
                 buffer = np.empty((len(a), len(b)), a.dtype)
@@ -307,15 +306,15 @@ class Placed:
         return cross
 
     @staticmethod
-    def _lifted(x: Array, t: Floats) -> Array:
+    def _lifted(x: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         place = x[:, -2:] / np.asarray(np.exp(t[-1]), x.dtype)
         half = -0.5 * np.einsum("ij,ij->i", place, place)
         return np.column_stack([place, half, np.ones_like(half)])
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """See `against`."""
         return self.against(a, t)(b)
 
-    def diagonal(self, x: Array, t: Floats) -> Floats:
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
         """See :class:`Kernel`."""
         return np.asarray(self.inner.diagonal(x[:, :-2], t[:-2]) + np.exp(t[-2]))

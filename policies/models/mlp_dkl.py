@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grainscout.policies.models.gp import check_data, standardise
-from grainscout.policies.models.surrogate import Floats, Rows
 from grainscout.records import PackedState, PolicyError
+from grainscout.records.arrays import FloatArray, IntArray
 
 MEMBERS, WIDTHS, CYCLES, RATE = 8, (64, 32, 2), 30, 0.02
 _NOISE, _FLOOR = -0.5, 1e-4  # start and prior mean of the log noise variance; its least value
@@ -98,7 +98,7 @@ class Ensemble:
     """
 
     def __init__(
-        self, table: NDArray[np.float32], pool: Rows, *, growth: float = 0.1, seed: int = 0
+        self, table: NDArray[np.float32], pool: IntArray, *, growth: float = 0.1, seed: int = 0
     ) -> None:
         self.table, self._pool = table, np.asarray(pool, np.int64)
         self.growth, self.seed = growth, seed
@@ -109,7 +109,7 @@ class Ensemble:
         self._members: _Members | None = None
 
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._pool
 
@@ -118,7 +118,7 @@ class Ensemble:
         """Learnt variance of the noise, in the target's unit squared."""
         return float(self._need_fit().noise().mean()) * self._scale**2
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol."""
         given = check_data(rows, y, noise)
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
@@ -131,12 +131,12 @@ class Ensemble:
         """See the protocol; a fit replaces tensors and never changes them in place."""
         return copy.copy(self)
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol; the variance is that of the mixture."""
         self._need_fit()
         return self._offset + self._scale * self._mean, self._scale * self._std
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         out = np.empty((len(self._pool), len(rows)))
         for at in range(0, len(self._pool), _CHUNK):
@@ -144,7 +144,7 @@ class Ensemble:
             out[at : at + _CHUNK] = self._mixed(part, rows)[1]
         return out
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         mean, covariance = self._mixed(rows, rows)
         return mean, covariance
@@ -159,7 +159,9 @@ class Ensemble:
             "fitted": self._fitted,
         }
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """See the protocol."""
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
         self._fitted = int(state["fitted"])
@@ -175,21 +177,21 @@ class Ensemble:
             raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
         return self._members
 
-    def _inputs(self, rows: Rows, dtype: torch.dtype = torch.float64) -> Tensor:
+    def _inputs(self, rows: IntArray, dtype: torch.dtype = torch.float64) -> Tensor:
         return torch.as_tensor(self.table[rows] * np.float32(self._gain)).to(self._device, dtype)
 
     def _initial(self) -> _Members:
         step = max(1, len(self._pool) // 512)
         return _Members(self.table.shape[1], self.seed, self._inputs(self._pool[::step]))
 
-    def _targets(self, y: Floats) -> Tensor:
+    def _targets(self, y: FloatArray) -> Tensor:
         return torch.as_tensor((y - self._offset) / self._scale).to(self._device)
 
     def _gram(self, members: _Members, latent: Tensor, known: Tensor) -> Tensor:
         noise = members.noise()[:, None] + known
         return members.covariance(latent, latent) + torch.diag_embed(noise)
 
-    def _train(self, rows: Rows, y: Floats, given: Floats) -> None:
+    def _train(self, rows: IntArray, y: FloatArray, given: FloatArray) -> None:
         members = self._initial()
         tensors = [t.clone().requires_grad_() for t in members.tensors()]
         members.replace(tensors)
@@ -207,7 +209,7 @@ class Ensemble:
         members.replace([t.detach() for t in tensors])
         self._members = members
 
-    def _condition(self, rows: Rows, y: Floats, given: Floats) -> None:
+    def _condition(self, rows: IntArray, y: FloatArray, given: FloatArray) -> None:
         members = self._need_fit()
         self._rows = rows.copy()
         known = torch.as_tensor(given / self._scale**2).to(self._device)
@@ -230,7 +232,7 @@ class Ensemble:
         self._mean = torch.cat(means).cpu().numpy()
         self._std = torch.cat(stds).cpu().numpy()
 
-    def _mixed(self, a: Rows, b: Rows) -> tuple[Floats, Floats]:
+    def _mixed(self, a: IntArray, b: IntArray) -> tuple[FloatArray, FloatArray]:
         """Mean at b and covariance (len(a), len(b)) of the mixture."""
         members = self._need_fit()
         za, zb = members.embed(self._inputs(a)), members.embed(self._inputs(b))
@@ -240,6 +242,6 @@ class Ensemble:
         covariance = members.covariance(za, zb) - torch.bmm(half_a.transpose(1, 2), half_b)
         away_a, away_b = mean_a - mean_a.mean(0), mean_b - mean_b.mean(0)
         mixed = covariance.mean(0) + away_a.T @ away_b / MEMBERS
-        mean: Floats = mean_b.mean(0).cpu().numpy()
-        matrix: Floats = mixed.cpu().numpy()
+        mean: FloatArray = mean_b.mean(0).cpu().numpy()
+        matrix: FloatArray = mixed.cpu().numpy()
         return self._offset + self._scale * mean, self._scale**2 * matrix

@@ -22,8 +22,8 @@ from torch import Tensor
 from grainscout.policies.models.features import check_window, patches
 from grainscout.policies.models.gp import check_data
 from grainscout.policies.models.mlp_dkl import device
-from grainscout.policies.models.surrogate import Floats, Rows
 from grainscout.records import PackedState, PolicyError, Scan
+from grainscout.records.arrays import FloatArray, IntArray
 
 with warnings.catch_warnings():
     # Its linear_operator still compiles with torch.jit.script, which torch calls deprecated.
@@ -72,7 +72,9 @@ class PublishedLoop:
     Known noise variances are ignored, as in the published loop.
     """
 
-    def __init__(self, scan: Scan, pool: Rows, *, window: int = 16, cycles: int = CYCLES) -> None:
+    def __init__(
+        self, scan: Scan, pool: IntArray, *, window: int = 16, cycles: int = CYCLES
+    ) -> None:
         check_window(window, scan.shape)
         self._image = scan.channels.get("height", next(iter(scan.channels.values())))
         self._window, self._cycles = window, cycles
@@ -83,7 +85,7 @@ class PublishedLoop:
         self._all = self._inputs(self._pool)
 
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._pool
 
@@ -92,7 +94,7 @@ class PublishedLoop:
         """Learnt variance of the noise, in the target's unit squared."""
         return float(self._need_fit().likelihood.noise.detach()) * self._span**2
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol."""
         check_data(rows, y, noise)
         self._low = float(y.min())
@@ -120,7 +122,7 @@ class PublishedLoop:
         """See the protocol; a fit makes a new model."""
         return copy.copy(self)
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         model = self._need_fit()
         with torch.no_grad(), _quiet(), gpytorch.settings.fast_pred_var():
@@ -132,7 +134,7 @@ class PublishedLoop:
             self._span * std.cpu().numpy().astype(np.float64),
         )
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         x = self._inputs(rows)
         parts = []
@@ -141,7 +143,7 @@ class PublishedLoop:
             parts.append(self._posterior(torch.cat([part, x]))[1][: len(part), len(part) :])
         return np.concatenate(parts)
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         return self._posterior(self._inputs(rows))
 
@@ -149,11 +151,13 @@ class PublishedLoop:
         """Nothing: the same data give the same model."""
         return {}
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """See the protocol."""
         self.fit(rows, y, noise)
 
-    def _inputs(self, rows: Rows) -> Tensor:
+    def _inputs(self, rows: IntArray) -> Tensor:
         sites = np.stack(np.unravel_index(rows, self._image.shape), axis=1)
         spread = float(self._image.std()) or 1.0
         # Images are scaled to unit spread as a whole; patches are not standardised one by one.
@@ -166,7 +170,7 @@ class PublishedLoop:
             raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
         return self._model
 
-    def _posterior(self, x: Tensor) -> tuple[Floats, Floats]:
+    def _posterior(self, x: Tensor) -> tuple[FloatArray, FloatArray]:
         """Mean (n,) and covariance (n, n) as gpytorch predicts them."""
         model = self._need_fit()
         with torch.no_grad(), _quiet():

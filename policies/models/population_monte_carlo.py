@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import logsumexp
 
-from grainscout.policies.models.surrogate import Floats
+from grainscout.records.arrays import FloatArray
 
 _ANCESTORS = 64  # centres of the proposal's mixture
 _ROUNDS = 3
@@ -16,11 +16,11 @@ _DEFENSIVE = 0.2  # share of the proposal that is the prior, so that no weight i
 
 
 def population(
-    log_likelihood: Callable[[Floats], Floats],
+    log_likelihood: Callable[[FloatArray], FloatArray],
     count: int,
-    known: tuple[Floats, Floats],
+    known: tuple[FloatArray, FloatArray],
     rng: np.random.Generator,
-) -> tuple[Floats, Floats, float]:
+) -> tuple[FloatArray, FloatArray, float]:
     """Samples (k, q) of the posterior, their weights (k,), and the log evidence.
 
     log_likelihood : (k,) of (k, q) parameters whose prior is standard normal;  count : samples of a
@@ -57,6 +57,6 @@ def population(
     return u[kept], weight[kept] / weight[kept].sum(), total - math.log(count)
 
 
-def log_normal(u: Floats) -> Floats:
+def log_normal(u: FloatArray) -> FloatArray:
     """(...,) log density of standard normal vectors (..., q)."""
     return np.asarray(-0.5 * (u**2).sum(-1) - 0.5 * u.shape[-1] * math.log(2.0 * math.pi))

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.microstructure.features import Microstructure
-from grainscout.policies.models.kernels import Array, Kernel, Pull
+from grainscout.policies.models.kernels import Kernel, Pull
 from grainscout.policies.models.structured_gp import MeanModel
-from grainscout.policies.models.surrogate import Floats
+from grainscout.records.arrays import AnyFloatArray, FloatArray
 
 _DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influence falls off [pixels]
 
 
 # ---- hypotheses -------------------------------------------------------------------------------
-def _decays(distance: Floats) -> list[Floats]:
+def _decays(distance: FloatArray) -> list[FloatArray]:
     return [np.exp(-distance / length) for length in _DECAYS]
 
 
-def _asymmetric(m: Microstructure) -> list[Floats]:
+def _asymmetric(m: Microstructure) -> list[FloatArray]:
     near = np.exp(-m.boundary / _DECAYS[-1])
     return [near * m.asymmetry, near * abs(m.asymmetry)]
 
 
-_COLUMNS: Mapping[str, Callable[[Microstructure], list[Floats]]] = {
+_COLUMNS: Mapping[str, Callable[[Microstructure], list[FloatArray]]] = {
     "boundary": lambda m: _decays(m.boundary),
     "junction": lambda m: _decays(m.junction),
     "asymmetry": _asymmetric,
@@ -48,7 +48,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 HYPOTHESES = ("constant", *_COLUMNS, "all")
 
 
-def film_model(names: tuple[str, ...], found: Microstructure) -> tuple[MeanModel, Floats]:
+def film_model(names: tuple[str, ...], found: Microstructure) -> tuple[MeanModel, FloatArray]:
     """The mean model of these causes and its (pixels, p) covariates, a constant first.
 
     Each covariate has mean 0 and deviation 1 over the image, so that its coefficient says how much
@@ -81,31 +81,31 @@ class GrainEffect:
     inner: Kernel
 
     @property
-    def prior(self) -> Floats:
+    def prior(self) -> FloatArray:
         """The inner kernel's, and a weak one on the levels."""
         return np.vstack([self.inner.prior, (-1.5, 1.0)])
 
-    def prepare(self, x: Floats) -> Floats:
+    def prepare(self, x: FloatArray) -> FloatArray:
         """The inner kernel's preparation and the mask of pairs in one grain, stacked."""
         label = x[:, -1]
         return np.stack([self.inner.prepare(x[:, :-1]), label[:, None] == label])
 
-    def gram(self, prepared: Floats, t: Floats) -> tuple[Floats, Pull]:
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """See :class:`Kernel`."""
         k, pull = self.inner.gram(prepared[0], t[:-1])
         shared = np.exp(t[-1]) * prepared[1]
         return k + shared, lambda grad: np.append(pull(grad), np.vdot(grad, shared))
 
-    def against(self, a: Array, t: Floats) -> Callable[[Array], Array]:
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
         """See :class:`Kernel`."""
         return lambda b: self.cross(a, b, t)
 
-    def cross(self, a: Array, b: Array, t: Floats) -> Array:
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """See :class:`Kernel`."""
         k = self.inner.cross(a[:, :-1], b[:, :-1], t[:-1])
         shared = np.asarray(np.exp(t[-1]) * (a[:, -1:] == b[:, -1]), k.dtype)
         return np.asarray(k + shared)
 
-    def diagonal(self, x: Array, t: Floats) -> Floats:
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
         """See :class:`Kernel`."""
         return np.asarray(self.inner.diagonal(x[:, :-1], t[:-1]) + np.exp(t[-1]))

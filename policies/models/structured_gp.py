@@ -15,18 +15,17 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.gp import check_data, standardise
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.population_monte_carlo import population
-from grainscout.policies.models.surrogate import Floats, Rows
 from grainscout.records import PackedState, PolicyError
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _NOISE_PRIOR = (-3.0, 1.5)  # log variance of the noise of standardised targets
 _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta
@@ -47,9 +46,9 @@ class MeanModel:
     """
 
     name: str
-    basis: Callable[[Floats, Floats], Floats]
-    scale: Floats
-    shape: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    basis: Callable[[FloatArray, FloatArray], FloatArray]
+    scale: FloatArray
+    shape: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
     names: tuple[str, ...] = ()
 
 
@@ -65,16 +64,16 @@ class StructuredGP:
 
     def __init__(
         self,
-        table: NDArray[np.floating[Any]],
-        covariates: Floats,
-        pool: Rows,
+        table: AnyFloatArray,
+        covariates: FloatArray,
+        pool: IntArray,
         kernel: Kernel,
         mean: MeanModel,
         *,
         growth: float = 0.1,
         particles: int = 256,
         seed: int = 0,
-        nuisance: Callable[[], Floats] | None = None,
+        nuisance: Callable[[], FloatArray] | None = None,
     ) -> None:
         self.table, self.covariates, self.kernel, self.mean = table, covariates, kernel, mean
         self.growth, self.particles, self.seed = growth, particles, seed
@@ -90,7 +89,7 @@ class StructuredGP:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._pool
 
@@ -109,7 +108,7 @@ class StructuredGP:
         """See the protocol."""
         return copy.copy(self)
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol."""
         given = check_data(rows, y, noise)
         extra = np.zeros((len(y), 0)) if self.nuisance is None else self.nuisance()
@@ -122,7 +121,7 @@ class StructuredGP:
             self._explore()
         self._condition()
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
         mean, variance = np.empty(len(self._pool)), np.empty(len(self._pool))
@@ -141,7 +140,7 @@ class StructuredGP:
         std = np.sqrt(np.maximum(variance, _JITTER**2))
         return self._offset + self._scale * mean, self._scale * std
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         self._need_fit()
         return np.vstack(
@@ -151,7 +150,7 @@ class StructuredGP:
             ]
         )
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
         half = self._half(rows)
@@ -159,7 +158,7 @@ class StructuredGP:
         mean = np.asarray(self._offset + self._scale * (self._weights @ means))
         return mean, self._covariance(rows, rows)
 
-    def coefficients(self) -> tuple[Floats, Floats]:
+    def coefficients(self) -> tuple[FloatArray, FloatArray]:
         """(p,) posterior means and standard deviations of the mean's coefficients, target's unit."""
         self._need_fit()
         count = len(self.mean.scale)
@@ -168,7 +167,7 @@ class StructuredGP:
         variance = self._weights @ within + self._weights @ (self._beta - mean) ** 2
         return self._scale * mean[:count], self._scale * np.sqrt(variance[:count])
 
-    def log_score(self, rows: Rows, y: Floats, noise: Floats | None = None) -> float:
+    def log_score(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> float:
         """Log density of the latest data given those before: the prequential score of this model.
 
         rows, y, noise : all data, those of the last `fit` first (Dawid 1984).  The mixture of the
@@ -202,7 +201,9 @@ class StructuredGP:
             "nuisance": self._extra if len(self._rows) else None,
         }
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """See the protocol."""
         self._t, self._fitted = np.array(state["t"]), int(state["fitted"])
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
@@ -213,7 +214,7 @@ class StructuredGP:
             self._condition()
 
     # ---- learning the hyper-parameters ----------------------------------------------------
-    def _learn(self, rows: Rows, y: Floats, given: Floats, extra: Floats) -> None:
+    def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray, extra: FloatArray) -> None:
         """Hyper-parameters of the largest posterior density.
 
         With shape parameters there are two starts: the last values, and a residual so small that
@@ -240,8 +241,8 @@ class StructuredGP:
         _, self._t, (self._shapes, self._weights) = max(found, key=lambda f: f[0])
 
     def _maximise(
-        self, rows: Rows, z: Floats, known: Floats, extra: Floats, shape: Floats
-    ) -> Floats:
+        self, rows: IntArray, z: FloatArray, known: FloatArray, extra: FloatArray, shape: FloatArray
+    ) -> FloatArray:
         prepared = self.kernel.prepare(self.table[rows].astype(np.float64))
         columns = self._columns(rows, extra, shape) * self._deviations(extra)
         centre, reach = self._prior[:, 0], _BOUNDS * self._prior[:, 1]
@@ -258,8 +259,13 @@ class StructuredGP:
         return np.asarray(result.x, np.float64)
 
     def objective(
-        self, t: Floats, prepared: Floats, outer: Floats, z: Floats, known: Floats
-    ) -> tuple[float, Floats]:
+        self,
+        t: FloatArray,
+        prepared: FloatArray,
+        outer: FloatArray,
+        z: FloatArray,
+        known: FloatArray,
+    ) -> tuple[float, FloatArray]:
         """Negative log posterior of t = (kernel, log noise, log reach of the mean), and its gradient.
 
         outer : (n, n) H B H' at reach 1 (Rasmussen & Williams, eq. 2.43 with b = 0).
@@ -288,17 +294,19 @@ class StructuredGP:
         if len(self._rows) == 0:
             raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
 
-    def _columns(self, rows: Rows, extra: Floats | None, shape: Floats) -> Floats:
+    def _columns(self, rows: IntArray, extra: FloatArray | None, shape: FloatArray) -> FloatArray:
         """(n, p + r) columns of the mean at rows of the table; extra = None for predictions."""
         columns = self.mean.basis(self.covariates[rows], shape)
         if extra is None:
             extra = np.zeros((len(rows), self._extra.shape[1]))
         return np.hstack([columns, extra])
 
-    def _deviations(self, extra: Floats) -> Floats:
+    def _deviations(self, extra: FloatArray) -> FloatArray:
         return np.concatenate([self.mean.scale, np.ones(extra.shape[1])])
 
-    def _factorise(self, rows: Rows, y: Floats, given: Floats, extra: Floats) -> None:
+    def _factorise(
+        self, rows: IntArray, y: FloatArray, given: FloatArray, extra: FloatArray
+    ) -> None:
         """The residual's covariance, and the targets whitened by it."""
         self._rows, self._extra = rows.copy(), extra.copy()
         k, _ = self.kernel.gram(
@@ -309,7 +317,7 @@ class StructuredGP:
         self._factor = _cholesky(k)
         self._white = solve_triangular(self._factor, (y - self._offset) / self._scale, lower=True)
 
-    def _solve(self, shapes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    def _solve(self, shapes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """For each of (k, q) shapes: log evidence (k,), coefficients (k, p), root of their precision
         (k, p, p), and L^-1 H (k, n, p).
         """
@@ -344,7 +352,7 @@ class StructuredGP:
         if len(self.mean.shape) == 0:
             self._evidence = float(evidence[0])
 
-    def _half(self, rows: Rows) -> Floats:
+    def _half(self, rows: IntArray) -> FloatArray:
         """(n, k) L^-1 K(data, rows)."""
         cross = self.kernel.cross(
             self.table[self._rows].astype(np.float64),
@@ -353,14 +361,16 @@ class StructuredGP:
         )
         return np.asarray(solve_triangular(self._factor, cross, lower=True))
 
-    def _lift(self, rows: Rows, half: Floats, extra: Floats | None = None) -> Floats:
+    def _lift(
+        self, rows: IntArray, half: FloatArray, extra: FloatArray | None = None
+    ) -> FloatArray:
         """(k, p, m) H* - H' K^-1 K*: what the mean says beyond what the residual already has."""
         columns = np.stack([self._columns(rows, extra, shape) for shape in self._shapes])
         return np.asarray(
             columns.transpose(0, 2, 1) - self._columns_white.transpose(0, 2, 1) @ half
         )
 
-    def _covariance(self, a: Rows, b: Rows, extra: Floats | None = None) -> Floats:
+    def _covariance(self, a: IntArray, b: IntArray, extra: FloatArray | None = None) -> FloatArray:
         x, y = self.table[a].astype(np.float64), self.table[b].astype(np.float64)
         half_a, half_b = self._half(a), self._half(b)
         total = self.kernel.cross(x, y, self._t[:-2]) - half_a.T @ half_b
@@ -373,7 +383,7 @@ class StructuredGP:
         return np.asarray(self._scale**2 * (total + (off_a.T * self._weights) @ off_b))
 
 
-def _cholesky(matrix: Floats) -> Floats:
+def _cholesky(matrix: FloatArray) -> FloatArray:
     try:
         return np.asarray(np.linalg.cholesky(matrix))
     except np.linalg.LinAlgError as error:

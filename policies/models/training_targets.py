@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import CONDUCTS, CONDUCTS_WIDTHS
 from grainscout.analysis.curves.descriptors import describe, find_descriptor
-from grainscout.policies.models.surrogate import Floats
 from grainscout.policies.observations import Archive
 from grainscout.records import Waveform
+from grainscout.records.arrays import BoolArray, FloatArray
 
 
 class DescriptorTargets:
@@ -35,7 +34,7 @@ class DescriptorTargets:
         self._censored, self._saturated, self._spots = censored, saturated, spots
         self._known: dict[tuple[bytes, bytes], tuple[float, float, bool, bool]] = {}
 
-    def of(self, archive: Archive) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    def of(self, archive: Archive) -> tuple[BoolArray, FloatArray, FloatArray]:
         """Which curves can be learnt from (n,), and their targets and noise variances (m,)."""
         keys = [
             (current.tobytes(), saturated.tobytes())
@@ -51,7 +50,7 @@ class DescriptorTargets:
         return use, known[use, 0], known[use, 1] ** 2
 
     def _describe(
-        self, current: Floats, saturated: NDArray[np.bool_]
+        self, current: FloatArray, saturated: BoolArray
     ) -> tuple[float, float, bool, bool]:
         """Value, standard error, whether to use it, and whether it is a dead spot's.
 
@@ -68,7 +67,7 @@ class DescriptorTargets:
         return value, sigma if np.isfinite(sigma) else 0.0, bool(use), dead
 
 
-def at_floor(current: Floats) -> NDArray[np.bool_]:
+def at_floor(current: FloatArray) -> BoolArray:
     """(n,) True where a curve (n, samples) [A] does not rise above the noise: a dead spot.
 
     Its span, after a running mean of five samples, is below 15 pA or below what noise alone gives

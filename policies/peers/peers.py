@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from grainscout.policies.base import Choice, SeededPolicy
 from grainscout.policies.models.features import feature_table, patches
 from grainscout.policies.models.gp import check_data, standardise
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_count
 from grainscout.records import PackedState, PolicyError
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _SEED = 42
 
@@ -65,12 +66,12 @@ class _PeerModel:
     x : (m, d) inputs of every row of the table, as the peer takes them.
     """
 
-    def __init__(self, x: NDArray[np.floating[Any]], pool: Rows) -> None:
+    def __init__(self, x: AnyFloatArray, pool: IntArray) -> None:
         self._x, self._pool = x, np.asarray(pool, np.int64)
         self._model: Any = None
 
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._pool
 
@@ -79,7 +80,7 @@ class _PeerModel:
         """Learnt variance of the noise, in the target's unit squared."""
         return float(self._learnt_noise()) * self._scale**2
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol; stated noise variances are ignored."""
         check_data(rows, y, noise)
         self._offset, self._scale = standardise(y)
@@ -90,7 +91,7 @@ class _PeerModel:
         """See the protocol; a fit makes a new model."""
         return copy.copy(self)
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         parts = [self._pool[at : at + 1024] for at in range(0, len(self._pool), 1024)]
         found = [self._posterior(self._x[part], joint=False) for part in parts]
@@ -98,7 +99,7 @@ class _PeerModel:
         std = np.sqrt(np.maximum(variance, 1e-12))
         return self._offset + self._scale * mean, self._scale * std
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         out = np.empty((len(self._pool), len(rows)))
         for at in range(0, len(self._pool), 512):
@@ -107,7 +108,7 @@ class _PeerModel:
             out[at : at + 512] = self._posterior(both, joint=True)[1][: len(part), len(part) :]
         return self._scale**2 * out
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         mean, covariance = self._posterior(self._x[rows], joint=True)
         return self._offset + self._scale * mean, self._scale**2 * covariance
@@ -116,11 +117,13 @@ class _PeerModel:
         """Nothing: the same data give the same model."""
         return {}
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """See the protocol."""
         self.fit(rows, y, noise)
 
-    def _train(self, x: NDArray[Any], y: Floats) -> Any:
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
         raise PolicyError(f"{type(self).__name__} must train its peer's model in _train")
 
     def _learnt_noise(self) -> Any:
@@ -129,7 +132,7 @@ class _PeerModel:
     def _distribution(self, x: Any) -> Any:
         return self._model.posterior(x).distribution
 
-    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[Floats, Floats]:
+    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[FloatArray, FloatArray]:
         import torch
 
         if self._model is None:
@@ -146,7 +149,7 @@ class _PeerModel:
 class _BoTorchModel(_PeerModel):
     """SingleTaskGP with its own priors and fit; float64."""
 
-    def _train(self, x: NDArray[Any], y: Floats) -> Any:
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
         import torch
         from botorch.fit import fit_gpytorch_mll
         from botorch.models import SingleTaskGP
@@ -162,7 +165,7 @@ class _BoTorchModel(_PeerModel):
 class _AtomAIModel(_PeerModel):
     """dklGPR as it was flown: two latent dimensions, 200 cycles, single precision."""
 
-    def _train(self, x: NDArray[Any], y: Floats) -> Any:
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
         from atomai.models import dklGPR
 
         model = dklGPR(x.shape[1], embedim=2, precision="single")
@@ -174,7 +177,7 @@ class _AtomAIModel(_PeerModel):
     def _learnt_noise(self) -> Any:
         return self._model.likelihood.noise.detach().mean() * self._span**2
 
-    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[Floats, Floats]:
+    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[FloatArray, FloatArray]:
         mean, second = super()._posterior(x, joint=joint)
         return self._low + self._span * mean, self._span**2 * second
 
@@ -225,7 +228,7 @@ class _PeerOptimiser(SeededPolicy):
     def _begin(self) -> None:
         self._described = DescriptorTargets(self.problem.target, self.problem.waveform)
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         use, y, _ = self._described.of(self.archive)
         if len(y) == 0:
             return Choice(index=self.rng.choice(open_, n, replace=False))
@@ -236,8 +239,8 @@ class _PeerOptimiser(SeededPolicy):
         return Choice(index=chosen)
 
     def _recommend(
-        self, sites: NDArray[np.int64], y: Floats, n: int, open_: NDArray[np.int64], seed: int
-    ) -> NDArray[np.int64]:
+        self, sites: IntArray, y: FloatArray, n: int, open_: IntArray, seed: int
+    ) -> IntArray:
         raise PolicyError(f"{type(self).__name__} must ask its peer in _recommend")
 
 
@@ -249,8 +252,8 @@ class PeerAx(_PeerOptimiser):
     """
 
     def _recommend(
-        self, sites: NDArray[np.int64], y: Floats, n: int, open_: NDArray[np.int64], seed: int
-    ) -> NDArray[np.int64]:
+        self, sites: IntArray, y: FloatArray, n: int, open_: IntArray, seed: int
+    ) -> IntArray:
         from ax.api.client import Client
         from ax.api.configs import RangeParameterConfig
 
@@ -303,8 +306,8 @@ class PeerBayBE(_PeerOptimiser):
         ).astype(np.float64)
 
     def _recommend(
-        self, sites: NDArray[np.int64], y: Floats, n: int, open_: NDArray[np.int64], seed: int
-    ) -> NDArray[np.int64]:
+        self, sites: IntArray, y: FloatArray, n: int, open_: IntArray, seed: int
+    ) -> IntArray:
         import pandas as pd
         from baybe.objectives import SingleTargetObjective
         from baybe.parameters import CustomDiscreteParameter

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from grainscout.policies.acquisition import Belief
 from grainscout.policies.base import Choice
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_choice
 from grainscout.records import ConfigError, PackedState
+from grainscout.records.arrays import FloatArray, IntArray
 
 _SUBSET = 512  # candidates that the posterior functions are sampled at
 _JITTER = 1e-6
@@ -63,7 +63,7 @@ class Beacon(DKL):
         self._models: list[Surrogate] | None = None
         self._known = np.zeros(len(names), np.int64)
 
-    def _outcome_data(self, space: DescriptorTargets) -> tuple[Rows, Floats, Floats]:
+    def _outcome_data(self, space: DescriptorTargets) -> tuple[IntArray, FloatArray, FloatArray]:
         use, y, noise = space.of(self.archive)
         return self._archive_rows()[use], y, noise
 
@@ -79,7 +79,7 @@ class Beacon(DKL):
         fresh, self._surrogate = self.surrogate, kept
         return fresh
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         for k, (space, model) in enumerate(zip(self._spaces, self.outcome_models, strict=True)):
             rows, y, noise = self._outcome_data(space)
             if len(y) > 0 and len(y) != self._known[k]:
@@ -87,7 +87,7 @@ class Beacon(DKL):
                 self._known[k] = len(y)
         return super()._select(n, open_)
 
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _gain(self, name: str, belief: Belief) -> FloatArray:
         """(c,) novelty of one joint sample of the outcomes; minus infinity off a random subset."""
         count = min(_SUBSET, len(belief.open_))
         members = np.sort(belief.rng.choice(belief.open_, count, replace=False))
@@ -133,14 +133,14 @@ class Beacon(DKL):
                 model.restore(stored, rows[:n], y[:n], noise[:n])
 
 
-def novelty(sampled: Floats, known: Floats, neighbours: int) -> Floats:
+def novelty(sampled: FloatArray, known: FloatArray, neighbours: int) -> FloatArray:
     """(m,) sum of the distances of (m, d) outcomes to the nearest `neighbours` of (n, d) known ones."""
     k = min(neighbours, len(known))
     distance = np.partition(cdist(sampled, known), k - 1, axis=1)
     return np.asarray(distance[:, :k].sum(1))
 
 
-def _draw(mean: Floats, covariance: Floats, rng: np.random.Generator) -> Floats:
+def _draw(mean: FloatArray, covariance: FloatArray, rng: np.random.Generator) -> FloatArray:
     """One sample of a normal vector; a covariance that is singular to rounding is jittered."""
     covariance.flat[:: len(covariance) + 1] += _JITTER * float(np.diagonal(covariance).max())
     try:

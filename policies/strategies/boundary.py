@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.microstructure.features import microstructure
 from grainscout.policies.base import Choice
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_choice, check_number
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ class BoundaryDKL(DKL):
         if self.detector == "classical":
             self._chance = (microstructure(self.problem.scan).boundary == 0)[at].astype(np.float64)
             self._spread = np.zeros(len(sites))
-            self.boundary: NDArray[np.bool_] = self._chance > 0
+            self.boundary: BoolArray = self._chance > 0
             return
         from grainscout.microstructure.detector import detect
 
@@ -54,13 +54,13 @@ class BoundaryDKL(DKL):
         self._chance, self._spread = found.probability[at], found.spread[at]
         self.boundary = self._chance - self.caution * self._spread > self.threshold
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         inside = open_[self.boundary[open_]]
         if inside.size == 0:
             return super()._choose(n, open_)
         return super()._choose(min(n, inside.size), inside)
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Maps of what it thinks now, with where it takes the image to show a boundary."""
         return {
             **super().explain(),

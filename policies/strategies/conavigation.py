@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_number
 from grainscout.records import ConfigError, Scan
+from grainscout.records.arrays import FloatArray
 
 
 @dataclass(kw_only=True)
@@ -54,7 +55,7 @@ class CoNavigation(DKL):
         return self._tables[kind]
 
 
-def composition(scan: Scan, source: str) -> NDArray[np.float64]:
+def composition(scan: Scan, source: str) -> FloatArray:
     """(rows columns,) composition of all pixels, row-major, centred and of unit spread.
 
     source : see :class:`CoNavigation`.  Zero where it does not vary.

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.microstructure.features import grooves
 from grainscout.policies.base import CandidatePolicy, Choice
@@ -22,6 +21,7 @@ from grainscout.policies.strategies.model_policy import Targets
 from grainscout.policies.strategies.space_filling import FarthestPoint
 from grainscout.policies.validation import check_choice, check_count, check_number
 from grainscout.records import ConfigError, PolicyError
+from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ class ShuffledDKL(DKL):
         return rows, y[order], noise[order]
 
 
-def growing_permutation(n: int, seed: int) -> NDArray[np.int64]:
+def growing_permutation(n: int, seed: int) -> IntArray:
     """A uniform permutation of n; that of n + 1 differs from it in one place and the new one."""
     order = np.arange(n)
     for k in range(1, n):
@@ -83,7 +83,7 @@ class FeatureFarthestPoint(FarthestPoint):
             self.problem.scan, kind=self.features, window=self.window, components=self.components
         )
 
-    def _coordinates(self, sites: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    def _coordinates(self, sites: IntArray) -> AnyFloatArray:
         return self._table[
             np.ravel_multi_index((sites[:, 0], sites[:, 1]), self.problem.scan.shape)
         ]
@@ -111,7 +111,7 @@ class StratifiedRandom(CandidatePolicy):
         sites = self.problem.candidates
         self._groove = grooves(self.problem.scan, self.scale)[sites[:, 0], sites[:, 1]]
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         inside = self._groove[open_]
         strata = {True: open_[inside], False: open_[~inside]}
         chosen = np.empty(n, np.int64)
@@ -123,7 +123,7 @@ class StratifiedRandom(CandidatePolicy):
             strata[stratum] = np.delete(strata[stratum], at)
         return Choice(index=chosen)
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Where it takes the image to show a boundary: 1, elsewhere 0."""
         return {"grooves": self._as_map(self._groove.astype(np.float64))}
 
@@ -142,7 +142,7 @@ class Oracle(CandidatePolicy):
         of each, rarest first, then another of each).
     """
 
-    truth: NDArray[np.float64] | None = None
+    truth: FloatArray | None = None
     aim: str = "spread"
 
     uses_truth: ClassVar[bool] = True
@@ -165,7 +165,7 @@ class Oracle(CandidatePolicy):
                 f"candidates; got {'none' if self.truth is None else len(self._values)}"
             )
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         known = ~np.isnan(self._values)
         done = (self.ledger.visits > 0) | (self.ledger.pending > 0)
         chosen: list[int] = []
@@ -179,7 +179,7 @@ class Oracle(CandidatePolicy):
         index_ = np.array(chosen, np.int64)
         return Choice(index=index_, prediction=self._values[index_])
 
-    def _gain(self, done: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _gain(self, done: BoolArray) -> FloatArray:
         """(n_candidates,) how much the true value of each adds to those that are done."""
         if self.aim == "largest":
             return self._values

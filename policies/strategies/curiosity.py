@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from grainscout.policies.acquisition import Belief
@@ -14,11 +13,11 @@ from grainscout.policies.base import Choice
 from grainscout.policies.models.engines import KERNELS
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import Kernel
-from grainscout.policies.models.surrogate import Floats
 from grainscout.policies.novelty import filled
 from grainscout.policies.strategies.model_policy import ModelPolicy, Targets
 from grainscout.policies.validation import check_count, check_number
 from grainscout.records import PolicyError
+from grainscout.records.arrays import FloatArray, IntArray
 
 _RIDGES = np.logspace(-4, 0.5, 10)  # noise variances relative to the kernel's
 _FLOOR = 1e-3  # least error, relative to the spread of the curves: the noise decides below
@@ -62,7 +61,7 @@ class Curiosity(ModelPolicy):
         error = held_out_errors(x, curves[usable], KERNELS["nngp"])
         return rows, np.log(error), np.zeros(len(rows))
 
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _gain(self, name: str, belief: Belief) -> FloatArray:
         table = self._table(self.features)
         visited = np.append(self._archive_rows(), self._pool[belief.imagined])
         with np.errstate(divide="ignore"):
@@ -77,14 +76,14 @@ class Curiosity(ModelPolicy):
         ]
         return np.asarray(parts[0] + parts[1])
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         choice = super()._select(n, open_)
         if choice.prediction is None:
             return choice
         scores = {**choice.scores, "log_error": choice.prediction}
         return Choice(index=choice.index, scores=scores)
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the problem's target, (n_candidates,) each.
 
         A model of its own, from the same features; PolicyError while no curve has a usable target.
@@ -99,7 +98,7 @@ class Curiosity(ModelPolicy):
         beside.fit(self._archive_rows()[use], y, noise)
         return beside.predict()
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Maps of what it thinks now, with the expected error of the curve, relative to its spread."""
         maps = super().explain()
         model = self._learn(only_look=True)
@@ -108,7 +107,7 @@ class Curiosity(ModelPolicy):
         return maps
 
 
-def held_out_errors(x: Floats, curves: Floats, kernel: Kernel) -> Floats:
+def held_out_errors(x: FloatArray, curves: FloatArray, kernel: Kernel) -> FloatArray:
     """(n,) rms leave-one-out error of each curve, predicted from (n, d) features of the others.
 
     curves : (n, samples).  In units of the rms deviation of the curves from their mean, at least
@@ -122,7 +121,7 @@ def held_out_errors(x: Floats, curves: Floats, kernel: Kernel) -> Floats:
     values, vectors = np.linalg.eigh(gram)
     scale = float(np.mean(np.diagonal(gram)))
     projected = vectors.T @ (y / spread)
-    best: Floats | None = None
+    best: FloatArray | None = None
     for ridge in _RIDGES * scale:
         weight = 1.0 / (np.maximum(values, 0.0) + ridge)
         # Residual of the prediction without the curve itself: [A^-1 y]_i / [A^-1]_ii.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from grainscout.policies.acquisition import ACQUISITIONS, Belief
-from grainscout.policies.models.surrogate import Rows
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.strategies.model_policy import ModelPolicy, Targets
 from grainscout.policies.validation import check_choice
+from grainscout.records.arrays import IntArray
 
 
 @dataclass(kw_only=True)
@@ -65,7 +65,7 @@ class DKL(ModelPolicy):
         use, y, noise = self._described.of(self.archive)
         return self._archive_rows()[use], y, noise
 
-    def _belief(self, open_: Rows) -> Belief:
+    def _belief(self, open_: IntArray) -> Belief:
         belief = super()._belief(open_)
         if self.goal == "min":
             belief.mean, belief.measured, belief.sign = -belief.mean, -belief.measured, -1.0

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.acquisition import ACQUISITIONS, Belief
 from grainscout.policies.base import Choice
 from grainscout.policies.models.engines import KERNELS
 from grainscout.policies.models.gp import GaussianProcess
-from grainscout.policies.models.surrogate import Floats
 from grainscout.policies.novelty import METRICS, SPECTRAL, filled, spectral_novelty
 from grainscout.policies.strategies.model_policy import ModelPolicy, Targets
 from grainscout.policies.validation import check_choice, check_count, check_number
 from grainscout.records import PolicyError
+from grainscout.records.arrays import FloatArray, IntArray
 
 _GATES = ("product", "quantile", "probability", "none")
 _WANTED = ("ucb", "ei", "thompson", "max-uncertainty")
@@ -94,7 +93,7 @@ class DualNovelty(ModelPolicy):
     def _patch_space(self) -> tuple[str, int]:
         return ("jets" if self.image == "invariant" else "pca"), self.image_neighbours
 
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _gain(self, name: str, belief: Belief) -> FloatArray:
         gain = ACQUISITIONS[name](belief)
         if self.gate == "none":
             return gain
@@ -113,7 +112,7 @@ class DualNovelty(ModelPolicy):
         out[passed] = gain[passed]
         return out
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         choice = super()._select(n, open_)
         if choice.prediction is None or choice.uncertainty is None:
             return choice
@@ -128,7 +127,7 @@ class DualNovelty(ModelPolicy):
         )
 
     # ---- what it shows --------------------------------------------------------------------
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the problem's target, (n_candidates,) each.
 
         A model of its own, from the same features; PolicyError while no curve has a usable target.
@@ -143,7 +142,7 @@ class DualNovelty(ModelPolicy):
         beside.fit(self._archive_rows()[use], y, noise)
         return beside.predict()
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Maps of what it thinks now; ``combined`` is what the last proposal was chosen by.
 
         ``mean`` and ``uncertainty`` are of the problem's target, where any curve has a usable one.
@@ -164,7 +163,7 @@ class DualNovelty(ModelPolicy):
         return {name: self._as_map(values) for name, values in maps.items()}
 
 
-def _unit(values: Floats) -> Floats:
+def _unit(values: FloatArray) -> FloatArray:
     """Scaled to 0..1; ones where all are equal, so that the other map decides."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.ones(len(values))

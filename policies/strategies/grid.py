@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.base import CandidatePolicy, Choice, nearest_sites
 from grainscout.policies.validation import check_choice, check_count
+from grainscout.records.arrays import IntArray
 
 
 @dataclass(kw_only=True)
@@ -37,7 +37,7 @@ class Grid(CandidatePolicy):
         self._pass = 0
         self._route = self._visits(0)
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         chosen: list[int] = []
         usable = np.zeros(len(self.problem.candidates), bool)
         usable[open_] = True
@@ -51,7 +51,7 @@ class Grid(CandidatePolicy):
                 self._route = self._visits(self._pass)
         return Choice(index=np.array(chosen, np.int64))
 
-    def _visits(self, level: int) -> NDArray[np.int64]:
+    def _visits(self, level: int) -> IntArray:
         """Candidates of the grid of that level, in the order of the visits."""
         sites = self.problem.candidates
         extent = np.ptp(sites, axis=0) + 1
@@ -68,7 +68,7 @@ class Grid(CandidatePolicy):
         line = np.repeat(np.arange(counts[0]), counts[1])[: len(points)]
         return self._turned(nearest_sites(sites, every, points), line)
 
-    def _turned(self, order: NDArray[np.int64], line: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _turned(self, order: IntArray, line: IntArray) -> IntArray:
         """The visits with every second line backwards, if the order is serpentine."""
         if self.order == "raster":
             return order

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.policies.base import Choice
 from grainscout.policies.models.structured_gp import StructuredGP
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.strategies.structured import StructuredBase, check_causes
 from grainscout.policies.validation import check_choice, check_count, check_number
 from grainscout.records import ConfigError, PackedState, PolicyError
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _REWARDS = ("evidence", "prequential", "published")
 _DRAWS = 4000  # samples of the success rates for the probability of being best
@@ -46,7 +46,7 @@ class Competition:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> Rows:
+    def pool(self) -> IntArray:
         """(c,) rows of the candidates."""
         return self._list[0].pool
 
@@ -69,7 +69,7 @@ class Competition:
         twin._steps, twin._chosen, twin._median = self._steps, self._chosen, self._median
         return twin
 
-    def fit(self, rows: Rows, y: Floats, noise: Floats | None = None) -> None:
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol; one step of the competition."""
         self._steps += 1
         if self.reward == "published":
@@ -77,7 +77,7 @@ class Competition:
         else:
             self._judge(rows, y, noise)
 
-    def predict(self) -> tuple[Floats, Floats]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol: the average over the models, disagreement included."""
         found = [(w, *m.predict()) for w, m in zip(self._shares, self._list, strict=True) if w > 0]
         weight = np.array([w for w, _, _ in found])
@@ -85,13 +85,13 @@ class Competition:
         mean = weight @ means
         return mean, np.sqrt(weight @ (stds**2 + (means - mean) ** 2))
 
-    def covariance(self, rows: Rows) -> Floats:
+    def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
         return self._mixed(
             [(m.covariance(rows), m.predict()[0], m.joint(rows)[0]) for m in self._active]
         )
 
-    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         found = [m.joint(rows) for m in self._active]
         weight = self._shares[self._shares > 0]
@@ -110,7 +110,9 @@ class Competition:
             "median": self._median,
         }
 
-    def restore(self, state: PackedState, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
         """See the protocol."""
         self._fitted, self._score = np.array(state["fitted"]), np.array(state["score"])
         self._trials, self._steps = np.array(state["trials"]), int(state["steps"])
@@ -129,7 +131,7 @@ class Competition:
         return [m for m, w in zip(self._list, self._shares, strict=True) if w > 0]
 
     @property
-    def _shares(self) -> Floats:
+    def _shares(self) -> FloatArray:
         """(m,) weights of the models in what is predicted."""
         if self.reward == "published":
             return np.asarray(np.eye(len(self.models))[self._chosen])
@@ -137,7 +139,7 @@ class Competition:
         probability[probability < 1e-4] = 0.0
         return np.asarray(probability / probability.sum())
 
-    def probabilities(self) -> Floats:
+    def probabilities(self) -> FloatArray:
         """(m,) probability of each model.
 
         evidence, prequential : posterior probabilities from equal prior ones.  published : the
@@ -151,7 +153,7 @@ class Competition:
         rates = rng.beta(1.0 + wins, 1.0 + self._trials - wins, (_DRAWS, len(wins)))
         return np.bincount(rates.argmax(1), minlength=len(wins)) / _DRAWS
 
-    def _judge(self, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def _judge(self, rows: IntArray, y: FloatArray, noise: FloatArray | None) -> None:
         for k, model in enumerate(self._list):
             if self.reward == "prequential" and 0 < self._fitted[k] < len(y):
                 self._score[k] += model.log_score(rows, y, noise)
@@ -160,7 +162,7 @@ class Competition:
             if self.reward == "evidence":
                 self._score[k] = model.log_evidence
 
-    def _play(self, rows: Rows, y: Floats, noise: Floats | None) -> None:
+    def _play(self, rows: IntArray, y: FloatArray, noise: FloatArray | None) -> None:
         rng = np.random.default_rng([self.seed, self._steps])
         unmeasured = ~np.isin(self.pool, rows)
         if self._steps <= self.warm_up:
@@ -183,7 +185,7 @@ class Competition:
         return range(len(self.models))
 
     def _fitted_median(
-        self, k: int, rows: Rows, y: Floats, noise: Floats | None, unmeasured: NDArray[np.bool_]
+        self, k: int, rows: IntArray, y: FloatArray, noise: FloatArray | None, unmeasured: BoolArray
     ) -> float:
         """Median predictive variance of model k over what is not measured yet."""
         model = self._list[k]
@@ -192,7 +194,7 @@ class Competition:
         std = model.predict()[1]
         return float(np.median(std[unmeasured] if unmeasured.any() else std) ** 2)
 
-    def _mixed(self, found: list[tuple[Floats, Floats, Floats]]) -> Floats:
+    def _mixed(self, found: list[tuple[FloatArray, FloatArray, FloatArray]]) -> FloatArray:
         """Covariance of a mixture from (covariance, means of its rows, means of its columns)."""
         weight = self._shares[self._shares > 0]
         left, right = (np.array([f[i] for f in found]) for i in (1, 2))
@@ -263,7 +265,7 @@ class Hypothesis(StructuredBase):
         found = zip(model.models, model.probabilities().tolist(), strict=True)
         return dict(sorted(found, key=lambda pair: -pair[1]))
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         choice = super()._select(n, open_)
         if not isinstance(self._surrogate, Competition) or choice.prediction is None:
             return choice

@@ -12,13 +12,16 @@ from grainscout.policies.acquisition import ACQUISITIONS, Belief, choose_batch, 
 from grainscout.policies.base import Choice, SeededPolicy
 from grainscout.policies.models.engines import ENGINES, make_surrogate
 from grainscout.policies.models.features import FEATURES, check_window, coordinates, feature_table
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
 from grainscout.policies.validation import check_choice, check_count, check_flag, check_number
 from grainscout.records import ConfigError, PackedState, PolicyError
+from grainscout.records.arrays import FloatArray, IntArray
 
-Targets = tuple[Rows, Floats, Floats]  # table rows (n,), targets (n,), noise variances (n,)
+Targets = tuple[
+    IntArray, FloatArray, FloatArray
+]  # table rows (n,), targets (n,), noise variances (n,)
 
 
 @dataclass(kw_only=True)
@@ -89,7 +92,7 @@ class ModelPolicy(SeededPolicy):
         """The descriptor that `predict` is about."""
         return DescriptorTargets(self.problem.target, self.problem.waveform)
 
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _gain(self, name: str, belief: Belief) -> FloatArray:
         """(c,) gain of measuring each candidate."""
         return ACQUISITIONS[name](belief)
 
@@ -97,7 +100,7 @@ class ModelPolicy(SeededPolicy):
         """Kind of features and number of neighbours of the image novelty."""
         return self.features, 1
 
-    def _archive_rows(self) -> Rows:
+    def _archive_rows(self) -> IntArray:
         """(n,) feature row of each curve in the archive."""
         sites = self.archive.sites
         rows = np.ravel_multi_index((sites[:, 0], sites[:, 1]), self.problem.scan.shape)
@@ -117,7 +120,7 @@ class ModelPolicy(SeededPolicy):
         self._surrogate: Surrogate | None = None
         self._ahead: tuple[Surrogate, Targets] | None = None
         self._patches: PatchNovelty | None = None
-        self._shown: Floats | None = None
+        self._shown: FloatArray | None = None
 
     def _table(self, kind: str) -> NDArray[np.float32]:
         """Features of all pixels, made when first needed (those of a large image take a second)."""
@@ -175,7 +178,7 @@ class ModelPolicy(SeededPolicy):
     def _same(a: Targets, b: Targets) -> bool:
         return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
-    def _belief(self, open_: Rows) -> Belief:
+    def _belief(self, open_: IntArray) -> Belief:
         mean, std = self.surrogate.predict()
         return Belief(
             surrogate=self.surrogate,
@@ -189,7 +192,7 @@ class ModelPolicy(SeededPolicy):
             neighbours=self.neighbours,
         )
 
-    def _select(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _select(self, n: int, open_: IntArray) -> Choice:
         if self._learn() is None:
             # No curve has told anything yet: go on at random until one does.
             return Choice(index=self.rng.choice(open_, n, replace=False))
@@ -208,7 +211,7 @@ class ModelPolicy(SeededPolicy):
             scores={name: np.array([g[i] for g, i in zip(gains, index, strict=True)])},
         )
 
-    def _priced(self, name: str, gain: Floats, last: int | None, open_: Rows) -> Floats:
+    def _priced(self, name: str, gain: FloatArray, last: int | None, open_: IntArray) -> FloatArray:
         if not self.cost_aware:
             return gain
         problem = self.problem
@@ -223,7 +226,7 @@ class ModelPolicy(SeededPolicy):
         return per_second(name, gain, seconds, open_)
 
     # ---- what it shows --------------------------------------------------------------------
-    def predict(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the target, (n_candidates,) each.
 
         PolicyError while no curve can be learnt from.
@@ -236,7 +239,7 @@ class ModelPolicy(SeededPolicy):
             )
         return model.predict()
 
-    def image_novelty(self, also: list[int] | None = None) -> Floats:
+    def image_novelty(self, also: list[int] | None = None) -> FloatArray:
         """(c,) distance in feature space of each candidate to the nearest visited sites.
 
         also : candidates that count as visited, too.
@@ -247,7 +250,7 @@ class ModelPolicy(SeededPolicy):
         self._patches.visit(self._archive_rows())
         return self._patches.scores([int(self._pool[i]) for i in also or []])
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Maps of what it thinks now; the acquisition is that of the last proposal."""
         mean, std = self.predict()
         maps = {

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grainscout.policies.base import CandidatePolicy, Choice
+from grainscout.records.arrays import IntArray
 
 
 @dataclass(kw_only=True)
 class Random(CandidatePolicy):
     """Uniformly random open candidates, without replacement."""
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         return Choice(index=self.rng.choice(open_, n, replace=False))

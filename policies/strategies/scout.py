@@ -22,9 +22,9 @@ from grainscout.microstructure.features import microstructure
 from grainscout.policies.acquisition import Belief
 from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.kernels import squared_distances
-from grainscout.policies.models.surrogate import Floats, Rows
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _KINDS = ("club", "heart", "diamond")
 _REACH = 1.5  # half-width of a boundary's and a junction's influence [pixels]
@@ -46,9 +46,9 @@ class _Layout:
 
     features: NDArray[np.float32]
     place: NDArray[np.float32]
-    boundary: NDArray[np.int64]
-    edge: Floats
-    prior: Floats
+    boundary: IntArray
+    edge: FloatArray
+    prior: FloatArray
 
 
 @dataclass(kw_only=True)
@@ -85,10 +85,10 @@ class Scout(DKL):
     def _begin(self) -> None:
         super()._begin()
         self._layout: _Layout | None = None
-        self._kind_of: dict[bytes, Floats] = {}
+        self._kind_of: dict[bytes, FloatArray] = {}
 
     # ---- what was found -------------------------------------------------------------------
-    def kinds(self) -> Floats:
+    def kinds(self) -> FloatArray:
         """(n, 3) probability of each kind for each curve of the archive; zeros for a dead spot.
 
         One curve at a time, so that a restored run finds the same bits.
@@ -105,7 +105,7 @@ class Scout(DKL):
             chances[k] = self._kind_of[key]
         return chances if chances.any() else self._ends()
 
-    def _ends(self) -> Floats:
+    def _ends(self) -> FloatArray:
         """Kinds of a sweep without loops: the low end of the targets, the middle, the high end."""
         use, y, _ = self._described.of(self.archive)
         chances = np.zeros((len(use), 3))
@@ -114,7 +114,7 @@ class Scout(DKL):
             chances[use] = np.column_stack([y <= low, (y > low) & (y < high), y >= high])
         return chances
 
-    def missing(self) -> Floats:
+    def missing(self) -> FloatArray:
         """(3,) share of the wanted examples of each kind that is still to be found."""
         seen = (self.kinds() > 0.5).sum(0)
         return np.asarray(np.maximum(self.examples - seen, 0) / self.examples)
@@ -141,7 +141,7 @@ class Scout(DKL):
             )
         return self._layout
 
-    def chances(self) -> tuple[Floats, Floats]:
+    def chances(self) -> tuple[FloatArray, FloatArray]:
         """(c, 3) chance of each kind at each candidate, and its (c,) standard deviation."""
         prior = self._known().prior
         kinds, rows = self.kinds(), self._archive_rows()
@@ -159,10 +159,10 @@ class Scout(DKL):
         variance = total - np.einsum("ij,ij->j", cross, solved)
         return np.clip(mean, 0.0, 1.0), np.sqrt(np.maximum(variance, 0.0))
 
-    def _kernel(self, a: Rows, b: Rows) -> Floats:
+    def _kernel(self, a: IntArray, b: IntArray) -> FloatArray:
         at = self._known()
 
-        def rbf(table: NDArray[np.float32], length: float) -> Floats:
+        def rbf(table: NDArray[np.float32], length: float) -> FloatArray:
             d = squared_distances(table[a], table[b])
             d *= np.float32(-0.5 / length**2)
             return np.asarray(np.exp(d, out=d), np.float64)
@@ -185,7 +185,7 @@ class Scout(DKL):
             return self.acquisition
         return _DISCOVERY
 
-    def _gain(self, name: str, belief: Belief) -> Floats:
+    def _gain(self, name: str, belief: Belief) -> FloatArray:
         if name != _DISCOVERY:
             return super()._gain(name, belief)
         chance, spread = self._outlook
@@ -195,7 +195,7 @@ class Scout(DKL):
         gain[self._close(belief.imagined)] = 0.0
         return np.asarray(gain)
 
-    def _close(self, imagined: list[int]) -> NDArray[np.bool_]:
+    def _close(self, imagined: list[int]) -> BoolArray:
         """(c,) whether a candidate lies too near to a measured or imagined one."""
         sites = self.problem.candidates
         busy = np.vstack([self.archive.sites, sites[imagined]])
@@ -204,7 +204,7 @@ class Scout(DKL):
             out |= np.hypot(*(sites - site).T) < self.apart
         return out
 
-    def explain(self) -> dict[str, Floats]:
+    def explain(self) -> dict[str, FloatArray]:
         """The maps of ``"dkl"``, and the chance of each kind."""
         chance, _ = self.chances()
         maps = super().explain()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from grainscout.policies.base import CandidatePolicy, Choice, nearest_sites
 from grainscout.records import PackedState
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
@@ -26,7 +26,7 @@ class Sobol(CandidatePolicy):
         self._seed = int(self.rng.integers(2**63))
         self._used = 0
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         sequence = qmc.Sobol(2, scramble=True, seed=np.random.default_rng(self._seed))
         if self._used:
             sequence.fast_forward(self._used)
@@ -45,7 +45,7 @@ class FarthestPoint(CandidatePolicy):
     Distances are in the plane [m].
     """
 
-    def _coordinates(self, sites: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    def _coordinates(self, sites: IntArray) -> AnyFloatArray:
         """(k, d) coordinates of (k, 2) sites in the space to be filled."""
         return self.problem.scan.positions(sites)
 
@@ -58,10 +58,10 @@ class FarthestPoint(CandidatePolicy):
         self._forget()
 
     def _forget(self) -> None:
-        self._gap: NDArray[np.float64] | None = None
+        self._gap: FloatArray | None = None
         self._seen: set[tuple[int, ...]] = set()
 
-    def _choose(self, n: int, open_: NDArray[np.int64]) -> Choice:
+    def _choose(self, n: int, open_: IntArray) -> Choice:
         gap = self.gaps()
         chosen, scores = [], []
         for _ in range(n):
@@ -74,7 +74,7 @@ class FarthestPoint(CandidatePolicy):
             open_ = open_[open_ != index]
         return Choice(index=np.array(chosen, np.int64), scores={"distance": np.array(scores)})
 
-    def gaps(self) -> NDArray[np.float64]:
+    def gaps(self) -> FloatArray:
         """(n_candidates,) distance to the nearest measured or pending site; infinite before any.
 
         The minimum does not depend on the order of the sites, so neither does the policy.
@@ -90,8 +90,8 @@ class FarthestPoint(CandidatePolicy):
             np.minimum(gap, self._distances(self.problem.candidates[index]), out=gap)
         return gap
 
-    def _distances(self, site: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _distances(self, site: IntArray) -> FloatArray:
         """(n_candidates,) distance from one (2,) site."""
         step = self._points - self._coordinates(site[None])
-        distance: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", step, step, dtype=np.float64))
+        distance: FloatArray = np.sqrt(np.einsum("ij,ij->i", step, step, dtype=np.float64))
         return distance

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.microstructure.features import Microstructure, microstructure
 from grainscout.policies.models.engines import KERNELS
@@ -13,10 +12,11 @@ from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.structure_means import HYPOTHESES, GrainEffect, film_model
 from grainscout.policies.models.structured_gp import StructuredGP
-from grainscout.policies.models.surrogate import Floats, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.strategies.dkl import DKL
 from grainscout.policies.validation import check_choice, check_number
 from grainscout.records import ConfigError, PolicyError
+from grainscout.records.arrays import FloatArray
 
 _RESIDUALS = ("features", "position")
 _NUISANCES = ("none", "drift", "wear", "both")
@@ -80,7 +80,7 @@ class StructuredBase(DKL):
             nuisance=None if self.nuisance == "none" else self._disturbances,
         )
 
-    def explain(self) -> dict[str, NDArray[np.float64]]:
+    def explain(self) -> dict[str, FloatArray]:
         """Maps of what it thinks now, with the microstructure that it takes the image to show."""
         at = (self.problem.candidates[:, 0], self.problem.candidates[:, 1])
         found = self.microstructure
@@ -92,7 +92,7 @@ class StructuredBase(DKL):
             "asymmetry": self._as_map(found.asymmetry[at]),
         }
 
-    def _disturbances(self) -> Floats:
+    def _disturbances(self) -> FloatArray:
         """(n, r) what belongs to the measurements that can be learnt from, in the data's order."""
         archive, budget, cost = self.archive, self.problem.budget, self.problem.cost
         curves = budget.curves or 200

@@ -16,7 +16,7 @@ from grainscout.policies.models.engines import KERNELS
 from grainscout.policies.models.features import coordinates, jets
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import Placed
-from grainscout.policies.models.surrogate import Floats, Rows, Surrogate
+from grainscout.policies.models.surrogate import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import Ledger
 from grainscout.policies.strategies.dkl import DKL
@@ -33,6 +33,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.records.arrays import FloatArray, IntArray
 
 _FORMAT = "grainscout knowledge 1"
 _APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across
@@ -49,15 +50,15 @@ class Knowledge:
 
     target: str
     height_scale: float
-    scales: Floats
-    spread: Floats
-    centre: Floats
-    shift: Floats
+    scales: FloatArray
+    spread: FloatArray
+    centre: FloatArray
+    shift: FloatArray
     norm: float
     features: NDArray[np.float32]
     place: NDArray[np.float32]
-    y: Floats
-    noise: Floats
+    y: FloatArray
+    noise: FloatArray
 
     def on(self, scan: Scan) -> NDArray[np.float32]:
         """(rows columns, d) features of another film's pixels, on the scale of this one's."""
@@ -143,11 +144,11 @@ def transfer(
     return {"source": source, "target": target, "window": window}
 
 
-def _height(scan: Scan) -> Floats:
+def _height(scan: Scan) -> FloatArray:
     return scan.height if "height" in scan.channels else next(iter(scan.channels.values()))
 
 
-def _raw(scan: Scan, scales: Floats, height_scale: float) -> Floats:
+def _raw(scan: Scan, scales: FloatArray, height_scale: float) -> FloatArray:
     """(rows columns, d) rotation-invariant derivatives at these scales [m] of the scaled height."""
     mean = float(np.sqrt(scan.pixel_size[0] * scan.pixel_size[1]))
     aspect = (scan.pixel_size[0] / mean, scan.pixel_size[1] / mean)
@@ -234,7 +235,7 @@ class TransferDKL(DKL):
             np.concatenate([self.source.noise, noise]),
         )
 
-    def _belief(self, open_: Rows) -> Belief:
+    def _belief(self, open_: IntArray) -> Belief:
         belief = super()._belief(open_)
         if isinstance(self.source, Knowledge):
             # What is best or new is judged by this film's curves alone.

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.spec import ScanSpec
 
-Array = NDArray[np.float64]
 NM = 1e-9
 
 #: Names of the random streams that `image` needs.
@@ -32,20 +31,20 @@ class ScanTruth:
     plane : (slope along rows, slope along columns), about the image's centre.
     """
 
-    dilated: Array
-    displacement: Array
-    line: Array
-    scars: Array
+    dilated: FloatArray
+    displacement: FloatArray
+    line: FloatArray
+    scars: FloatArray
     plane: tuple[float, float]
-    noise: Array
+    noise: FloatArray
 
 
 def image(
-    dilated: Array,
+    dilated: FloatArray,
     pixel_size: tuple[float, float],
     spec: ScanSpec,
     streams: Mapping[str, np.random.Generator],
-) -> tuple[Array, ScanTruth]:
+) -> tuple[FloatArray, ScanTruth]:
     """The measured image [m] of a dilated surface [m], with its log."""
     rows, columns = dilated.shape
     displacement = NM * _drift(rows, spec, streams["drift"])
@@ -78,21 +77,21 @@ def image(
     return measured, truth
 
 
-def _drift(rows: int, spec: ScanSpec, rng: np.random.Generator) -> Array:
+def _drift(rows: int, spec: ScanSpec, rng: np.random.Generator) -> FloatArray:
     steady, walk = rng.standard_normal(2), rng.standard_normal((rows, 2))
     time = np.arange(rows)[:, None] / max(rows - 1, 1)
     wander = np.cumsum(walk, axis=0) / np.sqrt(rows)
-    path: Array = spec.drift_nm * steady * time + spec.drift_walk_nm * wander
+    path: FloatArray = spec.drift_nm * steady * time + spec.drift_walk_nm * wander
     return path
 
 
-def _lines(rows: int, spec: ScanSpec, streams: Mapping[str, np.random.Generator]) -> Array:
+def _lines(rows: int, spec: ScanSpec, streams: Mapping[str, np.random.Generator]) -> FloatArray:
     white, walk = streams["lines"].standard_normal((2, rows))
     rng = streams["jumps"]
     count = rng.poisson(spec.line_jumps)
     jumps = np.zeros(rows)
     np.add.at(jumps, rng.integers(0, rows, count), rng.standard_normal(count))
-    offset: Array = (
+    offset: FloatArray = (
         spec.line_nm * white
         + spec.line_walk_nm * np.cumsum(walk)
         + spec.line_jump_nm * np.cumsum(jumps)
@@ -100,7 +99,9 @@ def _lines(rows: int, spec: ScanSpec, streams: Mapping[str, np.random.Generator]
     return offset
 
 
-def _scars(shape: tuple[int, int], step: float, spec: ScanSpec, rng: np.random.Generator) -> Array:
+def _scars(
+    shape: tuple[int, int], step: float, spec: ScanSpec, rng: np.random.Generator
+) -> FloatArray:
     """Streaks along lines: the tip dragged something, or lost touch, for a while."""
     out = np.zeros(shape)
     for _ in range(rng.poisson(spec.scars)):

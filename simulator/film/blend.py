@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from grainscout.microstructure.structure import Structure
+from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.simulator.film.mixture import (
     Changes,
     archetype_table,
     blend,
     perturbation_for_share,
 )
-from grainscout.simulator.transport.parameters import Floats
 from grainscout.simulator.transport.spec import TransportSpec
 
 __all__ = [
@@ -51,17 +51,19 @@ class TransportMaps:
     archetypes : name -> the (3,) values that this film's archetypes have.
     """
 
-    parameters: dict[str, Floats]
-    weights: Floats
+    parameters: dict[str, FloatArray]
+    weights: FloatArray
     archetype: NDArray[np.uint8]
-    hidden: Floats
-    contact: Floats
-    composition: Floats
-    boundary_offset: Floats
-    archetypes: dict[str, Floats]
+    hidden: FloatArray
+    contact: FloatArray
+    composition: FloatArray
+    boundary_offset: FloatArray
+    archetypes: dict[str, FloatArray]
 
 
-def archetype_weights(structure: Structure, spec: TransportSpec) -> tuple[Floats, Floats, Floats]:
+def archetype_weights(
+    structure: Structure, spec: TransportSpec
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Weights of club, heart and diamond (rows, columns, 3), and the proximities pB and pJ."""
     pb = np.exp(-0.5 * (structure.boundary_distance / spec.boundary_length) ** 2)
     pj = np.exp(-0.5 * (structure.junction_distance / spec.junction_length) ** 2)
@@ -125,13 +127,13 @@ def parameter_maps(
     )
 
 
-def _sample(allowed: NDArray[np.bool_], wanted: int = 4096) -> NDArray[np.intp]:
+def _sample(allowed: BoolArray, wanted: int = 4096) -> NDArray[np.intp]:
     """Flat indices of about `wanted` allowed points, evenly spread."""
     index = np.flatnonzero(allowed)
     return index[:: max(1, index.size // wanted)]
 
 
-def contact_factor(structure: Structure, tip_radius: float) -> Floats:
+def contact_factor(structure: Structure, tip_radius: float) -> FloatArray:
     """A = (cos(slope) / (R (1/R - c+)))^(2/3): a valley holds the tip's sphere more closely.
 
     c+ is the positive (valley) mean curvature, limited to 3/(4R): a sphere cannot touch more
@@ -145,11 +147,11 @@ def contact_factor(structure: Structure, tip_radius: float) -> Floats:
     curvature = 0.5 * (np.gradient(slope_r, rows, axis=0) + np.gradient(slope_c, columns, axis=1))
     cosine = 1.0 / np.sqrt(1.0 + slope_r**2 + slope_c**2)
     closeness = np.maximum(1.0 - tip_radius * np.maximum(curvature, 0.0), 0.25)
-    factor: Floats = (cosine / closeness) ** (2.0 / 3.0)
+    factor: FloatArray = (cosine / closeness) ** (2.0 / 3.0)
     return factor
 
 
-def _field(structure: Structure, length: float, rng: np.random.Generator) -> Floats:
+def _field(structure: Structure, length: float, rng: np.random.Generator) -> FloatArray:
     """A Gaussian random field of unit variance with correlation exp(-(r/length)^2/4)."""
     sigma = [length / pixel for pixel in structure.pixel_size]
     pad = [min(4 * int(np.ceil(s)), n) for s, n in zip(sigma, structure.shape, strict=True)]
@@ -163,19 +165,17 @@ def _field(structure: Structure, length: float, rng: np.random.Generator) -> Flo
         delta = np.zeros(n)
         delta[n // 2] = 1.0
         squared *= float((ndimage.gaussian_filter1d(delta, s, mode="wrap") ** 2).sum())
-    result: Floats = inner / np.sqrt(squared)
+    result: FloatArray = inner / np.sqrt(squared)
     return result
 
 
-def _across(shape: tuple[int, int], axis: int) -> Floats:
+def _across(shape: tuple[int, int], axis: int) -> FloatArray:
     """-0.5 ... 0.5 along one axis, broadcast to the map."""
     line = np.linspace(-0.5, 0.5, shape[axis])
     return np.broadcast_to(line[:, None] if axis == 0 else line[None, :], shape)
 
 
-def _disks(
-    structure: Structure, spec: TransportSpec, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def _disks(structure: Structure, spec: TransportSpec, rng: np.random.Generator) -> BoolArray:
     """Insulating disks, placed one after another until their share of the area is reached."""
     covered = np.zeros(structure.shape, dtype=bool)
     wanted = spec.insulating_fraction * covered.size

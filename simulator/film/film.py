@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from grainscout.microstructure.from_image import checked_image, structure_from_image
 from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError, DataError, Scan, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
@@ -36,8 +37,6 @@ from grainscout.simulator.film.generate import STREAMS as SURFACE_STREAMS
 from grainscout.simulator.film.generate import grow
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
-
-Array = NDArray[np.float64]
 
 #: Independent random streams of a film.  The order is part of what a seed means: append only.
 STREAMS = (*SURFACE_STREAMS, "transport", *artefacts.STREAMS)
@@ -74,7 +73,7 @@ class Film:
     spec: FilmSpec
     seed: np.random.SeedSequence
     structure: Structure
-    measured: Array | None = field(default=None, repr=False)
+    measured: FloatArray | None = field(default=None, repr=False)
 
     @classmethod
     def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
@@ -124,7 +123,7 @@ class Film:
         return self.structure.pixel_size
 
     @property
-    def height(self) -> Array:
+    def height(self) -> FloatArray:
         """The true surface [m], (rows, columns)."""
         return self.structure.height
 
@@ -134,12 +133,12 @@ class Film:
         return parameter_maps(self.structure, self.spec.transport, stream(self.seed, "transport"))
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, FloatArray]:
         """Transport parameters by name, (rows, columns) each, in `PARAMETERS`' units."""
         return dict(self.truth.parameters)
 
     @property
-    def archetype_weights(self) -> Array:
+    def archetype_weights(self) -> FloatArray:
         """(rows, columns, 4) shares of club, heart, diamond, insulating; they sum to 1."""
         return self.truth.weights
 
@@ -150,7 +149,7 @@ class Film:
 
     # -- the image -----------------------------------------------------------------------------
 
-    def dilated(self, tip_radius_nm: float | None = None) -> Array:
+    def dilated(self, tip_radius_nm: float | None = None) -> FloatArray:
         """The surface [m] as a tip of that apex radius sees it, without artefacts; default spec's."""
         scan = self.spec.scan
         radius = scan.tip_radius_nm if tip_radius_nm is None else tip_radius_nm
@@ -161,7 +160,7 @@ class Film:
 
     def imaged(
         self, *, tip_radius_nm: float | None = None, repeat: int = 0
-    ) -> tuple[Array, ScanTruth]:
+    ) -> tuple[FloatArray, ScanTruth]:
         """A measured image [m] and the log of what made it; `repeat` numbers further images.
 
         Each image has its own artefacts; the film is the same.
@@ -197,8 +196,8 @@ class Film:
         *,
         light: float = 0.0,
         temperature: float = 298.0,
-        state: Array | None = None,
-    ) -> tuple[Array, Array]:
+        state: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
         """Noiseless currents [A] (n, samples) at (n, 2) sites, and the states (n, 2) at the end.
 
         light [suns], temperature [K];  state : (n, 2) u [V] and x at the start, rested if None.
@@ -215,7 +214,7 @@ class Film:
         *,
         light: float = 0.0,
         temperature: float = 298.0,
-        state: Array | None = None,
+        state: FloatArray | None = None,
         full: bool = True,
     ) -> IVResult:
         """As `curves`, in nA, with the states' trajectories u [V] and x, (n, samples) each."""
@@ -231,7 +230,7 @@ class Film:
 
     def all_curves(
         self, waveform: Waveform, *, light: float = 0.0, temperature: float = 298.0
-    ) -> Iterator[tuple[slice, Array]]:
+    ) -> Iterator[tuple[slice, FloatArray]]:
         """Every pixel's noiseless current [A], rested, in tiles of whole rows from the top.
 
         Yields (rows, (tile rows, columns, samples) array); the whole film is never in memory.
@@ -253,12 +252,12 @@ class Film:
 
     def property_map(
         self,
-        measure: Callable[[Array], ArrayLike],
+        measure: Callable[[FloatArray], ArrayLike],
         waveform: Waveform,
         *,
         light: float = 0.0,
         temperature: float = 298.0,
-    ) -> Array:
+    ) -> FloatArray:
         """A (rows, columns) map of any property: `measure` takes (n, samples) [A] and gives (n,)."""
         out = np.empty(self.shape)
         for part, current in self.all_curves(waveform, light=light, temperature=temperature):
@@ -269,12 +268,12 @@ class Film:
     def relax(
         self,
         sites: NDArray[np.integer[Any]],
-        state: Array,
+        state: FloatArray,
         seconds: ArrayLike,
         *,
         light: float = 0.0,
         temperature: float = 298.0,
-    ) -> Array:
+    ) -> FloatArray:
         """States (n, 2) after `seconds` at 0 V at those sites."""
         return relax(
             state,
@@ -285,11 +284,11 @@ class Film:
             globals_=self.spec.transport.globals_,
         )
 
-    def rest_state(self, sites: NDArray[np.integer[Any]]) -> Array:
+    def rest_state(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
         """States (n, 2) of long-rested contacts at those sites."""
         return rest_state(self.parameters_at(sites))
 
-    def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, Array]:
+    def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
         """Transport parameters (n,) at (n, 2) sites; DataError for a site off the film."""
         rows, columns = self._index(sites)
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.microstructure.distance import Lines, nearest_line, nearest_point
 from grainscout.microstructure.structure import (
@@ -15,6 +14,7 @@ from grainscout.microstructure.structure import (
     Structure,
     touches_another,
 )
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator.film.mullins_groove import groove
 from grainscout.simulator.film.roughness import filtered_noise
 from grainscout.simulator.film.spec import FilmSpec
@@ -25,7 +25,6 @@ from grainscout.simulator.film.tessellation import (
     tessellate,
 )
 
-Array = NDArray[np.float64]
 NM = 1e-9
 
 #: Random streams that `grow` needs.
@@ -38,23 +37,23 @@ WARP_LENGTH = 0.4
 class _Maps:
     """What the diagram says of every pixel, by its own numbers of cells, edges and vertices; nm."""
 
-    cell: NDArray[np.int64]
-    edge: NDArray[np.int64]
-    side: NDArray[np.int64]  # 0 or 1: which of its edge's two cells the pixel is in
-    distance: Array
-    corner: NDArray[np.int64]
-    corner_distance: Array
+    cell: IntArray
+    edge: IntArray
+    side: IntArray  # 0 or 1: which of its edge's two cells the pixel is in
+    distance: FloatArray
+    corner: IntArray
+    corner_distance: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Edges:
     """What is drawn for every edge of the diagram: (k,) and (k, 2) arrays, nm."""
 
-    strength: Array
-    smooth: NDArray[np.int64]  # 0 or 1: which of the two cells has the smooth flank
-    depth: Array
-    groove: Array  # (k, 2) root to hump
-    flank: Array  # (k, 2)
+    strength: FloatArray
+    smooth: IntArray  # 0 or 1: which of the two cells has the smooth flank
+    depth: FloatArray
+    groove: FloatArray  # (k, 2) root to hump
+    flank: FloatArray  # (k, 2)
 
 
 def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
@@ -150,7 +149,7 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
     )
 
 
-def _grooves(spec: FilmSpec, tess: Tessellation, edges: _Edges, maps: _Maps) -> Array:
+def _grooves(spec: FilmSpec, tess: Tessellation, edges: _Edges, maps: _Maps) -> FloatArray:
     """Mullins grooves; near a vertex all its boundaries take its mean depth and width.
 
     That keeps the surface continuous where the nearest boundary changes, and makes the pits that
@@ -179,9 +178,9 @@ def _assemble(
     edges: _Edges,
     maps: _Maps,
     lines: Lines,
-    height: Array,
-    top: Array,
-    tilt: Array,
+    height: FloatArray,
+    top: FloatArray,
+    tilt: FloatArray,
 ) -> Structure:
     """Number what the frame shows 0, 1, ... and make the tables.
 
@@ -250,7 +249,7 @@ def _assemble(
     )
 
 
-def _lengths(lines: Lines, pixel: Array, size: Array, edges: int) -> Array:
+def _lengths(lines: Lines, pixel: FloatArray, size: FloatArray, edges: int) -> FloatArray:
     """Length of every edge inside the frame [nm]."""
     a, b = lines.points[:-1], lines.points[1:]
     middle = 0.5 * (a + b)

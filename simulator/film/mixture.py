@@ -12,8 +12,9 @@ from scipy.integrate import trapezoid
 from scipy.optimize import brentq
 
 from grainscout.records import ConfigError, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.transport.kernel import iv_curves
-from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, Floats
+from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS
 from grainscout.simulator.transport.spec import TransportSpec
 
 #: What one standard deviation does: volts for linear parameters, ln for geometric ones.
@@ -40,11 +41,11 @@ class Changes:
     ions : ln factor of the ionic rates.
     """
 
-    grain: Floats
-    edge: Floats
-    hidden: Floats
-    gradient: Floats
-    ions: Floats
+    grain: FloatArray
+    edge: FloatArray
+    hidden: FloatArray
+    gradient: FloatArray
+    ions: FloatArray
 
     def at(self, index: NDArray[np.intp]) -> Changes:
         """The same at some flat indices."""
@@ -61,11 +62,13 @@ class Changes:
         )
 
 
-def blend(table: Mapping[str, Floats], weights: Floats, changes: Changes) -> dict[str, Floats]:
+def blend(
+    table: Mapping[str, FloatArray], weights: FloatArray, changes: Changes
+) -> dict[str, FloatArray]:
     """Every parameter where archetypes have the weights (..., 3), moved by `changes` (...)."""
     grain = changes.grain + changes.gradient
     shape = weights.shape[:-1]
-    values: dict[str, Floats] = {}
+    values: dict[str, FloatArray] = {}
     for name, parameter in PARAMETERS.items():
         geometric = parameter.blend == "geometric"
         ends = table[name]
@@ -86,7 +89,7 @@ def blend(table: Mapping[str, Floats], weights: Floats, changes: Changes) -> dic
     return values
 
 
-def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
+def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
     """name -> (club, heart, diamond) of one film, with its boundary contrast.
 
     A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
@@ -104,7 +107,7 @@ def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, 
     )
 
 
-def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Floats]:
+def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
     table = {}
     for name, parameter in PARAMETERS.items():
         values = np.array(spec.archetypes.get(name, parameter.archetypes), dtype=np.float64)
@@ -120,7 +123,7 @@ def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Flo
     return table
 
 
-def _contrast(table: Mapping[str, Floats], spec: TransportSpec, shift: float) -> float:
+def _contrast(table: Mapping[str, FloatArray], spec: TransportSpec, shift: float) -> float:
     """Logarithm of the heart's loop area over the club's, with conductance shared anew."""
     ions = np.array([0.0, spec.boundary_rates])
     pure = {
@@ -132,13 +135,13 @@ def _contrast(table: Mapping[str, Floats], spec: TransportSpec, shift: float) ->
 
 
 def _with_contrast(
-    table: Mapping[str, Floats], spec: TransportSpec, wanted: float
-) -> dict[str, Floats]:
+    table: Mapping[str, FloatArray], spec: TransportSpec, wanted: float
+) -> dict[str, FloatArray]:
     shift = brentq(lambda s: _contrast(table, spec, s) - wanted, -10.0, 10.0, xtol=1e-6)
     return _shifted(table, float(shift))
 
 
-def _shifted(table: Mapping[str, Floats], shift: float) -> dict[str, Floats]:
+def _shifted(table: Mapping[str, FloatArray], shift: float) -> dict[str, FloatArray]:
     """With conductance moved from path 1 to path 2 outside clubs, and back inside; sums are kept."""
     total = table["g1"] + table["g2"]
     odds = table["g2"] / table["g1"] * np.exp(shift * np.array([-0.5, 0.5, 0.5]))
@@ -146,10 +149,10 @@ def _shifted(table: Mapping[str, Floats], shift: float) -> dict[str, Floats]:
 
 
 def perturbation_for_share(
-    table: Mapping[str, Floats],
-    weights: Floats,
+    table: Mapping[str, FloatArray],
+    weights: FloatArray,
     changes: Changes,
-    given: Mapping[str, Floats],
+    given: Mapping[str, FloatArray],
     spec: TransportSpec,
 ) -> float:
     """Factor on the unseen changes with which structure explains `spec.structure_share`.
@@ -179,9 +182,9 @@ def perturbation_for_share(
     return float(brentq(excess, 0.0, largest, xtol=5e-3))
 
 
-def _loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> Floats:
+def _loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
     """Enclosed area [nA V] of the reference sweep: positive where the way back carries more."""
     g = spec.globals_
     current = iv_curves(parameters, _TRIANGLE, light=g.L0, temperature=g.T0, globals_=g).current_nA
-    area: Floats = -trapezoid(current, _TRIANGLE.voltage, axis=1)
+    area: FloatArray = -trapezoid(current, _TRIANGLE.voltage, axis=1)
     return area

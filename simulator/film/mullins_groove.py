@@ -15,8 +15,9 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
+
+from grainscout.records.arrays import FloatArray
 
 #: Z(0), the root of the groove.
 MULLINS_ROOT = -(2 / math.pi) * math.gamma(0.75)
@@ -36,14 +37,12 @@ def _table() -> CubicSpline:
     return CubicSpline(u, MULLINS_ROOT + u - (2 / math.pi) * versine @ kernel)
 
 
-def mullins(u: NDArray[np.float64]) -> NDArray[np.float64]:
+def mullins(u: FloatArray) -> FloatArray:
     """Mullins' profile Z(|u|) for any array, u = distance / (B t)^(1/4); 0 beyond |u| = 24."""
     u = np.abs(u)
     return np.where(u < _FAR, _table()(np.minimum(u, _FAR)), 0.0)
 
 
-def groove(
-    distance: NDArray[np.float64], depth: NDArray[np.float64], width: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def groove(distance: FloatArray, depth: FloatArray, width: FloatArray) -> FloatArray:
     """Height of a groove: -depth at distance 0, its hump at `width`; all of one unit and shape."""
     return depth * mullins(MULLINS_HUMP * distance / width) / -MULLINS_ROOT

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-Array = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
 def filtered_noise(
@@ -16,7 +15,7 @@ def filtered_noise(
     length: float,
     rng: np.random.Generator,
     hurst: float = 1.0,
-) -> Array:
+) -> FloatArray:
     """A (rows, columns) Gaussian random field.
 
     power "self-affine": spectral density flat up to wave number 1/length and falling as

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import FloatArray
 from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
@@ -69,7 +70,7 @@ def save(film: Film, path: Path) -> None:
 
 def load(
     path: Path,
-) -> tuple[FilmSpec, np.random.SeedSequence, Structure, NDArray[np.float64] | None, TransportMaps]:
+) -> tuple[FilmSpec, np.random.SeedSequence, Structure, FloatArray | None, TransportMaps]:
     """The parts of a stored film; DataError if the file is missing, foreign, damaged or changed."""
     survived(path, _read)
     header, digest, arrays = _read(path)

@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from grainscout.microstructure.distance import Lines, chunks
-
-Array = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray, IntArray
 
 _GAP = 1.0  # circles are pushed apart until they hardly overlap: cells then follow their circles
 _ROUNDS = 60
@@ -34,13 +32,13 @@ class Warp:
     rows: RectBivariateSpline
     columns: RectBivariateSpline
 
-    def at(self, points: Array) -> Array:
+    def at(self, points: FloatArray) -> FloatArray:
         """w at (n, 2) points."""
         return np.column_stack(
             [f.ev(points[:, 0], points[:, 1]) for f in (self.rows, self.columns)]
         )
 
-    def undo(self, warped: Array) -> Array:
+    def undo(self, warped: FloatArray) -> FloatArray:
         """The points p with p + w(p) = warped [nm], by fixed-point iteration (|grad w| < 1)."""
         points = warped - self.at(warped)
         moving = np.arange(len(points))
@@ -63,20 +61,20 @@ class Tessellation:
     neighbours, neighbour_edges (n, most) padded with -1;  areas (n,) [nm^2], nan where open.
     """
 
-    sites: Array
-    radii: Array
-    edges: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    corners: Array
-    vertices: Array
-    triangles: NDArray[np.int64]
-    neighbours: NDArray[np.int64]
-    neighbour_edges: NDArray[np.int64]
-    degree: NDArray[np.int64]
+    sites: FloatArray
+    radii: FloatArray
+    edges: IntArray
+    ends: IntArray
+    corners: FloatArray
+    vertices: FloatArray
+    triangles: IntArray
+    neighbours: IntArray
+    neighbour_edges: IntArray
+    degree: IntArray
     warp: Warp
 
 
-def pack_circles(radii: Array, extent: Array, rng: np.random.Generator) -> Array:
+def pack_circles(radii: FloatArray, extent: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Centres (n, 2) in a periodic box, pushed apart until hardly any two circles overlap."""
     centres = rng.random((radii.size, 2)) * extent
     reach = 2.0 * _GAP * float(radii.max())
@@ -103,7 +101,7 @@ def pack_circles(radii: Array, extent: Array, rng: np.random.Generator) -> Array
 
 
 def make_warp(
-    low: Array, high: Array, amplitude: float, length: float, rng: np.random.Generator
+    low: FloatArray, high: FloatArray, amplitude: float, length: float, rng: np.random.Generator
 ) -> Warp:
     """A Gaussian random displacement of rms `amplitude` and correlation length `length` [nm]."""
     step = 0.5 * length
@@ -118,7 +116,7 @@ def make_warp(
 
 
 def tessellate(
-    size: Array,
+    size: FloatArray,
     *,
     mean_diameter: float,
     ln_sd: float,
@@ -199,17 +197,17 @@ class Strip:
     """
 
     rows: slice
-    cell: NDArray[np.int64]
-    edge: NDArray[np.int64]
-    distance: Array
-    flank: Array
+    cell: IntArray
+    edge: IntArray
+    distance: FloatArray
+    flank: FloatArray
 
 
 def rasterise(
     tess: Tessellation,
     shape: tuple[int, int],
     pixel: tuple[float, float],
-    widths: Array,
+    widths: FloatArray,
     power: float = 1.0,
 ) -> Iterator[Strip]:
     """Strips of the frame from top to bottom; `widths` (k, 2) are flank widths [nm] of each edge.
@@ -258,7 +256,7 @@ def rasterise(
         )
 
 
-def edge_lines(tess: Tessellation, chosen: NDArray[np.int64], spacing: float) -> Lines:
+def edge_lines(tess: Tessellation, chosen: IntArray, spacing: float) -> Lines:
     """Curved lines of the chosen edges on the film, with points at most `spacing` nm apart.
 
     Edges that are open or end beyond the warp's reach are left out: they lie outside the margin.
@@ -275,7 +273,7 @@ def edge_lines(tess: Tessellation, chosen: NDArray[np.int64], spacing: float) ->
     return Lines(points=tess.warp.undo(straight), line=chosen[line], last=step == pieces[line])
 
 
-def cell_areas(tess: Tessellation) -> Array:
+def cell_areas(tess: Tessellation) -> FloatArray:
     """Areas (n,) [nm^2] of the unwarped cells: the sum over edges of height times length / 2."""
     closed = tess.ends[:, 1] >= 0
     a, b = (tess.corners[tess.ends[closed, k]] for k in (0, 1))

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 
-def tip_shape(relief: float, pixel: tuple[float, float], radius: float, half_angle: float) -> Array:
+def tip_shape(
+    relief: float, pixel: tuple[float, float], radius: float, half_angle: float
+) -> FloatArray:
     """Heights of the tip above its apex on the pixel grid, out to where they exceed `relief`.
 
     A paraboloid r^2 / (2 radius), continued as a cone of `half_angle` [rad] where the slopes agree.
@@ -33,15 +34,18 @@ def tip_shape(relief: float, pixel: tuple[float, float], radius: float, half_ang
     half = [math.ceil(reach / p) for p in pixel]
     y, x = (np.arange(-n, n + 1) * p for n, p in zip(half, pixel, strict=True))
     r = np.hypot(y[:, None], x)
-    shape: Array = np.where(
+    shape: FloatArray = np.where(
         r <= joint, r**2 / (2 * radius), joint * slope / 2 + (r - joint) * slope
     )
     return shape
 
 
 def dilate(
-    height: Array, pixel: tuple[float, float], radius: float, half_angle: float = math.radians(20)
-) -> Array:
+    height: FloatArray,
+    pixel: tuple[float, float],
+    radius: float,
+    half_angle: float = math.radians(20),
+) -> FloatArray:
     """The noiseless image of `height` by a tip of apex `radius` (0 = a point); all in one unit."""
     relief = float(np.ptp(height))
     if radius <= 0 or relief == 0:
@@ -52,12 +56,12 @@ def dilate(
     for axis in (0, 1):
         half = math.ceil(math.sqrt(2 * radius * relief) / pixel[axis])
         offset = np.arange(-half, half + 1) * pixel[axis]
-        line: Array = np.expand_dims(offset**2 / (2 * radius), 1 - axis)
+        line: FloatArray = np.expand_dims(offset**2 / (2 * radius), 1 - axis)
         height = dilate_by(height, line)
     return height
 
 
-def dilate_by(height: Array, shape: Array) -> Array:
+def dilate_by(height: FloatArray, shape: FloatArray) -> FloatArray:
     """Grey dilation by any tip, an (odd, odd) array; nothing lies beyond the frame."""
     rows, columns = height.shape
     relief = float(np.ptp(height))
@@ -72,6 +76,6 @@ def dilate_by(height: Array, shape: Array) -> Array:
     return out
 
 
-def erode_by(image: Array, shape: Array) -> Array:
+def erode_by(image: FloatArray, shape: FloatArray) -> FloatArray:
     """Grey erosion: the highest surface that gives `image` by that tip (an upper bound of it)."""
     return -dilate_by(-image, shape[::-1, ::-1])

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.simulator.instrument.noise import require
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +55,10 @@ def telegraph(
         touching = not touching
 
 
-def in_contact(start: bool, switches: FloatArray, time: FloatArray) -> NDArray[np.bool_]:
+def in_contact(start: bool, switches: FloatArray, time: FloatArray) -> BoolArray:
     """The state of a telegraph at `time` (n,) [s after its start]."""
     switched = np.searchsorted(switches, time, side="right") % 2 == 1
-    touching: NDArray[np.bool_] = switched != start
+    touching: BoolArray = switched != start
     return touching
 
 

@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.instrument.noise import require
-
-FloatArray = NDArray[np.float64]
 
 _BLOCK = 1024
 #: Steps of the longest walk that is kept in memory: 23 days of 1 s.

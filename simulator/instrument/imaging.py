@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-FloatArray = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray, IntArray
 
 
 def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
@@ -20,7 +19,7 @@ def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
     return np.asarray(map_coordinates(image, [at_row, at_column], order=1, mode="reflect"))
 
 
-def mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def mirrored(index: IntArray, size: int) -> IntArray:
     """The pixel that mirrors at both edges show at `index`; any shape."""
     folded = index % (2 * size)
     return np.where(folded < size, folded, 2 * size - 1 - folded)

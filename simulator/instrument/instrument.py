@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import (
     IVCurve,
@@ -24,6 +23,7 @@ from grainscout.records import (
     Waveform,
     measurement_stream,
 )
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import Growing
 from grainscout.simulator.instrument.contact import (
@@ -45,8 +45,6 @@ from grainscout.simulator.instrument.sample_memory import FilmMemory
 from grainscout.simulator.instrument.wear import Tip
 from grainscout.simulator.transport.integrator import grid
 from grainscout.simulator.transport.kernel import iv_curves
-
-FloatArray = NDArray[np.float64]
 
 # Purposes of the random streams of one measurement.
 _NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
@@ -230,7 +228,7 @@ class Instrument:
         flowing: FloatArray = 1e-9 * result.current_nA[0]
         return flowing
 
-    def _contact_gain(self, sites: NDArray[np.int64]) -> FloatArray:
+    def _contact_gain(self, sites: IntArray) -> FloatArray:
         """Contact of this tip at sites (n, 2) against a new tip's on the whole film, (n,)."""
         gain = np.full(len(sites), self.tip.gain)
         if self.spec.crash is not None and self.memory.scars:
@@ -240,7 +238,7 @@ class Instrument:
 
     def _touching(
         self, site: Site, visit: int, pixel: Site, time: FloatArray, seconds: float
-    ) -> NDArray[np.bool_] | None:
+    ) -> BoolArray | None:
         """Which samples (n,) are in contact; None if all are."""
         contact = self.spec.contact
         if contact is None:
@@ -272,7 +270,7 @@ class Instrument:
         law = self.film.spec.transport.globals_
         return 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
 
-    def _current_image(self, offsets: NDArray[np.int64], lines: FloatArray) -> FloatArray:
+    def _current_image(self, offsets: IntArray, lines: FloatArray) -> FloatArray:
         """Current [A] at the image bias, read line by line through the amplifier."""
         rows, columns = self.film.shape
         dwell = self.spec.motion.line_s / (2 * columns) or 1e-3

@@ -11,15 +11,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from grainscout.records import ConfigError
+from grainscout.records.arrays import BoolArray, FloatArray
 
 BOLTZMANN = 1.380649e-23
 CHARGE = 1.602176634e-19
-
-FloatArray = NDArray[np.float64]
 
 
 def require(
@@ -167,7 +165,7 @@ def amplify(
     rng: np.random.Generator,
     *,
     rail: float | None = None,
-) -> tuple[FloatArray, NDArray[np.bool_]]:
+) -> tuple[FloatArray, BoolArray]:
     """What is read for a true current (n,) [A] at `time` (n,) [s], and where it is at the rail.
 
     rail : a lower rail than the amplifier's own (a compliance) [A].

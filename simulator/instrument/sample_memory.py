@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import PackedState, Site
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import ByPixel
 from grainscout.simulator.instrument.light import Lamp
-
-FloatArray = NDArray[np.float64]
 
 
 class FilmMemory:
@@ -54,9 +52,7 @@ class FilmMemory:
         """Remember the dose that a pixel has had."""
         self._dose.put(pixel, dose)
 
-    def scarred(
-        self, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: float
-    ) -> NDArray[np.bool_]:
+    def scarred(self, rows: IntArray, columns: IntArray, reach: float) -> BoolArray:
         """Which pixels (n,) lie within `reach` [m] of a crash."""
         inside = np.zeros(rows.shape, bool)
         dy, dx = self._film.pixel_size

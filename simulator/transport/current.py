@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.transport.integrator import Grid
-from grainscout.simulator.transport.parameters import BOLTZMANN, Floats, TransportGlobals
+from grainscout.simulator.transport.parameters import BOLTZMANN, TransportGlobals
 
 #: exp() of this is finite in double precision with room for a product of two small factors.
 _EXPONENT = 650.0
@@ -40,7 +41,7 @@ class Conditions:
         inverse = (1.0 / self.temperature - 1.0 / g.T0) / BOLTZMANN
         return float(np.exp(-g.Ee * inverse)) * (1.0 + g.gph * self.light / g.L0)
 
-    def barrier(self, phi: Floats) -> Floats:
+    def barrier(self, phi: FloatArray) -> FloatArray:
         """The junction barrier under light [V]: phiJ/(1 + L/Lh)."""
         if self.light == 0.0:
             return phi
@@ -48,21 +49,21 @@ class Conditions:
             return np.zeros_like(phi)
         return phi / (1.0 + self.light / self.g.Lh)
 
-    def photocurrent(self, p: Mapping[str, Floats]) -> Floats:
+    def photocurrent(self, p: Mapping[str, FloatArray]) -> FloatArray:
         """A IL (L/L0)^gamma [nA], reduced at junctions by 1 + (Lh/L) phiJ/phi0."""
         g = self.g
         if self.light == 0.0:
             return np.zeros_like(p["IL"])
         gate = 1.0 + (g.Lh / self.light) * p["phiJ"] / g.phi0
-        photocurrent: Floats = p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
+        photocurrent: FloatArray = p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
         return photocurrent
 
-    def instrument(self, grid: Grid) -> Floats:
+    def instrument(self, grid: Grid) -> FloatArray:
         """Displacement current and offset [nA] at each sample: Cs dV/dt + Ioff."""
         return 1e-3 * self.g.Cs * grid.slope + self.g.Ioff
 
 
-def extremes(p: Mapping[str, Floats], u0: Floats, peak: float, c: Conditions) -> np.ndarray:
+def extremes(p: Mapping[str, FloatArray], u0: FloatArray, peak: float, c: Conditions) -> np.ndarray:
     """(n,) bool: the points whose exponents could leave double range in `fast`."""
     lag = peak + np.maximum(np.abs(u0), peak)  # u stays between u0 and the voltages applied
     threshold = np.maximum(np.maximum(np.abs(p["V1"]), np.abs(p["V2"])), abs(c.g.VTm))
@@ -72,7 +73,7 @@ def extremes(p: Mapping[str, Floats], u0: Floats, peak: float, c: Conditions) ->
     return result
 
 
-def ripple(voltage: Floats, p: Mapping[str, Floats]) -> Floats:
+def ripple(voltage: FloatArray, p: Mapping[str, FloatArray]) -> FloatArray:
     """1 + ripple s(V), (len(voltage), n): s smooth, of mean 0 and variance 1 over the phases.
 
     |s| <= 2.45 and ripple <= 0.4 keep the factor positive, so the sign of the current is kept.
@@ -85,7 +86,7 @@ def ripple(voltage: Floats, p: Mapping[str, Floats]) -> Floats:
     return s
 
 
-def telegraph(grid: Grid, p: Mapping[str, Floats], rng: np.random.Generator) -> Floats:
+def telegraph(grid: Grid, p: Mapping[str, FloatArray], rng: np.random.Generator) -> FloatArray:
     """1 + telegraph s(t), (n, samples): s = +-1 with equal odds, <s(0) s(t)> = exp(-rate t).
 
     Points are drawn one after another, so a longer list of points begins with the same draws.
@@ -100,12 +101,12 @@ def telegraph(grid: Grid, p: Mapping[str, Floats], rng: np.random.Generator) -> 
 
 def fast(
     grid: Grid,
-    p: Mapping[str, Floats],
-    away: Floats,
-    x: Floats,
+    p: Mapping[str, FloatArray],
+    away: FloatArray,
+    x: FloatArray,
     c: Conditions,
-    switching: Floats | None,
-    out: Floats,
+    switching: FloatArray | None,
+    out: FloatArray,
 ) -> None:
     """The current [nA] but for the shunt into `out` (n, samples); away = u - V [V] and x are (samples, n)."""
     samples, n = away.shape
@@ -175,22 +176,22 @@ def fast(
 
 def stable(
     grid: Grid,
-    p: Mapping[str, Floats],
-    away: Floats,
-    x: Floats,
+    p: Mapping[str, FloatArray],
+    away: FloatArray,
+    x: FloatArray,
     c: Conditions,
-    switching: Floats | None,
-    out: Floats,
+    switching: FloatArray | None,
+    out: FloatArray,
 ) -> None:
     """As `fast`, for parameters and voltages of any size."""
     volts = grid.voltage[:, None]
     w, phi, dv = p["w"], c.barrier(p["phiJ"]), away
 
-    def diode(voltage: Floats, threshold: Floats) -> Floats:
+    def diode(voltage: FloatArray, threshold: FloatArray) -> FloatArray:
         difference = np.logaddexp(0.0, (voltage - threshold) / w) - np.logaddexp(
             0.0, -threshold / w
         )
-        product: Floats = w * difference
+        product: FloatArray = w * difference
         return product
 
     reverse = c.g.rho * diode(-volts, c.g.VTm + phi + p["kappa"] * dv)

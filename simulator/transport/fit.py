@@ -8,14 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from grainscout.records import DataError, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.transport.kernel import iv_curves
 from grainscout.simulator.transport.least_squares import Residuals, jacobian, levenberg
-from grainscout.simulator.transport.parameters import (
-    ARCHETYPES,
-    PARAMETERS,
-    Floats,
-    TransportGlobals,
-)
+from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
 
 __all__ = ["FREE", "Fit", "Undetermined", "as_archetypes", "fit_iv"]
 
@@ -68,8 +64,8 @@ class Fit:
     parameters: dict[str, float]
     offset: float
     sigma: dict[str, float]
-    correlation: Floats
-    current: Floats
+    correlation: FloatArray
+    current: FloatArray
     rms: float
     rms_share: float
     warnings: tuple[Undetermined, ...]
@@ -143,7 +139,7 @@ def fit_iv(
     low, high, centre, width = _box()
     target = np.where(visible, data, 0.0)
 
-    def model(points: Floats) -> Floats:
+    def model(points: FloatArray) -> FloatArray:
         values: dict[str, ArrayLike] = {
             name: np.exp(points[:, j]) if PARAMETERS[name].blend == "geometric" else points[:, j]
             for j, name in enumerate(FREE)
@@ -154,17 +150,17 @@ def fit_iv(
         result.current_nA[...] += points[:, -1:]
         return result.current_nA
 
-    def misfit(points: Floats, owner: NDArray[np.intp]) -> Floats:
+    def misfit(points: FloatArray, owner: NDArray[np.intp]) -> FloatArray:
         fitted = model(points)
         gap = np.where(visible[owner], fitted - target[owner], 0.0)
         gap += np.where(state[owner] > 0, np.minimum(fitted - high_edge, 0.0), 0.0)
         gap += np.where(state[owner] < 0, np.maximum(fitted - low_edge, 0.0), 0.0)
         return gap
 
-    def weighted(scale: Floats) -> Residuals:
+    def weighted(scale: FloatArray) -> Residuals:
         """Misfits in units of their size (n,) for each curve, and the priors' pulls."""
 
-        def residuals(points: Floats, owner: NDArray[np.intp]) -> Floats:
+        def residuals(points: FloatArray, owner: NDArray[np.intp]) -> FloatArray:
             pulls = (points - centre) / width
             return np.concatenate([misfit(points, owner) / scale[owner, None], pulls], axis=1)
 
@@ -215,10 +211,10 @@ def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float,
 
 
 def _report(
-    point: Floats,
-    spread: Floats,
-    width: Floats,
-    fitted: Floats,
+    point: FloatArray,
+    spread: FloatArray,
+    width: FloatArray,
+    fitted: FloatArray,
     rms: float,
     span: float,
     unit: float,
@@ -250,7 +246,7 @@ def _report(
     )
 
 
-def _box() -> tuple[Floats, Floats, Floats, Floats]:
+def _box() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Lower and upper bounds, prior centres and prior widths, in the fit's coordinates."""
     edges = []
     for name in FREE:
@@ -264,7 +260,7 @@ def _box() -> tuple[Floats, Floats, Floats, Floats]:
     return low, high, centre, width
 
 
-def _starts(centre: Floats, width: Floats, rng: np.random.Generator) -> Floats:
+def _starts(centre: FloatArray, width: FloatArray, rng: np.random.Generator) -> FloatArray:
     """The three archetypes and random points of the priors' middle, (_STARTS, q)."""
     starts = centre + width * rng.uniform(-0.8, 0.8, (_STARTS, centre.size))
     for k in range(len(ARCHETYPES)):
@@ -275,7 +271,7 @@ def _starts(centre: Floats, width: Floats, rng: np.random.Generator) -> Floats:
     return starts
 
 
-def _best(points: Floats, cost: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
+def _best(points: FloatArray, cost: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
     """The _KEEP cheapest of each curve's _STARTS points, their costs and curves."""
     curves = len(cost) // _STARTS
     order = np.argsort(cost.reshape(curves, _STARTS), axis=1)[:, :_KEEP]
@@ -283,7 +279,7 @@ def _best(points: Floats, cost: Floats) -> tuple[Floats, Floats, NDArray[np.intp
     return points[chosen], cost[chosen], np.repeat(np.arange(curves), _KEEP)
 
 
-def _size(gap: Floats) -> float:
+def _size(gap: FloatArray) -> float:
     """Effective standard deviation of a misfit [nA]: neighbours that agree are one piece of news.
 
     The variance is inflated by the integrated autocorrelation of the residuals.
@@ -296,7 +292,9 @@ def _size(gap: Floats) -> float:
     return float(np.sqrt(variance * (1.0 + 2.0 * share[1:stop].sum())))
 
 
-def _mixture(points: Floats, cost: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+def _mixture(
+    points: FloatArray, cost: FloatArray, covariance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """The best point, and the spread about it of a mixture of Gaussians, one for each optimum.
 
     Weights are Laplace's, exp(-cost/2) sqrt(det covariance); an optimum found twice counts once.

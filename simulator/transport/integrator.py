@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import Waveform
-from grainscout.simulator.transport.parameters import Floats
+from grainscout.records.arrays import FloatArray
 
 #: Steps are split until no one is longer than this [V]; k varies by e^(dV/2wx) within a step.
 LARGEST_STEP = 0.012
@@ -39,20 +39,20 @@ class Grid:
     duration, which ramp, voltage at its start and end.
     """
 
-    voltage: Floats
-    slope: Floats
-    span: Floats
-    levels: Floats
+    voltage: FloatArray
+    slope: FloatArray
+    span: FloatArray
+    levels: FloatArray
     at: NDArray[np.intp]
     steps: NDArray[np.intp]
-    spans: Floats
-    times: Floats
-    slopes: Floats
+    spans: FloatArray
+    times: FloatArray
+    slopes: FloatArray
     time_of_slope: NDArray[np.intp]
     sequence: tuple[tuple[int, bool, int, int, int, float, float], ...]
 
 
-def _significant(values: Floats) -> Floats:
+def _significant(values: FloatArray) -> FloatArray:
     """Values rounded to 12 digits, so that equal steps of a waveform are equal numbers."""
     size = np.abs(values)
     scale = 10.0 ** (11.0 - np.floor(np.log10(np.where(size > 0.0, size, 1.0))))
@@ -106,7 +106,7 @@ def grid(waveform: Waveform) -> Grid:
     )
 
 
-def activation(voltage: Floats, vx: Floats, wx: Floats) -> Floats:
+def activation(voltage: FloatArray, vx: FloatArray, wx: FloatArray) -> FloatArray:
     """x_inf = logistic((V - Vx)/wx), (levels, n)."""
     z = _exponential(voltage, vx, -1.0 / wx)
     z += 1.0
@@ -114,8 +114,13 @@ def activation(voltage: Floats, vx: Floats, wx: Floats) -> Floats:
 
 
 def rate(
-    voltage: Floats, vx: Floats, wx: Floats, nu: Floats, factor: Floats, k_max: float
-) -> Floats:
+    voltage: FloatArray,
+    vx: FloatArray,
+    wx: FloatArray,
+    nu: FloatArray,
+    factor: FloatArray,
+    k_max: float,
+) -> FloatArray:
     """k [1/s], (levels, n): 1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a)."""
     z = _exponential(voltage, vx, 0.5 / wx)
     scratch = np.reciprocal(z)
@@ -128,7 +133,7 @@ def rate(
     return z
 
 
-def _exponential(voltage: Floats, centre: Floats, inverse: Floats) -> Floats:
+def _exponential(voltage: FloatArray, centre: FloatArray, inverse: FloatArray) -> FloatArray:
     """exp((V - centre) inverse), (levels, n); beyond _FLAT the exponent no longer matters."""
     z = np.subtract.outer(voltage, centre)
     z *= inverse
@@ -141,15 +146,15 @@ def _exponential(voltage: Floats, centre: Floats, inverse: Floats) -> Floats:
 def integrate(
     g: Grid,
     *,
-    vx: Floats,
-    wx: Floats,
-    nu: Floats,
-    factor: Floats,
-    tau: Floats,
+    vx: FloatArray,
+    wx: FloatArray,
+    nu: FloatArray,
+    factor: FloatArray,
+    tau: FloatArray,
     k_max: float,
-    u0: Floats,
-    x0: Floats,
-) -> tuple[Floats, Floats]:
+    u0: FloatArray,
+    x0: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
     """u - V [V] and x at every sample, (samples, n) each, from u0 and x0 (n,) at the first."""
     low, high = g.steps[:, 0], g.steps[:, 1]
     x_inf = activation(g.levels, vx, wx)
@@ -186,10 +191,10 @@ def integrate(
 class _Tables:
     """What the steps multiply by and add, for x by step and direction, for u by kind of ramp."""
 
-    keep: Floats
-    add: tuple[Floats, Floats]
-    decay: Floats
-    drive: Floats
+    keep: FloatArray
+    add: tuple[FloatArray, FloatArray]
+    decay: FloatArray
+    drive: FloatArray
 
     def at(self, i: int) -> _Tables:
         """Of one point, 1-D."""
@@ -201,7 +206,7 @@ class _Tables:
         )
 
 
-def _rows(g: Grid, t: _Tables, u0: Floats, away: Floats, x: Floats) -> None:
+def _rows(g: Grid, t: _Tables, u0: FloatArray, away: FloatArray, x: FloatArray) -> None:
     multiply, plus, minus = np.multiply, np.add, np.subtract
     keeps, adds, decays, drives = (
         list(t.keep),
@@ -223,7 +228,7 @@ def _rows(g: Grid, t: _Tables, u0: Floats, away: Floats, x: Floats) -> None:
         plus(row, end, u)
 
 
-def _scalar(g: Grid, t: _Tables, u: float, away: Floats, x: Floats) -> None:
+def _scalar(g: Grid, t: _Tables, u: float, away: FloatArray, x: FloatArray) -> None:
     """The same operations in the same order as `_rows`, so the same bits, for one point."""
     keeps, adds = t.keep.tolist(), [a.tolist() for a in t.add]
     decays, drives = t.decay.tolist(), t.drive.tolist()

@@ -30,12 +30,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.transport import current as law_of_current
 from grainscout.simulator.transport.integrator import activation, grid, integrate, rate
 from grainscout.simulator.transport.parameters import (
     ARCHETYPES,
     PARAMETERS,
-    Floats,
     Parameter,
     TransportGlobals,
     archetype_parameters,
@@ -70,10 +70,10 @@ class IVResult:
     u [V], x : (n, samples) trajectories, or None if not asked for.
     """
 
-    current_nA: Floats
-    state: Floats
-    u: Floats | None = None
-    x: Floats | None = None
+    current_nA: FloatArray
+    state: FloatArray
+    u: FloatArray | None = None
+    x: FloatArray | None = None
 
 
 def iv_curves(
@@ -82,7 +82,7 @@ def iv_curves(
     *,
     light: float = 0.0,
     temperature: float = 298.0,
-    state: Floats | None = None,
+    state: FloatArray | None = None,
     globals_: TransportGlobals = _DEFAULTS,
     trajectories: bool = False,
     rng: np.random.Generator | None = None,
@@ -150,13 +150,13 @@ def iv_curves(
     return IVResult(current_nA=current, state=end, u=u_path, x=x_path)
 
 
-def rest_state(parameters: Mapping[str, ArrayLike], *, voltage: float = 0.0) -> Floats:
+def rest_state(parameters: Mapping[str, ArrayLike], *, voltage: float = 0.0) -> FloatArray:
     """The (n, 2) state u [V], x after a long rest at `voltage` [V]: u = V, x = x_inf(V)."""
     return _rest(check_parameters(parameters), voltage)
 
 
 def relax(
-    state: Floats,
+    state: FloatArray,
     parameters: Mapping[str, ArrayLike],
     seconds: ArrayLike,
     *,
@@ -164,7 +164,7 @@ def relax(
     temperature: float = 298.0,
     voltage: float = 0.0,
     globals_: TransportGlobals = _DEFAULTS,
-) -> Floats:
+) -> FloatArray:
     """The (n, 2) state after `seconds` (a number or (n,)) at a constant voltage [V]; exact.
 
     Raises ConfigError if seconds is negative or not a number, and as `iv_curves`.
@@ -184,16 +184,16 @@ def relax(
     rest = _rest(p, voltage)
     k = rate(np.array([voltage]), p["Vx"], p["wx"], p["nu"], factor, globals_.k_max)[0]
     decay = np.exp(np.stack([-span / tau, -span * k], axis=1))
-    relaxed: Floats = rest + (now - rest) * decay
+    relaxed: FloatArray = rest + (now - rest) * decay
     return relaxed
 
 
-def _rest(p: Mapping[str, Floats], voltage: float) -> Floats:
+def _rest(p: Mapping[str, FloatArray], voltage: float) -> FloatArray:
     x = activation(np.array([voltage]), p["Vx"], p["wx"])[0]
     return np.stack([np.full(x.size, voltage), x], axis=1)
 
 
-def _check_state(state: Floats, n: int) -> Floats:
+def _check_state(state: FloatArray, n: int) -> FloatArray:
     array = np.asarray(state, dtype=np.float64)
     if array.shape != (n, 2):
         raise DataError(

@@ -11,15 +11,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.simulator.transport.parameters import Floats
+from grainscout.records.arrays import FloatArray
 
 #: (points (m, q), problem of each (m,)) -> residuals (m, r).
-Residuals = Callable[[Floats, NDArray[np.intp]], Floats]
+Residuals = Callable[[FloatArray, NDArray[np.intp]], FloatArray]
 
 
 def jacobian(
-    residuals: Residuals, points: Floats, problems: NDArray[np.intp], low: Floats, high: Floats
-) -> tuple[Floats, Floats]:
+    residuals: Residuals,
+    points: FloatArray,
+    problems: NDArray[np.intp],
+    low: FloatArray,
+    high: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
     """Residuals (m, r) and their derivatives (m, r, q) at points (m, q), by one batched call.
 
     Differences step inwards at a bound, by 1e-5 of the distance between the bounds.
@@ -36,13 +40,13 @@ def jacobian(
 
 def levenberg(
     residuals: Residuals,
-    points: Floats,
+    points: FloatArray,
     problems: NDArray[np.intp],
-    low: Floats,
-    high: Floats,
+    low: FloatArray,
+    high: FloatArray,
     iterations: int,
     tolerance: float = 1e-6,
-) -> tuple[Floats, Floats]:
+) -> tuple[FloatArray, FloatArray]:
     """Points (m, q) moved downhill within low ... high (q,), and their sums of squares (m,).
 
     Each point has its own damping.  A point rests once a step lowers its sum by less than

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.records import ConfigError
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 #: The three loop shapes of S26; index 3 means "insulating" in maps.
 ARCHETYPES = ("club", "heart", "diamond")
@@ -164,7 +163,7 @@ class TransportGlobals:
                 raise ConfigError(f"TransportGlobals {name} must be {need}; got {value}")
 
 
-def archetype_parameters(name: str) -> dict[str, Floats]:
+def archetype_parameters(name: str) -> dict[str, FloatArray]:
     """Parameters of one pure archetype, (1,) arrays, for `iv_curves`; a heart is a boundary one."""
     if name not in ARCHETYPES:
         raise ConfigError(f"archetype must be one of {', '.join(ARCHETYPES)}; got {name!r}")
@@ -172,7 +171,7 @@ def archetype_parameters(name: str) -> dict[str, Floats]:
     return {k: np.array([p.archetypes[index]]) for k, p in PARAMETERS.items()}
 
 
-def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
     """All parameters as (n,) float64 arrays, scalars broadcast and defaults filled in.
 
     Raises ConfigError for an unknown or missing name, a wrong shape, a value that is not finite
@@ -183,7 +182,7 @@ def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, Floats]:
         raise ConfigError(
             f"transport parameters must be among {', '.join(PARAMETERS)}; got {', '.join(unknown)}"
         )
-    arrays: dict[str, Floats] = {}
+    arrays: dict[str, FloatArray] = {}
     size = 1
     for name, parameter in PARAMETERS.items():
         value = parameters.get(name, parameter.default)
@@ -216,8 +215,8 @@ def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, Floats]:
 
 
 def ionic_factors(
-    parameters: Mapping[str, Floats], light: float, temperature: float, g: TransportGlobals
-) -> tuple[Floats, Floats]:
+    parameters: Mapping[str, FloatArray], light: float, temperature: float, g: TransportGlobals
+) -> tuple[FloatArray, FloatArray]:
     """The factor on nu and k_max (n,), and the screening time tau_u [s] (n,), at these conditions.
 
     a = exp[-Ex/kB (1/T - 1/T0)] (1 + bL L/L0);  tau_u = tau exp[Eu/kB (1/T - 1/T0)] / (1 + bL L/L0).

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, MULLINS_ROOT, mullins
 from grainscout.simulator.film.spec import FilmSpec
@@ -107,7 +107,7 @@ def _scan() -> Iterator[Check]:
 def _patches(path: Path) -> Iterator[Check]:
     try:
         with np.load(path) as file:
-            real: NDArray[np.float64] = file["patches"]
+            real: FloatArray = file["patches"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} must be an .npz file with patches (n, 16, 16): {error}") from error
     simulated = np.concatenate(

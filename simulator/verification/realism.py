@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata, skew
 
 from grainscout.records import ConfigError, DataError
-
-Array = NDArray[np.float64]
+from grainscout.records.arrays import FloatArray
 
 #: What describes a patch; see `patch_features`.
 FEATURES = (
@@ -45,12 +43,14 @@ class PatchRealism:
     """
 
     auc: float
-    perfect: Array
+    perfect: FloatArray
     share_below: float
     features: dict[str, tuple[float, float, float, float]]
 
 
-def patches_of(image: Array, count: int, rng: np.random.Generator, size: int = 16) -> Array:
+def patches_of(
+    image: FloatArray, count: int, rng: np.random.Generator, size: int = 16
+) -> FloatArray:
     """(count, size, size) patches at random places of an image; DataError if it is too small."""
     rows, columns = image.shape
     if min(rows, columns) < size:
@@ -59,7 +59,7 @@ def patches_of(image: Array, count: int, rng: np.random.Generator, size: int = 1
     return np.stack([image[r : r + size, c : c + size] for r, c in at])
 
 
-def patch_features(patches: Array) -> Array:
+def patch_features(patches: FloatArray) -> FloatArray:
     """(n, len(FEATURES)) shape descriptors of (n, size, size) patches, rows = slow scan axis."""
     p = np.asarray(patches, dtype=np.float64)
     if p.ndim != 3 or min(p.shape[1:]) < 8 or not np.isfinite(p).all():
@@ -100,7 +100,7 @@ def patch_features(patches: Array) -> Array:
 
 
 def patch_realism(
-    simulated: Array, real: Array, *, rng: np.random.Generator, repeats: int = 200
+    simulated: FloatArray, real: FloatArray, *, rng: np.random.Generator, repeats: int = 200
 ) -> PatchRealism:
     """Compare simulated with real (n, size, size) patches; many simulated ones, at least 10 x real.
 
@@ -134,7 +134,7 @@ def patch_realism(
     )
 
 
-def separation(many: Array, few: Array) -> float:
+def separation(many: FloatArray, few: FloatArray) -> float:
     """Cross-validated area under the curve of a ridge linear discriminant, >= 0.5 in expectation."""
     scale = many.std(0)
     many, few = many / scale, few / scale

@@ -13,7 +13,8 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from grainscout.records import Waveform
-from grainscout.simulator.transport.parameters import BOLTZMANN, Floats, TransportGlobals
+from grainscout.records.arrays import FloatArray
+from grainscout.simulator.transport.parameters import BOLTZMANN, TransportGlobals
 
 
 def solve(
@@ -25,7 +26,7 @@ def solve(
     start: tuple[float, float] | None = None,
     rtol: float = 1e-10,
     g: TransportGlobals | None = None,
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Current [nA], u [V] and x (samples,) of one contact point; each ramp is solved on its own."""
     g = g or TransportGlobals()
     inverse = (1.0 / temperature - 1.0 / g.T0) / BOLTZMANN
@@ -33,7 +34,7 @@ def solve(
     a = np.exp(-p["Ex"] * inverse) * gain
     tau = p["tau"] * np.exp(p["Eu"] * inverse) / gain
 
-    def rates(t: float, y: Floats, t0: float, v0: float, slope: float) -> list[float]:
+    def rates(t: float, y: FloatArray, t0: float, v0: float, slope: float) -> list[float]:
         v = v0 + slope * (t - t0)
         k_v = p["nu"] * a * 2.0 * np.cosh((v - p["Vx"]) / (2.0 * p["wx"]))
         k = 1.0 / (1.0 / k_v + 1.0 / (g.k_max * a))
@@ -57,19 +58,19 @@ def solve(
 
 def law(
     p: Mapping[str, float],
-    v: Floats,
-    u: Floats,
-    x: Floats,
+    v: FloatArray,
+    u: FloatArray,
+    x: FloatArray,
     *,
     light: float,
     temperature: float,
     g: TransportGlobals,
-) -> Floats:
+) -> FloatArray:
     """Electronic, photo and shunt current [nA] of one contact at given states."""
     phi = p.get("phiJ", 0.0) / (1.0 + light / g.Lh)
     contact = p.get("A", 1.0)
 
-    def diode(voltage: Floats, threshold: Floats) -> Floats:
+    def diode(voltage: FloatArray, threshold: FloatArray) -> FloatArray:
         w = p["w"]
         excess = np.logaddexp(0.0, (voltage - threshold) / w) - np.logaddexp(0.0, -threshold / w)
         return np.asarray(w * excess)

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.integrate import trapezoid
 
 from grainscout.records import DataError, Waveform
+from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.mixture import Changes, archetype_table, blend
 from grainscout.simulator.transport.fit import fit_iv
 from grainscout.simulator.transport.kernel import (
@@ -23,7 +24,7 @@ from grainscout.simulator.transport.kernel import (
     archetype_parameters,
     iv_curves,
 )
-from grainscout.simulator.transport.parameters import PARAMETERS, Floats
+from grainscout.simulator.transport.parameters import PARAMETERS
 from grainscout.simulator.transport.spec import TransportSpec
 from grainscout.simulator.verification import reference
 
@@ -90,7 +91,7 @@ def finer(waveform: Waveform, parts: int) -> Waveform:
     )
 
 
-def _pure(name: str, points: int = 1) -> dict[str, Floats]:
+def _pure(name: str, points: int = 1) -> dict[str, FloatArray]:
     return {key: np.repeat(value, points) for key, value in archetype_parameters(name).items()}
 
 
@@ -174,13 +175,13 @@ def _limits() -> Iterator[Check]:
     yield Check(name="dark: smallest I V in any state", value=power, low=0, unit="nW")
 
 
-def _opened(current: Floats) -> Floats:
+def _opened(current: FloatArray) -> FloatArray:
     """(n, 126) 1 where the way back of a triangle carries more than the way there by 25 pA."""
-    opened: Floats = (current[:, 125:][:, ::-1] - current[:, :126] > _OPEN).astype(float)
+    opened: FloatArray = (current[:, 125:][:, ::-1] - current[:, :126] > _OPEN).astype(float)
     return opened
 
 
-def _lobes(opened: Floats) -> list[tuple[float, float]]:
+def _lobes(opened: FloatArray) -> list[tuple[float, float]]:
     """First and last voltage of each open stretch."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0.0], opened, [0.0]])))
     volts = _TRIANGLE.voltage

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.hardware.adapters.nanonis.connection import NanonisLink
 from grainscout.hardware.adapters.shared import RealMicroscope, known_channels, positive
@@ -25,6 +24,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.arrays import FloatArray
 
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}
 _UNITS = {"height": "m", "current": "A"}
@@ -134,7 +134,7 @@ class NanonisMicroscope(RealMicroscope):
             raise MicroscopeError(f"the image from Nanonis is unusable: {error}") from error
         return self._frame
 
-    def _image(self, channel: str) -> NDArray[np.float64]:
+    def _image(self, channel: str) -> FloatArray:
         """A channel with row 0 on top: rows come in the order in which they were scanned."""
         answer = self._link.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
         image = np.asarray(answer[4], dtype=np.float64)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.hardware.protocol import Microscope
 from grainscout.records import Budget, ConfigError, Problem, Waveform
+from grainscout.records.arrays import IntArray
 
 
-def full_window_sites(shape: tuple[int, int], window: int) -> NDArray[np.int64]:
+def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:
     """(n, 2) sites around which a window x window patch lies wholly in the image, row-major.
 
     The patch of a site spans rows ``row - window // 2`` to ``row - window // 2 + window - 1``, so

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from grainscout.records import DataError, Scan
+from grainscout.records.arrays import FloatArray
 
 DEPTHS, WIDTHS = (3, 4, 5), (8, 12, 16)
 MEMBERS = 5
@@ -35,7 +36,6 @@ MEMBERS = 5
 THRESHOLD = 0.4
 _HIGH_PASS = 24.0  # pixels: what is slower than a grain tells nothing about its edges
 
-Floats = NDArray[np.float64]
 Weights = Mapping[str, Tensor]
 
 
@@ -47,8 +47,8 @@ class Detection:
     members' standard deviation, large where they were never shown anything like it.
     """
 
-    probability: Floats
-    spread: Floats
+    probability: FloatArray
+    spread: FloatArray
 
 
 def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
@@ -64,7 +64,7 @@ def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
     return Detection(probability=stack.mean(0), spread=stack.std(0))
 
 
-def relief(image: Floats) -> NDArray[np.float32]:
+def relief(image: FloatArray) -> NDArray[np.float32]:
     """(rows, columns) what the network sees: height without line offsets and slow waves, unit spread.
 
     A line's offset is the median of its step from the line before it; without a limit on its size

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _CHUNK = 1 << 18  # pixels handled at once
 
@@ -22,9 +20,9 @@ class Lines:
     last : (n,) bool, True at the last point of each line.
     """
 
-    points: Array
-    line: Index
-    last: NDArray[np.bool_]
+    points: FloatArray
+    line: IntArray
+    last: BoolArray
 
 
 def chunks(shape: tuple[int, int]) -> Iterator[slice]:
@@ -34,7 +32,7 @@ def chunks(shape: tuple[int, int]) -> Iterator[slice]:
         yield slice(start, min(start + step, shape[0]))
 
 
-def pixel_points(rows: slice, columns: int, pixel: tuple[float, float]) -> Array:
+def pixel_points(rows: slice, columns: int, pixel: tuple[float, float]) -> FloatArray:
     """Centres (n, 2) of the pixels of some rows, in the unit of `pixel`."""
     y, x = np.arange(rows.start, rows.stop) * pixel[0], np.arange(columns) * pixel[1]
     return np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
@@ -42,7 +40,7 @@ def pixel_points(rows: slice, columns: int, pixel: tuple[float, float]) -> Array
 
 def nearest_line(
     lines: Lines, shape: tuple[int, int], pixel: tuple[float, float]
-) -> tuple[Array, Index]:
+) -> tuple[FloatArray, IntArray]:
     """Distance of every pixel to the nearest line, and which: to its segments, not its points."""
     distance, which = np.empty(shape), np.empty(shape, np.int64)
     tree = cKDTree(lines.points)
@@ -65,8 +63,8 @@ def nearest_line(
 
 
 def nearest_point(
-    points: Array, shape: tuple[int, int], pixel: tuple[float, float]
-) -> tuple[Array, Index]:
+    points: FloatArray, shape: tuple[int, int], pixel: tuple[float, float]
+) -> tuple[FloatArray, IntArray]:
     """Distance of every pixel to the nearest of (k, 2) points, and which; infinite and 0 for none."""
     distance, which = np.full(shape, np.inf), np.zeros(shape, np.int64)
     if len(points):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
@@ -16,8 +15,7 @@ from skimage.morphology import h_minima
 from skimage.segmentation import watershed
 
 from grainscout.records import Scan
-
-Floats = NDArray[np.float64]
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Least height of the ridge between two grains, in deviations of the groove map: F1 of the boundaries
 # (2 pixels tolerance) 0.88 on the reference films, 0.83 at 0.3.
@@ -39,16 +37,16 @@ class Microstructure:
     height;  grain_height, grain_size : mean height and log10 area of the grain.
     """
 
-    label: NDArray[np.int64]
-    across: NDArray[np.int64]
-    boundary: Floats
-    junction: Floats
-    asymmetry: Floats
-    curvature: Floats
-    slope: Floats
-    thickness: Floats
-    grain_height: Floats
-    grain_size: Floats
+    label: IntArray
+    across: IntArray
+    boundary: FloatArray
+    junction: FloatArray
+    asymmetry: FloatArray
+    curvature: FloatArray
+    slope: FloatArray
+    thickness: FloatArray
+    grain_height: FloatArray
+    grain_size: FloatArray
 
 
 def microstructure(scan: Scan, scale: float = 1.0) -> Microstructure:
@@ -85,7 +83,7 @@ def microstructure(scan: Scan, scale: float = 1.0) -> Microstructure:
     )
 
 
-def _grains(scan: Scan, scale: float) -> NDArray[np.int64]:
+def _grains(scan: Scan, scale: float) -> IntArray:
     """Grain of each pixel: basins of the groove map that are separated by a ridge of some height."""
     depth = groove_depth(scan, scale)
     spread = float(depth.std())
@@ -99,7 +97,7 @@ def _grains(scan: Scan, scale: float) -> NDArray[np.int64]:
     return np.asarray(watershed(depth, markers), np.int64) - 1  # type: ignore[no-untyped-call]
 
 
-def _edges(label: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _edges(label: IntArray) -> tuple[BoolArray, IntArray]:
     """Pixels with a neighbour of another grain, and that grain (the own one elsewhere)."""
     other = label.copy()
     for axis in (0, 1):
@@ -113,12 +111,12 @@ def _edges(label: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int6
 
 
 def _asymmetry(
-    label: NDArray[np.int64],
-    neighbour: NDArray[np.int64],
-    image: Floats,
-    distance: Floats,
+    label: IntArray,
+    neighbour: IntArray,
+    image: FloatArray,
+    distance: FloatArray,
     scale: float,
-) -> Floats:
+) -> FloatArray:
     """How much wider the flank on this side of the nearest boundary is than that on the other.
 
     The width of a flank is the share of the groove's depth, from the boundary to the plateau, that
@@ -130,11 +128,11 @@ def _asymmetry(
     sides, place = np.unique(own, return_inverse=True)
     place = place.reshape(label.shape)
 
-    def mean(low: float, high: float) -> Floats:
+    def mean(low: float, high: float) -> FloatArray:
         band = (distance >= low) & (distance <= high)
         total = np.bincount(place[band], image[band], len(sides))
         number = np.bincount(place[band], minlength=len(sides))
-        found: Floats = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        found: FloatArray = np.where(number > 0, total / np.maximum(number, 1), np.nan)
         return found
 
     bottom, plateau = mean(0.0, 0.0), mean(_PLATEAU[0] * scale, _PLATEAU[1] * scale)
@@ -147,7 +145,7 @@ def _asymmetry(
     return np.asarray(np.nan_to_num(width[place] - other))
 
 
-def _distinct(label: NDArray[np.int64], ring: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _distinct(label: IntArray, ring: BoolArray) -> IntArray:
     """Number of different grains in each pixel's 3 x 3 surroundings."""
     padded = np.pad(label, 1, mode="edge")
     views = np.lib.stride_tricks.sliding_window_view(padded, ring.shape)
@@ -155,9 +153,7 @@ def _distinct(label: NDArray[np.int64], ring: NDArray[np.bool_]) -> NDArray[np.i
     return np.asarray(1 + (np.diff(ordered, axis=-1) > 0).sum(-1), np.int64)
 
 
-def _distance(
-    mask: NDArray[np.bool_], far: float
-) -> tuple[Floats, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _distance(mask: BoolArray, far: float) -> tuple[FloatArray, tuple[IntArray, IntArray]]:
     """Distance to the mask [pixels] (`far` if it is empty), and the indices of the nearest."""
     if not mask.any():
         rows, columns = np.indices(mask.shape)
@@ -167,7 +163,7 @@ def _distance(
     return np.asarray(distance, np.float64), (rows, columns)
 
 
-def groove_depth(scan: Scan, scale: float) -> NDArray[np.float64]:
+def groove_depth(scan: Scan, scale: float) -> FloatArray:
     """(rows, columns) curvature across a valley: the larger eigenvalue of the height's Hessian.
 
     Of the standardised height smoothed by `scale` pixels; a scan without a height gives its first
@@ -182,7 +178,7 @@ def groove_depth(scan: Scan, scale: float) -> NDArray[np.float64]:
     return np.asarray(0.5 * (yy + xx) + np.hypot(0.5 * (yy - xx), xy))
 
 
-def grooves(scan: Scan, scale: float = 1.5) -> NDArray[np.bool_]:
+def grooves(scan: Scan, scale: float = 1.5) -> BoolArray:
     """(rows, columns) where the image shows a valley between grains.
 
     :func:`groove_depth` above Otsu's threshold of its positive part.

@@ -20,15 +20,14 @@ from grainscout.microstructure.structure import (
     touches_another,
 )
 from grainscout.records import ConfigError, DataError
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 NM = 1e-9
 
 
 def checked_image(
     height: ArrayLike, pixel_size: float | tuple[float, float]
-) -> tuple[Array, tuple[float, float]]:
+) -> tuple[FloatArray, tuple[float, float]]:
     """The image as float64 and the pixel steps as a pair [m]; DataError or ConfigError if unusable."""
     try:
         given = np.asarray(height)
@@ -68,7 +67,7 @@ def checked_image(
 
 
 def structure_from_image(
-    image: Array, pixel_size: tuple[float, float], spec: SegmentationSpec
+    image: FloatArray, pixel_size: tuple[float, float], spec: SegmentationSpec
 ) -> Structure:
     """Grains found in an image [m], and the structure they make."""
     height = level(image, spec)
@@ -78,7 +77,7 @@ def structure_from_image(
 
 def structure_from_labels(
     labels: NDArray[np.int32],
-    height: Array,
+    height: FloatArray,
     pixel_size: tuple[float, float],
     spec: SegmentationSpec,
 ) -> Structure:
@@ -122,7 +121,7 @@ def structure_from_labels(
     )
 
 
-def _cracks(labels: NDArray[np.int32]) -> tuple[Array, Index]:
+def _cracks(labels: NDArray[np.int32]) -> tuple[FloatArray, IntArray]:
     """Midpoints (k, 2) [pixels] of the pixel edges between two labels, and the labels, sorted."""
     points, pairs = [], []
     for axis in (0, 1):
@@ -134,7 +133,7 @@ def _cracks(labels: NDArray[np.int32]) -> tuple[Array, Index]:
     return np.concatenate(points), np.sort(np.concatenate(pairs), axis=1).astype(np.int64)
 
 
-def _vertices(labels: NDArray[np.int32]) -> Array:
+def _vertices(labels: NDArray[np.int32]) -> FloatArray:
     """(k, 3) row, column and degree of the pixel corners at which three or four labels meet."""
     block = np.sort(
         np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1), axis=-1
@@ -148,8 +147,8 @@ def _compare_flanks(
     boundaries: NDArray[np.void],
     labels: NDArray[np.int32],
     boundary_id: NDArray[np.int32],
-    distance: Array,
-    height: Array,
+    distance: FloatArray,
+    height: FloatArray,
     pixel_size: tuple[float, float],
     spec: SegmentationSpec,
 ) -> None:
@@ -189,7 +188,7 @@ def _compare_flanks(
     boundaries["smooth_side"] = np.where(strength > 0, wide, -1)
 
 
-def _half_rise(profile: Array, seen: NDArray[np.bool_], least: float) -> tuple[float, float]:
+def _half_rise(profile: FloatArray, seen: BoolArray, least: float) -> tuple[float, float]:
     """Rise of a profile above its first bin, and the distance [bins] at half of it; 0, 0 if unclear."""
     if not seen[0] or seen.sum() < 3:
         return 0.0, 0.0
@@ -202,7 +201,9 @@ def _half_rise(profile: Array, seen: NDArray[np.bool_], least: float) -> tuple[f
     return rise, float(where[after - 1] + share * (where[after] - where[after - 1]))
 
 
-def _grain_table(labels: NDArray[np.int32], height: Array, step: Array) -> NDArray[np.void]:
+def _grain_table(
+    labels: NDArray[np.int32], height: FloatArray, step: FloatArray
+) -> NDArray[np.void]:
     """Centres, areas, and the plane that fits each grain best (its tilt and middle height)."""
     n = int(labels.max()) + 1
     flat = labels.ravel()
@@ -212,8 +213,8 @@ def _grain_table(labels: NDArray[np.int32], height: Array, step: Array) -> NDArr
     rows, columns = np.indices(labels.shape).reshape(2, -1).astype(np.float64)
     z = height.ravel()
 
-    def mean(values: Array) -> Array:
-        average: Array = np.bincount(flat, values, n) / count
+    def mean(values: FloatArray) -> FloatArray:
+        average: FloatArray = np.bincount(flat, values, n) / count
         return average
 
     grains["row"], grains["column"], grains["plateau"] = mean(rows), mean(columns), mean(z)

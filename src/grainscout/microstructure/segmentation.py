@@ -14,15 +14,15 @@ from skimage.segmentation import watershed
 
 from grainscout.microstructure.spec import SegmentationSpec
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray, IntArray
 
-Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
 
 _SIGMA = 5.0  # a boundary stands out from its grains by at least so many standard deviations
 _ORDERS = ((2, 0), (1, 1), (0, 2), (1, 0), (0, 1))  # derivatives: three of curvature, two of slope
 
 
-def level(height: Array, spec: SegmentationSpec) -> Array:
+def level(height: FloatArray, spec: SegmentationSpec) -> FloatArray:
     """The image without line offsets (median of differences of neighbouring lines) and plane.
 
     DataError if nothing is left but what numbers of its size are rounded by.
@@ -49,7 +49,7 @@ def level(height: Array, spec: SegmentationSpec) -> Array:
     return np.ascontiguousarray(out)
 
 
-def noise_of(height: Array) -> tuple[float, float]:
+def noise_of(height: FloatArray) -> tuple[float, float]:
     """Standard deviations [m] of the white noise of a pixel, and of the offset of a whole line.
 
     From median fourth differences, which smooth relief hardly changes: those along a line know
@@ -64,8 +64,8 @@ def noise_of(height: Array) -> tuple[float, float]:
 
 
 def boundary_strength(
-    height: Array, pixel: tuple[float, float], spec: SegmentationSpec
-) -> tuple[Array, float]:
+    height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec
+) -> tuple[FloatArray, float]:
     """How much each pixel looks like a boundary, and the noise of that: in units of the median.
 
     valley: the largest curvature, if positive; step: the slope.  Both times the scale, so both are
@@ -74,7 +74,7 @@ def boundary_strength(
     """
     sigma = [spec.scale_nm / p for p in pixel]
 
-    def derivative(image: Array, order: tuple[int, int]) -> Array:
+    def derivative(image: FloatArray, order: tuple[int, int]) -> FloatArray:
         """Of the smoothed image, per scale length: a height, whatever the pixels' proportions."""
         raw = gaussian_filter(image, sigma, order=order, mode="nearest")
         return raw * sigma[0] ** order[0] * sigma[1] ** order[1]
@@ -111,7 +111,7 @@ def boundary_strength(
     return total, math.sqrt(variance)
 
 
-def find_grains(height: Array, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
+def find_grains(height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
     """Labels 0 .. n-1 of the grains of a levelled image; one grain where no boundary stands out."""
     strength, noise = boundary_strength(height, pixel, spec)
     scale = [0.5 * spec.scale_nm / p for p in pixel]
@@ -125,7 +125,7 @@ def find_grains(height: Array, pixel: tuple[float, float], spec: SegmentationSpe
     return merge(labels, strength, contrast, smallest)
 
 
-def merge(labels: Labels, strength: Array, contrast: float, smallest: float) -> Labels:
+def merge(labels: Labels, strength: FloatArray, contrast: float, smallest: float) -> Labels:
     """Merge neighbours, weakest boundary first, until every boundary and every grain counts.
 
     A boundary counts if its mean strength exceeds by `contrast` the quieter of its two sides'
@@ -179,13 +179,13 @@ def merge(labels: Labels, strength: Array, contrast: float, smallest: float) -> 
     return np.reshape(flat, labels.shape).astype(np.int32)
 
 
-def _groups(labels: Labels, values: Array, n: int) -> list[Array]:
+def _groups(labels: Labels, values: FloatArray, n: int) -> list[FloatArray]:
     order = np.argsort(labels.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(labels.ravel(), minlength=n))[:-1]
     return np.split(values.ravel()[order], ends)
 
 
-def _cracks(labels: Labels, values: Array) -> tuple[NDArray[np.int64], Array]:
+def _cracks(labels: Labels, values: FloatArray) -> tuple[IntArray, FloatArray]:
     """Label pairs (k, 2), smaller first, across every pixel edge between two labels; mean value."""
     pairs, means = [], []
     for low, high in (

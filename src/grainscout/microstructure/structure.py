@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records import DataError
+from grainscout.records.arrays import BoolArray, FloatArray
 
 #: One row a grain; row i is the grain with label i.  Lengths in m, area in m^2, tilts are slopes.
 GRAIN_DTYPE = np.dtype(
@@ -60,15 +61,15 @@ class Structure:
 
     labels: NDArray[np.int32]
     boundary_id: NDArray[np.int32]
-    boundary: NDArray[np.bool_]
-    boundary_distance: NDArray[np.float64]
-    junction_distance: NDArray[np.float64]
-    asymmetry: NDArray[np.float64]
-    height: NDArray[np.float64]
+    boundary: BoolArray
+    boundary_distance: FloatArray
+    junction_distance: FloatArray
+    asymmetry: FloatArray
+    height: FloatArray
     pixel_size: tuple[float, float]
     grains: NDArray[np.void]
     boundaries: NDArray[np.void]
-    vertices: NDArray[np.float64]
+    vertices: FloatArray
 
     def __post_init__(self) -> None:
         shape = self.labels.shape
@@ -108,7 +109,7 @@ MAPS = (
 )
 
 
-def touches_another(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+def touches_another(labels: NDArray[np.int32]) -> BoolArray:
     """Pixels with a pixel of another label above, below, left or right of them."""
     out = np.zeros(labels.shape, bool)
     for axis in (0, 1):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.records.errors import DataError
 
 
@@ -19,10 +19,10 @@ class IVCurve:
     current (a sample that the instrument lost); descriptors flag it.
     """
 
-    voltage: NDArray[np.float64]
-    current: NDArray[np.float64]
-    time: NDArray[np.float64]
-    saturated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    voltage: FloatArray
+    current: FloatArray
+    time: FloatArray
+    saturated: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         voltage, current, time = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.records.curve import IVCurve
 from grainscout.records.errors import ConfigError, DataError
 from grainscout.records.scan import Scan, Site
@@ -52,7 +52,7 @@ class CostModel:
     overhead: float = 0.1
     sweep: float = 1.0
 
-    def seconds(self, distance: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
+    def seconds(self, distance: FloatArray | float) -> FloatArray | float:
         """Seconds for a measurement after a move of `distance` [m]; any array shape."""
         return self.overhead + distance / self.speed + self.settle + self.sweep
 
@@ -67,7 +67,7 @@ class Problem:
     """
 
     scan: Scan
-    candidates: NDArray[np.int64]
+    candidates: IntArray
     waveform: Waveform
     budget: Budget
     cost: CostModel = field(default_factory=CostModel)

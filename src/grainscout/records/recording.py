@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import DataError, IVCurve, Outcome, Scan, Site, Waveform
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +26,10 @@ class Recording:
     """
 
     scan: Scan
-    sites: NDArray[np.int64]
+    sites: IntArray
     waveform: Waveform
-    current: NDArray[np.float64]
-    saturated: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
+    current: FloatArray
+    saturated: BoolArray = field(default_factory=lambda: np.zeros((0, 0), bool))
     unit: str = "A"
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class Recording:
         )
 
     @property
-    def positions(self) -> NDArray[np.float64]:
+    def positions(self) -> FloatArray:
         """(n, 2) x and y [m] of the sites in the scan frame."""
         return self.scan.positions(self.sites)
 
@@ -113,12 +113,12 @@ class Recording:
 class Traces:
     """Columns of one curve: name -> (n,) array in the unit ``units[name]``, in order of time [s]."""
 
-    channels: Mapping[str, NDArray[np.float64]]
+    channels: Mapping[str, FloatArray]
     units: Mapping[str, str]
-    time: NDArray[np.float64]
+    time: FloatArray
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def channel(self, name: str) -> NDArray[np.float64]:
+    def channel(self, name: str) -> FloatArray:
         """The column of that name; DataError lists the columns if there is none."""
         if name not in self.channels:
             raise DataError(f"Traces have no column {name!r}; they have {', '.join(self.channels)}")
@@ -188,9 +188,7 @@ def record_outcomes(scan: Scan, outcomes: Iterable[Outcome]) -> Recording:
     )
 
 
-def find_rails(
-    current: NDArray[np.float64], *, rail: float | None = None, run: int = 4
-) -> NDArray[np.bool_]:
+def find_rails(current: FloatArray, *, rail: float | None = None, run: int = 4) -> BoolArray:
     """(n, samples) bool: True where an amplifier was at its rail.
 
     current : (n, samples) [A].  rail : the amplifier's full scale [A], if known; every |current| of

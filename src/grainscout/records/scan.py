@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from grainscout.records.arrays import FloatArray
 from grainscout.records.errors import ConfigError, DataError
 
 
@@ -36,7 +37,7 @@ class Scan:
     size that is not positive.
     """
 
-    channels: Mapping[str, NDArray[np.float64]]
+    channels: Mapping[str, FloatArray]
     pixel_size: tuple[float, float]
     origin: tuple[float, float] = (0.0, 0.0)
     angle: float = 0.0
@@ -80,14 +81,14 @@ class Scan:
         rows, columns = next(iter(self.channels.values())).shape
         return rows, columns
 
-    def channel(self, name: str) -> NDArray[np.float64]:
+    def channel(self, name: str) -> FloatArray:
         """The image of that name; DataError lists the channels if there is none."""
         if name not in self.channels:
             raise DataError(f"Scan has no channel {name!r}; it has {', '.join(self.channels)}")
         return self.channels[name]
 
     @property
-    def height(self) -> NDArray[np.float64]:
+    def height(self) -> FloatArray:
         """The topography [m]."""
         return self.channel("height")
 
@@ -96,7 +97,7 @@ class Scan:
         x, y = self.positions(np.array([[site[0], site[1]]]))[0]
         return float(x), float(y)
 
-    def positions(self, sites: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def positions(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
         """(n, 2) array of x, y [m] for an (n, 2) array of rows and columns."""
         u = sites[:, 1] * self.pixel_size[1]
         v = sites[:, 0] * self.pixel_size[0]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from grainscout.records.arrays import FloatArray
 from grainscout.records.errors import ConfigError
 
 #: Of one waveform: 160 MB of voltages and times.
@@ -33,8 +33,8 @@ class Waveform:
     an infinity, or if the time does not increase, by a femtosecond at least.
     """
 
-    voltage: NDArray[np.float64]
-    time: NDArray[np.float64]
+    voltage: FloatArray
+    time: FloatArray
     kind: str = "custom"
 
     def __post_init__(self) -> None:
@@ -195,13 +195,13 @@ class Waveform:
         return cls._timed(np.full(samples, float(level)), duration, "constant")
 
     @classmethod
-    def _timed(cls, voltage: NDArray[np.float64], duration: float, kind: str) -> Waveform:
+    def _timed(cls, voltage: FloatArray, duration: float, kind: str) -> Waveform:
         if not duration > 0:
             raise ConfigError(f"{kind} duration must be > 0 s; got {duration}")
         return cls(voltage=voltage, time=_ramp(0.0, duration, voltage.size), kind=kind)
 
 
-def _numbers(name: str, values: object) -> NDArray[np.float64]:
+def _numbers(name: str, values: object) -> FloatArray:
     """The values as float64; ConfigError for anything but real numbers, for nothing is dropped."""
     try:
         array = np.asarray(values)
@@ -213,7 +213,7 @@ def _numbers(name: str, values: object) -> NDArray[np.float64]:
         return np.array(array, dtype=np.float64)
 
 
-def _ramp(start: float, end: float, count: int) -> NDArray[np.float64]:
+def _ramp(start: float, end: float, count: int) -> FloatArray:
     """Even steps from `start` to `end`; ConfigError for more than MAX_SAMPLES or infinite ends."""
     if not (math.isfinite(start) and math.isfinite(end) and count <= MAX_SAMPLES):
         raise ConfigError(

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.journal import Journal
 from grainscout.records import GrainscoutError, JournalError, Proposal
+from grainscout.records.arrays import IntArray
 from grainscout.watch.explanations import Thinker, Thoughts
 from grainscout.watch.journal_reader import Reader
 from grainscout.watch.page_renderer import Page, Painter
@@ -208,5 +208,5 @@ def _place(wish: Mapping[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _squares(sites: NDArray[np.int64], place: tuple[int, int]) -> NDArray[np.int64]:
+def _squares(sites: IntArray, place: tuple[int, int]) -> IntArray:
     return np.asarray(((sites - np.array(place)) ** 2).sum(axis=1))

@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup, escape
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.figures.style import HEIGHT, STEPS, engineering, image_extent, labelled
 from grainscout.records import Outcome, Proposal, Scan
+from grainscout.records.arrays import FloatArray
 from grainscout.watch.images import Coloured, coloured
 from grainscout.watch.journal_reader import Snapshot
 from grainscout.watch.svg_axes import WIDTH, Axes, drawing, limits, thinned
@@ -37,7 +38,7 @@ class Ground:
         height = min(max(inside * bottom / right, 80.0), 560.0) + 50.0
         self.axes = Axes(x=(0.0, right), y=(0.0, bottom), height=height, right=68.0, down=True)
 
-    def places(self, sites: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def places(self, sites: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Pixel centres of sites (n, 2) in the units of the axes."""
         at = np.asarray(sites, np.float64).reshape(-1, 2)
         rows, columns = self.scan.shape

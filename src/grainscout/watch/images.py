@@ -12,6 +12,7 @@ from PIL import Image
 
 from grainscout.analysis.figures.style import DIFFERENCE, UNCERTAINTY, VALUE, robust_limits
 from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
 
 _MOST_PIXELS = 512
 _BAR = 64
@@ -58,7 +59,7 @@ def coloured(image: ArrayLike, cmap: str | None = None, name: str = "") -> Colou
     )
 
 
-def _painted(share: NDArray[np.float64], cmap: str) -> NDArray[np.uint8]:
+def _painted(share: FloatArray, cmap: str) -> NDArray[np.uint8]:
     colours: NDArray[np.uint8] = colormaps[cmap](np.nan_to_num(share), bytes=True)
     colours[~np.isfinite(share), 3] = 0  # no candidate there: the page's own colour
     return colours

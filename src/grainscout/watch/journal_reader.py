@@ -18,8 +18,8 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_claimed
 from grainscout.records import Outcome, Proposal
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-Floats = NDArray[np.float64]
 #: How many of the newest curves a snapshot holds.
 NEWEST = 6
 _AT_ONCE = 500
@@ -41,15 +41,15 @@ class Snapshot:
     """
 
     header: Header
-    sites: NDArray[np.int64]
+    sites: IntArray
     status: NDArray[np.str_]
-    attached: NDArray[np.bool_]
-    finished: Floats
-    curve_of: NDArray[np.int64]
-    value: Floats
+    attached: BoolArray
+    finished: FloatArray
+    curve_of: IntArray
+    value: FloatArray
     unit: str
     kind: NDArray[np.uint8]
-    diversity: Floats
+    diversity: FloatArray
     newest: Sequence[Outcome]
     failures: Sequence[Outcome]
     waiting: Sequence[Proposal]
@@ -197,7 +197,7 @@ class Spread:
         self._count = 0
         self._sums: list[float] = []
 
-    def add(self, current: Floats) -> None:
+    def add(self, current: FloatArray) -> None:
         """More curves (k, s) [A]; lost samples count as no current."""
         new = np.where(np.isfinite(current), current, 0.0)
         start, self._count = self._count, self._count + len(new)
@@ -219,7 +219,7 @@ class Spread:
         so_far = self._sums[-1] if self._sums else 0.0
         self._sums += (so_far + np.cumsum((apart * before).sum(axis=1))).tolist()
 
-    def trace(self) -> Floats:
+    def trace(self) -> FloatArray:
         """(m,) after each curve; 0 for the first."""
         m = self._count
         if not m:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from grainscout.records.arrays import FloatArray, IntArray
 
 WIDTH = 400.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 10.0, 8.0, 42.0
@@ -34,7 +36,7 @@ class Axes:
         """Left, top, width and height of the inside [px]."""
         return _LEFT, _TOP, WIDTH - _LEFT - self.right, self.height - _TOP - _BOTTOM
 
-    def at(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def at(self, x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Pixels of points."""
         left, top, width, height = self.box
         u = (np.asarray(x, np.float64) - self.x[0]) / (self.x[1] - self.x[0])
@@ -112,7 +114,7 @@ def ticks(span: tuple[float, float], most: int) -> list[float]:
     return [0.0 if abs(t) < slack else float(f"{t:.10g}") for t in found[inside]]
 
 
-def thinned(count: int) -> NDArray[np.int64]:
+def thinned(count: int) -> IntArray:
     """Which of `count` points to draw: all, or evenly spread ones that end with the last."""
     if count <= _MOST_POINTS:
         return np.arange(count)
@@ -120,7 +122,7 @@ def thinned(count: int) -> NDArray[np.int64]:
     return np.arange(count - 1, -1, -every)[::-1]
 
 
-def _joined(u: NDArray[np.float64], v: NDArray[np.float64]) -> str:
+def _joined(u: FloatArray, v: FloatArray) -> str:
     parts, pen = [], "M"
     for a, b in zip(u.tolist(), v.tolist(), strict=True):
         if a - a == 0.0 and b - b == 0.0:  # both finite
@@ -135,5 +137,5 @@ def _path(d: str, kind: str) -> Markup:
     return Markup(f'<path class="{escape(kind)}" d="{d}"/>') if d else Markup("")
 
 
-def _short(value: NDArray[np.float64]) -> str:
+def _short(value: FloatArray) -> str:
     return f"{float(value):.1f}"
