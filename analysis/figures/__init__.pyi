@@ -13,6 +13,10 @@ from .forensics import (
     performance_profiles,
     property_maps,
 )
+from .latent import latent_archetypes as latent_archetypes
+from .latent import latent_comparison as latent_comparison
+from .latent import latent_map as latent_map
+from .latent import latent_scatter as latent_scatter
 from .maps import (
     archetype_map,
     explain_maps,

@@ -31,7 +31,8 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.curves import definitions
-from grainscout.benchmarks.regression import models, regress
+from grainscout.benchmarks import regression as regress
+from grainscout.benchmarks.regression import models
 from grainscout.microstructure import detector
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.base import Choice

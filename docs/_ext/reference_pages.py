@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import tomllib
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -13,11 +12,10 @@ PLAIN = (
     "grainscout.analysis.curves.archetypes",
     "grainscout.analysis.curves.characterisation",
     "grainscout.analysis.curves.descriptors",
-    "grainscout.analysis.diversity",
     "grainscout.analysis.curves.forc",
+    "grainscout.analysis.diversity",
     "grainscout.analysis.forensics",
     "grainscout.analysis.metrics",
-    "grainscout.simulator.instrument",
 )
 #: module -> what to read beside it (MyST; relative to the generated pages).
 BESIDE = {
@@ -43,29 +41,11 @@ BESIDE = {
 def modules() -> list[str]:
     """Every public package and module that says what is public in it (``__all__``), and `PLAIN`.
 
-    A module whose names its package hands on is described there.
+    Modules inside a package are described by what their package hands on.
     """
     packages = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
-    found = set(PLAIN)
-    for package in packages:
-        spec = find_spec(package)
-        for folder in (spec and spec.submodule_search_locations) or ():
-            handed_on = _public(Path(folder) / "__init__.py")
-            if handed_on:
-                found.add(package)
-            for source in Path(folder).glob("[!_]*.py"):
-                names = _public(source)
-                if names and not names & handed_on:
-                    found.add(f"{package}.{source.stem}")
-    return sorted(found)
-
-
-def _public(source: Path) -> set[str]:
-    """The names in a module's ``__all__``; empty without one."""
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            return set(ast.literal_eval(node.value))
-    return set()
+    named = {p for p in packages if getattr(import_module(p), "__all__", ())}
+    return sorted(named - {"grainscout.cli"} | set(PLAIN))
 
 
 def pages() -> dict[str, str]:

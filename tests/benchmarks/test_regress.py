@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.curves.descriptors import describe_all
+from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import (
     FILM_NAMES,
     MODELS,
     check,
     compare,
     film_case,
-    regress,
     score,
 )
 from grainscout.benchmarks.regression.baseline import read_baseline

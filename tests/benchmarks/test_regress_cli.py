@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.benchmarks.regression import FilmCase, regress
+from grainscout.benchmarks import regression as regress
+from grainscout.benchmarks.regression import FilmCase
 from grainscout.cli import main
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "studies" / "regress_twenty.py"

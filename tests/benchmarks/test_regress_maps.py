@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.analysis import forensics
+from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import (
     FILM_NAMES,
     MODELS,
@@ -13,7 +14,6 @@ from grainscout.benchmarks.regression import (
     film_case,
     film_truth_of,
     models,
-    regress,
 )
 from grainscout.benchmarks.regression.baseline import read_baseline
 from grainscout.benchmarks.regression.scores import score_model

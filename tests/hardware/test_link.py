@@ -180,7 +180,7 @@ def test_another_version_is_found_at_connect(keys):
     # The server is of version 1 and the client of version 2: rig.run it in a process of its own.
     script = (
         "import sys\n"
-        "from grainscout.hardware import _link_wire as wire\n"
+        "from grainscout.hardware.remote import messages as wire\n"
         "from grainscout.hardware.remote import RemotePolicy\n"
         "wire.VERSION = 2\n"
         "RemotePolicy(sys.argv[1], keys=sys.argv[2], lost_after=5.0)\n"
