@@ -26,6 +26,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.scan import checked_site
 
 #: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
 _OVERFLOW = 1.0
@@ -161,7 +162,7 @@ class Guard:
         MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
         number of samples, lost voltages, an overflow code for a current, a clock that ran back.
         """
-        site = _whole(site)
+        site = checked_site(site, error=LimitError)
         words = {
             "row": site.row,
             "column": site.column,
@@ -379,12 +380,3 @@ class Guard:
                 origin=(origin[0], origin[1]),
                 angle=angle,
             )
-
-
-def _whole(site: Site) -> Site:
-    """The site as Python integers; LimitError for anything but two whole numbers."""
-    pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
-    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]
-    if whole != [True, True]:
-        raise LimitError(f"site must be two whole numbers, row and column; got {site!r:.80}")
-    return Site(int(pair[0]), int(pair[1]))

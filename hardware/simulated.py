@@ -20,6 +20,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.scan import checked_site
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
 from grainscout.simulator.instrument.buffers import ByPixel
@@ -103,7 +104,7 @@ class SimulatedMicroscope:
         MicroscopeError if the site is off the scan, the approach fails or the tip crashes; after a
         failure the tip stays where it is until `park`.
         """
-        site = self._checked(site)
+        site = checked_site(site, self._shape, error=MicroscopeError)
         (visit,) = self._visits.get(site) or (0,)
         self._visits.put(site, visit + 1)
         step = np.array(self._pixel_size) * np.array([site[0] - self._at[0], site[1] - self._at[1]])
@@ -166,21 +167,6 @@ class SimulatedMicroscope:
         self._visits = ByPixel(1, np.int64, state["visits"])
         self._told = []
         self.instrument.restore(state["instrument"])
-
-    def _checked(self, site: Site) -> Site:
-        rows, columns = self._shape
-        row, column = site
-        if not (
-            isinstance(row, (int, np.integer))
-            and isinstance(column, (int, np.integer))
-            and 0 <= row < rows
-            and 0 <= column < columns
-        ):
-            raise MicroscopeError(
-                f"site must be integers on the {rows} x {columns} scan; got row {row}, "
-                f"column {column}"
-            )
-        return Site(int(row), int(column))
 
 
 def _suns(light: float) -> float:

@@ -71,12 +71,6 @@ class CandidatePolicy:
     def _told(self, outcomes: Sequence[Outcome]) -> None:
         """New outcomes are in the ledger."""
 
-    def _as_map(self, values: FloatArray) -> FloatArray:
-        """(n_candidates,) values as an image of the scan's shape, NaN where there is no candidate."""
-        image = np.full(self.problem.scan.shape, np.nan)
-        image[self.problem.candidates[:, 0], self.problem.candidates[:, 1]] = values
-        return image
-
     @property
     def ledger(self) -> Ledger:
         """Candidates, what became of them, and the curves; PolicyError before ``reset``."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from grainscout.records import Outcome, PackedState, PolicyError, Problem, Site
+from grainscout.records import Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _VOLTAGE_TOLERANCE = (
@@ -47,9 +47,7 @@ class Ledger:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         sites = problem.candidates
-        self._index = np.full(problem.scan.shape, -1, np.int64)
-        self._index[sites[:, 0], sites[:, 1]] = np.arange(len(sites))
-        distinct = int((self._index >= 0).sum())
+        distinct = len(np.unique(problem.scan.flat(sites)))
         if distinct != len(sites):
             raise PolicyError(
                 f"Problem candidates must be distinct sites; got {len(sites)} of which "
@@ -66,11 +64,6 @@ class Ledger:
         self._archive: Archive | None = None
 
     # ---- candidates -----------------------------------------------------------------------
-    def index(self, sites: Sequence[Site] | IntArray) -> IntArray:
-        """(n,) candidate index of each site, -1 where it is none; the sites lie on the scan."""
-        array = np.asarray(sites, np.int64).reshape(-1, 2)
-        return self._index[array[:, 0], array[:, 1]]
-
     def open(self, *, retries: int = 0, revisits: int = 0) -> IntArray:
         """Candidates that may be proposed now, ascending."""
         usable = (self.pending == 0) & (self.visits <= revisits) & (self.failures <= retries)
@@ -97,7 +90,7 @@ class Ledger:
             if answer is not None:
                 self._answered.add(answer)
                 self.pending[self.proposed[answer]] -= 1
-            index = int(self._index[outcome.site])
+            index = int(self.problem.index_of([outcome.site])[0])
             if index >= 0:
                 counts = self.failures if outcome.curve is None else self.visits
                 counts[index] += 1
@@ -149,7 +142,7 @@ class Ledger:
             sites = np.array([k[1:3] for k in self._keys], np.int64).reshape(n, 2)
             self._archive = Archive(
                 sites=sites,
-                index=self.index(sites),
+                index=self.problem.index_of(sites),
                 visit=np.array([k[3] for k in self._keys], np.int64),
                 current=np.array([c for c, _ in self._curves]).reshape(n, samples),
                 saturated=np.array([s for _, s in self._curves], bool).reshape(n, samples),

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 
 from grainscout.records import ConfigError
-
-
-def closest(name: str, known: Sequence[str]) -> str:
-    """``" (closest: 'x')"``, or nothing if no known name is similar."""
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (closest: {match[0]!r})" if match else ""
+from grainscout.records.registry import closest
 
 
 def check_count(name: str, value: object, *, low: int = 0, high: int | None = None) -> None:

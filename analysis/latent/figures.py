@@ -13,8 +13,16 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES
-from grainscout.analysis.figures import ARCHETYPE_COLOURS, style
-from grainscout.analysis.figures.style import HEIGHT, PALETTE, STEPS, TRUTH, VALUE, figure
+from grainscout.analysis.figures.style import (
+    ARCHETYPE_COLOURS,
+    HEIGHT,
+    PALETTE,
+    STEPS,
+    TRUTH,
+    VALUE,
+    figure,
+    style,
+)
 from grainscout.analysis.latent.maps import DecodedMap
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray

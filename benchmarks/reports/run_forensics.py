@@ -31,20 +31,17 @@ def choice_section(
     None if the image is too small for patches or nothing was measured where a patch fits.
     """
     window = min(_WINDOW, *problem.scan.shape)
-    columns = problem.scan.shape[1]
-    fits = np.isin(
-        problem.candidates @ [columns, 1],
-        full_window_sites(problem.scan.shape, window) @ [columns, 1],
-    )
+    flat = problem.scan.flat
+    fits = np.isin(flat(problem.candidates), flat(full_window_sites(problem.scan.shape, window)))
     pool = problem.candidates[fits]
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
-    inside = np.isin(sites @ [columns, 1], pool @ [columns, 1])
+    inside = np.isin(flat(sites), flat(pool))
     if inside.sum() < 3 or len(pool) < 10:
         return None
     height = problem.scan.channel(next(iter(problem.scan.channels)))
     features = patch_components(height, pool, window=window)
     features /= np.maximum(features.std(axis=0), np.finfo(float).tiny)
-    visited = np.searchsorted(pool @ [columns, 1], sites[inside] @ [columns, 1])
+    visited = np.searchsorted(flat(pool), flat(sites[inside]))
     test = density_test(features, visited)
     drivers = choice_drivers(_properties(problem, pool, height, structure), visited)
     rows = [

@@ -12,7 +12,7 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.benchmarks.campaign.cell import referee
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
-from grainscout.benchmarks.tasks.score import as_map, running_diversity, score_map, score_run
+from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Journal
 from grainscout.policies import Policy, make_policy
@@ -214,7 +214,7 @@ def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) 
         pictures=[
             picture(
                 figures.predicted_vs_true(
-                    *(as_map(problem, v) for v in (truth.target, mean, std)),
+                    *(problem.as_map(v) for v in (truth.target, mean, std)),
                     pixel_size=problem.scan.pixel_size,
                     name=problem.target,
                     unit=truth.unit,

@@ -14,7 +14,6 @@ from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
 from grainscout.benchmarks.reports.page import Details, Picture, Row, Section, Table, picture
 from grainscout.benchmarks.tasks.environment import set_up
 from grainscout.benchmarks.tasks.registry import difficulties
-from grainscout.benchmarks.tasks.score import as_map
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import PackedState, Problem, Waveform
@@ -195,7 +194,7 @@ def _run_pictures(
         )
     ]
     if payload["final"]:
-        maps = [as_map(problem, v) for v in (truth.target, *payload["final"].values())]
+        maps = [problem.as_map(v) for v in (truth.target, *payload["final"].values())]
         pictures.append(
             picture(
                 figures.predicted_vs_true(

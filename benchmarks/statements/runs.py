@@ -14,7 +14,7 @@ from grainscout.analysis.forensics import density_test, patch_components
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.statements.statement import TAG, Finding, judge
 from grainscout.benchmarks.tasks.environment import set_up
-from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M, candidate_index
+from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.policies import make_policy
 from grainscout.policies.strategies.boundary import BoundaryDKL
@@ -263,4 +263,4 @@ def _there(raced: set[str], *names: str) -> list[str]:
 
 def _visited(problem: Problem, steps: pd.DataFrame) -> IntArray:
     """(n,) index of each step's site among the candidates."""
-    return candidate_index(problem, steps[["row", "column"]].to_numpy())
+    return problem.index_of(steps[["row", "column"]].to_numpy())

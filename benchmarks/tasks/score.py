@@ -9,7 +9,7 @@ import numpy as np
 from grainscout.analysis import diversity, metrics
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import Outcome, PackedState, Problem
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import FloatArray
 
 #: So many examples of each class are wanted.
 EXAMPLES = 3
@@ -31,7 +31,7 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     boundary, junction : share of the sites so far that lie on one, over that of all candidates.
     """
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
-    index = candidate_index(problem, sites)
+    index = problem.index_of(sites)
     known = index >= 0
     ok = np.array([o.curve is not None for o in outcomes])
     positions = problem.scan.positions(sites)
@@ -79,14 +79,6 @@ def site_worth(truth: TaskTruth) -> FloatArray | None:
     return np.nan_to_num((truth.target - low) / (high - low)) if high > low else None
 
 
-def candidate_index(problem: Problem, sites: IntArray) -> IntArray:
-    """(n,) index of each site among the problem's candidates (row-major, hence sorted); -1: none."""
-    columns = problem.scan.shape[1]
-    flat, wanted = problem.candidates @ [columns, 1], sites @ [columns, 1]
-    index = np.minimum(np.searchsorted(flat, wanted), len(flat) - 1)
-    return np.where(flat[index] == wanted, index, -1)
-
-
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArray:
     """(n,) mean pairwise distance of the curves measured so far, over the rms current of all.
 
@@ -112,10 +104,3 @@ def score_map(truth: TaskTruth, mean: FloatArray, std: FloatArray) -> dict[str, 
         "spearman": found.spearman,
         "coverage": found.coverage[0.95],
     }
-
-
-def as_map(problem: Problem, values: FloatArray) -> FloatArray:
-    """(n_candidates,) values as an image of the scan's shape, NaN elsewhere."""
-    image = np.full(problem.scan.shape, np.nan)
-    image[problem.candidates[:, 0], problem.candidates[:, 1]] = values
-    return image

@@ -74,10 +74,10 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
 
 def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
     """Truth of a recording: the record itself.  DataError if the target is nowhere defined."""
-    columns = problem.scan.shape[1]
-    recorded = recording.sites @ [columns, 1]
+    scan = problem.scan
+    recorded = scan.flat(recording.sites)
     order = np.argsort(recorded)
-    at = order[np.searchsorted(recorded, problem.candidates @ [columns, 1], sorter=order)]
+    at = order[np.searchsorted(recorded, scan.flat(problem.candidates), sorter=order)]
     found = describe(
         problem.target,
         recording.waveform.voltage,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from grainscout.hardware.clock import RealClock
 from grainscout.records import ConfigError, DataError, MicroscopeError, Scan, Site
+from grainscout.records.scan import checked_site
 
 
 class RealMicroscope:
@@ -37,15 +36,7 @@ class RealMicroscope:
             raise MicroscopeError(
                 "a move needs a scan before it: sites are pixels of the last image"
             )
-        rows, columns = self._frame.shape
-        if not (
-            isinstance(site[0], (int, np.integer))
-            and isinstance(site[1], (int, np.integer))
-            and self._frame.contains(site)
-        ):
-            raise MicroscopeError(
-                f"site must be integers on the {rows} x {columns} scan; got {tuple(site)}"
-            )
+        site = checked_site(site, self._frame.shape, error=MicroscopeError)
         return self._frame, self._frame.position(site)
 
 

@@ -316,9 +316,8 @@ class PeerBayBE(_PeerOptimiser):
         from baybe.targets import NumericalTarget
 
         offered = np.sort(self.rng.choice(open_, min(self.pool, len(open_)), replace=False))
-        columns = self.problem.scan.shape[1]
         every = np.concatenate([self.problem.candidates[offered], sites])
-        rows = self._features[every[:, 0] * columns + every[:, 1]]
+        rows = self._features[self.problem.scan.flat(every)]
         # One label for all sites of equal surroundings, which it could not tell apart.
         kinds, kind = np.unique(rows[:, np.ptp(rows, axis=0) > 0], axis=0, return_inverse=True)
         here, told = kind[: len(offered)], kind[len(offered) :]

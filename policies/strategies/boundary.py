@@ -64,7 +64,7 @@ class BoundaryDKL(DKL):
         """Maps of what it thinks now, with where it takes the image to show a boundary."""
         return {
             **super().explain(),
-            "boundary": self._as_map(self.boundary.astype(np.float64)),
-            "boundary_probability": self._as_map(self._chance),
-            "boundary_spread": self._as_map(self._spread),
+            "boundary": self.problem.as_map(self.boundary.astype(np.float64)),
+            "boundary_probability": self.problem.as_map(self._chance),
+            "boundary_spread": self.problem.as_map(self._spread),
         }

@@ -84,9 +84,7 @@ class FeatureFarthestPoint(FarthestPoint):
         )
 
     def _coordinates(self, sites: IntArray) -> AnyFloatArray:
-        return self._table[
-            np.ravel_multi_index((sites[:, 0], sites[:, 1]), self.problem.scan.shape)
-        ]
+        return self._table[self.problem.scan.flat(sites)]
 
 
 @dataclass(kw_only=True)
@@ -125,7 +123,7 @@ class StratifiedRandom(CandidatePolicy):
 
     def explain(self) -> dict[str, FloatArray]:
         """Where it takes the image to show a boundary: 1, elsewhere 0."""
-        return {"grooves": self._as_map(self._groove.astype(np.float64))}
+        return {"grooves": self.problem.as_map(self._groove.astype(np.float64))}
 
 
 @dataclass(kw_only=True, eq=False)

@@ -103,7 +103,7 @@ class Curiosity(ModelPolicy):
         maps = super().explain()
         model = self._learn(only_look=True)
         if model is not None:
-            maps["expected_error"] = self._as_map(np.exp(model.predict()[0]))
+            maps["expected_error"] = self.problem.as_map(np.exp(model.predict()[0]))
         return maps
 
 

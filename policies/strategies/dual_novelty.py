@@ -160,7 +160,7 @@ class DualNovelty(ModelPolicy):
             maps["mean"], maps["uncertainty"] = self.predict()
         if self._shown is not None:
             maps["combined"] = np.where(np.isfinite(self._shown), self._shown, np.nan)
-        return {name: self._as_map(values) for name, values in maps.items()}
+        return {name: self.problem.as_map(values) for name, values in maps.items()}
 
 
 def _unit(values: FloatArray) -> FloatArray:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from grainscout.policies.models.engines import KERNELS
 from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.gp import GaussianProcess
@@ -34,7 +32,7 @@ class Kriging(DKL):
         """The model, made when it is first needed."""
         if self._surrogate is None:
             scan, sites = self.problem.scan, self.problem.candidates
-            pool = np.ravel_multi_index((sites[:, 0], sites[:, 1]), scan.shape).astype(np.int64)
+            pool = scan.flat(sites)
             self._surrogate = GaussianProcess(
                 coordinates(scan),
                 pool,

@@ -103,7 +103,7 @@ class ModelPolicy(SeededPolicy):
     def _archive_rows(self) -> IntArray:
         """(n,) feature row of each curve in the archive."""
         sites = self.archive.sites
-        rows = np.ravel_multi_index((sites[:, 0], sites[:, 1]), self.problem.scan.shape)
+        rows = self.problem.scan.flat(sites)
         return np.asarray(rows, np.int64)
 
     # ---- the loop -------------------------------------------------------------------------
@@ -254,13 +254,13 @@ class ModelPolicy(SeededPolicy):
         """Maps of what it thinks now; the acquisition is that of the last proposal."""
         mean, std = self.predict()
         maps = {
-            "mean": self._as_map(mean),
-            "uncertainty": self._as_map(std),
-            "image_novelty": self._as_map(self.image_novelty()),
+            "mean": self.problem.as_map(mean),
+            "uncertainty": self.problem.as_map(std),
+            "image_novelty": self.problem.as_map(self.image_novelty()),
         }
         if self._shown is not None:
             shown = np.where(np.isfinite(self._shown), self._shown, np.nan)
-            maps["acquisition"] = self._as_map(shown)
+            maps["acquisition"] = self.problem.as_map(shown)
         return maps
 
     # ---- state ----------------------------------------------------------------------------

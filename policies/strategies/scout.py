@@ -208,4 +208,7 @@ class Scout(DKL):
         """The maps of ``"dkl"``, and the chance of each kind."""
         chance, _ = self.chances()
         maps = super().explain()
-        return {**maps, **{n: self._as_map(c) for n, c in zip(_KINDS, chance.T, strict=True)}}
+        return {
+            **maps,
+            **{n: self.problem.as_map(c) for n, c in zip(_KINDS, chance.T, strict=True)},
+        }

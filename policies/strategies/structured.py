@@ -86,10 +86,10 @@ class StructuredBase(DKL):
         found = self.microstructure
         return {
             **super().explain(),
-            "grain": self._as_map(found.label[at].astype(np.float64)),
-            "boundary_distance": self._as_map(found.boundary[at]),
-            "junction_distance": self._as_map(found.junction[at]),
-            "asymmetry": self._as_map(found.asymmetry[at]),
+            "grain": self.problem.as_map(found.label[at].astype(np.float64)),
+            "boundary_distance": self.problem.as_map(found.boundary[at]),
+            "junction_distance": self.problem.as_map(found.junction[at]),
+            "asymmetry": self.problem.as_map(found.asymmetry[at]),
         }
 
     def _disturbances(self) -> FloatArray:

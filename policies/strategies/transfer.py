@@ -127,7 +127,7 @@ def transfer(
     x = np.arcsinh((raw - centre) / width)
     shift = x.mean(0)
     norm = float(np.sqrt(((x - shift) ** 2).sum(1).mean())) or 1.0
-    rows = np.ravel_multi_index(tuple(archive.sites[use].T), scan.shape)
+    rows = scan.flat(archive.sites[use])
     source = Knowledge(
         target=name,
         height_scale=height_scale,

@@ -122,7 +122,7 @@ def test_the_largest_values_come_in_order_and_unknown_ones_last():
     truth = np.random.default_rng(0).normal(size=120)
     truth[[3, 50]] = np.nan
     policy = fresh("oracle", {"truth": truth, "aim": "largest"})
-    index = policy.ledger.index([p.site for p in policy.ask(120)])
+    index = policy.problem.index_of([p.site for p in policy.ask(120)])
     assert (np.diff(truth[index[:118]]) <= 0).all()
     assert set(index[118:]) == {3, 50}
 
@@ -130,7 +130,7 @@ def test_the_largest_values_come_in_order_and_unknown_ones_last():
 def test_one_of_each_class_comes_first_and_the_rarest_before_all():
     truth = np.random.default_rng(0).choice([0.0, 1.0, 2.0, 3.0], 120, p=[0.7, 0.2, 0.08, 0.02])
     policy = fresh("oracle", {"truth": truth, "aim": "classes"})
-    found = truth[policy.ledger.index([p.site for p in policy.ask(8)])]
+    found = truth[policy.problem.index_of([p.site for p in policy.ask(8)])]
     sizes = [(truth == f).sum() for f in found[:4]]
     assert set(found[:4]) == set(found[4:]) == {0.0, 1.0, 2.0, 3.0}
     assert sizes == sorted(sizes)
@@ -140,7 +140,7 @@ def test_a_spread_of_values_covers_the_range_better_than_random_sites():
     truth = np.random.default_rng(0).normal(size=120)
 
     def radius(policy) -> float:
-        found = truth[policy.ledger.index([p.site for p in policy.ask(10)])]
+        found = truth[policy.problem.index_of([p.site for p in policy.ask(10)])]
         return float(abs(truth[:, None] - found).min(1).max())
 
     oracle = radius(fresh("oracle", {"truth": truth}))

@@ -78,7 +78,7 @@ def test_quantile_gate_admits_new_patches_only() -> None:
     open_ = policy.ledger.open()
     image = policy.image_novelty()
     (proposal,) = policy.ask()
-    at = image[policy.ledger.index([proposal.site])[0]]
+    at = image[policy.problem.index_of([proposal.site])[0]]
     assert at >= np.quantile(image[open_], 0.8)
     combined = policy.explain()["combined"]
     assert abs(np.isfinite(combined).sum() - 0.2 * len(open_)) <= 1

@@ -35,9 +35,8 @@ def outcome(index: int, name: str | None = None, *, visit: int = 0) -> Outcome:
 
 
 def test_the_index_map_inverts_the_candidates():
-    ledger = Ledger(PROBLEM)
-    assert (ledger.index(PROBLEM.candidates) == np.arange(40)).all()
-    assert ledger.index([Site(0, 0)])[0] == -1
+    assert (PROBLEM.index_of(PROBLEM.candidates) == np.arange(40)).all()
+    assert PROBLEM.index_of([Site(0, 0)])[0] == -1
 
 
 def test_every_candidate_is_open_pending_measured_or_failed():

@@ -18,7 +18,7 @@ TOY = ToySample()
 
 @pytest.mark.parametrize("name", sorted(PEERS))
 def test_a_peer_is_known_exactly_where_its_package_is_installed(name):
-    package = PEERS[name][1]
+    package = PEERS[name]
     assert (name in policy_names()) == (find_spec(package) is not None)
     if name not in peer_names():
         with pytest.raises(ConfigError, match=f"{package}.*not installed"):
@@ -27,7 +27,7 @@ def test_a_peer_is_known_exactly_where_its_package_is_installed(name):
 
 @pytest.mark.parametrize("name", sorted(PEERS))
 def test_it_runs_repeats_itself_and_leaves_global_generators_alone(name):
-    pytest.importorskip(PEERS[name][1], reason=f"{PEERS[name][1]} is not installed")
+    pytest.importorskip(PEERS[name], reason=f"{PEERS[name]} is not installed")
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     runs = []
     for _ in range(2):

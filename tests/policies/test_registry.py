@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from grainscout.policies import make_policy, policy_class, policy_names, policy_options, registry
+from grainscout.policies import make_policy, policy_class, policy_names, policy_options
 from grainscout.policies.conformance.toy_sample import ToySample
 from grainscout.policies.strategies.random import Random
 from grainscout.records import ConfigError
@@ -45,7 +45,7 @@ def test_a_bad_name_or_option_is_named_with_what_is_known(name, options, said):
 
 
 def _entry(monkeypatch, *points):
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr("grainscout.records.registry.entry_points", lambda group: points)
 
 
 def test_a_third_party_policy_comes_in_through_its_entry_point(monkeypatch):

@@ -153,7 +153,7 @@ def _peers() -> list[PolicySpec]:
     from grainscout.policies.registry import PEERS, peer_names
 
     found = peer_names()
-    absent = [f"{name} ({package})" for name, (_, package) in PEERS.items() if name not in found]
+    absent = [f"{name} ({package})" for name, package in PEERS.items() if name not in found]
     if absent:
         notes.print(f"peers that are not installed: {', '.join(absent)}")
     if not found:

@@ -58,8 +58,7 @@ def make_problem(
     scan = microscope.scan(able.channels if channels is None else channels)
     sites = full_window_sites(scan.shape, window)
     if able.sites is not None:
-        columns = scan.shape[1]
-        reachable = np.isin(sites @ [columns, 1], able.sites @ [columns, 1])
+        reachable = np.isin(scan.flat(sites), scan.flat(able.sites))
         sites = sites[reachable]
         if not len(sites):
             raise ConfigError(

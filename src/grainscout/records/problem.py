@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.records.curve import IVCurve
@@ -93,6 +95,23 @@ class Problem:
         sites = sites.astype(np.int64)
         sites.setflags(write=False)
         object.__setattr__(self, "candidates", sites)
+
+    @cached_property
+    def _index(self) -> IntArray:
+        index = np.full(self.scan.shape, -1, np.int64)
+        index[self.candidates[:, 0], self.candidates[:, 1]] = np.arange(len(self.candidates))
+        return index
+
+    def index_of(self, sites: Sequence[Site] | IntArray) -> IntArray:
+        """Candidate number (n,) of each site on the scan; -1 where it is no candidate."""
+        array = np.asarray(sites, np.int64).reshape(-1, 2)
+        return self._index[array[:, 0], array[:, 1]]
+
+    def as_map(self, values: ArrayLike) -> FloatArray:
+        """A (rows, columns) map of one value per candidate; NaN elsewhere."""
+        image = np.full(self.scan.shape, np.nan)
+        image[self.candidates[:, 0], self.candidates[:, 1]] = values
+        return image
 
 
 @dataclass(frozen=True, kw_only=True)

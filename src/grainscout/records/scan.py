@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.records.arrays import FloatArray
-from grainscout.records.errors import ConfigError, DataError
+from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.errors import ConfigError, DataError, GrainscoutError
 
 
 class Site(NamedTuple):
@@ -19,6 +19,34 @@ class Site(NamedTuple):
 
     row: int
     column: int
+
+
+def checked_site(
+    site: object,
+    shape: tuple[int, int] | None = None,
+    *,
+    error: type[GrainscoutError] = DataError,
+) -> Site:
+    """The site as Python integers.
+
+    Parameters
+    ----------
+    site : pair of whole numbers
+        Row and column; numpy integers are welcome, truth values are not.
+    shape : (rows, columns), optional
+        Grid on which the site must lie.
+    error : type of GrainscoutError
+        What is raised otherwise.
+    """
+    pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
+    whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]
+    inside = whole == [True, True] and (
+        shape is None or (0 <= pair[0] < shape[0] and 0 <= pair[1] < shape[1])
+    )
+    if not inside:
+        on = "" if shape is None else f", on the {shape[0]} x {shape[1]} scan"
+        raise error(f"site must be two whole numbers, row and column{on}; got {site!r:.80}")
+    return Site(int(pair[0]), int(pair[1]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +135,10 @@ class Scan:
         )
 
     def contains(self, site: Site) -> bool:
-        """Whether the site lies on the grid."""
+        """True if the site lies on the grid."""
         rows, columns = self.shape
         return 0 <= site[0] < rows and 0 <= site[1] < columns
+
+    def flat(self, sites: NDArray[np.integer[Any]]) -> IntArray:
+        """Row-major pixel numbers (n,) of (n, 2) rows and columns on the grid."""
+        return np.asarray(sites[:, 0] * self.shape[1] + sites[:, 1], np.int64)
