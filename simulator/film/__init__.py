@@ -1,5 +1,6 @@
 """Films: a structure, the image of it, and the transport maps that follow from it."""
 
+from grainscout.simulator.film.film import STREAMS as STREAMS
 from grainscout.simulator.film.film import Film, as_seed, stream
 from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec, TopographySpec
 

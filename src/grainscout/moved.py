@@ -17,6 +17,7 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "grainscout.analysis.descriptors": "grainscout.analysis.curves.descriptors",
         "grainscout.analysis.forc": "grainscout.analysis.curves.forc",
         "grainscout.benchmarks.regress": "grainscout.benchmarks.regression",
+        "grainscout.benchmarks.train_detector": "grainscout.benchmarks.detector.train",
         "grainscout.hardware.link": "grainscout.hardware.remote",
         "grainscout.simulator.blend": "grainscout.simulator.film.blend",
         "grainscout.simulator.fit": "grainscout.simulator.transport.fit",
