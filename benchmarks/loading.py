@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe, describe_target
 from grainscout.analysis.formats import Recording, read, to_xarray
 from grainscout.benchmarks.campaign.store import APPLICATION_ID as STORE_ID
 from grainscout.benchmarks.campaign.store import CampaignStore
@@ -113,7 +113,7 @@ def _journal(path: Path) -> Loaded:
     if curves:
         current = np.array([c.current for c in curves.values()])
         saturated = np.array([c.saturated for c in curves.values()])
-        found = describe(problem.target, problem.waveform.voltage, current, saturated)
+        found = describe_target(problem, current, saturated)
         index = frame.index[list(curves)]
         frame[problem.target] = pd.Series(found.value, index)
         frame[f"{problem.target}_sigma"] = pd.Series(found.sigma, index)

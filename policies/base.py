@@ -194,15 +194,9 @@ class SeededPolicy(CandidatePolicy):
 
     def described(self) -> Described:
         """The problem's target of every curve in the archive: value, sigma, valid, censored."""
-        from grainscout.analysis.curves.descriptors import describe
+        from grainscout.analysis.curves.descriptors import describe_target
 
-        archive = self.archive
-        return describe(
-            self.problem.target,
-            self.problem.waveform.voltage,
-            archive.current,
-            saturated=archive.saturated,
-        )
+        return describe_target(self.problem, self.archive.current, self.archive.saturated)
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
         """Begin a new experiment on `problem` with randomness from `rng` only."""

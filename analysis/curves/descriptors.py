@@ -34,7 +34,7 @@ from grainscout.analysis.curves import definitions as definitions
 from grainscout.analysis.curves.block import Curves, Flag, explain
 from grainscout.analysis.curves.definitions import Raw
 from grainscout.analysis.curves.sweep import Sweep, read_sweep
-from grainscout.records import ConfigError, DataError
+from grainscout.records import ConfigError, DataError, IVCurve, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Rows in a block: small enough for its intermediates to stay in the cache.
@@ -168,6 +168,28 @@ def describe_all(
             )
             blocks[name].append((raw, curves))
     return {name: _joined(chosen[name], name, parts) for name, parts in blocks.items()}
+
+
+def describe_target(
+    problem: Problem, current: ArrayLike, saturated: ArrayLike | None = None
+) -> Described:
+    """Describe curves of a problem's waveform by the problem's target.
+
+    Parameters
+    ----------
+    problem : Problem
+        Gives the descriptor and the voltages.
+    current : (n, samples) array of float
+        Current [A].
+    saturated : (n, samples) array of bool, optional
+        True at the amplifier's rail; see `describe`.
+    """
+    return describe(problem.target, problem.waveform.voltage, current, saturated)
+
+
+def describe_curve(name: str, curve: IVCurve) -> Described:
+    """Describe one measured curve over its own voltages."""
+    return describe(name, curve.voltage, curve.current, curve.saturated[None])
 
 
 def check_curves(

@@ -8,7 +8,7 @@ import numpy as np
 
 from grainscout.analysis import figures
 from grainscout.analysis.curves.archetypes import UNKNOWN, classify
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.benchmarks.campaign.cell import referee
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
@@ -43,7 +43,7 @@ def write_run_report(
     name = str(policy.get("label") or policy.get("name", "policy"))
     current = np.array([o.curve.current for o in measured if o.curve is not None])
     saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
-    found = describe(problem.target, problem.waveform.voltage, current, saturated)
+    found = describe_target(problem, current, saturated)
     sections = [
         _overview(problem, outcomes, measured),
         _target(problem, measured, found.value, found.unit),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.analysis.formats import Recording
 from grainscout.records import DataError, Problem
 from grainscout.records.arrays import BoolArray, FloatArray
@@ -54,7 +54,7 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
         current, _ = film.curves(
             sites[at : at + _TILE], problem.waveform, light=problem.light, temperature=temperature
         )
-        found = describe(problem.target, problem.waveform.voltage, current)
+        found = describe_target(problem, current)
         values.append(np.where(found.valid & ~found.censored, found.value, np.nan))
         unit = found.unit
     rows, columns = sites.T
@@ -78,12 +78,7 @@ def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
     recorded = scan.flat(recording.sites)
     order = np.argsort(recorded)
     at = order[np.searchsorted(recorded, scan.flat(problem.candidates), sorter=order)]
-    found = describe(
-        problem.target,
-        recording.waveform.voltage,
-        recording.current[at],
-        recording.saturated[at],
-    )
+    found = describe_target(problem, recording.current[at], recording.saturated[at])
     target = np.where(found.valid & ~found.censored, found.value, np.nan)
     if not np.isfinite(target).any():
         raise DataError(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe_curve
 from grainscout.records import (
     DataError,
     IVCurve,
@@ -226,5 +226,5 @@ class OptimizerPolicy:
 
 def _value(target: str, curve: IVCurve) -> float | None:
     """The target's value, None if the curve does not have one."""
-    described = describe(target, curve.voltage, curve.current[None], curve.saturated[None])
+    described = describe_curve(target, curve)
     return float(described.value[0]) if described.valid[0] else None

@@ -113,10 +113,10 @@ class _Bench:
 
 
 def _truth(toy: ToySample, problem: Problem) -> FloatArray:
-    from grainscout.analysis.curves.descriptors import describe
+    from grainscout.analysis.curves.descriptors import describe_target
 
     current = toy.current(problem.candidates)
-    return np.asarray(describe(problem.target, problem.waveform.voltage, current).value, np.float64)
+    return np.asarray(describe_target(problem, current).value, np.float64)
 
 
 def _keeps_protocol(bench: _Bench) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import classify
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_claimed
 from grainscout.records import Outcome, Proposal
@@ -143,7 +143,7 @@ class Reader:
         voltage = problem.waveform.voltage
         current = np.array([c.current for c in curves.values()])
         saturated = np.array([c.saturated for c in curves.values()])
-        found = describe(problem.target, voltage, current, saturated)
+        found = describe_target(problem, current, saturated)
         self._curve_of += curves
         self._value += np.where(found.valid, found.value, np.nan).tolist()
         self._unit = found.unit

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, classify
-from grainscout.analysis.curves.descriptors import describe
+from grainscout.analysis.curves.descriptors import describe_curve
 from grainscout.analysis.figures.style import engineering, labelled
 from grainscout.journal import Event
 from grainscout.records import Outcome, Proposal
@@ -167,7 +167,7 @@ class Painter:
             told.append(("visit", f"{outcome.visit + 1}"))
         if outcome.curve is not None:
             curve, problem = outcome.curve, run.header.problem
-            found = describe(problem.target, curve.voltage, curve.current, curve.saturated[None])
+            found = describe_curve(problem.target, curve)
             factor, unit = engineering(found.value, found.unit)
             value = f"{found.value[0] * factor:.3g} {unit}" if found.valid[0] else "not told"
             kind = int(classify(curve.voltage, curve.current, curve.saturated[None])[0])
