@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: docs demo test dev check contracts smoke speed torture package clean
+.PHONY: docs demo test dev check contracts smoke speed stress package clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Grainscout needs Python >= 3.11; got " + sys.version.split()[0] + ". Say make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -44,8 +44,8 @@ check: .venv/installed  ## ruff, mypy (strict; the microscope's PC runs Windows)
 speed: .venv/installed  ## the speed benchmarks, as ratios
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-only
 
-torture: .venv/installed  ## kill, fault, fuzz and load the whole on purpose; a table of what was lost (nothing)
-	$(BIN)/python tests/torture --size $(or $(SIZE),long) $(TORTURE)
+stress: .venv/installed  ## kill, damage, fuzz and load everything at the long sizes (hours); STRESS="-k kill --scale 0.1"
+	$(BIN)/python -m pytest tests/stress -m stress --size long -rP $(STRESS)
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

@@ -18,3 +18,8 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real data not found at {root} (set GRAINSCOUT_DATA)")
     return root
+
+
+def pytest_addoption(parser):
+    parser.addoption("--size", choices=("short", "long"), default="short", help="of stress tests")
+    parser.addoption("--scale", type=float, default=1.0, help="long sizes times this")

@@ -9,7 +9,7 @@ import pytest
 
 from grainscout.journal import Journal, salvage
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "torture"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "stress"))
 from load import big_journal
 
 CURVES = 10_000

@@ -13,7 +13,7 @@ import tomli_w
 from rigs_answers import Wire, count, night
 from rigs_formats import bomb_h5, bombs_of, corpus, recording
 from rigs_fuzz import Mutator, note, refused, siege
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 
 from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
@@ -67,8 +67,8 @@ def _toml(tree: object) -> bytes:
         return json.dumps(tree, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-@check("fuzz-config")
-def configuration(size: Size) -> list[Tally]:
+@nothing_lost
+def test_changed_configurations_are_refused_or_valid(size: Size) -> list[Tally]:
     """Runs and campaigns as TOML: valid files changed as trees, as bytes, and noise."""
     campaigns = [path.read_bytes() for path in builtin_campaigns().values()]
     with _folder() as folder:
@@ -89,8 +89,8 @@ def configuration(size: Size) -> list[Tally]:
         return [_tally("changed configurations", times(size, short=200, long=40_000), one)]
 
 
-@check("fuzz-limits")
-def limits_of_a_file(size: Size) -> list[Tally]:
+@nothing_lost
+def test_odd_limits_are_refused_or_kept(size: Size) -> list[Tally]:
     """Every odd number as a limit: refused, or kept as it is."""
     m = Mutator("limits")
     lost, cases = [], times(size, short=500, long=20_000)
@@ -106,8 +106,8 @@ def limits_of_a_file(size: Size) -> list[Tally]:
 # States and journals.
 
 
-@check("fuzz-unpack")
-def packed_states(size: Size) -> list[Tally]:
+@nothing_lost
+def test_changed_packed_states_are_refused(size: Size) -> list[Tally]:
     """Packed states with right checksums and hostile headers, and damaged ones."""
     good = pack({"a": np.arange(6.0).reshape(2, 3), "b": [1, None, "x", {"c": np.ones(2, bool)}]})
     head = json.loads(good[45 : 45 + int.from_bytes(good[37:45], "little")])
@@ -188,8 +188,8 @@ def _hostile_row(m: Mutator, path: Path) -> None:
     db.close()
 
 
-@check("fuzz-journal")
-def journals(size: Size) -> list[Tally]:
+@nothing_lost
+def test_changed_journals_are_refused_or_read(size: Size) -> list[Tally]:
     """Journals with changed bytes, and with changed values behind valid pages."""
     with _folder() as folder:
         good = _a_journal(folder / "good.gsj")
@@ -220,8 +220,8 @@ def _patience(seconds: float) -> Iterator[None]:
         hdf5.PATIENCE = kept
 
 
-@check("fuzz-formats")
-def formats(size: Size) -> list[Tally]:
+@nothing_lost
+def test_changed_files_are_refused_or_read(size: Size) -> list[Tally]:
     """Every imported format, as somebody else's program or disk may hand it over."""
     tallies = []
     with _folder() as folder, _patience(1.0):
@@ -252,8 +252,8 @@ def formats(size: Size) -> list[Tally]:
     return tallies
 
 
-@check("fuzz-film")
-def films(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_changed_film_is_refused_or_the_same(size: Size) -> list[Tally]:
     """A film's file, changed: refused, or the same film."""
     with _folder() as folder, _patience(1.0):
         place = folder / "film.h5"
@@ -270,8 +270,8 @@ def films(size: Size) -> list[Tally]:
         return [_tally("changed films", times(size, short=60, long=10_000), one)]
 
 
-@check("fuzz-answers")
-def answers(size: Size) -> list[Tally]:
+@nothing_lost
+def test_after_a_wrong_answer_of_a_controller_the_tip_is_withdrawn(size: Size) -> list[Tally]:
     """A controller that answers anything to one of its commands: our error or a curve, and the tip withdrawn.
 
     The first three commands only ask who it is: what it had set by itself is left.

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from storm import WIRE, ride
 from storm_link import BEARABLE, GARBLED, LINK, ride_link
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 from victim import POLICIES
 from warm import forked
 
@@ -37,8 +37,8 @@ def outcome_of(target, folder, *arguments):
     return json.loads(report.read_text())
 
 
-@check("faults")
-def storms(size: Size) -> list[Tally]:
+@nothing_lost
+def test_runs_under_every_fault_stay_within_limits_and_park(size: Size) -> list[Tally]:
     """Each rung of the ladder by turns of the policies; each policy in the full storm at 30 %."""
     rng = np.random.default_rng(5)
     plans = [(POLICIES[k % len(POLICIES)], rung, 0.0, ()) for k, rung in enumerate(FAULT_LADDERS)]
@@ -73,8 +73,8 @@ def storms(size: Size) -> list[Tally]:
     ]
 
 
-@check("faults-link")
-def link_storms(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_run_through_a_faulty_link_is_the_local_run(size: Size) -> list[Tally]:
     """A server that dies and a wire that drops, delays, repeats, falls silent: the run is the local one.
 
     Above 10 % it may be the beginning of the local one, ended when the client's patience is.  A wire that also changes

@@ -18,7 +18,7 @@ import numpy as np
 import rigs_frames as rig
 import zmq
 from rigs_fuzz import Mutator, note, refused, siege
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Command, Guard, Limits, SimulatedMicroscope
@@ -69,8 +69,8 @@ def _mutated(m: Mutator, goods: list[list[bytes]], session: str = "s") -> list[b
     return frames or [b""]
 
 
-@check("frames-decode")
-def decoded(size: Size) -> list[Tally]:
+@nothing_lost
+def test_malformed_frames_are_refused(size: Size) -> list[Tally]:
     """Frames through the decoder and the makers of problems, outcomes and proposals."""
     goods = _requests()
     body: wire.Body = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
@@ -158,8 +158,8 @@ class Run:
         return [(o.site, float(o.curve.current.sum())) for o in found if o.curve], guard
 
 
-@check("frames-stranger")
-def strangers(size: Size) -> list[Tally]:
+@nothing_lost
+def test_peers_without_a_key_disturb_nobody(size: Size) -> list[Tally]:
     """Frames of peers without an allowed key: not one is answered, nor even looked at."""
     cases = times(size, short=20_000, long=1_000_000)
     goods = _requests()
@@ -230,8 +230,8 @@ def _knock(m: Mutator, address: str, goods: list[list[bytes]], frames: int) -> l
     return found
 
 
-@check("frames-hostile-client")
-def hostile_client(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_hostile_client_disturbs_no_other(size: Size) -> list[Tally]:
     """A client with a key does its worst while a friend's run goes on as if nothing were there."""
     cases = times(size, short=1500, long=1_000_000)
     goods, lost, sent, runs = _requests(), list[str](), 0, 0
@@ -297,8 +297,8 @@ def _friends(
         done.runs += 1
 
 
-@check("frames-hostile-server")
-def hostile_server(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_hostile_server_does_not_harm_the_microscope(size: Size) -> list[Tally]:
     """A server with the right key and bad intentions: it can propose, and no more."""
     cases = times(size, short=500, long=30_000)
     waveform = Waveform.triangle(1.0, 5)

@@ -21,7 +21,7 @@ from damage import (
     write_campaign,
     write_run,
 )
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 
 from grainscout.analysis.formats import Recording, read
 from grainscout.benchmarks import CampaignStore
@@ -67,8 +67,8 @@ def _tally(what, verdicts):
     return Tally(what=what, tried=len(verdicts), lost=len(lost), note="; ".join([note, *lost[:3]]))
 
 
-@check("journal-bits")
-def flipped_bits(size: Size) -> list[Tally]:
+@nothing_lost
+def test_flipped_bits_never_change_what_a_journal_says(size: Size) -> list[Tally]:
     """A journal with bits turned over tells what it told before, or refuses; salvage is never wrong."""
     rng = np.random.default_rng(3)
     tallies = []
@@ -102,8 +102,8 @@ def flipped_bits(size: Size) -> list[Tally]:
     return tallies
 
 
-@check("store-bits")
-def flipped_stores(size: Size) -> list[Tally]:
+@nothing_lost
+def test_flipped_bits_of_a_store_lose_only_the_cells_named(size: Size) -> list[Tally]:
     """A campaign's store with bits turned over tells what it told before, or refuses.
 
     What can be opened can be mended: it has then forgotten the cells that it names, and no others.
@@ -148,8 +148,8 @@ def _told(same, refusal=True):
         return f"{type(error).__name__}: {error}"
 
 
-@check("journal-cut")
-def cut_short(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_cut_journal_gives_no_wrong_value(size: Size) -> list[Tally]:
     """Cut off anywhere: refused, or (a -wal, as by a power cut) an earlier state of the same run."""
     rng = np.random.default_rng(4)
     with _runs() as folder:
@@ -181,8 +181,8 @@ def cut_short(size: Size) -> list[Tally]:
     ]
 
 
-@check("journal-foreign")
-def foreign_files(size: Size) -> list[Tally]:
+@nothing_lost
+def test_side_files_of_other_runs_change_nothing(size: Size) -> list[Tally]:
     """What is no journal, or only a part of one, is refused in words that help."""
     del size
     wrong, tried = [], 0
@@ -235,8 +235,8 @@ def _strange_files(folder):
     }
 
 
-@check("journal-salvage-command")
-def salvage_command(size: Size) -> list[Tally]:
+@nothing_lost
+def test_salvage_exports_no_wrong_curve(size: Size) -> list[Tally]:
     """`grainscout export --salvage` as a person uses it: .h5 and .csv, equal to what was measured."""
     rng = np.random.default_rng(6)
     wrong, tried = [], times(size, short=1, long=10)
@@ -283,8 +283,8 @@ def salvage_command(size: Size) -> list[Tally]:
     ]
 
 
-@check("claim")
-def one_at_a_time(size: Size) -> list[Tally]:
+@nothing_lost
+def test_two_processes_never_hold_one_journal(size: Size) -> list[Tally]:
     """Many processes that want one journal, each stopped at any moment: never do two of them hold it."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "run.gsj"

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tally import POLICIES_KEY
-
 import grainscout.cli
 import grainscout.journal.journal as journal_module
 from grainscout.experiment import Experiment
@@ -31,10 +29,9 @@ waveform = {{ samples = 51 }}
 name = "{policy}"
 """
 
-#: Every policy that can run an experiment by itself, or those that --policies names; the oracle is told
-#: the truth, in campaigns only, and the peers are other people's work.
-_OWN = (n for n in policy_names() if n != "oracle" and not n.startswith("peer-"))
-POLICIES = tuple(filter(None, os.environ.get(POLICIES_KEY, "").split(","))) or tuple(_OWN)
+#: Every policy that can run an experiment by itself. The oracle is given the truth, in campaigns only;
+#: the peers are other people's work.
+POLICIES = tuple(n for n in policy_names() if n != "oracle" and not n.startswith("peer-"))
 
 
 def experiment_file(

@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 from load import SAMPLES, added_to, big_journal, day, predicted_bytes
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 from warm import forked
 
 from grainscout.journal import Journal
@@ -24,8 +24,8 @@ OPEN_S = 2.0
 SHOWN_S = 4.0  # from the commit to the page: about when the next measurement comes
 
 
-@check("load-day")
-def a_day(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_day_of_measurements_keeps_memory_flat(size: Size) -> list[Tally]:
     """No curve stays in memory; a measurement takes no longer for those before; the file is as long as predicted."""
     curves = times(size, short=500, long=20_000)
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,8 +68,8 @@ def a_day(size: Size) -> list[Tally]:
     ]
 
 
-@check("load-open")
-def opened(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_large_journal_opens_quickly(size: Size) -> list[Tally]:
     """A journal of 10^5 curves: open, header, how far it is, the last outcomes."""
     curves = times(size, short=2000, long=100_000)
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,8 +91,8 @@ def opened(size: Size) -> list[Tally]:
     ]
 
 
-@check("load-page")
-def page(size: Size) -> list[Tally]:
+@nothing_lost
+def test_the_live_page_keeps_up(size: Size) -> list[Tally]:
     """The live page of a long run: each further measurement is on it soon, and it answers meanwhile."""
     curves, more = times(size, short=1000, long=20_000), times(size, short=5, long=100)
     shown, answered = [], []

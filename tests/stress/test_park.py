@@ -5,7 +5,7 @@ import contextlib
 from rig import Rig
 from rigs_fuzz import note
 from rigs_limits import RIGS
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 
 from grainscout.hardware import Guard, Limits
 from grainscout.records import MicroscopeError, Site, Waveform
@@ -47,8 +47,8 @@ def _one_by_one(rig: Rig) -> tuple[int, list[str]]:
     return tried, lost
 
 
-@check("park")
-def one_by_one(size: Size) -> list[Tally]:
+@nothing_lost
+def test_each_failing_call_ends_parked(size: Size) -> list[Tally]:
     """Each call of a scan and a measurement fails once, in every adapter."""
     tallies = []
     for name, make in RIGS.items():
@@ -65,8 +65,8 @@ def one_by_one(size: Size) -> list[Tally]:
     return tallies
 
 
-@check("park-never")
-def never(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_dead_controller_asks_for_withdrawal_by_hand(size: Size) -> list[Tally]:
     """A controller that fails from some call on: the error says that the tip must be withdrawn by hand."""
     lost, tried = [], 0
     for name in ("simulated", "nanonis", "asylum"):

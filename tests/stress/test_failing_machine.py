@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from checks_kill import _PATIENCE_S, _start, _undisturbed, _wait, _wrong
-from tally import Size, Tally, check, times
+from killed_runs import PATIENCE_S, start, undisturbed, wait, wrong_in
+from stress import Size, Tally, nothing_lost, times
 from victim import experiment_file, run
 from warm import forked
 
@@ -93,7 +93,7 @@ def _spoilt(folder, config, whole, target, *arguments):
     """What is wrong after a run on a spoilt machine, and the --resume on a mended one."""
     words = [str(config), "--out", "killed.gsj"]
     child = forked(target, folder, words, *arguments)
-    child.join(_PATIENCE_S)
+    child.join(PATIENCE_S)
     if child.is_alive():
         child.kill()
         return ["hung"], 0
@@ -104,13 +104,13 @@ def _spoilt(folder, config, whole, target, *arguments):
         wrong.append(f"exit status {child.exitcode}: {said[-200:]}")
     if child.exitcode == 1 and "error:" not in said:
         wrong.append("failed without a word")
-    wrong += _wrong(folder, whole, finished=False)
-    _wait(_start(folder, config, {}))
-    return wrong + _wrong(folder, whole, finished=True), child.exitcode
+    wrong += wrong_in(folder, whole, finished=False)
+    wait(start(folder, config, {}))
+    return wrong + wrong_in(folder, whole, finished=True), child.exitcode
 
 
-@check("machine")
-def failing_machine(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_run_on_a_failing_machine_goes_on_when_it_is_repaired(size: Size) -> list[Tally]:
     """Full disk and no memory at random moments; wall clocks that jump."""
     rng = np.random.default_rng(10)
     tallies = []
@@ -128,7 +128,7 @@ def failing_machine(size: Size) -> list[Tally]:
             home = Path(scratch) / what.replace(" ", "-")
             home.mkdir()
             config = experiment_file(home / "run.toml", policy)
-            whole = _undisturbed(home, config)
+            whole = undisturbed(home, config)
             wrong, failed, died = [], 0, 0
             tried = times(size, short=2, long=40)
             for k in range(tried):
@@ -143,8 +143,8 @@ def failing_machine(size: Size) -> list[Tally]:
     return tallies
 
 
-@check("read-only-folder")
-def read_only(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_read_only_folder_is_one_message_before_any_measurement(size: Size) -> list[Tally]:
     """A folder that may not be written is one message, before anything is measured."""
     del size
     wrong = []
@@ -155,7 +155,7 @@ def read_only(size: Size) -> list[Tally]:
         config = experiment_file(Path(scratch) / "run.toml", "sobol")
         for out in (folder / "run.gsj", folder / "deeper" / "run.gsj"):
             child = forked(as_nobody, folder, [str(config), "--out", str(out)])
-            child.join(_PATIENCE_S)
+            child.join(PATIENCE_S)
             said = _said(Path(scratch) / "log")
             lines = [line for line in said.splitlines() if "error:" in line]
             if child.exitcode != 1 or len(lines) != 1 or "Traceback" in said:
@@ -175,7 +175,8 @@ import numpy as np
 class Hungry:
     "Asks for more memory than its worker may have."
     def reset(self, problem, *, rng):
-        pages = int(open("/proc/self/statm").read().split()[0])
+        with open("/proc/self/statm") as statm:
+            pages = int(statm.read().split()[0])
         before = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, before[1]))
         try:
@@ -197,7 +198,7 @@ def _campaign(*extra):
     )
     names = ("random", "sobol", "grid", *extra)
     return Campaign(
-        name="torture",
+        name="stress",
         seed=3,
         films=2,
         tasks=(task,),
@@ -218,7 +219,7 @@ def _workers(pid):
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == pid and b"benchmarks._child" in (entry / "cmdline").read_bytes():
+            if parent == pid and b"campaign.worker_process" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
     return found
 
@@ -235,8 +236,8 @@ def _steady(cells):
     return [key for key, _ in cells]
 
 
-@check("campaign-kill")
-def killed_campaigns(size: Size) -> list[Tally]:
+@nothing_lost
+def test_killed_campaigns_end_in_the_same_table(size: Size) -> list[Tally]:
     """SIGKILL of workers and of whole campaigns at random moments, then again: the same table."""
     rng = np.random.default_rng(11)
     wrong, kills, workers, wanted = [], 0, 0, times(size, short=3, long=60)
@@ -244,7 +245,7 @@ def killed_campaigns(size: Size) -> list[Tally]:
         home = Path(scratch) / "whole"
         home.mkdir()
         began = time.monotonic()
-        forked(campaign, home, 1).join(_PATIENCE_S)
+        forked(campaign, home, 1).join(PATIENCE_S)
         seconds, whole = time.monotonic() - began, _tables(home)
         runs = 0
         while kills < wanted:
@@ -262,7 +263,7 @@ def killed_campaigns(size: Size) -> list[Tally]:
                     kills, workers = kills + 1, workers + 1
                     with suppress(ProcessLookupError):
                         os.kill(hands[0], signal.SIGKILL)
-                    victim.join(_PATIENCE_S)
+                    victim.join(PATIENCE_S)
                     if victim.exitcode != 0:
                         wrong.append(f"campaign {runs}: ended by the death of a worker")
                     elif len(_tables(folder)[0]) != len(whole[0]):
@@ -271,17 +272,20 @@ def killed_campaigns(size: Size) -> list[Tally]:
                 victim.kill()
                 victim.join()
             last = forked(campaign, folder, 1)
-            last.join(_PATIENCE_S)
+            last.join(PATIENCE_S)
             found = _tables(folder) if last.exitcode == 0 else ([], "")
             if found[1] != whole[1] or _steady(found[0]) != _steady(whole[0]):
                 wrong.append(f"campaign {runs} with {jobs} jobs: another table")
-    note = f"{runs} campaigns of {len(whole[0])} cells, {workers} of the kills of a worker alone"
+    note = f"{runs} campaigns of {len(whole[0])} cells"
     note = "; ".join([note, *wrong[:3]])
-    return [Tally(what="SIGKILL in campaigns", tried=kills, lost=len(wrong), note=note)]
+    return [
+        Tally(what="SIGKILL in campaigns", tried=kills, lost=len(wrong), note=note),
+        Tally(what="of them of one worker alone", tried=workers, lost=0),
+    ]
 
 
-@check("campaign-memory")
-def hungry_worker(size: Size) -> list[Tally]:
+@nothing_lost
+def test_a_worker_without_memory_fails_its_own_cells_only(size: Size) -> list[Tally]:
     """A policy that needs more memory than its worker has fails its own cells, with a name."""
     del size
     with tempfile.TemporaryDirectory() as scratch:

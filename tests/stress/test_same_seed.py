@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from checks_kill import _outcomes, _undisturbed
-from tally import Size, Tally, check, times
+from killed_runs import outcomes_of, undisturbed
+from stress import Size, Tally, nothing_lost, times
 from victim import POLICIES, experiment_file
 
 _ROOMS = (
@@ -40,8 +40,8 @@ for config, out in json.loads(sys.argv[2]):
 """
 
 
-@check("same")
-def same_everywhere(size: Size) -> list[Tally]:
+@nothing_lost
+def test_one_seed_gives_one_result_in_any_process(size: Size) -> list[Tally]:
     """Each policy in a forked process, and in new ones that differ in all that must not matter."""
     rng = np.random.default_rng(12)
     policies = ("dkl", "scout", "sobol") if size == "short" else POLICIES
@@ -52,7 +52,7 @@ def same_everywhere(size: Size) -> list[Tally]:
         for policy in policies:
             (home / policy).mkdir()
             config = experiment_file(home / policy / "run.toml", policy)
-            wholes[policy] = config, _undisturbed(home / policy, config).outcomes
+            wholes[policy] = config, undisturbed(home / policy, config).outcomes
         for k in range(times(size, short=2, long=12)):
             rooms = [str(r) for r in rng.permutation(_ROOMS)]
             threads, seed = str(1 + k % 2), str(int(rng.integers(1, 2**31)))
@@ -69,7 +69,7 @@ def same_everywhere(size: Size) -> list[Tally]:
                 continue
             for policy, (_, outcomes) in wholes.items():
                 tried += 1
-                if _outcomes(home / policy / f"{k}.gsj") != outcomes:
+                if outcomes_of(home / policy / f"{k}.gsj") != outcomes:
                     wrong.append(f"{policy} with hash seed {seed}, {threads} threads, {rooms[:3]}")
     what = "runs in new processes: order of imports, hash seed, threads"
     return [Tally(what=what, tried=tried, lost=len(wrong), note="; ".join(wrong[:2]))]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rig import Rig
 from rigs_fuzz import note
 from rigs_limits import RIGS
-from tally import Size, Tally, check, times
+from stress import Size, Tally, nothing_lost, times
 
 from grainscout.hardware import Guard, Limits
 from grainscout.records import (
@@ -252,8 +252,8 @@ def _exact(rig: Rig, command: Command, got: Any) -> str:
     return ""
 
 
-@check("limits")
-def limits(size: Size) -> list[Tally]:
+@nothing_lost
+def test_commands_beyond_a_limit_never_arrive(size: Size) -> list[Tally]:
     """Commands around every limit, through every adapter."""
     tallies = []
     for name, make in RIGS.items():
@@ -324,8 +324,8 @@ _BAD_SITES: tuple[object, ...] = (
 )
 
 
-@check("limits-nonsense")
-def nonsense(size: Size) -> list[Tally]:
+@nothing_lost
+def test_waveforms_sites_and_light_that_are_none_are_refused(size: Size) -> list[Tally]:
     """Waveforms and sites that are none: each is an error of ours before anything is issued."""
     lost = []
     for name, make_bad in _BAD.items():

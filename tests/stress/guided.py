@@ -1,6 +1,6 @@
 """Fuzzing that looks where its inputs get to, for what reads foreign bytes in Python.
 
-`python tests/torture/guided.py TARGET FOLDER [-max_total_time=600 ...]`: inputs that reach new code are kept in FOLDER and
+`python tests/stress/guided.py TARGET FOLDER [-max_total_time=600 ...]`: inputs that reach new code are kept in FOLDER and
 changed further, by atheris (`pip install atheris`; Linux).  What follows are libFuzzer's options.  It ends with the input that
 gave a traceback, took longer than 10 s or more than 2 GB; with that file in the place of FOLDER it is repeated.
 """
@@ -16,11 +16,11 @@ import atheris
 
 with atheris.instrument_imports(include=["grainscout", "igor2", "tomllib", "json"]):
     import rigs_frames as rig
-    from checks_frames import _requests
-    from checks_fuzz import _RUN, _toml
     from damage import write_run
     from rigs_formats import corpus, with_checksum
     from rigs_fuzz import refused
+    from test_frames import _requests
+    from test_fuzz import _RUN, _toml
 
     from grainscout.analysis.formats import read, read_traces
     from grainscout.config import load_run
