@@ -194,7 +194,7 @@ def map_score(
 ) -> MapScore:
     """Error and calibration of a map; arrays of any one shape, NaN where there is no value.
 
-    std : of the noise-free target, as `Predicts.predict` gives it.  DataError if it is not
+    std : of the noise-free target, as `SupportsPredict.predict` gives it.  DataError if it is not
     positive somewhere, if shapes differ, or if the truth does not vary.
     """
     real, guess, width = (np.ravel(np.asarray(a, dtype=np.float64)) for a in (truth, mean, std))

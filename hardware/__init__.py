@@ -19,4 +19,21 @@ Importing this package needs numpy only; adapters are loaded when they are first
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+# Further names, such as those of the optional protocols, can be imported too.
+__all__ = [
+    "Capabilities",
+    "Clock",
+    "Command",
+    "Guard",
+    "Limits",
+    "Microscope",
+    "RealClock",
+    "ReplayMicroscope",
+    "SimulatedClock",
+    "SimulatedMicroscope",
+    "check_microscope",
+    "command_file",
+    "make_microscope",
+    "microscope_names",
+]

@@ -6,15 +6,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.commands import Command, Status
 from grainscout.hardware.limits import Limits, Violation
-from grainscout.hardware.protocol import Capabilities, Clock, Closes, Microscope, Resumable, Wears
+from grainscout.hardware.protocol import (
+    Capabilities,
+    Clock,
+    Microscope,
+    SupportsClose,
+    SupportsFaults,
+    SupportsLimitCurrent,
+    SupportsWear,
+)
 from grainscout.hardware.signals import Interrupts
 from grainscout.records import (
     CostModel,
@@ -27,6 +35,7 @@ from grainscout.records import (
     Waveform,
 )
 from grainscout.records.scan import checked_site
+from grainscout.records.supports import SupportsState, supports
 
 #: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
 _OVERFLOW = 1.0
@@ -34,48 +43,53 @@ _OVERFLOW = 1.0
 #: Lines of the command log that stay in memory; a run of a week must not grow by them.
 LOG_LINES = 1_000
 
+#: Optional protocols whose methods a guard forwards to its microscope.
+_FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {SupportsState: ("state", "restore"), SupportsWear: ("wear",), SupportsFaults: ("faults",)}
+)
 
-@runtime_checkable
-class LimitsCurrent(Protocol):
-    """A microscope that can limit its current by itself; optional."""
+# Earlier names.
+LimitsCurrent = SupportsLimitCurrent
+LogsFaults = SupportsFaults
 
-    def limit_current(self, amperes: float) -> None:
-        """Never let more flow; samples at the limit are flagged as saturated."""
-
-
-@runtime_checkable
-class LogsFaults(Protocol):
-    """A simulated microscope that knows what went wrong; optional, for journals and scores."""
-
-    def faults(self) -> list[PackedState]:
-        """Everything so far, in order: dictionaries with time_s [s], kind and detail."""
+T = TypeVar("T")
 
 
 class Guard:
-    """A microscope that is asked for nothing beyond `limits`.
+    """A microscope that refuses every command beyond its limits.
 
-    It is itself a Microscope, and Resumable, Wears or LogsFaults where the one behind it is.  A command that
-    would break a limit raises LimitError before it is issued; nothing is ever clipped.  Whatever is
-    raised while a command runs, the microscope is parked before the error goes on, and if that
-    fails too, MicroscopeError says that the tip must be withdrawn by hand.
+    A command that would break a limit raises LimitError before it is issued. Nothing is clipped.
+    If a command fails, the microscope is parked before the error goes on. If parking fails too,
+    MicroscopeError asks to withdraw the tip by hand.
 
-    As a context manager it also parks and closes at the end, and parks on SIGINT, SIGTERM and (Windows) SIGBREAK, and
-    a second signal cannot interrupt the parking.
+    As a context manager the guard also parks and closes at the end, and parks on SIGINT, SIGTERM
+    and (Windows) SIGBREAK. A second signal cannot interrupt the parking.
 
-    dry_run : check and log every command and issue none: `measure` gives a curve whose current is
+    Parameters
+    ----------
+    microscope : Microscope
+        The microscope behind the guard.
+    limits : Limits, optional
+        What it must never be asked to do.
+    dry_run : bool
+        Check and log every command and issue none. `measure` then gives a curve whose current is
         NaN throughout, `scan` gives the image passed as `scan`, and the clock is charged with the
         expected cost.
-    scan : the image that sites refer to, until the first one is taken through this guard.
-    on_command : called with each line of the log, before its command is issued; `command_file`
-        makes one that writes a file.
+    scan : Scan, optional
+        The image that sites refer to, until one is taken through this guard.
+    on_command : callable, optional
+        Called with each line of the log before its command is issued. `command_file` makes one
+        that writes a file.
 
-    ``log`` has the latest `LOG_LINES` commands; `on_command` hears of all.
+    Attributes
+    ----------
+    log : deque of Command
+        The latest `LOG_LINES` commands.
+    issued : int
+        Number of measurements issued.
+    unsupported : frozenset of str
+        Optional methods that the microscope lacks. See `records.supports.supports`.
     """
-
-    state: Callable[[], PackedState]  # present where the microscope is Resumable
-    restore: Callable[[PackedState], None]
-    wear: Callable[[], float]  # present where the microscope Wears
-    faults: Callable[[], list[PackedState]]  # present where the microscope LogsFaults
 
     def __init__(
         self,
@@ -97,15 +111,15 @@ class Guard:
         self._on_command = on_command
         self._interrupts = Interrupts()
         self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
-        if isinstance(microscope, Resumable):
-            self.state = self._state
-            self.restore = self._restore
-        if isinstance(microscope, Wears):
-            self.wear = microscope.wear
-        if isinstance(microscope, LogsFaults):
-            self.faults = microscope.faults
-        self._compliant = isinstance(microscope, LimitsCurrent)
-        if self.limits.current_A is not None and isinstance(microscope, LimitsCurrent):
+        #: Names of optional methods that the microscope lacks; see `records.supports.supports`.
+        self.unsupported = frozenset(
+            name
+            for protocol, names in _FORWARDED.items()
+            if not supports(microscope, protocol)
+            for name in names
+        )
+        self._compliant = supports(microscope, SupportsLimitCurrent)
+        if self.limits.current_A is not None and supports(microscope, SupportsLimitCurrent):
             with self._issue("limit_current", amperes=self.limits.current_A) as go:
                 if go:
                     microscope.limit_current(self.limits.current_A)
@@ -223,9 +237,53 @@ class Guard:
                     self._withdraw()
 
     def close(self) -> None:
-        """Give the microscope's connection back, if it has one; park before."""
-        if isinstance(self.microscope, Closes):
+        """Close the microscope's connection, if it has one; park before."""
+        if supports(self.microscope, SupportsClose):
             self.microscope.close()
+
+    # Optional methods; `unsupported` names those that the microscope lacks.
+
+    def wear(self) -> float:
+        """Return the tip's wear; MicroscopeError if the microscope does not know it."""
+        return self._optional(SupportsWear).wear()
+
+    def faults(self) -> list[PackedState]:
+        """Return the microscope's faults; MicroscopeError if it does not log them."""
+        return self._optional(SupportsFaults).faults()
+
+    def state(self) -> PackedState:
+        """Return the microscope's state with the guard's own count and geometry."""
+        scan = self._scan
+        return {
+            "microscope": self._optional(SupportsState).state(),
+            "issued": self.issued,
+            "at": None if self._at is None else list(self._at),
+            "frame": None
+            if scan is None
+            else [list(scan.shape), list(scan.pixel_size), list(scan.origin), scan.angle],
+        }
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state`."""
+        self._optional(SupportsState).restore(state["microscope"])
+        self.issued = state["issued"]
+        self._at = None if state["at"] is None else Site(*state["at"])
+        if state["frame"] is not None:
+            shape, pixel, origin, angle = state["frame"]
+            self._scan = Scan(
+                channels={"grid": np.zeros(shape)},
+                pixel_size=(pixel[0], pixel[1]),
+                origin=(origin[0], origin[1]),
+                angle=angle,
+            )
+
+    def _optional(self, protocol: type[T]) -> T:
+        microscope: object = self.microscope
+        if supports(microscope, protocol):
+            return microscope
+        raise MicroscopeError(
+            f"this method needs a microscope that {protocol.__name__}; {type(microscope).__name__} does not"
+        )
 
     def _withdraw(self) -> None:
         try:
@@ -351,32 +409,3 @@ class Guard:
         self.log.append(line)
         if self._on_command is not None:
             self._on_command(line)
-
-    def _state(self) -> PackedState:
-        """The microscope's state, and the guard's own count and geometry."""
-        if not isinstance(self.microscope, Resumable):
-            raise MicroscopeError("state needs a microscope that can be resumed; this one cannot")
-        scan = self._scan
-        return {
-            "microscope": self.microscope.state(),
-            "issued": self.issued,
-            "at": None if self._at is None else list(self._at),
-            "frame": None
-            if scan is None
-            else [list(scan.shape), list(scan.pixel_size), list(scan.origin), scan.angle],
-        }
-
-    def _restore(self, state: PackedState) -> None:
-        if not isinstance(self.microscope, Resumable):
-            raise MicroscopeError("restore needs a microscope that can be resumed; this one cannot")
-        self.microscope.restore(state["microscope"])
-        self.issued = state["issued"]
-        self._at = None if state["at"] is None else Site(*state["at"])
-        if state["frame"] is not None:
-            shape, pixel, origin, angle = state["frame"]
-            self._scan = Scan(
-                channels={"grid": np.zeros(shape)},
-                pixel_size=(pixel[0], pixel[1]),
-                origin=(origin[0], origin[1]),
-                angle=angle,
-            )

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from grainscout.hardware.limits import Violation
 from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
 from grainscout.records.arrays import IntArray
+from grainscout.records.supports import SupportsState as SupportsState
 
 
 class Clock(Protocol):
@@ -76,18 +78,7 @@ class Microscope(Protocol):
 
 
 @runtime_checkable
-class Resumable(Protocol):
-    """A simulated microscope whose whole state can be stored, so that a run resumes exactly."""
-
-    def state(self) -> PackedState:
-        """Everything that later measurements depend on, for ``records.pack``."""
-
-    def restore(self, state: PackedState) -> None:
-        """Continue from `state`."""
-
-
-@runtime_checkable
-class Wears(Protocol):
+class SupportsWear(Protocol):
     """A microscope that knows its tip's wear."""
 
     def wear(self) -> float:
@@ -95,8 +86,41 @@ class Wears(Protocol):
 
 
 @runtime_checkable
-class Closes(Protocol):
-    """A microscope with a connection that others need, too: a controller may take one client only."""
+class SupportsFaults(Protocol):
+    """A simulated microscope that logs its own faults, for journals and scores."""
+
+    def faults(self) -> list[PackedState]:
+        """All faults so far, in order: dictionaries with time_s [s], kind and detail."""
+
+
+@runtime_checkable
+class SupportsClose(Protocol):
+    """A microscope with a connection; a controller may accept one client only."""
 
     def close(self) -> None:
-        """Give the connection back, once or again; the microscope was parked before."""
+        """Close the connection, once or again; the microscope was parked before."""
+
+
+@runtime_checkable
+class SupportsLimitCurrent(Protocol):
+    """A microscope that can limit its current by itself."""
+
+    def limit_current(self, amperes: float) -> None:
+        """Set the compliance [A]; samples at it are flagged as saturated."""
+
+
+@runtime_checkable
+class SupportsCheck(Protocol):
+    """A microscope with limits on what it measures and how often, such as a guard."""
+
+    def check(self, site: Site, waveform: Waveform) -> list[Violation]:
+        """List the limits that this measurement would break now."""
+
+    def continue_from(self, issued: int, elapsed_s: float) -> None:
+        """Count on from an earlier part of the run: measurements and seconds [s]."""
+
+
+# Earlier names.
+Resumable = SupportsState
+Wears = SupportsWear
+Closes = SupportsClose

@@ -10,7 +10,7 @@ experiment, ``ask(n)`` proposes sites and ``tell(outcomes)`` reports what was me
 
 A policy knows the :class:`~grainscout.records.Problem` (images, candidate sites, waveform, budget,
 costs) and what it was told: never the truth.  It may also follow the optional protocols
-:class:`Predicts`, :class:`Stateful` and :class:`Explains`.
+:class:`SupportsPredict`, :class:`SupportsState` and :class:`SupportsExplain`.
 
 The built-in ones are dataclasses whose fields are their options, found by name:
 
@@ -42,18 +42,21 @@ point group ``grainscout.policies``; to see whether it keeps the protocol, run :
 
 from grainscout.policies.base import CandidatePolicy, Choice, SeededPolicy
 from grainscout.policies.conformance.suite import check_policy, require_conforming
-from grainscout.policies.protocol import Explains, Policy, Predicts, Stateful
+from grainscout.policies.protocol import Explains as Explains
+from grainscout.policies.protocol import Policy, SupportsExplain, SupportsPredict, SupportsState
+from grainscout.policies.protocol import Predicts as Predicts
+from grainscout.policies.protocol import Stateful as Stateful
 from grainscout.policies.registry import make_policy, policy_class, policy_names, policy_options
 from grainscout.policies.strategies.transfer import transfer
 
 __all__ = [
     "CandidatePolicy",
     "Choice",
-    "Explains",
     "Policy",
-    "Predicts",
     "SeededPolicy",
-    "Stateful",
+    "SupportsExplain",
+    "SupportsPredict",
+    "SupportsState",
     "check_policy",
     "make_policy",
     "policy_class",

@@ -1,7 +1,7 @@
 """The protocol that every policy follows, and the capabilities that it may add.
 
 A policy is any object with ``reset``, ``ask`` and ``tell``; it need not inherit from anything.
-The optional protocols are detected with ``isinstance``.
+The optional protocols are detected with :func:`~grainscout.records.supports.supports`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from grainscout.records import Outcome, PackedState, Problem, Proposal
+from grainscout.records import Outcome, Problem, Proposal
 from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import SupportsState as SupportsState
 
 
 @runtime_checkable
@@ -30,7 +31,7 @@ class Policy(Protocol):
 
 
 @runtime_checkable
-class Predicts(Protocol):
+class SupportsPredict(Protocol):
     """A policy with a model of the target."""
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
@@ -41,19 +42,14 @@ class Predicts(Protocol):
 
 
 @runtime_checkable
-class Stateful(Protocol):
-    """A policy that can be stored and continued bit for bit."""
-
-    def state(self) -> PackedState:
-        """All that decides what it will do next (generator state included), for ``records.pack``."""
-
-    def restore(self, state: PackedState) -> None:
-        """Continue from `state`; called after ``reset`` on the same problem."""
-
-
-@runtime_checkable
-class Explains(Protocol):
+class SupportsExplain(Protocol):
     """A policy that can show what it thinks."""
 
     def explain(self) -> Mapping[str, FloatArray]:
         """Named maps of the scan's shape, NaN where there is no candidate: mean, uncertainty, ..."""
+
+
+# Earlier names.
+Predicts = SupportsPredict
+Stateful = SupportsState
+Explains = SupportsExplain

@@ -13,11 +13,12 @@ from grainscout.benchmarks.tasks.score import score_map, score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.experiment import Experiment, Step
-from grainscout.hardware import Guard, Wears
+from grainscout.hardware import Guard, SupportsWear
 from grainscout.policies import Policy, make_policy
-from grainscout.policies.protocol import Predicts
+from grainscout.policies.protocol import SupportsPredict
 from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import supports
 
 #: Maps are scored at these numbers of measurements, as fractions of the budget, and at its end.
 _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
@@ -91,7 +92,7 @@ class _Run:
         self.truth = truth
         self.microscope = microscope
         self.begun = microscope.clock.now()  # the image has been taken
-        self.wear = microscope.wear() if isinstance(microscope, Wears) else 0.0
+        self.wear = microscope.wear() if supports(microscope, SupportsWear) else 0.0
         budget = problem.budget
         if budget.seconds is not None and budget.seconds <= self.begun:
             raise ConfigError(
@@ -130,7 +131,7 @@ class _Run:
         shares = [] if budget.curves is None else [len(self.outcomes) / budget.curves]
         if budget.seconds is not None:
             shares.append((outcome.finished - self.begun) / (budget.seconds - self.begun))
-        if budget.wear is not None and isinstance(self.microscope, Wears):
+        if budget.wear is not None and supports(self.microscope, SupportsWear):
             shares.append((self.microscope.wear() - self.wear) / budget.wear)
         return max(shares)
 
@@ -160,6 +161,6 @@ def referee(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, 
     model = make_policy("dkl", {})
     model.reset(problem, rng=np.random.default_rng(0))
     model.tell(list(outcomes))
-    if not isinstance(model, Predicts):
+    if not supports(model, SupportsPredict):
         raise PolicyError("the referee must be able to predict")
     return model.predict()

@@ -15,9 +15,10 @@ from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe_all
 from grainscout.benchmarks.regression.films import FilmCase
 from grainscout.benchmarks.regression.scores import Answer, Model
 from grainscout.policies import make_policy
-from grainscout.policies.protocol import Predicts
+from grainscout.policies.protocol import SupportsPredict
 from grainscout.records import ConfigError, PolicyError
 from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import supports
 
 _DESCRIPTORS = ("turn_on", "loop_area", "hysteresis", "max_current")
 
@@ -61,7 +62,7 @@ def _surrogate(name: str, about: str, **options: object) -> BuiltIn:
         policy = make_policy(name, options)
         policy.reset(case.problem, rng=case.rng())
         policy.tell(case.outcomes)
-        if not isinstance(policy, Predicts):
+        if not supports(policy, SupportsPredict):
             raise PolicyError(f"policy {name} must have predict to be scored as a surrogate")
         mean, std = policy.predict()
         return {"mean": mean, "std": std}

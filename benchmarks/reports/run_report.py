@@ -16,8 +16,9 @@ from grainscout.benchmarks.tasks.score import running_diversity, score_map, scor
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Journal
 from grainscout.policies import Policy, make_policy
-from grainscout.policies.protocol import Explains
+from grainscout.policies.protocol import SupportsExplain
 from grainscout.records import DataError, Outcome, Problem, spawn_streams
+from grainscout.records.supports import supports
 from grainscout.simulator import Structure
 
 _CLASSES = ("club", "heart", "diamond", "insulating")
@@ -169,7 +170,7 @@ def _thoughts(
     policy: Policy = make_policy(str(spec["name"]), spec.get("options", {}))
     policy.reset(problem, rng=spawn_streams(seed).policy_rng())
     policy.tell(outcomes)
-    if not isinstance(policy, Explains):
+    if not supports(policy, SupportsExplain):
         return None
     maps = policy.explain()
     if not maps:

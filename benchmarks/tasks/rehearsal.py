@@ -11,9 +11,10 @@ from grainscout.benchmarks.tasks.environment import set_up
 from grainscout.benchmarks.tasks.score import score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.experiment import Experiment, Step
-from grainscout.hardware import Limits, Wears
+from grainscout.hardware import Limits, SupportsWear
 from grainscout.policies import make_policy
 from grainscout.records import PackedState
+from grainscout.records.supports import supports
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +94,7 @@ def fly(
         failed=sum(o.status == "failed" for o in outcomes),
         minutes=outcomes[-1].finished / 60.0,
         travel_m=float(np.hypot(*np.diff(positions, axis=0).T).sum()),
-        wear=scope.wear() if isinstance(scope, Wears) else None,
+        wear=scope.wear() if supports(scope, SupportsWear) else None,
         peak_V=problem.waveform.peak,
         slew_V_per_s=problem.waveform.slew,
         steps=score_run(problem, bench.truth(problem), outcomes),

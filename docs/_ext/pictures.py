@@ -30,8 +30,9 @@ from grainscout.benchmarks import (
 )
 from grainscout.experiment import Experiment, Result, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
-from grainscout.policies import Policy, Predicts, make_policy
+from grainscout.policies import Policy, SupportsPredict, make_policy
 from grainscout.records import Budget, Problem, Site, Waveform, spawn_streams
+from grainscout.records.supports import supports
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.pictures import ARCHETYPE_NAMES, film_overview, typical_sites
 
@@ -187,7 +188,7 @@ def thoughts() -> Figure:
 def prediction() -> Figure:
     """The map that dkl ends with, beside the truth."""
     problem, policy, _ = run("dkl")
-    if not isinstance(policy, Predicts):
+    if not supports(policy, SupportsPredict):
         raise TypeError("dkl must predict")
     where = tuple(problem.candidates.T)
     mean, std, truth = (np.full(problem.scan.shape, np.nan) for _ in range(3))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from grainscout.hardware.protocol import Closes, Microscope
+from grainscout.hardware.protocol import Microscope, SupportsClose
 from grainscout.records import MISTAKES, IVCurve, MicroscopeError, Scan, Site, Waveform
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.supports import supports
 
 #: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
 _ATTEMPTS = 6
@@ -40,7 +41,7 @@ class Bench:
         while self._made:
             microscope = self._made.pop()
             microscope.park()
-            if isinstance(microscope, Closes):
+            if supports(microscope, SupportsClose):
                 microscope.close()
 
     def bias(self, microscope: Microscope) -> Waveform:

@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from grainscout.hardware.conformance.rig import Bench, in_time, oriented, rails, refuses
-from grainscout.hardware.guard import Guard, LimitsCurrent
+from grainscout.hardware.guard import Guard
 from grainscout.hardware.limits import Limits
-from grainscout.hardware.protocol import Capabilities, Microscope, Resumable, Wears
+from grainscout.hardware.protocol import (
+    Capabilities,
+    Microscope,
+    SupportsLimitCurrent,
+    SupportsWear,
+)
 from grainscout.records import (
     CheckResult,
     ConfigError,
@@ -26,6 +31,7 @@ from grainscout.records import (
     unpack,
 )
 from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import SupportsState, supports
 
 
 def check_microscope(
@@ -158,7 +164,7 @@ def _saturation(bench: Bench) -> Iterator[str]:
         curve = bench.measure(microscope, site, waveform)
         yield from rails(curve)
         peak = float(np.nanmax(np.abs(curve.current), initial=0.0))
-        if isinstance(microscope, LimitsCurrent) and peak > 0 and not curve.saturated.any():
+        if supports(microscope, SupportsLimitCurrent) and peak > 0 and not curve.saturated.any():
             microscope.limit_current(0.5 * peak)
             held = bench.measure(microscope, site, waveform)
             yield from rails(held)
@@ -308,10 +314,10 @@ def _repeat(bench: Bench) -> Iterator[str]:
 def _resume(bench: Bench) -> Iterator[str]:
     """A stored state survives packing, and continues bit for bit in a fresh microscope."""
     first = bench.make()
-    if not isinstance(first, Resumable):
+    if not supports(first, SupportsState):
         return
     second = bench.make()
-    if not isinstance(second, Resumable):
+    if not supports(second, SupportsState):
         yield "every microscope of the factory must be resumable if one is"
         return
     shape = first.scan(first.capabilities.channels[:1]).shape
@@ -329,7 +335,7 @@ def _resume(bench: Bench) -> Iterator[str]:
 def _wear(bench: Bench) -> Iterator[str]:
     """Tip wear is a finite fraction that never decreases."""
     microscope = bench.make()
-    if not isinstance(microscope, Wears):
+    if not supports(microscope, SupportsWear):
         return
     worn = [microscope.wear()]
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape

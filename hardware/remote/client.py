@@ -31,6 +31,8 @@ from grainscout.records import (
 from grainscout.records.arrays import FloatArray
 
 _T = TypeVar("_T")
+#: Methods that only some policies have.
+OPTIONAL = ("predict", "explain", "state", "restore")
 _CHUNK = 200  # outcomes in one message
 
 
@@ -49,15 +51,10 @@ class RemotePolicy:
     Every request is numbered and carried out once.  A server that was restarted is told everything
     again (reset, then each ask and tell in order), and must propose the same sites, so a policy that
     depends on its generator alone goes on as if nothing had happened.  What the server can do is learnt
-    when connecting: `predict`, `explain`, `state` and `restore` are present only if it has them.  A
+    when connecting: ``unsupported`` names those of `predict`, `explain`, `state` and `restore` that it lacks.  A
     scan's metadata is not sent.  Connecting raises LinkError if the server is silent or speaks
     another version.
     """
-
-    predict: Callable[[], tuple[FloatArray, FloatArray]]
-    explain: Callable[[], Mapping[str, FloatArray]]
-    state: Callable[[], PackedState]
-    restore: Callable[[PackedState], None]
 
     def __init__(
         self,
@@ -107,14 +104,8 @@ class RemotePolicy:
                 f"server must speak link version {wire.VERSION} and say what it offers; got "
                 f"{self.server!r:.200}"
             )
-        for name, make in (
-            ("predict", self._predict),
-            ("explain", self._explain),
-            ("state", self._state),
-            ("restore", self._restore),
-        ):
-            if name in offers:
-                setattr(self, name, make)
+        #: Optional methods that the server's policy lacks; see `records.supports.supports`.
+        self.unsupported = frozenset(OPTIONAL) - set(map(str, offers))
 
     def __enter__(self) -> Self:
         return self
@@ -271,9 +262,39 @@ class RemotePolicy:
         self._fallback_told = len(told)
         return [replace(p, id=_PREFIX + p.id) for p in self._fallback.ask(n)]
 
-    # What only some servers offer.
+    # Optional methods; `unsupported` names those that the server's policy lacks.
+
+    def predict(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of the server's model, (n_candidates,) each."""
+        pair = self._remote("predict")
+        if not (isinstance(pair, list) and len(pair) == 2):
+            raise LinkError("a prediction from the other side must be a mean and a deviation")
+        return _map("mean", pair[0]), _map("deviation", pair[1])
+
+    def explain(self) -> Mapping[str, FloatArray]:
+        """Return the maps that the server's policy shows."""
+        return {name: _map(name, value) for name, value in self._mapping("explain").items()}
+
+    def state(self) -> PackedState:
+        """Return the state of the server's policy."""
+        return self._mapping("state")
+
+    def restore(self, state: PackedState) -> None:
+        """Continue from `state` on the server."""
+        self._remote("restore", {"state": state})
+        self._log = [("restore", state)]
+
+    def _mapping(self, kind: str) -> dict[str, Any]:
+        value = self._remote(kind)
+        if not isinstance(value, dict) or any(key.startswith("__") for key in value):
+            raise LinkError(f"the answer to {kind!r} must be a mapping of plain names")
+        return value
 
     def _remote(self, kind: str, body: wire.Body | None = None) -> Any:
+        if kind in self.unsupported:
+            raise PolicyError(
+                f"the server's policy must have {kind}; it offers {self.server['offers']}"
+            )
         answers: list[Any] = []
 
         def action() -> None:
@@ -283,34 +304,11 @@ class RemotePolicy:
         self._patiently(action)
         return answers[-1]
 
-    def _predict(self) -> tuple[FloatArray, FloatArray]:
-        pair = self._remote("predict")
-        if not (isinstance(pair, list) and len(pair) == 2):
-            raise LinkError("a prediction from the other side must be a mean and a deviation")
-        return self._map("mean", pair[0]), self._map("deviation", pair[1])
 
-    def _explain(self) -> Mapping[str, FloatArray]:
-        maps = self._mapping("explain")
-        return {name: self._map(name, value) for name, value in maps.items()}
-
-    def _state(self) -> PackedState:
-        return self._mapping("state")
-
-    def _mapping(self, kind: str) -> dict[str, Any]:
-        value = self._remote(kind)
-        if not isinstance(value, dict) or any(key.startswith("__") for key in value):
-            raise LinkError(f"the answer to {kind!r} must be a mapping of plain names")
-        return value
-
-    @staticmethod
-    def _map(name: str, value: object) -> FloatArray:
-        if not isinstance(value, np.ndarray):
-            raise LinkError(f"{name!r:.40} from the other side must be an array of numbers")
-        return value.astype(np.float64)
-
-    def _restore(self, state: PackedState) -> None:
-        self._remote("restore", {"state": state})
-        self._log = [("restore", state)]
+def _map(name: str, value: object) -> FloatArray:
+    if not isinstance(value, np.ndarray):
+        raise LinkError(f"{name!r:.40} from the other side must be an array of numbers")
+    return value.astype(np.float64)
 
 
 _PREFIX = "fallback/"

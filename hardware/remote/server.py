@@ -10,7 +10,6 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,31 +17,14 @@ from typing import Any, Self
 from grainscout.hardware.remote import messages as wire
 from grainscout.hardware.remote.keys import allowed_keys, is_loopback, load_secret, zmq_module
 from grainscout.hardware.remote.memory import MemoryWatch
+from grainscout.hardware.remote.sessions import Session, offers, perform
 from grainscout.records import ConfigError, GrainscoutError, LinkError
 
 _LOG = logging.getLogger(__name__)
-_OPTIONAL = ("predict", "explain", "state", "restore")
-
-
 _REBIND = 10.0  # s
 
 
-@dataclass
-class _Session:
-    """One client's policy, the last request that it answered and that one's reply."""
-
-    owner: str
-    policy: Any = None
-    candidates: int = 0  # of the policy's problem
-    weight: int = 0  # bytes that it was sent
-    failures: int = 0
-    done: int = -1
-    reply: list[Any] = field(default_factory=list)
-    busy: int | None = None
-    route: bytes = b""
-
-
-_Jobs = queue.Queue[tuple[str, _Session, wire.Message] | None]
+_Jobs = queue.Queue[tuple[str, Session, wire.Message] | None]
 
 
 class PolicyServer:
@@ -79,7 +61,7 @@ class PolicyServer:
             )
         self._factory, self._keys = policy_factory, None if keys is None else Path(keys)
         self._limit = sessions
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._jobs: dict[str, _Jobs] = {}  # of each client key
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -88,7 +70,7 @@ class PolicyServer:
         self.strangers = 0  # connections refused because their key is not allowed
         self.relieved = 0  # times that all connections were closed because memory ran away
         sample = policy_factory()
-        self._offers = [n for n in _OPTIONAL if callable(getattr(sample, n, None))]
+        self._offers = offers(sample)
         self._name = type(sample).__name__
         self._zmq, self._context = zmq, zmq.Context()
         self._auth: Any = None
@@ -296,7 +278,7 @@ class PolicyServer:
             if message.kind != "reset":
                 raise LinkError("unknown session: the server was restarted or has forgotten it")
             self._make_room(user)
-            session = self._sessions[name] = _Session(owner=user, route=route)
+            session = self._sessions[name] = Session(owner=user, route=route)
         self._sessions.move_to_end(name)
         if message.number == session.busy:
             return None
@@ -354,7 +336,7 @@ class PolicyServer:
             while (job := jobs.get()) is not None:
                 name, session, message = job
                 try:
-                    reply = wire.encode(self._perform(session, message))
+                    reply = wire.encode(perform(session, message, self._factory, self._offers))
                 except Exception as error:  # noqa: BLE001 - a policy is foreign code; its client is told
                     session.failures += 1
                     if not isinstance(error, GrainscoutError) and wire.worth_a_line(
@@ -367,33 +349,3 @@ class PolicyServer:
                 out.send_multipart([name.encode(), str(message.number).encode(), *reply])
         finally:
             out.close(0)
-
-    def _perform(self, session: _Session, message: wire.Message) -> wire.Message:
-        body = message.body
-        result: wire.Body = {}
-        if message.kind == "reset":
-            problem = wire.parsed("problem", wire.make_problem, body.get("problem"))
-            rng = wire.parsed("generator", wire.make_rng, body.get("rng"))
-            session.candidates = len(problem.candidates)
-            policy = self._factory()
-            policy.reset(problem, rng=rng)
-            session.policy = policy
-        elif session.policy is None:
-            raise LinkError(f"{message.kind} needs a reset that succeeded before it")
-        elif message.kind == "ask":
-            n = body.get("n")
-            if type(n) is not int or n < 1:
-                raise LinkError(f"ask must be for one or more proposals; got {n!r:.20}")
-            asked = session.policy.ask(min(n, session.candidates))  # there are no more of them
-            result["proposals"] = [wire.proposal_body(p) for p in asked]
-        elif message.kind == "tell":
-            told = wire.parsed("list of outcomes", list, body.get("outcomes"))
-            session.policy.tell([wire.parsed("outcome", wire.make_outcome, o) for o in told])
-        elif message.kind in ("predict", "explain", "state") and message.kind in self._offers:
-            value = getattr(session.policy, message.kind)()
-            result["value"] = list(value) if message.kind == "predict" else dict(value)
-        elif message.kind == "restore" and "restore" in self._offers:
-            session.policy.restore(wire.parsed("state", dict, body.get("state")))
-        else:
-            raise LinkError(f"the server does not offer {message.kind!r}")
-        return wire.Message(kind="done", number=message.number, body=result)

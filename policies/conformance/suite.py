@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from grainscout.policies.conformance.toy_sample import Step, ToySample, digest, note, play
-from grainscout.policies.protocol import Explains, Policy, Predicts, Stateful
+from grainscout.policies.protocol import Policy, SupportsExplain, SupportsPredict
 from grainscout.records import (
     MISTAKES,
     CheckResult,
@@ -26,6 +26,7 @@ from grainscout.records import (
     unpack,
 )
 from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import SupportsState, supports
 
 #: Sizes of the asks of a run: batches while seed points are taken, then one at a time.
 _SIZES = (4, 4, 4, 1, 1, 1, 1, 2)
@@ -38,7 +39,7 @@ def check_policy(factory: Callable[..., Policy], *, seed: int = 0) -> list[Check
         parameter ``truth`` (an oracle) is given the (n_candidates,) true target values.
     seed : of the toy sample and of the policy's generator.
 
-    Checks of an optional protocol (``Predicts``, ``Stateful``, ``Explains``) pass if the policy
+    Checks of an optional protocol (``SupportsPredict``, ``SupportsState``, ``SupportsExplain``) pass if the policy
     does not offer it.
     """
     bench = _Bench(factory=factory, seed=seed)
@@ -222,7 +223,7 @@ def _survives_odd_curves(bench: _Bench) -> Iterator[str]:
 def _continues_from_state(bench: _Bench) -> Iterator[str]:
     """A packed state, restored into a new policy, continues bit for bit; taking it is harmless."""
     policy = bench.fresh()
-    if not isinstance(policy, Stateful):
+    if not supports(policy, SupportsState):
         return
     for cut in (0, 2, 5):
         first = bench.fresh()
@@ -312,7 +313,7 @@ def _resets_cleanly(bench: _Bench) -> Iterator[str]:
 def _predicts(bench: _Bench) -> Iterator[str]:
     """predict gives finite means and deviations of every candidate, and changes nothing."""
     policy = bench.fresh()
-    if not isinstance(policy, Predicts):
+    if not supports(policy, SupportsPredict):
         return
     try:
         policy.predict()
@@ -336,7 +337,7 @@ def _predicts(bench: _Bench) -> Iterator[str]:
 def _explains(bench: _Bench) -> Iterator[str]:
     """explain gives named maps of the scan's shape, NaN off the candidates, and changes nothing."""
     policy = bench.fresh()
-    if not isinstance(policy, Explains):
+    if not supports(policy, SupportsExplain):
         return
     shape = bench.problem.scan.shape
     outside = np.ones(shape, bool)

@@ -15,10 +15,10 @@ from grainscout.hardware import (
     Command,
     Guard,
     Limits,
-    Resumable,
     SimulatedClock,
     SimulatedMicroscope,
-    Wears,
+    SupportsState,
+    SupportsWear,
 )
 from grainscout.records import (
     CostModel,
@@ -28,6 +28,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.supports import supports
 from grainscout.simulator import Film, FilmSpec
 
 
@@ -170,8 +171,8 @@ def test_a_guard_in_front_of_a_guard_keeps_both_limits():
         SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(5)), Limits(voltage_V=1.0)
     )
     outer = Guard(inner, Limits(dwell_s=0.5))
-    assert isinstance(outer, Resumable)
-    assert isinstance(outer, Wears)
+    assert supports(outer, SupportsState)
+    assert supports(outer, SupportsWear)
     outer.measure(Site(0, 0), Waveform.triangle(0.9, 51, 0.4))
     for waveform, limit in (
         (Waveform.triangle(1.1, 51, 0.4), "voltage_V"),

@@ -13,10 +13,10 @@ from grainscout.hardware import (
     Command,
     Guard,
     Limits,
-    LogsFaults,
-    Resumable,
     SimulatedMicroscope,
-    Wears,
+    SupportsFaults,
+    SupportsState,
+    SupportsWear,
     command_file,
 )
 from grainscout.hardware.guard import LOG_LINES
@@ -30,6 +30,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.records.supports import supports
 from grainscout.simulator import Film, FilmSpec
 
 
@@ -125,14 +126,16 @@ def test_a_dry_run_issues_nothing_and_checks_everything():
 
 def test_capabilities_pass_through_and_only_where_they_exist():
     bare = Guard(BareMicroscope())
-    assert not isinstance(bare, Resumable)
-    assert not isinstance(bare, Wears)
-    assert not isinstance(bare, LogsFaults)
+    assert not supports(bare, SupportsState)
+    assert not supports(bare, SupportsWear)
+    assert not supports(bare, SupportsFaults)
+    with pytest.raises(MicroscopeError, match="needs a microscope that SupportsWear; Bare"):
+        bare.wear()
     film = Film.generate(FilmSpec(rows=32, columns=32), 1)
     seed = np.random.SeedSequence(5)
     guard = Guard(SimulatedMicroscope(film, "reference", seed=seed))
-    assert isinstance(guard, Resumable)
-    assert isinstance(guard, Wears)
+    assert supports(guard, SupportsState)
+    assert supports(guard, SupportsWear)
     assert guard.wear() == 0.0
 
 

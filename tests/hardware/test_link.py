@@ -13,13 +13,14 @@ import pytest
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.policies import make_policy
-from grainscout.policies.protocol import Policy, Predicts, Stateful
+from grainscout.policies.protocol import Policy, SupportsPredict, SupportsState
 from grainscout.records import (
     ConfigError,
     LinkError,
     PolicyError,
     Site,
 )
+from grainscout.records.supports import supports
 
 pytest.importorskip("zmq")
 
@@ -32,7 +33,7 @@ def keys(tmp_path_factory):
 def test_a_remote_policy_is_the_policy(keys):
     with rig.serve(keys) as server, rig.connected(server, keys) as policy:
         assert isinstance(policy, Policy)
-        assert not isinstance(policy, Predicts)
+        assert not supports(policy, SupportsPredict)
         assert rig.run(policy, 4) == rig.expected(4)
 
 
@@ -69,8 +70,8 @@ def test_the_server_sees_the_problem_and_outcomes_as_they_are(keys):
 
 def test_capabilities_are_those_of_the_servers_policy(keys):
     with rig.serve(keys, rig.Model) as server, rig.connected(server, keys) as policy:
-        assert isinstance(policy, Predicts)
-        assert isinstance(policy, Stateful)
+        assert supports(policy, SupportsPredict)
+        assert supports(policy, SupportsState)
         mean, deviation = policy.predict()
         np.testing.assert_array_equal(mean, np.arange(4.0))
         np.testing.assert_array_equal(deviation, np.ones(4))

@@ -10,12 +10,12 @@ import pytest
 from grainscout.hardware import (
     Guard,
     Limits,
-    LogsFaults,
     RealClock,
-    Resumable,
     SimulatedClock,
     SimulatedMicroscope,
-    Wears,
+    SupportsFaults,
+    SupportsState,
+    SupportsWear,
     make_microscope,
     microscope_names,
 )
@@ -28,6 +28,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.records.supports import supports
 from grainscout.simulator import Film, FilmSpec
 from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS
 
@@ -232,13 +233,13 @@ def test_the_guards_compliance_becomes_the_amplifiers_rail(film):
 
 def test_it_has_the_optional_protocols(film):
     microscope = opened(film)
-    assert isinstance(microscope, Resumable)
-    assert isinstance(microscope, Wears)
+    assert supports(microscope, SupportsState)
+    assert supports(microscope, SupportsWear)
 
 
 def test_faults_are_told_as_plain_values_through_the_guard(film):
     guard = Guard(opened(film, "contact-severe", light=0.1))
-    assert isinstance(guard, LogsFaults)
+    assert supports(guard, SupportsFaults)
     for column in range(12):
         guard.measure(Site(4, column), TRIANGLE)
     faults = guard.faults()

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from grainscout.hardware.protocol import Capabilities, Clock, Closes
+from grainscout.hardware.protocol import Capabilities, Clock, SupportsClose
 from grainscout.hardware.registry import make_microscope
 from grainscout.records import (
     ConfigError,
@@ -24,6 +24,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.supports import supports
 
 _OVERFLOW = 9.9e37  # the instrument's code for a reading over its range is 9.91e37
 _NPLC, _MOST_AMPERES, _MOST_VOLTS = (0.01, 10.0), 1.05, 210.0
@@ -259,7 +260,7 @@ class SourceMeterMicroscope:
     def close(self) -> None:
         """Close both connections."""
         self._meter.close()
-        if isinstance(self._mover, Closes):
+        if supports(self._mover, SupportsClose):
             self._mover.close()
 
 
@@ -286,7 +287,7 @@ def open_source_meter(
     if model not in meters:
         raise ConfigError(f"model must be one of {', '.join(meters)}; got {model!r}")
     under = make_microscope(mover, mover_options)
-    if not isinstance(under, Mover):
+    if not supports(under, Mover):
         raise ConfigError(
             f"mover must be a microscope that places its tip by go(site); {mover!r} has none"
         )
@@ -300,7 +301,7 @@ def open_source_meter(
             lag=lag,
         )
     except (ConfigError, MicroscopeError):
-        if isinstance(under, Closes):
+        if supports(under, SupportsClose):
             under.close()
         raise
     return SourceMeterMicroscope(under, meter)

@@ -65,14 +65,14 @@ def _start(settings: RunConfig, path: Path) -> None:
     from grainscout.benchmarks import set_up
     from grainscout.config import run_document
     from grainscout.experiment import Experiment
-    from grainscout.hardware import Resumable
     from grainscout.journal import Header, Journal
+    from grainscout.records.supports import SupportsState, supports
 
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
     _say_what_is_left_out(bench, problem)
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
-    left = bench.microscope.state() if isinstance(bench.microscope, Resumable) else None
+    left = bench.microscope.state() if supports(bench.microscope, SupportsState) else None
     with (
         settings.open_policy(bench.microscope) as policy,
         Journal.create(path, header, left) as journal,

@@ -12,10 +12,9 @@ from typing import Any, Self
 from grainscout.experiment.operator import Aborted, ByHand, Desk
 from grainscout.experiment.outcomes import attached, costs, measure, vetoed
 from grainscout.experiment.threads import one_thread
-from grainscout.hardware.guard import Guard, LogsFaults
-from grainscout.hardware.protocol import Microscope, Resumable, Wears
+from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
 from grainscout.journal import Journal
-from grainscout.policies.protocol import Policy, Stateful
+from grainscout.policies.protocol import Policy
 from grainscout.records import (
     ConfigError,
     JournalError,
@@ -28,6 +27,7 @@ from grainscout.records import (
     Site,
     spawn_streams,
 )
+from grainscout.records.supports import SupportsState, supports
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +110,7 @@ class Experiment:
         self._faults = 0  # how many of the instrument's are in the journal
         self._desk = Desk(journal, problem)
         self._pending: tuple[list[Proposal], list[Outcome], float] | None = None
-        if problem.budget.wear is not None and not isinstance(microscope, Wears):
+        if problem.budget.wear is not None and not supports(microscope, SupportsWear):
             raise ConfigError(
                 "budget wear needs a microscope that reports tip wear; this one does not"
             )
@@ -223,7 +223,7 @@ class Experiment:
             self._keep(self._come_of(proposal.site, proposal.id), outcomes)
         self.policy.tell(outcomes)
         due = (self._number + 1) % self.checkpoint_every == 0
-        if self.journal is not None and due and isinstance(self.policy, Stateful):
+        if self.journal is not None and due and supports(self.policy, SupportsState):
             self.journal.record_policy(self._number, self.policy.state())
         if self.observe is not None:
             self.observe(
@@ -300,7 +300,7 @@ class Experiment:
         return None
 
     def _wear(self) -> float:
-        return self.microscope.wear() if isinstance(self.microscope, Wears) else 0.0
+        return self.microscope.wear() if supports(self.microscope, SupportsWear) else 0.0
 
     def _now(self) -> float:
         return self._elapsed + self.microscope.clock.now()
@@ -311,7 +311,7 @@ class Experiment:
 
     def _note_faults(self) -> None:
         """Faults that a simulated instrument knows of; the journal tells, the policy does not hear."""
-        if self.journal is None or not isinstance(self.microscope, LogsFaults):
+        if self.journal is None or not supports(self.microscope, SupportsFaults):
             return
         faults = self.microscope.faults()
         for fault in faults[self._faults :]:
@@ -319,16 +319,16 @@ class Experiment:
         self._faults = len(faults)
 
     def _microscope_state(self) -> PackedState | None:
-        return self.microscope.state() if isinstance(self.microscope, Resumable) else None
+        return self.microscope.state() if supports(self.microscope, SupportsState) else None
 
     # Resuming -----------------------------------------------------------------------------------
 
     def _replay(self, journal: Journal) -> None:
         batches = journal.batches()
         stored = journal.checkpoint("policy")
-        if stored is not None and isinstance(self.policy, Stateful):
+        if stored is not None and supports(self.policy, SupportsState):
             self.policy.restore(stored[1])
-        restored = -1 if stored is None or not isinstance(self.policy, Stateful) else stored[0]
+        restored = -1 if stored is None or not supports(self.policy, SupportsState) else stored[0]
         for batch in batches:
             proposals = list(batch.proposals)
             self._ids.update(p.id for p in proposals)
@@ -354,7 +354,7 @@ class Experiment:
 
     def _restore_microscope(self, journal: Journal) -> None:
         left = journal.checkpoint("microscope")
-        if isinstance(self.microscope, Resumable):
+        if supports(self.microscope, SupportsState):
             if left is None:
                 raise JournalError(
                     f"journal {journal.path} has no state of its microscope: its run was ended before it "
@@ -364,7 +364,7 @@ class Experiment:
             self._wear_start = self._wear()
         else:
             self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
-            if isinstance(self.microscope, Guard):
+            if supports(self.microscope, SupportsCheck):
                 self.microscope.continue_from(self._spent_curves, self._elapsed)
         for event in journal.events():
             self._faults += event.kind == "fault"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.formats import Recording, read
-from grainscout.hardware.guard import Guard
-from grainscout.hardware.protocol import Microscope
+from grainscout.hardware.protocol import Microscope, SupportsCheck
 from grainscout.journal import Journal, recording_of
 from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
+from grainscout.records.supports import supports
 
 #: What can be asked with ``Journal.request(kind, ...)``; obeyed before the next measurement.
 REQUESTS: Mapping[str, str] = {
@@ -99,7 +99,7 @@ class Desk:
             self.vetoed.add(str(detail.get("id")))
         elif kind == "add":
             site = self._site(detail)
-            if isinstance(microscope, Guard):
+            if supports(microscope, SupportsCheck):
                 broken = microscope.check(site, self._problem.waveform)
                 if broken:
                     raise ConfigError("; ".join(map(str, broken)))

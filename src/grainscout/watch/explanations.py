@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from grainscout.experiment import one_thread
 from grainscout.journal import Batch, Header, Journal
 from grainscout.policies import Policy, make_policy
-from grainscout.policies.protocol import Explains, Stateful
+from grainscout.policies.protocol import SupportsExplain
 from grainscout.records import (
     GrainscoutError,
     Outcome,
@@ -33,6 +33,7 @@ from grainscout.records import (
     spawn_streams,
     unpack,
 )
+from grainscout.records.supports import SupportsState, supports
 
 #: Longest wait for the maps [s].
 PATIENCE_S = 300.0
@@ -133,7 +134,7 @@ def thoughts_of(path: Path) -> Thoughts:
         stored = journal.checkpoint("policy")
     outcomes = [o for b in batches for o in b.outcomes]
     policy, told = _copy(header, batches, stored)
-    if not isinstance(policy, Explains):
+    if not supports(policy, SupportsExplain):
         raise NoMaps("this policy shows none")
     policy.ask(1)  # the acquisition is that of a choice
     maps = {
@@ -158,7 +159,7 @@ def _copy(
         return policy
 
     policy = fresh()
-    if stored is not None and isinstance(policy, Stateful):
+    if stored is not None and supports(policy, SupportsState):
         number, state = stored
         try:
             policy.restore(state)

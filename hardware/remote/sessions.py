@@ -1,0 +1,87 @@
+"""Sessions of a policy server, and the requests that it carries out for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from grainscout.hardware.remote import messages as wire
+from grainscout.records import LinkError
+
+
+@dataclass
+class Session:
+    """One client's policy, the last request that it answered and that one's reply."""
+
+    owner: str
+    policy: Any = None
+    candidates: int = 0  # of the policy's problem
+    weight: int = 0  # bytes that it was sent
+    failures: int = 0
+    done: int = -1
+    reply: list[Any] = field(default_factory=list)
+    busy: int | None = None
+    route: bytes = b""
+
+
+def offers(policy: object) -> list[str]:
+    """List the optional methods that a policy has."""
+    lacking = getattr(policy, "unsupported", ())
+    return [n for n in _OPTIONAL if callable(getattr(policy, n, None)) and n not in lacking]
+
+
+def perform(
+    session: Session,
+    message: wire.Message,
+    factory: Callable[[], Any],
+    offered: Collection[str],
+) -> wire.Message:
+    """Carry out a request with the session's policy; a reset makes a new one with `factory`."""
+    kind, result = message.kind, None
+    if kind == "reset":
+        _reset(session, message.body, factory)
+    elif session.policy is None:
+        raise LinkError(f"{kind} needs a reset that succeeded before it")
+    elif kind in _ALWAYS or kind in offered:
+        result = (_ALWAYS | _OPTIONAL)[kind](session, message.body)
+    else:
+        raise LinkError(f"the server does not offer {kind!r}")
+    return wire.Message(kind="done", number=message.number, body=result or {})
+
+
+def _reset(session: Session, body: wire.Body, factory: Callable[[], Any]) -> None:
+    problem = wire.parsed("problem", wire.make_problem, body.get("problem"))
+    rng = wire.parsed("generator", wire.make_rng, body.get("rng"))
+    session.candidates = len(problem.candidates)
+    policy = factory()
+    policy.reset(problem, rng=rng)
+    session.policy = policy
+
+
+def _ask(session: Session, body: wire.Body) -> wire.Body:
+    n = body.get("n")
+    if type(n) is not int or n < 1:
+        raise LinkError(f"ask must be for one or more proposals; got {n!r:.20}")
+    asked = session.policy.ask(min(n, session.candidates))  # there are no more of them
+    return {"proposals": [wire.proposal_body(p) for p in asked]}
+
+
+def _tell(session: Session, body: wire.Body) -> None:
+    listed = wire.parsed("list of outcomes", list, body.get("outcomes"))
+    session.policy.tell([wire.parsed("outcome", wire.make_outcome, o) for o in listed])
+
+
+def _restore(session: Session, body: wire.Body) -> None:
+    session.policy.restore(wire.parsed("state", dict, body.get("state")))
+
+
+_Action = Callable[[Session, wire.Body], wire.Body | None]
+_ALWAYS: dict[str, _Action] = {"ask": _ask, "tell": _tell}
+#: Optional method of a policy -> how a request for it is carried out.
+_OPTIONAL: dict[str, _Action] = {
+    "predict": lambda session, _: {"value": list(session.policy.predict())},
+    "explain": lambda session, _: {"value": dict(session.policy.explain())},
+    "state": lambda session, _: {"value": dict(session.policy.state())},
+    "restore": _restore,
+}

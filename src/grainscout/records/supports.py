@@ -1,0 +1,42 @@
+"""Detection of the optional protocols of microscopes and policies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+from grainscout.records.packing import PackedState
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+T = TypeVar("T")
+
+
+def supports(thing: object, protocol: type[T]) -> TypeIs[T]:
+    """Tell if an object can do what an optional protocol asks.
+
+    Parameters
+    ----------
+    thing : object
+        A microscope or a policy.
+    protocol : type
+        A runtime-checkable protocol, such as `SupportsState`.
+
+    Notes
+    -----
+    A wrapper, such as a guard or a remote policy, has all optional methods. Its attribute
+    ``unsupported`` names those that the object behind it lacks.
+    """
+    lacking = getattr(thing, "unsupported", ())
+    return isinstance(thing, protocol) and not any(hasattr(protocol, name) for name in lacking)
+
+
+@runtime_checkable
+class SupportsState(Protocol):
+    """A microscope or policy whose whole state can be stored."""
+
+    def state(self) -> PackedState:
+        """Everything that its later answers depend on, for ``records.pack``."""
+
+    def restore(self, state: PackedState) -> None:
+        """Continue bit for bit from `state`; of a policy, after ``reset`` on the same problem."""
