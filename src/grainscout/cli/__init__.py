@@ -1,14 +1,14 @@
-"""The command line.  Exit status: 0 success, 1 a run or a check failed, 2 bad usage or configuration.
+"""The command line.
 
-Each command lives in a module of its own and imports what it needs when it is called, so that
-``grainscout --help`` is quick.  A mistake of the user's is one message, never a traceback.
+Each command is a module that imports its needs when called, so that ``grainscout --help`` is quick.
+A user's mistake gives one message and no traceback. Exit status: 0 success, 1 a run or a check
+failed, 2 bad usage or configuration.
 """
 
 from __future__ import annotations
 
-import sys
-
 import typer
+from typer import Option
 
 import grainscout
 from grainscout.cli import (
@@ -39,7 +39,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+    version: bool = Option(False, "--version", help="Print the version.", is_eager=True),
 ) -> None:
     if version:
         typer.echo(grainscout.__version__)
@@ -68,14 +68,10 @@ def main() -> None:
     try:
         app()
     except GrainscoutError as error:
-        fail(str(error))
-        sys.exit(error.exit_status)
+        fail(str(error), error.exit_status)
     except OSError as error:  # a disk that is full, a folder that may not be written
-        fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
-        sys.exit(1)
+        fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
     except MemoryError as error:
-        fail(f"out of memory: {error or 'the system gave none'}")
-        sys.exit(1)
+        fail(f"out of memory: {error or 'the system gave none'}", 1)
     except KeyboardInterrupt:
-        fail("interrupted")
-        sys.exit(130)
+        fail("interrupted", 130)

@@ -6,88 +6,84 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from grainscout.cli.campaign_display import Race
-from grainscout.cli.console import console, notes
+from grainscout.cli.campaign_display import CampaignDisplay
+from grainscout.cli.console import console, note, notes
 from grainscout.records import ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
-    from grainscout.benchmarks import PolicySpec
+    from grainscout.benchmarks import Campaign, CampaignStore, PolicySpec
+
+Name = Annotated[str, Argument(help="A campaign's name (see grainscout list) or TOML file.")]
+Out = Annotated[
+    Path | None,
+    Option("--out", "-o", help="Folder of the results. Finished cells in it are kept."),
+]
+Films = Annotated[
+    int | None,
+    Option("--films", help="Films of each task. More than before extend it.", min=1),
+]
+Jobs = Annotated[
+    int | None,
+    Option("--jobs", "-j", help="Worker processes. 0 runs in this one. Default: all cores.", min=0),
+]
+Scheduler = Annotated[
+    str | None,
+    Option("--scheduler", help="Run on the Dask cluster at this address, tcp://HOST:PORT."),
+]
+CellTimeout = Annotated[
+    float | None,
+    Option("--cell-timeout", help="Longest time of one cell [s]. 0 sets no limit."),
+]
+Replay = Annotated[
+    list[Path] | None,
+    Option("--replay", help="Also race on this recorded grid of curves. Repeatable."),
+]
+ReplayTarget = Annotated[
+    str, Option("--replay-target", help="Descriptor to learn on recorded grids.")
+]
+Topography = Annotated[
+    list[Path] | None,
+    Option("--topography", help="Also race on a film with this AFM image. Repeatable."),
+]
+Peers = Annotated[
+    bool, Option("--peers", help="Also race the installed optimizers of other packages.")
+]
+Smoke = Annotated[bool, Option("--smoke", help="Run the smallest campaign.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def bench(
-    campaign: Annotated[
-        str, typer.Argument(help="A campaign by name (see grainscout list) or a TOML file.")
-    ] = "quick",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder of the results; resumes what is there."),
-    ] = None,
-    films: Annotated[
-        int | None,
-        typer.Option(
-            "--films", help="Films of each task; more than before go on where it was.", min=1
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", "-j", help="Worker processes; 0 is none, to debug. Default: all cores.", min=0
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler", help="Run on the Dask cluster at this address, tcp://HOST:PORT."
-        ),
-    ] = None,
-    cell_timeout: Annotated[
-        float | None,
-        typer.Option("--cell-timeout", help="Seconds that one cell may take; 0 is no bound."),
-    ] = None,
-    replay: Annotated[
-        list[Path] | None,
-        typer.Option("--replay", help="Also race on this recorded grid of curves; repeatable."),
-    ] = None,
-    replay_target: Annotated[
-        str, typer.Option("--replay-target", help="Descriptor to learn on recorded grids.")
-    ] = "max_current",
-    topography: Annotated[
-        list[Path] | None,
-        typer.Option("--topography", help="Also race on a film with this AFM image; repeatable."),
-    ] = None,
-    peers: Annotated[
-        bool, typer.Option("--peers", help="Also race the peers whose packages are installed.")
-    ] = False,
-    smoke: Annotated[bool, typer.Option("--smoke", help="The smallest campaign.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-    ] = False,
+    campaign: Name = "quick",
+    out: Out = None,
+    films: Films = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    cell_timeout: CellTimeout = None,
+    replay: Replay = None,
+    replay_target: ReplayTarget = "max_current",
+    topography: Topography = None,
+    peers: Peers = False,
+    smoke: Smoke = False,
+    as_json: Json = False,
 ) -> None:
-    """Race policies on films whose truth is known; resumes by itself."""
-    from grainscout.benchmarks import CampaignStore, run_campaign, write_results
+    """Race policies on films with known truth. The same command resumes."""
+    from grainscout.benchmarks import CampaignStore, write_results
     from grainscout.benchmarks.reports.summary import summary
-    from grainscout.benchmarks.tasks.task import replay_task, topography_task
     from grainscout.config import load_campaign
 
     begun = time.monotonic()
-    name = "smoke" if smoke else campaign
-    plan = load_campaign(name)
-    first = plan.tasks[0]
-    plan = plan.with_tasks(
-        *(replay_task(_file(f), replay_target, first.curves) for f in replay or ()),
-        *(topography_task(_file(f), first) for f in topography or ()),
-    )
+    plan = load_campaign("smoke" if smoke else campaign)
+    plan = _with_tasks(plan, replay or (), replay_target, topography or ())
     if peers:
         plan = plan.with_policies(*_peers())
-    if films is not None:
-        plan = dataclasses.replace(plan, films=films)
-    if cell_timeout is not None:
-        plan = dataclasses.replace(plan, cell_timeout_s=cell_timeout)
+    changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout}
+    plan = dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
     if scheduler is not None and jobs is not None:
         raise ConfigError(
             "--jobs and --scheduler exclude each other: a cluster has its own workers"
@@ -97,65 +93,77 @@ def bench(
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
-        with notes.status("results so far"):
-            mended = store.mend()
-        if mended:
-            which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in mended[:3])
-            notes.print(
-                f"damaged in the store and run again ({len(mended)}): {which}"
-                + (" ..." if len(mended) > 3 else ""),
-                markup=False,
-                soft_wrap=True,
-            )
-        try:
-            with Race(plan, store) as race:
-                run_campaign(
-                    plan,
-                    store,
-                    jobs=(os.cpu_count() or 1) if jobs is None else jobs,
-                    scheduler=scheduler,
-                    progress=race.tick,
-                )
-        except KeyboardInterrupt:
-            notes.print(
-                f"interrupted: {len(store.finished())} finished cells are kept in {folder}; the same "
-                "command goes on with the others",
-                markup=False,
-                soft_wrap=True,
-            )
-            raise
+        run = _run(plan, store, jobs, scheduler)
         with notes.status("scores, pictures and report"):
             results = write_results(plan, store, folder)
         if as_json:
             seconds = time.monotonic() - begun
-            said = summary(plan, store, results, run=race.run, seconds=seconds)
-            print(json.dumps(said, indent=2, allow_nan=False))
+            content = summary(plan, store, results, run=run, seconds=seconds)
+            print(json.dumps(content, indent=2, allow_nan=False))
         else:
             console.print(results.leaderboard_table())
             for label, path in results.files.items():
                 console.print(f"{label + ':':12} {path}")
-        failures = store.failures()
-        if failures:
+        if failures := store.failures():
             raise GrainscoutError(
                 f"{len(failures)} of {results.course.planned} cells failed and count for nothing; the "
                 "report has their tracebacks. The same command tries them again"
             )
 
 
-def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise ConfigError(f"--replay and --topography need existing files; there is none at {path}")
-    return path
+def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str | None) -> int:
+    """Run the unfinished cells and return their number."""
+    from grainscout.benchmarks import run_campaign
+
+    with notes.status("results so far"):
+        damaged = store.mend()
+    if damaged:
+        which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in damaged[:3])
+        more = " ..." if len(damaged) > 3 else ""
+        note(f"damaged in the store and run again ({len(damaged)}): {which}{more}")
+    workers = (os.cpu_count() or 1) if jobs is None else jobs
+    try:
+        with CampaignDisplay(plan, store) as display:
+            run_campaign(plan, store, jobs=workers, scheduler=scheduler, progress=display.tick)
+    except KeyboardInterrupt:
+        note(
+            f"interrupted: {len(store.finished())} finished cells are kept in {store.path.parent}; the "
+            "same command goes on with the others"
+        )
+        raise
+    return display.run
+
+
+def _with_tasks(
+    plan: Campaign, grids: Sequence[Path], target: str, images: Sequence[Path]
+) -> Campaign:
+    """Add the user's recorded grids and images as tasks."""
+    from grainscout.benchmarks.tasks.task import replay_task, topography_task
+
+    for path in (*grids, *images):
+        if not path.is_file():
+            raise ConfigError(
+                f"--replay and --topography need existing files; there is none at {path}"
+            )
+    first = plan.tasks[0]
+    return plan.with_tasks(
+        *(replay_task(file, target, first.curves) for file in grids),
+        *(topography_task(file, first) for file in images),
+    )
 
 
 def _peers() -> list[PolicySpec]:
+    """Specify every installed peer and name the others."""
     from grainscout.benchmarks import PolicySpec
     from grainscout.policies.registry import PEERS, peer_names
 
-    found = peer_names()
-    absent = [f"{name} ({package})" for name, package in PEERS.items() if name not in found]
+    installed = peer_names()
+    absent = [f"{name} ({package})" for name, package in PEERS.items() if name not in installed]
     if absent:
-        notes.print(f"peers that are not installed: {', '.join(absent)}")
-    if not found:
-        raise ConfigError("--peers needs a peer: pip install 'grainscout[peers]'")
-    return [PolicySpec(name=name) for name in found]
+        note(f"peers that are not installed: {', '.join(absent)}")
+    if not installed:
+        raise ConfigError(
+            "--peers needs a peer; none is installed. Install them from the checkout: "
+            "pip install '.[peers]'"
+        )
+    return [PolicySpec(name=name) for name in installed]

@@ -1,4 +1,4 @@
-"""What ``grainscout bench`` shows while it runs: time left, and who leads."""
+"""Progress of ``grainscout bench``: time left, and the leaderboard so far."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from grainscout.cli.console import notes
+from grainscout.cli.console import note, notes
 
 if TYPE_CHECKING:
     from grainscout.benchmarks import Campaign, CampaignStore, CellKey
 
-#: The leaderboard is made anew so seldom that it takes no more than this share of the time.
+#: Largest share of the time that the leaderboard may take.
 _SHARE = 0.01
 
 
-class Race:
-    """A live display on a terminal's error stream; elsewhere failures alone are told, in lines.
+class CampaignDisplay:
+    """Live display on a terminal's error stream; elsewhere a line for each failure.
 
-    run : cells that ended since.
+    ``run`` counts the cells that ended while it was open.
     """
 
     def __init__(self, campaign: Campaign, store: CampaignStore) -> None:
@@ -49,21 +49,17 @@ class Race:
         self._task = self._bar.add_task("cells", total=len(campaign.cells()))
         self._new: list[CellKey] = []
         self._due = 0.0
-        self._live = Live(self._bar, console=notes, refresh_per_second=4) if self.shown else None
-
-    @property
-    def shown(self) -> bool:
-        """Whether there is anybody to look."""
-        return notes.is_terminal
+        shown = notes.is_terminal
+        self._live = Live(self._bar, console=notes, refresh_per_second=4) if shown else None
 
     def __enter__(self) -> Self:
         from grainscout.benchmarks.campaign.incremental_scores import Standing
 
         if self._live is not None:
             self._live.start()
-            self._standing = Standing(self._campaign, self._store)
-            self._bar.update(self._task, completed=len(self._standing.finished))
-            self._refresh()
+            self._scores = Standing(self._campaign, self._store)
+            self._bar.update(self._task, completed=len(self._scores.finished))
+            self._refresh(self._live)
         return self
 
     def __exit__(
@@ -74,41 +70,35 @@ class Race:
     ) -> None:
         if self._live is not None:
             if kind is None:
-                self._refresh()
+                self._refresh(self._live)
             self._live.stop()
 
     def tick(self, key: CellKey, status: str, error: str) -> None:
-        """A cell has ended."""
+        """Count a cell that has ended."""
         self.run += 1
         if status == "failed":
             why = error.strip().splitlines()[-1]
-            notes.print(
-                f"failed: {key.policy} on {key.task}, film {key.film}: {why}",
-                markup=False,
-                soft_wrap=True,
-            )
+            note(f"failed: {key.policy} on {key.task}, film {key.film}: {why}")
         else:
             self._new.append(key)
         if self._live is not None:
             self._bar.advance(self._task)
             if time.monotonic() >= self._due:
-                self._refresh()
+                self._refresh(self._live)
 
-    def _refresh(self) -> None:
+    def _refresh(self, live: Live) -> None:
         from grainscout.benchmarks.campaign.stopping import course
 
         begun = time.monotonic()
-        self._standing.add(self._new)
+        self._scores.add(self._new)
         self._new = []
-        now = course(self._campaign, self._standing.scores, self._standing.finished)
+        now = course(self._campaign, self._scores.scores, self._scores.finished)
         if now.over:
             self._bar.update(self._task, total=now.planned - now.saved)
         table = Table("goal", "policy", "score so far", "films", box=None)
-        rows = self._standing.rows(now.racing or [p.title for p in self._campaign.policies])
+        rows = self._scores.rows(now.racing or [p.title for p in self._campaign.policies])
         for goal, policy, score, films in rows:
             table.add_row(goal, policy, f"{score:.2f}", str(films))
-        parts = [self._bar, table] if rows else [self._bar]
-        if self._live is not None:
-            self._live.update(Group(*parts))
+        live.update(Group(self._bar, table) if rows else self._bar)
         ended = time.monotonic()
         self._due = ended + (ended - begun) / _SHARE

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.table import Table
+from rich.text import Text
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import CheckResult, ConfigError, GrainscoutError
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
     from grainscout.records import Scan, Waveform
 
 Options = Annotated[
-    str, typer.Option("--options", help="Options as JSON, such as '{\"seed_points\": 5}'.")
+    str, Option("--options", help="Options as JSON, such as '{\"seed_points\": 5}'.")
 ]
 
 
 def check_policy(
     name: Annotated[
-        str, typer.Argument(help="A registered policy, or an experiment file (.toml) with one.")
+        str, Argument(help="A registered policy, or an experiment file (.toml) with one.")
     ],
     options: Options = "{}",
 ) -> None:
-    """Run the public conformance suite on a policy."""
+    """Run the conformance suite on a policy."""
     from grainscout.policies import check_policy as suite
     from grainscout.policies import make_policy
 
@@ -47,30 +48,30 @@ def check_policy(
 def check_microscope(
     name: Annotated[
         str,
-        typer.Argument(
-            help="A registered microscope, or an experiment file (.toml): its microscope, waveform and limits."
+        Argument(
+            help="A registered microscope, or an experiment file (.toml) with microscope, waveform and limits."
         ),
     ],
     options: Options = "{}",
     waveform: Annotated[
         list[str] | None,
-        typer.Option(
-            help="What to apply, as in a file: kind=bipolar, peak_V=0.1, samples=101 ...; repeatable."
+        Option(
+            help="Waveform to apply, as in a file: kind=bipolar, peak_V=0.1, samples=101 ... Repeatable."
         ),
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(help="A limit, as in a file: voltage_V=0.2, current_A=1e-8 ...; repeatable."),
+        Option(help="A limit, as in a file: voltage_V=0.2, current_A=1e-8 ... Repeatable."),
     ] = None,
     scan: Annotated[
         Path | None,
-        typer.Option(help="The image that it must give, of a sample without symmetry."),
+        Option(help="Image that its scan must give, of a sample without symmetry."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Time-out of each check [s].")] = 60.0,
+    seconds: Annotated[float, Option(help="Longest time of each check [s].")] = 60.0,
 ) -> None:
-    """Run the public conformance suite on a microscope; a real one moves and applies up to 1 V.
+    """Run the conformance suite on a microscope. A real one moves and applies up to 1 V.
 
-    The waveform and the limits are those of the file, with --waveform and --limit on top.
+    --waveform and --limit override single keys of the file.
     """
     from grainscout.hardware import check_microscope as suite
 
@@ -88,7 +89,7 @@ def check_microscope(
 def _microscope(
     name: str, options: dict[str, Any], waveform: dict[str, Any], limits: dict[str, Any]
 ) -> tuple[Callable[[], Microscope], Waveform | None]:
-    """What makes the guarded microscope, and what it applies."""
+    """Factory of the guarded microscope, and the waveform to apply."""
     from grainscout.benchmarks import WaveformSpec, set_up
     from grainscout.config import load_run, parse
     from grainscout.hardware import Guard, Limits, make_microscope
@@ -111,12 +112,12 @@ def _microscope(
 def _image(file: Path) -> Scan:
     from grainscout.analysis.formats import Recording, read
 
-    found = read(file)
-    return found.scan if isinstance(found, Recording) else found
+    data = read(file)
+    return data.scan if isinstance(data, Recording) else data
 
 
 def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
-    """Settings given as key=value, each value as in a TOML file; ConfigError if one is not."""
+    """Parse settings given as key=value, with each value as in TOML."""
     table: dict[str, Any] = {}
     for text in given or ():
         key, equals, value = text.partition("=")
@@ -130,20 +131,20 @@ def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
 
 
 def json_options(text: str) -> dict[str, Any]:
-    """Options given as JSON; ConfigError if they are not."""
+    """Parse options given as JSON; ConfigError if they are no JSON object."""
     try:
-        found = json.loads(text)
+        options = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"--options must be JSON; {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise ConfigError(f"--options must be a JSON object; got {text}")
-    return found
+    return options
 
 
 def _show(name: str, results: Sequence[CheckResult]) -> None:
-    table = Table("check", "", "what was wrong")
+    table = Table("check", "", "fault")
     for r in results:
-        table.add_row(r.name, "ok" if r.passed else "[red]failed[/]", r.message)
+        table.add_row(r.name, "ok" if r.passed else Text("failed", "red"), r.message)
     console.print(table)
     failed = sum(not r.passed for r in results)
     if failed:

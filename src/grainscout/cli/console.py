@@ -1,22 +1,33 @@
-"""What all commands print with."""
+"""Terminal output of all commands. Text is printed as it is, without markup."""
 
 from __future__ import annotations
 
+import sys
+from typing import NoReturn
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-console = Console()
-#: For what must not stand among results: they can then be piped.
-notes = Console(stderr=True)
+#: Results. Brackets in a message or a name, as in ``grainscout[watch]``, are no markup.
+console = Console(markup=False, emoji=False)
+#: The error stream, for everything that is no result, so that results can be piped.
+notes = Console(stderr=True, markup=False, emoji=False)
 
 
-def fail(message: str) -> None:
-    """One clear message on the error stream."""
-    notes.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}", soft_wrap=True)
+def note(message: str) -> None:
+    """Print a remark on the error stream, unwrapped."""
+    notes.print(message, soft_wrap=True)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Print an error message on the error stream and exit."""
+    notes.print(Text("error:", "bold red"), message, soft_wrap=True)
+    sys.exit(status)
 
 
 def progress() -> Progress:
-    """The house's progress bar; on the error stream, so that results can be piped."""
+    """Progress bar on the error stream."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

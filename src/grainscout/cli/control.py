@@ -5,38 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import ConfigError, JournalError, Site
+from grainscout.records.registry import closest
 
 
 def control(
-    journal: Annotated[Path, typer.Argument(help="Journal of a running experiment.")],
-    request: Annotated[str, typer.Argument(help="pause, resume, abort, veto, add or attach.")],
-    id_: Annotated[str | None, typer.Option("--id", help="veto: the proposal's id.")] = None,
-    row: Annotated[int | None, typer.Option(help="add: row of the site.")] = None,
-    column: Annotated[int | None, typer.Option(help="add: column of the site.")] = None,
+    journal: Annotated[Path, Argument(help="Journal of a running experiment.")],
+    request: Annotated[str, Argument(help="pause, resume, abort, veto, add or attach.")],
+    id_: Annotated[str | None, Option("--id", help="veto: id of the proposal.")] = None,
+    row: Annotated[int | None, Option(help="add: row of the site.")] = None,
+    column: Annotated[int | None, Option(help="add: column of the site.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="attach: a recording or journal on the same scan.")
+        Path | None, Option(help="attach: recording or journal on the same scan.")
     ] = None,
 ) -> None:
-    """Pause, resume, abort, veto a proposal, or add a point by hand, while a run is going."""
+    """Send a request to a running experiment: pause, resume, abort, veto, add or attach."""
     from grainscout.experiment import REQUESTS, attachable
     from grainscout.journal import Journal
 
     if request not in REQUESTS:
-        raise ConfigError(f"request must be one of {', '.join(REQUESTS)}; got {request!r}")
-    if (request == "veto") != (id_ is not None):
-        raise ConfigError("veto, and nothing else, needs --id")
-    if (request == "add") != (row is not None and column is not None):
-        raise ConfigError("add, and nothing else, needs --row and --column")
-    if (request == "attach") != (file is not None):
-        raise ConfigError("attach, and nothing else, needs --file")
+        raise ConfigError(
+            f"request must be one of {', '.join(REQUESTS)}; got {request!r}{closest(request, REQUESTS)}"
+        )
+    needed = {
+        "veto": ("--id", id_ is not None),
+        "add": ("--row and --column", row is not None and column is not None),
+        "attach": ("--file", file is not None),
+    }
+    for name, (options, given) in needed.items():
+        if (request == name) != given:
+            raise ConfigError(f"{name}, and nothing else, needs {options}")
     detail: dict[str, str | int] = {}
     with Journal.open(journal) as run:
-        course = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
-        if course and course[-1] == "end" and request != "attach":
+        turns = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
+        if turns and turns[-1] == "end" and request != "attach":
             raise JournalError(f"{journal} is of a run that has ended; resume it first")
         if id_ is not None:
             if id_ not in {p.id for p in run.proposals()}:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import ConfigError, DataError
@@ -15,26 +15,24 @@ if TYPE_CHECKING:
     from grainscout.analysis.formats import Recording
     from grainscout.records import Scan
 
-Out = Annotated[
-    Path, typer.Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
+Out = Annotated[Path, Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")]
+Force = Annotated[bool, Option("--force", help="Overwrite an existing file.")]
 
 
 def export(
-    journal: Annotated[Path, typer.Argument(help="A run's journal.")],
+    journal: Annotated[Path, Argument(help="A run's journal.")],
     out: Out,
     force: Force = False,
     salvage: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--salvage",
-            help="Get out of a damaged journal every outcome whose checksum is right. The journal "
-            "(and its -wal, if there is one) is only read.",
+            help="Recover every outcome of a damaged journal whose checksum is right. The journal "
+            "and its -wal file are only read.",
         ),
     ] = False,
 ) -> None:
-    """Write a run's scan and curves in a format that other programs read (and replay does)."""
+    """Write a run's scan and curves to a file that other programs and replay read."""
     from grainscout.journal import Journal, recording_of
 
     if salvage:
@@ -55,9 +53,9 @@ def _salvage(journal: Path, out: Path, force: bool) -> None:
 
     if not journal.is_file():
         raise DataError(f"journal must be an existing file; there is none at {journal}")
-    found = salvage(journal)
+    content = salvage(journal)
     try:
-        recordings = salvaged_recordings(found)
+        recordings = salvaged_recordings(content)
     except DataError as error:
         raise DataError(f"{journal}: {error}") from error
     for visit, data in enumerate(recordings):
@@ -66,30 +64,28 @@ def _salvage(journal: Path, out: Path, force: bool) -> None:
         console.print(f"{len(data)} curves: {path}")
     curves = sum(map(len, recordings))
     console.print(
-        f"{len(found.outcomes)} outcomes are sound, {len(found.outcomes) - curves} of them failures "
+        f"{len(content.outcomes)} outcomes are sound, {len(content.outcomes) - curves} of them failures "
         "without a curve"
     )
-    if found.lost:
-        console.print(f"{len(found.lost)} lost, by number: {', '.join(map(str, found.lost))}")
-    for proposal in found.unanswered:
+    if content.lost:
+        console.print(f"{len(content.lost)} lost, by number: {', '.join(map(str, content.lost))}")
+    for proposal in content.unanswered:
         console.print(
             f"lost or never measured: proposal {proposal.id} at row {proposal.site[0]}, column "
             f"{proposal.site[1]}"
         )
-    if found.header is None:
+    if content.header is None:
         console.print("the scan is lost: sites are given in pixels of 1 nm")
 
 
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")
-    ],
+    file: Annotated[Path, Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")],
     out: Annotated[
-        Path | None, typer.Argument(help="File to write; without it the content is only described.")
+        Path | None, Argument(help="File to write. Without it the content is only described.")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Read a microscope's file, say what is in it, and convert it."""
+    """Describe a microscope's file, and convert it."""
     from grainscout.analysis.formats import Recording, read
 
     data = read(file)
@@ -98,7 +94,7 @@ def import_(
     step = tuple(f"{s * 1e9:.4g}" for s in scan.pixel_size)
     console.print(f"{rows} x {columns} pixels of {step[0]} x {step[1]} nm")
     for name in scan.channels:
-        console.print(f"  channel {name} ({scan.units.get(name, 'unit unknown')})", markup=False)
+        console.print(f"  channel {name} ({scan.units.get(name, 'unit unknown')})")
     if isinstance(data, Recording):
         wave = data.waveform
         console.print(

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
-import typer
 from rich.table import Table
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import ConfigError
-
-
-class What(StrEnum):
-    """What can be listed."""
-
-    policies = "policies"
-    films = "films"
-    instruments = "instruments"
-    microscopes = "microscopes"
-    descriptors = "descriptors"
-    tasks = "tasks"
-    campaigns = "campaigns"
+from grainscout.records.registry import closest
 
 
 def show(
-    what: Annotated[What | None, typer.Argument(help="Only these.")] = None,
+    what: Annotated[
+        str | None,
+        Argument(
+            help="Only these: policies, films, instruments, microscopes, descriptors, tasks or campaigns."
+        ),
+    ] = None,
     tag: Annotated[
         list[str] | None,
-        typer.Option("--tag", help="Only tasks with this tag, or tag+tag for both; repeatable."),
+        Option("--tag", help="Only tasks with this tag, or tag+tag for both. Repeatable."),
     ] = None,
 ) -> None:
-    """List what experiments and campaigns can name."""
-    if tag and what not in (None, What.tasks):
-        raise ConfigError(f"--tag is of tasks, not of {what}")
-    for kind in [What.tasks] if tag else What if what is None else [what]:
-        if kind is What.tasks:
-            table = _tasks(tag)
-        else:
-            table = Table(show_header=False, box=None)
-            table.add_column(no_wrap=True, style="bold")
-            table.add_column()
-            for name, about in _entries(kind):
-                table.add_row(name, about)
-        table.title, table.title_justify = kind.value, "left"
+    """List the names that experiments and campaigns can use."""
+    if what is not None and what not in LISTS:
+        raise ConfigError(
+            f"list must be one of {', '.join(LISTS)}; got {what!r}{closest(what, LISTS)}"
+        )
+    if tag and what not in (None, "tasks"):
+        raise ConfigError(f"--tag selects tasks, not {what}")
+    for name in ["tasks"] if tag else [what] if what else LISTS:
+        table = _tasks(tag) if tag else LISTS[name]()
+        table.title, table.title_justify = name, "left"
         console.print(table)
         console.print()
 
 
-def _tasks(tags: list[str] | None) -> Table:
-    """Ids with the budget, what random sampling leaves undone of each goal, and the tags."""
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _tasks(tags: list[str] | None = None) -> Table:
+    """Ids with the budget, each goal's share that random sampling leaves, and the tags."""
     from grainscout.benchmarks import difficulties, tasks, tasks_with
 
     measured = difficulties()
@@ -64,50 +64,66 @@ def _tasks(tags: list[str] | None) -> Table:
     return table
 
 
-def _about_policy(name: str) -> str:
-    from grainscout.policies import policy_class
+def _policies() -> Table:
+    from grainscout.policies import policy_class, policy_names
 
+    def first_line(name: str) -> str:
+        return (policy_class(name).__doc__ or "").strip().splitlines()[0]
+
+    return _table((name, _or_error(first_line, name)) for name in policy_names())
+
+
+def _films() -> Table:
+    from grainscout.simulator import PRESETS
+
+    return _table(
+        (name, f"{spec.rows} x {spec.columns} pixels of {spec.row_nm:g} nm")
+        for name, spec in PRESETS.items()
+    )
+
+
+def _instruments() -> Table:
+    from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS
+
+    named = {**INSTRUMENTS, **FAULT_LADDERS}
+    return _table((name, ", ".join(spec.tags) or "no fault") for name, spec in named.items())
+
+
+def _microscopes() -> Table:
+    from grainscout.hardware import microscope_names
+
+    return _table((name, "") for name in microscope_names())
+
+
+def _descriptors() -> Table:
+    from grainscout.analysis.curves.descriptors import DESCRIPTORS
+
+    return _table((d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}") for d in DESCRIPTORS.values())
+
+
+def _campaigns() -> Table:
+    from grainscout.config import builtin_campaigns, load_campaign
+
+    def description(name: str) -> str:
+        return load_campaign(name).description
+
+    return _table((name, _or_error(description, name)) for name in builtin_campaigns())
+
+
+def _or_error(describe: Callable[[str], str], name: str) -> str:
+    """Describe a name; if it is badly installed the error, which must not hide the others."""
     try:
-        return _first_line(policy_class(name))
-    except ConfigError as error:  # one that is badly installed must not hide the others
+        return describe(name)
+    except ConfigError as error:
         return str(error)
 
 
-def _entries(kind: What) -> list[tuple[str, str]]:
-    if kind is What.policies:
-        from grainscout.policies import policy_names
-
-        return [(name, _about_policy(name)) for name in policy_names()]
-    if kind is What.films:
-        from grainscout.simulator import PRESETS
-
-        return [
-            (name, f"{spec.rows} x {spec.columns} pixels of {spec.row_nm:g} nm")
-            for name, spec in PRESETS.items()
-        ]
-    if kind is What.instruments:
-        from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS
-
-        named = {**INSTRUMENTS, **FAULT_LADDERS}
-        return [(name, ", ".join(spec.tags) or "no fault") for name, spec in named.items()]
-    if kind is What.microscopes:
-        from grainscout.hardware import microscope_names
-
-        return [(name, "") for name in microscope_names()]
-    if kind is What.descriptors:
-        from grainscout.analysis.curves.descriptors import DESCRIPTORS
-
-        return [(d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}") for d in DESCRIPTORS.values()]
-    from grainscout.config import builtin_campaigns, load_campaign
-
-    def about(name: str) -> str:
-        try:
-            return load_campaign(name).description
-        except ConfigError as error:  # such as a third party's task that is badly installed
-            return str(error)
-
-    return [(name, about(name)) for name in builtin_campaigns()]
-
-
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0]
+LISTS: dict[str, Callable[[], Table]] = {
+    "policies": _policies,
+    "films": _films,
+    "instruments": _instruments,
+    "microscopes": _microscopes,
+    "descriptors": _descriptors,
+    "tasks": _tasks,
+    "campaigns": _campaigns,
+}

@@ -6,22 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.table import Table
+from typer import Argument, Option
 
 from grainscout.cli.console import console, progress
 from grainscout.records import GrainscoutError, LimitError
 
 
 def preflight(
-    config: Annotated[Path, typer.Argument(help="Experiment file (TOML).")],
+    config: Annotated[Path, Argument(help="Experiment file (TOML).")],
     scan: Annotated[
         Path | None,
-        typer.Option("--scan", help="Your own image: the twin's film has its topography."),
+        Option("--scan", help="Your own image. The simulated film takes its topography."),
     ] = None,
-    film: Annotated[str, typer.Option(help="Whose transport the twin's film has.")] = "s26",
+    film: Annotated[
+        str, Option(help="Named film whose transport the simulated film takes.")
+    ] = "s26",
 ) -> None:
-    """Fly an experiment file on a simulated twin first: limits, time, travel, wear, expected result."""
+    """Rehearse an experiment file on a simulated film: limits, time, travel, wear, expected result."""
     from grainscout.benchmarks import MicroscopeSpec, fly
     from grainscout.config import load_run
 
@@ -33,7 +35,7 @@ def preflight(
         spec = MicroscopeSpec(film=film)
     task = replace(settings.task, microscope=spec)
     with progress() as bar:
-        row = bar.add_task("flying", total=task.curves)
+        row = bar.add_task("rehearsal", total=task.curves)
         flight = fly(
             task,
             settings.policy,
@@ -42,13 +44,13 @@ def preflight(
             decision_s=settings.decision_s,
             observe=lambda step: bar.advance(row, len(step.outcomes)),
         )
-    table = Table("of the flight", "", show_header=False)
+    table = Table(show_header=False)
     for name, value in flight.rows():
         table.add_row(name, value)
-    console.print(f"twin: {spec.kind}, film {spec.film}")
+    console.print(f"rehearsed on: {spec.kind}, film {spec.film}")
     console.print(table)
     if flight.violations:
         raise LimitError("the experiment would break limits:\n" + "\n".join(flight.violations))
     if not flight.reason.startswith(("budget", "the policy")):
-        raise GrainscoutError(f"the flight did not end by itself: {flight.reason}")
+        raise GrainscoutError(f"the rehearsal did not end by itself: {flight.reason}")
     console.print("no limit would be broken")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import DataError
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A run's journal, or the folder of a campaign.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The HTML file to write.")] = None,
+    path: Annotated[Path, Argument(help="Journal of a run, or folder of a campaign.")],
+    out: Annotated[Path | None, Option("--out", "-o", help="The HTML file to write.")] = None,
 ) -> None:
-    """Write the report of a run or of a campaign: one HTML file that needs no network."""
+    """Write the report of a run or a campaign as one HTML file without links to the network."""
     from grainscout.benchmarks import (
         Campaign,
         CampaignStore,

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.console import console, progress
+from grainscout.cli.run_display import RunDisplay
 from grainscout.records import ConfigError, JournalError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from grainscout.benchmarks import Bench
     from grainscout.config import RunConfig
-    from grainscout.experiment import Experiment, Step
+    from grainscout.experiment import Experiment
     from grainscout.journal import Journal
-    from grainscout.records import Outcome, Problem
+    from grainscout.records import Problem
+
+
+Config = Annotated[Path | None, Argument(help="Experiment file (TOML), such as a winner.toml.")]
+Out = Annotated[Path | None, Option("--out", "-o", help="Journal to write (a new file).")]
+Resume = Annotated[
+    Path | None,
+    Option("--resume", help="Journal to continue. It needs no other argument."),
+]
+DryRun = Annotated[
+    bool, Option("--dry-run", help="Print the first sites without sending any command.")
+]
 
 
 def run(
-    config: Annotated[
-        Path | None, typer.Argument(help="Experiment file (TOML), such as a winner.toml.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Journal to write (a new file).")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option("--resume", help="Journal to go on with; needs no other argument."),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print what would be measured first; issue no command."),
-    ] = False,
+    config: Config = None, out: Out = None, resume: Resume = None, dry_run: DryRun = False
 ) -> None:
-    """Run one experiment, on any microscope; or go on with one."""
+    """Run one experiment on any microscope, or resume one."""
     from grainscout.config import load_run
 
     if resume is not None:
@@ -70,7 +68,7 @@ def _start(settings: RunConfig, path: Path) -> None:
 
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
-    _say_what_is_left_out(bench, problem)
+    _print_offered_sites(bench, problem)
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
     left = bench.microscope.state() if supports(bench.microscope, SupportsState) else None
     with (
@@ -79,18 +77,8 @@ def _start(settings: RunConfig, path: Path) -> None:
         journal.claimed(),
         bench.microscope,
     ):
-        _drive(
-            lambda observe: Experiment(
-                bench.microscope,
-                policy,
-                problem=problem,
-                seed=settings.seed,
-                journal=journal,
-                observe=observe,
-                **settings.loop_settings(),
-            ),
-            journal,
-        )
+        make = partial(Experiment, problem=problem, seed=settings.seed, journal=journal)
+        _drive(partial(make, bench.microscope, policy, **settings.loop_settings()), journal)
 
 
 def _resume(path: Path, given: RunConfig | None) -> None:
@@ -109,20 +97,12 @@ def _resume(path: Path, given: RunConfig | None) -> None:
         scan = journal.header().problem.scan
         bench = set_up(settings.task, settings.seed, settings.limits, scan)
         with settings.open_policy(bench.microscope) as policy, bench.microscope:
-            _drive(
-                lambda observe: Experiment.resume(
-                    journal,
-                    bench.microscope,
-                    policy,
-                    observe=observe,
-                    **settings.loop_settings(),
-                ),
-                journal,
-            )
+            make = partial(Experiment.resume, journal, bench.microscope, policy)
+            _drive(partial(make, **settings.loop_settings()), journal)
 
 
-def _say_what_is_left_out(bench: Bench, problem: Problem) -> None:
-    """A window costs a small recording most of its sites; the reader is told, once."""
+def _print_offered_sites(bench: Bench, problem: Problem) -> None:
+    """Print how many recorded sites the window leaves; a small recording loses most of them."""
     recorded = bench.microscope.capabilities.sites
     if recorded is not None and len(problem.candidates) < len(recorded):
         console.print(
@@ -132,37 +112,12 @@ def _say_what_is_left_out(bench: Bench, problem: Problem) -> None:
         )
 
 
-class Tally:
-    """The progress bar of a run: it counts what the budget counts, and never passes its end."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._budget, self._spent = bar, 0, 0
-        self._task = bar.add_task("measuring", total=None)
-
-    def begin(self, budget: int | None, outcomes: Sequence[Outcome]) -> None:
-        """Show what an earlier stretch of the run measured."""
-        self._budget = budget or 0
-        self._show(outcomes)
-
-    def observe(self, step: Step) -> None:
-        """Count a turn of the loop."""
-        self._show(step.outcomes)
-
-    def _show(self, outcomes: Sequence[Outcome]) -> None:
-        from grainscout.experiment.outcomes import costs
-
-        self._spent += sum(map(costs, outcomes))
-        # Points added by hand in the last turn go beyond the budget.
-        total = max(self._budget, self._spent) if self._budget else None
-        self._bar.update(self._task, total=total, completed=self._spent)
-
-
-def _drive(make: Callable[[Callable[[Step], None]], Experiment], journal: Journal) -> None:
-    """Run an experiment with a progress bar and say how it ended."""
+def _drive(make: Callable[..., Experiment], journal: Journal) -> None:
+    """Run an experiment with a progress bar and print its end."""
     with progress() as bar:
-        tally = Tally(bar)
-        experiment = make(tally.observe)
-        tally.begin(experiment.problem.budget.curves, journal.outcomes())
+        display = RunDisplay(bar)
+        experiment = make(observe=display.observe)
+        display.begin(experiment.problem.budget.curves, journal.outcomes())
         result = experiment.run()
     ok = sum(o.curve is not None for o in result.outcomes)
     console.print(
@@ -172,7 +127,7 @@ def _drive(make: Callable[[Callable[[Step], None]], Experiment], journal: Journa
 
 
 def _plan(settings: RunConfig) -> None:
-    """What the first commands would be, from the problem alone."""
+    """Print the first sites, from the problem alone."""
     from grainscout.benchmarks import set_up
     from grainscout.policies import make_policy
     from grainscout.records import spawn_streams
@@ -181,13 +136,13 @@ def _plan(settings: RunConfig) -> None:
     if kind not in ("simulated", "topography", "replay"):
         # Opening it sends commands already, and the first sites depend on an image.
         raise ConfigError(
-            f"--dry-run must be of a microscope that exists on paper; {kind!r} would have to scan. Fly "
-            "the file on a twin: grainscout preflight FILE --scan IMAGE"
+            f"--dry-run needs a simulated or replayed microscope; got {kind!r}, which would have to scan. "
+            "Use: grainscout preflight FILE --scan IMAGE"
         )
     bench = set_up(settings.task, settings.seed, settings.limits)
     problem = bench.problem()
     policy = make_policy(settings.policy.name, settings.policy.options)
-    _say_what_is_left_out(bench, problem)
+    _print_offered_sites(bench, problem)
     policy.reset(problem, rng=spawn_streams(settings.seed).policy_rng())
     rows, columns = problem.scan.shape
     console.print(

@@ -7,29 +7,29 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.check import Options, json_options
 from grainscout.cli.console import console
 
 
 def serve(
-    policy: Annotated[str, typer.Argument(help="The policy to serve.")],
+    policy: Annotated[str, Argument(help="Policy to serve.")],
     options: Options = "{}",
     address: Annotated[
-        str, typer.Option(help="Where to listen; beyond this machine only with --keys.")
+        str, Option(help="Address to listen on. Beyond this machine only with --keys.")
     ] = "tcp://127.0.0.1:5571",
     keys: Annotated[
-        Path | None, typer.Option("--keys", help="The server folder that grainscout keys made.")
+        Path | None, Option("--keys", help="Server folder made by grainscout keys.")
     ] = None,
 ) -> None:
-    """Serve a policy to microscopes over an encrypted link; it can only propose sites."""
+    """Serve a policy to microscopes over an encrypted link. It can only propose sites."""
     from grainscout.experiment import one_thread
     from grainscout.hardware.remote import PolicyServer
     from grainscout.policies import make_policy
 
     given = json_options(options)
-    make_policy(policy, given)  # a wrong option is told before anyone connects
+    make_policy(policy, given)  # fails on a wrong option before anyone connects
     # One thread, as in the loop: the same seed then gives the same sites here and there.
     with (
         one_thread(),
@@ -48,12 +48,12 @@ def serve(
 
 
 def keys(
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path, Argument(help="New folder to write.")],
     client: Annotated[
-        list[str] | None, typer.Option("--client", help="Name of a client; repeatable.")
+        list[str] | None, Option("--client", help="Name of a client. Repeatable.")
     ] = None,
 ) -> None:
-    """Make the keys of a policy server and of its clients."""
+    """Make the keys of a policy server and its clients."""
     from grainscout.hardware.remote import generate_keys
 
     names = tuple(client or ["microscope"])
@@ -61,5 +61,5 @@ def keys(
     console.print(f"server: {made / 'server'} stays on the policy server")
     for name in names:
         console.print(
-            f"client: {made / name} goes to that machine by a way you trust; then delete it here"
+            f"client: copy {made / name} to that machine by a way you trust, then delete it here"
         )

@@ -5,40 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import ConfigError
 
 
 def watch(
-    journal: Annotated[Path, typer.Argument(help="Journal of a running or ended experiment.")],
+    journal: Annotated[Path, Argument(help="Journal of a running or ended experiment.")],
     host: Annotated[
-        str, typer.Option(help="Address to listen on; beyond this computer only with a token.")
+        str, Option(help="Address to listen on. Beyond this computer only with a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8642,
+    port: Annotated[int, Option(min=0, max=65535, help="Port. 0 takes a free one.")] = 8642,
     token: Annotated[
         str | None,
-        typer.Option(
-            envvar="GRAINSCOUT_WATCH_TOKEN", help="What a browser must bring; random if not given."
+        Option(
+            envvar="GRAINSCOUT_WATCH_TOKEN",
+            help="Token that a browser must send. Random if not given.",
         ),
     ] = None,
     allow_control: Annotated[
-        bool, typer.Option("--allow-control", help="Let the page pause, resume, abort and veto.")
+        bool, Option("--allow-control", help="Let the page pause, resume, abort and veto.")
     ] = False,
     maps: Annotated[
-        bool, typer.Option("--maps/--no-maps", help="Make the policy's maps, beside the run.")
+        bool,
+        Option("--maps/--no-maps", help="Show the policy's maps, computed in another process."),
     ] = True,
 ) -> None:
-    """Show a live page of a run in the browser, on this computer alone unless told otherwise."""
+    """Serve a live page of a run to the browsers of this computer."""
     try:
         from grainscout.watch.command import serve
     except ModuleNotFoundError as error:
         if error.name != "tornado":
             raise
         raise ConfigError(
-            "watch must have the package tornado; it is not installed. Install it with: pip install "
-            "'grainscout[watch]'"
+            "watch needs the package tornado, which is not installed. Install it from the checkout: "
+            "pip install '.[watch]'"
         ) from error
     serve(
         journal,

@@ -1,4 +1,4 @@
-"""What ``grainscout run`` tells: how far it is, and what a window leaves out."""
+"""Progress of ``grainscout run``, and the sites that a window leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.cli import main
-from grainscout.cli.run import Tally
+from grainscout.cli.run_display import RunDisplay
 from grainscout.experiment import Step
 from grainscout.experiment.outcomes import attached, vetoed
 from grainscout.records import IVCurve, Outcome, Scan, Site, Waveform
@@ -25,8 +25,8 @@ def measured(count: int) -> list[Outcome]:
 
 def test_the_bar_counts_what_the_budget_counts_and_ends_full():
     with Progress(disable=True) as bar:
-        tally = Tally(bar)
-        tally.begin(10, measured(4))
+        display = RunDisplay(bar)
+        display.begin(10, measured(4))
         turns = [
             [*measured(1), attached(Site(1, 1), CURVE, visit=0, at=0.0)],
             [vetoed(Site(2, 2), "a-1", visit=0, at=0.0)],
@@ -35,16 +35,16 @@ def test_the_bar_counts_what_the_budget_counts_and_ends_full():
         ]
         seen = []
         for number, outcomes in enumerate(turns):
-            tally.observe(Step(number=number, proposals=[], outcomes=outcomes, decision_s=0.0))
+            display.observe(Step(number=number, proposals=[], outcomes=outcomes, decision_s=0.0))
             seen.append((bar.tasks[0].completed, bar.tasks[0].total))
     assert seen == [(5, 10), (5, 10), (9, 10), (12, 12)]
 
 
 def test_without_a_budget_of_curves_the_bar_has_no_end():
     with Progress(disable=True) as bar:
-        tally = Tally(bar)
-        tally.begin(None, [])
-        tally.observe(Step(number=0, proposals=[], outcomes=measured(3), decision_s=0.0))
+        display = RunDisplay(bar)
+        display.begin(None, [])
+        display.observe(Step(number=0, proposals=[], outcomes=measured(3), decision_s=0.0))
         assert (bar.tasks[0].completed, bar.tasks[0].total) == (3, None)
 
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit status, one message, nothing overwritten."""
+"""Commands as a user calls them: exit status, one message, nothing overwritten."""
 
 import os
 import signal
@@ -127,7 +127,7 @@ def test_wrong_settings_end_with_one_message(call, tmp_path, extra, status, said
         ('"random"', '"oracle"', 2, "told the truth; it runs in campaigns only"),
     ],
 )
-def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said):
+def test_an_impossible_measurement_ends_with_one_message(call, tmp_path, old, new, status, said):
     path = experiment(tmp_path)
     path.write_text(path.read_text().replace(old, new))
     found, _, err = call("run", "run.toml")
@@ -149,6 +149,10 @@ def test_what_cannot_be_measured_is_said(call, tmp_path, old, new, status, said)
         (["bench", "smoke", "--out", "text.gsj"], 2, "--out must be a folder"),
         (["bench", "smoke", "--replay", "absent.3ds"], 2, "there is none at absent.3ds"),
         (["simulate", "gold"], 2, "film must be one of"),
+        (["simulate", "tinny"], 2, "closest: 'tiny'"),
+        (["list", "polices"], 2, "closest: 'policies'"),
+        (["control", "text.gsj", "puase"], 2, "closest: 'pause'"),
+        (["run", "grainscout[watch].toml"], 2, "there is none at grainscout[watch].toml"),
         (["simulate", "tiny", "--seed", "-1"], 2, "--seed"),
         (["list", "colours"], 2, "colours"),
         (["check-policy", "random", "--options", '{"x": 1}'], 2, "no option 'x'"),
@@ -203,6 +207,12 @@ def test_lists_name_everything_that_files_can_name(call):
     assert status == 0
     for name in ("dual-novelty", "tiny", "reference", "replay", "loop_area", "quick"):
         assert name in out
+
+
+def test_units_in_brackets_are_printed(call):
+    out = call("list", "descriptors")[1]
+    assert "[log10 A]" in out
+    assert "[A V]" in out
 
 
 def test_a_film_is_made_with_its_picture_and_not_overwritten(call, tmp_path):
@@ -289,7 +299,7 @@ def test_a_run_is_exported_and_replayed(call, tmp_path):
     assert runs[0] == runs[1]
 
 
-def test_preflight_says_what_would_happen_and_what_would_not_be_allowed(call, tmp_path):
+def test_preflight_reports_the_run_and_the_limits_it_would_break(call, tmp_path):
     experiment(tmp_path)
     status, out, _ = call("preflight", "run.toml")
     assert status == 0
@@ -326,7 +336,7 @@ def test_conformance_suites_run_from_the_command_line(call):
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
 @pytest.mark.parametrize("policy", ["dkl", "dual-novelty"])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(call, tmp_path, policy):
+def test_a_killed_run_resumes_with_the_same_curves(call, tmp_path, policy):
     """SIGKILL in the middle, wherever that is; then the rest is the uninterrupted trajectory."""
     experiment(tmp_path, policy=policy, curves=40)
     assert call("run", "run.toml", "--out", "whole.gsj")[0] == 0
