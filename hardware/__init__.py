@@ -1,20 +1,23 @@
 """Microscopes behind one protocol: simulated, replayed or real.
 
-A :class:`Microscope` scans, measures a curve at a site, sets the light and parks.  What it must
-never do is written in :class:`Limits`, and a :class:`Guard` stands in front of every microscope and
-refuses, with an error and before the command is issued, whatever would break one.
-:func:`make_microscope` opens a microscope by name, and :func:`check_microscope` is the conformance
-suite that every adapter, ours or a third party's, must pass.
+A :class:`Microscope` scans, measures a curve at a site, sets the light and parks. :class:`Limits`
+hold what it must never be asked to do. A :class:`Guard` around it refuses every command that would
+break one, with an error and before the command is issued.
 
-    with Guard(make_microscope("simulated", {"instrument": "reference"}), Limits()) as microscope:
-        scan = microscope.scan()
-        curve = microscope.measure(Site(64, 64), Waveform.triangle())
+>>> from grainscout.hardware import Guard, Limits, make_microscope
+>>> from grainscout.records import Site, Waveform
+>>> with Guard(make_microscope("simulated", {"film": "tiny"}), Limits(voltage_V=2.0)) as microscope:
+...     scan = microscope.scan()
+...     curve = microscope.measure(Site(24, 24), Waveform.triangle(1.5, 51))
+>>> len(curve)
+51
 
-An adapter of one's own is a class with the members of :class:`Microscope`, registered as a callable
-under the entry point group ``grainscout.microscopes``; ``check_microscope(lambda: Guard(mine))`` says
-what is wrong with it.
+:func:`make_microscope` opens a microscope by name. Adapters are imported when they are first named,
+so importing this package needs numpy only.
 
-Importing this package needs numpy only; adapters are loaded when they are first named.
+An adapter of your own is a class with the members of :class:`Microscope`, registered as a callable
+under the entry point group ``grainscout.microscopes``. :func:`check_microscope` is the conformance
+suite that every adapter must pass.
 """
 
 import lazy_loader

@@ -1,13 +1,21 @@
 """The loop: ask, journal, measure, journal, tell; the same offline and on the instrument.
 
-    >>> experiment = Experiment(microscope, policy, problem=problem, journal=journal, rng=rng)
-    >>> result = experiment.run()
+>>> from grainscout.experiment import Experiment, make_problem
+>>> from grainscout.hardware import Guard, make_microscope
+>>> from grainscout.policies import make_policy
+>>> from grainscout.records import Budget, Waveform
+>>> microscope = Guard(make_microscope("simulated", {"film": "tiny"}))
+>>> problem = make_problem(microscope, Waveform.triangle(1.5, 51), Budget(curves=3))
+>>> experiment = Experiment(microscope, make_policy("random"), problem=problem, seed=0)
+>>> experiment.run().reason
+'budget: 3 curves'
 
-The microscope is parked whatever ends the loop: the budget, the policy, a person or an error.
-``Experiment.resume`` goes on from a journal exactly where it stopped.
+The microscope is parked whatever ends the loop: the budget, the policy, an operator or an error.
+With a journal, ``Experiment.resume`` continues exactly where the run stopped.
 """
 
-from grainscout.experiment.experiment import Experiment, Result, Step
+from grainscout.experiment.bookkeeping import Result, Step
+from grainscout.experiment.experiment import Experiment
 from grainscout.experiment.operator import REQUESTS, attachable
 from grainscout.experiment.problem import full_window_sites, make_problem
 from grainscout.experiment.threads import one_thread

@@ -1,9 +1,9 @@
-"""A person's hand on a running experiment: requests left in its journal, from any process."""
+"""Operator requests to a running experiment, passed through its journal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import numpy as np
 
 from grainscout.analysis.formats import Recording, read
 from grainscout.hardware.protocol import Microscope, SupportsCheck
-from grainscout.journal import Journal, recording_of
+from grainscout.journal import Journal, Request, recording_of
 from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
 from grainscout.records.supports import supports
 
-#: What can be asked with ``Journal.request(kind, ...)``; obeyed before the next measurement.
+#: Kinds of ``Journal.request(kind, ...)``, carried out before the next measurement.
 REQUESTS: Mapping[str, str] = {
     "pause": "park the tip and wait",
     "resume": "go on after a pause",
@@ -30,122 +30,152 @@ _POLL_S = 0.1
 
 
 class Aborted(Exception):
-    """A person ended the run."""
+    """An operator ended the run."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ByHand:
+class ExternalCurve:
     """A curve that was not measured in this run."""
 
     site: Site
     curve: IVCurve
 
 
-class Desk:
-    """Where the requests of people are read and obeyed.
+@dataclass(frozen=True, kw_only=True)
+class _Additions:
+    """Sites to measure and curves to attach for one request."""
 
-    vetoed : ids of proposals that must not be measured.
+    sites: Sequence[Site] = ()
+    curves: Sequence[ExternalCurve] = ()
+
+
+class OperatorRequests:
+    """Reads and applies the requests in a journal, if there is one.
+
+    Attributes
+    ----------
+    vetoed : set of str
+        Ids of proposals that must not be measured.
     """
 
-    def __init__(self, journal: Journal | None, problem: Problem) -> None:
-        self._journal = journal
-        self._problem = problem
+    def __init__(self, journal: Journal | None, problem: Problem, microscope: Microscope) -> None:
+        self._journal, self._problem, self._microscope = journal, problem, microscope
         self._paused = False
         self.vetoed: set[str] = set()
+        self._handlers: Mapping[str, Callable[[Mapping[str, Any]], _Additions | None]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "abort": lambda _: None,
+            "veto": lambda detail: self.vetoed.add(str(detail.get("id"))),
+            "attach": self._attach,
+            "add": self._add,
+        }
 
-    def obey(self, microscope: Microscope) -> Iterator[Site | ByHand]:
-        """Do what was asked; sites to measure and curves to attach come out.  Returns when not paused.
+    def apply(
+        self, *, measure: Callable[[Site], None], attach: Callable[[ExternalCurve], None]
+    ) -> None:
+        """Carry out all open requests; return when the run is not paused.
 
-        Raises Aborted.  A request that cannot be obeyed becomes an event of the journal.
+        A request that cannot be carried out becomes an event of the journal. Aborted is raised
+        for a request to abort.
         """
         if self._journal is None:
             return
         while True:
             for request in self._journal.requests():
-                wrong = ""
-                try:
-                    wanted = self._do(request.kind, request.detail, microscope)
-                except (ConfigError, DataError, JournalError) as error:
-                    wanted, wrong = [], str(error)
-                self._journal.record_event(
-                    "request",
-                    microscope.clock.now(),
-                    asked=request.kind,
-                    **dict(request.detail),
-                    **({"refused": wrong} if wrong else {}),
-                )
-                # A site counts as asked for until it was measured: a kill in between loses nothing.
+                added = self._apply_one(self._journal, request)
+                # A site counts as open until it was measured: a kill in between loses nothing.
                 # Attached curves are a batch of their own: the file can be attached again.
                 if request.kind != "add":
                     self._journal.handled(request)
                 if request.kind == "abort":
                     raise Aborted
-                yield from wanted
+                for curve in added.curves:
+                    attach(curve)
+                for site in added.sites:
+                    measure(site)
                 if request.kind == "add":
                     self._journal.handled(request)
             if not self._paused:
                 return
             time.sleep(_POLL_S)
 
-    def _do(
-        self, kind: str, detail: Mapping[str, Any], microscope: Microscope
-    ) -> Sequence[Site | ByHand]:
-        if kind == "pause":
-            microscope.park()
-            self._paused = True
-        elif kind == "resume":
-            self._paused = False
-        elif kind == "veto":
-            self.vetoed.add(str(detail.get("id")))
-        elif kind == "add":
-            site = self._site(detail)
-            if supports(microscope, SupportsCheck):
-                broken = microscope.check(site, self._problem.waveform)
-                if broken:
-                    raise ConfigError("; ".join(map(str, broken)))
-            return [site]
-        elif kind == "attach":
-            return attachable(Path(str(detail.get("file"))), self._problem)
-        elif kind != "abort":
-            raise ConfigError(f"request must be one of {', '.join(REQUESTS)}; got {kind!r}")
-        return []
+    def _apply_one(self, journal: Journal, request: Request) -> _Additions:
+        """Call the request's handler and record the event."""
+        added, refused = None, {}
+        try:
+            if request.kind not in self._handlers:
+                raise ConfigError(
+                    f"request must be one of {', '.join(REQUESTS)}; got {request.kind!r}"
+                )
+            added = self._handlers[request.kind](request.detail)
+        except (ConfigError, DataError, JournalError) as error:
+            refused = {"refused": str(error)}
+        detail = {"asked": request.kind, **request.detail, **refused}
+        journal.record_event("request", self._microscope.clock.now(), **detail)
+        return added or _Additions()
 
-    def _site(self, detail: Mapping[str, Any]) -> Site:
+    def _pause(self, _: Mapping[str, Any]) -> None:
+        self._microscope.park()
+        self._paused = True
+
+    def _resume(self, _: Mapping[str, Any]) -> None:
+        self._paused = False
+
+    def _attach(self, detail: Mapping[str, Any]) -> _Additions:
+        return _Additions(curves=attachable(Path(str(detail.get("file"))), self._problem))
+
+    def _add(self, detail: Mapping[str, Any]) -> _Additions:
         row, column = detail.get("row"), detail.get("column")
-        rows, columns = self._problem.scan.shape
         if not (isinstance(row, int) and isinstance(column, int)):
             raise ConfigError(f"add needs a whole row and column; got {row!r}, {column!r}")
-        if not self._problem.scan.contains(Site(row, column)):
+        site, (rows, columns) = Site(row, column), self._problem.scan.shape
+        if not self._problem.scan.contains(site):
             raise ConfigError(
                 f"add needs a site on the {rows} x {columns} scan; got ({row}, {column})"
             )
-        return Site(row, column)
+        if supports(self._microscope, SupportsCheck):
+            broken = self._microscope.check(site, self._problem.waveform)
+            if broken:
+                raise ConfigError("; ".join(map(str, broken)))
+        return _Additions(sites=[site])
 
 
-def attachable(file: Path, problem: Problem) -> list[ByHand]:
-    """The curves of a recording or journal that fit a problem; ConfigError or DataError if none can.
+def attachable(file: Path, problem: Problem) -> list[ExternalCurve]:
+    """Read the curves of a recording or journal that fit a problem.
 
-    They must be of the problem's waveform (the same voltages), on a grid of its scan's shape.
+    Parameters
+    ----------
+    file : Path
+        A journal (.gsj), or a recording in any format that ``analysis.formats.read`` knows.
+    problem : Problem
+        Its waveform's voltages and its scan's shape are those that the file must have.
+
+    Raises
+    ------
+    ConfigError
+        If the file's scan or sweep is another one.
+    DataError
+        If the file holds no curves.
     """
     if file.suffix == ".gsj":
         with Journal.read(file) as journal:
-            found = recording_of(journal)
+            recording = recording_of(journal)
     else:
-        read_data = read(file)
-        if not isinstance(read_data, Recording):
+        content = read(file)
+        if not isinstance(content, Recording):
             raise DataError(f"{file} must hold curves to be attached; it holds images")
-        found = read_data
-    if found.scan.shape != problem.scan.shape:
+        recording = content
+    if recording.scan.shape != problem.scan.shape:
         raise ConfigError(
             f"attached curves must be on the scan of {problem.scan.shape} pixels; {file} has "
-            f"{found.scan.shape}"
+            f"{recording.scan.shape}"
         )
-    wave, own = found.waveform, problem.waveform
+    wave, own = recording.waveform, problem.waveform
     if len(wave) != len(own) or np.abs(wave.voltage - own.voltage).max() > 0.02 * own.peak:
         raise ConfigError(
             f"attached curves must be of the same sweep ({len(own)} samples to {own.peak:g} V); {file} "
             f"has {len(wave)} samples to {wave.peak:g} V"
         )
-    return [
-        ByHand(site=Site(int(r), int(c)), curve=found.curve(Site(r, c))) for r, c in found.sites
-    ]
+    sites = [Site(int(row), int(column)) for row, column in recording.sites]
+    return [ExternalCurve(site=site, curve=recording.curve(site)) for site in sites]

@@ -1,4 +1,4 @@
-"""What can come of a site: measured, failed, vetoed, or attached."""
+"""Build the Outcome of a measured, failed, vetoed or attached site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def measure(
     now: Callable[[], float],
     proposal_id: str | None = None,
 ) -> Outcome:
-    """Measure there; a microscope that fails gives a failed outcome, LimitError passes."""
+    """Measure a site; a microscope that fails gives a failed outcome, LimitError passes."""
     started = now()
     curve: IVCurve | None = None
     message = ""
@@ -43,7 +43,7 @@ def measure(
 
 
 def vetoed(site: Site, proposal_id: str, *, visit: int, at: float) -> Outcome:
-    """A proposal that a person forbade."""
+    """Return the outcome of a proposal that an operator vetoed."""
     return Outcome(
         site=site,
         status="aborted",
@@ -56,7 +56,7 @@ def vetoed(site: Site, proposal_id: str, *, visit: int, at: float) -> Outcome:
 
 
 def attached(site: Site, curve: IVCurve, *, visit: int, at: float) -> Outcome:
-    """A curve that exists already, such as of an earlier run on the same scan."""
+    """Return the outcome of a curve that exists already, such as of an earlier run."""
     return Outcome(
         site=site,
         status=_status(curve),
@@ -69,7 +69,7 @@ def attached(site: Site, curve: IVCurve, *, visit: int, at: float) -> Outcome:
 
 
 def costs(outcome: Outcome) -> bool:
-    """Whether it used up one of the budget's curves."""
+    """Tell if it used up one of the budget's curves."""
     return outcome.status != "aborted" and outcome.message != ATTACHED
 
 

@@ -1,4 +1,4 @@
-"""From a microscope to the problem that a policy is given."""
+"""The problem that a policy is given, made from a microscope."""
 
 from __future__ import annotations
 
@@ -12,11 +12,27 @@ from grainscout.records.arrays import IntArray
 
 
 def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:
-    """(n, 2) sites around which a window x window patch lies wholly in the image, row-major.
+    """List the sites whose window x window patch lies wholly in the image.
 
-    The patch of a site spans rows ``row - window // 2`` to ``row - window // 2 + window - 1``, so
-    there are (rows - window + 1)(columns - window + 1) sites: 12 769 for 128 x 128 and 16, as in
-    S23 and S26.  ConfigError if the window does not fit.
+    The patch of a site spans rows ``row - window // 2`` to ``row - window // 2 + window - 1``. A
+    128 x 128 image with a window of 16 has 12 769 sites, as in Liu2023 and Gong2026.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the image.
+    window : int
+        Side of the patch [pixels].
+
+    Returns
+    -------
+    (n, 2) array of int
+        Rows and columns, row-major; n = (rows - window + 1)(columns - window + 1).
+
+    Raises
+    ------
+    ConfigError
+        If the window does not fit.
     """
     if not 1 <= window <= min(shape):
         raise ConfigError(
@@ -37,12 +53,36 @@ def make_problem(
     channels: tuple[str, ...] | None = None,
     frame: tuple[float, float, float, float] | None = None,
 ) -> Problem:
-    """Set the light, take the scan, and say what may be measured.
+    """Set the light, take the scan, and list what may be measured.
 
-    Candidates are the sites with a full window; on a microscope that can only reach some sites (a
-    recording) they are those among them, and with a `frame` (x_min, y_min, x_max, y_max) [m] those
-    inside it.  ConfigError if none is left, if the microscope has no light to set, or if it can apply
-    another waveform only.
+    Parameters
+    ----------
+    microscope : Microscope
+        Where the scan is taken.
+    waveform : Waveform
+        Applied at every site.
+    budget : Budget
+        Curves, seconds and tip wear that the run may use.
+    target : str
+        Descriptor of a curve that the policy learns.
+    light : float
+        Illumination [suns].
+    window : int
+        Candidates have a full patch of this side [pixels] around them.
+    channels : tuple of str, optional
+        Images to take; default all that the microscope offers.
+    frame : tuple of float, optional
+        (x_min, y_min, x_max, y_max) [m] that candidates must lie in.
+
+    Returns
+    -------
+    Problem
+        On a microscope that reaches some sites only (a recording) its candidates are among them.
+
+    Raises
+    ------
+    ConfigError
+        If no candidate is left, or the microscope cannot set this light or apply this waveform.
     """
     able = microscope.capabilities
     if able.waveform is not None and able.waveform != waveform:

@@ -1,4 +1,4 @@
-"""Every pool of threads pinned to one."""
+"""Pin every pool of threads to one."""
 
 from __future__ import annotations
 

@@ -1,0 +1,110 @@
+"""Records of a run, its counts, and checks of proposals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grainscout.experiment.outcomes import costs
+from grainscout.records import Budget, Outcome, PolicyError, Problem, Proposal, Site
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One turn of the loop, as observers see it.
+
+    Attributes
+    ----------
+    number : int
+        Number of the batch, from 0.
+    proposals : sequence of Proposal
+        What the policy asked for.
+    outcomes : list of Outcome
+        Their outcomes, and those of what an operator added.
+    decision_s : float
+        Time that the policy took to decide [s].
+    """
+
+    number: int
+    proposals: Sequence[Proposal]
+    outcomes: list[Outcome]
+    decision_s: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """Outcome of a whole run.
+
+    Attributes
+    ----------
+    outcomes : sequence of Outcome
+        All of them, in order.
+    reason : str
+        Why the run ended.
+    """
+
+    outcomes: Sequence[Outcome]
+    reason: str
+
+
+class Spending:
+    """Curves, visits and failures of a run so far."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._visits: Counter[tuple[int, int]] = Counter()
+        self.curves = 0
+        self.failures = 0  # in a row
+
+    def count(self, outcome: Outcome) -> None:
+        """Take an outcome into account."""
+        self.curves += costs(outcome)
+        if outcome.status != "aborted":
+            self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
+        self.failures = self.failures + 1 if outcome.status == "failed" else 0
+
+    def visit(self, site: Site) -> int:
+        """Number of the next measurement at a site, from 0."""
+        return self._visits[site[0], site[1]]
+
+    def left(self, batch: int) -> int:
+        """Number of sites to ask for: a batch, or the curves that are left."""
+        return (
+            batch if self._budget.curves is None else min(batch, self._budget.curves - self.curves)
+        )
+
+    def exhausted(self, seconds: float, wear: float) -> str | None:
+        """Name the part of the budget that is used up, or None."""
+        budget = self._budget
+        if budget.curves is not None and self.curves >= budget.curves:
+            return f"budget: {budget.curves} curves"
+        if budget.seconds is not None and seconds >= budget.seconds:
+            return f"budget: {budget.seconds:g} s"
+        if budget.wear is not None and wear >= budget.wear:
+            return f"budget: {budget.wear:g} of the tip's life"
+        return None
+
+
+class ProposalCheck:
+    """Refuses proposals that are no candidates or use an id twice."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._candidates = {(int(r), int(c)) for r, c in problem.candidates}
+        self.ids: set[str] = set()
+
+    def checked(self, proposals: list[Proposal], wanted: int) -> list[Proposal]:
+        """Return the answer to ``ask(wanted)``; PolicyError if it is not as it must be."""
+        if not isinstance(proposals, list) or not all(isinstance(p, Proposal) for p in proposals):
+            raise PolicyError(f"ask({wanted}) must give a list of Proposal; got {proposals!r:.80}")
+        if len(proposals) > wanted:
+            raise PolicyError(
+                f"ask({wanted}) must give at most {wanted} proposals; got {len(proposals)}"
+            )
+        for p in proposals:
+            if (p.site[0], p.site[1]) not in self._candidates:
+                raise PolicyError(f"a proposal must be a candidate site; got {tuple(p.site)}")
+            if p.id in self.ids:
+                raise PolicyError(f"proposal ids must be unique; got {p.id!r} again")
+            self.ids.add(p.id)
+        return proposals
