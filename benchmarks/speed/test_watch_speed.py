@@ -18,7 +18,7 @@ from grainscout.hardware import SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.records import Budget, IVCurve, Outcome, Proposal, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
-from grainscout.watch.broadcaster import Hub
+from grainscout.watch.broadcaster import Broadcaster
 
 UPDATE_S = 0.2
 STREAMS = spawn_streams(1)
@@ -71,13 +71,13 @@ def test_update(benchmark, measured, tmp_path, already):
             journal.record_event("start", wear=0.0)
             for _ in range(already):
                 measure()
-            with Hub(tmp_path / "run.gsj", maps=False) as hub:
+            with Broadcaster(tmp_path / "run.gsj", maps=False) as broadcaster:
 
                 def update():
-                    page = hub.update()
-                    return json.dumps({"facts": page.facts, "parts": dict(page.parts)})
+                    page = broadcaster.update()
+                    return json.dumps({"status": page.status, "parts": dict(page.parts)})
 
                 benchmark.pedantic(update, setup=measure, rounds=15, warmup_rounds=1)
-                assert hub.page is not None
-                assert len(hub.run.sites) == already + 16
+                assert broadcaster.page is not None
+                assert len(broadcaster.run.sites) == already + 16
     assert benchmark.stats.stats.median <= UPDATE_S

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("tornado", reason="needs the extra grainscout[watch]")
 
-from _chromium import PROGRAM, Chromium
+from chromium import PROGRAM, Chromium
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
 

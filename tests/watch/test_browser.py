@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("tornado", reason="needs the extra grainscout[watch]")
 
-from _chromium import PROGRAM, Chromium
-from _rig import Rig, until
+from chromium import PROGRAM, Chromium
+from live_run import Rig, until
 
 if PROGRAM is None:
     pytest.skip("no Chromium on this computer", allow_module_level=True)
@@ -72,7 +72,7 @@ def test_pressing_pause_pauses_and_resume_resumes(page, rig):
     row, column = waiting.site
     x, y = page.look(
         "(() => { const s = document.querySelector('#map-sites'); s.scrollIntoView({block: 'center'});"
-        "const [l, t, w, h, rows, columns] = facts.map;"
+        "const [l, t, w, h, rows, columns] = run.map;"
         f"const p = new DOMPoint(l + w * ({column} + .5) / columns, t + h * ({row} + .5) / rows)"
         ".matrixTransform(s.getScreenCTM()); return [p.x, p.y]; })()"
     )

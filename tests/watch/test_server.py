@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from grainscout.cli import app
 from grainscout.journal import Journal
 from grainscout.records import ConfigError
-from grainscout.watch.broadcaster import Hub
+from grainscout.watch.broadcaster import Broadcaster
 from grainscout.watch.command import check_token, is_loopback
 from grainscout.watch.server import serve_until
 
@@ -28,8 +28,8 @@ TOKEN = "0123456789abcdefghij"
 class Served:
     """A watch in this process: its address, and the ways to ask it."""
 
-    def __init__(self, port: int, hub: Hub) -> None:
-        self.home, self.hub = f"127.0.0.1:{port}", hub
+    def __init__(self, port: int, broadcaster: Broadcaster) -> None:
+        self.home, self.broadcaster = f"127.0.0.1:{port}", broadcaster
 
     def get(self, path: str, *, cookie: str = "", method: str = "GET", **headers: str):
         """(status, headers, body) of a request."""
@@ -66,7 +66,7 @@ class Served:
                 await line.write_message(
                     message if isinstance(message, str) else json.dumps(message)
                 )
-                while "facts" in (answer := json.loads(await line.read_message())):
+                while "status" in (answer := json.loads(await line.read_message())):
                     pass
                 answers.append(answer)
             line.close()
@@ -88,7 +88,7 @@ def served(path, **settings):
     """The server in a thread of its own."""
     ready, box = threading.Event(), {}
 
-    def work(hub):
+    def work(broadcaster):
         async def main():
             box["loop"], box["done"] = asyncio.get_running_loop(), asyncio.Event()
 
@@ -96,16 +96,18 @@ def served(path, **settings):
                 box["port"] = port
                 ready.set()
 
-            await serve_until(box["done"], hub, host="127.0.0.1", port=0, token=TOKEN, ready=taken)
+            await serve_until(
+                box["done"], broadcaster, host="127.0.0.1", port=0, token=TOKEN, ready=taken
+            )
 
         asyncio.run(main())
 
-    with Hub(path, maps=False, **settings) as hub:
-        thread = threading.Thread(target=work, args=(hub,))
+    with Broadcaster(path, maps=False, **settings) as broadcaster:
+        thread = threading.Thread(target=work, args=(broadcaster,))
         thread.start()
         try:
             assert ready.wait(10)
-            yield Served(box["port"], hub)
+            yield Served(box["port"], broadcaster)
         finally:
             box["loop"].call_soon_threadsafe(box["done"].set)
             thread.join(10)
@@ -152,7 +154,7 @@ def test_without_the_token_nothing_is_told(site, path, brought, cookie):
 
 def test_the_websocket_wants_the_token_and_its_own_origin(site, cookie):
     first, _ = site.talk(cookie=cookie, origin=f"http://{site.home}")
-    assert first["facts"]["count"] == 14
+    assert first["status"]["count"] == 14
     for brings, origin in [
         ("", f"http://{site.home}"),
         (cookie[:-1] + "x", f"http://{site.home}"),
@@ -323,14 +325,19 @@ def test_mistakes_are_one_message(finished, tmp_path, monkeypatch, capsys, words
 def test_a_port_that_is_taken_is_told(finished):
     import socket
 
-    with socket.socket() as other, Hub(finished, maps=False) as hub:
+    with socket.socket() as other, Broadcaster(finished, maps=False) as broadcaster:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
 
         async def main():
             await serve_until(
-                asyncio.Event(), hub, host="127.0.0.1", port=port, token=TOKEN, ready=lambda _: None
+                asyncio.Event(),
+                broadcaster,
+                host="127.0.0.1",
+                port=port,
+                token=TOKEN,
+                ready=lambda _: None,
             )
 
         with pytest.raises(ConfigError, match=f"port must be free.*{port}"):

@@ -1,14 +1,20 @@
-"""The live page of a run: a server on this computer that reads the journal while it is written.
+"""Live page of a run, served to this computer's browsers from the run's journal.
 
-The page never touches the run.  It opens the journal for reading, for milliseconds and only when
-the file has changed, and what a person asks goes through ``Journal.request`` like any other wish.
-The policy's maps come from a copy of the policy in a process of its own (`_thinking`).
+The page never touches the run. It opens the journal for milliseconds, and only when the file has
+changed. Requests of a viewer go through ``Journal.request`` like any other request. The policy's
+maps come from a copy of the policy in another process.
 
-    _reading   the journal's new rows -> a Snapshot      _facts   what a person must know first
-    _figures   Snapshot -> SVG                           _page    Snapshot -> the page's parts
-    _server    who may see it, and what may be asked
+=================  =====================================================
+journal_reader     New rows of the journal to a Snapshot.
+status             State, alerts and remaining budget of a Snapshot.
+figures, images    Figures of a Snapshot as SVG and PNG.
+explanations       Maps of the policy.
+page_renderer      Snapshot to the parts of the page.
+broadcaster        Newest page for all viewers, and their requests.
+server             Web server, with a token for every request.
+=================  =====================================================
 
-``serve`` imports the web server (extra ``watch``) when it is called; nothing else needs it.
+Only ``command`` and ``server`` import the web server (extra ``watch``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the command's options to a running server."""
+"""Start of the server by the command ``grainscout watch``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from grainscout.records import ConfigError
-from grainscout.watch.broadcaster import Hub
+from grainscout.watch.broadcaster import Broadcaster
 from grainscout.watch.server import serve_until
 
 
@@ -25,7 +25,7 @@ def serve(
     maps: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM.  ConfigError for an unsafe or unusable address or token."""
+    """Serve until Ctrl-C or SIGTERM; ConfigError for an unsafe address or token."""
     local = is_loopback(host)
     if token is None and not local:
         raise ConfigError(
@@ -33,21 +33,21 @@ def serve(
             "a token on the network: ssh -L 8642:127.0.0.1:8642 from the other computer"
         )
     token = check_token(secrets.token_urlsafe(24) if token is None else token)
-    with Hub(journal, control=control, maps=maps) as hub:
+    with Broadcaster(journal, control=control, maps=maps) as broadcaster:
 
-        def ready(taken: int) -> None:
+        def ready(port: int) -> None:
             shown = f"[{host}]" if ":" in host else host
-            say(f"watch:   http://{shown}:{taken}/?token={token}")
+            say(f"watch:   http://{shown}:{port}/?token={token}")
             say("control: " + ("pause, resume, abort, veto" if control else "none (look only)"))
             if not local:
-                say("warning: not encrypted; whoever hears the network can read the token")
+                say("warning: not encrypted; anyone who listens on the network can read the token")
             say("Ctrl-C ends the watch; the run goes on.")
 
-        asyncio.run(_until_signal(hub, host, port, token, ready))
+        asyncio.run(_until_signal(broadcaster, host, port, token, ready))
 
 
 async def _until_signal(
-    hub: Hub, host: str, port: int, token: str, ready: Callable[[int], None]
+    broadcaster: Broadcaster, host: str, port: int, token: str, ready: Callable[[int], None]
 ) -> None:
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     before = {}
@@ -57,14 +57,14 @@ async def _until_signal(
             number = getattr(signal, name)
             before[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(done.set))
     try:
-        await serve_until(done, hub, host=host, port=port, token=token, ready=ready)
+        await serve_until(done, broadcaster, host=host, port=port, token=token, ready=ready)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this computer can reach that address."""
+    """True if only this computer can reach that address."""
     if host == "localhost":
         return True
     try:
@@ -74,7 +74,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_token(token: str) -> str:
-    """The token; ConfigError if it is too short to be safe or does not fit into an address."""
+    """The token; ConfigError if it is too short or does not fit into an address."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", token):
         raise ConfigError(
             "token must be 16 to 200 letters, digits, - or _, chosen at random; got "

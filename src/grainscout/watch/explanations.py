@@ -1,8 +1,8 @@
-"""The policy's maps, from a copy of the policy in a process of its own.
+"""Maps of the policy, from a copy of the policy in another process.
 
-The copy is made from the state that the run stores in its journal now and then, and is told what came
-since; a policy that stores none is told everything.  It costs one decision of the policy a refresh, at
-the lowest priority, and rests four times as long as it worked.  The run does not notice.
+The copy starts from the newest policy state in the journal and learns the outcomes since. Without a
+state it learns all outcomes. A refresh costs one decision of the policy at the lowest priority, and
+the worker rests four times as long as it worked.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +23,9 @@ from numpy.typing import NDArray
 from grainscout.experiment import one_thread
 from grainscout.journal import Batch, Header, Journal
 from grainscout.policies import Policy, make_policy
-from grainscout.policies.protocol import SupportsExplain
-from grainscout.records import (
-    GrainscoutError,
-    Outcome,
-    PackedState,
-    PolicyError,
-    pack,
-    spawn_streams,
-    unpack,
-)
-from grainscout.records.supports import SupportsState, supports
+from grainscout.policies.protocol import SupportsExplain, SupportsState
+from grainscout.records import GrainscoutError, Outcome, PackedState, PolicyError, spawn_streams
+from grainscout.records.supports import supports
 
 #: Longest wait for the maps [s].
 PATIENCE_S = 300.0
@@ -41,15 +33,26 @@ _REST = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Thoughts:
-    """What the policy thinks after `after` outcomes.
+class Explanation:
+    """Maps of the policy after some outcomes.
 
-    maps : of the scan's shape, NaN where there is no candidate.
-    stored : after how many outcomes the state was stored that it was made from; None if it was told all.
-    seconds : that it took.  trouble : why there are no maps;  hopeless : there will never be any.
+    Parameters
+    ----------
+    after : int
+        Number of outcomes that the copy knew.
+    maps : mapping of str to (rows, columns) array of float
+        NaN where there is no candidate.
+    stored : int, optional
+        Number of outcomes in the stored state it started from.
+    seconds : float
+        Time that it took [s].
+    trouble : str
+        Why there are no maps.
+    hopeless : bool
+        True if there will never be any.
     """
 
-    after: int
+    after: int = 0
     maps: Mapping[str, NDArray[np.float32]]
     stored: int | None = None
     seconds: float = 0.0
@@ -58,7 +61,7 @@ class Thoughts:
 
     @property
     def rest(self) -> float:
-        """Seconds to wait before the next."""
+        """Seconds to wait before the next one."""
         return _REST * self.seconds
 
 
@@ -66,74 +69,65 @@ class NoMaps(PolicyError):
     """The policy has no maps to show, or is not known."""
 
 
-class Thinker:
-    """The other process.  Use it as a context manager, from one thread at a time."""
+class ExplanationWorker(AbstractContextManager["ExplanationWorker"]):
+    """Process that explains the policy. Use it from one thread at a time."""
 
     def __init__(self, path: Path, patience: float = PATIENCE_S) -> None:
         self.path = path
         self.patience = patience
-        self._process: Any = None
-        self._line: Any = None  # a Connection, of another class on Windows
+        self.process: Any = None
+        self._connection: Any = None  # of another class on Windows
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def think(self) -> Thoughts:
-        """Ask for the newest thoughts and wait for them; what goes wrong is told in ``trouble``."""
-        if self._line is None:
-            here, there = multiprocessing.Pipe()
+    def explain(self) -> Explanation:
+        """Ask for the newest maps and wait; a failure is described in ``trouble``."""
+        if self._connection is None:
+            self._connection, theirs = multiprocessing.Pipe()
             context = multiprocessing.get_context("spawn")
-            self._process = context.Process(
-                target=_work, args=(str(self.path), there), daemon=True, name="thoughts"
+            self.process = context.Process(
+                target=_work, args=(self.path, theirs), daemon=True, name="explanations"
             )
-            self._process.start()
-            there.close()
-            self._line = here
+            self.process.start()
+            theirs.close()
         begun = time.perf_counter()
         try:
-            self._line.send_bytes(b"think")
-            if self._line.poll(self.patience):
-                return _unpacked(unpack(self._line.recv_bytes()))
+            self._connection.send(None)
+            if self._connection.poll(self.patience):
+                explanation: Explanation = self._connection.recv()
+                return explanation
             trouble = f"no maps within {self.patience:g} s"
         except (EOFError, OSError):
             trouble = "the process that makes the maps ended"
         self.close()
-        return Thoughts(after=0, maps={}, trouble=trouble, seconds=time.perf_counter() - begun)
+        return Explanation(maps={}, trouble=trouble, seconds=time.perf_counter() - begun)
 
     def stop(self) -> None:
-        """End the other process; a `think` that waits in another thread comes back."""
-        if self._process is None:
+        """End the process; an `explain` that waits in another thread returns."""
+        if self.process is None:
             return
-        self._process.terminate()
-        self._process.join(5.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self.process.terminate()
+        self.process.join(5.0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
     def close(self) -> None:
-        """End the other process and the line to it."""
+        """End the process and the connection."""
         self.stop()
-        if self._line is not None:
-            self._line.close()
-        self._line = self._process = None
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self.process = None
 
 
-def thoughts_of(path: Path) -> Thoughts:
-    """Make the copy of the policy and ask it; PolicyError, ConfigError and the like pass."""
+def explain_journal(path: Path) -> Explanation:
+    """Explain a copy of the policy of this journal; errors of the policy pass."""
     with Journal.read(path) as journal:
         header = journal.header()
         batches = journal.batches()
         stored = journal.checkpoint("policy")
-    outcomes = [o for b in batches for o in b.outcomes]
-    policy, told = _copy(header, batches, stored)
+    policy, known = _copy(header, batches, stored)
     if not supports(policy, SupportsExplain):
         raise NoMaps("this policy shows none")
     policy.ask(1)  # the acquisition is that of a choice
@@ -142,13 +136,13 @@ def thoughts_of(path: Path) -> Thoughts:
         for name, image in policy.explain().items()
         if np.shape(image) == header.problem.scan.shape
     }
-    return Thoughts(after=len(outcomes), maps=maps, stored=told)
+    return Explanation(after=len(_outcomes(batches)), maps=maps, stored=known)
 
 
 def _copy(
     header: Header, batches: Sequence[Batch], stored: tuple[int, PackedState] | None
 ) -> tuple[Policy, int | None]:
-    """The policy, told everything, and after how many outcomes its state was stored."""
+    """The policy with all outcomes, and the number of outcomes in its stored state."""
     spec = header.config.get("policy")
     if not isinstance(spec, Mapping):
         raise NoMaps("the journal does not name its policy: the run was begun from Python")
@@ -163,7 +157,7 @@ def _copy(
         number, state = stored
         try:
             policy.restore(state)
-        except GrainscoutError:  # of a server's policy, or of another version: tell a fresh one
+        except GrainscoutError:  # of a server's policy, or of another version: start a fresh one
             policy = fresh()
         else:
             policy.tell(_outcomes(b for b in batches if b.number > number))
@@ -172,30 +166,25 @@ def _copy(
     return policy, None
 
 
-def _outcomes(batches: Any) -> list[Outcome]:
+def _outcomes(batches: Iterable[Batch]) -> list[Outcome]:
     return [o for b in batches for o in b.outcomes]
 
 
-def _work(path: str, line: Connection) -> None:
-    """The life of the other process."""
+def _work(path: Path, connection: Connection[Explanation, None]) -> None:
+    """Loop of the other process."""
     if hasattr(os, "nice"):
         os.nice(19)
     with one_thread():
         while True:
             try:
-                line.recv_bytes()
+                connection.recv()
             except (EOFError, KeyboardInterrupt):
                 return
             begun = time.perf_counter()
-            state: PackedState
             try:
-                found = thoughts_of(Path(path))
-                state = {"after": found.after, "stored": found.stored, "maps": dict(found.maps)}
-            except Exception as error:  # noqa: BLE001 - a policy is foreign code; the page tells
-                words = str(error) if isinstance(error, GrainscoutError) else repr(error)
-                state = {"trouble": words, "hopeless": isinstance(error, NoMaps)}
-            line.send_bytes(pack({**state, "seconds": time.perf_counter() - begun}))
-
-
-def _unpacked(state: PackedState) -> Thoughts:
-    return Thoughts(**{"after": 0, "maps": {}, **state})
+                explanation = explain_journal(path)
+            except Exception as error:  # noqa: BLE001 - a policy is foreign code; the page shows it
+                text = str(error) if isinstance(error, GrainscoutError) else repr(error)
+                hopeless = isinstance(error, NoMaps)
+                explanation = Explanation(maps={}, trouble=text, hopeless=hopeless)
+            connection.send(replace(explanation, seconds=time.perf_counter() - begun))

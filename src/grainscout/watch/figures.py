@@ -1,8 +1,7 @@
-"""The page's figures: a Snapshot in, SVG out; SI in, nA and nm on the axes."""
+"""Figures of a Snapshot as SVG, with readable units on the axes."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.figures.style import HEIGHT, STEPS, engineering, image_extent, labelled
-from grainscout.records import Outcome, Proposal, Scan
+from grainscout.records import Outcome, Scan
 from grainscout.records.arrays import FloatArray
 from grainscout.watch.images import Coloured, coloured
 from grainscout.watch.journal_reader import Snapshot
@@ -22,8 +21,8 @@ _SHADES = 8
 _TRAIL = 8
 
 
-class Ground:
-    """The scan as the ground of all maps: its picture and the axes that lie over it."""
+class MapAxes:
+    """Axes of all maps, and the picture of the scan under them."""
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
@@ -40,15 +39,17 @@ class Ground:
 
     def places(self, sites: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Pixel centres of sites (n, 2) in the units of the axes."""
-        at = np.asarray(sites, np.float64).reshape(-1, 2)
+        row, column = np.asarray(sites, np.float64).reshape(-1, 2).T
         rows, columns = self.scan.shape
-        return (
-            (at[:, 1] + 0.5) * self.axes.x[1] / columns,
-            (at[:, 0] + 0.5) * self.axes.y[1] / rows,
-        )
+        return (column + 0.5) * self.axes.x[1] / columns, (row + 0.5) * self.axes.y[1] / rows
+
+    def place(self, site: tuple[int, int]) -> str:
+        """Position of one site in words."""
+        x, y = self.places([tuple(site)])
+        return f"x {x[0]:.3g}, y {y[0]:.3g} {self.length}"
 
     def picture(self, name: str, image: Coloured, label: str, version: int = 0) -> Markup:
-        """The image under the axes, and its colour bar; name and version are the PNG's address."""
+        """Image under the axes with its colour bar; `name` and `version` are the PNG's address."""
         left, top, width, height = self.axes.box
         low, high = image.limits
         at, place = left + width + 12, f"{quote(name, safe='')}?{version}"
@@ -69,14 +70,14 @@ class Ground:
         return Markup("").join([*map(Markup, parts), frame])
 
 
-def sites(run: Snapshot, ground: Ground) -> Markup:
-    """Where it measured, shaded by order, over the topography; failures, the last and the next."""
-    axes, parts = ground.axes, []
-    if ground.shown is not None:
-        label = f"{ground.channel} ({ground.unit})"
-        parts.append(ground.picture("height", ground.shown, label))
+def sites(run: Snapshot, base: MapAxes) -> Markup:
+    """Measured sites over the topography: shaded by order, with failures, the last and the next."""
+    axes, parts = base.axes, []
+    if base.shown is not None:
+        label = f"{base.channel} ({base.unit})"
+        parts.append(base.picture("height", base.shown, label))
     n = len(run.sites)
-    x, y = ground.places(run.sites)
+    x, y = base.places(run.sites)
     good = np.isin(run.status, ("ok", "saturated"))
     shade = np.arange(n) * _SHADES // max(n, 1)
     for k in range(_SHADES):
@@ -88,35 +89,32 @@ def sites(run: Snapshot, ground: Ground) -> Markup:
     if n:
         parts += [axes.dots(x[-1:], y[-1:], kind) for kind in ("ring-rim", "ring", "hole")]
     if run.waiting:
-        u, v = ground.places([tuple(p.site) for p in run.waiting])
+        u, v = base.places([tuple(p.site) for p in run.waiting])
         parts += [axes.crosses(u, v, kind) for kind in ("next-rim", "next")]
     alt = (
         f"Topography with {n} measured sites, {int(lost.sum())} of them failed"
-        + (f"; the last at {_where(run.newest[-1], ground)}" if n else "")
-        + (f"; next at {_where(run.waiting[0], ground)}" if run.waiting else "")
+        + (f"; the last at {base.place(run.newest[-1].site)}" if n else "")
+        + (f"; next at {base.place(run.waiting[0].site)}" if run.waiting else "")
     )
     return drawing("map-sites", alt, axes.height, *parts, kind="clickable")
 
 
 def policy_map(
-    name: str, image: Coloured, ground: Ground, run: Snapshot, label: str, upto: int
+    name: str, image: Coloured, base: MapAxes, run: Snapshot, label: str, upto: int
 ) -> Markup:
-    """A map of the policy, with the sites that it knew."""
-    x, y = ground.places(run.sites[:upto])
-    dots = [ground.axes.dots(x, y, kind) for kind in ("small-rim", "small")]
+    """Map of the policy with the sites that it knew."""
+    x, y = base.places(run.sites[:upto])
+    dots = [base.axes.dots(x, y, kind) for kind in ("small-rim", "small")]
     low, high = image.limits
     alt = f"Map of {label}, from {low:.3g} to {high:.3g}, after {upto} measurements"
     return drawing(
-        f"map-{name}", alt, ground.axes.height, ground.picture(name, image, label, upto), *dots,
+        f"map-{name}", alt, base.axes.height, base.picture(name, image, label, upto), *dots,
         kind="clickable",
     )  # fmt: skip
 
 
 def curves(outcomes: Sequence[Outcome], first: int, name: str = "plot-curves") -> Markup:
-    """Measured curves, the last one strong: its way up solid, its way back dashed.
-
-    first : the number of the first of them, from 1.
-    """
+    """Measured curves with the last one strong; `first` is the number of the first one, from 1."""
     shown = [(first + k, o.curve) for k, o in enumerate(outcomes) if o.curve is not None]
     if not shown:
         return Markup("")
@@ -135,8 +133,8 @@ def curves(outcomes: Sequence[Outcome], first: int, name: str = "plot-curves") -
     turn = int(np.argmax(np.abs(voltage)))
     parts.append(axes.line(voltage[: turn + 1], current[: turn + 1], "last"))
     parts.append(axes.line(voltage[turn:], current[turn:], "last back"))
-    railed = last.saturated[keep]
-    parts.append(axes.crosses(voltage[railed], current[railed], "lost"))
+    at_rail = last.saturated[keep]
+    parts.append(axes.crosses(voltage[at_rail], current[at_rail], "lost"))
     finite = current[np.isfinite(current)]
     extent = f"{finite.min():.3g} to {finite.max():.3g} {unit}" if finite.size else "lost"
     alt = f"Current against voltage of measurement {number}: {extent}" + (
@@ -145,32 +143,32 @@ def curves(outcomes: Sequence[Outcome], first: int, name: str = "plot-curves") -
     return drawing(name, alt, axes.height, *parts)
 
 
-def course(run: Snapshot) -> Markup:
-    """The target of each curve in order."""
+def values(run: Snapshot) -> Markup:
+    """Target of each curve against its number."""
+    if not len(run.value):
+        return Markup("")
     factor, unit = engineering(run.value, run.unit)
-    values = run.value * factor
-    keep = thinned(len(values))
+    scaled = run.value * factor
+    keep = thinned(len(scaled))
     number = run.curve_of[keep] + 1
-    axes = Axes(x=(0.0, max(len(run.sites), 2) * 1.02), y=limits(values))
+    axes = Axes(x=(0.0, max(len(run.sites), 2) * 1.02), y=limits(scaled))
     label = labelled(run.header.problem.target, unit)
-    known = values[np.isfinite(values)]
-    told = f"the last {known[-1]:.3g}, the largest {known.max():.3g}" if known.size else "none told"
-    return (
-        drawing(
-            "plot-course",
-            f"{label} against measurement: {told}",
-            axes.height,
-            axes.frame("measurement", label),
-            axes.dots(number, values[keep], "point"),
-            axes.line(number, np.fmax.accumulate(values)[keep] if known.size else [], "best"),
-        )
-        if len(values)
-        else Markup("")
+    known = scaled[np.isfinite(scaled)]
+    extent = (
+        f"the last {known[-1]:.3g}, the largest {known.max():.3g}" if known.size else "none known"
+    )
+    return drawing(
+        "plot-values",
+        f"{label} against measurement: {extent}",
+        axes.height,
+        axes.frame("measurement", label),
+        axes.dots(number, scaled[keep], "point"),
+        axes.line(number, np.fmax.accumulate(scaled)[keep] if known.size else [], "best"),
     )
 
 
 def diversity(run: Snapshot) -> Markup:
-    """How different the curves so far are from one another."""
+    """Diversity of the curves so far against their number."""
     if len(run.diversity) < 2:
         return Markup("")
     keep = thinned(len(run.diversity))
@@ -186,34 +184,28 @@ def diversity(run: Snapshot) -> Markup:
     )
 
 
-def kinds(run: Snapshot) -> Markup:
-    """How many curves of each kind, as bars with their numbers."""
-    count = Counter(run.kind.tolist())
-    rows = [(name, count[k], name) for k, name in enumerate(ARCHETYPE_NAMES)]
+def archetypes(run: Snapshot) -> Markup:
+    """Number of curves of each archetype, as bars."""
+    count = np.bincount(run.archetype, minlength=UNKNOWN + 1)
+    rows = [(name, int(count[k]), name) for k, name in enumerate(ARCHETYPE_NAMES)]
     if count[UNKNOWN]:
-        rows.append(("not told", count[UNKNOWN], "untold"))
+        rows.append(("unclear", int(count[UNKNOWN]), "unclear"))
     most, step, left = max(1, *(n for _, n, _ in rows)), 36.0, 92.0
-    width = WIDTH - left - 66.0
     parts = []
-    for row, (name, number, kind) in enumerate(rows):
-        y = 6 + row * step
+    for row, (name, number, style) in enumerate(rows):
+        y, width = 6 + row * step, (WIDTH - left - 66.0) * number / most
         parts.append(
             f'<text class="label" x="{left - 8}" y="{y + 17}" text-anchor="end">{name}</text>'
-            f'<rect class="bar {kind}" x="{left}" y="{y}" width="{width * number / most:.1f}" height="24"/>'
-            f'<text class="label" x="{left + 6 + width * number / most:.1f}" y="{y + 17}">{number}</text>'
+            f'<rect class="bar {style}" x="{left}" y="{y}" width="{width:.1f}" height="24"/>'
+            f'<text class="label" x="{left + 6 + width:.1f}" y="{y + 17}">{number}</text>'
         )
-    alt = "Kinds of curve: " + ", ".join(f"{n} {name}" for name, n, _ in rows)
-    return drawing("plot-kinds", alt, 6 + step * len(rows), *map(Markup, parts))
+    alt = "Archetypes of the curves: " + ", ".join(f"{n} {name}" for name, n, _ in rows)
+    return drawing("plot-archetypes", alt, 6 + step * len(rows), *map(Markup, parts))
 
 
 def order_bar() -> list[str]:
-    """The colours of the order of measurements, the first ones first, for the style sheet."""
+    """Colours of the order of measurements, the first ones first."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     return [to_hex(colormaps[STEPS](k / (_SHADES - 1))) for k in range(_SHADES)]
-
-
-def _where(thing: Outcome | Proposal, ground: Ground) -> str:
-    x, y = ground.places([tuple(thing.site)])
-    return f"x {x[0]:.3g}, y {y[0]:.3g} {ground.length}"

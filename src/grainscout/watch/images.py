@@ -1,4 +1,4 @@
-"""Arrays as PNG, with the house's colour maps."""
+"""Arrays as PNG in the colour maps of the figures."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ _BAR = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Coloured:
-    """An image as PNG, the values at the ends of its colours, and the bar (one column) that tells them.
-
-    step : pixels of the map that became one pixel of the image, for very large maps.
-    """
+    """Image and colour bar as PNG, and the values at the ends of the colours."""
 
     png: bytes
     bar: bytes
     limits: tuple[float, float]
-    step: int
 
 
 def coloured(image: ArrayLike, cmap: str | None = None, name: str = "") -> Coloured | None:
-    """A map (rows, columns) with NaN where nothing is known; None if nothing is finite.
+    """Colour a map; None if nothing in it is finite.
 
-    Without a `cmap` the rule of ``figures.explain_maps``: uncertainties have colours of their own, and
-    what has both signs diverges around 0.
+    Parameters
+    ----------
+    image : (rows, columns) array of float
+        NaN is transparent.
+    cmap : str, optional
+        Colour map. By default as ``figures.explain_maps``: one for uncertainties, one that diverges
+        around 0 for values of both signs, one for others.
+    name : str
+        Name of the map.
     """
     data = np.asarray(image, np.float64)
     step = -(-max(data.shape) // _MOST_PIXELS)
@@ -49,23 +52,14 @@ def coloured(image: ArrayLike, cmap: str | None = None, name: str = "") -> Colou
         reach = max(-low, high)
         if low < 0 < high and min(-low, high) > 0.2 * reach:
             low, high, cmap = -reach, reach, DIFFERENCE
-    share = np.clip((data - low) / (high - low), 0.0, 1.0)  # the colours end; the numbers do not
+    share = np.clip((data - low) / (high - low), 0.0, 1.0)
     bar = np.linspace(1.0, 0.0, _BAR)[:, None]
-    return Coloured(
-        png=_png(_painted(share, cmap)),
-        bar=_png(_painted(bar, cmap)),
-        limits=(low, high),
-        step=step,
-    )
+    return Coloured(png=_png(share, cmap), bar=_png(bar, cmap), limits=(low, high))
 
 
-def _painted(share: FloatArray, cmap: str) -> NDArray[np.uint8]:
-    colours: NDArray[np.uint8] = colormaps[cmap](np.nan_to_num(share), bytes=True)
-    colours[~np.isfinite(share), 3] = 0  # no candidate there: the page's own colour
-    return colours
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def _png(share: FloatArray, cmap: str) -> bytes:
+    pixels: NDArray[np.uint8] = colormaps[cmap](np.nan_to_num(share), bytes=True)
+    pixels[~np.isfinite(share), 3] = 0  # no candidate there: the page's own colour
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, format="png", compress_level=3)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The journal, read bit by bit while another process writes it."""
+"""Incremental reading of a journal that is being written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_claimed
-from grainscout.records import Outcome, Proposal
+from grainscout.records import Outcome, Proposal, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 #: How many of the newest curves a snapshot holds.
@@ -29,15 +29,46 @@ _BLOCK = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:
-    """A run as the journal tells it at one moment; n outcomes, m of them with a curve.
+    """State of a run's journal at one moment, with n outcomes and m curves.
 
-    sites (n, 2), status (n,), attached (n,) (not measured in this run) and finished (n,) [s] are of all
-    outcomes;  curve_of (m,) says which have a curve;  value (m,) of the target, NaN where the curve does not tell it;  kind
-    (m,) archetype index or UNKNOWN;  diversity (m,) mean pairwise distance over the rms current.
-    newest : the last outcomes;  failures : all failed ones;  waiting : proposals without an outcome;  asked : requests that were
-    not obeyed yet.
-    claimed : whether a process runs the experiment;  seen : when the last outcome came [s since 1970];
-    pace : seconds of wall time a measurement, of late, if known.
+    Parameters
+    ----------
+    header : Header
+        Header of the journal.
+    sites : (n, 2) array of int
+        Rows and columns of all outcomes.
+    status : (n,) array of str
+        Status of each outcome.
+    attached : (n,) array of bool
+        True for curves that were not measured in this run.
+    finished : (n,) array of float
+        End of each measurement on the microscope's clock [s].
+    curve_of : (m,) array of int
+        Outcome of each curve.
+    value : (m,) array of float
+        Target of each curve in `unit`, NaN if the curve does not give it.
+    unit : str
+        Unit of the target.
+    archetype : (m,) array of int
+        Index of the archetype of each curve, or UNKNOWN.
+    diversity : (m,) array of float
+        Mean pairwise distance of the curves so far, over their rms current.
+    newest : sequence of Outcome
+        The last outcomes.
+    failures : sequence of Outcome
+        All failed outcomes.
+    waiting : sequence of Proposal
+        Proposals without an outcome.
+    asked : sequence of Request
+        Requests that the run has not handled yet.
+    events : sequence of Event
+        All events.
+    claimed : bool
+        True if a process runs the experiment.
+    seen : float
+        Time of the last outcome [s since 1970].
+    pace : float, optional
+        Recent wall time of a measurement [s].
     """
 
     header: Header
@@ -48,7 +79,7 @@ class Snapshot:
     curve_of: IntArray
     value: FloatArray
     unit: str
-    kind: NDArray[np.uint8]
+    archetype: NDArray[np.uint8]
     diversity: FloatArray
     newest: Sequence[Outcome]
     failures: Sequence[Outcome]
@@ -61,56 +92,60 @@ class Snapshot:
 
 
 class Reader:
-    """Keeps what was read, opens the journal for the rest, and lets go of it at once.
+    """Incremental reader of a journal that another process writes.
 
-    Letting go matters: a run that ends while somebody reads cannot fold SQLite's side files into
-    the journal.  Raises JournalError as ``Journal.read`` does.
+    It closes the journal after each read: a run that ends while somebody reads cannot fold SQLite's
+    side files into the journal.
+
+    Raises
+    ------
+    JournalError
+        As ``Journal.read`` does.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with Journal.read(path) as journal:
             self.header = journal.header()
-        self._sign: tuple[object, ...] = ()
-        self._sites: list[tuple[int, int]] = []
-        self._status: list[str] = []
-        self._attached: list[bool] = []
-        self._finished: list[float] = []
-        self._curve_of: list[int] = []
-        self._value: list[float] = []
+        self._signature: tuple[tuple[int, int], ...] = ()
+        self._rows: list[tuple[Site, str, bool, float]] = []  # site, status, attached, finished
+        self._curves: list[tuple[int, float, int]] = []  # outcome, value, archetype
         self._unit = ""
-        self._kind: list[int] = []
-        self._spread = Spread()
+        self._diversity = RunningDiversity()
         self._newest: list[Outcome] = []
         self._failures: list[Outcome] = []
         self._events: list[Event] = []
         self._arrivals: list[tuple[float, int]] = []  # (wall time [s since 1970], outcomes)
 
     def changed(self) -> bool:
-        """Whether there may be something new; two looks at the file's date, no look inside."""
-        return self._signature() != self._sign
+        """True if the files have changed since the last update."""
+        return self._signature_now() != self._signature
 
     def update(self) -> Snapshot:
-        """Read what is new."""
-        sign = self._signature()  # before the reading: what comes meanwhile is read next time
+        """Read the new rows."""
+        signature = self._signature_now()  # before reading: later rows are read next time
         with Journal.read(self.path) as journal:
-            while new := journal.outcomes(len(self._sites), _AT_ONCE):
-                self._take(new)
+            while new := journal.outcomes(len(self._rows), _AT_ONCE):
+                self._add(new)
             self._events += journal.events(len(self._events))
             waiting, asked = journal.proposals(waiting=True), journal.requests()
-        self._sign = sign
+        self._signature = signature
         seen, pace = self._times()
+        sites, status, attached, finished = (
+            zip(*self._rows, strict=True) if self._rows else [()] * 4
+        )
+        curve_of, value, archetype = zip(*self._curves, strict=True) if self._curves else [()] * 3
         return Snapshot(
             header=self.header,
-            sites=np.array(self._sites, np.int64).reshape(-1, 2),
-            status=np.array(self._status, np.str_),
-            attached=np.array(self._attached, bool),
-            finished=np.array(self._finished),
-            curve_of=np.array(self._curve_of, np.int64),
-            value=np.array(self._value),
+            sites=np.array(sites, np.int64).reshape(-1, 2),
+            status=np.array(status, np.str_),
+            attached=np.array(attached, bool),
+            finished=np.array(finished),
+            curve_of=np.array(curve_of, np.int64),
+            value=np.array(value),
             unit=self._unit,
-            kind=np.array(self._kind, np.uint8),
-            diversity=self._spread.trace(),
+            archetype=np.array(archetype, np.uint8),
+            diversity=self._diversity.trace(),
             newest=tuple(self._newest),
             failures=tuple(self._failures),
             waiting=waiting,
@@ -122,40 +157,35 @@ class Reader:
         )
 
     def outcome(self, number: int) -> Outcome | None:
-        """One outcome with its curve, if there is one of that number."""
+        """Read one outcome by its number from 0; None if there is none."""
         with Journal.read(self.path) as journal:
-            found = journal.outcomes(number, 1) if number >= 0 else []
-        return found[0] if found else None
+            outcomes = journal.outcomes(number, 1) if number >= 0 else []
+        return outcomes[0] if outcomes else None
 
-    def _take(self, outcomes: Sequence[Outcome]) -> None:
-        first = len(self._sites)
-        for outcome in outcomes:
-            self._sites.append((int(outcome.site[0]), int(outcome.site[1])))
-            self._status.append(outcome.status)
-            self._attached.append(outcome.message == ATTACHED)
-            self._finished.append(outcome.finished)
+    def _add(self, outcomes: Sequence[Outcome]) -> None:
+        first = len(self._rows)
+        self._rows += [(o.site, o.status, o.message == ATTACHED, o.finished) for o in outcomes]
         self._newest = [*self._newest, *outcomes][-NEWEST:]
         self._failures += [o for o in outcomes if o.status == "failed"]
         curves = {first + k: o.curve for k, o in enumerate(outcomes) if o.curve is not None}
         if not curves:
             return
         problem = self.header.problem
-        voltage = problem.waveform.voltage
         current = np.array([c.current for c in curves.values()])
         saturated = np.array([c.saturated for c in curves.values()])
-        found = describe_target(problem, current, saturated)
-        self._curve_of += curves
-        self._value += np.where(found.valid, found.value, np.nan).tolist()
-        self._unit = found.unit
-        self._kind += classify(voltage, current, saturated).tolist()
-        self._spread.add(current)
+        described = describe_target(problem, current, saturated)
+        value = np.where(described.valid, described.value, np.nan).tolist()
+        archetype = classify(problem.waveform.voltage, current, saturated).tolist()
+        self._curves += zip(curves, value, archetype, strict=True)
+        self._unit = described.unit
+        self._diversity.add(current)
 
-    def _signature(self) -> tuple[object, ...]:
+    def _signature_now(self) -> tuple[tuple[int, int], ...]:
         return tuple((s.st_mtime_ns, s.st_size) for s in self._stats())
 
     def _times(self) -> tuple[float, float | None]:
-        """When the last outcome came, and the usual time from one to the next, of late."""
-        count = len(self._sites)
+        """Time of the last outcome, and the recent time from one to the next."""
+        count = len(self._rows)
         if not self._arrivals:  # it came before we looked: no later than the file's last change
             began, before = self._began()
             last = max((s.st_mtime for s in self._stats()), default=began)
@@ -163,13 +193,12 @@ class Reader:
         elif count > self._arrivals[-1][1]:
             self._arrivals = [*self._arrivals, (time.time(), count)][-_PACE_OVER:]
         steps = np.diff(np.array(self._arrivals), axis=0)
-        # The median: a pause in between does not count.
-        return self._arrivals[-1][0], float(np.median(steps[:, 0] / steps[:, 1])) if len(
-            steps
-        ) else None
+        # The median leaves out a pause in between.
+        pace = float(np.median(steps[:, 0] / steps[:, 1])) if len(steps) else None
+        return self._arrivals[-1][0], pace
 
     def _began(self) -> tuple[float, int]:
-        """When the running stretch began [s since 1970], and how many outcomes there were then."""
+        """Time of the last start or resume [s since 1970], and the number of outcomes then."""
         for event in reversed(self._events):
             if event.kind in ("start", "resume"):
                 done = int(event.detail.get("outcomes", 0))
@@ -177,18 +206,19 @@ class Reader:
         return datetime.fromisoformat(self.header.created).timestamp(), 0
 
     def _stats(self) -> list[os.stat_result]:
-        """Of the journal and of the file that SQLite keeps beside it, which comes and goes."""
-        found = []
+        """Stats of the journal and of SQLite's side file, which is not always there."""
+        stats = []
         for file in (self.path, self.path.with_name(self.path.name + "-wal")):
             with suppress(FileNotFoundError):
-                found.append(file.stat())
-        return found
+                stats.append(file.stat())
+        return stats
 
 
-class Spread:
-    """The mean pairwise distance of curves, as each comes; ``benchmarks`` scores the same measure.
+class RunningDiversity:
+    """Mean pairwise distance of curves, updated curve by curve.
 
-    Distances come from scalar products, which is many times as fast and off by 1e-8 of a curve at most.
+    ``benchmarks`` scores the same measure. Distances come from scalar products, which is many times
+    as fast and off by 1e-8 of a curve at most.
     """
 
     def __init__(self) -> None:
@@ -198,7 +228,7 @@ class Spread:
         self._sums: list[float] = []
 
     def add(self, current: FloatArray) -> None:
-        """More curves (k, s) [A]; lost samples count as no current."""
+        """Add curves (k, samples) [A]; lost samples count as no current."""
         new = np.where(np.isfinite(current), current, 0.0)
         start, self._count = self._count, self._count + len(new)
         if self._count > len(self._curves):  # room for twice as many: few copies
@@ -211,16 +241,16 @@ class Spread:
             self._measure(first, min(first + _BLOCK, self._count))
 
     def _measure(self, first: int, end: int) -> None:
-        """Add the distances of curves `first` to `end` from all before each."""
+        """Add the distances of curves `first` to `end` from all earlier ones."""
         near = self._squares[first:end, None] + self._squares[:end]
         near -= 2.0 * (self._curves[first:end] @ self._curves[:end].T)
-        apart = np.sqrt(np.fmax(near, 0.0) / self._curves.shape[1])
+        distance = np.sqrt(np.fmax(near, 0.0) / self._curves.shape[1])
         before = np.arange(end) < np.arange(first, end)[:, None]
         so_far = self._sums[-1] if self._sums else 0.0
-        self._sums += (so_far + np.cumsum((apart * before).sum(axis=1))).tolist()
+        self._sums += (so_far + np.cumsum((distance * before).sum(axis=1))).tolist()
 
     def trace(self) -> FloatArray:
-        """(m,) after each curve; 0 for the first."""
+        """Diversity after each curve (m,); 0 for the first."""
         m = self._count
         if not m:
             return np.zeros(0)

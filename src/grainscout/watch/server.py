@@ -1,8 +1,8 @@
-"""Who may see the page, and what may be asked.
+"""Web server of the page, with a token for every request.
 
-Every request, the websocket's included, must bring the token: first in the address, then in a cookie
-that scripts cannot read and that no other site's page can send.  There is no form and no POST: what a
-person asks comes over the websocket, whose origin is checked.  Only named files are served.
+The token comes first in the address, then in a cookie that scripts cannot read and that no other
+site's page can send. There is no form and no POST. Viewers send their requests over the websocket,
+whose origin is checked. Only named files are served.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from grainscout.records import ConfigError
-from grainscout.watch.broadcaster import Hub
+from grainscout.watch.broadcaster import Broadcaster
 from grainscout.watch.page_renderer import style_sheet
 
 _MOST_VIEWERS = 20
@@ -45,13 +45,13 @@ _HEADERS = {
 
 
 class _Guarded(RequestHandler):
-    """Nothing without the token, not even which addresses exist."""
+    """Handler that shows nothing without the token, not even which addresses exist."""
 
-    hub: Hub
+    broadcaster: Broadcaster
     token: str
 
-    def initialize(self, hub: Hub, token: str) -> None:
-        self.hub, self.token = hub, token
+    def initialize(self, broadcaster: Broadcaster, token: str) -> None:
+        self.broadcaster, self.token = broadcaster, token
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -63,7 +63,7 @@ class _Guarded(RequestHandler):
 
     @property
     def _cookie(self) -> str:
-        """Cookies are shared by all ports of a host; the name tells watchers apart."""
+        """Name of the cookie, one a token: all ports of a host share cookies."""
         return f"grainscout-{hashlib.sha256(self.token.encode()).hexdigest()[:12]}"
 
     def prepare(self) -> None:
@@ -82,12 +82,14 @@ class _Front(_Guarded):
     def get(self, *_: str) -> None:
         self.set_cookie(self._cookie, self.token, httponly=True, samesite="Strict", path="/")
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(self.hub.document())
+        self.finish(self.broadcaster.document())
 
 
 class _Asset(_Guarded):
-    def initialize(self, hub: Hub, token: str, text: str = "", kind: str = "") -> None:
-        super().initialize(hub, token)
+    def initialize(
+        self, broadcaster: Broadcaster, token: str, text: str = "", kind: str = ""
+    ) -> None:
+        super().initialize(broadcaster, token)
         self.text, self.kind = text, kind
 
     def get(self, *_: str) -> None:
@@ -97,7 +99,7 @@ class _Asset(_Guarded):
 
 class _Picture(_Guarded):
     def get(self, *names: str) -> None:
-        png = self.hub.page.pictures.get(names[0])
+        png = self.broadcaster.page.pictures.get(names[0])
         if png is None:
             raise HTTPError(404)
         self.set_header("Content-Type", "image/png")
@@ -105,12 +107,12 @@ class _Picture(_Guarded):
 
 
 class _Live(_Guarded, WebSocketHandler):
-    """One viewer: told what changed since it was last told, never more than it can take."""
+    """One viewer, which gets the parts that changed since its last message."""
 
     _sending: asyncio.Task[None] | None = None
 
     async def get(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        if len(self.hub.viewers) >= _MOST_VIEWERS:
+        if len(self.broadcaster.viewers) >= _MOST_VIEWERS:
             raise HTTPError(503)
         await WebSocketHandler.get(self, *args, **kwargs)
 
@@ -120,27 +122,27 @@ class _Live(_Guarded, WebSocketHandler):
     def open(self, *_: str, **__: str) -> None:
         self.fresh = asyncio.Event()
         self.fresh.set()
-        self.hub.viewers.add(self.fresh)
+        self.broadcaster.viewers.add(self.fresh)
         self._sending = asyncio.get_running_loop().create_task(self._follow())
 
     async def _follow(self) -> None:
-        told: dict[str, str] = {}
+        sent: dict[str, str] = {}
         try:
             while True:
                 await self.fresh.wait()
                 self.fresh.clear()
-                page = self.hub.page
-                parts = {k: v for k, v in page.parts.items() if told.get(k) != v}
-                await self._send({"facts": page.facts, "now": time.time(), "parts": parts})
-                told |= parts
+                page = self.broadcaster.page
+                parts = {k: v for k, v in page.parts.items() if sent.get(k) != v}
+                await self._send({"status": page.status, "now": time.time(), "parts": parts})
+                sent |= parts
         except (WebSocketClosedError, StreamClosedError):
             return
 
     async def _send(self, message: Mapping[str, Any]) -> None:
-        await self.write_message(json.dumps(message))  # waits until it has left: nothing piles up
+        await self.write_message(json.dumps(message))  # waits for a slow viewer
 
     async def on_message(self, message: str | bytes) -> None:
-        answer = await self.hub.answer(_wish(message))
+        answer = await self.broadcaster.answer(_parsed(message))
         if answer:
             try:
                 await self._send(answer)
@@ -150,44 +152,33 @@ class _Live(_Guarded, WebSocketHandler):
     def on_close(self) -> None:
         if self._sending is not None:
             self._sending.cancel()
-            self.hub.viewers.discard(self.fresh)
+            self.broadcaster.viewers.discard(self.fresh)
 
 
-def _wish(message: str | bytes) -> dict[str, Any]:
-    """What a viewer sent, if it is an object; else an empty one, which is answered so."""
+def _parsed(message: str | bytes) -> dict[str, Any]:
+    """A viewer's message; empty if it is no JSON object."""
     try:
-        found = json.loads(message)
+        content = json.loads(message)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def application(hub: Hub, token: str) -> Application:
-    """The addresses: the page, its three files, its pictures and the websocket."""
-    common = {"hub": hub, "token": token}
-    assets = files("grainscout.watch") / "assets"
+def application(broadcaster: Broadcaster, token: str) -> Application:
+    """Application with the page, its three files, its pictures and the websocket."""
+    common = {"broadcaster": broadcaster, "token": token}
+
+    def asset(text: str, kind: str) -> dict[str, Any]:
+        return {**common, "text": text, "kind": kind}
+
+    folder = files("grainscout.watch") / "assets"
+    script, icon = (folder / "page.js").read_text("utf-8"), (folder / "icon.svg").read_text("utf-8")
     return Application(
         [
             (r"/", _Front, common),
-            (r"/page\.css", _Asset, {**common, "text": style_sheet(), "kind": "text/css"}),
-            (
-                r"/page\.js",
-                _Asset,
-                {
-                    **common,
-                    "text": (assets / "page.js").read_text("utf-8"),
-                    "kind": "text/javascript",
-                },
-            ),
-            (
-                r"/icon\.svg",
-                _Asset,
-                {
-                    **common,
-                    "text": (assets / "icon.svg").read_text("utf-8"),
-                    "kind": "image/svg+xml",
-                },
-            ),
+            (r"/page\.css", _Asset, asset(style_sheet(), "text/css")),
+            (r"/page\.js", _Asset, asset(script, "text/javascript")),
+            (r"/icon\.svg", _Asset, asset(icon, "image/svg+xml")),
             (r"/picture/([^/]+)", _Picture, common),
             (r"/live", _Live, common),
         ],
@@ -199,42 +190,41 @@ def application(hub: Hub, token: str) -> Application:
     )
 
 
-def _door(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        door = socket.create_server(address[:2], family=family)
+        listener = socket.create_server(address[:2], family=family)
     except OSError as error:
         raise ConfigError(
             f"host and port must be free to listen on; got {host}, {port} ({error.strerror}). Choose "
             "another --port, or 0 for any"
         ) from error
-    door.setblocking(False)
-    return door
+    listener.setblocking(False)
+    return listener
 
 
 async def serve_until(
     done: asyncio.Event,
-    hub: Hub,
+    broadcaster: Broadcaster,
     *,
     host: str,
     port: int,
     token: str,
     ready: Callable[[int], None],
 ) -> None:
-    """Serve until `done` is set; `ready` is told the port.  ConfigError if it cannot be had."""
-    server = HTTPServer(application(hub, token), max_header_size=16384, max_body_size=1024)
-    door = _door(host, port)
-    taken = int(door.getsockname()[1])
-    server.add_socket(door)
-    following = asyncio.create_task(hub.follow())
-    ready(taken)
+    """Serve until `done` is set and call `ready` with the port; ConfigError if it is taken."""
+    server = HTTPServer(application(broadcaster, token), max_header_size=16384, max_body_size=1024)
+    listener = _listen(host, port)
+    server.add_socket(listener)
+    following = asyncio.create_task(broadcaster.follow())
+    ready(int(listener.getsockname()[1]))
     try:
         waiting = asyncio.create_task(done.wait())
         await asyncio.wait({waiting, following}, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
-            following.result()  # what it raised
+            following.result()  # raises its error
     finally:
         following.cancel()
         server.stop()
-        with suppress(TimeoutError):  # a viewer that is gone without a word is not waited for
+        with suppress(TimeoutError):  # do not wait for a viewer that vanished
             await asyncio.wait_for(server.close_all_connections(), 2.0)

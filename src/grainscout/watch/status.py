@@ -1,4 +1,4 @@
-"""What a person must know first: does it run, is anything wrong, how long will it take."""
+"""State, alerts and remaining budget of a run."""
 
 from __future__ import annotations
 
@@ -11,197 +11,199 @@ from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.records import Budget
 from grainscout.watch.journal_reader import Snapshot
 
-Mood = Literal["good", "rest", "warn", "bad"]
-_LATELY = 10
+Severity = Literal["bad", "warn", "rest", "good"]
+_RECENT = 10
 _QUIET_S, _QUIET_PACES = 60.0, 8.0
+#: Reason of the end -> name of the state, text and severity.
+_ENDS: dict[str, tuple[str, str, Severity]] = {
+    "the policy has nothing left to ask": (
+        "finished",
+        "The policy has nothing left to ask.",
+        "rest",
+    ),
+    "aborted by hand": ("aborted", "Ended by a person; parked. It can be resumed.", "rest"),
+    "interrupted": ("interrupted", "Interrupted; parked. It can be resumed.", "warn"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the run is doing.
+    """Activity of the run.
 
-    name : starting, running, paused, finished, aborted, interrupted, failed or stopped.
+    Parameters
+    ----------
+    name : str
+        starting, running, paused, finished, aborted, interrupted, failed or stopped.
+    text : str
+        Explanation for the viewer.
+    severity : {"bad", "warn", "rest", "good"}
+        Colour of the state on the page.
     """
 
     name: str
-    words: str
-    mood: Mood
+    text: str
+    severity: Severity
 
     @property
     def going(self) -> bool:
-        """Whether a process runs the experiment and can be asked something."""
+        """True if a process runs the experiment and accepts requests."""
         return self.name in ("starting", "running", "paused")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """Something that may be wrong."""
+    """Possible fault of the run."""
 
     text: str
-    mood: Mood
+    severity: Severity
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
-    """How much of the budget is used, 0 to 1, and what is left of it.
-
-    seconds : of wall time, if it can be told.
-    """
+class RemainingBudget:
+    """Used share of the budget (0 to 1), the rest in words, and its wall time [s] if known."""
 
     share: float
-    words: str
+    text: str
     seconds: float | None
 
 
 def state_of(run: Snapshot) -> State:
-    """The state, from the journal's last words and from who holds it."""
-    course = [e for e in run.events if e.kind in ("start", "resume", "end")]
-    if course and course[-1].kind == "end":
-        return _ended(str(course[-1].detail.get("reason", "")))
+    """State by the last events of the journal and by its lock."""
+    turns = [e for e in run.events if e.kind in ("start", "resume", "end")]
+    if turns and turns[-1].kind == "end":
+        return _ended(str(turns[-1].detail.get("reason", "")))
     if not run.claimed:
         return State(
             name="stopped",
-            words="It stopped without a word: killed, or a power cut. Look at the tip: its bias may "
-            "still be on. Then resume the run.",
-            mood="bad",
+            text="The process ended without a message (killed, or power lost). Check the tip: its bias "
+            "may still be on. Then resume the run.",
+            severity="bad",
         )
-    if not course:
-        return State(name="starting", words="Not a measurement yet.", mood="rest")
+    if not turns:
+        return State(name="starting", text="Not a measurement yet.", severity="rest")
     if _paused(run):
-        return State(name="paused", words="Paused by a person; the tip is parked.", mood="rest")
-    return State(name="running", words="", mood="good")
+        return State(name="paused", text="Paused by a person; the tip is parked.", severity="rest")
+    return State(name="running", text="", severity="good")
 
 
 def _ended(reason: str) -> State:
     if reason.startswith("budget"):
-        return State(name="finished", words=f"Its budget is used up ({reason[8:]}).", mood="rest")
-    if reason == "the policy has nothing left to ask":
-        return State(name="finished", words="The policy has nothing left to ask.", mood="rest")
-    if reason == "aborted by hand":
         return State(
-            name="aborted", words="Ended by a person; parked. It can be resumed.", mood="rest"
+            name="finished", text=f"Its budget is used up ({reason[8:]}).", severity="rest"
         )
-    if reason == "interrupted":
-        return State(
-            name="interrupted", words="Interrupted; parked. It can be resumed.", mood="warn"
-        )
-    return State(name="failed", words=f"Ended by an error; {reason}", mood="bad")
+    name, text, severity = _ENDS.get(reason, ("failed", f"Ended by an error; {reason}", "bad"))
+    return State(name=name, text=text, severity=severity)
 
 
 def _paused(run: Snapshot) -> bool:
     for event in reversed(run.events):
         if event.kind in ("start", "resume"):
             return False
-        if event.kind == "request" and "refused" not in event.detail:
-            asked = event.detail.get("asked")
-            if asked in ("pause", "resume"):
-                return bool(asked == "pause")
+        asked = event.detail.get("asked")
+        if (
+            event.kind == "request"
+            and "refused" not in event.detail
+            and asked in ("pause", "resume")
+        ):
+            return bool(asked == "pause")
     return False
 
 
 def alerts_of(run: Snapshot, state: State, now: float) -> list[Alert]:
-    """Everything that may be wrong, the worst first; `now` in seconds since 1970."""
-    found: list[Alert] = []
-    if state.mood == "bad":
-        found.append(Alert(text=state.words, mood="bad"))
-    found += _failures(run)
+    """All possible faults, the worst first; `now` in seconds since 1970."""
+    alerts: list[Alert] = []
+    if state.severity == "bad":
+        alerts.append(Alert(text=state.text, severity="bad"))
+    alerts += _failures(run)
     quiet = max(_QUIET_S, _QUIET_PACES * (run.pace or 0.0))
     if state.name == "running" and now - run.seen > quiet:
-        found.append(
-            Alert(
-                text=f"Nothing came for {duration(now - run.seen)}"
-                + (f"; usual is {duration(run.pace)}." if run.pace else "."),
-                mood="bad",
-            )
-        )
-    found += _strange_curves(run)
+        usual = f"; usual is {duration(run.pace)}." if run.pace else "."
+        text = f"Nothing came for {duration(now - run.seen)}{usual}"
+        alerts.append(Alert(text=text, severity="bad"))
+    alerts += _strange_curves(run)
     if state.going:
-        found += [
-            Alert(text=f"Asked: {r.kind}. It is done before the next measurement.", mood="rest")
+        alerts += [
+            Alert(text=f"Asked: {r.kind}. It is done before the next measurement.", severity="rest")
             for r in run.asked
         ]
-    return sorted(found, key=lambda a: ("bad", "warn", "rest", "good").index(a.mood))
+    return sorted(alerts, key=lambda a: ("bad", "warn", "rest", "good").index(a.severity))
 
 
 def _failures(run: Snapshot) -> list[Alert]:
-    lately = run.status[-_LATELY:]
-    failed = int((lately == "failed").sum())
+    recent = run.status[-_RECENT:]
+    failed = int((recent == "failed").sum())
     if not failed:
         return []
     message = run.failures[-1].message
     in_a_row = int(np.argmax(np.append(run.status[::-1] != "failed", True)))
     limit = run.header.config.get("max_failures")
-    text = (
-        f"The last {in_a_row} measurements failed"
-        + (f" (the run stops at {limit})" if limit else "")
-        if in_a_row > 1
-        else f"{failed} of the last {len(lately)} measurements failed"
-    )
-    return [Alert(text=f"{text}: {message}" if message else f"{text}.", mood="bad")]
+    text = f"{failed} of the last {len(recent)} measurements failed"
+    if in_a_row > 1:
+        stop = f" (the run stops at {limit})" if limit else ""
+        text = f"The last {in_a_row} measurements failed{stop}"
+    return [Alert(text=f"{text}: {message}" if message else f"{text}.", severity="bad")]
 
 
 def _strange_curves(run: Snapshot) -> list[Alert]:
-    found = []
-    railed = int((run.status[-_LATELY:] == "saturated").sum())
-    if railed >= _LATELY // 2:
-        found.append(
-            f"{railed} of the last {_LATELY} curves hit the rail of the current amplifier."
+    texts = []
+    at_rail = int((run.status[-_RECENT:] == "saturated").sum())
+    if at_rail >= _RECENT // 2:
+        texts.append(
+            f"{at_rail} of the last {_RECENT} curves hit the rail of the current amplifier."
         )
-    kinds = run.kind[run.kind != UNKNOWN]
-    silent = ARCHETYPE_NAMES.index("insulating")
-    last, before = kinds[-_LATELY:], kinds[:-_LATELY]
-    if len(before) >= _LATELY and (last == silent).all() and (before == silent).mean() < 0.5:
-        found.append(
-            f"The last {_LATELY} curves are all insulating, {(before == silent).mean():.0%} of those "
+    known = run.archetype[run.archetype != UNKNOWN]
+    insulating = known == ARCHETYPE_NAMES.index("insulating")
+    last, before = insulating[-_RECENT:], insulating[:-_RECENT]
+    if len(before) >= _RECENT and last.all() and before.mean() < 0.5:
+        texts.append(
+            f"The last {_RECENT} curves are all insulating, {before.mean():.0%} of those "
             "before were: is the tip still in contact?"
         )
-    if len(run.value) > _LATELY and np.isnan(run.value[-_LATELY:]).all():
-        found.append(
-            f"None of the last {_LATELY} curves tells {run.header.problem.target.replace('_', ' ')}."
-        )
-    return [Alert(text=text, mood="warn") for text in found]
+    if len(run.value) > _RECENT and np.isnan(run.value[-_RECENT:]).all():
+        target = run.header.problem.target.replace("_", " ")
+        texts.append(f"None of the last {_RECENT} curves has a value of {target}.")
+    return [Alert(text=text, severity="warn") for text in texts]
 
 
-def left_of(run: Snapshot) -> Left:
-    """The budget that will be used up first, as far as the journal tells."""
+def remaining_budget(run: Snapshot) -> RemainingBudget:
+    """The part of the budget that ends first, as far as the journal tells."""
     budget: Budget = run.header.problem.budget
-    clock = float(run.finished[-1]) if len(run.finished) else 0.0
-    spent = spent_curves(run)
-    step = np.diff(run.finished[-_LATELY:])
-    per_curve = float(np.median(step)) if len(step) else None  # on the microscope's clock
-    found: list[Left] = []
+    limits: list[RemainingBudget] = []
     if budget.curves is not None:
-        over = max(budget.curves - spent, 0)
-        found.append(
-            Left(
+        spent = spent_curves(run)
+        rest = max(budget.curves - spent, 0)
+        limits.append(
+            RemainingBudget(
                 share=min(spent / budget.curves, 1.0),
-                words=f"{over} of {budget.curves} curves",
-                seconds=None if run.pace is None else over * run.pace,
+                text=f"{rest} of {budget.curves} curves",
+                seconds=None if run.pace is None else rest * run.pace,
             )
         )
     if budget.seconds is not None:
-        rest = max(budget.seconds - clock, 0.0)
-        known = run.pace is not None and per_curve
-        found.append(
-            Left(
+        clock = float(run.finished[-1]) if len(run.finished) else 0.0
+        left = max(budget.seconds - clock, 0.0)
+        step = np.diff(run.finished[-_RECENT:])
+        per_curve = float(np.median(step)) if len(step) else 0.0  # on the microscope's clock
+        limits.append(
+            RemainingBudget(
                 share=min(clock / budget.seconds, 1.0),
-                words=f"{duration(rest)} of {duration(budget.seconds)} on the microscope's clock",
-                seconds=rest * run.pace / per_curve if known and run.pace and per_curve else None,
+                text=f"{duration(left)} of {duration(budget.seconds)} on the microscope's clock",
+                seconds=left * run.pace / per_curve if run.pace and per_curve else None,
             )
         )
-    if not found:  # the journal keeps the wear with the microscope's own state only
-        words = f"until {budget.wear:.0%} of the tip's life is used"
-        return Left(share=0.0, words=words, seconds=None)
-    return max(found, key=lambda left: left.share)
+    if not limits:  # the journal keeps the wear only in the microscope's own state
+        text = f"until {budget.wear:.0%} of the tip's life is used"
+        return RemainingBudget(share=0.0, text=text, seconds=None)
+    return max(limits, key=lambda limit: limit.share)
 
 
 def spent_curves(run: Snapshot) -> int:
-    """Curves that count towards the budget: not those that were vetoed, nor attached ones."""
+    """Number of curves that the budget counts: no vetoed and no attached ones."""
     return int(((run.status != "aborted") & ~run.attached).sum())
 
 
 def duration(seconds: float) -> str:
-    """Such as "48 s", "12 min", "3 h 05 min"."""
+    """Format seconds, such as "48 s", "12 min" or "3 h 05 min"."""
     if seconds < 99.5:
         return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,8 +1,8 @@
-"""A small axis for SVG: what the page's figures are drawn with.
+"""Axes, lines and marks as SVG.
 
-Figures are text, so that they follow the page's colours (light or dark) and are read out by a screen
-reader; matplotlib takes the whole budget of an update for one figure (see decision 0030).  All are 400
-wide, which is what a phone and a column of the desktop's page have.
+Figures are text, so that they follow the page's colours (light or dark) and a screen reader reads
+them out. matplotlib takes the whole time of an update for one figure (decision 0030). All figures are
+400 px wide, as a phone and a column of the desktop's page are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_POINTS = 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """A frame of `height` px whose inside spans x and y (low, high); y points up unless `down`."""
+    """Frame of `height` px that spans x and y (low, high); y points up unless `down`."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -37,14 +37,14 @@ class Axes:
         return _LEFT, _TOP, WIDTH - _LEFT - self.right, self.height - _TOP - _BOTTOM
 
     def at(self, x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Pixels of points."""
+        """Positions of points [px]."""
         left, top, width, height = self.box
         u = (np.asarray(x, np.float64) - self.x[0]) / (self.x[1] - self.x[0])
         v = (np.asarray(y, np.float64) - self.y[0]) / (self.y[1] - self.y[0])
         return left + width * u, top + height * (v if self.down else 1.0 - v)
 
     def frame(self, x_label: str, y_label: str) -> Markup:
-        """The inside's outline, ticks, their numbers and the labels."""
+        """Outline, ticks with numbers, and labels."""
         left, top, width, height = self.box
         parts = [f'<rect class="frame" x="{left}" y="{top}" width="{width}" height="{height}"/>']
         for tick in ticks(self.x, 6):
@@ -69,25 +69,25 @@ class Axes:
         return Markup("").join(map(Markup, parts))
 
     def line(self, x: ArrayLike, y: ArrayLike, kind: str) -> Markup:
-        """A line through the finite points; gaps stay gaps."""
+        """Line through the finite points, with gaps elsewhere."""
         return _path(_joined(*self.at(x, y)), kind)
 
     def dots(self, x: ArrayLike, y: ArrayLike, kind: str) -> Markup:
-        """Dots, as one element however many they are."""
+        """Dots as one element."""
         u, v = self.at(x, y)
         good = np.isfinite(u) & np.isfinite(v)
         pairs = zip(u[good].tolist(), v[good].tolist(), strict=True)
         return _path("".join(f"M{a:.1f} {b:.1f}h0" for a, b in pairs), kind)
 
     def crosses(self, x: ArrayLike, y: ArrayLike, kind: str) -> Markup:
-        """Crosses of 6 px, as one element."""
+        """Crosses of 6 px as one element."""
         u, v = self.at(x, y)
         pairs = zip(np.atleast_1d(u).tolist(), np.atleast_1d(v).tolist(), strict=True)
         return _path("".join(f"M{a - 3:.1f} {b - 3:.1f}l6 6m-6 0l6-6" for a, b in pairs), kind)
 
 
 def drawing(name: str, alt: str, height: float, *parts: Markup, kind: str = "") -> Markup:
-    """The figure as a whole; `alt` is read out instead of it."""
+    """Complete figure; a screen reader reads `alt`."""
     return Markup(
         f'<svg id="{escape(name)}" class="{escape(kind)}" viewBox="0 0 {WIDTH:g} {height:g}" '
         f'role="img" aria-label="{escape(alt)}">'
@@ -95,7 +95,7 @@ def drawing(name: str, alt: str, height: float, *parts: Markup, kind: str = "") 
 
 
 def limits(values: ArrayLike, *, zero: bool = False) -> tuple[float, float]:
-    """Low and high with a margin, around the finite values; with `zero`, 0 belongs to them."""
+    """Range of the finite values with a margin; with `zero` it includes 0."""
     found = np.asarray(values, np.float64)
     found = found[np.isfinite(found)]
     if zero or not found.size:
@@ -115,7 +115,7 @@ def ticks(span: tuple[float, float], most: int) -> list[float]:
 
 
 def thinned(count: int) -> IntArray:
-    """Which of `count` points to draw: all, or evenly spread ones that end with the last."""
+    """Indices of the points to draw: all, or evenly spaced ones up to the last."""
     if count <= _MOST_POINTS:
         return np.arange(count)
     every = -(-count // _MOST_POINTS)

@@ -1,7 +1,7 @@
-// Swaps the parts that the server sends, counts the seconds in between, and passes on what is asked.
+// Shows the parts that the server sends, counts the seconds in between, and sends the requests.
 "use strict";
 const at = (id) => document.getElementById(id);
-let facts = JSON.parse(document.body.dataset.facts);
+let run = JSON.parse(document.body.dataset.status);
 let socket = null, heard = 0, skew = 0, tries = 0, hiding = 0;
 
 // The token came with the address; it must not stay in the history or be copied with it.
@@ -18,13 +18,13 @@ function clock(date) { return date.toLocaleTimeString([], { hour: "2-digit", min
 
 function tick() {
   const now = Date.now() / 1000 + skew;
-  for (const e of document.querySelectorAll("[data-age]")) if (facts.count) e.textContent = ago(now - e.dataset.age);
+  for (const e of document.querySelectorAll("[data-age]")) if (run.count) e.textContent = ago(now - e.dataset.age);
   const open = socket !== null && socket.readyState === WebSocket.OPEN;
   const lost = !open && (tries > 1 || heard > 0);
   document.body.classList.toggle("stale", lost);
   at("link").classList.toggle("lost", lost);
   const words = open ? "live" : !lost ? "connecting" : "No connection"
-    + (heard ? ": all this is of " + new Date(1000 * heard).toLocaleTimeString() : "");
+    + (heard ? ": this page is of " + new Date(1000 * heard).toLocaleTimeString() : "");
   if (at("link").textContent !== words) at("link").textContent = words;
 }
 
@@ -38,13 +38,13 @@ function local(root) {
 }
 
 function controls() {
-  document.title = facts.title;
+  document.title = run.title;
   const hold = at("hold");
   if (!hold) return;
   const open = socket !== null && socket.readyState === WebSocket.OPEN;
-  hold.dataset.ask = facts.state === "paused" ? "resume" : "pause";
-  hold.textContent = facts.state === "paused" ? "Resume" : "Pause";
-  for (const b of document.querySelectorAll(".controls button, [data-ask]")) b.disabled = !open || !facts.going;
+  hold.dataset.ask = run.state === "paused" ? "resume" : "pause";
+  hold.textContent = run.state === "paused" ? "Resume" : "Pause";
+  for (const b of document.querySelectorAll(".controls button, [data-ask]")) b.disabled = !open || !run.going;
 }
 
 function swap(id, html) {
@@ -57,7 +57,7 @@ function swap(id, html) {
 
 function hear(message) {
   heard = Date.now() / 1000;
-  if (message.facts) { facts = message.facts; skew = message.now - Date.now() / 1000; }
+  if (message.status) { run = message.status; skew = message.now - Date.now() / 1000; }
   for (const [id, html] of Object.entries(message.parts || {})) swap(id, html);
   if (message.picked !== undefined) swap("picked", message.picked);
   if (message.number) at("pick").value = message.number;
@@ -91,7 +91,7 @@ document.addEventListener("click", (event) => {
   const svg = event.target.closest("svg.clickable");
   if (!svg) return;
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-  const [left, top, width, height, rows, columns] = facts.map;
+  const [left, top, width, height, rows, columns] = run.map;
   const row = Math.floor(rows * (point.y - top) / height), column = Math.floor(columns * (point.x - left) / width);
   if (row >= 0 && row < rows && column >= 0 && column < columns) send({ row: row, column: column });
 });

@@ -12,19 +12,19 @@ from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import Budget, Waveform, spawn_streams
 from grainscout.watch import Reader
-from grainscout.watch.explanations import NoMaps, Thinker, thoughts_of
-from grainscout.watch.page_renderer import Painter
+from grainscout.watch.explanations import ExplanationWorker, NoMaps, explain_journal
+from grainscout.watch.page_renderer import PageRenderer
 
 SEED, OPTIONS = 3, {"seed_points": 4}
 
 
 @pytest.fixture(scope="module")
-def thinker_run(film, tmp_path_factory):
+def explained_run(film, tmp_path_factory):
     """A finished run whose policy stored its state after the last batch, and that policy."""
     scope = Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument))
     problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=12), light=0.1)
     policy = make_policy("dkl", OPTIONS)
-    path = tmp_path_factory.mktemp("thoughts") / "run.gsj"
+    path = tmp_path_factory.mktemp("explanation") / "run.gsj"
     config = {"policy": {"name": "dkl", "options": OPTIONS}}
     with Journal.create(path, Header(problem=problem, config=config, seed=SEED)) as journal:
         Experiment(
@@ -33,20 +33,20 @@ def thinker_run(film, tmp_path_factory):
     return path, policy
 
 
-def test_the_copy_thinks_what_the_policy_thinks(thinker_run):
-    path, policy = thinker_run
+def test_the_copy_thinks_what_the_policy_thinks(explained_run):
+    path, policy = explained_run
     before = path.read_bytes()
-    thoughts = thoughts_of(path)
-    assert (thoughts.after, thoughts.stored) == (12, 12)
+    explanation = explain_journal(path)
+    assert (explanation.after, explanation.stored) == (12, 12)
     own = policy.explain()
-    assert {"mean", "uncertainty", "image_novelty", "acquisition"} <= set(thoughts.maps)
+    assert {"mean", "uncertainty", "image_novelty", "acquisition"} <= set(explanation.maps)
     for name in ("mean", "uncertainty", "image_novelty"):
-        np.testing.assert_array_equal(thoughts.maps[name], own[name].astype(np.float32))
+        np.testing.assert_array_equal(explanation.maps[name], own[name].astype(np.float32))
     assert path.read_bytes() == before
 
 
-def test_from_an_older_state_it_is_told_what_came_since(thinker_run, tmp_path):
-    path, policy = thinker_run
+def test_from_an_older_state_it_is_told_what_came_since(explained_run, tmp_path):
+    path, policy = explained_run
     with Journal.read(path) as journal:
         header, batches = journal.header(), journal.batches()
     older = make_policy("dkl", OPTIONS)
@@ -62,10 +62,10 @@ def test_from_an_older_state_it_is_told_what_came_since(thinker_run, tmp_path):
                 older.tell(batch.outcomes)
             if batch.number == 7:
                 journal.record_policy(7, older.state())
-    thoughts = thoughts_of(copy)
-    assert (thoughts.after, thoughts.stored) == (12, 8)
+    explanation = explain_journal(copy)
+    assert (explanation.after, explanation.stored) == (12, 8)
     # The same data; the model may have been refitted at other moments.
-    mean, own = thoughts.maps["mean"], policy.explain()["mean"]
+    mean, own = explanation.maps["mean"], policy.explain()["mean"]
     known = np.isfinite(own)
     assert np.array_equal(known, np.isfinite(mean))
     assert np.corrcoef(mean[known], own[known])[0, 1] > 0.95
@@ -78,31 +78,31 @@ def test_from_an_older_state_it_is_told_what_came_since(thinker_run, tmp_path):
         ({}, "begun from Python"),
     ],
 )
-def test_where_there_are_no_maps_it_is_said(thinker_run, tmp_path, config, says):
-    with Journal.read(thinker_run[0]) as journal:
+def test_where_there_are_no_maps_it_is_said(explained_run, tmp_path, config, says):
+    with Journal.read(explained_run[0]) as journal:
         header = dataclasses.replace(journal.header(), config=config)
     path = tmp_path / "none.gsj"
     Journal.create(path, header).close()
     with pytest.raises(NoMaps, match=says):
-        thoughts_of(path)
+        explain_journal(path)
 
 
-def test_the_other_process_answers_is_not_waited_for_longer_and_ends(thinker_run):
-    path, _ = thinker_run
-    with Thinker(path) as thinker:
-        first = thinker.think()
-        process = thinker._process
+def test_the_other_process_answers_is_not_waited_for_longer_and_ends(explained_run):
+    path, _ = explained_run
+    with ExplanationWorker(path) as worker:
+        first = worker.explain()
+        process = worker.process
         assert first.trouble == ""
         assert first.rest == pytest.approx(4 * first.seconds)
-        thinker.patience = 0.0
-        assert "no maps within 0 s" in thinker.think().trouble
+        worker.patience = 0.0
+        assert "no maps within 0 s" in worker.explain().trouble
         assert not process.is_alive()
-        thinker.patience = 300.0  # and it comes back
-        again = thinker.think()
+        worker.patience = 300.0  # and it comes back
+        again = worker.explain()
     np.testing.assert_array_equal(again.maps["mean"], first.maps["mean"])
-    painter = Painter(run := Reader(path).update(), control=False)
-    painter.think(again, run)
-    page = painter.page(run, time.time())
+    renderer = PageRenderer(run := Reader(path).update(), control=False)
+    renderer.show_maps(again, run)
+    page = renderer.page(run, time.time())
     assert page.parts["maps"].count("<svg") == len(again.maps)
     assert "predicted loop area" in page.parts["maps"]
     assert page.pictures["mean"].startswith(b"\x89PNG")

@@ -12,8 +12,8 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.benchmarks.tasks.score import running_diversity
 from grainscout.journal import Header, Journal, is_claimed
 from grainscout.records import JournalError, Outcome
-from grainscout.watch import Reader, broadcaster
-from grainscout.watch.broadcaster import Hub
+from grainscout.watch import Reader
+from grainscout.watch.broadcaster import Broadcaster
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_reading_bit_by_bit_is_reading_at_once(growing, finished):
     current = np.array([o.curve.current for o in outcomes])
     found = describe(problem.target, problem.waveform.voltage, current)
     np.testing.assert_allclose(run.value[found.valid], found.value[found.valid])
-    assert run.kind.tolist() == classify(problem.waveform.voltage, current).tolist()
+    assert run.archetype.tolist() == classify(problem.waveform.voltage, current).tolist()
     # The same measure as that of the campaigns' tables.
     np.testing.assert_allclose(run.diversity, running_diversity(problem, outcomes), rtol=1e-9)
 
@@ -88,14 +88,14 @@ def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
 
 
 def test_a_journal_that_goes_away_is_told_and_comes_back(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(broadcaster, "_DOUBT_S", 0.0)
+    monkeypatch.setattr("grainscout.watch.broadcaster.DOUBT_S", 0.0)
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
-    with Hub(path, maps=False) as hub:
+    with Broadcaster(path, maps=False) as broadcaster:
         path.rename(tmp_path / "away.gsj")
-        assert "no longer follows the run" in hub.update().parts["state"]
+        assert "no longer follows the run" in broadcaster.update().parts["state"]
         (tmp_path / "away.gsj").rename(path)
-        assert "no longer follows the run" not in hub.update().parts["state"]
+        assert "no longer follows the run" not in broadcaster.update().parts["state"]
 
 
 def test_what_waits_and_what_was_asked_is_seen(growing, finished):
@@ -131,14 +131,14 @@ def test_failures_and_lost_samples_are_counted_and_nothing_breaks(growing):
 
 
 def test_looking_for_hours_needs_no_more_memory(finished):
-    with Hub(finished) as hub:
+    with Broadcaster(finished) as broadcaster:
         for _ in range(5):
-            hub.update()
+            broadcaster.update()
         tracemalloc.start()
-        hub.update()
+        broadcaster.update()
         before, _ = tracemalloc.get_traced_memory()
         for _ in range(20):
-            hub.update()
+            broadcaster.update()
         after, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     # A page kept is 60 kB, its snapshot 10 kB; what is left is the interpreter's own.

@@ -8,7 +8,7 @@ import pytest
 from grainscout.journal import Journal
 from grainscout.records import Budget, Outcome
 from grainscout.watch import Reader
-from grainscout.watch.status import alerts_of, duration, left_of, spent_curves, state_of
+from grainscout.watch.status import alerts_of, duration, remaining_budget, spent_curves, state_of
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_failures_are_told_with_the_last_ones_words(tell):
     run = tell(START, more=lost)
     (alert, *_) = alerts_of(run, state_of(run), run.seen)
     assert alert.text == "The last 3 measurements failed (the run stops at 10): no contact 2"
-    assert alert.mood == "bad"
+    assert alert.severity == "bad"
 
 
 def test_a_tip_that_lost_contact_is_suspected(tell):
@@ -91,19 +91,19 @@ def test_a_tip_that_lost_contact_is_suspected(tell):
     club, silent = 0, 3
     kinds = np.array([club] * 12 + [silent] * 10, np.uint8)
     state = state_of(run)
-    texts = [a.text for a in alerts_of(dataclasses.replace(run, kind=kinds), state, run.seen)]
+    texts = [a.text for a in alerts_of(dataclasses.replace(run, archetype=kinds), state, run.seen)]
     assert any("still in contact" in text for text in texts)
     film = np.array([silent] * 22, np.uint8)  # it was never otherwise: that is the film
-    assert alerts_of(dataclasses.replace(run, kind=film), state, run.seen) == []
+    assert alerts_of(dataclasses.replace(run, archetype=film), state, run.seen) == []
 
 
 def test_what_is_left_is_the_budget_that_ends_first(tell):
     run = dataclasses.replace(tell(START, budget=Budget(curves=12, seconds=1e6)), pace=2.0)
-    left = left_of(run)
-    assert (left.words, left.share, left.seconds) == ("9 of 12 curves", 0.25, 18.0)
+    left = remaining_budget(run)
+    assert (left.text, left.share, left.seconds) == ("9 of 12 curves", 0.25, 18.0)
     run = tell(START, budget=Budget(curves=1000, seconds=2 * float(run.finished[-1])))
-    assert left_of(run).share == pytest.approx(0.5)
-    assert "microscope's clock" in left_of(run).words
+    assert remaining_budget(run).share == pytest.approx(0.5)
+    assert "microscope's clock" in remaining_budget(run).text
 
 
 def test_vetoed_and_attached_curves_cost_nothing(tell, finished):
