@@ -1,4 +1,4 @@
-"""Microscopes by name; each is imported when it is first asked for."""
+"""Microscopes by name, imported when they are first opened."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ _REGISTRY: Registry[Microscope] = Registry(
     builtin={
         "aecroscopy": "grainscout.hardware.adapters.asylum.aecroscopy:open_aecroscopy",
         "aespm": "grainscout.hardware.adapters.asylum.aespm:open_aespm",
-        "nanonis": "grainscout.hardware.adapters.nanonis.microscope:open_nanonis",
-        "simulated": "grainscout.hardware.open_simulated:open_simulated",
+        "nanonis": "grainscout.hardware.adapters.nanonis.microscope:NanonisMicroscope",
+        "simulated": "grainscout.hardware.simulated:open_simulated",
         "replay": "grainscout.hardware.replay:open_replay",
-        "source-meter": "grainscout.hardware.adapters.visa.source_meter:open_source_meter",
+        "source-meter": "grainscout.hardware.adapters.visa.microscope:open_source_meter",
     },
 )
 
+#: Earlier spellings of units in options, which older journals still hold.
+_RENAMED = {"rail_a": "rail_A", "step_v": "step_V", "compliance_a": "compliance_A"}
+
 
 def microscope_names() -> list[str]:
-    """Sorted names that :func:`make_microscope` knows, third parties' included."""
+    """List the names that :func:`make_microscope` knows, third parties' included."""
     return _REGISTRY.names()
 
 
 def make_microscope(name: str, options: Mapping[str, Any] | None = None) -> Microscope:
-    """The microscope of that name with these options.
+    """Open the microscope of that name with these options.
 
     Third parties register a callable under the entry point group ``grainscout.microscopes``.
 
@@ -38,3 +41,11 @@ def make_microscope(name: str, options: Mapping[str, Any] | None = None) -> Micr
         For an unknown name, an unknown or missing option, or a package that is not installed.
     """
     return _REGISTRY.make(name, options)
+
+
+def renamed_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell the options of an older journal as they are named now."""
+    return {
+        _RENAMED.get(name, name): renamed_options(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+    }

@@ -147,14 +147,14 @@ def open_replay(
     settle_s: float = 0.05,
     overhead_s: float = 0.1,
     light: float = 0.0,
-    rail_a: float | None = None,
+    rail_A: float | None = None,
 ) -> ReplayMicroscope:
     """Replay the recording in a file (NSID .h5, .3ds, .csv, ...).
 
-    rail_a : the current amplifier's full scale [A], if known.  DataError if the file holds images
+    rail_A : the current amplifier's full scale [A], if known.  DataError if the file holds images
     only.
     """
-    recording = read(Path(path), rail=rail_a)
+    recording = read(Path(path), rail=rail_A)
     if not isinstance(recording, Recording):
         raise DataError(f"{path}: must hold recorded curves to be replayed; got images only")
     for name, value in (

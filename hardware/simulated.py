@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from grainscout.records import (
     Scan,
     Site,
     Waveform,
+    spawn_streams,
 )
 from grainscout.records.scan import checked_site
+from grainscout.simulator import PRESETS
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
 from grainscout.simulator.instrument.buffers import ByPixel
@@ -167,6 +170,43 @@ class SimulatedMicroscope:
         self._visits = ByPixel(1, np.int64, state["visits"])
         self._told = []
         self.instrument.restore(state["instrument"])
+
+
+def open_simulated(
+    *,
+    film: str = "reference",
+    instrument: str = "reference",
+    seed: int = 0,
+    light: float = 0.0,
+    channels: Sequence[str] = ("height",),
+) -> SimulatedMicroscope:
+    """Open a simulated microscope from plain options.
+
+    Parameters
+    ----------
+    film : str
+        Name of a preset, or path of a film saved with ``Film.save``.
+    instrument : str
+        Name in ``simulator.instrument.INSTRUMENTS`` or ``FAULT_LADDERS``.
+    seed : int
+        Seed of film and instrument, as ``records.spawn_streams`` splits it.
+    light : float
+        Illumination at the start [suns].
+    channels : sequence of str
+        Images that it offers, of "height" and "current".
+    """
+    streams = spawn_streams(seed)
+    if film in PRESETS:
+        made = Film.generate(PRESETS[film], streams.film)
+    elif Path(film).is_file():
+        made = Film.load(film)
+    else:
+        raise ConfigError(
+            f"film must be a preset ({', '.join(PRESETS)}) or the path of a saved film; got {film!r}"
+        )
+    return SimulatedMicroscope(
+        made, instrument, seed=streams.instrument, light=light, channels=tuple(channels)
+    )
 
 
 def _suns(light: float) -> float:

@@ -146,7 +146,7 @@ def test_order_of_a_measurement_keeps_the_tip_safe(connect, igor):
 
 def test_moves_are_ramps(connect, igor):
     """One ramp of the controller, or small jumps of equal size: never one large jump."""
-    microscope = connect(**({"step_v": 0.02} if connect.package == "aespm" else {}))
+    microscope = connect(**({"step_V": 0.02} if connect.package == "aespm" else {}))
     microscope.scan()
     start = np.array(igor.setpoint)
     igor.log.clear()
@@ -163,7 +163,7 @@ def test_moves_are_ramps(connect, igor):
 
 
 def test_the_curve_is_what_was_saved(connect, igor):
-    microscope = connect(rail_a=2e-9)
+    microscope = connect(rail_A=2e-9)
     igor.rail = 2e-9
     microscope.scan()
     curve = microscope.measure(Site(4, 5), SWEEP)
@@ -323,7 +323,7 @@ def test_limits_hold_and_misuse_is_named(connect, igor, tmp_path):
     with pytest.raises(ConfigError, match="shape must be"):
         connect(shape="square")
     with pytest.raises(ConfigError, match="rail must be"):
-        connect(rail_a=-1.0)
+        connect(rail_A=-1.0)
 
 
 @pytest.mark.skipif("aecroscopy" not in HERE, reason="aecroscopywave is not installed")

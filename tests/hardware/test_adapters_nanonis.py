@@ -41,8 +41,8 @@ def fake(request):
 
 
 def connect(fake, **options) -> NanonisMicroscope:
-    options = {"settle": 0.0, "timeout": 1.0, "speed": 1e-3, **options}
-    fake.clients.append(NanonisMicroscope("127.0.0.1", fake.port, **options))
+    options = {"settle_s": 0.0, "timeout_s": 1.0, "speed_m_per_s": 1e-3, **options}
+    fake.clients.append(NanonisMicroscope(port=fake.port, **options))
     return fake.clients[-1]
 
 
@@ -79,7 +79,7 @@ def test_the_curve_is_forward_and_back(fake):
 
 def test_samples_at_the_rail_are_flagged(fake):
     fake.rail = 2e-9
-    microscope = connect(fake, rail=2e-9)
+    microscope = connect(fake, rail_A=2e-9)
     microscope.scan()
     curve = microscope.measure(Site(6, 8), SWEEP)
     np.testing.assert_array_equal(curve.saturated, np.abs(curve.current) >= 0.999 * 2e-9)
@@ -139,7 +139,7 @@ def test_the_tip_is_withdrawn_even_if_the_bias_cannot_be_set(fake):
 )
 @pytest.mark.parametrize("command", ["FolMe.XYPosGet", "Scan.FrameDataGrab", "BiasSpectr.Start"])
 def test_every_fault_is_a_named_error_in_time(fake, command, fault, message):
-    microscope = connect(fake, timeout=0.5)
+    microscope = connect(fake, timeout_s=0.5)
     microscope.scan()
     fake.faults[command] = fault
     begun = time.monotonic()
@@ -193,9 +193,9 @@ def test_other_controllers_are_refused_at_connect(fake):
 
 def test_nobody_listening_is_an_error():
     with pytest.raises(MicroscopeError, match="must listen"):
-        NanonisMicroscope("127.0.0.1", 1, timeout=0.5)
+        NanonisMicroscope(port=1, timeout_s=0.5)
     with pytest.raises(ConfigError, match="rail"):
-        NanonisMicroscope(rail=-1.0)
+        NanonisMicroscope(rail_A=-1.0)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ pytest.importorskip("pymeasure")
 
 from grainscout.hardware import Guard, Limits, check_microscope
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
-from grainscout.hardware.adapters.visa.keithley_2600 import SourceMeter2600
-from grainscout.hardware.adapters.visa.source_meter import SourceMeter, SourceMeterMicroscope
+from grainscout.hardware.adapters.visa.keithley_2400 import Keithley2400
+from grainscout.hardware.adapters.visa.keithley_2600 import Keithley2600
+from grainscout.hardware.adapters.visa.microscope import SourceMeterMicroscope
+from grainscout.hardware.adapters.visa.source_meter import SourceMeter
 from grainscout.records import ConfigError, MicroscopeError, Site, Waveform
 
 #: A resistor of 10 megaohm: the reading's current is the voltage that was sourced, times 1e-7 A/V.
@@ -111,7 +113,7 @@ def bench(tmp_path):
             device = device.replace('":READ?"', '":NEVER?"').replace("    error: ERROR\n", "")
         path.write_text(device)
         options = {"lag": 50.0, **options}  # the machine of the tests may be slow
-        meter = SourceMeter("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options)
+        meter = Keithley2400("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options)
         opened.append(meter)
         return meter
 
@@ -203,7 +205,7 @@ def test_nobody_at_the_address_is_an_error(tmp_path):
     path = tmp_path / "meter.yaml"
     path.write_text(DEVICE.format(reading=OHM, name=NAME))
     with pytest.raises(MicroscopeError, match="GPIB0::5::INSTR"):
-        SourceMeter("GPIB0::5::INSTR", visa_library=f"{path}@sim")
+        Keithley2400("GPIB0::5::INSTR", visa_library=f"{path}@sim")
 
 
 def test_with_a_mover_it_conforms_and_limits_reach_the_meter(bench):
@@ -211,7 +213,7 @@ def test_with_a_mover_it_conforms_and_limits_reach_the_meter(bench):
     movers = []
 
     def make() -> Guard:
-        movers.append(NanonisMicroscope("127.0.0.1", fake.port, settle=0.0, speed=1e-3))
+        movers.append(NanonisMicroscope(port=fake.port, settle_s=0.0, speed_m_per_s=1e-3))
         return Guard(SourceMeterMicroscope(movers[-1], bench()), Limits())
 
     try:
@@ -239,12 +241,12 @@ def bench_2600(tmp_path):
     """Opens a Keithley 2600, and closes it."""
     opened = []
 
-    def open_meter(reading: str, **options) -> SourceMeter2600:
+    def open_meter(reading: str, **options) -> Keithley2600:
         path = tmp_path / f"meter{len(opened)}.yaml"
         name = "Keithley Instruments Inc., Model 2602B, 1234567, 3.2.1"
         path.write_text(DEVICE_2600.format(reading=reading, name=name))
         options = {"lag": 50.0, **options}
-        opened.append(SourceMeter2600("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options))
+        opened.append(Keithley2600("GPIB0::24::INSTR", visa_library=f"{path}@sim", **options))
         return opened[-1]
 
     yield open_meter

@@ -18,8 +18,9 @@ from grainscout.hardware.adapters.asylum import files
 from grainscout.hardware.adapters.asylum import microscope as asylum_microscope
 from grainscout.hardware.adapters.asylum.aespm import AespmIgor
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
-from grainscout.hardware.adapters.visa.keithley_2600 import SourceMeter2600
-from grainscout.hardware.adapters.visa.source_meter import SourceMeter, SourceMeterMicroscope
+from grainscout.hardware.adapters.visa.keithley_2400 import Keithley2400
+from grainscout.hardware.adapters.visa.keithley_2600 import Keithley2600
+from grainscout.hardware.adapters.visa.microscope import SourceMeterMicroscope
 
 
 def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
@@ -42,7 +43,7 @@ def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
 def _nanonis_fake() -> Iterator[tuple[Any, NanonisMicroscope]]:
     fake = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=20.0)
     microscope = NanonisMicroscope(
-        "127.0.0.1", fake.port, settle=0.0, timeout=2.0, speed=1e-3, rail=1.0
+        port=fake.port, settle_s=0.0, timeout_s=2.0, speed_m_per_s=1e-3, rail_A=1.0
     )
     try:
         yield fake, microscope
@@ -92,7 +93,7 @@ def source_meter(model: str) -> Any:
         with tempfile.TemporaryDirectory() as folder, _nanonis_fake() as (fake, mover):
             path = Path(folder) / "meter.yaml"
             path.write_text(form.format(reading=reading, name=name))
-            kind = SourceMeter if old else SourceMeter2600
+            kind = Keithley2400 if old else Keithley2600
             meter = kind("GPIB0::24::INSTR", visa_library=f"{path}@sim", lag=1e6)
             connection = meter._meter.adapter.connection
             lines: list[str] = []

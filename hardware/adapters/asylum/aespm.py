@@ -119,23 +119,23 @@ class AespmIgor:
 def open_aespm(
     *,
     folder: str,
-    step_v: float = 0.05,
+    step_V: float = 0.05,
     shape: Literal["bipolar", "triangle"] = "bipolar",
-    rail_a: float = 20e-9,
+    rail_A: float = 20e-9,
     settle_s: float = 0.2,
     speed_m_per_s: float = 1e-7,
     arrival_s: float = 2.0,
     timeout_s: float = 20.0,
     scan_timeout_s: float = 3600.0,
 ) -> AsylumMicroscope:
-    """Connect to the Igor on this PC; step_v : largest jump of a move, others as `AsylumMicroscope`."""
-    if not (math.isfinite(step_v) and step_v > 0):
-        raise ConfigError(f"step_v must be positive and finite [V]; got {step_v}")
+    """Connect to the Igor on this PC; step_V : largest jump of a move, others as `AsylumMicroscope`."""
+    if not (math.isfinite(step_V) and step_V > 0):
+        raise ConfigError(f"step_V must be positive and finite [V]; got {step_V}")
     return AsylumMicroscope(
-        lambda: AespmIgor(step_v, timeout_s / 2),
+        lambda: AespmIgor(step_V, timeout_s / 2),
         Path(folder),
         shape=shape,
-        rail=rail_a,
+        rail=rail_A,
         settle=settle_s,
         speed=speed_m_per_s,
         arrival=arrival_s,

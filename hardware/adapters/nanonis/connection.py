@@ -18,8 +18,8 @@ _MAX_ERROR = 10_000  # bytes of an error's text
 _MAX_BODY = 256_000_000  # bytes; a frame of 8192 x 8192 float32 pixels
 
 
-class _Connection:
-    """A socket that reads exactly and never longer than the command's deadline."""
+class TimedSocket:
+    """A socket that reads exactly and gives up at the command's deadline."""
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         self._where = f"{host}:{port}"
@@ -32,6 +32,7 @@ class _Connection:
             ) from error
 
     def send(self, data: bytes) -> int:
+        """Send all bytes."""
         self._limit()
         try:
             self._socket.sendall(data)
@@ -42,6 +43,7 @@ class _Connection:
         return len(data)
 
     def recv(self, size: int) -> bytes:
+        """Read exactly `size` bytes."""
         if size > _MAX_BODY:
             raise MicroscopeError(
                 f"an answer must be of at most {_MAX_BODY} bytes; Nanonis at {self._where} announced {size}"
@@ -64,9 +66,10 @@ class _Connection:
         return bytes(data)
 
     def settimeout(self, _: float) -> None:
-        """The package's own 1000 s are not wanted."""
+        """Ignore the package's own time-out of 1000 s."""
 
     def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def _limit(self) -> None:
@@ -79,7 +82,7 @@ class _Connection:
         return MicroscopeError(f"Nanonis at {self._where} must answer in time; it did not")
 
 
-class NanonisLink:
+class NanonisConnection:
     """Commands to a controller; after any failure the next command begins with a fresh connection."""
 
     def __init__(self, host: str, port: int, *, timeout: float) -> None:
@@ -109,7 +112,7 @@ class NanonisLink:
 
         self._package = Raising
         self._host, self._port, self._timeout = host, port, timeout
-        self._connection: _Connection | None = None
+        self._connection: TimedSocket | None = None
         self._nanonis: Any = None
 
     def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
@@ -136,7 +139,7 @@ class NanonisLink:
     def _run(self, command: str, act: Any, timeout: float | None) -> list[Any]:
         span = self._timeout if timeout is None else timeout
         if self._connection is None:
-            self._connection = _Connection(self._host, self._port, self._timeout)
+            self._connection = TimedSocket(self._host, self._port, self._timeout)
             self._nanonis = self._package(self._connection)
         self._connection.deadline = time.monotonic() + span
         done = False

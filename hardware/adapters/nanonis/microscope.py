@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grainscout.hardware.adapters.nanonis.connection import NanonisLink
+from grainscout.hardware.adapters.nanonis.connection import NanonisConnection
 from grainscout.hardware.adapters.shared import RealMicroscope, known_channels, positive
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import (
@@ -34,61 +34,75 @@ _RAMP = 0.5
 
 
 class NanonisMicroscope(RealMicroscope):
-    """Scan, move, sweep and park through the TCP Programming Interface (ports 6501 to 6504).
+    """Scan, move, sweep and park through the TCP Programming Interface.
 
-    rail : the current amplifier's full scale [A]; samples within 0.1 % of it are flagged.
-    settle : wait after landing [s].  speed : of moves [m/s].
-    timeout : of one command [s];  scan_timeout : of one image [s].
-    versions : beginnings of the controller versions that are accepted; MicroscopeError names the
-        version found at connect otherwise.
+    A measurement sets 0 V, withdraws, moves, checks the arrival, lands, sweeps and sets 0 V. Bias
+    Spectroscopy sweeps forward and back, so only triangles of equal steps can be applied. It ramps
+    to each sample at its largest slew rate, settles and integrates. Half of a sample's time goes to
+    the ramp, which is therefore twice as steep as the waveform. The tip voltage is not limited
+    here: put a ``Guard`` in front.
 
-    A measurement sets 0 V, withdraws, moves, checks the arrival, lands, sweeps and sets 0 V.  Bias
-    Spectroscopy sweeps forward and back, so only triangles of equal steps can be applied.  It ramps to
-    each sample at its largest slew rate, settles and integrates: half of a sample's time goes to the
-    ramp, which is therefore twice as steep as the waveform.  The tip voltage is not limited here: put
-    a ``Guard`` in front.
+    Parameters
+    ----------
+    host, port : str, int
+        Address of the controller. Its ports are 6501 to 6504.
+    rail_A : float
+        Full scale of the current amplifier [A]. Samples within 0.1 % of it are flagged.
+    settle_s : float
+        Wait after landing [s].
+    speed_m_per_s : float
+        Speed of moves [m/s].
+    timeout_s, scan_timeout_s : float
+        Time-out of one command and of one image [s].
+    versions : sequence of str
+        Beginnings of the controller versions that are accepted.
+
+    Raises
+    ------
+    MicroscopeError
+        If nothing answers, or a controller of another version. The message names the version.
     """
 
     def __init__(
         self,
+        *,
         host: str = "127.0.0.1",
         port: int = 6501,
-        *,
-        rail: float = 10e-9,
-        settle: float = 0.2,
-        speed: float = 1e-6,
-        timeout: float = 10.0,
-        scan_timeout: float = 3600.0,
+        rail_A: float = 10e-9,
+        settle_s: float = 0.2,
+        speed_m_per_s: float = 1e-6,
+        timeout_s: float = 10.0,
+        scan_timeout_s: float = 3600.0,
         versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea"),
     ) -> None:
-        positive(rail=rail, speed=speed, timeout=timeout)
+        positive(rail_A=rail_A, speed_m_per_s=speed_m_per_s, timeout_s=timeout_s)
         super().__init__()
-        self._rail, self._settle, self._speed = rail, settle, speed
-        self._timeout, self._scan_timeout = timeout, scan_timeout
-        self._link = NanonisLink(host, port, timeout=timeout)
+        self._rail, self._settle, self._speed = rail_A, settle_s, speed_m_per_s
+        self._timeout, self._scan_timeout = timeout_s, scan_timeout_s
+        self._connection = NanonisConnection(host, port, timeout=timeout_s)
         try:
             self._index = self._introduce(tuple(versions))
         except MicroscopeError:
-            self._link.close()  # a port takes one client: the next attempt needs it
+            self._connection.close()  # a port takes one client: the next attempt needs it
             raise
 
     def _introduce(self, versions: tuple[str, ...]) -> dict[str, int]:
         """Slots of our channels; MicroscopeError for another controller or missing channels."""
-        product, version, release = self._link.version()
+        product, version, release = self._connection.version()
         if "SPM" not in product or not version.startswith(versions):
             raise MicroscopeError(
                 f"the controller must be a Nanonis SPM Control Software of version "
                 f"{' or '.join(versions)}; got {product!r}, version {version!r}, release {release}. "
                 "Check it by hand, then pass its version in `versions`"
             )
-        names = self._link.slots()
+        names = self._connection.slots()
         index = {ours: names.index(n) for ours, n in _SIGNALS.items() if n in names}
         if set(index) != set(_SIGNALS):
             raise MicroscopeError(
                 f"the Signals Manager must have {', '.join(_SIGNALS.values())} in its slots; got "
                 f"{', '.join(names)}"
             )
-        self._link.call("FolMe_SpeedSet", self._speed, 1)
+        self._connection.call("FolMe_SpeedSet", self._speed, 1)
         return index
 
     @property
@@ -104,7 +118,7 @@ class NanonisMicroscope(RealMicroscope):
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image downwards, forward direction; DataError for an unknown channel."""
         known_channels(channels, tuple(self._index))
-        call = self._link.call
+        call = self._connection.call
         pixels, lines = call("Scan_BufferGet")[2:]
         call("Scan_BufferSet", [self._index[c] for c in channels], pixels, lines)
         call("ZCtrl_OnOffSet", 1)
@@ -136,7 +150,7 @@ class NanonisMicroscope(RealMicroscope):
 
     def _image(self, channel: str) -> FloatArray:
         """A channel with row 0 on top: rows come in the order in which they were scanned."""
-        answer = self._link.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
+        answer = self._connection.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
         image = np.asarray(answer[4], dtype=np.float64)
         upwards = int(answer[5]) == 1
         if image.ndim != 2 or image.size == 0 or str(answer[1]) != _SIGNALS[channel]:
@@ -150,7 +164,7 @@ class NanonisMicroscope(RealMicroscope):
         """Go there, land and sweep; MicroscopeError if anything is not as commanded."""
         points, step = _triangle(waveform)
         hold = (1.0 - _RAMP) * step
-        call = self._link.call
+        call = self._connection.call
         self.go(site)
         # 1 is on, 2 is off and 0 leaves a setting as it is.
         call("BiasSpectr_PropsSet", 2, 1, 1, points, 0.0, 2, 2)
@@ -172,7 +186,7 @@ class NanonisMicroscope(RealMicroscope):
         MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
         """
         frame, (x, y) = self._place(site)
-        call = self._link.call
+        call = self._connection.call
         call("Bias_Set", 0.0)
         call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
         far = max(frame.shape) * max(frame.pixel_size) * 1.5
@@ -217,13 +231,13 @@ class NanonisMicroscope(RealMicroscope):
     def park(self) -> None:
         """Bias 0 V and tip fully withdrawn; on a fresh connection if the old one is broken."""
         try:
-            self._link.call("Bias_Set", 0.0)
+            self._connection.call("Bias_Set", 0.0)
         finally:
-            self._link.call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
+            self._connection.call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
 
     def close(self) -> None:
         """Close the connection."""
-        self._link.close()
+        self._connection.close()
 
 
 def _triangle(waveform: Waveform) -> tuple[int, float]:
@@ -250,27 +264,3 @@ def _triangle(waveform: Waveform) -> tuple[int, float]:
             f"a triangle of Bias Spectroscopy must have 1e-37 to 1e37 V/s; got {waveform.slew:g}"
         )
     return points, waveform.duration / (len(volts) - 1)
-
-
-def open_nanonis(
-    *,
-    host: str = "127.0.0.1",
-    port: int = 6501,
-    rail_a: float = 10e-9,
-    settle_s: float = 0.2,
-    speed_m_per_s: float = 1e-6,
-    timeout_s: float = 10.0,
-    scan_timeout_s: float = 3600.0,
-    versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea"),
-) -> NanonisMicroscope:
-    """Connect to a Nanonis controller; options as in `NanonisMicroscope`, with their units."""
-    return NanonisMicroscope(
-        host,
-        port,
-        rail=rail_a,
-        settle=settle_s,
-        speed=speed_m_per_s,
-        timeout=timeout_s,
-        scan_timeout=scan_timeout_s,
-        versions=tuple(versions),
-    )

@@ -1,7 +1,7 @@
-"""A Keithley 2600: the same sweep as a 2400, told in its script language (optional extra ``visa``).
+"""A Keithley 2600 in its script language.
 
-pymeasure's own class for it writes numbers with six decimals, so that a compliance below 0.5 uA would
-become 0, and clips what it takes to be out of range: the lines are written here.
+pymeasure's own class writes numbers with six decimals, so that a compliance below 0.5 uA would become
+0, and clips what it takes to be out of range. The lines are therefore written here.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import math
 from functools import partial
 from typing import Any
 
-from grainscout.hardware.adapters.visa.source_meter import SourceMeter
+from grainscout.hardware.adapters.visa.source_meter import OVERFLOW, SourceMeter
 from grainscout.records import MicroscopeError
 
-_OVERFLOW = 9.9e37
 _LINES = {
     "source_mode": "smua.source.func=1",  # of volts
     "current_nplc": "smua.measure.nplc={:.6g}",
@@ -23,8 +22,8 @@ _LINES = {
 }
 
 
-class SourceMeter2600(SourceMeter):
-    """Channel A of a Keithley 2600 (2601 to 2636); settings and errors as `SourceMeter`."""
+class Keithley2600(SourceMeter):
+    """Channel A of a source-meter of the 2600 series (2601 to 2636)."""
 
     _model = "MODEL 26"
 
@@ -37,7 +36,6 @@ class SourceMeter2600(SourceMeter):
         return partial(Instrument, name="Keithley 2600", includeSCPI=False)
 
     def _read(self) -> tuple[float, bool]:
-        """Current [A] and whether it is at compliance or over the range."""
         try:
             answer = self._meter.ask("print(smua.measure.i(), smua.source.compliance)")
             number, flag = answer.split()
@@ -46,7 +44,7 @@ class SourceMeter2600(SourceMeter):
             raise MicroscopeError(f"the source-meter must give a reading; got {error}") from error
         if flag not in ("true", "false") or not math.isfinite(current):
             raise MicroscopeError(f"a reading must be a current and true or false; got {answer!r}")
-        if abs(current) >= _OVERFLOW:
+        if abs(current) >= OVERFLOW:
             return math.copysign(self._compliance, current), True
         return current, flag == "true"
 

@@ -23,7 +23,7 @@ def report(
         write_results,
         write_run_report,
     )
-    from grainscout.config import RunConfig, parse
+    from grainscout.config import parse, run_of_journal
     from grainscout.journal import Journal
 
     if path.is_dir():
@@ -39,7 +39,7 @@ def report(
     target = out or path.with_suffix(".html")
     with Journal.read(path) as journal:
         header = journal.header()
-        settings = parse(RunConfig, header.config, str(path))
+        settings = run_of_journal(header.config, str(path))
         truth = structure = None
         if settings.task.microscope.kind in ("simulated", "topography", "replay"):
             bench = set_up(settings.task, settings.seed)

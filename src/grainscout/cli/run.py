@@ -83,12 +83,12 @@ def _start(settings: RunConfig, path: Path) -> None:
 
 def _resume(path: Path, given: RunConfig | None) -> None:
     from grainscout.benchmarks import set_up
-    from grainscout.config import RunConfig, parse, run_document
+    from grainscout.config import run_document, run_of_journal
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
 
     with Journal.open(path) as journal, journal.claimed():  # before the tip of the other is parked
-        settings = parse(RunConfig, journal.header().config, str(path))
+        settings = run_of_journal(journal.header().config, str(path))
         if given is not None and run_document(given) != run_document(settings):
             raise JournalError(
                 f"journal {path} is of another experiment than that file. Resume it without the file, "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from grainscout.benchmarks import PolicySpec, Task
 from grainscout.benchmarks.tasks.task import plain
 from grainscout.config.toml import parse, read_toml
 from grainscout.hardware import Limits, Microscope
+from grainscout.hardware.registry import renamed_options
 from grainscout.policies import Policy, make_policy
 from grainscout.records import ConfigError
 
@@ -101,6 +103,15 @@ class RunConfig:
 def load_run(path: Path) -> RunConfig:
     """The experiment of a TOML file; paths in it are relative to the file's folder."""
     return parse(RunConfig, absolute(read_toml(path), path.parent), str(path))
+
+
+def run_of_journal(config: Mapping[str, Any], where: str) -> RunConfig:
+    """Read the configuration that a journal holds; microscope options may have earlier names."""
+    document = copy.deepcopy(dict(config))
+    microscope = document.get("task", {}).get("microscope", {})
+    if "options" in microscope:
+        microscope["options"] = renamed_options(microscope["options"])
+    return parse(RunConfig, document, where)
 
 
 def run_document(config: RunConfig) -> dict[str, Any]:

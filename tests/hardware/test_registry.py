@@ -1,0 +1,39 @@
+"""Microscopes by name: units in the names of their options."""
+
+import pytest
+
+from grainscout.config import load_run, run_document, run_of_journal
+from grainscout.hardware import make_microscope
+from grainscout.records import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "new"),
+    [
+        ("nanonis", {"rail_a": 1e-8}, "rail_A"),
+        ("aespm", {"folder": ".", "step_v": 0.1}, "step_V"),
+        (
+            "source-meter",
+            {"resource": "GPIB0", "mover": "nanonis", "compliance_a": 1},
+            "compliance_A",
+        ),
+    ],
+)
+def test_an_earlier_spelling_of_a_unit_is_an_error_that_names_the_new_one(name, options, new):
+    with pytest.raises(ConfigError, match=f"no option .*closest: '{new}'"):
+        make_microscope(name, options)
+
+
+def test_a_journal_with_earlier_spellings_can_be_resumed(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        '[task]\ncurves = 3\n[task.microscope]\nkind = "source-meter"\n[task.microscope.options]\n'
+        'resource = "GPIB0"\nmover = "nanonis"\ncompliance_A = 1e-6\nmover_options = { rail_A = 1e-8 }\n'
+        '[policy]\nname = "random"\n'
+    )
+    today = load_run(file)
+    document = run_document(today)
+    options = document["task"]["microscope"]["options"]
+    options["compliance_a"] = options.pop("compliance_A")
+    options["mover_options"] = {"rail_a": options["mover_options"]["rail_A"]}
+    assert run_of_journal(document, "run.gsj") == today
