@@ -15,7 +15,17 @@ author = "The Grainscout developers"
 project_copyright = author
 version = release = grainscout.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "myst_nb", "house_style", "made_pages"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+    "house_style",
+    "sphinx.ext.napoleon",
+    "made_pages",
+]
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
 root_doc = "index"
 exclude_patterns = ["_ext", "**/.ipynb_checkpoints"]
 html_theme = "furo"

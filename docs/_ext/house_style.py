@@ -13,7 +13,8 @@ from sphinx.environment import BuildEnvironment
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = restructured(lines)
+    if not any(t in ("Parameters", "Returns", "Attributes", "Raises") for t in lines):
+        lines[:] = restructured(lines)
 
 
 def _public(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docstrings import items, paragraphs, restructured
+from numpy_sections import parameters, sections
 
 from grainscout.policies.registry import BUILTIN, policy_class, policy_options
 
@@ -51,7 +52,10 @@ competitor: a claim such as "it finds boundaries" stands only against it.
 def meanings(name: str) -> dict[str, str]:
     """Option -> what its class, or the nearest base class that describes it, says of it."""
     found: dict[str, str] = {}
-    for cls in reversed(inspect.getmro(policy_class(name))):
+    factory = policy_class(name)
+    sources = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
+    for cls in reversed(sources):
+        found |= parameters(cls.__doc__)
         if dataclasses.is_dataclass(cls) and cls.__doc__:
             for block in paragraphs(inspect.cleandoc(cls.__doc__).splitlines()):
                 for names, meaning in items(block):
@@ -84,9 +88,12 @@ def _summary() -> Iterator[str]:
 
 def _section(name: str) -> Iterator[str]:
     yield from ["", f".. _policy-{name}:", "", *_title(name, "-")]
-    described = [b for b in paragraphs(_doc(name).splitlines()) if not _options(b)]
+    text = sections(_doc(name))
+    described = [b for b in paragraphs(text.pop("").splitlines()) if not _options(b)]
     for block in described:
         yield from [*restructured(block.splitlines()), ""]
+    for title in ("Notes", "References"):
+        yield from [text[title], ""] if title in text else []
     yield from [f"*Source:* {SOURCES[name]}.", ""]
     told = meanings(name)
     yield from [".. list-table::", "   :header-rows: 1", "   :widths: 18 20 62", ""]

@@ -6,6 +6,7 @@ from pathlib import Path
 import commands
 import docstrings
 import links
+import numpy_sections
 import pictures
 import policy_pages
 import pytest
@@ -88,3 +89,25 @@ def test_changelog_and_citation_know_the_version() -> None:
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{version}]" in changes or ("## [Unreleased]" in changes and version in changes)
+
+
+def test_options_are_read_from_numpydoc_parameters() -> None:
+    doc = """Random sites.
+
+    Parameters
+    ----------
+    share, rest : float
+        Share of all sites,
+        0 to 1.
+    target : str
+
+    Notes
+    -----
+    See there.
+    """
+    assert numpy_sections.parameters(doc) == {
+        "share": "Share of all sites, 0 to 1.",
+        "rest": "Share of all sites, 0 to 1.",
+        "target": "",
+    }
+    assert list(numpy_sections.sections(doc)) == ["", "Parameters", "Notes"]
