@@ -276,7 +276,7 @@ def test_after_a_wrong_answer_of_a_controller_the_tip_is_withdrawn(size: Size) -
 
     The first three commands only ask who it is: what it had set by itself is left.
     """
-    before, many = connection._Connection, count()
+    before, many = connection.TimedSocket, count()
 
     def one(case: int) -> str:
         m = Mutator(("answers", case))
@@ -289,4 +289,4 @@ def test_after_a_wrong_answer_of_a_controller_the_tip_is_withdrawn(size: Size) -
     try:
         return [_tally("changed answers of a controller", times(size, short=100, long=20_000), one)]
     finally:
-        connection._Connection = before  # type: ignore[misc]
+        connection.TimedSocket = before  # type: ignore[misc]
