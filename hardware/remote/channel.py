@@ -153,7 +153,7 @@ def _error(body: wire.Body) -> GrainscoutError:
     text = "".join(c if c.isprintable() else " " for c in str(body.get("text"))[:2000])
     if text.startswith("unknown session"):
         return ServerForgot(text)
-    kind = getattr(records, name, None) if name in records.__all__ else None
+    kind = getattr(records, name, None)
     if isinstance(kind, type) and issubclass(kind, GrainscoutError):
         return kind(f"policy server: {text}")
     return PolicyError(f"policy server: {text}")

@@ -29,6 +29,7 @@ from grainscout.records import (
     Site,
 )
 from grainscout.records.arrays import FloatArray
+from grainscout.records.codec import generator_state, outcome_state
 
 _T = TypeVar("_T")
 #: Methods that only some policies have.
@@ -124,7 +125,7 @@ class RemotePolicy:
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
         """Begin a new experiment on the server; its policy gets a generator in the state of `rng`."""
-        self._problem, self._rng = problem, wire.rng_body(rng)
+        self._problem, self._rng = problem, generator_state(rng)
         self._log, self._waiting, self._fallback_told = [], [], -1
         self._pending = self._unclaimed = None
         self._channel.session = uuid.uuid4().hex
@@ -153,7 +154,7 @@ class RemotePolicy:
     def _reset_body(self) -> wire.Body:
         if self._problem is None:
             raise PolicyError("a remote policy needs a reset before anything else")
-        return {"problem": wire.problem_body(self._problem), "rng": self._rng}
+        return {"problem": wire.sent_problem(self._problem), "rng": self._rng}
 
     def _call(self, kind: str, body: wire.Body, use: Callable[[wire.Body], None]) -> None:
         """Send a request and use its answer, now or, if the server is lost, when it comes back."""
@@ -331,11 +332,11 @@ def _names(proposals: Sequence[Proposal]) -> list[tuple[str, Site]]:
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> wire.Body:
-    return {"outcomes": [wire.outcome_body(o) for o in outcomes]}
+    return {"outcomes": [outcome_state(o) for o in outcomes]}
 
 
 def _proposals(answer: wire.Body) -> list[Proposal]:
     listed = answer.get("proposals")
     if not isinstance(listed, list):
         raise LinkError("an answer to 'ask' must list proposals; got none")
-    return [wire.parsed("proposal", wire.make_proposal, p) for p in listed]
+    return [wire.parsed("proposal", wire.received_proposal, p) for p in listed]

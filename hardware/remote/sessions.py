@@ -8,6 +8,7 @@ from typing import Any
 
 from grainscout.hardware.remote import messages as wire
 from grainscout.records import LinkError
+from grainscout.records.codec import generator_from, outcome_from, proposal_state
 
 
 @dataclass
@@ -51,8 +52,8 @@ def perform(
 
 
 def _reset(session: Session, body: wire.Body, factory: Callable[[], Any]) -> None:
-    problem = wire.parsed("problem", wire.make_problem, body.get("problem"))
-    rng = wire.parsed("generator", wire.make_rng, body.get("rng"))
+    problem = wire.parsed("problem", wire.received_problem, body.get("problem"))
+    rng = wire.parsed("generator", generator_from, body.get("rng"))
     session.candidates = len(problem.candidates)
     policy = factory()
     policy.reset(problem, rng=rng)
@@ -64,12 +65,12 @@ def _ask(session: Session, body: wire.Body) -> wire.Body:
     if type(n) is not int or n < 1:
         raise LinkError(f"ask must be for one or more proposals; got {n!r:.20}")
     asked = session.policy.ask(min(n, session.candidates))  # there are no more of them
-    return {"proposals": [wire.proposal_body(p) for p in asked]}
+    return {"proposals": [proposal_state(p) for p in asked]}
 
 
 def _tell(session: Session, body: wire.Body) -> None:
     listed = wire.parsed("list of outcomes", list, body.get("outcomes"))
-    session.policy.tell([wire.parsed("outcome", wire.make_outcome, o) for o in listed])
+    session.policy.tell([wire.parsed("outcome", outcome_from, o) for o in listed])
 
 
 def _restore(session: Session, body: wire.Body) -> None:

@@ -178,16 +178,16 @@ def test_missing_and_damaged_keys_are_named(keys, tmp_path):
 
 
 def test_another_version_is_found_at_connect(keys):
-    # The server is of version 1 and the client of version 2: rig.run it in a process of its own.
+    # The server is of this version and the client of another: rig.run it in a process of its own.
     script = (
         "import sys\n"
         "from grainscout.hardware.remote import messages as wire\n"
         "from grainscout.hardware.remote import RemotePolicy\n"
-        "wire.VERSION = 2\n"
+        "wire.VERSION = 99\n"
         "RemotePolicy(sys.argv[1], keys=sys.argv[2], lost_after=5.0)\n"
     )
     with rig.serve(keys) as server:
         command = [sys.executable, "-c", script, server.address, str(keys / "microscope")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert "link version 2; got 1" in done.stderr
+    assert "link version 99; got 2" in done.stderr

@@ -13,8 +13,8 @@ from victim import SEED
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
-from grainscout.journal.codec import outcome_row, proposal_row
 from grainscout.journal.journal import _insert
+from grainscout.journal.rows import outcome_row, proposal_row
 from grainscout.records import IVCurve, Outcome, Proposal, Site
 
 SAMPLES = 51

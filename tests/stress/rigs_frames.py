@@ -24,6 +24,7 @@ from grainscout.records import (
     Waveform,
     spawn_streams,
 )
+from grainscout.records.codec import generator_from, generator_state, outcome_from
 
 
 def problem(side: int = 6) -> Problem:
@@ -39,8 +40,8 @@ def problem(side: int = 6) -> Problem:
 def reset_body(side: int = 6) -> wire.Body:
     """The body of a reset."""
     return {
-        "problem": wire.problem_body(problem(side)),
-        "rng": wire.rng_body(spawn_streams(1).policy_rng()),
+        "problem": wire.sent_problem(problem(side)),
+        "rng": generator_state(spawn_streams(1).policy_rng()),
     }
 
 
@@ -179,10 +180,10 @@ class Bare:
 def understood(frames: list[bytes]) -> None:
     """All that the two ends make of a message's frames."""
     body = wire.decode(frames).body
-    for key, make in (("problem", wire.make_problem), ("rng", wire.make_rng)):
+    for key, make in (("problem", wire.received_problem), ("rng", generator_from)):
         if key in body:
             wire.parsed(key, make, body[key])
-    for key, each in (("outcomes", wire.make_outcome), ("proposals", wire.make_proposal)):
+    for key, each in (("outcomes", outcome_from), ("proposals", wire.received_proposal)):
         if isinstance(body.get(key), list):
             for entry in body[key]:
                 wire.parsed(key, each, entry)

@@ -44,9 +44,9 @@ NUMBERS: tuple[object, ...] = (
 )
 ODDITIES: tuple[object, ...] = (
     *("", "x", "\0", "\ud800", "\x1b[2J", "../../etc/passwd", "/etc/passwd", "a" * 5000, "é" * 300),
-    *(None, True, False, [], {}, [[]], [None], {"": 0}, {"__array__": [0, "float64", [3]]}),
-    {"__array__": [0, "uint8", [10**12]]},
-    {"__array__": [0, "object", [1]]},
+    *(None, True, False, [], {}, [[]], [None], {"": 0}, {"__array__": ["float64", [3]]}),
+    {"__array__": ["uint8", [10**12]]},
+    {"__array__": ["object", [1]]},
     {"__array__": "float64", "values": [[1, 2], [3]]},
     {"__array__": 0},
     {"__array__": -1},

@@ -14,6 +14,7 @@ from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope
 from grainscout.hardware.bluesky.optimizers import OptimizerPolicy
 from grainscout.hardware.remote import messages as wire
 from grainscout.records import Budget, Problem, Proposal, Scan, Site, Waveform, spawn_streams
+from grainscout.records.codec import proposal_state
 from grainscout.simulator import PRESETS, Film
 
 
@@ -101,10 +102,10 @@ def replay() -> Iterator[Rig]:
 
 def _through_wire(site: Site) -> Site:
     """A site as a policy server proposes it: bytes in between."""
-    body = wire.proposal_body(Proposal(id="x", site=site))
+    body = proposal_state(Proposal(id="x", site=site))
     message = wire.encode(wire.Message(kind="done", body={"proposals": [body]}))
     answer = wire.decode([bytes(f) for f in message]).body["proposals"][0]
-    return wire.parsed("proposal", wire.make_proposal, answer).site
+    return wire.parsed("proposal", wire.received_proposal, answer).site
 
 
 @contextlib.contextmanager

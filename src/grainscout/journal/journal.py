@@ -12,7 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from grainscout.journal.codec import (
+from grainscout.journal.delta_log import Chain
+from grainscout.journal.lock import claim
+from grainscout.journal.models import Batch, Event, Header, Request
+from grainscout.journal.rows import (
     event_from,
     header_from,
     header_values,
@@ -22,9 +25,6 @@ from grainscout.journal.codec import (
     proposal_row,
     request_from,
 )
-from grainscout.journal.delta_log import Chain
-from grainscout.journal.lock import claim
-from grainscout.journal.models import Batch, Event, Header, Request
 from grainscout.journal.salvaging import hint
 from grainscout.journal.schema import (
     UNREADABLE,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grainscout.journal.codec import header_from, outcome_from, proposal_from
 from grainscout.journal.models import Header
+from grainscout.journal.rows import header_from, outcome_from, proposal_from
 from grainscout.journal.schema import TABLES
 from grainscout.journal.schema import sound as is_sound
 from grainscout.journal.sqlite_pages import Record, read_records
