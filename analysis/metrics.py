@@ -186,11 +186,7 @@ class MapScore:
 
 
 def map_score(
-    truth: ArrayLike,
-    mean: ArrayLike,
-    std: ArrayLike,
-    *,
-    levels: Sequence[float] = (0.5, 0.9, 0.95),
+    truth: ArrayLike, mean: ArrayLike, std: ArrayLike, *, levels: Sequence[float] = (0.5, 0.9, 0.95)
 ) -> MapScore:
     """Error and calibration of a map; arrays of any one shape, NaN where there is no value.
 

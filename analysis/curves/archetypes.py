@@ -1,13 +1,13 @@
-"""Which loop shape a curve has: club, heart, diamond, or none because it hardly conducts.
+"""Loop archetypes: club, heart, diamond, or insulating.
 
-S26 names the shapes by where the loop opens: a club between 0.5 and 1.0 V, a heart at low bias
-and again between 0.7 and 1.3 V, a diamond between 1.3 and 1.5 V.  `lobes` measures just that, and
-`classify` decides from two numbers: the voltage at the centre of the main opening (above 0.42 V),
-and, where light drives a photocurrent, the share of the whole opening that lies below 0.42 V.
+Gong et al. 2026 name the shapes by the voltages of their opening. A club opens between 0.5 and
+1.0 V, a heart at low bias and again between 0.7 and 1.3 V, and a diamond between 1.3 and 1.5 V.
+`classify` decides by two numbers of the opening: its centre above 0.42 V and, where light drives a
+photocurrent, its share below 0.42 V.
 
-The boundaries are those of a 0 to 1.5 V triangle of about a second; other sweeps that reach both
-ends of that range are accepted, but ions answer to the sweep time (the notes of decision 0300
-give the numbers).  A heart or diamond that does not conduct in the dark *is* insulating there.
+The limits are those of a 0 to 1.5 V triangle of about a second. Other sweeps that reach both ends
+of that range are accepted, but ions respond to the sweep time (decision 0300 gives the numbers).
+A heart or diamond that does not conduct in the dark is insulating there.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from grainscout.analysis.curves.descriptors import check_curves
 from grainscout.analysis.curves.sweep import Sweep, running_mean, weighted
 from grainscout.records.arrays import BoolArray, FloatArray
 
-#: Names of the indices that `classify` returns; `UNKNOWN` stands for a curve that says nothing.
+#: Names of the indices that `classify` returns; `UNKNOWN` is a curve without evidence.
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 UNKNOWN = 255
 VERSION = 1
 
 #: The voltages [V] a sweep must cover, and where low bias ends.
 NEEDED, LOW_BIAS = (0.1, 1.4), 0.42
-#: A spot conducts if its current spans more than this [A], and more than so many noise widths.
+#: A contact conducts if its current spans more than this [A] and more than these noise widths.
 CONDUCTS, CONDUCTS_WIDTHS = 15e-12, 8.0
 _SMOOTH = 5  # samples in the running mean of the opening
 _OPEN_WIDTHS = 4.0  # noise widths that an opening must exceed to count
@@ -42,15 +42,23 @@ _LOW_LIGHT, _MAIN_LIGHT, _MAIN_DARK, _DIAMOND = (
     (35.0, 1.15),
 )
 _BLOCK = 1024
+_LOBES = ("area", "low_share", "centre", "first", "last")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lobes:
-    """Where the loops of n curves open; all (n,).
+    """Openings of n loops; NaN where nothing opens.
 
-    area : integral of the opening [A V];  low_share : signed part of it below 0.42 V, 0 to 1;
-    centre : voltage at the centre of the opening above 0.42 V [V];  first, last : voltages [V]
-    between which it exceeds a tenth of its maximum.  NaN where nothing opens.
+    Attributes
+    ----------
+    area : (n,) array of float
+        Integral of the opening [A V].
+    low_share : (n,) array of float
+        Signed part of the area below 0.42 V, 0 to 1.
+    centre : (n,) array of float
+        Voltage [V] at the centre of the opening above 0.42 V.
+    first, last : (n,) array of float
+        Voltages [V] between which the opening exceeds a tenth of its maximum.
     """
 
     area: FloatArray
@@ -64,9 +72,16 @@ class Lobes:
 class Classification:
     """Archetypes of n curves.
 
-    archetype : (n,) uint8 index into `ARCHETYPE_NAMES`, or `UNKNOWN`;  confidence : (n,) its
-    probability, 0.25 (a guess) to 1, and 0 for UNKNOWN;  probability : (n, 4);  lobes : what it
-    was decided from.
+    Attributes
+    ----------
+    archetype : (n,) array of uint8
+        Index into `ARCHETYPE_NAMES`, or `UNKNOWN`.
+    confidence : (n,) array of float
+        Its probability, 0.25 (a guess) to 1, and 0 for `UNKNOWN`.
+    probability : (n, 4) array of float
+        Probability of each archetype.
+    lobes : Lobes
+        The evidence.
     """
 
     archetype: NDArray[np.uint8]
@@ -78,21 +93,34 @@ class Classification:
 def classify(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> NDArray[np.uint8]:
-    """(n,) archetype index of curves (n, s) [A] of one sweep (s,) [V]; see `classification`."""
+    """Return archetype indices (n,); see `classification`."""
     return classification(voltage, current, saturated).archetype
 
 
 def classification(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> Classification:
-    """Archetypes with their confidence.
+    """Classify curves and give the confidence.
 
-    voltage : (s,) [V];  current : (n, s) [A];  saturated : (n, s) bool or None.
+    Parameters
+    ----------
+    voltage : (samples,) array of float
+        Voltage [V] in the order of time.
+    current : (n, samples) array of float
+        Current [A].
+    saturated : (n, samples) array of bool, optional
+        True at the amplifier's rail.
 
-    UNKNOWN are curves of a sweep without a reverse branch or that does not cover 0.1 to 1.4 V,
-    and those with too many lost samples or wholly at a rail.  A spot that conducts but does not
-    open is told by its turn-on alone, with a confidence that says so.  Raises DataError for
-    shapes that do not fit.
+    Raises
+    ------
+    DataError
+        For shapes that do not fit.
+
+    Notes
+    -----
+    `UNKNOWN` are curves without a reverse branch or that do not cover 0.1 to 1.4 V, and those with
+    too many lost samples or wholly at a rail. A curve that conducts but does not open is classified
+    by its turn-on alone, with a low confidence.
     """
     sweep, data, mask = check_curves(voltage, current, saturated)
     parts = [
@@ -107,20 +135,14 @@ def classification(
         archetype=archetype,
         confidence=probability.max(axis=1),
         probability=probability,
-        lobes=Lobes(
-            area=columns[0],
-            low_share=columns[1],
-            centre=columns[2],
-            first=columns[3],
-            last=columns[4],
-        ),
+        lobes=Lobes(**dict(zip(_LOBES, columns, strict=True))),
     )
 
 
 def _block(
     sweep: Sweep, current: FloatArray, saturated: BoolArray | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Probabilities (n, 4), zero rows for unknown, and the five lobe numbers (5, n)."""
+    """Probabilities (n, 4), zero if unknown, and the lobes (5, n)."""
     n = len(current)
     if not (sweep.is_loop and sweep.covers(*NEEDED)):
         return np.zeros((n, 4)), np.full((5, n), np.nan)
@@ -165,7 +187,7 @@ def _block(
 
 
 def _lobes(curves: Curves) -> FloatArray:
-    """(5, n): area, low share, centre, first, last of the part of the opening above the noise."""
+    """Numbers (5, n) of `_LOBES` for the opening above the noise."""
     sweep = curves.sweep
     half = _SMOOTH // 2
     opening = running_mean(curves.opening, _SMOOTH)
@@ -194,6 +216,6 @@ def _lobes(curves: Curves) -> FloatArray:
 
 
 def _half_rise(grid: FloatArray, out: FloatArray) -> FloatArray:
-    """(n,) voltage at which the forward current first makes half of its rise."""
+    """Voltage (n,) at half of the rise of the forward current."""
     level = 0.5 * (out.min(axis=1) + out.max(axis=1))
     return np.asarray(grid[(out >= level[:, None]).argmax(axis=1)])

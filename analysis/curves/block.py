@@ -1,4 +1,4 @@
-"""A block of curves ready for descriptors: mended, flagged, with its noise."""
+"""A block of curves ready for descriptors: repaired, flagged, with its noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, Sweep
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-#: A curve with more lost samples than this share, or a longer gap than this, is not mended.
+#: A curve with more lost samples than this share, or a longer gap than this, is not repaired.
 MAX_LOST, MAX_GAP = 0.05, 3
 #: No current (in whatever unit a recording has) is this large: such a sample is lost [A].
 ABSURD = 1e9
@@ -22,7 +22,7 @@ _RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
 
 
 class Flag(enum.IntFlag):
-    """Why a value is invalid, a bound, or to be read with care."""
+    """Reasons why a value is invalid, a bound, or uncertain."""
 
     NONE = 0
     UNORDERED = 1  # the voltage axis has no order; no descriptor is defined
@@ -30,7 +30,8 @@ class Flag(enum.IntFlag):
     NO_REVERSE = 4  # one-way sweep: no loop
     OUT_OF_RANGE = 8  # the sweep does not reach the voltages that the definition needs
     LOST = 16  # too many NaN samples; no descriptor is defined
-    MENDED = 32  # a few NaN samples were interpolated
+    REPAIRED = 32  # a few NaN samples were interpolated
+    MENDED = 32  # the earlier name
     CONSTANT = 64  # all samples equal under a changing voltage: a dead contact or amplifier
     SATURATED = 128  # samples at a rail: the value is a lower bound, or undefined
     NEVER = 256  # the event did not happen within the sweep: the value is a lower bound
@@ -44,7 +45,7 @@ _EXPLAIN = {
     Flag.NO_REVERSE: "one-way sweep, no reverse branch",
     Flag.OUT_OF_RANGE: "sweep does not reach the voltages of the definition",
     Flag.LOST: "too many lost (NaN) samples",
-    Flag.MENDED: "lost samples interpolated",
+    Flag.REPAIRED: "lost samples interpolated",
     Flag.CONSTANT: "constant current under a changing voltage",
     Flag.SATURATED: "at the amplifier's rail",
     Flag.NEVER: "did not happen within the sweep",
@@ -54,21 +55,31 @@ _EXPLAIN = {
 
 
 def explain(flags: int) -> str:
-    """The reasons in words; empty for no flag."""
+    """Describe flags in words; empty for no flag."""
     return "; ".join(text for flag, text in _EXPLAIN.items() if flags & flag)
 
 
 class Curves:
-    """(n, s) currents [A] of one sweep; quantities that several descriptors need, computed once.
+    """Currents of one sweep, with the quantities that several descriptors need.
 
-    current : mended copy where samples were lost;  flags : (n,) int64 of what was found;
-    usable : (n,) bool, False for lost and constant curves;  saturated : (n, s) bool or None.
+    Attributes
+    ----------
+    sweep : Sweep
+        Their common voltage axis of s samples.
+    current : (n, s) array of float
+        Current [A]; a repaired copy where samples were lost.
+    flags : (n,) array of int
+        `Flag` values.
+    usable : (n,) array of bool
+        False for lost and constant curves.
+    saturated : (n, s) array of bool or None
+        Samples at the amplifier's rail.
     """
 
     def __init__(self, sweep: Sweep, current: FloatArray, saturated: BoolArray | None) -> None:
         self.sweep = sweep
         self.flags = np.zeros(len(current), np.int64)
-        self.current = self._mended(current)
+        self.current = self._repaired(current)
         if sweep.kind != "constant" and current.shape[1] >= MIN_SAMPLES:
             flat = (self.current == self.current[:, :1]).all(axis=1)
             self.flags[flat] |= Flag.CONSTANT
@@ -80,8 +91,8 @@ class Curves:
     def __len__(self) -> int:
         return len(self.current)
 
-    def _mended(self, current: FloatArray) -> FloatArray:
-        """Short gaps of NaN (infinite, absurd) filled along the sweep; rows with long ones flagged."""
+    def _repaired(self, current: FloatArray) -> FloatArray:
+        """Interpolate short gaps (NaN, infinite, absurd); flag rows with long ones."""
         with np.errstate(invalid="ignore"):
             lost = ~(np.abs(current) < ABSURD)
         rows = np.flatnonzero(lost.any(axis=1))
@@ -96,16 +107,17 @@ class Curves:
                 self.flags[row] |= Flag.LOST
                 current[row] = 0.0
             else:
-                self.flags[row] |= Flag.MENDED
+                self.flags[row] |= Flag.REPAIRED
                 current[row, gone] = np.interp(index[gone], index[~gone], current[row, ~gone])
         return current
 
     @cached_property
     def noise(self) -> FloatArray:
-        """(n,) standard deviation [A] of the white noise, from the third differences; NaN if short.
+        """Standard deviation (n,) [A] of the white noise; NaN if too short.
 
-        Robust against steps; smooth current contributes its third derivative, so that a noiseless
-        curve has a small positive value.  Noise correlated over samples (1/f, hum) is not seen.
+        From the third differences, robust against steps. Smooth current contributes its third
+        derivative, so that a noiseless curve has a small positive value. Noise that is correlated
+        over samples (1/f, hum) is not seen.
         """
         if self.current.shape[1] < MIN_SAMPLES:
             self.flags |= Flag.NO_NOISE
@@ -130,7 +142,7 @@ class Curves:
 
     @cached_property
     def _rough_noise(self) -> FloatArray:
-        """The noise, rails included."""
+        """Noise with the samples at a rail included."""
         third = np.diff(self.current, n=3, axis=1)
         np.abs(third, out=third)
         middle = third.shape[1] // 2
@@ -138,12 +150,12 @@ class Curves:
         return np.asarray(third[:, middle] / _THIRD_DIFFERENCE, dtype=np.float64)
 
     def _rails(self) -> BoolArray | None:
-        """Flat tops and bottoms, for curves that come without a saturation mask."""
+        """Find flat tops and bottoms of curves without a saturation mask."""
         if self.current.shape[1] < MIN_SAMPLES:
             return None
         top, bottom = self.current.max(axis=1), self.current.min(axis=1)
         spans = (top - bottom) > _RAIL_WIDTHS * self._rough_noise
-        found = None
+        rails = None
         largest = np.maximum(np.abs(top), np.abs(bottom))
         for extreme in (top, bottom):
             # A flat bottom near 0 is a current that does not flow, not a rail.
@@ -161,23 +173,23 @@ class Curves:
                 run &= at[crowded, _RAIL_RUN - 1 - shift : -shift]
             rows = crowded[run.any(axis=1)]
             if rows.size:
-                found = np.zeros(self.current.shape, bool) if found is None else found
-                found[rows] |= at[rows]
-        return found
+                rails = np.zeros(self.current.shape, bool) if rails is None else rails
+                rails[rows] |= at[rows]
+        return rails
 
     @cached_property
     def branches(self) -> tuple[FloatArray, FloatArray]:
-        """Forward and reverse current [A] on the sweep's grid, (n, m) each."""
+        """Forward and reverse current [A] on the grid, (n, m) each."""
         return self.sweep.split(self.current)
 
     @cached_property
     def opening(self) -> FloatArray:
-        """(n, m) reverse minus forward current [A]."""
+        """Reverse minus forward current (n, m) [A]."""
         out, back = self.branches
         return back - out
 
     def at_rail(self, indices: IntArray | None = None) -> BoolArray:
-        """(n,) whether any of these samples (all, if None) is saturated."""
+        """True (n,) where any of these samples is saturated; all samples if None."""
         if self.saturated is None:
             return np.zeros(len(self), bool)
         part = self.saturated if indices is None else self.saturated[:, indices]
@@ -185,7 +197,7 @@ class Curves:
 
 
 def _smallest_step(current: FloatArray) -> FloatArray:
-    """(n,) smallest change between neighbouring samples that is not 0 [A]; 0 if there is none."""
+    """Smallest non-zero step (n,) [A] between neighbouring samples, or 0."""
     step = np.abs(np.diff(current, axis=1))
     smallest = np.where(step > 0, step, np.inf).min(axis=1)
     return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0), dtype=np.float64)

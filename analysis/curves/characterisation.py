@@ -230,11 +230,7 @@ class Hysteresis:
 
 
 def jv_hysteresis(
-    voltage: ArrayLike,
-    current_density: ArrayLike,
-    *,
-    irradiance: float = 1000.0,
-    part: float = 0.5,
+    voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0, part: float = 0.5
 ) -> Hysteresis:
     """Hysteresis of a loop: voltage (s,) [V] once up and down, or down and up, with [A/m^2].
 

@@ -1,4 +1,4 @@
-"""What each descriptor means: functions of a block of curves that give value, sigma and flags."""
+"""Definitions of the descriptors: value, sigma and flags of a block of curves."""
 
 from __future__ import annotations
 
@@ -23,39 +23,47 @@ _START = 5  # samples whose median is the start value
 _SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class Raw:
-    """Value and sigma (n,), extra flags (n,) and which rows are bounds or invalid."""
+    """Result of a definition for n curves, before masks are applied.
+
+    Attributes
+    ----------
+    value, sigma : (n,) array of float
+        Value and standard deviation in the descriptor's unit.
+    flags : (n,) array of int
+        `Flag` values of this descriptor alone.
+    censored, invalid : (n,) array of bool
+        Rows that are bounds, and rows without a value.
+    """
 
     value: FloatArray
     sigma: FloatArray
-    flags: IntArray
-    censored: BoolArray
-    invalid: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    flags: IntArray = field(init=False)
+    censored: BoolArray = field(init=False)
+    invalid: BoolArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flags = np.zeros(len(self.value), np.int64)
+        self.censored, self.invalid = (np.zeros(len(self.value), bool) for _ in range(2))
+
+    def bound(self, rows: BoolArray, flag: Flag) -> Raw:
+        """Mark rows (n,) as bounds."""
+        self.censored |= rows
+        self.flags[rows] |= flag
+        return self
+
+    def reject(self, rows: BoolArray, flag: Flag) -> Raw:
+        """Mark rows (n,) as invalid."""
+        self.invalid |= rows
+        self.flags[rows] |= flag
+        return self
 
 
 def undefined(curves: Curves, flag: Flag) -> Raw:
-    """No value for any curve, for a reason of the sweep's."""
+    """Return no value for any curve, for a reason of the sweep."""
     n = len(curves)
-    nothing = np.full(n, np.nan)
-    return Raw(
-        value=nothing,
-        sigma=nothing,
-        flags=np.full(n, flag, np.int64),
-        censored=np.zeros(n, bool),
-        invalid=np.ones(n, bool),
-    )
-
-
-def _raw(curves: Curves, value: FloatArray, sigma: FloatArray) -> Raw:
-    n = len(curves)
-    return Raw(
-        value=value,
-        sigma=sigma,
-        flags=np.zeros(n, np.int64),
-        censored=np.zeros(n, bool),
-        invalid=np.zeros(n, bool),
-    )
+    return Raw(np.full(n, np.nan), np.full(n, np.nan)).reject(np.ones(n, bool), flag)
 
 
 def _no_loop(curves: Curves) -> Raw:
@@ -63,14 +71,20 @@ def _no_loop(curves: Curves) -> Raw:
     return undefined(curves, Flag.TOO_SHORT if short else Flag.NO_REVERSE)
 
 
+def _no_branch(curves: Curves) -> Raw:
+    short = curves.sweep.forward.size < MIN_SAMPLES
+    return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
+
+
 # Loops ---------------------------------------------------------------------------------------
 
 
 def loop_area(curves: Curves, low: float | None = None, high: float | None = None) -> Raw:
-    """Integral of |I_reverse - I_forward| dV [A V], over the whole loop or from low to high [V].
+    """Loop area: integral of |I_reverse - I_forward| dV [A V].
 
-    sigma is the root of the variance and the squared bias that folding noise at 0 gives; with
-    samples at a rail the value is a lower bound (clipping never increases a difference).
+    Over the whole loop, or from low to high [V]. Sigma is the root of the variance plus the squared
+    bias of folding noise at 0. With samples at a rail the value is a lower bound, because clipping
+    never increases a difference.
     """
     sweep = curves.sweep
     if not sweep.is_loop:
@@ -84,16 +98,14 @@ def loop_area(curves: Curves, low: float | None = None, high: float | None = Non
     width = _opening_noise(curves)
     variance = weighted(width**2, weights**2)
     bias = _fold_bias(curves, weights)
-    raw = _raw(curves, weighted(size, weights), np.sqrt(variance + bias**2))
     inside = weights > 0
     used = np.concatenate([sweep.on_grid[inside], sweep.lower[inside], sweep.upper[inside]])
-    raw.censored = curves.at_rail(np.unique(used))
-    raw.flags[raw.censored] |= Flag.SATURATED
-    return raw
+    raw = Raw(weighted(size, weights), np.sqrt(variance + bias**2))
+    return raw.bound(curves.at_rail(np.unique(used)), Flag.SATURATED)
 
 
 def _opening_noise(curves: Curves) -> FloatArray:
-    """(n, m) standard deviation [A] of the opening."""
+    """Standard deviation (n, m) [A] of the opening."""
     weight = curves.sweep.weight
     share = np.sqrt(1.0 + (1.0 - weight) ** 2 + weight**2)
     share[curves.sweep.on_grid == curves.sweep.lower] = 0.0  # the turning point is one sample
@@ -101,11 +113,11 @@ def _opening_noise(curves: Curves) -> FloatArray:
 
 
 def _fold_bias(curves: Curves, weights: FloatArray) -> FloatArray:
-    """(n,) expected surplus of the integral of |opening + noise| over that of |opening|.
+    """Expected excess (n,) [A V] of a loop area because noise is folded at 0.
 
-    E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s, the mean of a folded normal.  m is
-    the mean of five neighbours less two of its own standard deviations: where an opening cannot
-    be told from none, the bias is that of none.
+    The mean of a folded normal gives E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s. Here
+    m is the mean of five neighbours minus two of its own standard deviations. Where an opening is
+    not significant, the bias is that of a closed loop.
     """
     width = _opening_noise(curves)
     half = _SMOOTH // 2
@@ -136,27 +148,25 @@ def _loop_ratio(curves: Curves, *, signed: bool) -> Raw:
         sigma = noise * np.sqrt(1 + value**2) / total
         if not signed:
             sigma = np.hypot(sigma, _fold_bias(curves, weights) / total)
-    raw = _raw(curves, value, sigma)
-    drowned = ~(total > np.maximum(FLOOR_WIDTHS * nothing, 0.0))
-    railed = curves.at_rail()
-    raw.invalid = drowned | railed
-    raw.flags[drowned] |= Flag.BELOW_NOISE
-    raw.flags[railed] |= Flag.SATURATED
-    return raw
+    below = ~(total > np.maximum(FLOOR_WIDTHS * nothing, 0.0))
+    raw = Raw(value, sigma).reject(below, Flag.BELOW_NOISE)
+    return raw.reject(curves.at_rail(), Flag.SATURATED)
 
 
 def hysteresis(curves: Curves) -> Raw:
-    """Integral of |I_reverse - I_forward| over that of |I_reverse| + |I_forward|: 0 to 1.
+    """Relative loop area, 0 to 1.
 
-    Undefined at a rail (a ratio has no bound there) and where the current drowns in noise.
+    The integral of |I_reverse - I_forward| over that of |I_reverse| + |I_forward|. Undefined at a
+    rail, where a ratio has no bound, and where the current is below the noise.
     """
     return _loop_ratio(curves, signed=False)
 
 
 def hysteresis_signed(curves: Curves) -> Raw:
-    """Integral of I_reverse - I_forward over that of |I_reverse| + |I_forward|: -1 to 1.
+    """Relative loop area with its sign, -1 to 1.
 
-    Positive where the current is higher on the way back (activation during the sweep).
+    The integral of I_reverse - I_forward over that of |I_reverse| + |I_forward|. Positive where the
+    reverse current is higher (activation during the sweep).
     """
     return _loop_ratio(curves, signed=True)
 
@@ -165,45 +175,42 @@ def hysteresis_signed(curves: Curves) -> Raw:
 
 
 def _drive(curves: Curves) -> float:
-    """The sign of the voltage of largest size."""
+    """Sign of the voltage of largest size."""
     voltage = curves.sweep.voltage
     return 1.0 if voltage.max() >= -voltage.min() else -1.0
 
 
 def max_current(curves: Curves) -> Raw:
-    """Largest current [A] in the direction of the largest |voltage| (positive if it conducts).
+    """Largest current [A] in the direction of the largest |voltage|.
 
-    A lower bound at a rail.  The largest of many noisy samples lies above the noiseless maximum,
-    by at most about sqrt(2 ln s) sigma where the curve is flat.
+    Positive if the contact conducts. A lower bound at a rail. The largest of s noisy samples
+    exceeds the noiseless maximum, by at most about sqrt(2 ln s) sigma where the curve is flat.
     """
     sign = _drive(curves)
     value = curves.current.max(axis=1) if sign > 0 else -curves.current.min(axis=1)
-    raw = _raw(curves, value, curves.noise.copy())
+    raw = Raw(value, curves.noise.copy())
     if curves.saturated is not None:
         reached = sign * curves.current >= value[:, None]
-        raw.censored = (curves.saturated & reached).any(axis=1)
-        raw.flags[raw.censored] |= Flag.SATURATED
+        raw.bound((curves.saturated & reached).any(axis=1), Flag.SATURATED)
     return raw
 
 
 def log_max_current(curves: Curves) -> Raw:
-    """log10 of the maximum current in amperes.
+    """Decimal logarithm of the maximum current in amperes.
 
-    Below 3 noise widths or 0.1 pA the value is that floor, an upper bound (flag BELOW_NOISE); at
-    a rail a lower bound (flag SATURATED).
+    Below 3 noise widths or 0.1 pA the value is that floor, an upper bound (flag BELOW_NOISE). At a
+    rail it is a lower bound (flag SATURATED).
     """
     raw = max_current(curves)
     floor = np.fmax(FLOOR_WIDTHS * curves.noise, FLOOR)
     below = raw.value < floor
     linear = np.where(below, floor, raw.value)
     raw.value, raw.sigma = np.log10(linear), raw.sigma / (linear * np.log(10))
-    raw.flags[below] |= Flag.BELOW_NOISE
-    raw.censored = raw.censored | below
-    return raw
+    return raw.bound(below, Flag.BELOW_NOISE)
 
 
 def _line(curves: Curves) -> tuple[IntArray, FloatArray] | None:
-    """Samples around 0 V, and (2, k) weights of a straight line's intercept and slope."""
+    """Samples around 0 V, and (2, k) weights of intercept and slope."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
     if at.size < MIN_SAMPLES:
@@ -222,37 +229,34 @@ def _line(curves: Curves) -> tuple[IntArray, FloatArray] | None:
 def _linear(curves: Curves, which: int) -> Raw:
     line = _line(curves)
     if line is None:
-        short = curves.sweep.forward.size < MIN_SAMPLES
-        return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
+        return _no_branch(curves)
     indices, weights = line[0], line[1][which]
-    raw = _raw(
-        curves,
-        weighted(np.take(curves.current, indices, axis=1), weights),
-        curves.noise * np.sqrt(weights @ weights),
-    )
-    raw.invalid = curves.at_rail(indices)
-    raw.flags[raw.invalid] |= Flag.SATURATED
-    return raw
+    value = weighted(np.take(curves.current, indices, axis=1), weights)
+    raw = Raw(value, curves.noise * np.sqrt(weights @ weights))
+    return raw.reject(curves.at_rail(indices), Flag.SATURATED)
 
 
 def zero_bias_current(curves: Curves) -> Raw:
-    """Current [A] at 0 V on the forward branch: a straight line through |V| <= 0.1 of the peak.
+    """Current [A] at 0 V on the forward branch.
 
-    Negative where light drives a photocurrent.
+    From a straight line through |V| <= 0.1 of the peak. Negative where light drives a photocurrent.
     """
     return _linear(curves, 0)
 
 
 def conductance(curves: Curves) -> Raw:
-    """Slope dI/dV [S] on the forward branch of a straight line through |V| <= 0.1 of the peak."""
+    """Conductance dI/dV [S] at 0 V on the forward branch.
+
+    The slope of a straight line through |V| <= 0.1 of the peak.
+    """
     return _linear(curves, 1)
 
 
 def rectification(curves: Curves) -> Raw:
-    """log10 |I(+U)/I(-U)| at the largest U that the sweep reaches on both sides.
+    """Rectification log10 |I(+U)/I(-U)| at the largest common U.
 
-    Undefined for a sweep of one sign or at a rail; a current below 3 noise widths is replaced by
-    that floor and the ratio is a bound (flag BELOW_NOISE).
+    Undefined for a sweep of one sign or at a rail. A current below 3 noise widths is replaced by
+    that floor, and the ratio is a bound (flag BELOW_NOISE).
     """
     voltage = curves.sweep.voltage
     reach = min(voltage.max(), -voltage.min())
@@ -267,20 +271,17 @@ def rectification(curves: Curves) -> Raw:
     below = [np.abs(m) < f for m, f in zip(means, floors, strict=True)]
     sizes = [np.fmax(np.abs(m), f) for m, f in zip(means, floors, strict=True)]
     sigma = np.hypot(widths[0] / sizes[0], widths[1] / sizes[1]) / np.log(10)
-    raw = _raw(curves, np.log10(sizes[0] / sizes[1]), sigma)
-    raw.censored = below[0] ^ below[1]
-    raw.flags[below[0] | below[1]] |= Flag.BELOW_NOISE
-    railed = curves.at_rail(np.concatenate(ends))
-    raw.flags[railed] |= Flag.SATURATED
-    raw.invalid = railed | (below[0] & below[1])
-    return raw
+    raw = Raw(np.log10(sizes[0] / sizes[1]), sigma)
+    raw.bound(below[0] ^ below[1], Flag.BELOW_NOISE)
+    raw.reject(below[0] & below[1], Flag.BELOW_NOISE)
+    return raw.reject(curves.at_rail(np.concatenate(ends)), Flag.SATURATED)
 
 
 # Turn-on -------------------------------------------------------------------------------------
 
 
 def _rising(curves: Curves) -> tuple[IntArray, float] | None:
-    """Forward samples from about 0 V outwards, and the sign of their voltage."""
+    """Forward samples from about 0 V outwards and the sign of their voltage, if enough."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
     if at.size == 0:
@@ -289,14 +290,14 @@ def _rising(curves: Curves) -> tuple[IntArray, float] | None:
     outward = sweep.forward if sign > 0 else sweep.forward[::-1]
     size = sign * sweep.voltage[outward]
     outward = outward[size >= -1e-9 * np.abs(at).max()]
-    first = sign * sweep.voltage[outward[0]]
-    return None if first > 0.2 * np.abs(at).max() else (outward, sign)
+    late = sign * sweep.voltage[outward[0]] > 0.2 * np.abs(at).max()
+    return None if late or outward.size < MIN_SAMPLES else (outward, sign)
 
 
 def _crossing(
     curves: Curves, path: tuple[IntArray, float], threshold: FloatArray, start: FloatArray
 ) -> Raw:
-    """Voltage at which the current first passes start + threshold and stays for three samples."""
+    """Voltage where the current first passes start + threshold for three samples."""
     indices, sign = path
     voltage = curves.sweep.voltage[indices]
     rise = sign * curves.current[:, indices] - start[:, None]
@@ -322,12 +323,8 @@ def _crossing(
         # A rise no steeper than its own noise places the crossing no better than the span.
         blur = np.where(noise == 0, 0.0, noise / np.maximum(slope, noise / span))
     sigma = np.minimum(np.hypot(blur, step / np.sqrt(12)), reach)
-    raw = _raw(curves, value, sigma)
-    raw.value[~happened] = voltage[-1]
-    raw.sigma[~happened] = step
-    raw.censored = np.asarray(~happened)
-    raw.flags[~happened] |= Flag.NEVER
-    return raw
+    value[~happened], sigma[~happened] = voltage[-1], step
+    return Raw(value, sigma).bound(~happened, Flag.NEVER)
 
 
 def _start(curves: Curves, path: tuple[IntArray, float]) -> FloatArray:
@@ -335,48 +332,45 @@ def _start(curves: Curves, path: tuple[IntArray, float]) -> FloatArray:
 
 
 def turn_on(curves: Curves) -> Raw:
-    """Voltage [V] where the forward current exceeds its rest value by max(10 pA, 5 sigma).
+    """Turn-on voltage [V]: rise by max(10 pA, 5 sigma).
 
-    The rest value is the start value (the median of the five samples nearest 0 V), or zero where
-    that is negative: a photocurrent that light drives at 0 V and the bias quenches is not a turn-on.
-    The current must stay above for three samples; linear between samples.  Where it never happens
-    the value is the end of the sweep, a lower bound (censored, flag NEVER).
+    The forward current must exceed its rest value by this much for three samples. The rest value is
+    the median of the five samples nearest 0 V, or zero where that is negative. A photocurrent at
+    0 V that the bias quenches is thus no turn-on. The voltage is interpolated between samples.
+    Without a turn-on the value is the end of the sweep, a lower bound (flag NEVER).
     """
     return _turn_on(curves, quenching=False)
 
 
 def turn_on_start(curves: Curves) -> Raw:
-    """Like turn_on, but always from the start value: a quenched photocurrent counts as turn-on."""
+    """Turn-on voltage [V] that counts a quenched photocurrent.
+
+    Defined as turn_on, but always from the start value.
+    """
     return _turn_on(curves, quenching=True)
 
 
 def _turn_on(curves: Curves, *, quenching: bool) -> Raw:
     path = _rising(curves)
-    if path is None or path[0].size < MIN_SAMPLES:
-        short = curves.sweep.forward.size < MIN_SAMPLES
-        return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
+    if path is None:
+        return _no_branch(curves)
     threshold = np.fmax(TURN_ON_RISE, TURN_ON_WIDTHS * curves.noise)
     start = _start(curves, path)
     return _crossing(curves, path, threshold, start if quenching else np.fmax(start, 0.0))
 
 
 def turn_on_fraction(curves: Curves) -> Raw:
-    """Voltage [V] where the forward current has made 10 % of its rise from rest to maximum.
+    """Voltage [V] where 10 % of the current's rise is reached.
 
-    The rest value is that of turn_on.
-
-    Undefined where that rise is under ten noise widths; a lower bound at a rail.
+    The rise is that of the forward current from the rest value of turn_on to the maximum.
+    Undefined where it is under ten noise widths. A lower bound at a rail.
     """
     path = _rising(curves)
-    if path is None or path[0].size < MIN_SAMPLES:
-        short = curves.sweep.forward.size < MIN_SAMPLES
-        return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
+    if path is None:
+        return _no_branch(curves)
     start = np.fmax(_start(curves, path), 0.0)
     rise = (path[1] * curves.current[:, path[0]]).max(axis=1) - start
     raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
-    railed = curves.at_rail(path[0])
-    raw.censored = raw.censored | railed
-    raw.flags[railed] |= Flag.SATURATED
-    raw.invalid = np.asarray(~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0))
-    raw.flags[raw.invalid] |= Flag.BELOW_NOISE
-    return raw
+    raw.bound(curves.at_rail(path[0]), Flag.SATURATED)
+    flat = ~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0)
+    return raw.reject(np.asarray(flat), Flag.BELOW_NOISE)

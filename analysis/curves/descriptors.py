@@ -1,23 +1,22 @@
-"""Numbers that describe a curve, each with its uncertainty and whether it means anything.
+"""Descriptors of curves: numbers with an uncertainty, a validity and a version.
 
-A descriptor is a versioned definition: change what it computes and its version rises, so that a
-stored value is never compared with a number of another meaning.  `describe` never returns a
-silent number::
+The version of a descriptor rises whenever its definition changes, so that stored values are never
+compared with numbers of another meaning::
 
-    found = describe("turn_on", voltage, current)      # voltage (s,) [V], current (n, s) [A]
-    found.value[found.valid & ~found.censored]         # turn-on voltages [V]
-    found.reasons()                                    # why the others are not: text for each curve
+    turn_on = describe("turn_on", voltage, current)    # voltage (s,) [V], current (n, s) [A]
+    turn_on.value[turn_on.valid & ~turn_on.censored]   # [V]
+    turn_on.reasons()                                  # text for each of the others
 
 * ``valid`` False: there is no value (NaN), see ``flags``.
-* ``censored`` True: the value is a bound.  A spot that never turns on has the end of the sweep as
-  its (lower) bound; a current at the amplifier's rail is a lower bound; a current under the noise
-  is an upper bound (flag BELOW_NOISE).
-* ``sigma``: one standard deviation from the white noise that the curve itself shows.  A single
-  curve cannot tell 1/f noise, the amplifier's lag or drift from its own shape: they come on top.
+* ``censored`` True: the value is a bound. The end of the sweep is a lower bound of a turn-on that
+  did not happen. A current at the amplifier's rail is a lower bound, and one below the noise an
+  upper bound (flag BELOW_NOISE).
+* ``sigma``: one standard deviation from the white noise of the curve itself. It does not contain
+  1/f noise, drift or the amplifier's lag, which a single curve cannot show.
 
 A voltage axis is cut at its turning points (`grainscout.analysis.curves.sweep`), so that triangles,
-bipolar sweeps and reversal families all have a forward and a reverse branch; a one-way sweep has
-none, and its loop descriptors are invalid with flag NO_REVERSE.
+bipolar sweeps and reversal families all have a forward and a reverse branch. A one-way sweep has no
+reverse branch, and its loop descriptors are invalid (flag NO_REVERSE).
 """
 
 from __future__ import annotations
@@ -43,7 +42,17 @@ _BLOCK = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptor:
-    """A named definition: unit, version (rises with every change of meaning) and the function."""
+    """A named definition.
+
+    Attributes
+    ----------
+    name, unit : str
+        Unit such as "A V", or "1" for a ratio.
+    version : int
+        Rises with every change of meaning.
+    compute : callable
+        Function of a block of curves.
+    """
 
     name: str
     unit: str
@@ -52,14 +61,28 @@ class Descriptor:
 
     @property
     def meaning(self) -> str:
-        """The definition in words."""
+        """Definition in words."""
         function = self.compute.func if isinstance(self.compute, partial) else self.compute
         return (function.__doc__ or "").strip()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Described:
-    """A descriptor of n curves: value and sigma (n,) in `unit`, masks, flags, and the version."""
+    """One descriptor of n curves.
+
+    Attributes
+    ----------
+    name, unit : str
+        Name of the descriptor and unit of `value`.
+    value, sigma : (n,) array of float
+        Value and standard deviation in `unit`, NaN where invalid.
+    valid, censored : (n,) array of bool
+        Curves with a value, and those whose value is a bound.
+    flags : (n,) array of int
+        `Flag` values.
+    version : int
+        Version of the definition.
+    """
 
     name: str
     value: FloatArray
@@ -74,7 +97,7 @@ class Described:
         return len(self.value)
 
     def reasons(self) -> list[str]:
-        """For each curve, its flags in words; empty where there is nothing to say."""
+        """Explain the flags of each curve; empty where there are none."""
         return [explain(int(flags)) for flags in self.flags]
 
 
@@ -87,7 +110,7 @@ def _band(low: float, high: float) -> Descriptor:
     return _entry(f"loop_{low}_{high}", "A V", compute)
 
 
-#: All named descriptors; `loop_<from>_<to>` with any two voltages is understood as well.
+#: All named descriptors. `loop_<from>_<to>` with any two voltages is accepted as well.
 DESCRIPTORS: dict[str, Descriptor] = {
     d.name: d
     for d in (
@@ -112,12 +135,12 @@ _LOOP_BAND = re.compile(r"loop_(-?\d+(?:\.\d+)?)_(-?\d+(?:\.\d+)?)")
 
 
 def descriptor_names() -> list[str]:
-    """Names of the descriptors, in the order of their families."""
+    """List the descriptors in the order of their families."""
     return list(DESCRIPTORS)
 
 
 def find_descriptor(name: str) -> Descriptor:
-    """The definition of that name; ConfigError lists the known ones."""
+    """Look a descriptor up by name; ConfigError lists the known ones."""
     if name in DESCRIPTORS:
         return DESCRIPTORS[name]
     band = _LOOP_BAND.fullmatch(name)
@@ -130,30 +153,35 @@ def find_descriptor(name: str) -> Descriptor:
 
 
 def describe(
-    name: str,
-    voltage: ArrayLike,
-    current: ArrayLike,
-    saturated: ArrayLike | None = None,
+    name: str, voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> Described:
-    """One descriptor of n curves that were measured with the same sweep.
+    """Compute one descriptor of curves with a common voltage axis.
 
-    voltage : (s,) [V], in the order of time;  current : (n, s) [A], or (s,) for one curve; NaN
-    where a sample was lost;  saturated : (n, s) bool, True at the rail; if None, flat tops of
-    four and more samples are taken for rails.
+    Parameters
+    ----------
+    name : str
+        A name of `descriptor_names`, or ``loop_<from>_<to>`` with two voltages [V].
+    voltage : (samples,) array of float
+        Voltage [V] in the order of time.
+    current : (n, samples) or (samples,) array of float
+        Current [A], NaN where a sample was lost.
+    saturated : (n, samples) array of bool, optional
+        True at the amplifier's rail. If None, flat tops of four or more samples count as rails.
 
-    Raises ConfigError for an unknown name, DataError for shapes that do not fit or a voltage that
-    is not finite.  Everything else that can be wrong with a curve is told by its flags.
+    Raises
+    ------
+    ConfigError
+        For an unknown name.
+    DataError
+        For shapes that do not fit or voltages that are not finite. Other faults of a curve set flags.
     """
     return describe_all([name], voltage, current, saturated)[name]
 
 
 def describe_all(
-    names: Iterable[str],
-    voltage: ArrayLike,
-    current: ArrayLike,
-    saturated: ArrayLike | None = None,
+    names: Iterable[str], voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> dict[str, Described]:
-    """Several descriptors of the same curves, sharing what they have in common; see `describe`."""
+    """Compute several descriptors of the same curves; see `describe`."""
     chosen = {name: find_descriptor(name) for name in names}
     sweep, data, mask = check_curves(voltage, current, saturated)
     blocks: dict[str, list[tuple[Raw, Curves]]] = {name: [] for name in chosen}
@@ -195,7 +223,7 @@ def describe_curve(name: str, curve: IVCurve) -> Described:
 def check_curves(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None
 ) -> tuple[Sweep, FloatArray, BoolArray | None]:
-    """The sweep of an axis, the currents as (n, s) and the mask alike; DataError if they differ."""
+    """Return the sweep, currents (n, s) and mask; DataError if shapes differ."""
     sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
     samples = sweep.voltage.size
     data = np.atleast_2d(np.asarray(current, dtype=np.float64))
@@ -213,7 +241,7 @@ def check_curves(
 
 
 def _joined(descriptor: Descriptor, name: str, parts: list[tuple[Raw, Curves]]) -> Described:
-    """The blocks as one result, with what no definition can mend taken out."""
+    """Join the blocks and take out curves that are not usable."""
     value = np.concatenate([raw.value for raw, _ in parts])
     sigma = np.concatenate([raw.sigma for raw, _ in parts])
     flags = np.concatenate([raw.flags | curves.flags for raw, curves in parts])

@@ -1,13 +1,12 @@
-"""First-order reversal curves: where in (reversal voltage, voltage) the loop is made.
+"""First-order reversal curves: loop density over reversal voltage and voltage.
 
-A family of triangles to growing peaks gives the current I(Vr, V) on the way back from each
-reversal Vr.  Its density
+A family of triangles with growing peaks gives the current I(Vr, V) on the way back from each
+reversal Vr. The density -1/2 d2I / dVr dV is zero where the way back does not depend on the
+reversal. It peaks where charge or ions switch.
 
-    rho(Vr, V) = -1/2 d2I / dVr dV
-
-is zero where the way back does not depend on how far the way out went, and peaks where charge or
-ions switch.  Derivatives come from least-squares planes of second order over a small window, as
-in magnetism (Pike, Roberts and Verosub 1999).
+References
+----------
+Pike, Roberts and Verosub 1999, J. Appl. Phys. 85, 6660: second-order least squares over a window.
 """
 
 from __future__ import annotations
@@ -24,11 +23,18 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forc:
-    """A reversal family of n spots.
+    """Reversal family of n sites.
 
-    reversal : (k,) [V], rising;  voltage : (m,) [V];  current : (n, k, m) on the way back [A], NaN
-    where the branch does not reach;  density : (n, k, m) [A/V^2], NaN where its window is
-    incomplete.
+    Attributes
+    ----------
+    reversal : (k,) array of float
+        Reversal voltages [V], rising.
+    voltage : (m,) array of float
+        Common voltage axis [V].
+    current : (n, k, m) array of float
+        Current on the way back [A], NaN where the branch does not reach.
+    density : (n, k, m) array of float
+        FORC density [A/V^2], NaN where its window is incomplete.
     """
 
     reversal: FloatArray
@@ -40,11 +46,25 @@ class Forc:
 def forc_density(
     voltage: ArrayLike, current: ArrayLike, *, smoothing: int = 1, samples: int = 64
 ) -> Forc:
-    """Way-back currents and densities of curves (n, s) [A] measured along a FORC waveform (s,) [V].
+    """Compute way-back currents and FORC densities.
 
-    smoothing : half-width of the square window, in reversals and in voltage samples;  samples : of
-    the common voltage axis.  Raises DataError for a waveform with too few triangles (at least
-    2 smoothing + 1), ConfigError for a window under 1.
+    Parameters
+    ----------
+    voltage : (s,) array of float
+        FORC waveform [V].
+    current : (n, s) array of float
+        Current [A] along it.
+    smoothing : int
+        Half-width of the square window, in reversals and in voltage samples.
+    samples : int
+        Length of the common voltage axis.
+
+    Raises
+    ------
+    DataError
+        For fewer than 2 smoothing + 1 triangles.
+    ConfigError
+        For a window that is too small or too large.
     """
     if smoothing < 1 or samples < 2 * smoothing + 1:
         raise ConfigError(f"smoothing must be >= 1 and below half of samples; got {smoothing}")
@@ -87,7 +107,7 @@ def forc_density(
 def _mixed_derivative(
     branches: FloatArray, reversal: FloatArray, axis: FloatArray, half: int
 ) -> FloatArray:
-    """d2I/dVr dV by least squares over (2 half + 1)^2 windows; NaN where one is incomplete."""
+    """d2I/dVr dV by least squares over (2 half + 1)^2 windows, or NaN."""
     n, k, m = branches.shape
     result = np.full_like(branches, np.nan)
     for i in range(half, k - half):

@@ -146,11 +146,7 @@ def _described(name: str, found: Described, k: int) -> str:
 
 
 def iv_curves(
-    voltage: ArrayLike,
-    current: ArrayLike,
-    *,
-    labels: Sequence[str] | None = None,
-    title: str = "",
+    voltage: ArrayLike, current: ArrayLike, *, labels: Sequence[str] | None = None, title: str = ""
 ) -> Figure:
     """Curves (n, s) [A] over one voltage axis (s,) [V], with arrows along the first of them."""
     axis = np.asarray(voltage, dtype=np.float64)

@@ -8,13 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from grainscout.analysis.latent.networks import (
-    CoordinateDecoder,
-    Network,
-    normal_kl,
-    sample,
-    tanh,
-)
+from grainscout.analysis.latent.networks import CoordinateDecoder, Network, normal_kl, sample, tanh
 from grainscout.analysis.latent.pose import ANGLES, PoseGrid, Poses, in_content
 
 _TURNS = 12  # turned copies that a training step averages over

@@ -12,13 +12,7 @@ class SpectrumModel:
     """q(content | spectrum) and p(spectrum | content) for spectra (n, channels, samples)."""
 
     def __init__(
-        self,
-        *,
-        samples: int,
-        channels: int,
-        latents: int,
-        hidden: int,
-        generator: torch.Generator,
+        self, *, samples: int, channels: int, latents: int, hidden: int, generator: torch.Generator
     ) -> None:
         self.latents, self.shape, self.generator = latents, (channels, samples), generator
         size = channels * samples

@@ -81,11 +81,7 @@ def film_means(
     values: FloatArray, film: ArrayLike | None, task: ArrayLike | None, *, members: Literal[True]
 ) -> tuple[list[list[NDArray[np.intp]]], int]: ...
 def film_means(
-    values: FloatArray,
-    film: ArrayLike | None,
-    task: ArrayLike | None,
-    *,
-    members: bool = False,
+    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None, *, members: bool = False
 ) -> tuple[list[Any], int]:
     """Mean of each film within each task (or its member rows), and the number of NaN left out.
 

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from grainscout.analysis.statistics.comparison import (
-    film_means,
-)
+from grainscout.analysis.statistics.comparison import film_means
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 

@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainscout.analysis.curves.archetypes import (
-    ARCHETYPE_NAMES,
-    UNKNOWN,
-    classification,
-    classify,
-)
+from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classification, classify
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.records import Waveform
 from grainscout.simulator.transport import PARAMETERS, iv_curves
