@@ -1,9 +1,8 @@
-"""How different the measured things are from one another.
+"""Diversity of measured patches, curves or embeddings.
 
-The mean pairwise distance is the papers' measure; it may fall when a new thing resembles the old.
-Beside it stand measures that cannot: the share of outcome bins reached, and the Vendi score, the
-effective number of different things (it may fall, but only slightly).  Points are rows: patches,
-curves, or what an embedding makes of them.
+The papers use the mean pairwise distance, which may fall when a new point resembles the old ones.
+The share of outcome bins reached never falls. The Vendi score, an effective number of different
+points, may fall slightly. Points are rows.
 """
 
 from __future__ import annotations
@@ -24,11 +23,18 @@ _METRICS = ("euclidean", "correlation")
 def distances(
     a: ArrayLike, b: ArrayLike | None = None, *, metric: Metric = "euclidean"
 ) -> FloatArray:
-    """(n, m) distances of points a (n, d) from b (m, d), or from one another.
+    """Distances (n, m) of points.
 
-    euclidean : root mean square difference per component, so that patches of different size and
-    curves of different length are comparable, in the unit of the points;  correlation : 1 - r, the
-    shape alone (a constant row has no shape: its distance is 1).
+    Parameters
+    ----------
+    a : (n, d) array of float
+        Points in any unit.
+    b : (m, d) array of float, optional
+        Other points. `a` itself if None.
+    metric : {"euclidean", "correlation"}
+        Euclidean is the root mean square difference per component, in the unit of the points, so
+        that patches of different size are comparable. Correlation is 1 - r, the shape alone. The
+        distance of a constant row is 1.
     """
     first = _points(a)
     second = first if b is None else _points(b)
@@ -42,9 +48,19 @@ def distances(
 
 
 def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> FloatArray:
-    """(n,) mean pairwise distance of the first k points (n, d), for each k; NaN for k = 1.
+    """Mean pairwise distance (n,) of the first k points.
 
-    O(n^2 d) in all: each step adds the distances of its own point.
+    Parameters
+    ----------
+    points : (n, d) array of float
+        Points in the order of measurement.
+    metric : {"euclidean", "correlation"}
+        See `distances`.
+
+    Returns
+    -------
+    (n,) array of float
+        In the unit of the distance. NaN for k = 1.
     """
     table = np.tril(distances(points, metric=metric), k=-1)
     count = np.arange(len(table), dtype=np.float64)
@@ -58,9 +74,16 @@ def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> F
 def similarity(
     points: ArrayLike, *, metric: Metric = "euclidean", length: float | None = None
 ) -> FloatArray:
-    """(n, n) similarities exp(-d^2 / 2 length^2), 1 on the diagonal.
+    """Similarities (n, n) exp(-d^2 / 2 length^2), 1 on the diagonal.
 
-    length : in the unit of the distance; the median distance of the points if None.
+    Parameters
+    ----------
+    points : (n, d) array of float
+        Points in any unit.
+    metric : {"euclidean", "correlation"}
+        See `distances`.
+    length : float, optional
+        In the unit of the distance. The median distance of the points if None.
     """
     table = distances(points, metric=metric)
     if length is None:
@@ -72,22 +95,34 @@ def similarity(
 
 
 def vendi(kernel: ArrayLike) -> float:
-    """Vendi score of a similarity matrix (n, n) with ones on its diagonal: 1 (all alike) to n.
+    """Vendi score, from 1 (all alike) to n.
 
-    exp of the Shannon entropy of the eigenvalues of K/n (Friedman and Dieng 2023).
+    The exponential of the Shannon entropy of the eigenvalues of K/n.
+
+    Parameters
+    ----------
+    kernel : (n, n) array of float
+        Similarities with ones on the diagonal.
+
+    References
+    ----------
+    Friedman and Dieng 2023, Transactions on Machine Learning Research.
     """
     k = np.asarray(kernel, dtype=np.float64)
     if k.ndim != 2 or k.shape[0] != k.shape[1] or k.shape[0] == 0:
         raise DataError(f"kernel must be a square matrix of similarities; got shape {k.shape}")
     if not np.allclose(np.diagonal(k), 1.0):
-        raise DataError("kernel must have ones on its diagonal (similarity of a thing to itself)")
+        raise DataError("kernel must have ones on its diagonal (similarity of a point to itself)")
     weights = np.linalg.eigvalsh(k / len(k))
     weights = weights[weights > 1e-12]
     return float(np.exp(-np.sum(weights * np.log(weights))))
 
 
 def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> FloatArray:
-    """(n,) Vendi score of the first k things; computed at each `every`-th and held in between."""
+    """Vendi score (n,) of the first k points of a kernel (n, n).
+
+    Computed at each `every`-th step and held in between.
+    """
     k = np.asarray(kernel, dtype=np.float64)
     trace = np.empty(len(k))
     for step in range(len(k)):
@@ -97,10 +132,10 @@ def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> FloatArray:
 
 
 def outcome_edges(values: ArrayLike, bins: int = 20) -> FloatArray:
-    """(bins + 1,) edges of equal width between the smallest and largest finite value.
+    """Edges (bins + 1,) of equal width over the finite values.
 
-    Fix them once for a film (from its truth) or an instrument: coverage is only comparable
-    between runs that share their bins.
+    Compute them once for a film (from its truth) or an instrument. Coverage is only comparable
+    between runs with the same bins.
     """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
@@ -115,10 +150,16 @@ def outcome_edges(values: ArrayLike, bins: int = 20) -> FloatArray:
 def coverage_trace(
     values: ArrayLike, edges: ArrayLike, reachable: ArrayLike | None = None
 ) -> FloatArray:
-    """(n,) share of outcome bins that the first k values have reached; it never falls.
+    """Share (n,) of outcome bins that the first k values reached.
 
-    values : (n,), NaN for a failed measurement; outside the edges counts for the bin at the end.
-    reachable : (m,) true values: only bins that hold one of them count, all if None.
+    Parameters
+    ----------
+    values : (n,) array of float
+        NaN for a failed measurement. Values outside the edges count for the end bins.
+    edges : (bins + 1,) array of float
+        See `outcome_edges`.
+    reachable : (m,) array of float, optional
+        True values. Only bins with one of them count. All count if None.
     """
     limits = np.asarray(edges, dtype=np.float64)
     count = limits.size - 1
@@ -133,16 +174,25 @@ def coverage_trace(
         wanted = np.isin(np.arange(count), there)
     mine = index(np.asarray(values, dtype=np.float64))
     mine = np.where((mine >= 0) & wanted[np.fmax(mine, 0)], mine, -1)
-    return np.asarray(np.cumsum(new_kinds(mine)) / max(int(wanted.sum()), 1), dtype=np.float64)
+    return np.asarray(
+        np.cumsum(first_occurrences(mine)) / max(int(wanted.sum()), 1), dtype=np.float64
+    )
 
 
-def new_kinds(labels: ArrayLike) -> IntArray:
-    """(n,) 1 where a label (integers, -1 for none) occurs for the first time, else 0."""
-    kinds = np.asarray(labels)
-    fresh = np.zeros(kinds.size, np.int64)
-    unique, first = np.unique(kinds, return_index=True)
+def first_occurrences(labels: ArrayLike) -> IntArray:
+    """Mark (n,) the first occurrence of each label with 1, else 0.
+
+    Labels are integers, and -1 stands for none.
+    """
+    classes = np.asarray(labels)
+    fresh = np.zeros(classes.size, np.int64)
+    unique, first = np.unique(classes, return_index=True)
     fresh[first[unique >= 0]] = 1
     return fresh
+
+
+#: The earlier name.
+new_kinds = first_occurrences
 
 
 def novelty(
@@ -152,7 +202,10 @@ def novelty(
     metric: Metric = "euclidean",
     nearest: int | None = None,
 ) -> FloatArray:
-    """(n,) mean distance of each point from the measured set (m, d), or from its k nearest there."""
+    """Mean distance (n,) of points (n, d) from the measured ones (m, d).
+
+    With `nearest`, only the k nearest measured points count.
+    """
     table = distances(points, measured, metric=metric)
     if nearest is not None and nearest < table.shape[1]:
         table = np.partition(table, nearest - 1, axis=1)[:, :nearest]

@@ -1,19 +1,19 @@
-"""After a run: what it looked at, why, and what it would have concluded with another question.
+"""Forensics of a run: its choices, their drivers, and other descriptors of its curves.
 
     patch_components(image, candidates)     principal components of the patches around sites
-    density_test(features, visited)         did it visit another population than it was offered?
-    choice_drivers(properties, visited)     which properties tell the chosen sites from the others?
-    boundary_choice(sites, ids, ...)        which boundaries were visited more than their share?
+    density_test(features, visited)         visited against offered population
+    choice_drivers(properties, visited)     properties in which chosen sites differ
+    boundary_choice(sites, ids, ...)        boundaries visited more than their share
     counterfactual(voltage, current)        every descriptor along the recorded trace
-    light_difference(voltage, dark, light)  what light changes, with its uncertainty
+    light_difference(voltage, dark, light)  effect of light, with its uncertainty
 
-The null hypothesis is the same throughout: the same number of sites drawn at random, without
-replacement, from the candidates.  p-values come from drawing them, and many at once are Holm's.
+The null hypothesis is the same throughout: as many sites drawn at random, without replacement, from
+the candidates. p-values come from such draws, and several at once are adjusted by Holm's method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,24 +22,45 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-from grainscout.analysis.curves.descriptors import Described, describe_all, descriptor_names
+from grainscout.analysis.curves.questions import counterfactual as counterfactual
+from grainscout.analysis.curves.questions import light_difference as light_difference
 from grainscout.analysis.statistics import holm
 from grainscout.records import DataError
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.arrays import FloatArray, IntArray
 
 _PATCHES = 20_000  # patches that principal components are taken from
-_REFERENCE = 2000  # candidates that stand for all in distances from "all"
+_REFERENCE = 2000  # candidates sampled for distances from all of them
 
 
 def patch_components(
     image: ArrayLike, candidates: ArrayLike, *, window: int = 16, components: int = 2
 ) -> FloatArray:
-    """(n, components) scores of the patches of an image around candidates (n, 2).
+    """Principal components of the patches around candidates.
 
-    A patch is the window x window pixels from (row, column) - window // 2 on, less its own mean; a
-    candidate too near to the edge for one is a DataError.  The components are those of all
-    candidates' patches (of an even selection, if they are many), each signed so that its largest
-    loading is positive: the same image gives the same space for every run.
+    The components come from the candidates' patches (from an even selection, if there are many).
+    Each is signed so that its largest loading is positive. The same image gives the same space for
+    every run.
+
+    Parameters
+    ----------
+    image : (rows, columns) array of float
+        One channel of a scan, in any unit.
+    candidates : (n, 2) array of int
+        Rows and columns.
+    window : int
+        Width [pixels]. A patch starts at (row, column) - window // 2 and loses its own mean.
+    components : int
+        Number of components.
+
+    Returns
+    -------
+    (n, components) array of float
+        Scores in the unit of the image.
+
+    Raises
+    ------
+    DataError
+        For a candidate without a full window.
     """
     picture, sites = np.asarray(image, dtype=np.float64), np.asarray(candidates, dtype=np.int64)
     corner = sites - window // 2
@@ -65,10 +86,18 @@ def patch_components(
 
 @dataclass(frozen=True, kw_only=True)
 class DensityTest:
-    """Visited against full density.
+    """Comparison of visited with all candidates.
 
-    distance : energy distance, 0 for equal distributions, in the unit of the features;  expected :
-    its mean over random choices of as many sites;  p_value : share of those at least as far.
+    Attributes
+    ----------
+    distance : float
+        Energy distance in the unit of the features, 0 for equal distributions.
+    expected : float
+        Its mean over random choices of as many sites.
+    p_value : float
+        Share of random choices at least as far.
+    visited, candidates : int
+        Their numbers.
     """
 
     distance: float
@@ -81,11 +110,25 @@ class DensityTest:
 def density_test(
     features: ArrayLike, visited: ArrayLike, *, permutations: int = 999, seed: int = 0
 ) -> DensityTest:
-    """Energy distance of the visited from all candidates, in any feature or latent space.
+    """Energy distance of the visited from all candidates.
 
-    features : (n, d) of all candidates;  visited : (k,) indices into them.  The distance is
-    sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|) (Szekely and Rizzo); beyond 2000 candidates, Y is a
-    random sample of them, the same for the run and for the null.
+    Parameters
+    ----------
+    features : (n, d) array of float
+        Features or latents of all candidates.
+    visited : (k,) array of int
+        Indices of the visited ones.
+    permutations, seed : int
+        Number of random choices, and their seed.
+
+    Notes
+    -----
+    The distance is sqrt(2 E|X - Y| - E|X - X'| - E|Y - Y'|). Beyond 2000 candidates, Y is a random
+    sample of them, the same for the run and for the null.
+
+    References
+    ----------
+    Szekely and Rizzo 2013, J. Stat. Plan. Inference 143, 1249.
     """
     points = np.asarray(features, dtype=np.float64)
     points = points[:, None] if points.ndim == 1 else points
@@ -125,12 +168,24 @@ def choice_drivers(
     permutations: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How the chosen sites differ from the candidates, property by property, strongest first.
+    """Differences of chosen sites from the candidates, strongest first.
 
-    properties : name -> (n,) value at each candidate (boundary distance, slope, prediction, ...);
-    visited : (k,) indices.  Columns: property, chosen, all (means), effect (difference over the
-    standard deviation of all), p, p_adjusted (Holm).  An association, not a cause: properties
-    that go together are all listed.
+    They are associations, not causes. Correlated properties are all listed.
+
+    Parameters
+    ----------
+    properties : mapping of str to (n,) array of float
+        Values at each candidate (boundary distance, slope, prediction, ...).
+    visited : (k,) array of int
+        Indices of the chosen ones.
+    permutations, seed : int
+        Number of random choices, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        Columns property, chosen and all (means), effect (difference over the standard deviation of
+        all), p and p_adjusted (Holm).
     """
     names = list(properties)
     table = np.column_stack([np.asarray(properties[n], dtype=np.float64) for n in names])
@@ -171,12 +226,27 @@ def boundary_choice(
     candidates: ArrayLike | None = None,
     width: float = 30e-9,
 ) -> pd.DataFrame:
-    """Visits to each boundary against its share of the candidates, largest surplus first.
+    """Visits to each boundary against its share of candidates.
 
-    sites : (n, 2) measured;  boundary_id : (rows, columns) id of the nearest boundary, -1 for
-    none;  boundary_distance : [m];  width : sites this near count [m].  Columns: boundary, pixels,
-    visits, expected (of all visits to boundaries), ratio, p (binomial, two-sided), p_adjusted
-    (Holm).  "Some boundaries more than others" (S23) is a small adjusted p.
+    Parameters
+    ----------
+    sites : (n, 2) array of int
+        Measured rows and columns.
+    boundary_id : (rows, columns) array of int
+        Identifier of the nearest boundary, -1 for none.
+    boundary_distance : (rows, columns) array of float
+        Distance from it [m].
+    candidates : (m, 2) array of int, optional
+        Sites that could have been chosen. The whole map if None.
+    width : float
+        Sites within this distance count [m].
+
+    Returns
+    -------
+    DataFrame
+        Largest surplus first. Columns boundary, pixels, visits, expected (of all visits to
+        boundaries), ratio, p (binomial, two-sided) and p_adjusted (Holm). A small adjusted p means
+        that some boundaries were preferred (Liu et al. 2023).
     """
     ids, distance = np.asarray(boundary_id), np.asarray(boundary_distance, dtype=np.float64)
     if ids.shape != distance.shape or ids.ndim != 2:
@@ -202,110 +272,6 @@ def boundary_choice(
     frame["p_adjusted"] = holm(frame["p"].to_numpy())
     order = (frame["expected"] - frame["visits"]).sort_values(kind="stable").index
     return frame.loc[order].reset_index(drop=True)
-
-
-def counterfactual(
-    voltage: ArrayLike,
-    current: ArrayLike,
-    *,
-    names: Sequence[str] | None = None,
-    target: str | None = None,
-    saturated: ArrayLike | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every descriptor along a recorded trace: what the same curves say to another question.
-
-    voltage (s,) [V], current (n, s) [A], in the order of measurement.  Returns
-
-    * values: a row a measurement; a column each descriptor, NaN where it has no value;
-    * summary: a row a descriptor: unit, valid and censored shares, best value and the step it
-      came at, and rank correlations with the step and with `target` (NaN under 3 values).
-    """
-    chosen = list(names) if names is not None else descriptor_names()
-    described = describe_all([*chosen, *([target] if target else [])], voltage, current, saturated)
-    values = pd.DataFrame({name: described[name].value for name in chosen})
-    values.insert(0, "step", np.arange(1, len(values) + 1))
-    rows = [
-        {
-            "descriptor": name,
-            "unit": described[name].unit,
-            "valid": described[name].valid.mean(),
-            "censored": described[name].censored.mean(),
-            **_best(described[name]),
-            "rank_correlation_with_step": _spearman(described[name].value, values["step"]),
-            "rank_correlation_with_target": (
-                _spearman(described[name].value, described[target].value) if target else np.nan
-            ),
-        }
-        for name in chosen
-    ]
-    return values, pd.DataFrame(rows)
-
-
-def light_difference(
-    voltage: ArrayLike,
-    dark: ArrayLike,
-    light: ArrayLike,
-    *,
-    names: Sequence[str] = ("max_current", "turn_on", "loop_area", "zero_bias_current"),
-) -> pd.DataFrame:
-    """Descriptors in light minus in the dark, for the same n sites, currents (n, s) [A] each.
-
-    A row a site and descriptor: site, descriptor, unit, dark, light, difference, sigma, clear (more
-    than 3 sigma), bound ("", "at least" or "at most": one of the two is a bound, so the difference
-    is).  NaN where either has no value, or where both are bounds.
-    """
-    off, on = describe_all(names, voltage, dark), describe_all(names, voltage, light)
-    frames = []
-    for name in names:
-        a, b = off[name], on[name]
-        if len(a) != len(b):
-            raise DataError(
-                f"dark and light must be the same sites; got {len(a)} and {len(b)} curves"
-            )
-        both = a.censored & b.censored
-        difference = np.where(both, np.nan, b.value - a.value)
-        sigma = np.hypot(a.sigma, b.sigma)
-        # A lower bound in light makes the difference "at least", one in the dark "at most".
-        rising = (b.censored & ~_upper(b)) | (a.censored & _upper(a))
-        falling = (b.censored & _upper(b)) | (a.censored & ~_upper(a))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "site": np.arange(len(a)),
-                    "descriptor": name,
-                    "unit": a.unit,
-                    "dark": a.value,
-                    "light": b.value,
-                    "difference": difference,
-                    "sigma": sigma,
-                    "clear": np.abs(difference) > 3 * sigma,
-                    "bound": np.select([both, rising, falling], ["", "at least", "at most"], ""),
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-def _upper(found: Described) -> BoolArray:
-    """Where a censored value is an upper bound."""
-    from grainscout.analysis.curves.block import Flag
-
-    return np.asarray((found.flags & Flag.BELOW_NOISE) != 0)
-
-
-def _best(found: Described) -> dict[str, float]:
-    if not found.valid.any():
-        return {"best": np.nan, "best_step": np.nan}
-    at = int(np.nanargmax(found.value))
-    return {"best": float(found.value[at]), "best_step": float(at + 1)}
-
-
-def _spearman(a: ArrayLike, b: ArrayLike) -> float:
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    both = np.isfinite(x) & np.isfinite(y)
-    if both.sum() < 3 or np.ptp(x[both]) == 0 or np.ptp(y[both]) == 0:
-        return float("nan")
-    return float(stats.spearmanr(x[both], y[both]).statistic)
 
 
 def _indices(visited: ArrayLike, n: int) -> IntArray:

@@ -1,57 +1,77 @@
-"""A run against the truth: what it found, how fast, at what cost, and how good its maps are.
+"""Metrics of a run against the truth: discovery, optimisation, maps and cost.
 
-Everything is a pure function of arrays.  A *trace* is an (n,) array with the value after each of
-the n measurements.  Two traces answer different questions: the *oracle* trace says what the
-measured sites are really worth (noiseless truth), the *inference* trace what the run would have
-chosen from its noisy data, valued by the truth.
+All are pure functions of arrays. A *trace* is an (n,) array with the value after each of the n
+measurements. The *oracle* trace gives the noiseless truth of the measured sites. The *inference*
+trace gives the true value of what the run would have chosen from its noisy data.
 
-Every score also has a normalised form, `normalised(value, random, oracle)`: 0 is random sampling
-and 1 the oracle, at the same budget on the same film.
+`normalised` scales a score to 0 for random sampling and 1 for the oracle, at the same budget on the
+same film.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import erf, ndtri
-from scipy.stats import hypergeom, rankdata
+from scipy.stats import hypergeom
 
-from grainscout.analysis.diversity import new_kinds
+from grainscout.analysis.diversity import first_occurrences
+from grainscout.analysis.map_scores import MapScore as MapScore
+from grainscout.analysis.map_scores import crps_normal as crps_normal
+from grainscout.analysis.map_scores import map_regret as map_regret
+from grainscout.analysis.map_scores import map_score as map_score
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 
-#: Sites this near to a true boundary or junction count as on it [m]: the widths of the model.
+#: Sites within these distances of a true boundary or junction [m] count as on it.
 BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9
 
 
 # What was found ------------------------------------------------------------------------------
 
 
-def found_trace(kinds: ArrayLike, present: ArrayLike, *, examples: int = 1) -> FloatArray:
-    """Share of the wanted examples in hand: `examples` of each of the kinds in `present`.
+def found_trace(archetype: ArrayLike, present: ArrayLike, *, examples: int = 1) -> FloatArray:
+    """Share of the wanted examples found so far.
 
-    kinds : (n,) integers in the order of measurement, -1 for a failure.
+    Parameters
+    ----------
+    archetype : (n,) array of int
+        Classes in the order of measurement, -1 for a failure.
+    present : (k,) array of int
+        Classes to find.
+    examples : int
+        Wanted number of each class.
     """
     wanted = np.unique(np.asarray(present))
     if wanted.size == 0:
-        raise DataError("present must name at least one kind to find; got none")
-    counts = np.cumsum(np.asarray(kinds)[:, None] == wanted, axis=0)
+        raise DataError("present must name at least one class to find; got none")
+    counts = np.cumsum(np.asarray(archetype)[:, None] == wanted, axis=0)
     return np.asarray(np.minimum(counts, examples).mean(axis=1) / examples)
 
 
 def time_to_first(
-    kinds: ArrayLike, wanted: Sequence[int], clock: ArrayLike | None = None
+    archetype: ArrayLike, wanted: Sequence[int], clock: ArrayLike | None = None
 ) -> FloatArray:
-    """(len(wanted),) when each kind was first met: measurement from 1, or the clock there.
+    """Time of the first measurement of each wanted class.
 
-    Infinity where it never was: a censored time, to be compared by rank or median, never averaged.
+    Parameters
+    ----------
+    archetype : (n,) array of int
+        Classes in the order of measurement.
+    wanted : sequence of int
+        Classes to find.
+    clock : (n,) array of float, optional
+        Time of each measurement, such as [s]. The count of measurements from 1 if None.
+
+    Returns
+    -------
+    (len(wanted),) array of float
+        Infinity where a class was never met. Compare such censored times by rank or median.
     """
-    labels = np.asarray(kinds)
+    labels = np.asarray(archetype)
     when = np.asarray(np.arange(1, labels.size + 1) if clock is None else clock, float)
     return np.array([when[labels == k].min(initial=np.inf) for k in wanted], dtype=np.float64)
 
@@ -59,11 +79,23 @@ def time_to_first(
 def found_by_random(
     counts: ArrayLike, steps: int, *, total: int | None = None, examples: int = 1
 ) -> FloatArray:
-    """(steps,) exact expectation of `found_trace` for drawing sites without replacement.
+    """Exact expectation (steps,) of `found_trace` for random sites.
 
-    counts : how many of the candidate sites are of each wanted kind;  total : all candidates (the
-    sum of counts, if every kind is wanted).  The number H of a kind met in t draws is
-    hypergeometric, and E[min(H, m)] is the sum of P(H > j) over j = 0 .. m - 1.
+    Parameters
+    ----------
+    counts : (k,) array of int
+        Number of candidate sites of each wanted class.
+    steps : int
+        Number of measurements, without replacement.
+    total : int, optional
+        Number of all candidates. The sum of `counts` if None.
+    examples : int
+        Wanted number of each class.
+
+    Notes
+    -----
+    The number H of a class met in t draws is hypergeometric. E[min(H, m)] is the sum of P(H > j)
+    over j = 0 .. m - 1.
     """
     each = np.asarray(counts, dtype=np.int64)
     each = each[each > 0]
@@ -75,14 +107,22 @@ def found_by_random(
 
 
 def recall_trace(objects: ArrayLike, total: int) -> FloatArray:
-    """Share of `total` different objects (junctions, boundaries) visited; (n,) ids, -1 for none."""
+    """Share of `total` objects (junctions, boundaries) visited so far.
+
+    Parameters
+    ----------
+    objects : (n,) array of int
+        Identifier of the object at each measurement, -1 for none.
+    total : int
+        Number of different objects.
+    """
     if total < 1:
         raise DataError(f"recall needs at least one object to find; got {total}")
-    return np.cumsum(new_kinds(objects)) / total
+    return np.cumsum(first_occurrences(objects)) / total
 
 
 def enrichment_trace(hits: ArrayLike, base_rate: float) -> FloatArray:
-    """Share of the sites so far that hit, over the share that random sites would: 1 is chance."""
+    """Share of hits (n,) so far over that of random sites (1 is chance)."""
     if not 0 < base_rate <= 1:
         raise DataError(f"base_rate must be within 0 to 1 and not 0; got {base_rate}")
     hit = np.asarray(hits, dtype=np.float64)
@@ -93,10 +133,18 @@ def enrichment_trace(hits: ArrayLike, base_rate: float) -> FloatArray:
 
 
 def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """(oracle, inference) traces of a maximisation; observed and truth (n,), NaN where failed.
+    """Oracle and inference traces of a maximisation.
 
-    oracle : the largest true value among the measured sites;  inference : the true value of the
-    site that looks best so far.  NaN until the first success.
+    Parameters
+    ----------
+    observed, truth : (n,) array of float
+        Noisy and true values in one unit, NaN where a measurement failed.
+
+    Returns
+    -------
+    oracle, inference : (n,) array of float
+        Largest true value among the measured sites, and the true value of the site that looks best
+        so far. NaN until the first success.
     """
     seen, real = np.asarray(observed, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if seen.shape != real.shape:
@@ -112,10 +160,18 @@ def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[FloatArray, Floa
 
 
 def best_by_random(values: ArrayLike, steps: int) -> FloatArray:
-    """(steps,) exact expectation of the largest of t values drawn without replacement, t = 1, 2, ...
+    """Exact expectation (steps,) of the largest of t random values.
 
-    values : (n,) finite.  With the values in ascending order P(largest <= v_k) = C(k, t)/C(n, t), and
-    the mean follows by summation by parts.  After n draws it stays at the largest.
+    Parameters
+    ----------
+    values : (n,) array of float
+        Finite values, drawn without replacement.
+    steps : int
+        t = 1 .. steps. After n draws the expectation stays at the largest value.
+
+    Notes
+    -----
+    With ascending values P(largest <= v_k) = C(k, t)/C(n, t). Summation by parts gives the mean.
     """
     v = np.sort(np.asarray(values, dtype=np.float64))
     if v.size == 0 or not np.isfinite(v).all():
@@ -131,122 +187,48 @@ def best_by_random(values: ArrayLike, steps: int) -> FloatArray:
 
 
 def draws_until_all(counts: ArrayLike, total: int) -> float:
-    """Expected number of draws without replacement until one of every kind has been met.
+    """Expected draws without replacement until every class is met.
 
-    counts : how many of the `total` sites are of each kind, each at least 1.  A set of kinds with m
-    sites is first met at draw (total + 1)/(m + 1) on average; inclusion and exclusion over the
-    sets gives the last of them.
+    Parameters
+    ----------
+    counts : (k,) array of int
+        Number of sites of each class, each at least 1.
+    total : int
+        Number of all sites.
+
+    Notes
+    -----
+    A set of classes with m sites is first met at draw (total + 1)/(m + 1) on average. Inclusion and
+    exclusion over the sets gives the last of them.
     """
     each = [int(c) for c in np.asarray(counts)]
     if not each or min(each) < 1 or sum(each) > total:
         raise DataError(f"counts must be at least 1 each and {total} at most together; got {each}")
     return math.fsum(
-        (-1) ** (size + 1) * (total + 1) / (sum(kinds) + 1)
+        (-1) ** (size + 1) * (total + 1) / (sum(some) + 1)
         for size in range(1, len(each) + 1)
-        for kinds in combinations(each, size)
+        for some in combinations(each, size)
     )
 
 
 def regret(trace: ArrayLike, best: float) -> FloatArray:
-    """How far a trace of the best value stays below what the film holds; 0 is perfect."""
+    """Difference (n,) of the film's best value and a trace of best values."""
     return best - np.asarray(trace, dtype=np.float64)
-
-
-def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
-    """True value lost by going where a predicted map is highest; NaN pixels are no candidates."""
-    real, guess = np.ravel(np.asarray(truth, float)), np.ravel(np.asarray(mean, float))
-    both = np.isfinite(real) & np.isfinite(guess)
-    if not both.any():
-        raise DataError("truth and mean must share a pixel that is finite in both; got none")
-    return float(real[both].max() - real[both][guess[both].argmax()])
-
-
-# Maps ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class MapScore:
-    """A predicted map against the truth.
-
-    rmse : in the unit of the truth;  nrmse : over the standard deviation of the truth (1 = as good
-    as its mean);  nll : mean negative log-likelihood in units of that deviation, so that a change
-    of unit does not change it;  crps : mean continuous ranked probability score over the same;
-    coverage : level -> share of pixels inside the central interval;  spearman : rank correlation;
-    pixels : how many were scored;  left_out : how many lack a truth or a prediction.
-    """
-
-    rmse: float
-    nrmse: float
-    nll: float
-    crps: float
-    spearman: float
-    pixels: int
-    left_out: int
-    coverage: dict[float, float] = field(default_factory=dict)
-
-
-def map_score(
-    truth: ArrayLike, mean: ArrayLike, std: ArrayLike, *, levels: Sequence[float] = (0.5, 0.9, 0.95)
-) -> MapScore:
-    """Error and calibration of a map; arrays of any one shape, NaN where there is no value.
-
-    std : of the noise-free target, as `SupportsPredict.predict` gives it.  DataError if it is not
-    positive somewhere, if shapes differ, or if the truth does not vary.
-    """
-    real, guess, width = (np.ravel(np.asarray(a, dtype=np.float64)) for a in (truth, mean, std))
-    if not real.size == guess.size == width.size:
-        raise DataError(
-            f"maps must have one shape; got {real.size}, {guess.size}, {width.size} pixels"
-        )
-    both = np.isfinite(real) & np.isfinite(guess) & np.isfinite(width)
-    value, guess, width = real[both], guess[both], width[both]
-    if value.size < 2 or np.ptp(value) == 0:
-        raise DataError(f"the truth must vary over at least 2 scored pixels; got {value.size}")
-    if not (width > 0).all():
-        raise DataError(f"std must be positive everywhere; got {width.min():g}")
-    scale = float(value.std())
-    z = (value - guess) / width
-    rmse = float(np.sqrt(np.mean((value - guess) ** 2)))
-    nll = 0.5 * z**2 + np.log(width / scale) + 0.5 * np.log(2 * np.pi)
-    flat = np.ptp(guess) == 0
-    ranks = np.nan if flat else float(np.corrcoef(rankdata(value), rankdata(guess))[0, 1])
-    inside = {level: float(np.mean(np.abs(z) <= ndtri((1 + level) / 2))) for level in levels}
-    return MapScore(
-        rmse=rmse,
-        nrmse=rmse / scale,
-        nll=float(nll.mean()),
-        crps=float(crps_normal(value, guess, width).mean() / scale),
-        spearman=ranks,
-        pixels=int(value.size),
-        left_out=int((~both).sum()),
-        coverage=inside,
-    )
-
-
-def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray:
-    """CRPS of normal forecasts, in the unit of the value (Gneiting and Raftery 2007, eq. 21).
-
-    s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)], z = (value - mean)/s.
-    """
-    s = np.asarray(std, dtype=np.float64)
-    z = (np.asarray(value, dtype=np.float64) - np.asarray(mean, dtype=np.float64)) / s
-    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    return np.asarray(s * (z * erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi)))
 
 
 # Cost and normalisation ----------------------------------------------------------------------
 
 
 def travel_trace(positions: ArrayLike) -> FloatArray:
-    """Way of the tip so far [m] through positions (n, 2) [m]; 0 at the first."""
+    """Distance (n,) [m] travelled so far through positions (n, 2) [m]."""
     step = np.diff(np.asarray(positions, dtype=np.float64), axis=0)
     return np.concatenate([[0.0], np.cumsum(np.hypot(step[:, 0], step[:, 1]))])
 
 
 def normalised(value: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> FloatArray:
-    """0 where the value is random sampling's, 1 where it is the oracle's; of any direction.
+    """Scale values to 0 for random sampling and 1 for the oracle.
 
-    NaN where the two do not differ (nothing can be gained there).  Below 0 is worse than random.
+    NaN where the two do not differ. Below 0 is worse than random.
     """
     low, high = np.asarray(random, dtype=np.float64), np.asarray(oracle, dtype=np.float64)
     raw, gap = np.asarray(value, dtype=np.float64), high - low
@@ -267,15 +249,28 @@ def run_traces(
     junction_id: ArrayLike | None = None,
     boundary_id: ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
-    """The traces of a run on a film's truth maps (rows, columns): the columns of a learning curve.
+    """Compute the learning curves of a run on a film's truth maps.
 
-    sites : (n, 2) in the order of measurement;  archetype : true class map;  candidates : (m, 2)
-    sites that could have been chosen (the whole map if None): what random sampling draws from.
-    ok : (n,) False where a measurement failed: the step counts, the find does not.
-    *_distance : [m];  *_id : map of the nearest junction or boundary.
+    Parameters
+    ----------
+    sites : (n, 2) array of int
+        Rows and columns in the order of measurement.
+    archetype : (rows, columns) array of int
+        True classes.
+    candidates : (m, 2) array of int, optional
+        Sites that could have been chosen. The whole map if None.
+    ok : (n,) array of bool, optional
+        False where a measurement failed. The step counts, the find does not.
+    boundary_distance, junction_distance : (rows, columns) array of float, optional
+        Distances [m].
+    junction_id, boundary_id : (rows, columns) array of int, optional
+        Identifier of the nearest junction or boundary.
 
-    Keys: found, found_random, found_ideal, and where the maps are given boundary_share, junction_share,
-    boundary_enrichment, junction_enrichment, junction_recall, boundary_recall.
+    Returns
+    -------
+    dict of (n,) array of float
+        found, found_random, found_ideal and, where the maps are given, boundary_share,
+        boundary_enrichment, boundary_recall and the same of junctions.
     """
     place = np.asarray(sites, dtype=np.int64)
     truth = np.asarray(archetype)
@@ -283,11 +278,11 @@ def run_traces(
     good = np.ones(len(place), bool) if ok is None else np.asarray(ok, dtype=bool)
     steps = np.arange(1, len(place) + 1)
     at, of = (tuple(place.T), tuple(pool.T))
-    kinds, counts = np.unique(truth[of], return_counts=True)
+    classes, counts = np.unique(truth[of], return_counts=True)
     table = {
-        "found": found_trace(np.where(good, truth[at].astype(np.int64), -1), kinds),
+        "found": found_trace(np.where(good, truth[at].astype(np.int64), -1), classes),
         "found_random": found_by_random(counts, len(place)),
-        "found_ideal": np.minimum(steps / kinds.size, 1.0),
+        "found_ideal": np.minimum(steps / classes.size, 1.0),
     }
     for name, distance, ids, width in (
         ("boundary", boundary_distance, boundary_id, BOUNDARY_WIDTH),

@@ -1,7 +1,7 @@
-"""The other measurements of the papers: luminescence decays and current-density curves of cells.
+"""Luminescence decays and current-density curves of solar cells.
 
-A decay of several exponentials, A_i exp(-t/tau_i), has the intensity-weighted average lifetime
-sum A tau^2 / sum A tau, which is also its mean arrival time: `fit_decay` gets it from a fit,
+A decay of several exponentials A_i exp(-t/tau_i) has the intensity-weighted average lifetime
+sum A tau^2 / sum A tau, which is also its mean arrival time. `fit_decay` gets it from a fit, and
 `lifetime_map` from the moments of every pixel, as a structure channel for policies.
 """
 
@@ -18,7 +18,7 @@ from grainscout.records.arrays import FloatArray
 
 
 def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
-    """Intensity-weighted average sum A tau^2 / sum A tau, in the unit of the lifetimes."""
+    """Return sum A tau^2 / sum A tau, in the unit of the lifetimes."""
     a, tau = np.asarray(amplitudes, dtype=np.float64), np.asarray(lifetimes, dtype=np.float64)
     if a.shape != tau.shape or a.ndim != 1 or a.size == 0 or (tau <= 0).any() or not a.any():
         raise DataError(
@@ -30,11 +30,24 @@ def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecayFit:
-    """Sum of exponentials plus a background, fitted to photon counts.
+    """Sum of exponentials and a background, fitted to photon counts.
 
-    fractions : amplitudes over their sum, fastest first;  lifetimes [s];  background [counts a
-    bin];  average [s], intensity-weighted;  *_sigma : standard deviations from the Fisher
-    information;  deviance : per degree of freedom, about 1 for a good fit of many counts.
+    Attributes
+    ----------
+    fractions, fractions_sigma : (components,) array of float
+        Amplitudes over their sum, fastest first.
+    lifetimes, lifetimes_sigma : (components,) array of float
+        Lifetimes [s].
+    background : float
+        Counts per bin.
+    average, average_sigma : float
+        Intensity-weighted lifetime [s].
+    deviance : float
+        Per degree of freedom. About 1 for a good fit of many counts.
+
+    Notes
+    -----
+    The standard deviations come from the Fisher information.
     """
 
     fractions: FloatArray
@@ -48,11 +61,21 @@ class DecayFit:
 
 
 def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> DecayFit:
-    """Maximum-likelihood fit (Poisson) of a decay from its peak on.
+    """Fit a decay from its peak by maximum (Poisson) likelihood.
 
-    time : (t,) centres of the bins [s], from the peak;  counts : (t,) photons, not normalised: the
-    uncertainty comes from them.  The instrument's response is taken as short against the fastest
-    lifetime.  DataError for negative or missing counts, or fewer than 4 bins a component.
+    Parameters
+    ----------
+    time : (t,) array of float
+        Centres of the bins [s], from the peak.
+    counts : (t,) array of float
+        Photons, not normalised, because the uncertainty comes from them.
+    components : int
+        Number of exponentials. All lifetimes should be long against the instrument's response.
+
+    Raises
+    ------
+    DataError
+        For negative or missing counts, or fewer than 4 bins per component.
     """
     at, n = np.asarray(time, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     if at.ndim != 1 or at.shape != n.shape or at.size < 4 * components or components < 1:
@@ -62,34 +85,10 @@ def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> Dec
         )
     if not (np.isfinite(n).all() and (n >= 0).all() and n.sum() > 0 and (np.diff(at) > 0).all()):
         raise DataError("counts must be finite and not negative, and time must increase")
-    unit, start = float(at[-1] - at[0]), at - at[0]
-    scaled = start / unit
-    guess = _start(scaled, n, components)
-
-    def model(p: FloatArray) -> tuple[FloatArray, FloatArray]:
-        amplitude, rate = np.exp(p[:components]), np.exp(-p[components : 2 * components])
-        parts = np.exp(-scaled[:, None] * rate)
-        mu = parts @ amplitude + np.exp(p[-1])
-        slopes = np.column_stack(
-            [
-                parts * amplitude,
-                parts * amplitude * scaled[:, None] * rate,
-                np.full_like(n, np.exp(p[-1])),
-            ]
-        )
-        return mu, slopes
-
-    def loss(p: FloatArray) -> tuple[float, FloatArray]:
-        mu, slopes = model(p)
-        return float(np.sum(mu - n * np.log(mu))), slopes.T @ (1 - n / mu)
-
-    bounds = [(-25.0, 45.0)] * components + [(-9.0, 3.0)] * components + [(-25.0, 45.0)]
-    found = minimize(loss, guess, jac=True, method="L-BFGS-B", bounds=bounds,
-                     options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-9})  # fmt: skip
-    p = np.asarray(found.x)
-    order = np.argsort(p[components : 2 * components])
-    p = np.concatenate([p[:components][order], p[components : 2 * components][order], p[-1:]])
-    mu, slopes = model(p)
+    unit = float(at[-1] - at[0])
+    scaled = (at - at[0]) / unit
+    p = _maximise(scaled, n, components)
+    mu, slopes = _decay(p, scaled)
     covariance = np.linalg.pinv(slopes.T @ (slopes / mu[:, None]))
     amplitude, tau = np.exp(p[:components]), np.exp(p[components : 2 * components])
     fractions = amplitude / amplitude.sum()
@@ -113,8 +112,35 @@ def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> Dec
     )
 
 
+def _decay(p: FloatArray, scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Counts (t,) of logarithmic parameters p, and their slopes (t, p)."""
+    k = p.size // 2
+    amplitude, rate = np.exp(p[:k]), np.exp(-p[k : 2 * k])
+    parts = np.exp(-scaled[:, None] * rate)
+    background = np.full_like(scaled, np.exp(p[-1]))
+    bent = parts * amplitude * scaled[:, None] * rate
+    return parts @ amplitude + np.exp(p[-1]), np.column_stack([parts * amplitude, bent, background])
+
+
+def _maximise(scaled: FloatArray, n: FloatArray, components: int) -> FloatArray:
+    """Logarithms of amplitudes, lifetimes (fastest first) and background."""
+
+    def loss(p: FloatArray) -> tuple[float, FloatArray]:
+        mu, slopes = _decay(p, scaled)
+        return float(np.sum(mu - n * np.log(mu))), slopes.T @ (1 - n / mu)
+
+    bounds = [(-25.0, 45.0)] * components + [(-9.0, 3.0)] * components + [(-25.0, 45.0)]
+    best = minimize(
+        loss, _start(scaled, n, components), jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-15, "gtol": 1e-9},
+    )  # fmt: skip
+    p = np.asarray(best.x)
+    order = np.argsort(p[components : 2 * components])
+    return np.concatenate([p[:components][order], p[components : 2 * components][order], p[-1:]])
+
+
 def _start(scaled: FloatArray, counts: FloatArray, components: int) -> FloatArray:
-    """Logarithms of start values: a spectrum of fixed lifetimes, gathered into groups."""
+    """Start values: a spectrum of fixed lifetimes, gathered into groups."""
     grid = np.geomspace(2e-3, 1.0, 40)
     basis = np.column_stack([np.exp(-scaled[:, None] / grid), np.ones_like(counts)])
     weight = 1 / np.sqrt(counts + 1)
@@ -134,11 +160,22 @@ def _start(scaled: FloatArray, counts: FloatArray, components: int) -> FloatArra
 
 
 def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0) -> FloatArray:
-    """(rows, columns) mean arrival time [s] of counts (rows, columns, t): a structure channel.
+    """Map mean arrival times [s], a structure channel for policies.
 
-    Equal to the intensity-weighted average lifetime if the window is long: one of six times the
-    longest lifetime cuts off under 2 % of it.  background : counts a bin, subtracted.  Pixels
-    without photons above it are NaN.
+    Parameters
+    ----------
+    time : (t,) array of float
+        Centres of the bins [s].
+    counts : (rows, columns, t) array of float
+        Photons.
+    background : float
+        Counts per bin to subtract.
+
+    Returns
+    -------
+    (rows, columns) array of float
+        NaN for pixels without photons above the background. Equal to the intensity-weighted average
+        lifetime if the window is long. Six times the longest lifetime cuts off under 2 % of it.
     """
     at, n = np.asarray(time, dtype=np.float64), np.asarray(counts, dtype=np.float64) - background
     if n.ndim != 3 or n.shape[-1] != at.size:
@@ -152,8 +189,14 @@ def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0)
 class Merit:
     """Figures of merit of a solar cell.
 
-    jsc [A/m^2], voc [V], fill_factor 0 to 1, efficiency 0 to 1, and the maximum-power point
-    (vmp [V], jmp [A/m^2]).
+    Attributes
+    ----------
+    jsc, voc : float
+        Short-circuit current density [A/m^2] and open-circuit voltage [V].
+    fill_factor, efficiency : float
+        From 0 to 1.
+    vmp, jmp : float
+        Maximum-power point [V], [A/m^2].
     """
 
     jsc: float
@@ -167,11 +210,25 @@ class Merit:
 def jv_merit(
     voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0
 ) -> Merit:
-    """Figures of merit of one branch of a J-V curve in light.
+    """Compute figures of merit of one J-V branch in light.
 
-    voltage : (s,) [V];  current_density : (s,) [A/m^2], positive where the cell delivers power;
-    irradiance : [W/m^2].  The maximum-power point is that of a parabola through the best sample and
-    its neighbours.  DataError if the sweep does not reach short circuit and open circuit.
+    Parameters
+    ----------
+    voltage : (s,) array of float
+        Voltage [V].
+    current_density : (s,) array of float
+        Current density [A/m^2], positive where the cell delivers power.
+    irradiance : float
+        Irradiance [W/m^2].
+
+    Raises
+    ------
+    DataError
+        If the sweep does not reach short circuit and open circuit.
+
+    Notes
+    -----
+    A parabola through the best sample and its neighbours gives the maximum-power point.
     """
     v, j = np.asarray(voltage, dtype=np.float64), np.asarray(current_density, dtype=np.float64)
     if v.ndim != 1 or v.shape != j.shape or v.size < 5 or not np.isfinite([v, j]).all():
@@ -190,8 +247,7 @@ def jv_merit(
     k = int(below[0])
     voc = float(v[k] + (v[k + 1] - v[k]) * j[k] / (j[k] - j[k + 1]))
     jsc = float(np.interp(0.0, v, j))
-    generating = (v >= 0) & (v <= voc)
-    at = np.flatnonzero(generating)
+    at = np.flatnonzero((v >= 0) & (v <= voc))
     best = int(at[(v * j)[at].argmax()])
     vmp, power = float(v[best]), float(v[best] * j[best])
     if 0 < best < v.size - 1:
@@ -210,17 +266,25 @@ def jv_merit(
 
 @dataclass(frozen=True, kw_only=True)
 class Hysteresis:
-    """How much a cell's two sweeps differ; 0 for none, positive if it looks better in reverse.
+    """Difference of a cell's two sweeps; 0 for none.
 
-    index : (J_rev - J_fwd) / J_rev at one voltage, a part of the reverse sweep's open-circuit voltage;
-    efficiency : (eta_rev - eta_fwd) / eta_rev, which does not hang on one voltage;  forward, reverse :
-    figures of merit of either sweep.
+    Attributes
+    ----------
+    index : float
+        (J_rev - J_fwd) / J_rev at a part of the reverse sweep's open-circuit voltage.
+    efficiency : float
+        (eta_rev - eta_fwd) / eta_rev, which does not depend on one voltage.
+    forward, reverse : Merit
+        Figures of merit of either sweep.
 
-    The index at half the open-circuit voltage is the one that the field quotes from Sanchez et al.
-    (2014, J. Phys. Chem. Lett. 5, 2357, doi:10.1021/jz5011187) and from Kim and Park (2014, J. Phys.
-    Chem. Lett. 5, 2927, doi:10.1021/jz501392m), in whose abstracts it is not written out; others take
-    0.8, so a published number is comparable only with its voltage.  Simulators such as Driftfusion
-    compare areas under the branches instead.
+    References
+    ----------
+    Sanchez et al. 2014, J. Phys. Chem. Lett. 5, 2357, doi:10.1021/jz5011187.
+    Kim and Park 2014, J. Phys. Chem. Lett. 5, 2927, doi:10.1021/jz501392m.
+
+    The field quotes the index at half the open-circuit voltage from these two, whose abstracts do
+    not write it out. Others take 0.8, so that a published number is comparable only with its
+    voltage. Simulators such as Driftfusion compare areas under the branches instead.
     """
 
     index: float
@@ -232,11 +296,23 @@ class Hysteresis:
 def jv_hysteresis(
     voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0, part: float = 0.5
 ) -> Hysteresis:
-    """Hysteresis of a loop: voltage (s,) [V] once up and down, or down and up, with [A/m^2].
+    """Compute the hysteresis of a J-V loop.
 
-    Signs and irradiance [W/m^2] as in `jv_merit`;  part : of the reverse open-circuit voltage, where the
-    index is taken.  DataError if the voltage does not turn once, or for a branch that has no figures of
-    merit; ConfigError for a part outside (0, 1).
+    Parameters
+    ----------
+    voltage, current_density : (s,) array of float
+        Once up and down, or down and up [V], [A/m^2]. Signs as in `jv_merit`.
+    irradiance : float
+        Irradiance [W/m^2].
+    part : float
+        Part of the reverse open-circuit voltage at which the index is taken.
+
+    Raises
+    ------
+    DataError
+        If the voltage does not turn once, or for a branch without figures of merit.
+    ConfigError
+        For a part outside (0, 1).
     """
     if not 0 < part < 1:
         raise ConfigError(f"part must be between 0 and 1 of the open-circuit voltage; got {part}")

@@ -324,7 +324,7 @@ def _crossing(
         blur = np.where(noise == 0, 0.0, noise / np.maximum(slope, noise / span))
     sigma = np.minimum(np.hypot(blur, step / np.sqrt(12)), reach)
     value[~happened], sigma[~happened] = voltage[-1], step
-    return Raw(value, sigma).bound(~happened, Flag.NEVER)
+    return Raw(value, sigma).bound(np.asarray(~happened), Flag.NEVER)
 
 
 def _start(curves: Curves, path: tuple[IntArray, float]) -> FloatArray:

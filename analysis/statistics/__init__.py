@@ -1,16 +1,16 @@
-"""Which policy is better, by how much, and whether that is decided.
+"""Comparison of policies: intervals, paired differences and verdicts.
 
-The unit of evidence is the *film*: two policies on one film share its grains and its noise, so
-their difference there is paired, and repeated seeds on a film are averaged before anything else.
-Tasks are strata: films are resampled within a task, and every task counts the same.
+The unit of evidence is the *film*. Two policies on one film share its grains and its noise, so that
+their difference is paired. Repeated seeds on a film are averaged first. Tasks are strata: films are
+resampled within a task, and every task has the same weight.
 
     interval(scores, film=films, task=tasks, seed=0)        interquartile mean and its interval
     paired_difference(a, b, film=films, task=tasks)         mean of a - b, t interval, p
     verdicts(table, names, film=films, task=tasks)          every pair, Holm-corrected, in words
-    sequential_difference(a - b)                            to be looked at after every film
+    sequential_difference(a - b)                            valid after every film
 
-All functions are pure: the same data and seed give the same numbers.  Scores are "higher is
-better"; NaN marks a failed cell, which is left out and counted, never scored.
+All functions are pure: the same data and seed give the same numbers. A higher score is better. NaN
+marks a failed cell, which is left out and counted.
 """
 
 from grainscout.analysis.statistics.comparison import (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Any, Literal, overload
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,19 +15,25 @@ from scipy import stats
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 
-#: Chance with which `films_needed` wants a difference of the size seen to be found.
+#: Power for which `films_needed` is computed.
 POWER = 0.8
-#: More films than this is as good as never.
+#: More films than this count as never.
 MOST_FILMS = 10_000
 _EXACT_FLIPS = 14  # up to 2^14 sign patterns are enumerated
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean of a - b over films, every task weighing the same.
+    """Mean of a - b over films, with equal weight of the tasks.
 
-    low, high : Student interval;  p_value : two-sided, that the true mean is 0;  films : how many
-    films stand behind it (of all tasks);  failed : cells left out.
+    Attributes
+    ----------
+    estimate, low, high : float
+        Mean and Student interval at `level`.
+    p_value : float
+        Two-sided, that the true mean is 0.
+    films, failed : int
+        Number of films of all tasks, and of cells left out.
     """
 
     estimate: float
@@ -40,11 +47,17 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What can be said about `policy` against `baseline`.
+    """Verdict on `policy` against `baseline`.
 
-    outcome : "better", "worse" or "not decided";  p_adjusted : after Holm, over all pairs that
-    were asked about together;  more_films : films a task to add so that a true difference of the
-    size seen would probably be decided; 0 if it is, None if it is out of reach or cannot be told.
+    Attributes
+    ----------
+    outcome : {"better", "worse", "not decided"}
+    difference : Difference
+    p_adjusted : float
+        After Holm over all pairs of one call.
+    more_films : int or None
+        Films per task to add so that a true difference of the observed size would probably be
+        decided. 0 if it is decided, None if that is out of reach or unknown.
     """
 
     policy: str
@@ -68,24 +81,12 @@ class Verdict:
         return text + f"; about {self.more_films} more films a task would decide it"
 
 
-@overload
-def film_means(
-    values: FloatArray,
-    film: ArrayLike | None,
-    task: ArrayLike | None,
-    *,
-    members: Literal[False] = ...,
-) -> tuple[list[FloatArray], int]: ...
-@overload
-def film_means(
-    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None, *, members: Literal[True]
-) -> tuple[list[list[NDArray[np.intp]]], int]: ...
-def film_means(
-    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None, *, members: bool = False
-) -> tuple[list[Any], int]:
-    """Mean of each film within each task (or its member rows), and the number of NaN left out.
+def film_rows(
+    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None
+) -> tuple[list[list[NDArray[np.intp]]], int]:
+    """Group the rows of scores (n,) by task and film, and count the NaN left out.
 
-    One array a task, films in sorted order.  DataError if labels do not fit or nothing is left.
+    Films are in sorted order. DataError if labels do not fit or nothing is left.
     """
     if values.ndim != 1:
         raise DataError(f"scores must be one-dimensional; got shape {values.shape}")
@@ -104,9 +105,35 @@ def film_means(
     strata = []
     for name in np.unique(tasks[kept]):
         here = kept & (tasks == name)
-        rows = [np.flatnonzero(here & (films == f)) for f in np.unique(films[here])]
-        strata.append(rows if members else np.array([values[r].mean() for r in rows]))
+        strata.append([np.flatnonzero(here & (films == f)) for f in np.unique(films[here])])
     return strata, int((~kept).sum())
+
+
+def film_means(
+    values: FloatArray, film: ArrayLike | None, task: ArrayLike | None
+) -> tuple[list[FloatArray], int]:
+    """Average scores (n,) by film, one array per task; see `film_rows`."""
+    strata, failed = film_rows(values, film, task)
+    return [np.array([values[rows].mean() for rows in films]) for films in strata], failed
+
+
+def differences(a: ArrayLike, b: ArrayLike) -> FloatArray:
+    """Return a - b of paired scores (n,); DataError if their shapes differ."""
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise DataError(f"paired scores must have one shape; got {first.shape} and {second.shape}")
+    return first - second
+
+
+def check_table(scores: ArrayLike, names: Sequence[str]) -> FloatArray:
+    """Return scores as a (cells, policies) array; DataError if it does not fit the names."""
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != len(names):
+        raise DataError(
+            f"scores must be a (cells, {len(names)}) array, a column for each name; got shape "
+            f"{table.shape}"
+        )
+    return table
 
 
 def paired_difference(
@@ -117,63 +144,62 @@ def paired_difference(
     task: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Difference:
-    """Mean of a - b with Student's interval, on films as independent units within tasks.
+    """Estimate the mean of a - b with Student's interval.
 
-    a, b : (n,) scores of the same cells.  Variances of tasks add; their degrees of freedom follow
-    Welch and Satterthwaite.  A task with one film tells nothing of its spread: p is then 1 and
-    the interval infinite, unless other tasks have more.
+    Films are independent units within tasks. Variances of tasks add, and their degrees of freedom
+    follow Welch and Satterthwaite. If a task has one film, p is 1 and the interval infinite.
+
+    Parameters
+    ----------
+    a, b : (n,) array of float
+        Scores of the same cells.
+    film, task : (n,) array, optional
+        Labels. Without `film` every score is a film of its own.
+    level : float
+        Confidence level.
     """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
-        raise DataError(f"paired scores must have one shape; got {first.shape} and {second.shape}")
-    strata, failed = film_means(first - second, film, task)
+    strata, failed = film_means(differences(a, b), film, task)
     films = sum(len(s) for s in strata)
     estimate = float(np.mean([s.mean() for s in strata]))
+    result = partial(Difference, estimate=estimate, level=level, films=films, failed=failed)
     if min(len(s) for s in strata) < 2:
-        return Difference(
-            estimate=estimate,
-            low=-np.inf,
-            high=np.inf,
-            level=level,
-            p_value=1.0,
-            films=films,
-            failed=failed,
-        )
+        return result(low=-np.inf, high=np.inf, p_value=1.0)
     share = np.array([s.var(ddof=1) / len(s) for s in strata]) / len(strata) ** 2
     freedom = np.array([len(s) - 1 for s in strata])
     error = float(np.sqrt(share.sum()))
     if error <= 1e-12 * max(1.0, abs(estimate)):  # the same difference everywhere, rounding apart
         same = abs(estimate) <= 1e-12
-        return Difference(
-            estimate=estimate,
-            low=estimate,
-            high=estimate,
-            level=level,
-            # No spread seen is not no spread: the sign test's bound is all that n films can say.
-            p_value=1.0 if same else 2.0 ** (1 - films),
-            films=films,
-            failed=failed,
-        )
+        # The spread may still not be 0: the sign test's bound is all that n films can say.
+        return result(low=estimate, high=estimate, p_value=1.0 if same else 2.0 ** (1 - films))
     degrees = float(share.sum() ** 2 / np.sum(share**2 / freedom))
     reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-    return Difference(
-        estimate=estimate,
-        low=estimate - reach,
-        high=estimate + reach,
-        level=level,
-        p_value=float(2 * stats.t.sf(abs(estimate) / error, degrees)),
-        films=films,
-        failed=failed,
-    )
+    p_value = float(2 * stats.t.sf(abs(estimate) / error, degrees))
+    return result(low=estimate - reach, high=estimate + reach, p_value=p_value)
 
 
 def films_needed(
     difference: float, spread: float, *, level: float = 0.95, tasks: int = 1
 ) -> int | None:
-    """Films a task at which `difference` with this spread over films is found with 80 % chance.
+    """Films per task that decide a difference with 80 % power.
 
-    Smallest n >= ((t_level + t_power) spread / difference)^2 / tasks, both Student quantiles at n:
-    within one of the exact non-central answer.  None over 10 000.
+    Parameters
+    ----------
+    difference, spread : float
+        Mean difference and its standard deviation over films, in one unit.
+    level : float
+        Confidence level.
+    tasks : int
+        Number of tasks.
+
+    Returns
+    -------
+    int or None
+        None over 10 000.
+
+    Notes
+    -----
+    The smallest n >= ((t_level + t_power) spread / difference)^2 / tasks with Student quantiles at
+    n. It is within one of the exact non-central answer.
     """
     if difference == 0 or not (spread / difference) ** 2 < MOST_FILMS:
         return None
@@ -198,11 +224,21 @@ def sign_flip_p(
     samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    """Two-sided p of the mean paired difference if each film's sign were a coin's: no normality.
+    """Two-sided p-value of the mean paired difference by sign flips.
 
-    Exact up to 14 films, sampled beyond.  With n films it cannot fall below 2^(1 - n).
+    The null flips the sign of each film, without normality. Exact up to 14 films, sampled beyond.
+    With n films p is at least 2^(1 - n).
+
+    Parameters
+    ----------
+    a, b : (n,) array of float
+        Scores of the same cells.
+    film : (n,) array, optional
+        Labels of the films.
+    samples, seed : int
+        Number of sampled sign patterns, and their seed.
     """
-    strata, _ = film_means(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), film, None)
+    strata, _ = film_means(differences(a, b), film, None)
     values = strata[0]
     if values.size <= _EXACT_FLIPS:
         bits = np.arange(2**values.size)[:, None] >> np.arange(values.size) & 1
@@ -218,7 +254,7 @@ def sign_flip_p(
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's step-down adjustment of (m,) p-values: family-wise error without independence."""
+    """Adjust p-values (m,) by Holm's step-down method (family-wise error)."""
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise DataError(f"p-values must be a one-dimensional array within 0 to 1; got {p}")
@@ -238,17 +274,24 @@ def verdicts(
     task: ArrayLike | None = None,
     level: float = 0.95,
 ) -> list[Verdict]:
-    """A verdict for every pair of policies, or for each against `baseline`.
+    """Give a verdict for every pair of policies, or against `baseline`.
 
-    scores : (cells, policies), a row for each cell that was run by all, NaN where one failed.
     The chance of any wrong "better" or "worse" among all verdicts is at most 1 - level.
+
+    Parameters
+    ----------
+    scores : (cells, policies) array of float
+        A row for each cell that all policies ran, NaN where one failed.
+    names : sequence of str
+        Policies.
+    baseline : str, optional
+        The only policy to compare with.
+    film, task : (cells,) array, optional
+        Labels of films and tasks.
+    level : float
+        Family-wise confidence level.
     """
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] != len(names):
-        raise DataError(
-            f"scores must be a (cells, {len(names)}) array, a column for each name; got shape "
-            f"{table.shape}"
-        )
+    table = check_table(scores, names)
     if baseline is not None and baseline not in names:
         raise DataError(f"baseline must be one of {', '.join(names)}; got {baseline!r}")
     if baseline is None:
@@ -256,13 +299,13 @@ def verdicts(
     else:
         base = list(names).index(baseline)
         pairs = [(k, base) for k in range(len(names)) if k != base]
-    differences = [
+    compared = [
         paired_difference(table[:, i], table[:, j], film=film, task=task, level=level)
         for i, j in pairs
     ]
-    adjusted = holm([d.p_value for d in differences])
+    adjusted = holm([d.p_value for d in compared])
     results = []
-    for (i, j), difference, p in zip(pairs, differences, adjusted, strict=True):
+    for (i, j), difference, p in zip(pairs, compared, adjusted, strict=True):
         decided = p < 1 - level
         outcome: Literal["better", "worse", "not decided"] = "not decided"
         if decided:
@@ -281,7 +324,7 @@ def verdicts(
 
 
 def _more(difference: Difference, pairs: int, level: float, task: ArrayLike | None) -> int | None:
-    """Films a task to add, with the level that the first step of Holm asks for."""
+    """Films per task to add, at the level of the first step of Holm."""
     tasks = 1 if task is None else len(np.unique(np.asarray(task)))
     have = difference.films // tasks
     reach = difference.high - difference.estimate

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from grainscout.analysis.statistics.comparison import film_means
+from grainscout.analysis.statistics.comparison import (
+    check_table,
+    differences,
+    film_means,
+    film_rows,
+)
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 
@@ -21,9 +26,16 @@ _FEW_FILMS = 5  # under which percentiles cannot cover
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate with its bootstrap interval; `count` films behind it, `failed` cells left out.
+    """Estimate with its bootstrap interval.
 
-    low and high are NaN where no task has a second film: nothing is known of the spread then.
+    Attributes
+    ----------
+    estimate, low, high : float
+        `low` and `high` are NaN where no task has a second film.
+    level : float
+        Confidence level.
+    count, failed : int
+        Number of films, and of cells left out.
     """
 
     estimate: float
@@ -38,8 +50,15 @@ class Interval:
 class Ranked:
     """One row of a leaderboard.
 
-    score : interquartile mean with interval;  mean_rank : 1 is best, ties share;  best : share of
-    bootstrap samples in which this policy has the highest score (NaN where no task has a second film).
+    Attributes
+    ----------
+    name : str
+        Policy.
+    score, mean_rank : Interval
+        Interquartile mean, and rank with 1 for the best. Ties share a rank.
+    best : float
+        Share of bootstrap samples in which this policy has the highest score, or NaN where no task
+        has a second film.
     """
 
     name: str
@@ -49,15 +68,19 @@ class Ranked:
 
 
 def iqm(values: ArrayLike, axis: int = -1) -> Any:
-    """Interquartile mean: the mean of the middle half, less noisy than a median (rliable, 2021).
+    """Interquartile mean: the mean of the middle half.
 
-    The quarter cut off at each end is rounded down, so up to three values give the plain mean.
+    The quarter cut off at each end is rounded down, so that up to three values give the plain mean.
+
+    References
+    ----------
+    Agarwal et al. 2021, NeurIPS (rliable).
     """
     return stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25, axis=axis)
 
 
 def mean(values: ArrayLike, axis: int = -1) -> Any:
-    """The plain mean, as a statistic for `interval`."""
+    """Plain mean, as a statistic for `interval`."""
     return np.asarray(values, dtype=np.float64).mean(axis=axis)
 
 
@@ -71,12 +94,25 @@ def interval(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A statistic of scores (n,) over films, with a stratified bootstrap interval.
+    """Estimate a statistic over films, with a stratified bootstrap interval.
 
-    film, task : (n,) labels; without `film` every score is a film of its own.  `statistic` takes
-    an array and an axis.  Percentiles are widened for few films (Hesterberg 2015, expanded
-    percentile interval: as much as Student's t exceeds the normal quantile), and under 5 films give
-    way to Student's interval.
+    Parameters
+    ----------
+    scores : (n,) array of float
+        NaN for a failed cell.
+    film, task : (n,) array, optional
+        Labels. Without `film` every score is a film of its own.
+    statistic : callable
+        Function of an array and an axis.
+    level : float
+        Confidence level.
+    samples, seed : int
+        Number of bootstrap samples, and their seed.
+
+    Notes
+    -----
+    Percentiles are widened for few films as Student's t exceeds the normal quantile (expanded
+    percentile interval, Hesterberg 2015). Under 5 films Student's interval replaces them.
     """
     data = np.asarray(scores, dtype=np.float64)
     strata, failed = film_means(data, film, task)
@@ -86,13 +122,9 @@ def interval(
     estimate = float(statistic(pooled, -1))
     low, high = _bounds(statistic(drawn, -1), estimate, level, [len(s) for s in strata])
     return Interval(
-        estimate=estimate,
-        low=float(low),
-        high=float(high),
-        level=level,
-        count=pooled.size,
+        estimate=estimate, low=float(low), high=float(high), level=level, count=pooled.size,
         failed=failed,
-    )
+    )  # fmt: skip
 
 
 def curve_interval(
@@ -105,17 +137,27 @@ def curve_interval(
     samples: int = 1000,
     seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """`interval` at every step of curves (runs, steps): estimate, low and high, (steps,) each.
+    """Compute `interval` at every step of curves.
 
-    Pointwise: the band holds each step with probability `level`, not the whole curve at once.  A
-    run with a NaN anywhere is left out.
+    The band is pointwise: it holds each step, not the whole curve, with probability `level`.
+
+    Parameters
+    ----------
+    curves : (runs, steps) array of float
+        A run with a NaN is left out.
+    film, task : (runs,) array, optional
+        Labels. Other arguments as in `interval`.
+
+    Returns
+    -------
+    estimate, low, high : (steps,) array of float
     """
     data = np.asarray(curves, dtype=np.float64)
     if data.ndim != 2 or 0 in data.shape:
         raise DataError(f"curves must be a (runs, steps) array; got shape {data.shape}")
     broken = np.isnan(data).any(axis=1)
     first = np.where(broken, np.nan, 0.0)
-    layout, _ = film_means(first, film, task, members=True)
+    layout, _ = film_rows(first, film, task)
     rng = np.random.default_rng(seed)
     groups = [np.stack([data[rows].mean(axis=0) for rows in stratum]) for stratum in layout]
     draws = [rng.integers(0, len(g), (samples, len(g))) for g in groups]
@@ -141,9 +183,19 @@ def performance_profile(
     samples: int = 2000,
     seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Share of films whose score reaches each threshold (k,): estimate, low, high, (k,) each.
+    """Share of films whose score reaches each threshold.
 
-    The curve of one policy above another's everywhere means stochastic dominance.
+    If the curve of one policy is above another's everywhere, it dominates stochastically.
+
+    Parameters
+    ----------
+    scores : (n,) array of float
+    thresholds : (k,) array of float
+        In the unit of the scores. Other arguments as in `interval`.
+
+    Returns
+    -------
+    estimate, low, high : (k,) array of float
     """
     strata, _ = film_means(np.asarray(scores, dtype=np.float64), film, task)
     at = np.asarray(thresholds, dtype=np.float64)
@@ -170,14 +222,16 @@ def probability_of_improvement(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Probability that a beats b on a new film: share of films won, a tie counting one half.
+    """Probability that a beats b on a new film.
 
-    a, b : (n,) scores of the same cells (same film and seed).
+    The share of films won, where a tie counts one half.
+
+    Parameters
+    ----------
+    a, b : (n,) array of float
+        Scores of the same cells (same film and seed). Other arguments as in `interval`.
     """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
-        raise DataError(f"paired scores must have one shape; got {first.shape} and {second.shape}")
-    strata, failed = film_means(first - second, film, task)
+    strata, failed = film_means(differences(a, b), film, task)
     wins = [(s > 0) + 0.5 * (s == 0) for s in strata]
     rng = np.random.default_rng(seed)
     drawn = np.concatenate(_resample(wins, samples, rng), axis=1).mean(axis=1)
@@ -203,19 +257,25 @@ def ranking(
     samples: int = 2000,
     seed: int = 0,
 ) -> list[Ranked]:
-    """The leaderboard of scores (cells, policies), best first.
+    """Rank policies, best first.
 
-    A row is one cell (task, film, seed) that all policies ran.  All policies are resampled on
-    the same films, so intervals of two rows overlap more than their difference is uncertain:
-    ask `verdicts` for that.  Each policy leaves out its own failed cells in its score; ranks give
-    them the last place.  DataError for a policy without any finished cell.
+    All policies are resampled on the same films, so that the intervals of two rows overlap more than
+    their difference is uncertain. Use `verdicts` for differences. Each score leaves out the failed
+    cells of its policy. Ranks give them the last place.
+
+    Parameters
+    ----------
+    scores : (cells, policies) array of float
+        A row is one cell (task, film, seed) that all policies ran.
+    names : sequence of str
+        Policies. Other arguments as in `interval`.
+
+    Raises
+    ------
+    DataError
+        For a policy without any finished cell.
     """
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] != len(names):
-        raise DataError(
-            f"scores must be a (cells, {len(names)}) array, a column for each name; got shape "
-            f"{table.shape}"
-        )
+    table = check_table(scores, names)
     common = {"film": film, "task": task, "level": level, "samples": samples, "seed": seed}
     ranks = stats.rankdata(-np.where(np.isnan(table), -np.inf, table), axis=1)
     drawn = np.stack([_drawn(column, film, task, samples, seed) for column in table.T])
@@ -233,7 +293,7 @@ def ranking(
 def _drawn(
     column: FloatArray, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
 ) -> FloatArray:
-    """(samples,) interquartile means of one policy on resampled films, the same for all policies."""
+    """Interquartile means (samples,) of one policy on resampled films."""
     strata, _ = film_means(column, film, task)
     rng = np.random.default_rng(seed)
     return np.asarray(iqm(np.concatenate(_resample(strata, samples, rng), axis=1)))
@@ -242,24 +302,24 @@ def _drawn(
 def _resample(
     strata: Sequence[NDArray[Any]], samples: int, rng: np.random.Generator
 ) -> list[FloatArray]:
-    """Each stratum drawn with replacement, (samples, its size)."""
+    """Draw each stratum with replacement, (samples, its size)."""
     return [s[rng.integers(0, len(s), (samples, len(s)))] for s in strata]
 
 
 def _bounds(
     drawn: FloatArray, estimate: Any, level: float, sizes: Sequence[int]
 ) -> tuple[Any, Any]:
-    """Interval from bootstrap values along axis 0, honest about the number of films.
+    """Interval from bootstrap values along axis 0.
 
-    Percentiles, expanded; but resampling never leaves the range of its few films, which holds the
-    truth of two films half the time, so that under 5 films Student's interval with the bootstrap's
-    standard error stands in.
+    Expanded percentiles. Resampling never leaves the range of its few films, which holds the truth
+    of two films half the time. Under 5 films Student's interval with the bootstrap's standard error
+    replaces them.
     """
     if not 0 < level < 1:
         raise DataError(f"level must lie between 0 and 1; got {level}")
     films = sum(sizes)
     freedom = films - len(sizes)
-    if freedom < 1:  # one film a task tells nothing of the spread
+    if freedom < 1:  # one film a task gives no spread
         return np.full(drawn.shape[1:], np.nan), np.full(drawn.shape[1:], np.nan)
     tail = (1 - level) / 2
     stretch = np.sqrt(films / freedom)

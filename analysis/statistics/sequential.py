@@ -1,4 +1,4 @@
-"""Looking after every film: a test and an interval that stay valid however often one looks."""
+"""Sequential test: p-values and intervals that stay valid after every film."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FilmSequence:
-    """A comparison after each of its n films; all arrays (n,).
+    """Comparison after each of n films.
 
-    estimate : running mean difference;  low, high : confidence sequence, infinite while nothing
-    can be said: with probability `level` it holds the true mean at *all* films at once;
-    evidence : e-value against a mean of 0;  p_value : anytime-valid, never rises;  decided_at : the
-    number of films after which 0 was first outside, None if it never was.
+    Attributes
+    ----------
+    estimate : (n,) array of float
+        Running mean difference.
+    low, high : (n,) array of float
+        Confidence sequence, infinite while nothing is known. With probability `level` it holds the
+        true mean at *all* films at once.
+    evidence : (n,) array of float
+        E-value against a mean of 0.
+    p_value : (n,) array of float
+        Anytime-valid p-value, which never rises.
+    level : float
+        Of the confidence sequence.
+    decided_at : int or None
+        Number of films after which 0 was first excluded.
     """
 
     estimate: FloatArray
@@ -33,19 +44,32 @@ class FilmSequence:
 def sequential_difference(
     differences: ArrayLike, *, level: float = 0.95, effect: float = 1.0
 ) -> FilmSequence:
-    """The t-test that may be looked at after every film, and stopped at will.
+    """Test a mean difference after every film, and stop at will.
 
-    differences : (n,) a - b, one a film in the order they were run; with several tasks, the mean
-    over tasks of a round of films.  effect : standard deviation of the effect size (mean over
-    spread) that the test is tuned to; its validity does not depend on it.
+    Parameters
+    ----------
+    differences : (n,) array of float
+        a - b, one per film in the order of the runs. With several tasks, the mean over tasks of a
+        round of films.
+    level : float
+        Confidence level. For m comparisons at once use 1 - 0.05/m.
+    effect : float
+        Standard deviation of the effect size (mean over spread) that the test is tuned to. The
+        validity does not depend on it.
 
+    Notes
+    -----
     The evidence is the likelihood ratio of the t statistic, mixed over effect sizes N(0, effect^2)
     with the spread integrated out by its right Haar measure, a test martingale for normal
-    differences of any spread (Lai 1976; Wang and Ramdas 2024):
+    differences of any spread:
 
         E = (1 + n g)^(-1/2) [(1 + t^2/v) / (1 + t^2/(v (1 + n g)))]^(n/2),  v = n - 1, g = effect^2
 
-    Decided means E >= 1/(1 - level).  For m comparisons at once use level = 1 - 0.05/m.
+    A difference is decided when E >= 1/(1 - level).
+
+    References
+    ----------
+    Lai 1976, Ann. Stat. 4, 265. Wang and Ramdas 2024, anytime-valid t-tests.
     """
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or d.size == 0 or not np.isfinite(d).all():

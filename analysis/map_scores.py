@@ -1,0 +1,120 @@
+"""Scores of predicted maps against the truth: error, calibration and regret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import erf, ndtri
+from scipy.stats import rankdata
+
+from grainscout.records import DataError
+from grainscout.records.arrays import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapScore:
+    """Score of a predicted map.
+
+    Attributes
+    ----------
+    rmse : float
+        Root mean square error in the unit of the truth.
+    nrmse : float
+        RMSE over the standard deviation of the truth (1 = as good as its mean).
+    nll : float
+        Mean negative log-likelihood in units of that deviation, independent of the unit.
+    crps : float
+        Mean continuous ranked probability score over that deviation.
+    spearman : float
+        Rank correlation.
+    pixels, left_out : int
+        Pixels that were scored, and those without a truth or a prediction.
+    coverage : dict of float
+        Share of pixels inside the central interval of each level.
+    """
+
+    rmse: float
+    nrmse: float
+    nll: float
+    crps: float
+    spearman: float
+    pixels: int
+    left_out: int
+    coverage: dict[float, float] = field(default_factory=dict)
+
+
+def map_score(
+    truth: ArrayLike, mean: ArrayLike, std: ArrayLike, *, levels: Sequence[float] = (0.5, 0.9, 0.95)
+) -> MapScore:
+    """Score error and calibration of a map.
+
+    Parameters
+    ----------
+    truth, mean, std : array of float
+        Maps of any one shape, NaN where there is no value. `std` is that of the noise-free target.
+    levels : sequence of float
+        Levels of the central intervals.
+
+    Raises
+    ------
+    DataError
+        If `std` is not positive, the shapes differ, or the truth does not vary.
+    """
+    real, guess, width = (np.ravel(np.asarray(a, dtype=np.float64)) for a in (truth, mean, std))
+    if not real.size == guess.size == width.size:
+        raise DataError(
+            f"maps must have one shape; got {real.size}, {guess.size}, {width.size} pixels"
+        )
+    both = np.isfinite(real) & np.isfinite(guess) & np.isfinite(width)
+    value, guess, width = real[both], guess[both], width[both]
+    if value.size < 2 or np.ptp(value) == 0:
+        raise DataError(f"the truth must vary over at least 2 scored pixels; got {value.size}")
+    if not (width > 0).all():
+        raise DataError(f"std must be positive everywhere; got {width.min():g}")
+    scale = float(value.std())
+    z = (value - guess) / width
+    rmse = float(np.sqrt(np.mean((value - guess) ** 2)))
+    nll = 0.5 * z**2 + np.log(width / scale) + 0.5 * np.log(2 * np.pi)
+    flat = np.ptp(guess) == 0
+    ranks = np.nan if flat else float(np.corrcoef(rankdata(value), rankdata(guess))[0, 1])
+    inside = {level: float(np.mean(np.abs(z) <= ndtri((1 + level) / 2))) for level in levels}
+    return MapScore(
+        rmse=rmse,
+        nrmse=rmse / scale,
+        nll=float(nll.mean()),
+        crps=float(crps_normal(value, guess, width).mean() / scale),
+        spearman=ranks,
+        pixels=int(value.size),
+        left_out=int((~both).sum()),
+        coverage=inside,
+    )
+
+
+def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray:
+    """Continuous ranked probability score of normal forecasts.
+
+    In the unit of the value: s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)] with z = (value - mean)/s.
+
+    References
+    ----------
+    Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102, 359, equation 21.
+    """
+    s = np.asarray(std, dtype=np.float64)
+    z = (np.asarray(value, dtype=np.float64) - np.asarray(mean, dtype=np.float64)) / s
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return np.asarray(s * (z * erf(z / np.sqrt(2)) + 2 * density - 1 / np.sqrt(np.pi)))
+
+
+def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
+    """True value lost at the maximum of a predicted map.
+
+    NaN pixels of `truth` or `mean` (any one shape) are no candidates.
+    """
+    real, guess = np.ravel(np.asarray(truth, float)), np.ravel(np.asarray(mean, float))
+    both = np.isfinite(real) & np.isfinite(guess)
+    if not both.any():
+        raise DataError("truth and mean must share a pixel that is finite in both; got none")
+    return float(real[both].max() - real[both][guess[both].argmax()])
