@@ -191,7 +191,7 @@ def test_a_proposal_is_taken_as_it_is_or_not_at_all(proposal):
 def test_maps_and_states_of_another_form_are_link_errors(kind, value):
     def answer(request, count):
         message = wire.decode(request)
-        body = HELLO if message.kind == "hello" else {"value": value}
+        body = {"hello": HELLO, "reset": {}}.get(message.kind, {"value": value})
         frames = rig.frames("done", "", message.number, body)
         return [[part.replace(b"~~", b"__") for part in frames]]
 
