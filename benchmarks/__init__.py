@@ -1,11 +1,12 @@
 """Tasks, campaigns, leaderboard and report: which policy is better, and is that decided?
 
-A :class:`Task` says what is measured on which microscope towards which goal.  A :class:`Campaign` is
-tasks x policies x films, its tasks written out or taken from the registry (:func:`tasks`); :func:`run_campaign` runs its cells (each one run of one policy on one film,
-scored against the truth) into a :class:`CampaignStore`, and :func:`write_results` makes the
-tables, the ranking, the report and ``winner.toml`` of it.
+A :class:`Task` says what is measured on which microscope towards which goal. :func:`make_environment`
+sets it up, with its truth. A :class:`Campaign` is tasks x policies x films, its tasks written out or
+taken from the registry (:func:`tasks`). :func:`run_campaign` runs its cells into a
+:class:`CampaignStore`; each cell is one run of one policy on one film, scored against the truth.
+:func:`write_results` makes the tables, the ranking, the report and ``winner.toml`` of it.
 
-:func:`load` gives any journal, campaign or microscope's file as tables;
+:func:`load` gives any journal, campaign or microscope's file as tables.
 :mod:`grainscout.benchmarks.regression` watches that models do not get worse.
 
 The truth stays on this side: a policy is given the ``Problem`` only.
@@ -13,4 +14,22 @@ The truth stays on this side: a policy is given the ``Problem`` only.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+# Records of results and names of before can be imported too.
+__all__ = [
+    "Campaign",
+    "CampaignStore",
+    "Environment",
+    "MicroscopeSpec",
+    "PolicySpec",
+    "Task",
+    "WaveformSpec",
+    "find_task",
+    "load",
+    "make_environment",
+    "rehearse",
+    "run_campaign",
+    "tasks",
+    "write_results",
+    "write_run_report",
+]

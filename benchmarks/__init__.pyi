@@ -3,21 +3,25 @@ from .campaign.store import CampaignStore, CellKey
 from .loading import Loaded, load
 from .reports.results import Results, write_results
 from .reports.run_report import write_run_report
-from .tasks.environment import Bench, set_up
+from .tasks.environment import Bench, Environment, make_environment, set_up
+from .tasks.microscopes import MicroscopeSpec
 from .tasks.registry import difficulties, find_task, tasks, tasks_with
-from .tasks.rehearsal import Flight, fly
-from .tasks.task import MicroscopeSpec, PolicySpec, Task, WaveformSpec
+from .tasks.rehearsal import Flight, Rehearsal, fly, rehearse
+from .tasks.task import PolicySpec, Task
 from .tasks.truth import TaskTruth
+from .tasks.waveforms import WaveformSpec
 
 __all__ = [
     "Bench",
     "Campaign",
     "CampaignStore",
     "CellKey",
+    "Environment",
     "Flight",
     "Loaded",
     "MicroscopeSpec",
     "PolicySpec",
+    "Rehearsal",
     "Results",
     "Task",
     "TaskTruth",
@@ -26,6 +30,8 @@ __all__ = [
     "find_task",
     "fly",
     "load",
+    "make_environment",
+    "rehearse",
     "run_campaign",
     "set_up",
     "tasks",

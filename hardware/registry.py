@@ -21,9 +21,6 @@ _REGISTRY: Registry[Microscope] = Registry(
     },
 )
 
-#: Earlier spellings of units in options, which older journals still hold.
-_RENAMED = {"rail_a": "rail_A", "step_v": "step_V", "compliance_a": "compliance_A"}
-
 
 def microscope_names() -> list[str]:
     """List the names that :func:`make_microscope` knows, third parties' included."""
@@ -41,11 +38,3 @@ def make_microscope(name: str, options: Mapping[str, Any] | None = None) -> Micr
         For an unknown name, an unknown or missing option, or a package that is not installed.
     """
     return _REGISTRY.make(name, options)
-
-
-def renamed_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell the options of an older journal as they are named now."""
-    return {
-        _RENAMED.get(name, name): renamed_options(value) if isinstance(value, Mapping) else value
-        for name, value in options.items()
-    }

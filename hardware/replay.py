@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class ReplayMicroscope:
             raise ConfigError(f"light of the recording must be finite and >= 0 suns; got {light}")
         if not (math.isfinite(scan_seconds) and scan_seconds >= 0):
             raise ConfigError(f"scan_seconds must be finite and >= 0 s; got {scan_seconds}")
-        self._recording = recording
+        self.recording = recording
         self._cost = replace(cost or CostModel(), sweep=recording.waveform.duration)
         self._light, self._scan_seconds = light, scan_seconds
         self._clock = SimulatedClock()
@@ -62,9 +63,9 @@ class ReplayMicroscope:
     def capabilities(self) -> Capabilities:
         """The recorded channels, sites and waveform; no new result at a revisit."""
         return Capabilities(
-            channels=tuple(self._recording.scan.channels),
-            sites=self._recording.sites,
-            waveform=self._recording.waveform,
+            channels=tuple(self.recording.scan.channels),
+            sites=self.recording.sites,
+            waveform=self.recording.waveform,
             revisits=False,
             simulated=True,
         )
@@ -81,7 +82,7 @@ class ReplayMicroscope:
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """The recorded images of those names; DataError for an unknown channel."""
-        recorded = self._recording.scan
+        recorded = self.recording.scan
         unknown = [c for c in channels if c not in recorded.channels]
         if unknown or not channels:
             raise DataError(
@@ -96,8 +97,8 @@ class ReplayMicroscope:
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """The curve recorded there; MicroscopeError for another site or another waveform."""
-        if waveform != self._recording.waveform:
-            own = self._recording.waveform
+        if waveform != self.recording.waveform:
+            own = self.recording.waveform
             raise MicroscopeError(
                 f"a recording can only be measured with its own waveform ({own.kind}, {len(own)} "
                 f"samples, {own.voltage.min():g} to {own.voltage.max():g} V in {own.duration:g} s); "
@@ -105,14 +106,14 @@ class ReplayMicroscope:
                 f"{waveform.voltage.max():g} V in {waveform.duration:g} s. Use capabilities.waveform"
             )
         try:
-            curve = self._recording.curve(site)
+            curve = self.recording.curve(site)
         except (DataError, TypeError, ValueError) as error:
             raise MicroscopeError(
-                f"a recording can only be measured at its {len(self._recording)} recorded sites; got "
+                f"a recording can only be measured at its {len(self.recording)} recorded sites; got "
                 f"{tuple(site)}. Choose from capabilities.sites"
             ) from error
         site = Site(int(site[0]), int(site[1]))
-        ends = self._recording.scan.positions(np.array([self._at, site]))
+        ends = self.recording.scan.positions(np.array([self._at, site]))
         distance = float(np.hypot(*(ends[1] - ends[0])))
         self._clock.spend(float(self._cost.seconds(distance)))
         self._at = site
@@ -154,9 +155,8 @@ def open_replay(
     rail_A : the current amplifier's full scale [A], if known.  DataError if the file holds images
     only.
     """
-    recording = read(Path(path), rail=rail_A)
-    if not isinstance(recording, Recording):
-        raise DataError(f"{path}: must hold recorded curves to be replayed; got images only")
+    file = Path(path)
+    recording = _recording(file, rail_A, file.stat().st_mtime_ns if file.is_file() else 0)
     for name, value in (
         ("speed_m_per_s", speed_m_per_s),
         ("settle_s", settle_s),
@@ -166,3 +166,15 @@ def open_replay(
             raise ConfigError(f"replay {name} must be positive and finite; got {value}")
     cost = CostModel(speed=speed_m_per_s, settle=settle_s, overhead=overhead_s)
     return ReplayMicroscope(recording, cost=cost, light=light)
+
+
+# Policies of one campaign meet on the same recording: a worker reads it once.
+@lru_cache(maxsize=4)
+def _recording(file: Path, rail: float | None, changed: int) -> Recording:
+    recording = read(file, rail=rail)
+    if not isinstance(recording, Recording):
+        raise DataError(
+            f"{file} must hold a grid of curves to be replayed; it holds an image. "
+            'Use it as kind = "topography"'
+        )
+    return recording

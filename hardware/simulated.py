@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from grainscout.records import (
     spawn_streams,
 )
 from grainscout.records.scan import checked_site
-from grainscout.simulator import PRESETS
+from grainscout.simulator import PRESETS, preset
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
 from grainscout.simulator.instrument.buffers import ByPixel
@@ -179,6 +181,7 @@ def open_simulated(
     seed: int = 0,
     light: float = 0.0,
     channels: Sequence[str] = ("height",),
+    temperature_K: float = 298.0,
 ) -> SimulatedMicroscope:
     """Open a simulated microscope from plain options.
 
@@ -194,19 +197,47 @@ def open_simulated(
         Illumination at the start [suns].
     channels : sequence of str
         Images that it offers, of "height" and "current".
+    temperature_K : float
+        Temperature of the film [K].
     """
-    streams = spawn_streams(seed)
-    if film in PRESETS:
-        made = Film.generate(PRESETS[film], streams.film)
-    elif Path(film).is_file():
-        made = Film.load(film)
-    else:
-        raise ConfigError(
-            f"film must be a preset ({', '.join(PRESETS)}) or the path of a saved film; got {film!r}"
-        )
-    return SimulatedMicroscope(
-        made, instrument, seed=streams.instrument, light=light, channels=tuple(channels)
+    file = Path(film)
+    saved = file.is_file()
+    made = _stored_film(file, file.stat().st_mtime_ns) if saved else _made_film(film, seed)
+    return on_film(
+        made, instrument, seed, light=light, channels=channels, temperature_K=temperature_K
     )
+
+
+def on_film(
+    film: Film,
+    instrument: str,
+    seed: int,
+    *,
+    light: float = 0.0,
+    channels: Sequence[str] = ("height",),
+    temperature_K: float = 298.0,
+) -> SimulatedMicroscope:
+    """Put a film under the named instrument; settings as of `open_simulated`."""
+    spec = replace(instrument_spec(instrument), temperature_K=temperature_K)
+    noise = spawn_streams(seed).instrument
+    return SimulatedMicroscope(film, spec, seed=noise, light=light, channels=tuple(channels))
+
+
+# Policies of one campaign meet on the same film: a worker makes it once.
+@lru_cache(maxsize=4)
+def _made_film(name: str, seed: int) -> Film:
+    try:
+        spec = preset(name)
+    except ConfigError:
+        raise ConfigError(
+            f"film must be a preset ({', '.join(PRESETS)}) or the path of a saved film; got {name!r}"
+        ) from None
+    return Film.generate(spec, spawn_streams(seed).film)
+
+
+@lru_cache(maxsize=4)
+def _stored_film(file: Path, changed: int) -> Film:
+    return Film.load(file)
 
 
 def _suns(light: float) -> float:

@@ -90,7 +90,7 @@ class Campaign:
 
     def identity(self) -> dict[str, Any]:
         """Plain values that say which campaign this is, and by which version it is run."""
-        campaign = plain(dataclasses.asdict(self))
+        campaign = plain(self, stored=True)
         for name in _BOUNDS:
             del campaign[name]
         return {"campaign": campaign, "grainscout": grainscout.__version__}

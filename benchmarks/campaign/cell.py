@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from grainscout.benchmarks.campaign.store import CellKey
-from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import score_map, score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
@@ -43,12 +43,12 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     curves : (n, samples) float32 measured currents [A].
     """
     cell_seed = film_seed(seed, key.task, key.film)
-    bench = set_up(task, cell_seed)
-    problem = bench.problem()
-    truth = bench.truth(problem)
-    run = _Run(problem, truth, bench.microscope)
+    environment = make_environment(task, cell_seed)
+    problem = environment.problem()
+    truth = environment.truth(problem)
+    run = _Run(problem, truth, environment.microscope)
     result = Experiment(
-        bench.microscope,
+        environment.microscope,
         _policy(policy, task, truth),
         problem=problem,
         seed=cell_seed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -197,7 +196,7 @@ def _stopping(campaign: Campaign, course: Course) -> Section:
 
 def campaign_file(campaign: Campaign) -> str:
     """The campaign as a TOML file that ``grainscout bench`` takes, every task written out."""
-    document = plain(dataclasses.asdict(campaign))
+    document = plain(campaign)
     document["task"], document["policy"] = document.pop("tasks"), document.pop("policies")
     return tomli_w.dumps(document)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,6 @@ def _winner(campaign: Campaign, best: str) -> dict[str, Any]:
     policy = next(p for p in campaign.policies if p.title == best)
     return {
         "seed": campaign.seed,
-        "task": plain(asdict(campaign.tasks[0])),
-        "policy": plain(asdict(policy)),
+        "task": plain(campaign.tasks[0]),
+        "policy": plain(policy),
     }

@@ -12,7 +12,7 @@ from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
 from grainscout.benchmarks.reports.page import Details, Picture, Row, Section, Table, picture
-from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.registry import difficulties
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
@@ -29,13 +29,11 @@ def asked_section(campaign: Campaign) -> Section:
     for task in campaign.tasks:
         left = measured.get(task.id, {})
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
-        place = task.microscope
-        on = f"{place.film}, {place.instrument}" if place.kind == "simulated" else place.kind
         tasks.append(
             [
                 task.id,
                 {"text": task.target, "kind": "text"},
-                {"text": on, "kind": "text"},
+                {"text": task.microscope.label, "kind": "text"},
                 task.waveform.kind,
                 f"{task.light_suns:g}",
                 task.limits(),
@@ -118,10 +116,10 @@ def task_section(
     task: Task, campaign: Campaign, store: CampaignStore, scores: pd.DataFrame, winner: str | None
 ) -> Section:
     """Film 0 of a task: where each policy went and what it learnt."""
-    bench = set_up(task, film_seed(campaign.seed, task.id, 0))
-    problem = bench.problem()
-    truth = bench.truth(problem)
-    boundary = None if bench.film is None else bench.film.structure.boundary
+    environment = make_environment(task, film_seed(campaign.seed, task.id, 0))
+    problem = environment.problem()
+    truth = environment.truth(problem)
+    boundary = None if environment.film is None else environment.film.structure.boundary
     shown: list[Picture] = []
     folded: list[Details] = []
     order = sorted(campaign.policies, key=lambda p: p.title != winner)
@@ -145,7 +143,7 @@ def task_section(
     ]
     wave = problem.waveform
     notes = []
-    if task.microscope.kind == "replay" or task.microscope.film_file is not None:
+    if task.microscope.one_sample:
         notes.append(
             "One and the same sample stands behind all runs of this task: their spread is that of the "
             "policies' chance, and says nothing of other samples."

@@ -14,7 +14,7 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.statements.ising_boundary import PLAIN, STRUCTURED, errors, magnetisation
 from grainscout.benchmarks.statements.statement import Finding, judge
-from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.simulator.verification.transport import verify
@@ -38,7 +38,7 @@ def _share_of_the_image(tasks: Sequence[Task]) -> Iterator[Finding]:
     pixels = [t for t in tasks if t.curves == 210]
     if not pixels:
         return
-    rows, columns = set_up(pixels[0], 0).problem().scan.shape
+    rows, columns = make_environment(pixels[0], 0).problem().scan.shape
     share = 200 / (rows * columns)
     yield judge(
         "200 steps are about 1.2 % of the image",
@@ -56,8 +56,8 @@ def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterat
     dark, light, gain, strata = [], [], [], []
     for task in tasks:
         for film in range(films):
-            bench = set_up(task, film_seed(seed, task.id, film))
-            problem, truth = bench.problem(), bench.film
+            environment = make_environment(task, film_seed(seed, task.id, film))
+            problem, truth = environment.problem(), environment.film
             if truth is None:
                 continue
             junction = truth.structure.junction_distance[tuple(problem.candidates.T)]
@@ -94,8 +94,8 @@ def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Findin
     found, strata = [], []
     for task in tasks:
         for film in range(films):
-            bench = set_up(task, film_seed(seed, task.id, film))
-            problem, truth = bench.problem(), bench.film
+            environment = make_environment(task, film_seed(seed, task.id, film))
+            problem, truth = environment.problem(), environment.film
             if truth is None:
                 continue
             some = np.random.default_rng(film).permutation(len(problem.candidates))[:_SITES]
@@ -155,4 +155,4 @@ def _ising(films: int) -> Iterator[Finding]:
 
 def _first(tasks: Sequence[Task], film: str) -> list[Task]:
     """One task of each kind of film is enough: targets share their films' physics."""
-    return [t for t in tasks if t.microscope.film == film][:1]
+    return [t for t in tasks if getattr(t.microscope, "film", None) == film][:1]

@@ -13,7 +13,7 @@ from grainscout.analysis import diversity
 from grainscout.analysis.forensics import density_test, patch_components
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.statements.statement import TAG, Finding, judge
-from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.policies import make_policy
@@ -43,13 +43,13 @@ class Runs:
 
     def scene(self, task: Task, film: int) -> tuple[Problem, Structure]:
         """What the policies were given there, and the truth of its microstructure."""
-        bench = set_up(task, film_seed(self.seed, task.id, film))
-        if bench.film is None:
+        environment = make_environment(task, film_seed(self.seed, task.id, film))
+        if environment.film is None:
             raise ConfigError(
                 f"task {task.id!r} must be on a simulated film to have the tag {TAG!r}; its microscope "
                 f"is {task.microscope.kind!r}"
             )
-        return bench.problem(), bench.film.structure
+        return environment.problem(), environment.film.structure
 
     def effects(
         self, tasks: Sequence[Task], policies: Sequence[str], effect: Callable[..., float]
@@ -254,7 +254,7 @@ def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
 
 def _stratum(task: Task) -> str:
     """Films of one kind in one light weigh as much as those of another; targets share them."""
-    return f"{task.microscope.film} {task.light_suns:g}"
+    return f"{getattr(task.microscope, 'film', task.microscope.kind)} {task.light_suns:g}"
 
 
 def _there(raced: set[str], *names: str) -> list[str]:

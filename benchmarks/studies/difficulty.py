@@ -25,11 +25,10 @@ from threadpoolctl import threadpool_limits
 
 import grainscout
 from grainscout.analysis import metrics
-from grainscout.benchmarks import MicroscopeSpec, Task, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
 from grainscout.benchmarks.campaign.cell import film_seed, referee
 from grainscout.benchmarks.tasks.registry import builtin_tasks
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, site_worth
-from grainscout.benchmarks.tasks.task import YOUR_FILE
 from grainscout.experiment import Experiment
 from grainscout.policies import make_policy
 
@@ -40,11 +39,15 @@ FILE = Path(__file__).parents[1] / "difficulty.json"
 def left_by_random(task: Task, film: int) -> dict[str, float]:
     """What random sampling leaves undone on one film of a task, as `run_cell` would score it."""
     seed = film_seed(SEED, task.id, film)
-    bench = set_up(task, seed)
-    problem = bench.problem()
-    truth = bench.truth(problem)
+    environment = make_environment(task, seed)
+    problem = environment.problem()
+    truth = environment.truth(problem)
     run = Experiment(
-        bench.microscope, make_policy("random", {}), problem=problem, seed=seed, batch=task.batch
+        environment.microscope,
+        make_policy("random", {}),
+        problem=problem,
+        seed=seed,
+        batch=task.batch,
     ).run()
     steps, sites = len(run.outcomes), len(problem.candidates)
     counts = [int((truth.archetype == kind).sum()) for kind in truth.wanted]
@@ -75,7 +78,7 @@ def main() -> None:
     parser.add_argument("--missing", action="store_true")
     parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args()
-    tasks = [t for t in builtin_tasks().values() if t.microscope.file != YOUR_FILE]
+    tasks = [t for t in builtin_tasks().values() if not t.microscope.needs_file]
     known = json.loads(FILE.read_text(encoding="utf-8"))["tasks"] if given.missing else {}
     table = {t.id: known.get(t.id) for t in tasks}
     about = {"grainscout": grainscout.__version__, "films": given.films, "seed": SEED}

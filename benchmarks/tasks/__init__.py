@@ -7,8 +7,10 @@ still gives the registered tasks.
 import sys
 from types import ModuleType
 
+from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec
 from grainscout.benchmarks.tasks.registry import find_task, tasks, tasks_with
-from grainscout.benchmarks.tasks.task import MicroscopeSpec, PolicySpec, Task, WaveformSpec
+from grainscout.benchmarks.tasks.task import PolicySpec, Task
+from grainscout.benchmarks.tasks.waveforms import WaveformSpec
 
 __all__ = [
     "MicroscopeSpec",

@@ -16,7 +16,15 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from grainscout.benchmarks.tasks.task import YOUR_FILE, Goal, MicroscopeSpec, Task, WaveformSpec
+from grainscout.benchmarks.tasks.microscopes import (
+    YOUR_FILE,
+    Ising,
+    Replay,
+    Simulated,
+    Topography,
+)
+from grainscout.benchmarks.tasks.task import Goal, Task
+from grainscout.benchmarks.tasks.waveforms import Bipolar, Forc, Pulses, Recorded, WaveformSpec
 from grainscout.records import ConfigError
 
 GROUP = "grainscout.tasks"
@@ -35,10 +43,10 @@ _HIDDEN = (
 )
 _LADDER = ("clean", "easy-2", "easy-1", "hard-1", "hard-2", "hard-3")
 
-_WAVEFORMS = {
-    "bipolar": WaveformSpec(kind="bipolar", peak_V=1.5, samples=501, duration_s=2.0),
-    "forc": WaveformSpec(kind="forc", peak_V=1.5, branches=5, rate_V_s=3.0),
-    "pulses": WaveformSpec(kind="pulses", levels_V=(0.5, 1.0, 1.5, -0.5, -1.0)),
+_WAVEFORMS: dict[str, WaveformSpec] = {
+    "bipolar": Bipolar(peak_V=1.5, samples=501, duration_s=2.0),
+    "forc": Forc(peak_V=1.5, branches=5, rate_V_per_s=3.0),
+    "pulses": Pulses(levels_V=(0.5, 1.0, 1.5, -0.5, -1.0)),
 }
 
 _SWEPT = (
@@ -98,7 +106,7 @@ def tasks_with(tags: Sequence[str]) -> list[Task]:
 
     ConfigError for a tag that leads to none.
     """
-    usable = [t for t in tasks().values() if t.microscope.file != YOUR_FILE]
+    usable = [t for t in tasks().values() if not t.microscope.needs_file]
     found: dict[str, Task] = {}
     for wanted in tags:
         some = [t for t in usable if set(wanted.split("+")) <= set(t.tags)]
@@ -152,9 +160,9 @@ def _theirs(point: EntryPoint) -> Iterable[Task]:
 def _task(id_: str, *tags: str, light: str = "", film: str = "s26", **settings: Any) -> Task:
     """A task, its tags completed by its light, its target, its goals and the film's name."""
     settings = {"target": "loop_area", "curves": _CURVES, **settings}
-    settings.setdefault("microscope", MicroscopeSpec(film=film))
+    settings.setdefault("microscope", Simulated(film=film))
     task = Task(id=id_, light_suns=_LIGHT.get(light, 0.0), **settings)
-    preset = film if task.microscope.kind == "simulated" else ""
+    preset = film if isinstance(task.microscope, Simulated) else ""
     more = (*tags, light, task.target, *task.goals, preset)
     return replace(task, tags=tuple(dict.fromkeys(tag for tag in more if tag)))
 
@@ -194,7 +202,7 @@ def _faults() -> Iterator[Task]:
     from grainscout.simulator.instrument import FAULT_LADDERS
 
     for rung in FAULT_LADDERS:
-        spec = MicroscopeSpec(film="s26", instrument=rung)
+        spec = Simulated(film="s26", instrument=rung)
         tags = [tag for tag in rung.partition("-")[::2] if tag]
         yield _task(f"fault/{rung}", "fault", *tags, light="light", microscope=spec)
 
@@ -202,24 +210,24 @@ def _faults() -> Iterator[Task]:
 def _budgets() -> Iterator[Task]:
     for name, budget in _BUDGETS.items():
         instrument = "quiet+wear-severe" if name == "wear-severe" else "reference"
-        spec = MicroscopeSpec(film="s26", instrument=instrument)
+        spec = Simulated(film="s26", instrument=instrument)
         tags = ("budget", f"equal-{name.partition('-')[0]}")
         yield _task(f"budget/{name}", *tags, light="light", microscope=spec, **budget)
 
 
 def _without_film() -> Iterator[Task]:
     """Tasks on what is recorded, or computed, at fixed points; files are the user's own."""
-    recorded: dict[str, Any] = {"waveform": WaveformSpec(kind="recorded"), "window_px": 1}
+    recorded: dict[str, Any] = {"waveform": Recorded(), "window_px": 1}
     ising: dict[str, tuple[Goal, ...]] = {
         "magnetisation": ("discovery", "mapping"),
         "heat_capacity": ("mapping", "optimisation"),
     }
     for name, goals in ising.items():
-        spec = MicroscopeSpec(kind="ising", options={"property": name})
+        spec = Ising(options={"property": name})
         at: dict[str, Any] = {"target": "max_current", "goals": goals, "curves": 40}
         yield _task(f"ising/{name}", "ising", microscope=spec, **at, **recorded)
     for target in ("max_current", "loop_area"):
-        spec = MicroscopeSpec(kind="replay", file=YOUR_FILE)
-        yield _task(f"replay/{target}", "replay", microscope=spec, target=target, **recorded)
-    spec = MicroscopeSpec(kind="topography", film="s26", file=YOUR_FILE)
-    yield _task("topography/loop_area", "topography", light="light", microscope=spec)
+        grid = Replay(file=YOUR_FILE)
+        yield _task(f"replay/{target}", "replay", microscope=grid, target=target, **recorded)
+    image = Topography(film="s26", file=YOUR_FILE)
+    yield _task("topography/loop_area", "topography", light="light", microscope=image)

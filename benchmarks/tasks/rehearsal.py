@@ -1,4 +1,4 @@
-"""A flight on a simulated twin: what an experiment file would do, before it is done."""
+"""Rehearsal of an experiment file on a simulated twin, before the real run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grainscout.benchmarks.tasks.environment import set_up
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.experiment import Experiment, Step
@@ -18,12 +18,29 @@ from grainscout.records.supports import supports
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Flight:
-    """What a flight showed.
+class Rehearsal:
+    """Result of a rehearsal.
 
-    violations : the limits that would have been broken, in words;  minutes : on the twin's clock;
-    travel_m : the tip's way;  wear : fraction of the tip's life;  steps : scores after each
-    measurement (see ``score_run``);  reason : why it ended.
+    Parameters
+    ----------
+    violations : list of str
+        Limits that would have been broken.
+    curves, failed : int
+        Measurements, and those that failed.
+    minutes : float
+        Time on the twin's clock [min].
+    travel_m : float
+        Way of the tip [m].
+    wear : float, optional
+        Share of the tip's life.
+    peak_V : float
+        Largest voltage [V].
+    slew_V_per_s : float
+        Largest slew [V/s].
+    steps : mapping
+        Scores after each measurement, see ``score_run``.
+    reason : str
+        Why it ended.
     """
 
     violations: list[str]
@@ -38,9 +55,8 @@ class Flight:
     reason: str
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and value of each number, for people."""
-        found = self.steps["found"]
-        half = self.steps["found"][len(found) // 2]
+        """Return name and value of each number, in words."""
+        shares = self.steps["found"]
         return [
             ("measurements", f"{self.curves}, {self.failed} failed"),
             ("time on the microscope", f"{self.minutes:.1f} min"),
@@ -48,12 +64,15 @@ class Flight:
             ("tip wear", "not known" if self.wear is None else f"{self.wear:.1%} of its life"),
             ("largest |voltage|", f"{self.peak_V:g} V"),
             ("largest slew", f"{self.slew_V_per_s:g} V/s"),
-            ("wanted examples found half way, at the end", f"{half:.0%}, {found[-1]:.0%}"),
+            (
+                "wanted examples found half way, at the end",
+                f"{shares[len(shares) // 2]:.0%}, {shares[-1]:.0%}",
+            ),
             ("ended with", self.reason),
         ]
 
 
-def fly(
+def rehearse(
     task: Task,
     policy: PolicySpec,
     seed: int,
@@ -61,17 +80,35 @@ def fly(
     *,
     decision_s: float = 0.5,
     observe: Callable[[Step], None] | None = None,
-) -> Flight:
-    """Fly `task` by `policy` on its twin without limits, and say which of `limits` it would break.
+) -> Rehearsal:
+    """Run a task on its twin without limits, and list the limits that it would break.
 
-    Raises ConfigError if the task's microscope has no twin.
+    Parameters
+    ----------
+    task : Task
+        Task on a simulated or replayed microscope.
+    policy : PolicySpec
+        Policy that chooses the sites.
+    seed : int
+        Seed of film, instrument and policy.
+    limits : Limits
+        Limits that are checked.
+    decision_s : float
+        Time charged for a decision [s]; negative for the real time.
+    observe : callable, optional
+        Called after each step.
+
+    Raises
+    ------
+    ConfigError
+        If the task's microscope has no truth.
     """
     unlimited = Limits(voltage_V=None, slew_V_per_s=None, dwell_s=None, light_suns=None)
-    bench = set_up(task, seed, replace(unlimited, frame_m=limits.frame_m))
+    environment = make_environment(task, seed, replace(unlimited, frame_m=limits.frame_m))
     violations = [str(v) for v in limits.of_light(task.light_suns)]
-    problem = bench.problem()
+    problem = environment.problem()
     violations += [str(v) for v in limits.of_waveform(problem.waveform)]
-    scope = bench.microscope
+    scope = environment.microscope
     result = Experiment(
         scope,
         make_policy(policy.name, policy.options),
@@ -88,7 +125,7 @@ def fly(
     currents = [np.nanmax(np.abs(o.curve.current)) for o in outcomes if o.curve is not None]
     if currents:
         violations += [str(v) for v in limits.of_current(float(max(currents)))]
-    return Flight(
+    return Rehearsal(
         violations=violations,
         curves=len(outcomes),
         failed=sum(o.status == "failed" for o in outcomes),
@@ -97,6 +134,11 @@ def fly(
         wear=scope.wear() if supports(scope, SupportsWear) else None,
         peak_V=problem.waveform.peak,
         slew_V_per_s=problem.waveform.slew,
-        steps=score_run(problem, bench.truth(problem), outcomes),
+        steps=score_run(problem, environment.truth(problem), outcomes),
         reason=result.reason,
     )
+
+
+#: The names of before.
+Flight = Rehearsal
+fly = rehearse

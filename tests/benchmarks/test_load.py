@@ -14,8 +14,8 @@ from grainscout.benchmarks import (
     Task,
     WaveformSpec,
     load,
+    make_environment,
     run_campaign,
-    set_up,
     write_results,
 )
 from grainscout.experiment import Experiment
@@ -34,11 +34,11 @@ TASK = Task(
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "run.gsj"
-    bench = set_up(TASK, 3)
-    problem = bench.problem()
+    environment = make_environment(TASK, 3)
+    problem = environment.problem()
     with Journal.create(path, Header(problem=problem, config={}, seed=3)) as journal:
         Experiment(
-            bench.microscope, make_policy("dkl", {}), problem=problem, seed=3, journal=journal
+            environment.microscope, make_policy("dkl", {}), problem=problem, seed=3, journal=journal
         ).run()
     return path
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.formats import write_nsid
-from grainscout.benchmarks import MicroscopeSpec, Task, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
 from grainscout.cli import main
 from grainscout.journal import Journal
 from grainscout.simulator import Film
@@ -115,7 +115,7 @@ def test_wrong_settings_end_with_one_message(call, tmp_path, extra, status, said
 @pytest.mark.parametrize(
     ("old", "new", "status", "said"),
     [
-        ('film = "tiny"', 'film = "gold"', 2, "film must be one of"),
+        ('film = "tiny"', 'film = "gold"', 2, "film must be a preset"),
         ('film = "tiny"', 'film = "tiny", instrument = "x"', 2, "instrument"),
         ('film = "tiny"', 'kind = "replay", file = "absent.3ds"', 1, "absent.3ds"),
         ('film = "tiny"', 'kind = "replay", file = "run.toml"', 1, "run.toml"),
@@ -124,7 +124,7 @@ def test_wrong_settings_end_with_one_message(call, tmp_path, extra, status, said
         ("curves = 8", "curves = 0", 2, "curves must be positive; got 0"),
         ("seed = 1", "decision_s = nan", 2, "decision_s must be finite [s]; got nan"),
         ("seed = 1", "checkpoint_every = 0", 2, "checkpoint_every must be at least 1; got 0"),
-        ('"random"', '"oracle"', 2, "told the truth; it runs in campaigns only"),
+        ('"random"', '"oracle"', 2, "given the truth; it runs in campaigns only"),
     ],
 )
 def test_an_impossible_measurement_ends_with_one_message(call, tmp_path, old, new, status, said):
@@ -258,7 +258,7 @@ def test_the_grains_of_an_own_image_can_be_looked_at_and_chosen(call, tmp_path):
     spec = MicroscopeSpec(
         kind="topography", film="tiny", file=tmp_path / "image.h5", grain_contrast=50.0
     )
-    film = set_up(Task(microscope=spec, curves=1), seed=0).film
+    film = make_environment(Task(microscope=spec, curves=1), seed=0).film
     np.testing.assert_array_equal(film.structure.labels, found[50.0])
     status, _, err = call("simulate", "tiny", "--grain-contrast", "1.5", "--out", "other")
     assert status == 2
@@ -376,3 +376,15 @@ def _count(path):
             db.close()
     except sqlite3.Error:  # not made yet
         return 0
+
+
+def test_the_report_of_an_ising_run_has_its_truth(call, tmp_path):
+    (tmp_path / "ising.toml").write_text(
+        '[task]\ntarget = "max_current"\nwindow_px = 1\ncurves = 6\n'
+        'microscope = { kind = "ising", options = { property = "magnetisation" } }\n'
+        'waveform = { kind = "recorded" }\n[policy]\nname = "random"\n'
+    )
+    assert call("run", "ising.toml", "--out", "ising.gsj")[0] == 0
+    assert call("report", "ising.gsj")[0] == 0
+    page = (tmp_path / "ising.html").read_text()
+    assert 'id="truth"' in page

@@ -47,8 +47,8 @@ from grainscout.analysis.descriptors import DESCRIPTORS, describe
 from grainscout.benchmarks import (
     CampaignStore,
     load,
+    make_environment,
     run_campaign,
-    set_up,
     tasks,
 )
 from grainscout.cli import app
@@ -199,7 +199,7 @@ def command_line(folder):
     settings = load_run(HERE / "experiment.toml")
     whole, parts = [], folder / "experiment.gsj"
     for interrupted in (False, True):
-        bench = set_up(settings.task, settings.seed, settings.limits)
+        bench = make_environment(settings.task, settings.seed, settings.limits)
         problem = bench.problem()
         header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
         policy = make_policy(settings.policy.name, settings.policy.options)

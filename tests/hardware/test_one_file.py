@@ -12,7 +12,7 @@ from _fake_nanonis import FakeNanonis
 from _lab import CURVES, FILE, LAB, OVERFLOW, PEAK, POLICY, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
-from grainscout.benchmarks import set_up
+from grainscout.benchmarks import make_environment
 from grainscout.cli import main
 from grainscout.config import load_run, run_document
 from grainscout.experiment import Experiment
@@ -43,17 +43,17 @@ def fly(folder: Path, table: str, *, text: str = FILE, name: str = "run", observ
     path = folder / f"{name}.toml"
     path.write_text(text + table)
     settings = load_run(path)
-    bench = set_up(settings.task, settings.seed, settings.limits)
-    problem = bench.problem()
+    environment = make_environment(settings.task, settings.seed, settings.limits)
+    problem = environment.problem()
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
     with (
-        closing(bench.microscope.microscope),
-        settings.open_policy(bench.microscope) as policy,
+        closing(environment.microscope.microscope),
+        settings.open_policy(environment.microscope) as policy,
         Journal.create(folder / f"{name}.gsj", header) as journal,
-        bench.microscope,
+        environment.microscope,
     ):
         Experiment(
-            bench.microscope,
+            environment.microscope,
             policy,
             problem=problem,
             seed=settings.seed,
@@ -61,7 +61,7 @@ def fly(folder: Path, table: str, *, text: str = FILE, name: str = "run", observ
             observe=observe,
             **settings.loop_settings(),
         ).run()
-    return bench.microscope
+    return environment.microscope
 
 
 def read(folder: Path, name: str = "run"):

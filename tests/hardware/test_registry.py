@@ -2,7 +2,7 @@
 
 import pytest
 
-from grainscout.config import load_run, run_document, run_of_journal
+from grainscout.config import RunConfig, load_run, parse, run_document
 from grainscout.hardware import make_microscope
 from grainscout.records import ConfigError
 
@@ -36,4 +36,4 @@ def test_a_journal_with_earlier_spellings_can_be_resumed(tmp_path):
     options = document["task"]["microscope"]["options"]
     options["compliance_a"] = options.pop("compliance_A")
     options["mover_options"] = {"rail_a": options["mover_options"]["rail_A"]}
-    assert run_of_journal(document, "run.gsj") == today
+    assert parse(RunConfig, document, "run.gsj") == today

@@ -115,7 +115,7 @@ def test_opened_by_name_from_a_file(recording, tmp_path):
     curve = microscope.measure(Site(0, 3), recording.waveform)
     np.testing.assert_array_equal(curve.current, recording.current[1])
     write_nsid(recording.scan, tmp_path / "image.h5")
-    with pytest.raises(DataError, match="images only"):
+    with pytest.raises(DataError, match="it holds an image"):
         make_microscope("replay", {"path": str(tmp_path / "image.h5")})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from _lab import FILE, LAB, Lab
 
-from grainscout.benchmarks import set_up
+from grainscout.benchmarks import make_environment
 from grainscout.config import load_run
 from grainscout.records import Site
 
@@ -21,7 +21,7 @@ def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
     path = folder / "run.toml"
     path.write_text(FILE + lab.table(kind))
     settings = load_run(path)
-    guard = set_up(settings.task, settings.seed, settings.limits).microscope
+    guard = make_environment(settings.task, settings.seed, settings.limits).microscope
     try:
         guard.scan()
         log = lab.igor.log if lab.igor is not None else lab.nanonis.log

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.journal import Header, Journal
 from grainscout.journal.delta_log import Chain
 from grainscout.records import (
@@ -180,17 +180,17 @@ def test_the_simulated_microscope_s_state_grows_by_what_a_measurement_adds():
         waveform=WaveformSpec(samples=11),
         curves=1,
     )
-    bench = set_up(task, 3)
-    problem = bench.problem()
+    environment = make_environment(task, 3)
+    problem = environment.problem()
     chain, sizes = Chain(), []
-    chain = chain.after(*chain.link(bench.microscope.state()))
+    chain = chain.after(*chain.link(environment.microscope.state()))
     rng = np.random.default_rng(4)
     for row, column in rng.permutation(problem.candidates)[:120].tolist():
         with contextlib.suppress(MicroscopeError):
-            bench.microscope.measure(Site(row, column), problem.waveform)
-        number, blob = chain.link(bench.microscope.state())
+            environment.microscope.measure(Site(row, column), problem.waveform)
+        number, blob = chain.link(environment.microscope.state())
         chain = chain.after(number, blob)
-        assert pack(chain.state) == pack(bench.microscope.state())
+        assert pack(chain.state) == pack(environment.microscope.state())
         if number:
             sizes.append(len(blob))
     assert max(sizes) < 2500

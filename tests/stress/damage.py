@@ -16,8 +16,8 @@ from grainscout.benchmarks import (
     PolicySpec,
     Task,
     WaveformSpec,
+    make_environment,
     run_campaign,
-    set_up,
 )
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, salvage
@@ -43,13 +43,17 @@ def _write_run(path: Path, curves: int, killed: bool) -> None:
         light_suns=0.1,
         curves=curves,
     )
-    bench = set_up(task, SEED)
-    problem = bench.problem()
+    environment = make_environment(task, SEED)
+    problem = environment.problem()
     header = Header(problem=problem, config={}, seed=SEED)
     with Journal.create(path, header) as journal, journal.claimed():
         journal.request("veto", id="p0003")
         Experiment(
-            bench.microscope, make_policy("sobol", {}), problem=problem, seed=SEED, journal=journal
+            environment.microscope,
+            make_policy("sobol", {}),
+            problem=problem,
+            seed=SEED,
+            journal=journal,
         ).run()
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from victim import SEED
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
 from grainscout.journal.journal import _insert
@@ -50,8 +50,8 @@ def day(folder: Path, curves: int) -> None:
         light_suns=0.1,
         curves=curves,
     )
-    bench = set_up(task, SEED)
-    problem = bench.problem()
+    environment = make_environment(task, SEED)
+    problem = environment.problem()
     memory, seconds, began = [], [], time.perf_counter()
 
     def watch(step):
@@ -62,7 +62,7 @@ def day(folder: Path, curves: int) -> None:
     path = folder / "day.gsj"
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
         Experiment(
-            bench.microscope,
+            environment.microscope,
             Wanderer(),
             problem=problem,
             seed=SEED,
@@ -73,7 +73,7 @@ def day(folder: Path, curves: int) -> None:
     report = {
         "memory": memory,
         "seconds": seconds,
-        "clock_s": bench.microscope.clock.now(),
+        "clock_s": environment.microscope.clock.now(),
         "bytes": path.stat().st_size,
     }
     (folder / "report.json").write_text(json.dumps(report))
@@ -84,7 +84,7 @@ def big_journal(path: Path, curves: int, ended: bool = True) -> None:
     task = Task(
         microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=SAMPLES), curves=1
     )
-    problem = set_up(task, SEED).problem()
+    problem = make_environment(task, SEED).problem()
     wave, rng = problem.waveform, np.random.default_rng(1)
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
         with journal._commit(durable=False) as db:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from victim import SEED
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
@@ -158,7 +158,7 @@ def instrument(name: str, rate: float):
 def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
     """(guard, recorder, wire) around a film that is warm."""
     task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=1)
-    film = set_up(task, SEED).film
+    film = make_environment(task, SEED).film
     inner = SimulatedMicroscope(film, instrument(name, rate), seed=spawn_streams(seed).instrument)
     # Every other run asks for more than it may have, so that the guard has something to refuse.
     limits = replace(LIMITS, curves=15 if seed % 2 else 200)

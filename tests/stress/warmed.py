@@ -4,7 +4,7 @@ import numpy as np
 from storm_link import ride_link
 from victim import POLICIES, SEED
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, set_up
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.policies import make_policy
 
 __all__ = ["ride_link"]
@@ -15,6 +15,6 @@ _TASK = Task(
     light_suns=0.1,
     curves=1,
 )
-_problem = set_up(_TASK, SEED).problem()
+_problem = make_environment(_TASK, SEED).problem()
 for _name in POLICIES:
     make_policy(_name, {}).reset(_problem, rng=np.random.default_rng(0))

@@ -90,23 +90,24 @@ def _microscope(
     name: str, options: dict[str, Any], waveform: dict[str, Any], limits: dict[str, Any]
 ) -> tuple[Callable[[], Microscope], Waveform | None]:
     """Factory of the guarded microscope, and the waveform to apply."""
-    from grainscout.benchmarks import WaveformSpec, set_up
+    from grainscout.benchmarks import WaveformSpec, make_environment
+    from grainscout.benchmarks.tasks.task import plain
     from grainscout.config import load_run, parse
     from grainscout.hardware import Guard, Limits, make_microscope
 
     held = parse(Limits, limits, "--limit")
-    spec = parse(WaveformSpec, waveform, "--waveform")
     if not name.endswith(".toml"):
+        spec = parse(WaveformSpec, waveform, "--waveform")
         applied = spec.build() if waveform else None
         return lambda: Guard(make_microscope(name, options), held), applied
     if options:
         raise ConfigError("--options must be left out with a file, which has its own")
     settings = load_run(Path(name))
     held = replace(settings.limits, **{key: getattr(held, key) for key in limits})
-    if "kind" not in waveform:  # another kind has other settings
-        spec = replace(settings.task.waveform, **{key: getattr(spec, key) for key in waveform})
     task = settings.task
-    return lambda: set_up(task, settings.seed, held).microscope, spec.build()
+    own = {} if "kind" in waveform else plain(task.waveform)  # another kind has other settings
+    spec = parse(WaveformSpec, {**own, **waveform}, "--waveform")
+    return lambda: make_environment(task, settings.seed, held).microscope, spec.build()
 
 
 def _image(file: Path) -> Scan:

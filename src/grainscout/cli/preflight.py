@@ -24,19 +24,19 @@ def preflight(
     ] = "s26",
 ) -> None:
     """Rehearse an experiment file on a simulated film: limits, time, travel, wear, expected result."""
-    from grainscout.benchmarks import MicroscopeSpec, fly
+    from grainscout.benchmarks import MicroscopeSpec, rehearse
     from grainscout.config import load_run
 
     settings = load_run(config)
     spec = settings.task.microscope
     if scan is not None:
         spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve())
-    elif spec.kind not in ("simulated", "topography", "replay"):
+    elif not spec.has_truth:
         spec = MicroscopeSpec(film=film)
     task = replace(settings.task, microscope=spec)
     with progress() as bar:
         row = bar.add_task("rehearsal", total=task.curves)
-        flight = fly(
+        rehearsal = rehearse(
             task,
             settings.policy,
             settings.seed,
@@ -45,12 +45,12 @@ def preflight(
             observe=lambda step: bar.advance(row, len(step.outcomes)),
         )
     table = Table(show_header=False)
-    for name, value in flight.rows():
+    for name, value in rehearsal.rows():
         table.add_row(name, value)
-    console.print(f"rehearsed on: {spec.kind}, film {spec.film}")
+    console.print(f"rehearsed on: {spec.kind}, {spec.label}")
     console.print(table)
-    if flight.violations:
-        raise LimitError("the experiment would break limits:\n" + "\n".join(flight.violations))
-    if not flight.reason.startswith(("budget", "the policy")):
-        raise GrainscoutError(f"the rehearsal did not end by itself: {flight.reason}")
+    if rehearsal.violations:
+        raise LimitError("the experiment would break limits:\n" + "\n".join(rehearsal.violations))
+    if not rehearsal.reason.startswith(("budget", "the policy")):
+        raise GrainscoutError(f"the rehearsal did not end by itself: {rehearsal.reason}")
     console.print("no limit would be broken")

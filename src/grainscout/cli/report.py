@@ -19,11 +19,11 @@ def report(
     from grainscout.benchmarks import (
         Campaign,
         CampaignStore,
-        set_up,
+        make_environment,
         write_results,
         write_run_report,
     )
-    from grainscout.config import parse, run_of_journal
+    from grainscout.config import RunConfig, parse
     from grainscout.journal import Journal
 
     if path.is_dir():
@@ -39,11 +39,11 @@ def report(
     target = out or path.with_suffix(".html")
     with Journal.read(path) as journal:
         header = journal.header()
-        settings = run_of_journal(header.config, str(path))
+        settings = parse(RunConfig, header.config, str(path))
         truth = structure = None
-        if settings.task.microscope.kind in ("simulated", "topography", "replay"):
-            bench = set_up(settings.task, settings.seed)
-            truth = bench.truth(header.problem)
-            structure = None if bench.film is None else bench.film.structure
+        if settings.task.microscope.has_truth:
+            environment = make_environment(settings.task, settings.seed)
+            truth = environment.truth(header.problem)
+            structure = None if environment.film is None else environment.film.structure
         write_run_report(journal, target, truth, structure)
     console.print(f"report: {target}")

@@ -14,7 +14,7 @@ from grainscout.cli.run_display import RunDisplay
 from grainscout.records import ConfigError, JournalError
 
 if TYPE_CHECKING:
-    from grainscout.benchmarks import Bench
+    from grainscout.benchmarks import Environment
     from grainscout.config import RunConfig
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
@@ -60,55 +60,57 @@ def run(
 
 
 def _start(settings: RunConfig, path: Path) -> None:
-    from grainscout.benchmarks import set_up
+    from grainscout.benchmarks import make_environment
     from grainscout.config import run_document
     from grainscout.experiment import Experiment
     from grainscout.journal import Header, Journal
     from grainscout.records.supports import SupportsState, supports
 
-    bench = set_up(settings.task, settings.seed, settings.limits)
-    problem = bench.problem()
-    _print_offered_sites(bench, problem)
+    environment = make_environment(settings.task, settings.seed, settings.limits)
+    problem = environment.problem()
+    _print_offered_sites(environment, problem)
     header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
-    left = bench.microscope.state() if supports(bench.microscope, SupportsState) else None
+    left = (
+        environment.microscope.state() if supports(environment.microscope, SupportsState) else None
+    )
     with (
-        settings.open_policy(bench.microscope) as policy,
+        settings.open_policy(environment.microscope) as policy,
         Journal.create(path, header, left) as journal,
         journal.claimed(),
-        bench.microscope,
+        environment.microscope,
     ):
         make = partial(Experiment, problem=problem, seed=settings.seed, journal=journal)
-        _drive(partial(make, bench.microscope, policy, **settings.loop_settings()), journal)
+        _drive(partial(make, environment.microscope, policy, **settings.loop_settings()), journal)
 
 
 def _resume(path: Path, given: RunConfig | None) -> None:
-    from grainscout.benchmarks import set_up
-    from grainscout.config import run_document, run_of_journal
+    from grainscout.benchmarks import make_environment
+    from grainscout.config import RunConfig, parse, run_document
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
 
     with Journal.open(path) as journal, journal.claimed():  # before the tip of the other is parked
-        settings = run_of_journal(journal.header().config, str(path))
+        settings = parse(RunConfig, journal.header().config, str(path))
         if given is not None and run_document(given) != run_document(settings):
             raise JournalError(
                 f"journal {path} is of another experiment than that file. Resume it without the file, "
                 "or start a new journal with --out"
             )
         scan = journal.header().problem.scan
-        bench = set_up(settings.task, settings.seed, settings.limits, scan)
-        with settings.open_policy(bench.microscope) as policy, bench.microscope:
-            make = partial(Experiment.resume, journal, bench.microscope, policy)
+        environment = make_environment(settings.task, settings.seed, settings.limits, scan)
+        with settings.open_policy(environment.microscope) as policy, environment.microscope:
+            make = partial(Experiment.resume, journal, environment.microscope, policy)
             _drive(partial(make, **settings.loop_settings()), journal)
 
 
-def _print_offered_sites(bench: Bench, problem: Problem) -> None:
+def _print_offered_sites(environment: Environment, problem: Problem) -> None:
     """Print how many recorded sites the window leaves; a small recording loses most of them."""
-    recorded = bench.microscope.capabilities.sites
+    recorded = environment.microscope.capabilities.sites
     if recorded is not None and len(problem.candidates) < len(recorded):
         console.print(
             f"{len(problem.candidates)} of {len(recorded)} recorded sites can be measured with window_px "
-            f"= {bench.task.window_px}"
-            + (" and frame_m" if bench.microscope.limits.frame_m else "")
+            f"= {environment.task.window_px}"
+            + (" and frame_m" if environment.microscope.limits.frame_m else "")
         )
 
 
@@ -128,21 +130,21 @@ def _drive(make: Callable[..., Experiment], journal: Journal) -> None:
 
 def _plan(settings: RunConfig) -> None:
     """Print the first sites, from the problem alone."""
-    from grainscout.benchmarks import set_up
+    from grainscout.benchmarks import make_environment
     from grainscout.policies import make_policy
     from grainscout.records import spawn_streams
 
-    kind = settings.task.microscope.kind
-    if kind not in ("simulated", "topography", "replay"):
+    microscope = settings.task.microscope
+    if not microscope.has_truth:
         # Opening it sends commands already, and the first sites depend on an image.
         raise ConfigError(
-            f"--dry-run needs a simulated or replayed microscope; got {kind!r}, which would have to scan. "
-            "Use: grainscout preflight FILE --scan IMAGE"
+            f"--dry-run needs a simulated or replayed microscope; got {microscope.kind!r}, which would have "
+            "to scan. Use: grainscout preflight FILE --scan IMAGE"
         )
-    bench = set_up(settings.task, settings.seed, settings.limits)
-    problem = bench.problem()
+    environment = make_environment(settings.task, settings.seed, settings.limits)
+    problem = environment.problem()
     policy = make_policy(settings.policy.name, settings.policy.options)
-    _print_offered_sites(bench, problem)
+    _print_offered_sites(environment, problem)
     policy.reset(problem, rng=spawn_streams(settings.seed).policy_rng())
     rows, columns = problem.scan.shape
     console.print(

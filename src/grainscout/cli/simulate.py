@@ -77,7 +77,7 @@ def simulate(
 
 def _film(name: str, seed: int, image: Path | None, contrast: float | None) -> Film:
     """The film that an experiment with this seed measures."""
-    from grainscout.benchmarks.tasks.environment import film_on_image
+    from grainscout.benchmarks.tasks.microscopes import Topography, film_on_image
     from grainscout.simulator import PRESETS, Film
 
     if name not in PRESETS:
@@ -88,7 +88,7 @@ def _film(name: str, seed: int, image: Path | None, contrast: float | None) -> F
         if contrast is not None:
             raise ConfigError("--grain-contrast needs --topography: other films know their grains")
         return Film.generate(PRESETS[name], spawn_streams(seed).film)
-    film = film_on_image(name, image, None, None, None, contrast, seed)
+    film = film_on_image(Topography(film=name, file=image, grain_contrast=contrast), seed)
     console.print(f"grains:  {len(film.structure.grains)} found; look at the picture")
     return film
 

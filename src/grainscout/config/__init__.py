@@ -7,7 +7,7 @@ An error names the file, the key, what was expected and what was found::
 """
 
 from grainscout.config.campaign import builtin_campaigns, load_campaign
-from grainscout.config.run import RunConfig, load_run, run_document, run_of_journal
+from grainscout.config.run import RunConfig, load_run, run_document
 from grainscout.config.toml import parse, read_toml
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "parse",
     "read_toml",
     "run_document",
-    "run_of_journal",
 ]

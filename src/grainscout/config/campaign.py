@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from grainscout.benchmarks import Campaign, find_task, tasks_with
-from grainscout.benchmarks.tasks.task import YOUR_FILE, plain
+from grainscout.benchmarks.tasks.task import plain
 from grainscout.config.run import absolute
 from grainscout.config.toml import parse, read_toml
 from grainscout.policies import make_policy
@@ -42,12 +41,12 @@ def load_campaign(name: str) -> Campaign:
     written = [_written(defaults, task, path) for task in _tables(table, "task", path)]
     named = [find_task(id_) for id_ in _names(table, "tasks", path)]
     tagged = tasks_with(_names(table, "tasks_by_tag", path))
-    chosen = {task.id: plain(dataclasses.asdict(task)) for task in (*named, *tagged)}
+    chosen = {task.id: plain(task) for task in (*named, *tagged)}
     table["tasks"] = [*chosen.values(), *written]
     table["policies"] = _tables(table, "policy", path)
     campaign = parse(Campaign, table, str(path))
     for task in campaign.tasks:
-        if task.microscope.file == YOUR_FILE:
+        if task.microscope.needs_file:
             raise ConfigError(
                 f'{path}: task {task.id!r} needs a file of yours: write [[task]] with like = "{task.id}", '
                 'an id of its own and microscope = { file = "..." }'
@@ -67,7 +66,7 @@ def _written(defaults: dict[str, Any], task: dict[str, Any], path: Path) -> dict
             f"{path}: a [[task]] with like = {like!r} must have an id of its own: scores under one id are "
             "of one task. As it is, it is named in tasks = [...]"
         )
-    base = plain(dataclasses.asdict(find_task(like)))
+    base = plain(find_task(like))
     if _BUDGET & {*defaults, *task}:  # another budget, not a further limit
         base = {key: value for key, value in base.items() if key not in _BUDGET}
     return _merged(_merged(base, defaults), task)

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grainscout.benchmarks import PolicySpec, Task
-from grainscout.benchmarks.tasks.task import plain
+from grainscout.benchmarks.tasks.task import plain, with_paths
 from grainscout.config.toml import parse, read_toml
 from grainscout.hardware import Limits, Microscope
-from grainscout.hardware.registry import renamed_options
 from grainscout.policies import Policy, make_policy
 from grainscout.records import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSpec:
-    """A policy that runs on another machine, behind ``grainscout serve``.
+    """Policy on another machine, behind ``grainscout serve``.
 
-    address : such as ``tcp://gpu.lab:5571``;  keys : this client's folder of ``grainscout keys``.
-    fallback : when the server is lost, go on with the experiment's own [policy] instead of waiting.
-    patience_s : how long to wait for a lost server, tip parked, before the run ends.
-    timeout_s : longest decision of a living server.
+    Parameters
+    ----------
+    address : str
+        Address of the server, such as ``tcp://gpu.lab:5571``.
+    keys : Path, optional
+        Folder of this client's ``grainscout keys``.
+    fallback : bool
+        When the server is lost, go on with the experiment's own [policy] instead of waiting.
+    patience_s : float
+        Longest wait for a lost server, tip parked, before the run ends [s].
+    timeout_s : float
+        Longest decision of a living server [s].
     """
 
     address: str
@@ -39,12 +44,28 @@ class LinkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One experiment: a task, a policy, the limits, and how the loop runs.
+    """One experiment: a task, a policy, the limits, and settings of the loop.
 
-    seed : of film, instrument and policy (three streams).
-    link : where the policy runs, if elsewhere; [policy] is then what the server is expected to serve, and
-        the fallback.
-    decision_s : charged for each decision on a simulated clock; negative charges the real time.
+    Parameters
+    ----------
+    seed : int
+        Seed of film, instrument and policy (three streams).
+    task : Task
+        What is measured, and where.
+    policy : PolicySpec
+        Who chooses the sites. With `link` it is what the server is expected to serve, and the
+        fallback.
+    limits : Limits
+        What the guard refuses beyond.
+    link : LinkSpec, optional
+        Where the policy runs, if elsewhere.
+    decision_s : float
+        Time charged for each decision on a simulated clock [s]. A negative one charges the real
+        time.
+    checkpoint_every : int
+        Measurements between stored states of the policy.
+    max_failures : int
+        Failed measurements in a row that end the run.
     """
 
     seed: int = 0
@@ -66,14 +87,16 @@ class RunConfig:
                 raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
         if self.policy.uses_truth:
             raise ConfigError(
-                f"policy {self.policy.name!r} is a control that is told the truth; it runs in campaigns "
+                f"policy {self.policy.name!r} is a control that is given the truth; it runs in campaigns "
                 "only"
             )
-        make_policy(self.policy.name, self.policy.options)  # a wrong option is told before the scan
+        make_policy(
+            self.policy.name, self.policy.options
+        )  # a wrong option is refused before the scan
 
     @contextmanager
     def open_policy(self, microscope: Microscope) -> Iterator[Policy]:
-        """The policy, connected if it is remote; a lost server parks `microscope`."""
+        """Open the policy, connected if it is remote; a lost server parks the microscope."""
         own = make_policy(self.policy.name, self.policy.options)
         if self.link is None:
             yield own
@@ -91,7 +114,7 @@ class RunConfig:
             yield remote
 
     def loop_settings(self) -> dict[str, Any]:
-        """Keyword arguments of ``Experiment``."""
+        """Return the keyword arguments of ``Experiment``."""
         return {
             "batch": self.task.batch,
             "decision_seconds": None if self.decision_s < 0 else self.decision_s,
@@ -101,34 +124,17 @@ class RunConfig:
 
 
 def load_run(path: Path) -> RunConfig:
-    """The experiment of a TOML file; paths in it are relative to the file's folder."""
+    """Read the experiment of a TOML file; paths in it are relative to the file's folder."""
     return parse(RunConfig, absolute(read_toml(path), path.parent), str(path))
 
 
-def run_of_journal(config: Mapping[str, Any], where: str) -> RunConfig:
-    """Read the configuration that a journal holds; microscope options may have earlier names."""
-    document = copy.deepcopy(dict(config))
-    microscope = document.get("task", {}).get("microscope", {})
-    if "options" in microscope:
-        microscope["options"] = renamed_options(microscope["options"])
-    return parse(RunConfig, document, where)
-
-
 def run_document(config: RunConfig) -> dict[str, Any]:
-    """The configuration as plain values that `parse` reads back (TOML has no null: left out)."""
-    document: dict[str, Any] = plain(dataclasses.asdict(config))
+    """Write a configuration as the plain values that journals hold and `parse` reads back."""
+    document: dict[str, Any] = plain(config, stored=True)
     return document
 
 
 def absolute(table: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The table with the microscope's file names made absolute."""
-    for key, value in table.items():
-        if key in ("file", "film_file", "keys") and isinstance(value, str):
-            table[key] = str((folder / value).resolve())
-        elif isinstance(value, dict):
-            absolute(value, folder)
-        elif isinstance(value, list):
-            for entry in value:
-                if isinstance(entry, dict):
-                    absolute(entry, folder)
-    return table
+    """Make the file names of a table absolute."""
+    changed: dict[str, Any] = with_paths(table, lambda name: str((folder / name).resolve()))
+    return changed

@@ -7,22 +7,39 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.records import ConfigError
 
 T = TypeVar("T")
 
+#: Old key -> key: units are written as ``_A``, ``_V`` and ``_V_per_s``.
+RENAMED = {
+    "rate_V_s": "rate_V_per_s",
+    "rail_a": "rail_A",
+    "step_v": "step_V",
+    "compliance_a": "compliance_A",
+}
+#: Third parties name the options of policies and of microscopes of these other kinds themselves.
+_OWN_KINDS = ("aecroscopy", "aespm", "nanonis", "replay", "simulated", "source-meter")
+
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The file's tables; ConfigError says where it is not TOML."""
+    """Read the tables of a file.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, is not TOML, or has a key that was renamed.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"configuration must be an existing file; there is none at {path}"
@@ -31,17 +48,33 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration {path} is not readable: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} must be TOML: {error}") from error
+    _with_new_keys(table, str(path))
+    return table
 
 
 def parse(kind: type[T], table: Mapping[str, Any], source: str) -> T:
-    """A `kind` (a dataclass) from a table of plain values.
+    """Make a dataclass from a table of plain values.
 
-    Types are strict: a number is not taken for a text, nor a truth value for a number.  ConfigError
-    names `source`, the key, what was expected and what was found.
+    Types are strict: a number is no text, and a truth value is no number. Renamed keys are
+    understood, for journals and stores of before.
+
+    Parameters
+    ----------
+    kind : type
+        Dataclass to make.
+    table : mapping
+        Its settings.
+    source : str
+        File or option that an error names.
+
+    Raises
+    ------
+    ConfigError
+        Names the source, the key, what was expected and what was found.
     """
-    _check_keys(kind, table, "", source)
+    checked = _checked(kind, _with_new_keys(table), "", source)
     try:
-        text = json.dumps(table)
+        text = json.dumps(checked)
     except TypeError as error:
         raise ConfigError(f"{source}: dates and times are not used here: {error}") from error
     try:
@@ -50,8 +83,27 @@ def parse(kind: type[T], table: Mapping[str, Any], source: str) -> T:
         raise ConfigError("\n".join(_message(e, source) for e in error.errors())) from error
 
 
+def _with_new_keys(value: Any, refuse: str = "", at: str = "") -> Any:
+    """Replace renamed keys; with the name of a file to refuse them in, ConfigError instead."""
+    if isinstance(value, list):
+        return [_with_new_keys(v, refuse, f"{at}.{k}") for k, v in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    table = {}
+    for key, inner in value.items():
+        where = f"{at}.{key}".lstrip(".")
+        new = RENAMED.get(key, key)
+        if refuse and new != key:
+            raise ConfigError(f"{refuse}: {where} is now written {new}")
+        inside = str(value.get("kind", "simulated"))
+        foreign = key == "options" and ("name" in value or inside not in _OWN_KINDS)
+        table[new] = inner if foreign else _with_new_keys(inner, refuse, where)
+    return table
+
+
 def _message(error: Any, source: str) -> str:
-    at = ".".join(str(part) for part in error["loc"])
+    # pydantic names the kind of a microscope or waveform in <>, which is no key.
+    at = ".".join(str(part) for part in error["loc"] if not str(part).startswith("<"))
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Exception):  # one of our own: it says it better
         return f"{source}: {at + ': ' if at else ''}{cause}"
@@ -61,33 +113,56 @@ def _message(error: Any, source: str) -> str:
     return f"{source}: {at} must be {wanted}; got {error['input']!r}"
 
 
-def _check_keys(kind: Any, value: Any, at: str, source: str) -> None:
-    """Unknown keys are found here rather than by pydantic, so that the nearest known one is named."""
+def _checked(kind: Any, value: Any, at: str, source: str) -> Any:
+    """Refuse unknown keys here rather than in pydantic, so that the nearest known one is named."""
     kind, item = _dataclass_of(kind)
     if kind is None:
-        return
+        return value
     if item:
-        for number, entry in enumerate(value if isinstance(value, list) else []):
-            _check_keys(kind, entry, f"{at}.{number}", source)
-        return
+        if not isinstance(value, list):
+            return value
+        return [_checked(kind, v, f"{at}.{k}", source) for k, v in enumerate(value)]
     if not isinstance(value, Mapping):
-        return
+        return value
+    if issubclass(kind, Kinds):
+        kind, value = _kind_of(kind, value, at, source)
     hints = typing.get_type_hints(kind)
     known = {f.name for f in fields(kind) if f.init}
+    table = {}
     for key, inner in value.items():
         where = f"{at}.{key}".lstrip(".")
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = (
-                f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(known))}"
-            )
-            raise ConfigError(f"{source}: {where} is not a key here; {hint}")
-        _check_keys(hints[key], inner, where, source)
+            raise ConfigError(f"{source}: {where} {_unknown(kind, key, known)}")
+        table[key] = _checked(hints[key], inner, where, source)
+    return table
+
+
+def _kind_of(
+    family: type[Kinds], value: Mapping[str, Any], at: str, source: str
+) -> tuple[type[Kinds], Mapping[str, Any]]:
+    """The class of the kind that a table names, and the settings in it that this kind uses."""
+    kind = value.get("kind", family.default_kind)
+    try:
+        chosen = family.class_of(kind)
+    except ConfigError:
+        names = ", ".join(map(repr, family.classes()))
+        where = f"{at}.kind".lstrip(".")
+        raise ConfigError(f"{source}: {where} must be one of {names}; got {kind!r}") from None
+    unused = family.shared - chosen.settings().keys()
+    return chosen, {k: v for k, v in value.items() if k not in unused}
+
+
+def _unknown(kind: Any, key: str, known: Collection[str]) -> str:
+    if issubclass(kind, Kinds):
+        return str(kind.foreign(key))
+    near = difflib.get_close_matches(key, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(known))}"
+    return f"is not a key here; {hint}"
 
 
 def _dataclass_of(hint: Any) -> tuple[Any, bool]:
-    """(the dataclass in a type hint or None, whether it is the item of a tuple)."""
-    if is_dataclass(hint):
+    """(the dataclass or family in a type hint or None, True if it is the item of a tuple)."""
+    if is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, Kinds)):
         return hint, False
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -12,10 +12,10 @@ from grainscout.benchmarks import (
     Task,
     WaveformSpec,
     find_task,
-    set_up,
+    make_environment,
 )
 from grainscout.benchmarks.campaign.cell import run_cell
-from grainscout.benchmarks.tasks.environment import _on_boundaries
+from grainscout.benchmarks.tasks.environment import on_boundaries
 from grainscout.benchmarks.tasks.ising import PHASES, ising_plane
 from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
 from grainscout.simulator.ising import CRITICAL_TEMPERATURE
@@ -36,9 +36,12 @@ def cell(task, policy="random"):
 
 def test_boundary_only_sites_are_on_true_boundaries_though_the_truth_is_not_asked():
     task = find_task("boundaries/s26/light/max_current")
-    bench = set_up(task, 3)
-    only, every = bench.problem(), set_up(dataclasses.replace(task, sites=None), 3).problem()
-    distance = bench.film.structure.boundary_distance
+    environment = make_environment(task, 3)
+    only, every = (
+        environment.problem(),
+        make_environment(dataclasses.replace(task, sites=None), 3).problem(),
+    )
+    distance = environment.film.structure.boundary_distance
     near = [(distance[tuple(p.candidates.T)] < 60e-9).mean() for p in (only, every)]
     assert near[0] > 0.95
     assert near[1] < 0.6
@@ -54,14 +57,14 @@ def test_an_image_without_boundaries_has_no_boundary_only_sites():
         budget=Budget(curves=3),
     )
     with pytest.raises(ConfigError, match="needs an image that shows grain boundaries"):
-        _on_boundaries(flat)
+        on_boundaries(flat)
 
 
 def test_the_lattices_order_where_onsager_says():
     """Without the second coupling, lattices order below the critical temperature 2.269 J1."""
-    bench = set_up(find_task("ising/magnetisation"), 7)
-    problem = bench.problem()
-    truth = bench.truth(problem)
+    environment = make_environment(find_task("ising/magnetisation"), 7)
+    problem = environment.problem()
+    truth = environment.truth(problem)
     assert truth.classes == PHASES
     phase = truth.archetype.reshape(24, 24)
     row = int(np.argmin(np.abs(np.linspace(-0.9, 0.3, 24))))  # J2 nearest to 0
@@ -79,7 +82,7 @@ def test_a_property_that_lattices_do_not_have_is_refused():
     spec = MicroscopeSpec(kind="ising", options={"property": "colour"})
     task = dataclasses.replace(find_task("ising/magnetisation"), microscope=spec)
     with pytest.raises(ConfigError, match="property, one of magnetisation"):
-        set_up(task, 0)
+        make_environment(task, 0)
 
 
 def test_a_budget_of_seconds_begins_after_the_image_and_ends_the_run():

@@ -1,0 +1,343 @@
+"""Microscopes as configuration files give them: one class for each kind, which opens itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from grainscout.analysis.formats import Recording, read
+from grainscout.benchmarks.tasks.kinds import Kinds
+from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_truth
+from grainscout.hardware import Microscope, make_microscope, microscope_names
+from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
+from grainscout.records.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from grainscout.simulator import Film
+
+#: Stands for a file that only the user has: a task with it cannot be run as it is.
+YOUR_FILE = Path("your-file")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpenedMicroscope:
+    """A microscope, and what is known of the sample under its tip.
+
+    Parameters
+    ----------
+    microscope : Microscope
+        Nothing has moved yet.
+    film : Film, optional
+        The simulated film.
+    recording : Recording, optional
+        The grid of curves that is replayed.
+    truth : callable, optional
+        Gives the truth at a problem's candidates. None on a real instrument.
+    """
+
+    microscope: Microscope
+    film: Film | None = None
+    recording: Recording | None = None
+    truth: Callable[[Problem], TaskTruth] | None = None
+
+
+class MicroscopeSpec(Kinds):
+    """Microscope of a task, and the sample under its tip.
+
+    ``MicroscopeSpec(kind=..., **settings)`` makes a `Simulated`, `Topography`, `Replay` or `Ising`,
+    or a `Registered` for every other kind.
+    """
+
+    family = "microscope"
+    default_kind = "simulated"
+    shared = frozenset(
+        (
+            *("film", "film_file", "file", "channel", "pixel_nm", "crop_px", "grain_contrast"),
+            *("instrument", "temperature_K", "options"),
+        )
+    )
+    #: True if runs can be scored against a truth.
+    has_truth: ClassVar[bool] = True
+
+    @classmethod
+    def class_of(cls, kind: object) -> type[Self]:
+        """The class of a kind; `Registered` for a kind that is not our own."""
+        classes = cls.classes()
+        return classes.get(str(kind), classes[Registered.kind])
+
+    @property
+    def label(self) -> str:
+        """The kind, or what is simulated, for tables."""
+        return self.kind
+
+    @property
+    def needs_file(self) -> bool:
+        """True for a template whose file is still to be named by the user."""
+        return getattr(self, "file", None) == YOUR_FILE
+
+    @property
+    def one_sample(self) -> bool:
+        """True if every seed meets the same sample."""
+        return False
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Open the microscope on the sample of that seed.
+
+        Raises
+        ------
+        ConfigError
+            For unknown names.
+        DataError
+            For unusable files.
+        """
+        raise NotImplementedError
+
+    def stored(self) -> dict[str, Any]:
+        """The settings beside the defaults of other kinds, which stores have always held."""
+        held = {"film": "reference", "instrument": "reference", "temperature_K": 298.0}
+        return {**held, "options": {}, **super().stored()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulated(MicroscopeSpec):
+    """A simulated film under a simulated instrument.
+
+    Parameters
+    ----------
+    film : str
+        Preset that films are generated from.
+    film_file : Path, optional
+        One saved film instead.
+    instrument : str
+        Instrument preset or rung of the fault ladders, joined by ``+``.
+    temperature_K : float
+        Temperature of the film [K].
+    """
+
+    kind: Literal["simulated"] = "simulated"
+    film: str = "reference"
+    film_file: Path | None = None
+    instrument: str = "reference"
+    temperature_K: float = 298.0
+
+    @property
+    def label(self) -> str:
+        """Film and instrument."""
+        return f"{self.film}, {self.instrument}"
+
+    @property
+    def one_sample(self) -> bool:
+        """True for a saved film."""
+        return self.film_file is not None
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Open the microscope on a film of that seed, or on the saved one."""
+        from grainscout.hardware.simulated import open_simulated
+
+        scope = open_simulated(
+            film=self.film if self.film_file is None else str(self.film_file.resolve()),
+            instrument=self.instrument,
+            temperature_K=self.temperature_K,
+            seed=seed,
+        )
+        return _simulated(scope, scope.instrument.film, self.temperature_K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topography(MicroscopeSpec):
+    """A preset's transport on the grains of the user's own image.
+
+    Parameters
+    ----------
+    file : Path
+        Image file.
+    film : str
+        Preset whose transport the film has.
+    channel : str, optional
+        Height channel, where the file has several images.
+    pixel_nm : float, optional
+        Pixel size [nm] instead of the file's.
+    crop_px : tuple of int, optional
+        First row, first column, rows and columns of the image to use.
+    grain_contrast : float, optional
+        Strength of a boundary of the image over its grains. A larger one finds fewer grains;
+        ``grainscout simulate --topography`` shows them.
+    instrument : str
+        Instrument preset.
+    temperature_K : float
+        Temperature of the film [K].
+    """
+
+    kind: Literal["topography"] = "topography"
+    file: Path
+    film: str = "reference"
+    channel: str | None = None
+    pixel_nm: float | None = None
+    crop_px: tuple[int, int, int, int] | None = None
+    grain_contrast: float | None = None
+    instrument: str = "reference"
+    temperature_K: float = 298.0
+
+    def __post_init__(self) -> None:
+        if self.pixel_nm is not None and not self.pixel_nm > 0:
+            raise ConfigError(f"microscope pixel_nm must be > 0 nm; got {self.pixel_nm}")
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Open the microscope on a film with the image's grains."""
+        from grainscout.hardware.simulated import on_film
+
+        film = film_on_image(self, seed)
+        scope = on_film(film, self.instrument, seed, temperature_K=self.temperature_K)
+        return _simulated(scope, film, self.temperature_K)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(MicroscopeSpec):
+    """A recorded grid of curves, measured again.
+
+    Parameters
+    ----------
+    file : Path
+        Recording.
+    """
+
+    kind: Literal["replay"] = "replay"
+    file: Path
+
+    @property
+    def one_sample(self) -> bool:
+        """True: a recording is the same for every seed."""
+        return True
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Open the recording; DataError if the file holds no grid of curves."""
+        from grainscout.hardware.replay import open_replay
+
+        scope = open_replay(str(self.file))
+        return _replayed(scope, scope.recording, partial(recording_truth, scope.recording))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ising(MicroscopeSpec):
+    """A plane of spin lattices, ``options = { property = "magnetisation" }``.
+
+    Parameters
+    ----------
+    options : mapping
+        ``property`` that is measured, see ``ising.PROPERTIES``.
+    """
+
+    kind: Literal["ising"] = "ising"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Open the plane of that seed."""
+        from grainscout.benchmarks.tasks.ising import ising_recording, ising_truth
+        from grainscout.hardware import ReplayMicroscope
+
+        recording = ising_recording(seed, self.options)
+
+        def truth(problem: Problem) -> TaskTruth:
+            return ising_truth(seed, recording_truth(recording, problem), problem)
+
+        return _replayed(ReplayMicroscope(recording), recording, truth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered(MicroscopeSpec):
+    """An instrument by the name that it is registered under, with its options.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``grainscout list microscopes``.
+    options : mapping
+        Settings of that instrument.
+    """
+
+    has_truth = False
+    kind: str = "registered"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, seed: int) -> OpenedMicroscope:
+        """Connect to the instrument; the seed changes nothing."""
+        known = microscope_names()
+        if self.kind not in known:
+            names = sorted({*MicroscopeSpec.classes(), *known} - {Registered.kind})
+            raise ConfigError(
+                f"microscope kind must be one of {', '.join(names)}; got {self.kind!r}"
+            )
+        return OpenedMicroscope(microscope=make_microscope(self.kind, self.options))
+
+
+def _simulated(scope: Microscope, film: Film, temperature: float) -> OpenedMicroscope:
+    return OpenedMicroscope(
+        microscope=scope, film=film, truth=partial(film_truth, film, temperature=temperature)
+    )
+
+
+def _replayed(
+    scope: Microscope, recording: Recording, truth: Callable[[Problem], TaskTruth]
+) -> OpenedMicroscope:
+    return OpenedMicroscope(microscope=scope, recording=recording, truth=truth)
+
+
+# Policies of one campaign meet on the same film: a worker makes it once.
+@lru_cache(maxsize=4)
+def film_on_image(spec: Topography, seed: int) -> Film:
+    """Put the preset's transport on the grains of the image."""
+    from grainscout.simulator import Film, preset
+
+    image, pixel_size = height_image(spec)
+    film = preset(spec.film)
+    if spec.grain_contrast is not None:
+        segmentation = replace(film.segmentation, contrast=spec.grain_contrast)
+        film = replace(film, segmentation=segmentation)
+    return Film.from_topography(image, pixel_size, spec=film, seed=spawn_streams(seed).film)
+
+
+def height_image(spec: Topography) -> tuple[FloatArray, tuple[float, float]]:
+    """Read the height image of a topography and its pixel size.
+
+    Without a channel's name it is the one named "height", else the first whose name says so.
+
+    Returns
+    -------
+    height : (rows, columns) array of float
+        Topography [m], cropped.
+    pixel_size : tuple of float
+        Size of a pixel along rows and columns [m].
+
+    Raises
+    ------
+    DataError
+        If there is no such channel or the crop leaves the image.
+    """
+    scan = _read(spec.file)
+    channel = spec.channel
+    if channel is None:
+        named = [n for n in scan.channels if "height" in n.lower()]
+        channel = "height" if "height" in scan.channels else named[0] if named else "height"
+    image = scan.channel(channel)
+    if spec.crop_px is not None:
+        row, column, rows, columns = spec.crop_px
+        inside = min(row, column) >= 0 and min(rows, columns) >= 1
+        if not inside or row + rows > image.shape[0] or column + columns > image.shape[1]:
+            raise DataError(
+                f"crop_px [row, column, rows, columns] must lie in the image of {image.shape[0]} x "
+                f"{image.shape[1]} pixels; got {list(spec.crop_px)}"
+            )
+        image = image[row : row + rows, column : column + columns]
+    if spec.pixel_nm is not None:
+        return image, (spec.pixel_nm * 1e-9, spec.pixel_nm * 1e-9)
+    return image, scan.pixel_size
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path) -> Scan:
+    """The image of a file, or of its grid of curves."""
+    data = read(file)
+    return data.scan if isinstance(data, Recording) else data
