@@ -78,6 +78,13 @@ class Campaign:
                 f"wear. Add it; {needing[0]!r} needs it"
             )
 
+    def task(self, id_: str) -> Task:
+        """Return the task of that id; ConfigError lists the ids if there is none."""
+        known = {t.id: t for t in self.tasks}
+        if id_ not in known:
+            raise ConfigError(f"task must be one of {', '.join(known)}; got {id_!r}")
+        return known[id_]
+
     def with_tasks(self, *tasks: Task) -> Campaign:
         """The same campaign with more tasks."""
         return dataclasses.replace(self, tasks=(*self.tasks, *tasks))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 from rich.table import Table
@@ -17,7 +17,8 @@ from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.benchmarks.reports.campaign_report import write_report
 from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown as statements_page
-from grainscout.benchmarks.tasks.task import plain
+from grainscout.benchmarks.tasks.task import plain, with_paths
+from grainscout.hardware import Limits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,13 +46,19 @@ class Results:
 
 
 def write_results(
-    campaign: Campaign, store: CampaignStore, folder: Path, *, report: Path | None = None
+    campaign: Campaign,
+    store: CampaignStore,
+    folder: Path,
+    *,
+    report: Path | None = None,
+    task: str | None = None,
 ) -> Results:
     """Write everything that the store's finished cells say into `folder`.
 
     table.parquet (a row a measurement) and maps.parquet (a row a checkpoint) are the same however
     many workers ran the campaign; timings.parquet is not.  leaderboard.md, report.html and winner.toml,
-    which ``grainscout run`` takes as it is, are made from them.
+    which ``grainscout run`` takes as it is, are made from them. `task` is the id of the task in
+    winner.toml, by default the first.
     """
     tables = read_tables(store)
     files = {
@@ -80,7 +87,7 @@ def write_results(
         files["statements"].write_text(statements_page(findings), encoding="utf-8")
     if best is not None:
         files["winner"] = folder / "winner.toml"
-        files["winner"].write_bytes(tomli_w.dumps(_winner(campaign, best)).encode())
+        files["winner"].write_text(_winner(campaign, best, task, folder), encoding="utf-8")
     files["report"] = report or folder / "report.html"
     write_report(files["report"], campaign, store, tables, scores, found, best, state, findings)
     return Results(files=files, boards=found, winner=best, missing=missing, course=state)
@@ -121,11 +128,13 @@ def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Cours
     return "\n".join(lines)
 
 
-def _winner(campaign: Campaign, best: str) -> dict[str, Any]:
-    """An experiment file: the campaign's first task by the winning policy."""
+def _winner(campaign: Campaign, best: str, task: str | None, folder: Path) -> str:
+    """Write an experiment file: one task by the winning policy, paths relative to the folder."""
+    chosen = campaign.tasks[0] if task is None else campaign.task(task)
     policy = next(p for p in campaign.policies if p.title == best)
-    return {
-        "seed": campaign.seed,
-        "task": plain(campaign.tasks[0]),
-        "policy": plain(policy),
-    }
+    run = {"seed": campaign.seed, "task": plain(chosen), "policy": plain(policy)}
+    table = with_paths(run, lambda name: os.path.relpath(name, folder))
+    return (
+        f"{tomli_w.dumps(table)}\n# The guard refuses whatever would exceed these. Further ones: frame_m, "
+        f"curves, total_s, current_A.\n{tomli_w.dumps({'limits': plain(Limits())})}"
+    )

@@ -21,7 +21,10 @@ from grainscout.benchmarks import (
 )
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.campaign.tables import read_tables
+from grainscout.config import load_run
+from grainscout.hardware import Limits
 from grainscout.records import ConfigError, DataError
+from grainscout.simulator import PRESETS, Film
 
 TASK = Task(
     id="film/tiny",
@@ -100,6 +103,28 @@ def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):
     page = results.files["report"].read_text()
     assert "2 cells failed" in page
     assert "999" in page
+
+
+def test_the_winner_is_an_experiment_on_the_task_that_was_asked_for(tmp_path):
+    film = tmp_path / "film.h5"
+    Film.generate(PRESETS["tiny"], 1).save(film)
+    spec = MicroscopeSpec(film_file=film)
+    mine = dataclasses.replace(TASK, id="mine", microscope=spec, goals=("discovery",), curves=3)
+    first = dataclasses.replace(mine, id="first")
+    plan = campaign(films=1, tasks=(first, mine), policies=(PolicySpec(name="random"),))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+        run_campaign(plan, store)
+        path = write_results(plan, store, folder, task="mine").files["winner"]
+        with pytest.raises(ConfigError, match="task must be one of first, mine; got 'other'"):
+            write_results(plan, store, folder, task="other")
+    text = path.read_text()
+    assert 'film_file = "../film.h5"' in text
+    assert "# The guard refuses" in text
+    settings = load_run(path)
+    assert settings.task == mine
+    assert settings.limits == Limits()
 
 
 def test_results_say_what_they_must(serial, tmp_path):

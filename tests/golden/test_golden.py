@@ -113,8 +113,10 @@ def test_the_smoke_campaign_ends_in_the_same_tables_ranking_and_winner(tmp_path)
     grainscout("bench", "smoke", "--jobs", 0, "--out", tmp_path)
     for table, loose in (("table", ()), ("maps", MAPS)):
         same_table(pd.read_parquet(tmp_path / f"{table}.parquet"), kept[table], loose)
-    for file in ("leaderboard.md", "winner.toml"):
-        assert (tmp_path / file).read_text(encoding="utf-8") == kept[file]
+    assert (tmp_path / "leaderboard.md").read_text(encoding="utf-8") == kept["leaderboard.md"]
+    before = tmp_path / "before.toml"  # without the settings that only other microscopes have
+    before.write_text(kept["winner.toml"], encoding="utf-8")
+    assert load_run(tmp_path / "winner.toml") == load_run(before)
 
 
 def test_a_winner_of_before_is_an_experiment(tmp_path):

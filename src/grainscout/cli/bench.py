@@ -51,6 +51,9 @@ Topography = Annotated[
     list[Path] | None,
     Option("--topography", help="Also race on a film with this AFM image. Repeatable."),
 ]
+WinnerTask = Annotated[
+    str | None, Option("--winner-task", help="Task of winner.toml. Default: the first.")
+]
 Peers = Annotated[
     bool, Option("--peers", help="Also race the installed optimizers of other packages.")
 ]
@@ -68,6 +71,7 @@ def bench(
     replay: Replay = None,
     replay_target: ReplayTarget = "max_current",
     topography: Topography = None,
+    winner_task: WinnerTask = None,
     peers: Peers = False,
     smoke: Smoke = False,
     as_json: Json = False,
@@ -84,6 +88,8 @@ def bench(
         plan = plan.with_policies(*_peers())
     changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout}
     plan = dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
+    if winner_task is not None:
+        plan.task(winner_task)  # a wrong name is refused before the first cell
     if scheduler is not None and jobs is not None:
         raise ConfigError(
             "--jobs and --scheduler exclude each other: a cluster has its own workers"
@@ -95,7 +101,7 @@ def bench(
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
         run = _run(plan, store, jobs, scheduler)
         with notes.status("scores, pictures and report"):
-            results = write_results(plan, store, folder)
+            results = write_results(plan, store, folder, task=winner_task)
         if as_json:
             seconds = time.monotonic() - begun
             content = summary(plan, store, results, run=run, seconds=seconds)

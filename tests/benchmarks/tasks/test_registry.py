@@ -86,7 +86,7 @@ def test_a_campaign_names_tasks_by_id_by_tag_and_by_likeness(tmp_path):
     assert found[light[0]] == base
     assert found["shorter"] == dataclasses.replace(base, id="shorter", curves=20)
     assert (found["timed"].curves, found["timed"].seconds) == (None, 200.0)  # instead, not besides
-    assert found["swept"].waveform == WaveformSpec(kind="bipolar", peak_V=1.5)
+    assert found["swept"].waveform == WaveformSpec(kind="bipolar")
     assert found["grid"].microscope.file == tmp_path / "g.3ds"
 
 
