@@ -1,4 +1,4 @@
-"""The report of a campaign: what was asked, the verdict, and the pictures behind it."""
+"""Report of a campaign: tasks, verdicts, tables and pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from grainscout.benchmarks.reports.learning import (
     cost_section,
     learning_section,
 )
-from grainscout.benchmarks.reports.page import Details, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.page import (
+    Details,
+    Row,
+    Section,
+    Table,
+    picture,
+    styled,
+    write_page,
+)
 from grainscout.benchmarks.reports.task_sections import asked_section, by_task_section, task_section
 from grainscout.benchmarks.statements.statement import Finding
 from grainscout.benchmarks.tasks.task import Goal, plain
@@ -30,9 +38,9 @@ _GOALS: dict[Goal, str] = {
     "discovery": "How early a policy has three examples of each archetype. 0 is the exact expectation of "
     "random sampling on that film, 1 a policy that meets a wanted example with each of its first "
     "measurements.",
-    "mapping": "How well the target is known everywhere from the measured curves alone, by one referee "
+    "mapping": "How well the measured curves alone predict the target everywhere, by one evaluation "
     "model for all policies, averaged over the run. 0 is random sampling on the same film, 1 no error.",
-    "optimisation": "How near the largest true target in hand comes to the largest that there is, averaged "
+    "optimisation": "How near the largest true target found comes to the largest of the film, averaged "
     "over the run. 0 is the exact expectation of random sampling on that film, 1 the oracle.",
 }
 
@@ -48,7 +56,7 @@ def write_report(
     course: Course,
     findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the page; findings : verdicts on published statements, if the campaign judges any."""
+    """Write the page; `findings` are verdicts on published statements."""
     sections: list[Section | None] = [_result(boards, campaign), asked_section(campaign)]
     if findings:
         sections.append(_published(findings))
@@ -69,7 +77,7 @@ def write_report(
         decided = all(b.best == winner and not b.rivals for b in boards)
         verdicts.append(
             f"Over all goals {winner} has the best mean score, so winner.toml runs it"
-            + ("." if decided else "; by the verdicts above that is a choice, not a proof.")
+            + ("." if decided else ". The verdicts above do not prove that it is the best.")
         )
     left_out = len(campaign.tasks) - PICTURED_TASKS
     write_page(
@@ -85,23 +93,23 @@ def write_report(
 
 
 def _published(findings: Sequence[Finding]) -> Section:
-    kinds = {"reproduced": "better", "not reproduced": "worse"}
-    rows: list[list[str | dict[str, str]]] = []
+    styles = {"reproduced": "better", "not reproduced": "worse"}
+    rows: list[Row] = []
     for finding in findings:
         statement, case, outcome, effect, controls = finding.row()
-        verdict = {"text": outcome, "kind": kinds.get(outcome, "")}
-        rows.append([{"text": statement, "kind": "text"}, case, verdict, effect, controls])
+        verdict = styled(outcome, styles.get(outcome, ""))
+        rows.append([styled(statement), case, verdict, effect, controls])
     return Section(
         id="published",
         title="Published statements",
         text=[
-            "Each statement is one number a film that is above zero where it holds; its mean over films "
-            "comes with a 95 % interval. Where a control that does not look at its curves does the same, and the "
-            "policy is not decidedly above it, the statement is also true of the control."
+            "Each statement is one number for each film, above zero where the statement holds. The table gives "
+            "its mean over films with a 95 % interval. If a control that ignores its curves gives the same, and "
+            "the policy is not decidedly above it, the statement also holds for the control."
         ],
         tables=[
             Table(
-                title="What the films say",
+                title="Verdicts by film",
                 heads=["statement", "case", "verdict", "effect", "controls"],
                 rows=rows,
             )
@@ -116,19 +124,16 @@ def _result(boards: list[Board], campaign: Campaign) -> Section:
         films = f"{board.cells} films"
         if board.cells < asked:
             films += f" of {asked}: those that every policy finished"
-        rows: list[list[str | dict[str, str]]] = []
-        for r in board.ranked:
-            verdict = board.against_baseline.get(r.name)
-            kind = "" if verdict is None else verdict.outcome.split()[0]
-            rows.append(
-                [
-                    r.name + (" (told the truth)" if r.name in board.told else ""),
-                    f"{r.score.estimate:.2f}",
-                    f"{r.score.low:.2f} to {r.score.high:.2f}",
-                    f"{r.mean_rank.estimate:.1f}",
-                    {"text": _against(verdict), "kind": kind},
-                ]
-            )
+        rows: list[Row] = [
+            [
+                r.name + (" (told the truth)" if r.name in board.told else ""),
+                f"{r.score.estimate:.2f}",
+                f"{r.score.low:.2f} to {r.score.high:.2f}",
+                f"{r.mean_rank.estimate:.1f}",
+                _against(board.against_baseline.get(r.name)),
+            ]
+            for r in board.ranked
+        ]
         tables.append(
             Table(
                 title=f"{board.goal.capitalize()}, {films}",
@@ -144,9 +149,9 @@ def _result(boards: list[Board], campaign: Campaign) -> Section:
                     marks={"random": 0.0, "ideal": 1.0},
                     highlight=[board.best],
                 ),
-                f"{board.goal.capitalize()}. {_GOALS[board.goal]} Dot: interquartile mean over films; "
-                "bar: 95 % stratified bootstrap interval. Intervals of two policies may overlap though "
-                "their paired difference is decided: the table's last column says.",
+                f"{board.goal.capitalize()}. {_GOALS[board.goal]} Dot: interquartile mean over films. "
+                "Bar: 95 % stratified bootstrap interval. Intervals of two policies may overlap although "
+                "their paired difference is decided: see the last column of the table.",
                 f"Ranking for {board.goal}: "
                 + ", ".join(f"{r.name} {r.score.estimate:.2f}" for r in board.ranked),
             )
@@ -162,31 +167,32 @@ def _result(boards: list[Board], campaign: Campaign) -> Section:
     return Section(id="result", title="Result", tables=tables, pictures=pictures, details=pairs)
 
 
-def _against(verdict: Verdict | None) -> str:
+def _against(verdict: Verdict | None) -> dict[str, str]:
     if verdict is None:
-        return "-"
+        return styled("-", "")
     d = verdict.difference
     more = f", {verdict.more_films} more films a task would" if verdict.more_films else ""
-    return f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
+    text = f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
+    return styled(text, verdict.outcome.split()[0])
 
 
 def _stopping(campaign: Campaign, course: Course) -> Section:
-    rows: list[list[str | dict[str, str]]] = [
+    rows: list[Row] = [
         [
             c.goal,
             f"{c.verdict.policy} against {c.verdict.baseline}",
             str(c.verdict.difference.films),
-            {"text": _against(c.verdict), "kind": c.verdict.outcome.split()[0]},
+            _against(c.verdict),
         ]
         for c in course.comparisons
     ]
     return Section(
         id="stopping",
-        title="What stopping saved",
+        title="Early stopping",
         text=[said(campaign, course)],
         tables=[
             Table(
-                title="Every comparison, when it was decided",
+                title="Comparisons, with the films of each decision",
                 heads=["goal", "policies", "films a task", "verdict"],
                 rows=rows,
             )
@@ -195,7 +201,7 @@ def _stopping(campaign: Campaign, course: Course) -> Section:
 
 
 def campaign_file(campaign: Campaign) -> str:
-    """The campaign as a TOML file that ``grainscout bench`` takes, every task written out."""
+    """The campaign with all its tasks as TOML for ``grainscout bench``."""
     document = plain(campaign)
     document["task"], document["policy"] = document.pop("tasks"), document.pop("policies")
     return tomli_w.dumps(document)
@@ -210,7 +216,7 @@ def _failures(course: Course, store: CampaignStore) -> Section:
         text.append(f"None: all {asked} cells finished.")
     if failed:
         text.append(
-            f"{len(failed)} cells failed. They count for nothing above; the same command tries them "
+            f"{len(failed)} cells failed. They count for nothing above. The same command tries them "
             "again."
         )
     if waiting:
@@ -233,12 +239,12 @@ def _repeat(campaign: Campaign) -> Section:
     versions = "\n".join(f"{k:14} {v}" for k, v in package_versions().items())
     return Section(
         id="repeat",
-        title="How to repeat it",
+        title="Reproduction",
         text=[
             "The same command on a machine of the same kind gives the same table.parquet, with any "
-            f"number of workers. Campaign seed {campaign.seed}; film k of a task is made from (seed, "
-            "task, k); film, instrument and policy have separate random streams. Save the campaign below "
-            f"as {campaign.name}.toml; one that comes with Grainscout is known by its name alone."
+            f"number of workers. The campaign seed is {campaign.seed}. Film k of a task is made from "
+            "(seed, task, k). Film, instrument and policy have separate random streams. Save the campaign "
+            f"below as {campaign.name}.toml, unless it comes with Grainscout: then its name is enough."
         ],
         details=[
             Details(

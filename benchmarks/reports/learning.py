@@ -1,4 +1,4 @@
-"""The course of the runs in a report: learning curves, and cost against benefit."""
+"""Learning curves and costs of a campaign's report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.reports.page import Section, Table, picture
 from grainscout.benchmarks.tasks.task import Goal
 
-#: Pictures are drawn for so many tasks, those first in the campaign; the tables hold all.
+#: Number of tasks with pictures, the first of the campaign. The tables hold all.
 PICTURED_TASKS = 8
 
 #: goal -> table, column, label, references, caption and alt text of its learning curve.
@@ -20,7 +20,7 @@ _CURVES: dict[Goal, tuple[str, str, str, dict[str, str], str, str]] = {
         "found",
         "wanted examples found",
         {"random, expected": "found_random", "ideal": "found_ideal"},
-        "Share of the wanted examples in hand: three of each archetype.",
+        "Share of the wanted examples found: three of each archetype.",
         "Learning curves: share of wanted examples found against measurements",
     ),
     "mapping": (
@@ -28,24 +28,24 @@ _CURVES: dict[Goal, tuple[str, str, str, dict[str, str], str, str]] = {
         "nrmse",
         "map error / sd of truth",
         {},
-        "Error of the referee's map of the target, 1 = no better than the mean.",
+        "Error of the evaluation model's map of the target. 1 is no better than the mean.",
         "Learning curves: map error against measurements",
     ),
     "optimisation": (
         "steps",
         "best",
-        "best value in hand / range",
+        "best value found / range",
         {"random, expected": "best_random"},
-        "Largest true target among the measured sites, from the candidates' lowest (0) to their largest (1).",
-        "Learning curves: best value in hand against measurements",
+        "Largest true target among the measured sites, from the lowest of the candidates (0) to the largest (1).",
+        "Learning curves: best value found against measurements",
     ),
 }
 
 
 def learning_section(campaign: Campaign, tables: Tables) -> Section:
-    """Learning curves of every task."""
+    """Learning curves of the first tasks."""
     order = [p.title for p in campaign.policies if p.title in set(tables.steps["policy"])]
-    band = "Line: interquartile mean over films; band: 95 % interval."
+    band = "Line: interquartile mean over films. Band: 95 % interval."
     frames = {"steps": tables.steps, "maps": tables.maps.rename(columns={"n": "step"})}
     pictures = []
     for goal, (frame, column, label, references, caption, alt) in _CURVES.items():
@@ -72,14 +72,29 @@ def learning_section(campaign: Campaign, tables: Tables) -> Section:
 
 
 def _first(tasks: list[str], table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows of the first tasks, and a word about the others."""
+    """Rows of the first tasks, and a note about the others."""
     rows = table[table["task"].isin(tasks[:PICTURED_TASKS])]
     left = len(tasks) > PICTURED_TASKS
     return rows, f" The first {PICTURED_TASKS} of {len(tasks)} tasks." if left else ""
 
 
+#: Column -> axis label, caption and alt text of its picture.
+_COSTS = {
+    "minutes": (
+        "time on the instrument (min)",
+        "Time on the microscope's clock (travel, settling, sweeps, images, decisions) against score.",
+        "Simulated time against score of each policy",
+    ),
+    "travel": (
+        "travel of the tip (µm)",
+        "Travel of the tip against score.",
+        "Travel against score of each policy",
+    ),
+}
+
+
 def cost_section(tables: Tables, scores: pd.DataFrame) -> Section | None:
-    """Score against time and tip wear; None without costs."""
+    """Score against time and travel; None without a score."""
     runs = tables.steps.groupby(["task", "film", "policy"])
     cost = pd.DataFrame(
         {
@@ -92,53 +107,38 @@ def cost_section(tables: Tables, scores: pd.DataFrame) -> Section | None:
     merged = merged.merge(cost).dropna(subset=["score"])
     if not len(merged):
         return None
-    names = list(dict.fromkeys(merged["policy"]))
-    parts = {n: merged[merged["policy"] == n] for n in names}
-    decisions = tables.timings.groupby("policy")["decision_s"].median()
-    rows = [
-        [
-            n,
-            f"{p['measurements'].median():.0f}",
-            f"{p['minutes'].median():.1f}",
-            f"{p['travel'].median():.1f}",
-            f"{decisions[n] * 1e3:.1f}",
-            f"{p['score'].median():.2f}",
-        ]
-        for n, p in parts.items()
-    ]
-    drawn = []
-    for column, label, caption, alt in (
-        (
-            "minutes",
-            "time on the instrument (min)",
-            "Time on the microscope's clock (travel, settling, sweeps, images, decisions) against score.",
-            "Simulated time against score of each policy",
-        ),
-        (
-            "travel",
-            "travel of the tip (µm)",
-            "Way of the tip against score.",
-            "Travel against score of each policy",
-        ),
-    ):
+    parts = {name: merged[merged["policy"] == name] for name in dict.fromkeys(merged["policy"])}
+    pictures = []
+    for column, (label, caption, alt) in _COSTS.items():
         figure = figures.cost_benefit(
             {n: p[column].to_numpy() for n, p in parts.items()},
             {n: p["score"].to_numpy() for n, p in parts.items()},
             cost_label=label,
             benefit_label="mean score over the goals",
         )
-        drawn.append(picture(figure, f"{caption} Faint: each film; large: median.", alt))
-    heads = [
-        "policy",
-        "measurements",
-        "simulated time, min",
-        "travel, µm",
-        "decision here, ms",
-        "score",
-    ]
+        pictures.append(picture(figure, f"{caption} Faint: each film. Large: median.", alt))
     return Section(
         id="cost",
         title="Cost against benefit",
-        tables=[Table(title="Medians over films", heads=heads, rows=rows)],
-        pictures=drawn,
+        tables=[_medians(parts, tables.timings.groupby("policy")["decision_s"].median())],
+        pictures=pictures,
     )
+
+
+def _medians(parts: dict[str, pd.DataFrame], decisions: pd.Series[float]) -> Table:
+    """Table of the medians over films of each policy."""
+    heads = ["measurements", "simulated time, min", "travel, µm", "decision here, ms", "score"]
+    rows = []
+    for name, part in parts.items():
+        median = part[["measurements", "minutes", "travel", "score"]].median()
+        rows.append(
+            [
+                name,
+                f"{median['measurements']:.0f}",
+                f"{median['minutes']:.1f}",
+                f"{median['travel']:.1f}",
+                f"{decisions[name] * 1e3:.1f}",
+                f"{median['score']:.2f}",
+            ]
+        )
+    return Table(title="Medians over films", heads=["policy", *heads], rows=rows)

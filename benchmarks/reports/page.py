@@ -1,4 +1,4 @@
-"""A self-contained HTML page: sections of text, tables and pictures."""
+"""Self-contained HTML page of sections with text, tables and pictures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _DPI = 110
 
-#: Stands in the head of every page; only pages are replaced.
+#: In the head of every page. Only such a file is overwritten.
 _MARK = '<meta name="generator" content="Grainscout">'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure as PNG, with its caption and a text for those who cannot see it."""
+    """Figure as PNG, with a caption and a text for screen readers."""
 
     data: str
     width: int
@@ -34,13 +34,18 @@ class Picture:
     alt: str
 
 
-#: Cells of a table, see there.
+#: Cells of a table: a text, or a text with a style (better, worse, top, or text for a long one).
 Row = Sequence[str | dict[str, str]]
+
+
+def styled(text: str, style: str = "text") -> dict[str, str]:
+    """Cell with a style."""
+    return {"text": text, "style": style}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; a cell is a text, or a text with a kind: better, worse or text (a long one)."""
+    """Table of the page."""
 
     title: str
     heads: Sequence[str]
@@ -49,7 +54,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
-    """A block that opens on demand."""
+    """Block that opens on demand."""
 
     title: str
     pre: str = ""
@@ -58,7 +63,7 @@ class Details:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A section of the page."""
+    """Section of the page."""
 
     id: str
     title: str
@@ -69,7 +74,7 @@ class Section:
 
 
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
-    """The figure as a picture of the page."""
+    """Make a picture of a figure."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     raw = buffer.getvalue()
@@ -80,7 +85,7 @@ def picture(figure: Figure, caption: str, alt: str) -> Picture:
 
 
 def may_write(path: Path) -> None:
-    """ConfigError if a page at `path` would replace something that is not a page of ours."""
+    """Raise ConfigError if `path` is a file other than such a page."""
     if path.is_dir():
         raise ConfigError(f"report must be a file; {path} is a folder")
     if path.exists():
@@ -100,7 +105,7 @@ def write_page(
     verdicts: Sequence[str],
     sections: Sequence[Section],
 ) -> None:
-    """Write the page, whole or not at all; ConfigError if it would replace anything but a report."""
+    """Write the page atomically; ConfigError if the file there is no report."""
     may_write(path)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(

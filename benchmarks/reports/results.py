@@ -1,4 +1,4 @@
-"""What a campaign leaves behind: tables, leaderboard, report and the winner's configuration."""
+"""Output of a campaign: tables, leaderboard, report and the winner's configuration."""
 
 from __future__ import annotations
 
@@ -23,10 +23,20 @@ from grainscout.hardware import Limits
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
-    """Where the files are, and the ranking.
+    """Files and ranking of a campaign.
 
-    files : label -> path;  missing : cells of the campaign that are not finished and not saved;
-    course : where it stands.
+    Parameters
+    ----------
+    files : dict of str to Path
+        Path of each file by its label.
+    boards : list of Board
+        Ranking for each goal.
+    winner : str, optional
+        Policy with the best mean score.
+    missing : int
+        Number of cells that are neither finished nor saved by stopping.
+    course : Course
+        Progress of the campaign.
     """
 
     files: dict[str, Path]
@@ -36,7 +46,7 @@ class Results:
     course: Course
 
     def leaderboard_table(self) -> Table:
-        """For the terminal."""
+        """Ranking as a table for the terminal."""
         table = Table("goal", "policy", "score", "95 % interval", "mean rank", "against random")
         for board in self.boards:
             for row in board.ranked:
@@ -53,11 +63,11 @@ def write_results(
     report: Path | None = None,
     task: str | None = None,
 ) -> Results:
-    """Write everything that the store's finished cells say into `folder`.
+    """Write the results of all finished cells into `folder`.
 
-    table.parquet (a row a measurement) and maps.parquet (a row a checkpoint) are the same however
-    many workers ran the campaign; timings.parquet is not.  leaderboard.md, report.html and winner.toml,
-    which ``grainscout run`` takes as it is, are made from them. `task` is the id of the task in
+    table.parquet has a row a measurement and maps.parquet a row a checkpoint. Both are the same for
+    any number of workers, timings.parquet is not. leaderboard.md, report.html and winner.toml are made
+    from them. ``grainscout run`` takes winner.toml as it is. `task` is the id of the task in
     winner.toml, by default the first.
     """
     tables = read_tables(store)
@@ -111,7 +121,7 @@ def _row(board: Board, name: str) -> list[str]:
 def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Course) -> str:
     lines = [f"# {campaign.name}: leaderboard", "", campaign.description, ""]
     if missing:
-        lines += [f"**{missing} cells are missing or failed; they count for nothing here.**", ""]
+        lines += [f"**{missing} cells are missing or failed and count for nothing here.**", ""]
     if campaign.stopping is not None:
         lines += [said(campaign, state), ""]
     for board in found:
@@ -129,7 +139,7 @@ def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Cours
 
 
 def _winner(campaign: Campaign, best: str, task: str | None, folder: Path) -> str:
-    """Write an experiment file: one task by the winning policy, paths relative to the folder."""
+    """Experiment file with one task and the winning policy, with paths relative to the folder."""
     chosen = campaign.tasks[0] if task is None else campaign.task(task)
     policy = next(p for p in campaign.policies if p.title == best)
     run = {"seed": campaign.seed, "task": plain(chosen), "policy": plain(policy)}

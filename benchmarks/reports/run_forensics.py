@@ -1,4 +1,4 @@
-"""Forensics of one run, for its report: what was chosen, out of what, and what else the curves say."""
+"""Forensics of one run for its report: chosen sites, and other descriptors of its curves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from grainscout.analysis.forensics import (
     density_test,
     patch_components,
 )
-from grainscout.benchmarks.reports.page import Section, Table, picture
+from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
 from grainscout.benchmarks.tasks.score import BOUNDARY_M
 from grainscout.experiment import full_window_sites
 from grainscout.records import Outcome, Problem
+from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import Structure
 
 _WINDOW = 16
@@ -26,9 +27,9 @@ _WINDOW = 16
 def choice_section(
     problem: Problem, outcomes: Sequence[Outcome], structure: Structure | None
 ) -> Section | None:
-    """Visited against full density of the patches, and which properties the chosen sites share.
+    """Properties that the chosen sites share.
 
-    None if the image is too small for patches or nothing was measured where a patch fits.
+    None if the image is too small for patches, or nothing was measured where a patch fits.
     """
     window = min(_WINDOW, *problem.scan.shape)
     flat = problem.scan.flat
@@ -39,70 +40,70 @@ def choice_section(
     if inside.sum() < 3 or len(pool) < 10:
         return None
     height = problem.scan.channel(next(iter(problem.scan.channels)))
-    features = patch_components(height, pool, window=window)
-    features /= np.maximum(features.std(axis=0), np.finfo(float).tiny)
     visited = np.searchsorted(flat(pool), flat(sites[inside]))
-    test = density_test(features, visited)
     drivers = choice_drivers(_properties(problem, pool, height, structure), visited)
-    rows = [
-        [str(r.property), f"{r.effect:+.2f}", f"{r.p_adjusted:.2g}"]
-        for r in drivers.itertuples(index=False)
-    ]
-    differ = "differ" if test.p_value < 0.05 else "do not differ"
-    pictures = [
-        picture(
-            figures.latent_density(
-                features,
-                visited,
-                axes=("patch component 1 (sd)", "patch component 2 (sd)"),
-                note=f"energy distance {test.distance:.2g}, p = {test.p_value:.2g}",
-            ),
-            f"Patches of all candidates and of the visited sites, in their first two principal "
-            f"components. They {differ} from a random choice of as many sites (energy distance, p = "
-            f"{test.p_value:.2g}).",
-            "Density of visited patches against all patches",
-        )
-    ]
-    text = []
-    if structure is not None:
-        table = boundary_choice(
-            sites, structure.boundary_id, structure.boundary_distance, candidates=problem.candidates
-        )
-        if len(table) and table["visits"].sum():
-            preferred = int((table["p_adjusted"] < 0.05).sum())
-            text.append(
-                f"{int(table['visits'].sum())} visits to boundaries; {preferred} of {len(table)} "
-                "boundaries were chosen more or less often than their length explains (Holm)."
-            )
-            pictures.append(
-                picture(
-                    figures.boundary_visits(
-                        table,
-                        structure.boundary_id,
-                        structure.boundary_distance,
-                        pixel_size=problem.scan.pixel_size,
-                    ),
-                    "Visits to each boundary over what its length lets expect; stars: adjusted p < 0.05.",
-                    "Which boundaries were chosen",
-                )
-            )
+    text, pictures = [], [_density(patch_components(height, pool, window=window), visited)]
+    visits = None if structure is None else _boundary_visits(problem, sites, structure)
+    if visits is not None:
+        text.append(visits[0])
+        pictures.append(visits[1])
+    table = Table(
+        title="Chosen sites against all candidates: difference of means in standard deviations",
+        heads=["property", "effect", "p, Holm"],
+        rows=[
+            [str(r.property), f"{r.effect:+.2f}", f"{r.p_adjusted:.2g}"]
+            for r in drivers.itertuples(index=False)
+        ],
+    )
     return Section(
         id="choice",
-        title="What it chose",
+        title="Properties of the chosen sites",
         text=text,
-        tables=[
-            Table(
-                title="Chosen sites against all candidates: difference of means in standard deviations",
-                heads=["property", "effect", "p, Holm"],
-                rows=rows,
-            )
-        ],
+        tables=[table],
         pictures=pictures,
     )
 
 
+def _density(components: FloatArray, visited: IntArray) -> Picture:
+    """Visited patches against the patches of all candidates."""
+    features = components / np.maximum(components.std(axis=0), np.finfo(float).tiny)
+    test = density_test(features, visited)
+    differ = "differ" if test.p_value < 0.05 else "do not differ"
+    figure = figures.latent_density(
+        features,
+        visited,
+        axes=("patch component 1 (sd)", "patch component 2 (sd)"),
+        note=f"energy distance {test.distance:.2g}, p = {test.p_value:.2g}",
+    )
+    return picture(
+        figure,
+        f"Patches of all candidates and of the visited sites, in their first two principal "
+        f"components. They {differ} from a random choice of as many sites (energy distance, p = "
+        f"{test.p_value:.2g}).",
+        "Density of visited patches against all patches",
+    )
+
+
+def _boundary_visits(
+    problem: Problem, sites: IntArray, structure: Structure
+) -> tuple[str, Picture] | None:
+    """Visits to each boundary against its length; None if no boundary was visited."""
+    of, distance = structure.boundary_id, structure.boundary_distance
+    table = boundary_choice(sites, of, distance, candidates=problem.candidates)
+    if not len(table) or not table["visits"].sum():
+        return None
+    preferred = int((table["p_adjusted"] < 0.05).sum())
+    text = (
+        f"{int(table['visits'].sum())} visits to boundaries. The run chose {preferred} of {len(table)} "
+        "boundaries more or less often than their length explains (Holm)."
+    )
+    figure = figures.boundary_visits(table, of, distance, pixel_size=problem.scan.pixel_size)
+    caption = "Visits to each boundary over those expected by its length. Stars: adjusted p < 0.05."
+    return text, picture(figure, caption, "Visits to each boundary against its length")
+
+
 def other_questions(problem: Problem, measured: Sequence[Outcome]) -> Section:
-    """What the same curves say to every other descriptor."""
+    """Every other descriptor of the same curves."""
     current = np.array([o.curve.current for o in measured if o.curve is not None])
     saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
     _, summary = counterfactual(
@@ -124,10 +125,10 @@ def other_questions(problem: Problem, measured: Sequence[Outcome]) -> Section:
         )
     return Section(
         id="counterfactual",
-        title="Other questions to the same curves",
+        title="Other descriptors of the same curves",
         tables=[
             Table(
-                title=f"Descriptors along the trace; last column: rank correlation with {problem.target}",
+                title=f"Descriptors over the run. Last column: rank correlation with {problem.target}",
                 heads=["descriptor", "valid", "bounds", "largest", "at", "correlation"],
                 rows=rows,
             )
@@ -136,24 +137,23 @@ def other_questions(problem: Problem, measured: Sequence[Outcome]) -> Section:
 
 
 def _properties(
-    problem: Problem, pool: np.ndarray, height: np.ndarray, structure: Structure | None
-) -> dict[str, np.ndarray]:
-    """Properties of candidates that a person would name; truth only where the film is simulated."""
+    problem: Problem, pool: IntArray, height: FloatArray, structure: Structure | None
+) -> dict[str, FloatArray]:
+    """Properties of the candidates; those of the truth only for a simulated film."""
     along_row, along_column = np.gradient(height, *problem.scan.pixel_size)
     slope = np.hypot(along_row, along_column)
     bend = np.gradient(along_row, problem.scan.pixel_size[0], axis=0) + np.gradient(
         along_column, problem.scan.pixel_size[1], axis=1
     )
     at = tuple(pool.T)
-    found = {"height": height[at], "slope": slope[at], "curvature (valleys +)": bend[at]}
+    values = {"height": height[at], "slope": slope[at], "curvature (valleys +)": bend[at]}
     if structure is not None and np.isfinite(structure.boundary_distance).all():
-        found["near a boundary (truth)"] = (structure.boundary_distance[at] < BOUNDARY_M).astype(
-            float
-        )
-        found["boundary asymmetry (truth)"] = np.abs(structure.asymmetry[at])
+        near = structure.boundary_distance[at] < BOUNDARY_M
+        values["near a boundary (truth)"] = near.astype(float)
+        values["boundary asymmetry (truth)"] = np.abs(structure.asymmetry[at])
         if np.isfinite(structure.junction_distance).all():
-            found["distance to a junction (truth)"] = structure.junction_distance[at]
-    return found
+            values["distance to a junction (truth)"] = structure.junction_distance[at]
+    return values
 
 
 def _number(value: float) -> str:

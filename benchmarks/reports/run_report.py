@@ -1,4 +1,4 @@
-"""The report of one run, from its journal alone; truth is shown where the run was on a film."""
+"""Report of one run from its journal, with the truth of a simulated film."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from grainscout.analysis import figures
-from grainscout.analysis.curves.archetypes import UNKNOWN, classify
+from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.benchmarks.campaign.cell import referee
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
@@ -21,8 +21,6 @@ from grainscout.records import DataError, Outcome, Problem, spawn_streams
 from grainscout.records.supports import supports
 from grainscout.simulator import Structure
 
-_CLASSES = ("club", "heart", "diamond", "insulating")
-
 
 def write_run_report(
     journal: Journal,
@@ -30,9 +28,18 @@ def write_run_report(
     truth: TaskTruth | None = None,
     structure: Structure | None = None,
 ) -> None:
-    """Write the page; DataError if nothing was measured yet.
+    """Write the page; DataError if there is no measured curve yet.
 
-    truth : of the run's problem, if it was on a film or a recording;  structure : of that film.
+    Parameters
+    ----------
+    journal : Journal
+        Journal of the run.
+    path : Path
+        HTML file to write.
+    truth : TaskTruth, optional
+        Truth of the film or recording.
+    structure : Structure, optional
+        Structure of the film.
     """
     header = journal.header()
     problem = header.problem
@@ -44,13 +51,13 @@ def write_run_report(
     name = str(policy.get("label") or policy.get("name", "policy"))
     current = np.array([o.curve.current for o in measured if o.curve is not None])
     saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
-    found = describe_target(problem, current, saturated)
+    described = describe_target(problem, current, saturated)
     sections = [
         _overview(problem, outcomes, measured),
-        _target(problem, measured, found.value, found.unit),
+        _target(problem, measured, described.value, described.unit),
         _curves(problem, current),
     ]
-    explained = _thoughts(problem, header.config, header.seed, outcomes, found.unit)
+    explained = _explanation(problem, header.config, header.seed, outcomes, described.unit)
     if explained is not None:
         sections.append(explained)
     choice = choice_section(problem, outcomes, structure)
@@ -68,7 +75,7 @@ def write_run_report(
         question=f"{len(measured)} curves by {name} with target {problem.target}, on "
         f"{len(problem.candidates)} candidate sites, begun {header.created}.",
         verdicts=[
-            f"Ended with: {ends[-1]}" if ends else "Still running, or stopped without a word."
+            f"Ended with: {ends[-1]}" if ends else "Still running, or ended without a message."
         ],
         sections=sections,
     )
@@ -87,7 +94,7 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
     ]
     return Section(
         id="sites",
-        title="Where it measured",
+        title="Measured sites",
         tables=[Table(title="The run", heads=["", ""], rows=rows)],
         pictures=[
             picture(
@@ -104,7 +111,7 @@ def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit:
     factor, shown_unit = figures.engineering(values, unit)
     return Section(
         id="course",
-        title="Course of the run",
+        title="Values and diversity over the run",
         pictures=[
             picture(
                 figures.diversity_of_run(
@@ -122,48 +129,48 @@ def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit:
 
 
 def _curves(problem: Problem, current: np.ndarray) -> Section:
-    kinds = classify(problem.waveform.voltage, current)
-    known = kinds != UNKNOWN
+    archetypes = classify(problem.waveform.voltage, current)
+    known = archetypes != UNKNOWN
     if not known.any():
         return Section(
             id="curves",
             title="Curves",
-            text=["The sweep has no loop to tell kinds by; shown are curves spread over the run."],
+            text=["The sweep has no loop, so the curves have no archetype."],
             pictures=[
                 picture(
                     figures.iv_curves(
                         problem.waveform.voltage,
                         current[:: max(len(current) // 6, 1)][:6],
                     ),
-                    "Measured curves, spread evenly over the run.",
+                    "Measured curves, evenly spaced over the run.",
                     "Example curves",
                 )
             ],
         )
     return Section(
         id="curves",
-        title="Kinds of curve",
-        text=["Kinds are read off the loops of the measured curves; the truth is not used here."],
+        title="Archetypes of the curves",
+        text=["The archetypes are those of the measured loops. The truth is not used here."],
         pictures=[
             picture(
                 figures.archetype_examples(
                     problem.waveform.voltage,
                     current[known],
-                    kinds[known],
-                    names=_CLASSES,
+                    archetypes[known],
+                    names=ARCHETYPE_NAMES,
                     steps=np.flatnonzero(known) + 1,
                 ),
-                "Examples of each kind, and when the first was met.",
-                "Example curves by kind",
+                "Examples of each archetype, and the number of the first one.",
+                "Example curves by archetype",
             )
         ],
     )
 
 
-def _thoughts(
+def _explanation(
     problem: Problem, config: object, seed: int, outcomes: list[Outcome], unit: str
 ) -> Section | None:
-    """The maps of the policy after the last outcome, by telling a fresh one everything."""
+    """Maps of a fresh policy after all outcomes."""
     spec = config.get("policy") if isinstance(config, dict) else None
     if not isinstance(spec, dict):
         return None
@@ -184,15 +191,15 @@ def _thoughts(
                 sites=sites,
                 units={"mean": unit, "uncertainty": unit},
             ),
-            "What the policy makes of the data: " + ", ".join(maps) + ".",
+            "Maps of the policy after the last measurement: " + ", ".join(maps) + ".",
             "Maps of the policy: " + ", ".join(maps),
         )
     ]
-    return Section(id="thoughts", title="What the policy thinks", pictures=shown)
+    return Section(id="explanation", title="Maps of the policy", pictures=shown)
 
 
 def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) -> Section:
-    """What a run on a film can be told: how near it came."""
+    """Metrics of the run against the truth."""
     steps = score_run(problem, truth, outcomes)
     mean, std = referee(problem, outcomes)
     score = score_map(truth, mean, std)
@@ -210,7 +217,9 @@ def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) 
     return Section(
         id="truth",
         title="Against the truth",
-        text=["The film is simulated, or the curves were recorded before: the answer is known."],
+        text=[
+            "The truth is known, because the film is simulated or the curves were recorded before."
+        ],
         tables=[Table(title="After the last measurement", heads=["", ""], rows=rows)],
         pictures=[
             picture(
@@ -221,8 +230,8 @@ def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) 
                     unit=truth.unit,
                     sites=np.array([tuple(o.site) for o in outcomes]),
                 ),
-                f"True {problem.target}, what the referee model makes of this run's curves, and how sure "
-                "it is.",
+                f"True {problem.target}, the evaluation model's map from this run's curves, and its "
+                "uncertainty.",
                 f"True and predicted maps of {problem.target}",
             )
         ],

@@ -1,4 +1,4 @@
-"""A campaign's outcome as one JSON object, for machines."""
+"""Results of a campaign as one JSON object."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from grainscout.benchmarks.campaign.leaderboard import Board
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.reports.results import Results
 
-#: Changes when a key is renamed, removed or means something else; new keys may come at any time.
+#: Changes when a key is renamed, removed or changes its meaning. New keys may come at any time.
 FORMAT = "grainscout-bench-1"
 
 
 def summary(
     campaign: Campaign, store: CampaignStore, results: Results, *, run: int, seconds: float
 ) -> dict[str, Any]:
-    """Plain JSON values; docs/manual/cluster.md says what each key means.
+    """Results as plain JSON values, with None for numbers that are not finite.
 
-    run, seconds : cells run and time taken by this call.  What is not a finite number is None.
+    docs/manual/cluster.md describes the keys.
+
+    Parameters
+    ----------
+    campaign, store, results
+        The campaign, its finished cells and its results.
+    run : int
+        Number of cells run by this call.
+    seconds : float
+        Time taken by this call [s].
     """
     failures = store.failures()
     asked = set(results.course.asked)

@@ -1,4 +1,4 @@
-"""The tasks of a report: what was asked, the score on each, and where the policies went on the first film."""
+"""Tasks in a campaign's report: settings, scores, and the runs on the first film."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ from grainscout.analysis import figures
 from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
-from grainscout.benchmarks.reports.page import Details, Picture, Row, Section, Table, picture
+from grainscout.benchmarks.reports.page import (
+    Details,
+    Picture,
+    Row,
+    Section,
+    Table,
+    picture,
+    styled,
+)
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.registry import difficulties
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import PackedState, Problem, Waveform
 
-#: The runs of every policy are drawn for so many tasks, those first in the campaign; then the winner's.
+#: Number of tasks with pictures of every policy. The others show the winner alone.
 EVERY_POLICY = 2
 
 
 def asked_section(campaign: Campaign) -> Section:
-    """Which tasks and policies, with their settings."""
+    """Settings of tasks and policies."""
     measured = difficulties()
     tasks: list[Row] = []
     for task in campaign.tasks:
@@ -32,13 +40,13 @@ def asked_section(campaign: Campaign) -> Section:
         tasks.append(
             [
                 task.id,
-                {"text": task.target, "kind": "text"},
-                {"text": task.microscope.label, "kind": "text"},
+                styled(task.target),
+                styled(task.microscope.label),
                 task.waveform.kind,
                 f"{task.light_suns:g}",
                 task.limits(),
-                {"text": ", ".join(task.goals), "kind": "text"},
-                {"text": hard or "not measured", "kind": "text"},
+                styled(", ".join(task.goals)),
+                styled(hard or "not measured"),
             ]
         )
     heads = [
@@ -52,20 +60,16 @@ def asked_section(campaign: Campaign) -> Section:
         "left by random",
     ]
     policies: list[Row] = [
-        [
-            p.title,
-            {"text": p.name, "kind": "text"},
-            {"text": json.dumps(p.options) if p.options else "defaults", "kind": "text"},
-        ]
+        [p.title, styled(p.name), styled(json.dumps(p.options) if p.options else "defaults")]
         for p in campaign.policies
     ]
     return Section(
         id="asked",
-        title="What was asked",
+        title="Tasks and policies",
         text=[
-            "Left by random: what random sampling leaves undone at the end of the budget, measured once "
-            "for each registered task. Discovery: share of the wanted examples not in hand; mapping: error "
-            "of the map over the spread of the truth; optimisation: regret over the range of the truth."
+            "Left by random: the rest that random sampling leaves at the end of the budget, measured once "
+            "for each registered task. Discovery: share of the wanted examples not found. Mapping: error "
+            "of the map over the spread of the truth. Optimisation: regret over the range of the truth."
         ],
         tables=[
             Table(title="Tasks", heads=heads, rows=tasks),
@@ -75,7 +79,7 @@ def asked_section(campaign: Campaign) -> Section:
 
 
 def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
-    """Mean score of each policy on each task, a table a goal, the highest marked."""
+    """Mean score of each policy on each task, with the highest marked."""
     if len(campaign.tasks) < 2:
         return None
     order = [p.title for p in campaign.policies]
@@ -85,16 +89,13 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
             index="task", columns="policy", values="score", aggfunc="mean"
         )
         names = [n for n in order if n in part.columns]
-        rows: list[list[str | dict[str, str]]] = []
+        rows: list[Row] = []
         for task in [t.id for t in campaign.tasks if t.id in part.index]:
             values = part.loc[task, names].to_numpy(dtype=float)
             best = np.nanmax(values)
             cells = ["-" if np.isnan(v) else f"{v:.2f}" for v in values]
-            marked = [
-                {"text": c, "kind": "top"} if v == best else c
-                for c, v in zip(cells, values, strict=True)
-            ]
-            rows.append([task, *marked])
+            marks = ["top" if v == best else "" for v in values]
+            rows.append([task, *map(styled, cells, marks)])
         tables.append(
             Table(
                 title=f"{goal.capitalize()}: mean score over films",
@@ -105,9 +106,7 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
     return Section(
         id="by-task",
         title="Task by task",
-        text=[
-            "The highest of each row is underlined; whether it is decided, only the verdicts say."
-        ],
+        text=["The highest of each row is underlined. Only the verdicts say if it is decided."],
         tables=tables,
     )
 
@@ -115,7 +114,7 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
 def task_section(
     task: Task, campaign: Campaign, store: CampaignStore, scores: pd.DataFrame, winner: str | None
 ) -> Section:
-    """Film 0 of a task: where each policy went and what it learnt."""
+    """Sites, maps and curves of each policy on film 0 of a task."""
     environment = make_environment(task, film_seed(campaign.seed, task.id, 0))
     problem = environment.problem()
     truth = environment.truth(problem)
@@ -145,8 +144,8 @@ def task_section(
     notes = []
     if task.microscope.one_sample:
         notes.append(
-            "One and the same sample stands behind all runs of this task: their spread is that of the "
-            "policies' chance, and says nothing of other samples."
+            "All runs of this task measure the same sample. Their spread is that of the policies' chance "
+            "and says nothing about other samples."
         )
     return Section(
         id="task-" + task.id.replace("/", "-"),
@@ -170,7 +169,7 @@ def _volts(waveform: Waveform) -> str:
 
 
 def _is_swept(waveform: Waveform) -> bool:
-    """Whether current against voltage is a curve: pulses jump, and some voltages do not change."""
+    """True for a swept voltage; false for pulses and constant voltages."""
     return bool(0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage))
 
 
@@ -203,8 +202,8 @@ def _run_pictures(
                     sites=sites,
                     title=name,
                 ),
-                f"{name}: true {problem.target}, the referee's map from this run's curves, and how sure "
-                "it is.",
+                f"{name}: true {problem.target}, the evaluation model's map from this run's curves, and "
+                "its uncertainty.",
                 f"True and predicted maps of {problem.target} after the run of {name}",
             )
         )
@@ -220,8 +219,8 @@ def _run_pictures(
                 time=None if _is_swept(problem.waveform) else problem.waveform.time,
                 title=name,
             ),
-            f"{name}: measured curves by the true kind of their site.",
-            f"Example curves that {name} measured, by kind",
+            f"{name}: measured curves by the true archetype of their site.",
+            f"Example curves that {name} measured, by archetype",
         )
     )
     return pictures

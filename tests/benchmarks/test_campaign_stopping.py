@@ -147,7 +147,7 @@ def test_a_real_campaign_says_what_it_saved_and_resumes_to_the_same(tmp_path):
         assert f"{18 - saved} cells were run and {saved} saved" in (
             results.files["leaderboard"].read_text()
         )
-        assert "What stopping saved" in results.files["report"].read_text()
+        assert "Early stopping" in results.files["report"].read_text()
         pages.append(
             (results.files["table"].read_bytes(), results.files["leaderboard"].read_text())
         )

@@ -58,7 +58,11 @@ def test_a_run_its_report_and_its_resume(call, tmp_path):
     page = (tmp_path / "run.html").read_text()
     assert "budget: 14 curves" in page
     assert page.count("<img") >= 6
-    for title in ("What it chose", "Other questions to the same curves", "Against the truth"):
+    for title in (
+        "Properties of the chosen sites",
+        "Other descriptors of the same curves",
+        "Against the truth",
+    ):
         assert title in page
     with Journal.read(tmp_path / "run.gsj") as journal:
         before = [o.curve.current.tobytes() for o in journal.outcomes()]
