@@ -1,11 +1,12 @@
-"""Named films: the two papers' materials, variants of one hidden setting, and ladders of difficulty.
+"""Named films: the two papers' materials, variants of one hidden setting, and levels of difficulty.
 
-The papers disagree about boundaries (hysteresis grows towards them in S26, shrinks in S23), so a
-policy that learnt one sign by heart must meet the other.
+The papers disagree about boundaries (hysteresis grows towards them in Gong2026, shrinks in
+Liu2023), so a policy that learnt one sign by heart must meet the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,9 @@ def _with(base: FilmSpec = _REFERENCE, scan: ScanSpec | None = None, **transport
     return replace(base, transport=replace(base.transport, **transport), scan=scan or base.scan)
 
 
-#: One step of difficulty after another: share of the loop area's variance that structure explains,
-#: and artefacts of the image (a factor on noise and lines, drift [nm]).
-_LADDER = {
+#: Severity level -> share of the loop area's variance that structure explains, and artefacts of the
+#: image (a factor on noise and lines, drift [nm]).
+_LEVELS = {
     "easy-2": (0.95, 0.0, 0.0),
     "easy-1": (0.80, 0.5, 0.0),
     "hard-1": (0.60, 1.5, 10.0),
@@ -33,7 +34,7 @@ _LADDER = {
 }
 
 
-def _rung(share: float, noise: float, drift: float) -> FilmSpec:
+def _level(share: float, noise: float, drift: float) -> FilmSpec:
     scan = replace(
         _REFERENCE.scan,
         noise_nm=noise * _REFERENCE.scan.noise_nm,
@@ -47,44 +48,73 @@ def _rung(share: float, noise: float, drift: float) -> FilmSpec:
     return _with(scan=scan, structure_share=share)
 
 
-#: name -> specification.
+#: Names of before -> names of the materials' papers.
+_FORMER = {"s23": "Liu2023", "s26": "Gong2026"}
+
+
+class Presets(Mapping[str, FilmSpec]):
+    """Named film specifications. A former name gives the film of its present one."""
+
+    def __init__(self, films: Mapping[str, FilmSpec]) -> None:
+        self._films = dict(films)
+
+    def __getitem__(self, name: str) -> FilmSpec:
+        return self._films[_FORMER.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._films)
+
+    def __len__(self) -> int:
+        return len(self._films)
+
+
+#: Name -> specification. The names of before, "s23" and "s26", are understood too.
 #:
-#: "reference" : 128 x 128 pixels of 20 nm, in the likeness of S26, the same for everyone.
-#: "s26" : Cs0.05MA0.05FA0.90PbI3: larger loops at boundaries; each film with its own archetypes.
-#: "s23" : Cs0.17FA0.83PbI3: smaller loops at boundaries, junctions dark-insulating, few diamonds.
+#: "reference" : 128 x 128 pixels of 20 nm, in the likeness of Gong2026, the same for everyone.
+#: "Gong2026" : Cs0.05MA0.05FA0.90PbI3, larger loops at boundaries, each film with own archetypes.
+#: "Liu2023" : Cs0.17FA0.83PbI3, smaller loops at boundaries, junctions dark-insulating, few diamonds.
 #: "boundary-larger", "boundary-same", "boundary-smaller" : the sign of the boundaries' contrast.
 #: "fast-boundaries", "slow-boundaries" : ions faster at boundaries, or trapped there.
 #: "conducting-junctions" : junctions without a barrier in the dark.
 #: "composition" : composition changes by four standard deviations from left to right.
-#: "easy-2", "easy-1", "hard-1", "hard-2", "hard-3" : the ladder of hidden variables and artefacts.
-#: "clean" : an ideal tip and no artefacts.  "voronoi" : equal weights, straight boundaries.
+#: "easy-2", "easy-1", "hard-1", "hard-2", "hard-3" : levels of hidden variables and artefacts.
+#: "clean" : an ideal tip and no artefacts.
+#: "voronoi" : equal weights, straight boundaries.
 #: "tiny", "large" : 48 x 48 and 512 x 512 pixels of the reference.
-PRESETS: dict[str, FilmSpec] = {
-    "reference": _REFERENCE,
-    "s26": _with(boundary_contrast=0.9, film_spread=1.0),
-    "s23": _with(
-        replace(_REFERENCE, grains=GrainSpec(mean_nm=380.0, ln_sd=0.3, asymmetric_share=0.05)),
-        boundary_contrast=-0.6,
-        boundary_spread=2.0,
-        film_spread=1.0,
-    ),
-    "boundary-larger": _with(boundary_contrast=1.0),
-    "boundary-same": _with(boundary_contrast=0.0),
-    "boundary-smaller": _with(boundary_contrast=-1.0),
-    "fast-boundaries": _with(boundary_rates=1.5),
-    "slow-boundaries": _with(boundary_rates=-1.5),
-    "conducting-junctions": _with(junction_barrier=0.0),
-    "composition": _with(gradient=4.0),
-    **{name: _rung(*rung) for name, rung in _LADDER.items()},
-    "clean": _with(scan=_CLEAN),
-    "voronoi": replace(_REFERENCE, grains=GrainSpec(diagram="voronoi", warp_nm=0.0)),
-    "tiny": replace(_REFERENCE, rows=48, columns=48),
-    "large": replace(_REFERENCE, rows=512, columns=512),
-}
+PRESETS = Presets(
+    {
+        "reference": _REFERENCE,
+        "Gong2026": _with(boundary_contrast=0.9, film_spread=1.0),
+        "Liu2023": _with(
+            replace(_REFERENCE, grains=GrainSpec(mean_nm=380.0, ln_sd=0.3, asymmetric_share=0.05)),
+            boundary_contrast=-0.6,
+            boundary_spread=2.0,
+            film_spread=1.0,
+        ),
+        "boundary-larger": _with(boundary_contrast=1.0),
+        "boundary-same": _with(boundary_contrast=0.0),
+        "boundary-smaller": _with(boundary_contrast=-1.0),
+        "fast-boundaries": _with(boundary_rates=1.5),
+        "slow-boundaries": _with(boundary_rates=-1.5),
+        "conducting-junctions": _with(junction_barrier=0.0),
+        "composition": _with(gradient=4.0),
+        **{name: _level(*level) for name, level in _LEVELS.items()},
+        "clean": _with(scan=_CLEAN),
+        "voronoi": replace(_REFERENCE, grains=GrainSpec(diagram="voronoi", warp_nm=0.0)),
+        "tiny": replace(_REFERENCE, rows=48, columns=48),
+        "large": replace(_REFERENCE, rows=512, columns=512),
+    }
+)
 
 
 def preset(name: str) -> FilmSpec:
-    """The named specification; ConfigError lists the names if there is no such film."""
+    """Find a named specification.
+
+    Raises
+    ------
+    ConfigError
+        There is no such film. The message lists the names.
+    """
     if name not in PRESETS:
         raise ConfigError(f"film preset must be one of {', '.join(PRESETS)}; got {name!r}")
     return PRESETS[name]

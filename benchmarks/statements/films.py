@@ -17,6 +17,7 @@ from grainscout.benchmarks.statements.statement import Finding, judge
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
+from grainscout.simulator import PRESETS
 from grainscout.simulator.verification.transport import verify
 
 _SITES = 1500  # candidates of a film whose curves are computed
@@ -129,7 +130,7 @@ def _windows() -> Iterator[Finding]:
         f"share of {len(checks)} checks that pass, less a half",
         passed,
         task=["model"] * len(passed),
-        note="`python -m grainscout.simulator.verification.transport` lists them",
+        note="`grainscout simulate --verify` lists them",
     )
 
 
@@ -155,4 +156,5 @@ def _ising(films: int) -> Iterator[Finding]:
 
 def _first(tasks: Sequence[Task], film: str) -> list[Task]:
     """One task of each kind of film is enough: targets share their films' physics."""
-    return [t for t in tasks if getattr(t.microscope, "film", None) == film][:1]
+    named = [(t, PRESETS.get(getattr(t.microscope, "film", ""))) for t in tasks]
+    return [t for t, spec in named if spec == PRESETS[film]][:1]

@@ -42,8 +42,8 @@ SWEEP = Waveform.triangle(samples=101)
 
 @cache
 def the_film() -> Film:
-    """The film of most pictures: the one of ``grainscout simulate s26 --seed 3``."""
-    return Film.generate(PRESETS["s26"], spawn_streams(SEED).film)
+    """The film of most pictures: the one of ``grainscout simulate Gong2026 --seed 3``."""
+    return Film.generate(PRESETS["Gong2026"], spawn_streams(SEED).film)
 
 
 @cache
@@ -321,7 +321,7 @@ def reversal() -> Figure:
 def own_image() -> Figure:
     """The grains that are found in an image; here that of a simulated film, so that it can be told."""
     image = the_film().scan().height
-    found = Film.from_topography(image, the_film().pixel_size, spec=PRESETS["s26"], seed=0)
+    found = Film.from_topography(image, the_film().pixel_size, spec=PRESETS["Gong2026"], seed=0)
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     for ax, film, title, colour in zip(
         figure.subplots(1, 2),

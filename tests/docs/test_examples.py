@@ -110,7 +110,7 @@ def test_the_check_of_commands_finds_what_is_wrong() -> None:
     assert wrong_with("brew coffee") == "no command 'brew'"
     assert wrong_with("bench quick --colour red") == "bench has no option --colour"
     assert wrong_with("bench quick --jobs 2  # two workers") is None
-    assert any("simulate s26" in c for c in spoken(ROOT / "README.md"))
+    assert any("simulate Gong2026" in c for c in spoken(ROOT / "README.md"))
 
 
 PYTHON = [b for b in BLOCKS if b.language == "python"]
