@@ -1,4 +1,7 @@
-"""Known facts of transport, films and scans, recomputed beside their targets."""
+"""Known facts of transport, films and scans, recomputed beside their targets.
+
+``grainscout simulate --verify`` prints them.
+"""
 
 from grainscout.simulator.verification.film import verify_film
 from grainscout.simulator.verification.transport import Check, verify

@@ -1,13 +1,8 @@
-"""Known facts of grains, topography and scan, recomputed: each value beside its target.
-
-``python -m grainscout.simulator.verification.film [real_iv_13.npz]`` prints the table; with a file that
-holds real topography patches it compares simulated ones with them.
-"""
+"""Known facts of grains, topography and scan, recomputed beside their targets."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +25,17 @@ __all__ = ["verify_film"]
 
 
 def verify_film(real_patches: str | Path | None = None) -> list[Check]:
-    """All checks; some seconds.  real_patches : an ``.npz`` with `patches` (n, 16, 16), or None.
+    """Check grains, topography and scan, within some seconds.
 
-    DataError if that file cannot be read.
+    Parameters
+    ----------
+    real_patches : path or None
+        An ``.npz`` with real topography `patches` (n, 16, 16) to compare simulated ones with.
+
+    Raises
+    ------
+    DataError
+        That file cannot be read.
     """
     patches = list(_patches(Path(real_patches))) if real_patches is not None else []
     return [*_grains(), *_groove(), *_tip(), *_scan(), *patches]
@@ -130,16 +133,3 @@ def _patches(path: Path) -> Iterator[Check]:
         value=result.auc,
         high=limit,
     )
-
-
-def main() -> int:
-    """Print the table; 1 if a check failed."""
-    checks = verify_film(sys.argv[1] if len(sys.argv) > 1 else None)
-    for check in checks:
-        mark = "ok " if check.passed else "BAD"
-        print(f"{mark} {check.name:62s} {check.value:12.5g} {check.unit:3s} {check.target}")
-    return 0 if all(check.passed for check in checks) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

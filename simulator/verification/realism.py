@@ -1,7 +1,7 @@
-"""How far simulated topography patches can be told from real ones, and how far a perfect
-generator's could: thirteen real patches are few, so the second number is not zero.
+"""Classifier test of simulated against real topography patches.
 
-Patches are min-max normalised, as published ones are: only their shape counts.
+Thirteen real patches are few, so even a perfect generator's would be separated a little. That is
+computed too. Patches are min-max normalised, as published ones are: only their shape counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.stats import rankdata, skew
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray
 
-#: What describes a patch; see `patch_features`.
+#: Descriptors of a patch, see `patch_features`.
 FEATURES = (
     "slow_fast_roughness",
     "roughness",
@@ -32,26 +32,22 @@ FEATURES = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchRealism:
-    """The outcome of `patch_realism`.
+    """Outcome of `patch_realism`."""
 
-    auc : how well a linear rule tells the two sets apart, 0.5 = not at all .. 1 = always,
-        each patch judged by a rule that has not seen it.
-    perfect : (repeats,) the same number for as many patches of the generator itself in place of the
-        real ones: what a perfect generator would reach.
-    share_below : share of `perfect` at or above `auc`: small = the patches do differ.
-    features : name -> (real median, simulated median, simulated 5 %, simulated 95 %).
-    """
-
+    #: Cross-validated separation of the two sets by a linear rule, 0.5 (none) .. 1 (full).
     auc: float
+    #: (repeats,) The same for as many patches of the generator itself in place of the real ones.
     perfect: FloatArray
+    #: Share of `perfect` at or above `auc`. A small one means that the patches do differ.
     share_below: float
+    #: Name -> (real median, simulated median, simulated 5 %, simulated 95 %).
     features: dict[str, tuple[float, float, float, float]]
 
 
 def patches_of(
     image: FloatArray, count: int, rng: np.random.Generator, size: int = 16
 ) -> FloatArray:
-    """(count, size, size) patches at random places of an image; DataError if it is too small."""
+    """(count, size, size) patches at random places of an image. DataError if it is too small."""
     rows, columns = image.shape
     if min(rows, columns) < size:
         raise DataError(f"image must be at least {size} pixels on a side; got {image.shape}")
@@ -102,10 +98,10 @@ def patch_features(patches: FloatArray) -> FloatArray:
 def patch_realism(
     simulated: FloatArray, real: FloatArray, *, rng: np.random.Generator, repeats: int = 200
 ) -> PatchRealism:
-    """Compare simulated with real (n, size, size) patches; many simulated ones, at least 10 x real.
+    """Compare simulated with real (n, size, size) patches.
 
-    The rule is Fisher's linear discriminant with a ridge, judged by leaving each real patch out
-    once (with an equal share of the simulated ones).
+    At least ten times as many simulated ones are needed. The rule is Fisher's linear discriminant
+    with a ridge, which leaves each real patch out once with an equal share of the simulated ones.
     """
     a, b = patch_features(simulated), patch_features(real)
     if len(b) < 5 or len(a) < 10 * len(b):

@@ -1,7 +1,7 @@
-"""The transport equations a second time, in the textbook form and for a stiff solver.
+"""Independent solution of the transport equations in the textbook form, by a stiff solver.
 
-Slow (a second or so a curve) and independent: nothing but the constants is shared with the kernel.
-`verify`, the tests and the speed benchmark compare the kernel with it.
+It takes about a second a curve and shares nothing but the constants with the kernel. `verify`, the
+tests and the speed benchmark compare the kernel with it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def solve(
     rtol: float = 1e-10,
     g: TransportGlobals | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Current [nA], u [V] and x (samples,) of one contact point; each ramp is solved on its own."""
+    """Current [nA], u [V] and x (samples,) of one contact point. Each ramp is solved alone."""
     g = g or TransportGlobals()
     inverse = (1.0 / temperature - 1.0 / g.T0) / BOLTZMANN
     gain = 1.0 + g.bL * light / g.L0

@@ -1,12 +1,7 @@
-"""The transport model's known behaviour, recomputed: each value beside its target.
-
-``python -m grainscout.simulator.verification.transport [real_iv_13.npz]`` prints the table; with a file of real
-curves it fits them too.
-"""
+"""Known behaviour of the transport model, recomputed beside its targets."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +13,13 @@ from grainscout.records import DataError, Waveform
 from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.mixture import Changes, archetype_table, blend
 from grainscout.simulator.transport.fit import fit_iv
-from grainscout.simulator.transport.kernel import (
+from grainscout.simulator.transport.kernel import iv_curves
+from grainscout.simulator.transport.parameters import (
     ARCHETYPES,
+    PARAMETERS,
     TransportGlobals,
     archetype_parameters,
-    iv_curves,
 )
-from grainscout.simulator.transport.parameters import PARAMETERS
 from grainscout.simulator.transport.spec import TransportSpec
 from grainscout.simulator.verification import reference
 
@@ -37,7 +32,7 @@ _OPEN = 0.025  # [nA], what counts as an open loop
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One number of the model's known behaviour, and the range that it must lie in."""
+    """A number of the model's known behaviour, and the range for it."""
 
     name: str
     value: float
@@ -47,7 +42,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether low <= value <= high."""
+        """True if low <= value <= high."""
         return bool(self.low <= self.value <= self.high)
 
     @property
@@ -63,21 +58,23 @@ class Check:
 
 
 def verify(real_curves: str | Path | None = None) -> list[Check]:
-    """All checks; some seconds.  real_curves : an ``.npz`` of measured curves to fit as well.
+    """Check the transport model, within some seconds.
 
-    The file has voltage (samples,) [V], current_nA (n, samples) with NaN where it clips, and
-    status (n, samples): +1 above 0.5 nA, -1 below -0.1 nA.  DataError if it has not.
+    Parameters
+    ----------
+    real_curves : path or None
+        An ``.npz`` of measured curves to fit as well: voltage (samples,) [V], current_nA
+        (n, samples) with NaN where it clips, and status (n, samples), +1 above 0.5 nA and -1
+        below -0.1 nA.
+
+    Raises
+    ------
+    DataError
+        The file lacks a part.
     """
-    checks = [
-        *_solver(),
-        *_sweep_time(),
-        *_limits(),
-        *_windows(),
-        *_spread(),
-        *_junction(),
-        *_forc(),
-    ]
-    return checks + (list(_real(Path(real_curves))) if real_curves is not None else [])
+    real = list(_real(Path(real_curves))) if real_curves is not None else []
+    parts = (_solver, _sweep_time, _limits, _windows, _spread, _junction, _forc)
+    return [check for part in parts for check in part()] + real
 
 
 def finer(waveform: Waveform, parts: int) -> Waveform:
@@ -278,17 +275,3 @@ def _real(path: Path) -> Iterator[Check]:
     label = f"{len(fits)} real curves, rms over visible window:"
     yield Check(name=f"{label} median", value=float(np.median(shares)), high=0.8, unit="%")
     yield Check(name=f"{label} largest", value=float(shares.max()), high=2.5, unit="%")
-
-
-def main(arguments: list[str]) -> int:
-    """Print the table; 1 if a check failed."""
-    checks = verify(arguments[0] if arguments else None)
-    for check in checks:
-        mark = "ok  " if check.passed else "FAIL"
-        value = f"{check.value:.4g} {check.unit}"
-        sys.stdout.write(f"{mark} {check.name:<62} {value:<16} {check.target}\n")
-    return 0 if all(check.passed for check in checks) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -95,8 +95,7 @@ def _film(name: str, seed: int, image: Path | None, contrast: float | None) -> F
 
 def _verify(curves: Path | None) -> None:
     """Print the physics checks; GrainscoutError if one missed its target."""
-    from grainscout.simulator.verification.film import verify_film
-    from grainscout.simulator.verification.transport import verify
+    from grainscout.simulator.verification import verify, verify_film
 
     table = Table("check", "value", "target", "")
     checks = [*verify(curves), *verify_film(curves)]
