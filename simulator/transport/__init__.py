@@ -1,6 +1,12 @@
-"""Current-voltage curves of contact points with ionic memory, and the fit of the model to measured ones."""
+"""Current-voltage curves of contact points with ionic memory, and their fit."""
 
-from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
+from grainscout.simulator.transport.kernel import (
+    IVResult,
+    iv_curves,
+    relax,
+    rest_state,
+    stray_current,
+)
 from grainscout.simulator.transport.parameters import (
     ARCHETYPES,
     PARAMETERS,
@@ -21,4 +27,5 @@ __all__ = [
     "iv_curves",
     "relax",
     "rest_state",
+    "stray_current",
 ]

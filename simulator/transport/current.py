@@ -1,9 +1,9 @@
-"""The current law of a contact point, given the states; SI apart from nA.
+"""Current law of a contact point, given its states. Units are SI with nA for A.
 
-Two forms of one formula.  `fast` multiplies exponentials that depend on the voltage or on the
-point alone, so that each softplus difference is one logarithm of a ratio; it holds while no
-exponent exceeds double range.  `stable` is the textbook form for all other points (and the
-independent check of the first).
+Two forms of one formula. `fast` multiplies exponentials that depend on the voltage or on the
+point alone, so that each softplus difference is one logarithm of a ratio. It holds while no
+exponent exceeds double range. `stable` is the textbook form for all other points, and the
+independent check of the first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.transport.integrator import Grid
 from grainscout.simulator.transport.parameters import BOLTZMANN, TransportGlobals
 
@@ -42,7 +42,7 @@ class Conditions:
         return float(np.exp(-g.Ee * inverse)) * (1.0 + g.gph * self.light / g.L0)
 
     def barrier(self, phi: FloatArray) -> FloatArray:
-        """The junction barrier under light [V]: phiJ/(1 + L/Lh)."""
+        """Junction barrier under light [V]: phiJ/(1 + L/Lh)."""
         if self.light == 0.0:
             return phi
         if self.g.Lh == 0.0:
@@ -58,18 +58,19 @@ class Conditions:
         photocurrent: FloatArray = p["A"] * p["IL"] * (self.light / g.L0) ** g.gamma / gate
         return photocurrent
 
-    def instrument(self, grid: Grid) -> FloatArray:
-        """Displacement current and offset [nA] at each sample: Cs dV/dt + Ioff."""
-        return 1e-3 * self.g.Cs * grid.slope + self.g.Ioff
+
+def wiring(grid: Grid, g: TransportGlobals) -> FloatArray:
+    """Displacement current and offset [nA] at each sample: Cs dV/dt + Ioff."""
+    return 1e-3 * g.Cs * grid.slope + g.Ioff
 
 
-def extremes(p: Mapping[str, FloatArray], u0: FloatArray, peak: float, c: Conditions) -> np.ndarray:
-    """(n,) bool: the points whose exponents could leave double range in `fast`."""
+def extremes(p: Mapping[str, FloatArray], u0: FloatArray, peak: float, c: Conditions) -> BoolArray:
+    """Mask (n,) of points whose exponents could leave double range in `fast`."""
     lag = peak + np.maximum(np.abs(u0), peak)  # u stays between u0 and the voltages applied
     threshold = np.maximum(np.maximum(np.abs(p["V1"]), np.abs(p["V2"])), abs(c.g.VTm))
     inner = (peak + np.abs(p["kappa"]) * lag + threshold + p["phiJ"]) / p["w"]
     photo = (peak + np.abs(p["kc"]) * lag + np.abs(p["Vc"])) / p["wc"]
-    result: np.ndarray = np.maximum(inner, photo) > _EXPONENT
+    result: BoolArray = np.maximum(inner, photo) > _EXPONENT
     return result
 
 
@@ -99,6 +100,96 @@ def telegraph(grid: Grid, p: Mapping[str, FloatArray], rng: np.random.Generator)
     return 1.0 + p["telegraph"][:, None] * np.cumprod(np.where(draws < stays, 1.0, -1.0), axis=1)
 
 
+def currents(
+    grid: Grid,
+    p: Mapping[str, FloatArray],
+    away: FloatArray,
+    x: FloatArray,
+    c: Conditions,
+    switching: FloatArray | None,
+    extreme: BoolArray,
+    out: FloatArray,
+) -> None:
+    """Write the current [nA] but for the shunt into `out` (n, samples).
+
+    away = u - V [V] and x are (samples, n). `stable` computes the points of the mask `extreme`.
+    """
+    if not extreme.any():
+        fast(grid, p, away, x, c, switching, out)
+        return
+    for evaluate, chosen in ((stable, extreme), (fast, ~extreme)):
+        part = np.empty((int(chosen.sum()), grid.at.size))
+        if part.size:
+            some = {name: array[chosen] for name, array in p.items()}
+            drawn = None if switching is None else switching[chosen]
+            evaluate(grid, some, away[:, chosen], x[:, chosen], c, drawn, part)
+            out[chosen] = part
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Factors:
+    """Exponentials and factors of `fast`, (n,) or (levels, n).
+
+    With P = exp(kappa (u - V)/w) and E = exp(V/w) the softplus differences are
+
+        F(V; VTj)/w = ln Rj,   Rj = (P E + cj)/(P + cj),         cj = exp((Vj + phi)/w)
+        F(-V; VTm')/w = ln Rm, Rm = (P E + cm)/((P + cm) E),     cm = exp(-(VTm + phi)/w)
+    """
+
+    kw: FloatArray
+    c1: FloatArray
+    c2: FloatArray
+    cm: FloatArray
+    g1: FloatArray
+    g2: FloatArray
+    rho: float
+    E: FloatArray
+
+    @classmethod
+    def of(cls, grid: Grid, p: Mapping[str, FloatArray], c: Conditions) -> _Factors:
+        w, phi, scale = p["w"], c.barrier(p["phiJ"]), p["A"] * c.gain * p["w"]
+        return cls(
+            kw=p["kappa"] / w,
+            c1=np.exp((p["V1"] + phi) / w),
+            c2=np.exp((p["V2"] + phi) / w),
+            cm=np.exp((-c.g.VTm - phi) / w),
+            g1=scale * p["g1"],
+            g2=scale * p["g2"],
+            rho=c.g.rho,
+            E=np.exp(np.divide.outer(grid.levels, w)),
+        )
+
+
+def _electronic(
+    f: _Factors, at: IntArray, away: FloatArray, x: FloatArray, registers: list[FloatArray]
+) -> FloatArray:
+    """g1 (ln R1 - rho ln Rm) + x g2 (ln R2 - rho ln Rm) of some samples, in the first register.
+
+    Every register is overwritten in place, as memory traffic is what this costs:
+
+        total      E, P E, P E + c1, R1, then the sum
+        P          P, then P + c1
+        reverse    rho ln Rm
+        activated  x g2 (ln R2 - rho ln Rm)
+        scratch    a denominator
+    """
+    total, P, reverse, activated, scratch = registers
+    np.exp(np.multiply(away, f.kw, out=P), out=P)
+    np.take(f.E, at, axis=0, out=total, mode="clip")
+    np.multiply(np.add(P, f.cm, out=scratch), total, out=scratch)
+    np.multiply(P, total, out=total)
+    np.divide(np.add(total, f.cm, out=reverse), scratch, out=reverse)
+    np.multiply(np.log(reverse, out=reverse), f.rho, out=reverse)
+
+    np.divide(np.add(total, f.c2, out=activated), np.add(P, f.c2, out=scratch), out=activated)
+    np.subtract(np.log(activated, out=activated), reverse, out=activated)
+    np.multiply(np.multiply(activated, f.g2, out=activated), x, out=activated)
+
+    np.divide(np.add(total, f.c1, out=total), np.add(P, f.c1, out=P), out=total)
+    np.subtract(np.log(total, out=total), reverse, out=total)
+    return np.add(np.multiply(total, f.g1, out=total), activated, out=total)
+
+
 def fast(
     grid: Grid,
     p: Mapping[str, FloatArray],
@@ -108,70 +199,35 @@ def fast(
     switching: FloatArray | None,
     out: FloatArray,
 ) -> None:
-    """The current [nA] but for the shunt into `out` (n, samples); away = u - V [V] and x are (samples, n)."""
+    """As `currents`, for points whose exponents stay within double range."""
     samples, n = away.shape
-    w = p["w"]
-    phi = c.barrier(p["phiJ"])
-    kw = p["kappa"] / w
-    # With P = exp(kappa (u - V)/w) and E = exp(V/w):  F(V; VT)/w = ln (P E + c)/(P + c),
-    # c = exp((Vj + phi)/w);  F(-V; VTm')/w = ln (P E + cm)/((P + cm) E), cm = exp(-(VTm + phi)/w).
-    c1, c2, cm = (np.exp(v / w) for v in (p["V1"] + phi, p["V2"] + phi, -c.g.VTm - phi))
-    scale = p["A"] * c.gain * w
-    g1, g2 = scale * p["g1"], scale * p["g2"]
-    bias = np.exp(np.divide.outer(grid.levels, w))
+    factors = _Factors.of(grid, p, c)
     factor = ripple(grid.levels, p) if p["ripple"].any() else None
     lit = c.light > 0.0
     photo, kc = c.photocurrent(p), p["kc"] / p["wc"]
     screen = np.subtract.outer(grid.levels, p["Vc"]) * (1.0 / p["wc"]) if lit else np.empty((0, n))
-    instrument = c.instrument(grid)
+    wired = wiring(grid, c.g)
 
     rows = max(1, min(samples, _SCRATCH // n))
     store = [np.empty((rows, n)) for _ in range(5)]
     for start in range(0, samples, rows):
         k = slice(start, min(start + rows, samples))
         at = grid.at[k]
-        P, E, r1, r2, t = (s[: k.stop - start] for s in store)
-        np.multiply(away[k], kw, out=P)
-        np.exp(P, out=P)
-        np.take(bias, at, axis=0, out=E, mode="clip")
-        # rho ln Rm
-        np.add(P, cm, out=r1)
-        np.multiply(r1, E, out=r1)
-        np.multiply(P, E, out=E)
-        np.add(E, cm, out=t)
-        np.divide(t, r1, out=t)
-        np.log(t, out=t)
-        np.multiply(t, c.g.rho, out=t)
-        # ln R2, then x g2 (ln R2 - rho ln Rm)
-        np.add(E, c2, out=r2)
-        np.add(P, c2, out=r1)
-        np.divide(r2, r1, out=r2)
-        np.log(r2, out=r2)
-        np.subtract(r2, t, out=r2)
-        np.multiply(r2, g2, out=r2)
-        np.multiply(r2, x[k], out=r2)
-        # ln R1, then g1 (ln R1 - rho ln Rm)
-        np.add(E, c1, out=E)
-        np.add(P, c1, out=P)
-        np.divide(E, P, out=E)
-        np.log(E, out=E)
-        np.subtract(E, t, out=E)
-        np.multiply(E, g1, out=E)
-        np.add(E, r2, out=E)
+        registers = [s[: k.stop - start] for s in store]
+        total = _electronic(factors, at, away[k], x[k], registers)
         if factor is not None:
-            np.multiply(E, factor[at], out=E)
+            np.multiply(total, factor[at], out=total)
         if switching is not None:
-            np.multiply(E, switching[:, k].T, out=E)
+            np.multiply(total, switching[:, k].T, out=total)
         if lit:
-            np.multiply(away[k], kc, out=r1)
-            np.take(screen, at, axis=0, out=t, mode="clip")
-            np.add(r1, t, out=r1)
-            np.exp(r1, out=r1)
-            np.add(r1, 1.0, out=r1)
-            np.divide(photo, r1, out=r1)
-            np.subtract(E, r1, out=E)
-        np.add(E, instrument[k, None], out=E)
-        out[:, k] = E.T
+            gate, level = registers[-2:]
+            np.multiply(away[k], kc, out=gate)
+            np.take(screen, at, axis=0, out=level, mode="clip")
+            np.exp(np.add(gate, level, out=gate), out=gate)
+            np.divide(photo, np.add(gate, 1.0, out=gate), out=gate)
+            np.subtract(total, gate, out=total)
+        np.add(total, wired[k, None], out=total)
+        out[:, k] = total.T
 
 
 def stable(
@@ -183,25 +239,23 @@ def stable(
     switching: FloatArray | None,
     out: FloatArray,
 ) -> None:
-    """As `fast`, for parameters and voltages of any size."""
+    """As `currents`, for parameters and voltages of any size."""
     volts = grid.voltage[:, None]
-    w, phi, dv = p["w"], c.barrier(p["phiJ"]), away
+    w, phi, shift = p["w"], c.barrier(p["phiJ"]), p["kappa"] * away
 
     def diode(voltage: FloatArray, threshold: FloatArray) -> FloatArray:
-        difference = np.logaddexp(0.0, (voltage - threshold) / w) - np.logaddexp(
-            0.0, -threshold / w
-        )
-        product: FloatArray = w * difference
+        excess = np.logaddexp(0.0, (voltage - threshold) / w) - np.logaddexp(0.0, -threshold / w)
+        product: FloatArray = w * excess
         return product
 
-    reverse = c.g.rho * diode(-volts, c.g.VTm + phi + p["kappa"] * dv)
-    prompt = diode(volts, p["V1"] + phi - p["kappa"] * dv) - reverse
-    active = diode(volts, p["V2"] + phi - p["kappa"] * dv) - reverse
+    reverse = c.g.rho * diode(-volts, c.g.VTm + phi + shift)
+    prompt = diode(volts, p["V1"] + phi - shift) - reverse
+    active = diode(volts, p["V2"] + phi - shift) - reverse
     current = p["A"] * c.gain * (p["g1"] * prompt + p["g2"] * x * active)
     current *= ripple(grid.voltage, p)
     if switching is not None:
         current *= switching.T
-    z = np.clip((p["Vc"] - volts - p["kc"] * dv) / p["wc"], -_EXPONENT, _EXPONENT)
+    z = np.clip((p["Vc"] - volts - p["kc"] * away) / p["wc"], -_EXPONENT, _EXPONENT)
     current -= c.photocurrent(p) / (1.0 + np.exp(-z))
-    current += c.instrument(grid)[:, None]
+    current += wiring(grid, c.g)[:, None]
     out[...] = current.T

@@ -1,14 +1,14 @@
-"""The transport model fitted to measured curves, with what the curves do not determine."""
+"""Fit of the transport model to measured curves, with warnings of what they leave open."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from grainscout.records import DataError, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.transport.kernel import iv_curves
 from grainscout.simulator.transport.least_squares import Residuals, jacobian, levenberg
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
@@ -34,9 +34,14 @@ _FIXED = {"Ex": 0.3, "Eu": 0.3}
 
 @dataclass(frozen=True, kw_only=True)
 class Undetermined:
-    """A warning: the curve does not determine `parameter`.
+    """Warning that the curve does not determine a parameter.
 
-    ratio : posterior over prior standard deviation (1: the curve says nothing).
+    Parameters
+    ----------
+    parameter : str
+        Its name.
+    ratio : float
+        Posterior over prior standard deviation. 1 means that the curve says nothing.
     """
 
     parameter: str
@@ -44,21 +49,35 @@ class Undetermined:
 
     def __str__(self) -> str:
         return (
-            f"{self.parameter} is undetermined: the curve narrows its prior to {self.ratio:.0%} only; "
-            "take its value as a choice, not as a finding"
+            f"{self.parameter} is undetermined: the curve narrows its prior to {self.ratio:.0%} only. "
+            "Take its value as a choice, not as a finding"
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """A curve's best parameters.
+    """Best parameters of one curve.
 
-    parameters : name -> value for `transport.iv_curves` (all names);  offset [A] was added.
-    sigma : name -> standard deviation, in the parameter's unit, or of its natural logarithm if the
-        parameter blends geometrically;  correlation : (q, q), in the order of `sigma`.
-    current : (samples,) the model [A];  rms [A]: misfit of the visible samples and intrusions of clipped ones
-        into the window, over the number of visible samples;  rms_share : rms over the visible range.
-    warnings : parameters that the curve leaves undetermined.
+    Parameters
+    ----------
+    parameters : dict of str to float
+        Values of all names that `iv_curves` needs, in the units of `PARAMETERS`.
+    offset : float
+        Offset of the amplifier that was added [A].
+    sigma : dict of str to float
+        Standard deviations in the parameter's unit, or of its natural logarithm if the parameter
+        blends geometrically.
+    correlation : (q, q) array of float
+        Correlations in the order of `sigma`.
+    current : (samples,) array of float
+        Current of the model [A].
+    rms : float
+        Misfit of the visible samples and intrusions of clipped ones into the window, over the
+        number of visible samples [A].
+    rms_share : float
+        `rms` over the visible range.
+    warnings : tuple of Undetermined
+        Parameters that the curve leaves undetermined.
     """
 
     parameters: dict[str, float]
@@ -69,6 +88,73 @@ class Fit:
     rms: float
     rms_share: float
     warnings: tuple[Undetermined, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Curves:
+    """Measured curves (n, samples) in units of `unit` nA."""
+
+    waveform: Waveform
+    current: FloatArray  # 0 where not visible
+    visible: BoolArray
+    clipped: IntArray
+    window: tuple[float, float]
+    span: FloatArray  # (n,) visible range
+    unit: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Prior:
+    """Bounds, centres and widths (q,) in the fit's coordinates."""
+
+    low: FloatArray
+    high: FloatArray
+    centre: FloatArray
+    width: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Model:
+    """Curves, conditions and prior that a fit compares."""
+
+    curves: _Curves
+    prior: _Prior
+    light: float
+    temperature: float
+    constants: TransportGlobals
+
+    def current(self, points: FloatArray) -> FloatArray:
+        """Currents (m, samples) of points (m, q), in the curves' unit."""
+        values: dict[str, ArrayLike] = {
+            name: _value(name, points[:, j]) for j, name in enumerate(FREE)
+        }
+        result = iv_curves(
+            {**values, **_FIXED},
+            self.curves.waveform,
+            light=self.light,
+            temperature=self.temperature,
+            globals_=self.constants,
+        )
+        current = result.current_nA
+        current += points[:, -1:]
+        return current
+
+    def misfit(self, points: FloatArray, owner: IntArray) -> FloatArray:
+        """Misfits (m, samples) to the curves `owner` (m,)."""
+        c, fitted = self.curves, self.current(points)
+        gap = np.where(c.visible[owner], fitted - c.current[owner], 0.0)
+        gap += np.where(c.clipped[owner] > 0, np.minimum(fitted - c.window[1], 0.0), 0.0)
+        gap += np.where(c.clipped[owner] < 0, np.maximum(fitted - c.window[0], 0.0), 0.0)
+        return gap
+
+    def residuals(self, scale: FloatArray) -> Residuals:
+        """Misfits in units of their size (n,) for each curve, and the priors' pulls."""
+
+        def residuals(points: FloatArray, owner: IntArray) -> FloatArray:
+            pulls = (points - self.prior.centre) / self.prior.width
+            return np.concatenate([self.misfit(points, owner) / scale[owner, None], pulls], axis=1)
+
+        return residuals
 
 
 def fit_iv(
@@ -83,30 +169,76 @@ def fit_iv(
     globals_: TransportGlobals | None = None,
     seed: int = 0,
 ) -> list[Fit]:
-    """Fit the model to curves that were measured with one waveform.
+    """Fit the model to curves measured with one waveform.
 
-    voltage : (samples,) [V];  current : (samples,) or (n, samples) [A], NaN where unknown.
-    time : (samples,) [s]; a sweep of 1 s if None (rates are then relative to the sweep).
-    clipped : of the current's shape: +1 where the true current is above the window, -1 below, 0
-        visible;  window : its lower and upper end [A], needed if anything is clipped.
-    light [suns], temperature [K] during the measurement;  seed : of the multi-start.
+    Parameters
+    ----------
+    voltage : (samples,) array of float
+        Bias [V].
+    current : (samples,) or (n, samples) array of float
+        Current [A], NaN where unknown.
+    time : (samples,) array of float or None
+        Time [s]. A sweep of 1 s if None: rates are then relative to the sweep.
+    clipped : array of int or None
+        Of the current's shape: +1 where the true current is above the window, -1 below, 0 visible.
+    window : (float, float) or None
+        Lower and upper end of the window [A], needed if anything is clipped.
+    light, temperature : float
+        Conditions of the measurement [suns], [K].
+    globals_ : TransportGlobals or None
+        Constants that all points share.
+    seed : int
+        Seed of the multi-start.
 
+    Returns
+    -------
+    list of Fit
+        One for each curve.
+
+    Raises
+    ------
+    DataError
+        Curves are unusable.
+
+    Notes
+    -----
     A clipped sample is a one-sided penalty: it costs only where the model enters the window.
-    Priors are Gaussian with the centre and half-width of each parameter's draw range; where the
+    Priors are Gaussian with the centre and half-width of each parameter's draw range. Where the
     median visible range is above 0.6 nA, currents and conductances are in units of that range.
     Standard deviations come from the Jacobian with these priors at the best optimum and at others
-    that explain the curve nearly as well, and allow for residuals that are correlated from sample
-    to sample.  Raises DataError for unusable curves.
+    that explain the curve nearly as well. They allow for residuals that are correlated from sample
+    to sample.
     """
+    curves = _usable(voltage, current, time, clipped, window)
+    base = globals_ or TransportGlobals()
+    model = _Model(
+        curves=curves,
+        prior=_prior(),
+        light=light,
+        temperature=temperature,
+        constants=replace(base, Ioff=0.0, Cs=base.Cs / curves.unit),
+    )
+    points, cost, owner, covariance = _optima(model, seed)
+    fits = []
+    for i in range(len(curves.current)):
+        mine = owner == i
+        point, spread = _mixture(points[mine], cost[mine], covariance[mine])
+        fits.append(_report(model, i, point, spread))
+    return fits
+
+
+def _usable(
+    voltage: ArrayLike,
+    current: ArrayLike,
+    time: ArrayLike | None,
+    clipped: ArrayLike | None,
+    window: tuple[float, float] | None,
+) -> _Curves:
+    """The curves of `fit_iv`; DataError unless a fit can use them."""
     volts = np.asarray(voltage, dtype=np.float64)
     data = np.atleast_2d(np.asarray(current, dtype=np.float64)) * 1e9
     state = np.zeros(data.shape, int) if clipped is None else np.atleast_2d(np.asarray(clipped))
-    if (
-        volts.ndim != 1
-        or data.ndim != 2
-        or data.shape[1] != volts.size
-        or state.shape != data.shape
-    ):
+    if volts.ndim != 1 or data.shape != (len(data), volts.size) or state.shape != data.shape:
         raise DataError(
             "fit_iv current and clipped must be (samples,) or (n, samples) like the voltage; got "
             f"voltage {volts.shape}, current {data.shape}, clipped {state.shape}"
@@ -118,114 +250,63 @@ def fit_iv(
             f"fit_iv needs more than {len(FREE) + 1} visible samples; curve {few[0]} has "
             f"{int(visible[few[0]].sum())}"
         )
-    if window is None:
-        if (state != 0).any():
-            raise DataError("fit_iv needs the window [A] that the clipped samples lie outside of")
-        low_edge = high_edge = 0.0
-        span = np.array([np.ptp(row[ok]) for row, ok in zip(data, visible, strict=True)])
+    if window is not None:
+        low, high = window[0] * 1e9, window[1] * 1e9
+        span = np.full(len(data), high - low)
+    elif (state != 0).any():
+        raise DataError("fit_iv needs the window [A] that the clipped samples lie outside of")
     else:
-        low_edge, high_edge = window[0] * 1e9, window[1] * 1e9
-        span = np.full(len(data), high_edge - low_edge)
+        low = high = 0.0
+        span = np.array([np.ptp(row[ok]) for row, ok in zip(data, visible, strict=True)])
     if not (span > 0).all():
         raise DataError("fit_iv needs curves whose visible range is > 0 A")
     times = np.linspace(0.0, 1.0, volts.size) if time is None else np.asarray(time, np.float64)
-    waveform = Waveform(voltage=volts, time=times, kind="measured")
     # Priors are for sub-nanoampere curves; a sample that conducts more is fitted in its own unit.
     unit = max(1.0, float(np.median(span)) / _SPAN)
-    data, span, low_edge, high_edge = data / unit, span / unit, low_edge / unit, high_edge / unit
-    base = globals_ or TransportGlobals()
-    constants = replace(base, Ioff=0.0, Cs=base.Cs / unit)
-
-    low, high, centre, width = _box()
-    target = np.where(visible, data, 0.0)
-
-    def model(points: FloatArray) -> FloatArray:
-        values: dict[str, ArrayLike] = {
-            name: np.exp(points[:, j]) if PARAMETERS[name].blend == "geometric" else points[:, j]
-            for j, name in enumerate(FREE)
-        }
-        result = iv_curves(
-            {**values, **_FIXED}, waveform, light=light, temperature=temperature, globals_=constants
-        )
-        result.current_nA[...] += points[:, -1:]
-        return result.current_nA
-
-    def misfit(points: FloatArray, owner: NDArray[np.intp]) -> FloatArray:
-        fitted = model(points)
-        gap = np.where(visible[owner], fitted - target[owner], 0.0)
-        gap += np.where(state[owner] > 0, np.minimum(fitted - high_edge, 0.0), 0.0)
-        gap += np.where(state[owner] < 0, np.maximum(fitted - low_edge, 0.0), 0.0)
-        return gap
-
-    def weighted(scale: FloatArray) -> Residuals:
-        """Misfits in units of their size (n,) for each curve, and the priors' pulls."""
-
-        def residuals(points: FloatArray, owner: NDArray[np.intp]) -> FloatArray:
-            pulls = (points - centre) / width
-            return np.concatenate([misfit(points, owner) / scale[owner, None], pulls], axis=1)
-
-        return residuals
-
-    curves = np.arange(len(data))
-    starts = _starts(centre, width, np.random.default_rng(seed))
-    points, cost, owner = _best(
-        *levenberg(
-            residuals := weighted(0.01 * span),
-            np.tile(starts, (len(data), 1)),
-            np.repeat(curves, _STARTS),
-            low,
-            high,
-            12,
-        )
+    return _Curves(
+        waveform=Waveform(voltage=volts, time=times, kind="measured"),
+        current=np.where(visible, data / unit, 0.0),
+        visible=visible,
+        clipped=state,
+        window=(low / unit, high / unit),
+        span=span / unit,
+        unit=unit,
     )
-    points, cost = levenberg(residuals, points, owner, low, high, 100)
+
+
+def _optima(model: _Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+    """The _KEEP best optima of each curve: points (m, q), costs, curves and covariances."""
+    prior, span = model.prior, model.curves.span
+    bounds = prior.low, prior.high
+    n = len(span)
+    curves = np.arange(n, dtype=np.int64)
+    starts = _starts(prior, np.random.default_rng(seed))
+    residuals = model.residuals(0.01 * span)
+    every = np.tile(starts, (n, 1))
+    points, cost = levenberg(residuals, every, np.repeat(curves, _STARTS), *bounds, 12)
+    best = np.argsort(cost.reshape(n, _STARTS), axis=1)[:, :_KEEP]
+    owner: IntArray = np.repeat(curves, _KEEP)
+    points = points[best.reshape(-1) + _STARTS * owner]
+    points, cost = levenberg(residuals, points, owner, *bounds, 100)
     # How large the misfit is shows only now; with it, data and prior get their true weights.
-    first = points.reshape(len(data), _KEEP, -1)[curves, cost.reshape(-1, _KEEP).argmin(1)]
-    size = np.array([_size(gap) for gap in misfit(first, curves)])
-    residuals = weighted(np.maximum(size, 1e-5 * span))
-    points, cost = levenberg(residuals, points, owner, low, high, 100)
-    _, slope = jacobian(residuals, points, owner, low, high)
+    first = points.reshape(n, _KEEP, -1)[curves, cost.reshape(-1, _KEEP).argmin(1)]
+    size = np.array([_size(gap) for gap in model.misfit(first, curves)])
+    residuals = model.residuals(np.maximum(size, 1e-5 * span))
+    points, cost = levenberg(residuals, points, owner, *bounds, 100)
+    _, slope = jacobian(residuals, points, owner, *bounds)
     information = np.swapaxes(slope, 1, 2) @ slope  # the priors' rows are in it
-    covariance = np.linalg.inv(information)
-
-    fits = []
-    for i in curves:
-        mine = owner == i
-        point, spread = _mixture(points[mine], cost[mine], covariance[mine])
-        fitted = model(point[None])[0]
-        gap = misfit(point[None], np.array([i]))[0]
-        rms = float(np.sqrt((gap**2).sum() / visible[i].sum()))
-        fits.append(_report(point, spread, width, fitted, rms, float(span[i]), unit))
-    return fits
+    return points, cost, owner, np.asarray(np.linalg.inv(information), np.float64)
 
 
-def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float, float, float]]:
-    """Archetype values for `TransportSpec(archetypes=...)`: a film in the likeness of three curves.
-
-    Activation energies and what the fit leaves at its default stay those of the standard film.
-    """
-    return {
-        name: (club.parameters[name], heart.parameters[name], diamond.parameters[name])
-        for name in FREE
-    }
-
-
-def _report(
-    point: FloatArray,
-    spread: FloatArray,
-    width: FloatArray,
-    fitted: FloatArray,
-    rms: float,
-    span: float,
-    unit: float,
-) -> Fit:
+def _report(model: _Model, curve: int, point: FloatArray, spread: FloatArray) -> Fit:
+    """The fit of one curve from its best point (q,) and the spread (q, q) about it."""
+    unit = model.curves.unit
+    amperes = 1e-9 * unit
+    gap = model.misfit(point[None], np.array([curve]))[0]
+    rms = float(np.sqrt((gap**2).sum() / model.curves.visible[curve].sum()))
     deviation = np.sqrt(np.diag(spread))
     names = (*FREE, OFFSET)
-    amperes = 1e-9 * unit
-    values = {
-        name: float(np.exp(v) if PARAMETERS[name].blend == "geometric" else v)
-        for name, v in zip(FREE, point[:-1], strict=True)
-    }
+    values = {name: float(_value(name, v)) for name, v in zip(FREE, point[:-1], strict=True)}
     values |= {name: unit * values[name] for name in ("g1", "g2", "IL")}
     return Fit(
         parameters=values | _FIXED,
@@ -235,54 +316,65 @@ def _report(
             for name, s in zip(names, deviation, strict=True)
         },
         correlation=spread / np.multiply.outer(deviation, deviation),
-        current=fitted * amperes,
+        current=model.current(point[None])[0] * amperes,
         rms=rms * amperes,
-        rms_share=rms / span,
+        rms_share=rms / float(model.curves.span[curve]),
         warnings=tuple(
             Undetermined(parameter=name, ratio=float(ratio))
-            for name, ratio in zip(names, deviation / width, strict=True)
+            for name, ratio in zip(names, deviation / model.prior.width, strict=True)
             if ratio > _DETERMINED
         ),
     )
 
 
-def _box() -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Lower and upper bounds, prior centres and prior widths, in the fit's coordinates."""
-    edges = []
-    for name in FREE:
-        draw = np.array(PARAMETERS[name].draw)
-        edges.append(np.log(draw) if PARAMETERS[name].blend == "geometric" else draw)
-    edges.append(np.array(_OFFSET))
-    ends = np.array(edges)
+def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float, float, float]]:
+    """Archetypes of a film in the likeness of three curves.
+
+    Activation energies and what the fit leaves at its default stay those of the standard film.
+
+    Returns
+    -------
+    dict of str to (float, float, float)
+        For ``TransportSpec(archetypes=...)``.
+    """
+    return {
+        name: (club.parameters[name], heart.parameters[name], diamond.parameters[name])
+        for name in FREE
+    }
+
+
+def _value(name: str, coordinate: FloatArray) -> FloatArray:
+    """A parameter from the fit's coordinate, which is a logarithm if it blends geometrically."""
+    return np.exp(coordinate) if PARAMETERS[name].blend == "geometric" else coordinate
+
+
+def _coordinate(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    return np.log(array) if PARAMETERS[name].blend == "geometric" else array
+
+
+def _prior() -> _Prior:
+    """Centres and half-widths of the draw ranges, and the bounds beyond them."""
+    ends = np.array([_coordinate(name, PARAMETERS[name].draw) for name in FREE] + [_OFFSET])
     centre, width = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
     reach = (1.0 + 2.0 * _BEYOND) * width
-    low, high = centre - reach, centre + reach
-    return low, high, centre, width
+    return _Prior(low=centre - reach, high=centre + reach, centre=centre, width=width)
 
 
-def _starts(centre: FloatArray, width: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _starts(prior: _Prior, rng: np.random.Generator) -> FloatArray:
     """The three archetypes and random points of the priors' middle, (_STARTS, q)."""
-    starts = centre + width * rng.uniform(-0.8, 0.8, (_STARTS, centre.size))
-    for k in range(len(ARCHETYPES)):
-        for j, name in enumerate(FREE):
-            value = PARAMETERS[name].archetypes[k]
-            starts[k, j] = np.log(value) if PARAMETERS[name].blend == "geometric" else value
-        starts[k, -1] = centre[-1]
+    centre = prior.centre
+    starts = centre + prior.width * rng.uniform(-0.8, 0.8, (_STARTS, centre.size))
+    pure = [_coordinate(name, PARAMETERS[name].archetypes) for name in FREE]
+    starts[: len(ARCHETYPES), :-1] = np.transpose(pure)
+    starts[: len(ARCHETYPES), -1] = centre[-1]
     return starts
 
 
-def _best(points: FloatArray, cost: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
-    """The _KEEP cheapest of each curve's _STARTS points, their costs and curves."""
-    curves = len(cost) // _STARTS
-    order = np.argsort(cost.reshape(curves, _STARTS), axis=1)[:, :_KEEP]
-    chosen = (order + _STARTS * np.arange(curves)[:, None]).reshape(-1)
-    return points[chosen], cost[chosen], np.repeat(np.arange(curves), _KEEP)
-
-
 def _size(gap: FloatArray) -> float:
-    """Effective standard deviation of a misfit [nA]: neighbours that agree are one piece of news.
+    """Effective standard deviation of a misfit [nA].
 
-    The variance is inflated by the integrated autocorrelation of the residuals.
+    The integrated autocorrelation of the residuals inflates it: neighbours that agree count once.
     """
     variance = float((gap**2).sum()) / max(1, int((gap != 0).sum()) - len(FREE) - 1)
     centred = gap - gap.mean()
@@ -297,7 +389,7 @@ def _mixture(
 ) -> tuple[FloatArray, FloatArray]:
     """The best point, and the spread about it of a mixture of Gaussians, one for each optimum.
 
-    Weights are Laplace's, exp(-cost/2) sqrt(det covariance); an optimum found twice counts once.
+    Weights are Laplace's, exp(-cost/2) sqrt(det covariance). An optimum found twice counts once.
     """
     order = np.argsort(cost)
     best = points[order[0]]

@@ -1,22 +1,23 @@
-"""The two ionic states on any waveform: exact screening, exponential time differencing for x.
+"""The two ionic states on any waveform.
 
-On a ramp, u obeys a linear equation and is exact.  x relaxes to x_inf(V), which is taken linear
-within a step, at a rate k frozen at mid-step: second order, and a convex combination of x0 and
-the two x_inf, so x stays in [0, 1] for any step.  Everything transcendental depends on the
-voltage alone and is tabulated once for each distinct voltage and step of the waveform (a
-triangle's branches share them); only ``y = a y + b`` is left to do in sequence.
+On a ramp, u obeys a linear equation and is exact. x relaxes to x_inf(V), which is taken linear
+within a step, at a rate k frozen at mid-step (exponential time differencing). That is of second
+order, and a convex combination of x0 and the two x_inf, so x stays in [0, 1] for any step.
+Everything transcendental depends on the voltage alone and is tabulated once for each distinct
+voltage and step of the waveform, which a triangle's branches share. Only ``y = a y + b`` is left
+to do in sequence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: Steps are split until no one is longer than this [V]; k varies by e^(dV/2wx) within a step.
 LARGEST_STEP = 0.012
@@ -28,27 +29,20 @@ _FEW = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """A waveform cut into steps, with equal voltages and equal steps found.
+    """A waveform cut into steps, with equal voltages and equal steps found."""
 
-    voltage, slope (samples,) [V], [V/s]: the slope is that of the ramp that ends at the sample, 0
-    at the first;  span (samples - 1,) seconds between samples;  levels (nv,) distinct node voltages
-    [V];  at (samples,) level of each sample;  steps (ns, 2) lower and upper level of each distinct
-    step;  spans (ns,) their durations [s];  times (nh,) distinct durations;  slopes (nr,) of the
-    distinct kinds of ramp [V/s] and time_of_slope (nr,) which duration they go with;
-    sequence : for each step in order: which step, downwards, sample that it leads to, which
-    duration, which ramp, voltage at its start and end.
-    """
-
-    voltage: FloatArray
-    slope: FloatArray
-    span: FloatArray
-    levels: FloatArray
-    at: NDArray[np.intp]
-    steps: NDArray[np.intp]
-    spans: FloatArray
-    times: FloatArray
-    slopes: FloatArray
-    time_of_slope: NDArray[np.intp]
+    voltage: FloatArray  # (samples,) [V]
+    slope: FloatArray  # (samples,) of the ramp that ends at the sample [V/s], 0 at the first
+    span: FloatArray  # (samples - 1,) time between samples [s]
+    levels: FloatArray  # distinct node voltages [V]
+    at: IntArray  # (samples,) level of each sample
+    steps: IntArray  # (steps, 2) lower and upper level of each distinct step
+    spans: FloatArray  # (steps,) their durations [s]
+    times: FloatArray  # distinct durations [s]
+    slopes: FloatArray  # of the distinct ramps [V/s]
+    time_of_slope: IntArray  # number of the duration of each
+    # For each step in order: its number, downwards or not, sample that it leads to, number of its
+    # duration and of its ramp, voltage at its start and end [V].
     sequence: tuple[tuple[int, bool, int, int, int, float, float], ...]
 
 
@@ -61,7 +55,7 @@ def _significant(values: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def grid(waveform: Waveform) -> Grid:
-    """The grid of a waveform; cached, as an experiment applies few."""
+    """The grid of a waveform. Cached, as an experiment applies few."""
     # Rounding lets branches that pass the same voltages share levels; + 0.0 turns -0.0 into 0.0.
     voltage = np.round(waveform.voltage, 12) + 0.0
     rise, span = np.diff(voltage), np.diff(waveform.time)
@@ -134,7 +128,7 @@ def rate(
 
 
 def _exponential(voltage: FloatArray, centre: FloatArray, inverse: FloatArray) -> FloatArray:
-    """exp((V - centre) inverse), (levels, n); beyond _FLAT the exponent no longer matters."""
+    """exp((V - centre) inverse), (levels, n). Beyond _FLAT the exponent no longer matters."""
     z = np.subtract.outer(voltage, centre)
     z *= inverse
     reach = (np.abs(voltage).max(initial=0.0) + np.abs(centre)) * np.abs(inverse)
@@ -145,20 +139,22 @@ def _exponential(voltage: FloatArray, centre: FloatArray, inverse: FloatArray) -
 
 def integrate(
     g: Grid,
-    *,
-    vx: FloatArray,
-    wx: FloatArray,
-    nu: FloatArray,
+    p: Mapping[str, FloatArray],
     factor: FloatArray,
     tau: FloatArray,
     k_max: float,
     u0: FloatArray,
     x0: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """u - V [V] and x at every sample, (samples, n) each, from u0 and x0 (n,) at the first."""
+    """u - V [V] and x at every sample, (samples, n) each.
+
+    u0 [V] and x0 (n,) hold at the first sample. The rates of x are multiplied by `factor` (n,),
+    and u follows the voltage within `tau` (n,) [s].
+    """
+    vx, wx = p["Vx"], p["wx"]
     low, high = g.steps[:, 0], g.steps[:, 1]
     x_inf = activation(g.levels, vx, wx)
-    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, nu, factor, k_max)
+    kh = rate(0.5 * (g.levels[low] + g.levels[high]), vx, wx, p["nu"], factor, k_max)
     kh *= -g.spans[:, None]
     loss = np.expm1(kh)  # -(1 - e^-kh), as kh is negative here
     # x1 = e^-kh x0 + (1 - e^-kh - c) xa + c xb, c = 1 - (1 - e^-kh)/kh, from level a to b.
@@ -189,7 +185,7 @@ def integrate(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tables:
-    """What the steps multiply by and add, for x by step and direction, for u by kind of ramp."""
+    """Factors and summands of the steps, for x by step and direction, for u by ramp."""
 
     keep: FloatArray
     add: tuple[FloatArray, FloatArray]
@@ -229,7 +225,7 @@ def _rows(g: Grid, t: _Tables, u0: FloatArray, away: FloatArray, x: FloatArray) 
 
 
 def _scalar(g: Grid, t: _Tables, u: float, away: FloatArray, x: FloatArray) -> None:
-    """The same operations in the same order as `_rows`, so the same bits, for one point."""
+    """As `_rows` for one point: the same operations in the same order, so the same bits."""
     keeps, adds = t.keep.tolist(), [a.tolist() for a in t.add]
     decays, drives = t.decay.tolist(), t.drive.tolist()
     lags, xs = away.tolist(), x.tolist()

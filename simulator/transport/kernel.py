@@ -1,23 +1,23 @@
 """Current against voltage, time, light and temperature at contact points with ionic memory.
 
-The two-state model of the physics notes.  V, nA, s, suns, K; n contact points at once:
+The two-state model in V, nA, s, suns and K, for n contact points at once:
 
     du/dt = (V - u)/tau_u         ionic screening potential u [V]
     dx/dt = k (x_inf(V) - x)      ion-activated fraction x
     I = I_e + I_ph + Cs dV/dt + gsh V + Ioff
 
 I_e is a prompt path of slope g1 above V1 and an ion-activated path of slope g2 x above V2, both
-shifted by the screening, I_ph a screened photocurrent (negative at 0 V).  In the dark with
+shifted by the screening. I_ph is a screened photocurrent, negative at 0 V. In the dark with
 Cs = Ioff = 0, I(0) = 0 exactly for any state and I V >= 0.
 
-Conventions.  A sample reads the displacement current of the ramp that *ends* there (0 at the
-first sample: the bias rested there before), so that no sample knows the future.  The waveform is
-linear between samples; long steps are split inside, at most 12 mV each, and only samples come
-back.  Each point's result does not depend on which other points are computed with it.
+A sample reads the displacement current of the ramp that *ends* there (0 at the first sample: the
+bias rested there before), so that no sample knows the future. The waveform is linear between
+samples. Long steps are split inside, at most 12 mV each, and only samples come back. Each point's
+result does not depend on which other points are computed with it.
 
-Limits.  A zero-dimensional point contact: no lateral flow of ions or heat, so neighbouring
-measurements meet only through states that are carried over, and no feedback of series resistance
-on the ions.  The laws of temperature and light are assumed, and I_ph is not a carrier balance.  A
+The model is a zero-dimensional point contact. Ions and heat do not flow laterally, so neighbouring
+measurements meet only through states that are carried over, and series resistance has no feedback
+on the ions. The laws of temperature and light are assumed, and I_ph is not a carrier balance. A
 good fit says that the family covers a curve's shape, not that the mechanism is right.
 """
 
@@ -31,49 +31,66 @@ from numpy.typing import ArrayLike
 
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.records.arrays import FloatArray
-from grainscout.simulator.transport import current as law_of_current
+from grainscout.simulator.transport.current import (
+    Conditions,
+    currents,
+    extremes,
+    telegraph,
+    wiring,
+)
 from grainscout.simulator.transport.integrator import activation, grid, integrate, rate
 from grainscout.simulator.transport.parameters import (
-    ARCHETYPES,
-    PARAMETERS,
-    Parameter,
     TransportGlobals,
-    archetype_parameters,
     check_conditions,
     check_parameters,
     ionic_factors,
 )
 
-__all__ = [
-    "ARCHETYPES",
-    "PARAMETERS",
-    "IVResult",
-    "Parameter",
-    "TransportGlobals",
-    "archetype_parameters",
-    "iv_curves",
-    "relax",
-    "rest_state",
-]
+__all__ = ["IVResult", "iv_curves", "relax", "rest_state", "stray_current"]
 
 _DEFAULTS = TransportGlobals()
 #: Points of a block, fewer for long waveforms: its tables and trajectories stay near the core, and
 #: no array of it is larger than _CELLS numbers (16 MB).
 _BLOCK, _CELLS = 1024, 1 << 21
+_NA = 1e-9  # the model's unit of current [A]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IVResult:
-    """Noiseless curves.
+    """Noiseless curves and the states after them.
 
-    current_nA : (n, samples) [nA];  state : (n, 2), u [V] and x after the last sample;
-    u [V], x : (n, samples) trajectories, or None if not asked for.
+    Parameters
+    ----------
+    current_nA : (n, samples) array of float
+        Current in the model's own unit [nA]. `current` has it in amperes.
+    state : (n, 2) array of float
+        Screening u [V] and activated fraction x after the last sample.
+    u, x : (n, samples) array of float or None
+        Trajectories of the states, u in volts. None if not asked for.
     """
 
     current_nA: FloatArray
     state: FloatArray
     u: FloatArray | None = None
     x: FloatArray | None = None
+
+    @property
+    def current(self) -> FloatArray:
+        """Current [A], (n, samples)."""
+        return self.current_nA * _NA
+
+
+def stray_current(waveform: Waveform, globals_: TransportGlobals = _DEFAULTS) -> FloatArray:
+    """Current of the wiring [A], (samples,).
+
+    Parameters
+    ----------
+    waveform : Waveform
+        Applied voltage.
+    globals_ : TransportGlobals
+        Its `Cs` and `Ioff` are used.
+    """
+    return _NA * wiring(grid(waveform), globals_)
 
 
 def iv_curves(
@@ -87,71 +104,79 @@ def iv_curves(
     trajectories: bool = False,
     rng: np.random.Generator | None = None,
 ) -> IVResult:
-    """Curves of n contact points.
+    """Compute the curves of n contact points.
 
-    parameters : name -> (n,) array or number, names and ranges in `PARAMETERS`.
-    waveform : the voltage at the sample.  light [suns], temperature [K].
-    state : (n, 2) u [V] and x at the first sample; a long rest at 0 V if None.
-    rng : draws the telegraph conductance of this measurement; None gives its mean, the truth.
+    Parameters
+    ----------
+    parameters : mapping of str to (n,) array of float, or float
+        Values by the names in `PARAMETERS`, within the limits there.
+    waveform : Waveform
+        Voltage at the sample.
+    light : float
+        Illumination [suns].
+    temperature : float
+        Temperature of the sample [K].
+    state : (n, 2) array of float or None
+        u [V] and x at the first sample. A long rest at 0 V if None.
+    globals_ : TransportGlobals
+        Constants that all points share.
+    trajectories : bool
+        Return u and x at every sample.
+    rng : numpy.random.Generator or None
+        Draws the telegraph conductance of this measurement. None gives its mean, the truth.
 
-    Raises ConfigError for parameters or conditions outside their range, DataError for a state of
-    the wrong shape or outside x in 0 ... 1.
+    Raises
+    ------
+    ConfigError
+        Parameters or conditions are outside their range.
+    DataError
+        The state has the wrong shape, or x outside 0 ... 1.
     """
     p = check_parameters(parameters)
     check_conditions(light, temperature)
     n, samples = p["w"].size, len(waveform)
     start = _rest(p, 0.0) if state is None else _check_state(state, n)
     steps = grid(waveform)
-    conditions = law_of_current.Conditions(light=light, temperature=temperature, g=globals_)
+    conditions = Conditions(light=light, temperature=temperature, g=globals_)
     factor, tau = ionic_factors(p, light, temperature, globals_)
-    extreme = law_of_current.extremes(p, start[:, 0], waveform.peak, conditions)
+    extreme = extremes(p, start[:, 0], waveform.peak, conditions)
+    noisy = rng is not None and p["telegraph"].any()
+    switching = telegraph(steps, p, rng) if noisy and rng is not None else None
 
-    switching = None
-    if rng is not None and p["telegraph"].any():
-        switching = law_of_current.telegraph(steps, p, rng)
-
-    current = np.empty((n, samples))
-    end = np.empty((n, 2))
-    paths = [np.empty((n, samples)) for _ in range(2)] if trajectories else []
+    current, end = np.empty((n, samples)), np.empty((n, 2))
+    u_path, x_path = np.empty((2, n, samples)) if trajectories else (None, None)
     points = max(1, min(_BLOCK, _CELLS // max(samples, steps.levels.size)))
     for first in range(0, n, points):
         i = slice(first, first + points)
         block = {name: array[i] for name, array in p.items()}
         away, x = integrate(
-            steps,
-            vx=block["Vx"],
-            wx=block["wx"],
-            nu=block["nu"],
-            factor=factor[i],
-            tau=tau[i],
-            k_max=globals_.k_max,
-            u0=start[i, 0],
-            x0=start[i, 1],
+            steps, block, factor[i], tau[i], globals_.k_max, start[i, 0], start[i, 1]
         )
         end[i, 0], end[i, 1] = away[-1] + steps.voltage[-1], x[-1]
-        if trajectories:
-            paths[0][i] = (away + steps.voltage[:, None]).T
-            paths[1][i] = x.T
-        hard = extreme[i]
-        if hard.any():
-            for evaluate, chosen in ((law_of_current.stable, hard), (law_of_current.fast, ~hard)):
-                part = np.empty((int(chosen.sum()), samples))
-                if part.size:
-                    some = {name: array[chosen] for name, array in block.items()}
-                    few = None if switching is None else switching[i][chosen]
-                    evaluate(steps, some, away[:, chosen], x[:, chosen], conditions, few, part)
-                    current[i][chosen] = part
-        else:
-            all_ = None if switching is None else switching[i]
-            law_of_current.fast(steps, block, away, x, conditions, all_, current[i])
+        if u_path is not None and x_path is not None:
+            u_path[i], x_path[i] = (away + steps.voltage[:, None]).T, x.T
+        drawn = None if switching is None else switching[i]
+        currents(steps, block, away, x, conditions, drawn, extreme[i], current[i])
     if p["gsh"].any():
         current += np.multiply.outer(p["gsh"], steps.voltage)
-    u_path, x_path = paths if trajectories else (None, None)
     return IVResult(current_nA=current, state=end, u=u_path, x=x_path)
 
 
 def rest_state(parameters: Mapping[str, ArrayLike], *, voltage: float = 0.0) -> FloatArray:
-    """The (n, 2) state u [V], x after a long rest at `voltage` [V]: u = V, x = x_inf(V)."""
+    """State after a long rest: u = V, x = x_inf(V).
+
+    Parameters
+    ----------
+    parameters : mapping of str to (n,) array of float, or float
+        As for `iv_curves`.
+    voltage : float
+        Bias at rest [V].
+
+    Returns
+    -------
+    (n, 2) array of float
+        u [V] and x.
+    """
     return _rest(check_parameters(parameters), voltage)
 
 
@@ -165,9 +190,32 @@ def relax(
     voltage: float = 0.0,
     globals_: TransportGlobals = _DEFAULTS,
 ) -> FloatArray:
-    """The (n, 2) state after `seconds` (a number or (n,)) at a constant voltage [V]; exact.
+    """State after some time at a constant voltage, exactly.
 
-    Raises ConfigError if seconds is negative or not a number, and as `iv_curves`.
+    Parameters
+    ----------
+    state : (n, 2) array of float
+        u [V] and x now.
+    parameters : mapping of str to (n,) array of float, or float
+        As for `iv_curves`.
+    seconds : float or (n,) array of float
+        Duration [s], >= 0.
+    light, temperature : float
+        Conditions [suns], [K].
+    voltage : float
+        Bias [V].
+    globals_ : TransportGlobals
+        Constants that all points share.
+
+    Returns
+    -------
+    (n, 2) array of float
+        u [V] and x.
+
+    Raises
+    ------
+    ConfigError
+        `seconds` is negative or not a number, or as for `iv_curves`.
     """
     p = check_parameters(parameters)
     check_conditions(light, temperature)

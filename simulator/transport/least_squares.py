@@ -1,6 +1,6 @@
-"""Many small nonlinear least-squares problems at once, by Levenberg and Marquardt.
+"""Levenberg-Marquardt for many small nonlinear least-squares problems at once.
 
-A curve's Jacobian by finite differences asks for one curve more per parameter; the transport
+A curve's Jacobian by finite differences asks for one curve more per parameter. The transport
 kernel gives thousands in one call, so all starts of all curves move together.
 """
 
@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: (points (m, q), problem of each (m,)) -> residuals (m, r).
-Residuals = Callable[[FloatArray, NDArray[np.intp]], FloatArray]
+Residuals = Callable[[FloatArray, IntArray], FloatArray]
 
 
 def jacobian(
     residuals: Residuals,
     points: FloatArray,
-    problems: NDArray[np.intp],
+    problems: IntArray,
     low: FloatArray,
     high: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Residuals (m, r) and their derivatives (m, r, q) at points (m, q), by one batched call.
+    """Residuals (m, r) and their derivatives (m, r, q) at points (m, q).
 
     Differences step inwards at a bound, by 1e-5 of the distance between the bounds.
     """
@@ -41,15 +40,15 @@ def jacobian(
 def levenberg(
     residuals: Residuals,
     points: FloatArray,
-    problems: NDArray[np.intp],
+    problems: IntArray,
     low: FloatArray,
     high: FloatArray,
     iterations: int,
     tolerance: float = 1e-6,
 ) -> tuple[FloatArray, FloatArray]:
-    """Points (m, q) moved downhill within low ... high (q,), and their sums of squares (m,).
+    """Move points (m, q) downhill within low ... high (q,).
 
-    Each point has its own damping.  A point rests once a step lowers its sum by less than
+    Gives them and their sums of squares (m,). Each point has its own damping. A point rests once a step lowers its sum by less than
     `tolerance` of it, or no step does.
     """
     points = np.clip(points, low, high)

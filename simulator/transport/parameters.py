@@ -1,10 +1,11 @@
-"""The parameters of the local current-voltage model: units, ranges and the three archetypes."""
+"""Parameters of the local current-voltage model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray
 
-#: The three loop shapes of S26; index 3 means "insulating" in maps.
+#: The three loop shapes of Gong2026. Index 3 means "insulating" in maps.
 ARCHETYPES = ("club", "heart", "diamond")
 
 BOLTZMANN = 8.617333262e-5  #: eV/K
@@ -25,10 +26,22 @@ TEMPERATURES = (50.0, 600.0)  #: K, where the laws may be used
 class Parameter:
     """One parameter of a contact point.
 
-    unit : as written in the tables;  limits : closed range that the kernel accepts;  draw : range
-    of real films, from which films and fits are drawn;  blend : how values of two archetypes mix;
-    archetypes : its value in a pure club, heart and diamond;  default : used where a mapping
-    leaves the parameter out, None if it must be given.
+    Parameters
+    ----------
+    unit : str
+        Unit as written in the tables.
+    limits : (float, float)
+        Closed range that the kernel accepts.
+    draw : (float, float)
+        Range of real films. Films and fits draw from it.
+    blend : {"linear", "geometric"}
+        Law by which the values of two archetypes mix.
+    archetypes : (float, float, float)
+        Values of a pure club, heart and diamond.
+    default : float or None
+        Value where a mapping leaves the parameter out. None if it must be given.
+    meaning : str
+        Description in a few words.
     """
 
     unit: str
@@ -36,15 +49,15 @@ class Parameter:
     draw: tuple[float, float]
     blend: Literal["linear", "geometric"]
     archetypes: tuple[float, float, float]
-    default: float | None = None
     meaning: str = field(default="", compare=False)
+    default: float | None = None
 
 
 def _parameter(
+    blend: Literal["linear", "geometric"],
     unit: str,
     limits: tuple[float, float],
     draw: tuple[float, float],
-    blend: Literal["linear", "geometric"],
     archetypes: tuple[float, float, float],
     meaning: str,
     default: float | None = None,
@@ -60,82 +73,92 @@ def _parameter(
     )
 
 
-_G: Literal["geometric"] = "geometric"
-_L: Literal["linear"] = "linear"
+_linear, _geometric = partial(_parameter, "linear"), partial(_parameter, "geometric")
+_ZERO = (0.0, 0.0, 0.0)
 
-#: name -> Parameter, in a fixed order.  Values of the archetypes at 0.1 sun and a 1 s sweep.
+#: Name -> Parameter, in a fixed order. Values of the archetypes at 0.1 sun and a 1 s sweep.
 PARAMETERS: dict[str, Parameter] = {
-    "g1": _parameter(
-        "nA/V", (0, 1e4), (0.05, 3), _G, (0.62, 0.50, 0.22), "slope of the prompt path"
+    "g1": _geometric("nA/V", (0, 1e4), (0.05, 3), (0.62, 0.50, 0.22), "slope of the prompt path"),
+    "g2": _geometric(
+        "nA/V", (0, 1e4), (0.1, 8), (0.50, 0.62, 1.60), "slope of the ion-activated path"
     ),
-    "g2": _parameter(
-        "nA/V", (0, 1e4), (0.1, 8), _G, (0.50, 0.62, 1.60), "slope of the ion-activated path"
+    "V1": _linear("V", (-5, 10), (0.13, 1.38), (0.36, 0.50, 1.34), "threshold of the prompt path"),
+    "V2": _linear(
+        "V", (-5, 10), (0.05, 1.2), (0.33, 0.46, 1.16), "threshold of the ion-activated path"
     ),
-    "V1": _parameter(
-        "V", (-5, 10), (0.13, 1.38), _L, (0.36, 0.50, 1.34), "threshold of the prompt path"
+    "w": _geometric(
+        "V", (0.005, 2), (0.02, 0.15), (0.075, 0.045, 0.040), "width of the thresholds"
     ),
-    "V2": _parameter(
-        "V", (-5, 10), (0.05, 1.2), _L, (0.33, 0.46, 1.16), "threshold of the ion-activated path"
+    "kappa": _linear(
+        "1", (-2, 2), (-1, 1), (0.0, 0.05, 0.05), "threshold shift by ionic screening"
     ),
-    "w": _parameter(
-        "V", (0.005, 2), (0.02, 0.15), _G, (0.075, 0.045, 0.040), "width of the thresholds"
+    "Vx": _linear("V", (-5, 10), (0.28, 1.44), (0.74, 0.98, 1.42), "centre of ion activation"),
+    "wx": _geometric(
+        "V", (0.005, 2), (0.02, 0.3), (0.060, 0.055, 0.045), "width of ion activation"
     ),
-    "kappa": _parameter(
-        "1", (-2, 2), (-1, 1), _L, (0.0, 0.05, 0.05), "threshold shift by ionic screening"
+    "nu": _geometric("1/s", (1e-9, 1e12), (0.05, 400), (1.6, 1.1, 6.0), "ion-activation rate"),
+    "tau": _geometric("s", (1e-9, 1e12), (0.03, 1), (0.10, 0.18, 0.12), "ionic screening time"),
+    "IL": _geometric("nA", (0, 1e3), (0.03, 0.2), (0.035, 0.105, 0.075), "photocurrent at L0"),
+    "Vc": _linear("V", (-5, 10), (0, 0.9), (0.17, 0.20, 0.08), "photocurrent compensation"),
+    "wc": _geometric("V", (0.005, 2), (0.02, 0.07), (0.045, 0.040, 0.050), "compensation width"),
+    "kc": _linear("1", (-2, 2), (0, 1), (0.10, 0.85, 0.90), "compensation shift by screening"),
+    "Ex": _linear(
+        "eV", (0, 3), (0.15, 0.8), (0.45, 0.30, 0.35), "activation energy of nu (assumed)"
     ),
-    "Vx": _parameter(
-        "V", (-5, 10), (0.28, 1.44), _L, (0.74, 0.98, 1.42), "centre of ion activation"
+    "Eu": _linear(
+        "eV", (0, 3), (0.15, 0.8), (0.45, 0.30, 0.35), "activation energy of 1/tau (assumed)"
     ),
-    "wx": _parameter(
-        "V", (0.005, 2), (0.02, 0.3), _G, (0.060, 0.055, 0.045), "width of ion activation"
+    "phiJ": _linear("V", (0, 5), (0, 1.5), _ZERO, "junction barrier in the dark", 0.0),
+    "A": _geometric("1", (0, 1e3), (2e-4, 3), (1.0, 1.0, 1.0), "contact factor", 1.0),
+    "gsh": _linear("nA/V", (0, 1e3), (0, 0.05), _ZERO, "shunt conductance", 0.0),
+    "ripple": _linear("1", (0, 0.4), (0, 0.05), _ZERO, "rms conductance ripple with V", 0.0),
+    "ripple_length": _geometric(
+        "V", (0.01, 5), (0.1, 0.2), (0.15, 0.15, 0.15), "correlation length of the ripple", 0.15
     ),
-    "nu": _parameter("1/s", (1e-9, 1e12), (0.05, 400), _G, (1.6, 1.1, 6.0), "ion-activation rate"),
-    "tau": _parameter("s", (1e-9, 1e12), (0.03, 1), _G, (0.10, 0.18, 0.12), "ionic screening time"),
-    "IL": _parameter("nA", (0, 1e3), (0.03, 0.2), _G, (0.035, 0.105, 0.075), "photocurrent at L0"),
-    "Vc": _parameter("V", (-5, 10), (0, 0.9), _L, (0.17, 0.20, 0.08), "photocurrent compensation"),
-    "wc": _parameter(
-        "V", (0.005, 2), (0.02, 0.07), _G, (0.045, 0.040, 0.050), "width of the compensation"
+    "ripple_phase": _linear(
+        "rad", (-1e6, 1e6), (0, 2 * math.pi), _ZERO, "phase of the ripple", 0.0
     ),
-    "kc": _parameter("1", (-2, 2), (0, 1), _L, (0.10, 0.85, 0.90), "its shift by ionic screening"),
-    "Ex": _parameter(
-        "eV", (0, 3), (0.15, 0.8), _L, (0.45, 0.30, 0.35), "activation energy of nu (assumed)"
+    "telegraph": _linear(
+        "1", (0, 1), (0, 0.3), _ZERO, "relative step of telegraph conductance", 0.0
     ),
-    "Eu": _parameter(
-        "eV", (0, 3), (0.15, 0.8), _L, (0.45, 0.30, 0.35), "activation energy of 1/tau (assumed)"
-    ),
-    "phiJ": _parameter(
-        "V", (0, 5), (0, 1.5), _L, (0.0, 0.0, 0.0), "junction barrier in the dark", 0.0
-    ),
-    "A": _parameter("1", (0, 1e3), (2e-4, 3), _G, (1.0, 1.0, 1.0), "contact factor", 1.0),
-    "gsh": _parameter("nA/V", (0, 1e3), (0, 0.05), _L, (0.0, 0.0, 0.0), "shunt conductance", 0.0),
-    "ripple": _parameter(
-        "1", (0, 0.4), (0, 0.05), _L, (0.0, 0.0, 0.0), "rms ripple of the conductance with V", 0.0
-    ),
-    "ripple_length": _parameter(
-        "V", (0.01, 5), (0.1, 0.2), _G, (0.15, 0.15, 0.15), "correlation length of the ripple", 0.15
-    ),
-    "ripple_phase": _parameter(
-        "rad", (-1e6, 1e6), (0, 2 * math.pi), _L, (0.0, 0.0, 0.0), "which ripple", 0.0
-    ),
-    "telegraph": _parameter(
-        "1", (0, 1), (0, 0.3), _L, (0.0, 0.0, 0.0), "relative step of telegraph conductance", 0.0
-    ),
-    "telegraph_rate": _parameter(
-        "1/s", (1e-9, 1e9), (1, 100), _G, (10.0, 10.0, 10.0), "switching rate, up plus down", 10.0
+    "telegraph_rate": _geometric(
+        "1/s", (1e-9, 1e9), (1, 100), (10.0, 10.0, 10.0), "switching rate, up plus down", 10.0
     ),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransportGlobals:
-    """Constants of the film and the circuit that all contact points share (design choices).
+    """Constants that all contact points share (design choices).
 
-    L0 reference light [suns]; Lh half-light of the junction barrier [suns]; bL gain of the ionic
-    rates with L/L0; gamma exponent of the photocurrent; gph photoconductive gain at L0; rho
-    conductance ratio of negative to positive bias; VTm threshold at negative bias [V]; phi0 the
-    barrier [V] at which a junction's photocurrent is gated fully; Cs stray capacitance [pF];
-    Ioff amplifier offset [nA]; Ee activation energy of the conductance [eV]; k_max fastest ion
-    rate [1/s], lower means longer memory; T0 reference temperature [K].
+    Parameters
+    ----------
+    L0 : float
+        Reference light [suns].
+    Lh : float
+        Half-light of the junction barrier [suns].
+    bL : float
+        Gain of the ionic rates with L/L0.
+    gamma : float
+        Exponent of the photocurrent.
+    gph : float
+        Photoconductive gain at L0.
+    rho : float
+        Conductance ratio of negative to positive bias.
+    VTm : float
+        Threshold at negative bias [V].
+    phi0 : float
+        Barrier at which a junction's photocurrent is gated fully [V].
+    Cs : float
+        Stray capacitance [pF].
+    Ioff : float
+        Amplifier offset [nA].
+    Ee : float
+        Activation energy of the conductance [eV].
+    k_max : float
+        Fastest ion rate [1/s]. Lower means longer memory.
+    T0 : float
+        Reference temperature [K].
     """
 
     L0: float = 0.1
@@ -164,7 +187,18 @@ class TransportGlobals:
 
 
 def archetype_parameters(name: str) -> dict[str, FloatArray]:
-    """Parameters of one pure archetype, (1,) arrays, for `iv_curves`; a heart is a boundary one."""
+    """Parameters of one pure archetype.
+
+    Parameters
+    ----------
+    name : {"club", "heart", "diamond"}
+        Archetype. The heart is that of a boundary, without a junction's barrier.
+
+    Returns
+    -------
+    dict of str to (1,) array of float
+        Parameters for `iv_curves`, in the units of `PARAMETERS`.
+    """
     if name not in ARCHETYPES:
         raise ConfigError(f"archetype must be one of {', '.join(ARCHETYPES)}; got {name!r}")
     index = ARCHETYPES.index(name)
@@ -172,10 +206,10 @@ def archetype_parameters(name: str) -> dict[str, FloatArray]:
 
 
 def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
-    """All parameters as (n,) float64 arrays, scalars broadcast and defaults filled in.
+    """Check and broadcast parameters to (n,) float64 arrays.
 
-    Raises ConfigError for an unknown or missing name, a wrong shape, a value that is not finite
-    or outside the parameter's limits; the message names parameter, unit and range.
+    Defaults are filled in. Raises ConfigError for an unknown or missing name, a wrong shape, or a
+    value outside the parameter's limits.
     """
     unknown = [name for name in parameters if name not in PARAMETERS]
     if unknown:
@@ -217,9 +251,10 @@ def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, FloatArra
 def ionic_factors(
     parameters: Mapping[str, FloatArray], light: float, temperature: float, g: TransportGlobals
 ) -> tuple[FloatArray, FloatArray]:
-    """The factor on nu and k_max (n,), and the screening time tau_u [s] (n,), at these conditions.
+    """Rate factor a (n,) and screening time tau_u [s] (n,).
 
-    a = exp[-Ex/kB (1/T - 1/T0)] (1 + bL L/L0);  tau_u = tau exp[Eu/kB (1/T - 1/T0)] / (1 + bL L/L0).
+    a = exp[-Ex/kB (1/T - 1/T0)] (1 + bL L/L0) multiplies nu and k_max.
+    tau_u = tau exp[Eu/kB (1/T - 1/T0)] / (1 + bL L/L0).
     """
     inverse = (1.0 / temperature - 1.0 / g.T0) / BOLTZMANN
     gain = 1.0 + g.bL * light / g.L0
@@ -229,7 +264,7 @@ def ionic_factors(
 
 
 def check_conditions(light: float, temperature: float) -> None:
-    """ConfigError unless light is 0 ... 100 suns and temperature 50 ... 600 K."""
+    """Raise ConfigError beyond 0 ... 100 suns or 50 ... 600 K."""
     for name, value, low, high, unit in (
         ("light", light, 0.0, 100.0, "suns"),
         ("temperature", temperature, *TEMPERATURES, "K"),

@@ -1,4 +1,4 @@
-"""What a film's transport is specified by."""
+"""Transport settings of a film."""
 
 from __future__ import annotations
 
@@ -7,37 +7,86 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from grainscout.records import ConfigError
+from grainscout.records.validation import in_ranges
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
+
+_RANGES = {
+    "boundary_length": (1e-10, 1e-5, "m"),
+    "junction_length": (1e-10, 1e-5, "m"),
+    "junction_barrier": (0.0, 5.0, "V"),
+    "boundary_contrast": (-5.0, 5.0, "(a logarithm)"),
+    "structure_share": (0.0, 1.0, ""),
+    "film_spread": (0.0, 3.0, ""),
+    "boundary_rates": (-10.0, 10.0, "(a logarithm)"),
+    "composition": (0.0, 10.0, ""),
+    "boundary_spread": (0.0, 10.0, ""),
+    "hidden": (0.0, 10.0, ""),
+    "hidden_length": (1e-10, 1e-4, "m"),
+    "gradient": (-20.0, 20.0, ""),
+    "gradient_axis": (0, 1, ""),
+    "tip_radius": (0.0, 1e-6, "m"),
+    "insulating_fraction": (0.0, 0.9, ""),
+    "insulating_radius": (1e-10, 1e-5, "m"),
+    "insulating_contact": (0.0, 1.0, ""),
+    "ripple": (*PARAMETERS["ripple"].limits, ""),
+    "telegraph": (*PARAMETERS["telegraph"].limits, ""),
+}
+#: Settings that may be None.
+_OPTIONAL = ("boundary_contrast", "structure_share")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransportSpec:
-    """How microstructure decides transport; every contrast is a hidden setting of a film.
+    """Law from microstructure to transport. Every contrast is a hidden setting of a film.
 
-    boundary_length, junction_length : range of boundaries and junctions lB, lJ [m].
-    junction_barrier : phiJ at a vertex in the dark [V] (0: junctions conduct in the dark).
-    boundary_contrast : ln of the loop area at a boundary over that in a grain, > 0 for hysteresis
-        that grows towards boundaries (S26), < 0 for one that shrinks (S23), 0 for none; None keeps
-        what the archetypes have (+0.89).  Measured on pure points at L0, T0 and a 1 s triangle to
-        1.5 V; set by moving conductance between the prompt and the ion-activated path.
-    boundary_rates : ln factor on nu and 1/tau at a boundary: > 0 faster ions, < 0 trapped ones.
-    composition, boundary_spread, hidden : standard deviations of the grains' composition, of the
-        boundaries' own offsets and of the hidden field, in units of the built-in sensitivities.
-    hidden_length : correlation length of the hidden field [m].
-    structure_share : share (0 ... 1) of the loop area's variance, outside insulating disks, that
-        microstructure explains; the three spreads above are scaled together to reach it (at the
-        conditions above).  None leaves them as they are.
-    film_spread : 0 gives all films the same archetypes;  1 draws a film's own, about 0.03 V and
-        15 % around the table's values.
-    gradient : composition change across the frame, in standard deviations;  gradient_axis : 0 along
-        the rows' index, 1 along the columns'.
-    tip_radius : [m], of the contact factor; 0 switches the contact factor off (A = 1).
-    insulating_fraction : share of the area covered by insulating disks;  insulating_radius : their
-        mean radius [m];  insulating_contact : their contact factor.
-    ripple, telegraph : rms ripple and telegraph step, relative to the conductance.
-    archetypes : replaces archetype values: name -> (club, heart, diamond).
-    globals_ : the constants that all points share.
-    Raises ConfigError for values outside their range.
+    Parameters
+    ----------
+    boundary_length, junction_length : float
+        Range of boundaries and junctions lB, lJ [m].
+    junction_barrier : float
+        phiJ at a vertex in the dark [V]. At 0 junctions conduct in the dark.
+    boundary_contrast : float or None
+        ln of the loop area at a boundary over that in a grain: > 0 for hysteresis that grows
+        towards boundaries (Gong2026), < 0 for one that shrinks (Liu2023), 0 for none. None keeps
+        what the archetypes have (+0.89). Measured on pure points at L0, T0 and a 1 s triangle to
+        1.5 V. Set by moving conductance between the prompt and the ion-activated path.
+    boundary_rates : float
+        ln factor on nu and 1/tau at a boundary: > 0 for faster ions, < 0 for trapped ones.
+    composition, boundary_spread, hidden : float
+        Standard deviations of the grains' composition, of the boundaries' own offsets and of the
+        hidden field, in units of the built-in sensitivities.
+    hidden_length : float
+        Correlation length of the hidden field [m].
+    structure_share : float or None
+        Share (0 ... 1) of the loop area's variance, outside insulating disks, that microstructure
+        explains. The three spreads above are scaled together to reach it, at the conditions above.
+        None leaves them as they are.
+    film_spread : float
+        0 gives all films the same archetypes. 1 draws a film's own, about 0.03 V and 15 % around
+        the table's values.
+    gradient : float
+        Composition change across the frame, in standard deviations.
+    gradient_axis : {0, 1}
+        Axis of the gradient: 0 along the rows' index, 1 along the columns'.
+    tip_radius : float
+        Tip radius of the contact factor [m]. 0 switches the contact factor off (A = 1).
+    insulating_fraction : float
+        Share of the area covered by insulating disks.
+    insulating_radius : float
+        Mean radius of the disks [m].
+    insulating_contact : float
+        Contact factor of the disks.
+    ripple, telegraph : float
+        rms ripple and telegraph step, relative to the conductance.
+    archetypes : mapping of str to (float, float, float)
+        Replaces values of club, heart and diamond by parameter name, in its unit.
+    globals_ : TransportGlobals
+        Constants that all points share.
+
+    Raises
+    ------
+    ConfigError
+        A value is outside its range.
     """
 
     boundary_length: float = 30e-9
@@ -63,34 +112,8 @@ class TransportSpec:
     globals_: TransportGlobals = field(default_factory=TransportGlobals)
 
     def __post_init__(self) -> None:
-        ranges = {
-            "boundary_length": (1e-10, 1e-5, "m"),
-            "junction_length": (1e-10, 1e-5, "m"),
-            "junction_barrier": (0.0, 5.0, "V"),
-            "boundary_contrast": (-5.0, 5.0, "(a logarithm)"),
-            "structure_share": (0.0, 1.0, ""),
-            "film_spread": (0.0, 3.0, ""),
-            "boundary_rates": (-10.0, 10.0, "(a logarithm)"),
-            "composition": (0.0, 10.0, ""),
-            "boundary_spread": (0.0, 10.0, ""),
-            "hidden": (0.0, 10.0, ""),
-            "hidden_length": (1e-10, 1e-4, "m"),
-            "gradient": (-20.0, 20.0, ""),
-            "gradient_axis": (0, 1, ""),
-            "tip_radius": (0.0, 1e-6, "m"),
-            "insulating_fraction": (0.0, 0.9, ""),
-            "insulating_radius": (1e-10, 1e-5, "m"),
-            "insulating_contact": (0.0, 1.0, ""),
-            "ripple": (*PARAMETERS["ripple"].limits, ""),
-            "telegraph": (*PARAMETERS["telegraph"].limits, ""),
-        }
-        for name, (low, high, unit) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ConfigError(
-                    f"TransportSpec {name} must be in {low:g} ... {high:g} {unit}".rstrip()
-                    + f"; got {value}"
-                )
+        unset = [name for name in _OPTIONAL if getattr(self, name) is None]
+        in_ranges("TransportSpec", self, {k: v for k, v in _RANGES.items() if k not in unset})
         for name, values in self.archetypes.items():
             if name not in PARAMETERS or len(values) != len(ARCHETYPES):
                 raise ConfigError(
