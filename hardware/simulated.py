@@ -28,7 +28,7 @@ from grainscout.records.scan import checked_site
 from grainscout.simulator import PRESETS, preset
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec
-from grainscout.simulator.instrument.buffers import ByPixel
+from grainscout.simulator.instrument.buffers import PixelTable
 
 _CHANNELS = ("height", "current")
 
@@ -68,7 +68,7 @@ class SimulatedMicroscope:
         self._pixel_size = film.pixel_size
         self._shape = film.shape
         self._clock = SimulatedClock()
-        self._visits = ByPixel(1, np.int64)
+        self._visits = PixelTable(1, np.int64)
         self._told: list[PackedState] = []
         self._at = Site(0, 0)
 
@@ -169,7 +169,7 @@ class SimulatedMicroscope:
         self._clock = SimulatedClock(state["clock"])
         self._at = Site(*state["at"])
         self.bias, self.engaged = state["bias"], state["engaged"]
-        self._visits = ByPixel(1, np.int64, state["visits"])
+        self._visits = PixelTable(1, np.int64, state["visits"])
         self._told = []
         self.instrument.restore(state["instrument"])
 

@@ -1,7 +1,8 @@
 """The instrument between a film and its user: noise, drift, wear, contact, memory and faults.
 
-:class:`Instrument` turns a commanded site into a measured curve; :class:`InstrumentSpec` is what it is
-like, each fault a part of its own.  ``INSTRUMENTS`` are named settings, ``FAULT_LADDERS`` severities.
+:class:`Instrument` turns a commanded site into a measured curve. :class:`InstrumentSpec` holds its
+settings, each fault a part of its own. ``INSTRUMENTS`` are named settings, and ``FAULT_LADDERS`` are
+faults by severity level.
 """
 
 from grainscout.simulator.instrument.contact import (

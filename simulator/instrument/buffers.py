@@ -1,4 +1,4 @@
-"""Tables for states that are asked for after every measurement: nothing is made anew that did not change."""
+"""Append-only tables for microscope state, so that saving it after each measurement is cheap."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Growing:
+class AppendBuffer:
     """Rows (n, columns), added at the end."""
 
     def __init__(self, columns: int, dtype: type[np.generic] = np.float64) -> None:
-        self._room = np.empty((64, columns), dtype)
+        self._space = np.empty((64, columns), dtype)
         self._used = 0
 
     def add(self, rows: NDArray[np.generic]) -> None:
-        """Add rows (k, columns); k may be 0."""
+        """Add rows (k, columns), where k may be 0."""
         end = self._used + len(rows)
-        if end > len(self._room):
-            more = np.empty((2 * end, self._room.shape[1]), self._room.dtype)
+        if end > len(self._space):
+            more = np.empty((2 * end, self._space.shape[1]), self._space.dtype)
             more[: self._used] = self.rows
-            self._room = more
-        self._room[self._used : end] = rows
+            self._space = more
+        self._space[self._used : end] = rows
         self._used = end
 
     @property
     def rows(self) -> NDArray[np.generic]:
-        """All rows so far; what is added later does not change them."""
-        return self._room[: self._used]
+        """All rows so far. Rows added later do not change them."""
+        return self._space[: self._used]
 
 
-class ByPixel:
-    """Values of pixels, kept as the table of them: (n, 2 + values), in the order of their first visits."""
+class PixelTable:
+    """Values of pixels as a table (n, 2 + values), in the order of first visits."""
 
     def __init__(
         self, values: int, dtype: type[np.generic] = np.float64, table: NDArray[Any] | None = None
     ) -> None:
-        self._table = Growing(2 + values, dtype)
+        self._table = AppendBuffer(2 + values, dtype)
         self._row: dict[tuple[int, int], int] = {}
         if table is not None:
             self._table.add(table)
@@ -48,8 +48,8 @@ class ByPixel:
         row = self._row.get((pixel[0], pixel[1]))
         if row is None:
             return None
-        found: list[Any] = self._table.rows[row, 2:].tolist()
-        return found
+        values: list[Any] = self._table.rows[row, 2:].tolist()
+        return values
 
     def put(self, pixel: tuple[int, int], *values: float) -> None:
         """Set the values of a pixel."""

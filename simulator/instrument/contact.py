@@ -1,4 +1,4 @@
-"""Landing and staying in contact: failed approaches, crashes, and a contact that comes and goes."""
+"""Approach, landing and contact of the tip, and their faults."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.records.arrays import BoolArray, FloatArray
-from grainscout.simulator.instrument.noise import require
+from grainscout.simulator.instrument.checks import non_negative, positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
-    """Contact that is lost and found again: a two-state telegraph.
+    """Contact that is lost and made again: a two-state telegraph.
 
-    loss_per_s : rate of losing it on flat ground with a new tip; it is multiplied by
+    Parameters
+    ----------
+    loss_per_s : float
+        Rate of loss on flat ground with a new tip [1/s]. It is multiplied by
         (1 + slope_gain |slope|) (1 + wear_gain wear).
-    return_per_s : rate of finding it again.
-    left : fraction of the current that still flows when it is lost.
+    return_per_s : float
+        Rate of return [1/s].
+    slope_gain, wear_gain : float
+        Factors on the surface's slope and on the tip's wear.
+    left : float
+        Fraction of the current that still flows without contact.
     """
 
     loss_per_s: float = 0.02
@@ -27,9 +34,8 @@ class ContactSpec:
     left: float = 1e-3
 
     def __post_init__(self) -> None:
-        require("ContactSpec return_per_s", self.return_per_s, "1/s", strict=True)
-        for name in ("loss_per_s", "slope_gain", "wear_gain", "left"):
-            require(f"ContactSpec {name}", getattr(self, name), "")
+        positive(self, return_per_s="1/s")
+        non_negative(self, loss_per_s="1/s", slope_gain="", wear_gain="", left="")
 
     def loss_rate(self, slope: float, wear: float) -> float:
         """Rate of contact loss [1/s] on a slope (rise over run) with a tip of that wear."""
@@ -39,9 +45,9 @@ class ContactSpec:
 def telegraph(
     duration: float, loss_rate: float, return_rate: float, rng: np.random.Generator
 ) -> tuple[bool, FloatArray]:
-    """A two-state process over `duration` s: whether it starts in contact, and its switching times.
+    """Two-state process over `duration` s: contact at the start, and the switching times.
 
-    Dwell times are exponential; the start is drawn from the stationary distribution.
+    Dwell times are exponential. The start is drawn from the stationary distribution.
     """
     touching = bool(rng.random() * (loss_rate + return_rate) >= loss_rate)
     start, now = touching, 0.0
@@ -64,27 +70,31 @@ def in_contact(start: bool, switches: FloatArray, time: FloatArray) -> BoolArray
 
 @dataclass(frozen=True, kw_only=True)
 class ApproachSpec:
-    """Approaches that find no surface: the measurement fails after timeout_s."""
+    """Approaches that find no surface.
+
+    Parameters
+    ----------
+    probability : float
+        Share of approaches that fail.
+    timeout_s : float
+        Time until the measurement fails [s].
+    """
 
     probability: float = 0.01
     timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        require("ApproachSpec probability", self.probability, "(a probability)")
-        require("ApproachSpec timeout_s", self.timeout_s, "s")
+        non_negative(self, probability="(a probability)", timeout_s="s")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandingSpec:
-    """Contacts that differ from one landing to the next: conductance x exp(ln_sd z), z normal.
-
-    A landing squeezes out more or less water and dirt; the film is the same.
-    """
+    """Outcome of an approach: extra time [s], and the reason of a failure."""
 
     ln_sd: float = 0.05
 
     def __post_init__(self) -> None:
-        require("LandingSpec ln_sd", self.ln_sd, "(of ln conductance)")
+        non_negative(self, ln_sd="(of ln conductance)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +109,20 @@ class Landing:
 class CrashSpec:
     """Landings that crash the tip into the film.
 
-    probability : on flat ground, multiplied by (1 + slope_gain |slope|).
-    radius_m : the apex grows by this, for good.
-    worn_m : worn length that one crash costs.
-    scar_m, scar_left : radius of the scar, and the conductance left inside it; it lasts.
-    pit_m : depth of the pit, of the blunt tip's (parabolic) shape.
+    Parameters
+    ----------
+    probability : float
+        Share of landings on flat ground. It is multiplied by (1 + slope_gain |slope|).
+    slope_gain : float
+        Factor on the surface's slope.
+    radius_m : float
+        Lasting growth of the apex radius [m].
+    worn_m : float
+        Worn length of one crash [m].
+    scar_m, scar_left : float
+        Radius of the lasting scar [m], and the conductance left inside it.
+    pit_m : float
+        Depth of the pit [m], which has the blunt tip's (parabolic) shape.
     """
 
     probability: float = 0.002
@@ -115,9 +134,10 @@ class CrashSpec:
     pit_m: float = 15e-9
 
     def __post_init__(self) -> None:
-        require("CrashSpec scar_m", self.scar_m, "m", strict=True)
-        for name in ("probability", "slope_gain", "radius_m", "worn_m", "scar_left", "pit_m"):
-            require(f"CrashSpec {name}", getattr(self, name), "")
+        positive(self, scar_m="m")
+        non_negative(
+            self, probability="", slope_gain="", radius_m="m", worn_m="m", scar_left="", pit_m="m"
+        )
 
     def chance(self, slope: float) -> float:
         """Probability of a crash on landing on a slope (rise over run)."""

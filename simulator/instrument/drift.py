@@ -1,4 +1,4 @@
-"""Where the tip really is: thermal drift of the stage and creep of the piezo."""
+"""Thermal drift of the stage and creep of the piezo."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records import DataError
+from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray
-from grainscout.simulator.instrument.noise import require
+from grainscout.simulator.instrument.checks import non_negative, positive
 
 _BLOCK = 1024
 #: Steps of the longest walk that is kept in memory: 23 days of 1 s.
@@ -20,10 +20,15 @@ _LONGEST = 2_000_000
 class DriftSpec:
     """Thermal drift: a random walk and a creep that dies away.
 
-    walk_m_per_sqrt_s : standard deviation of the walk after one second, each axis.
-    creep_m, creep_s : length and decay time of the initial creep, creep_m (1 - exp(-t/creep_s)),
-        in a random direction.
-    step_s : grid of the walk; linear in between.
+    Parameters
+    ----------
+    walk_m_per_sqrt_s : float
+        Standard deviation of the walk after one second, each axis [m/sqrt(s)].
+    creep_m, creep_s : float
+        Length [m] and decay time [s] of the initial creep, creep_m (1 - exp(-t/creep_s)), in a
+        random direction.
+    step_s : float
+        Grid of the walk [s], linear in between.
     """
 
     walk_m_per_sqrt_s: float = 0.3e-9
@@ -32,14 +37,12 @@ class DriftSpec:
     step_s: float = 1.0
 
     def __post_init__(self) -> None:
-        require("DriftSpec walk_m_per_sqrt_s", self.walk_m_per_sqrt_s, "m/sqrt(s)")
-        require("DriftSpec creep_m", self.creep_m, "m")
-        require("DriftSpec creep_s", self.creep_s, "s", strict=True)
-        require("DriftSpec step_s", self.step_s, "s", strict=True)
+        non_negative(self, walk_m_per_sqrt_s="m/sqrt(s)", creep_m="m")
+        positive(self, creep_s="s", step_s="s")
 
 
 class DriftPath:
-    """The drift as a function of the clock alone.
+    """Drift as a function of the clock alone.
 
     The walk's increments lie on a fixed grid of times, in blocks that each have a random stream of
     their own, so the path does not depend on when or how often it is asked for.
@@ -91,23 +94,27 @@ class DriftPath:
 
 @dataclass(frozen=True, kw_only=True)
 class CreepSpec:
-    """Piezo creep: after a move, part of it is still missing and arrives late.
+    """Piezo creep: part of a move arrives late.
 
-    per_decade : fraction of the move that arrives in each decade of time.
-    times_s : decay times, one a decade; their sum imitates the logarithmic law.
+    Parameters
+    ----------
+    per_decade : float
+        Fraction of the move that arrives in each decade of time.
+    times_s : tuple of float
+        Decay times [s], one a decade. Their sum imitates the logarithmic law.
     """
 
     per_decade: float = 0.002
     times_s: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
-        require("CreepSpec per_decade", self.per_decade, "")
-        for time in self.times_s:
-            require("CreepSpec times_s", time, "s", strict=True)
+        non_negative(self, per_decade="")
+        if not all(0 < time < math.inf for time in self.times_s):
+            raise ConfigError(f"CreepSpec times_s must be finite and > 0 s; got {self.times_s}")
 
 
 class Creep:
-    """What is still missing of the moves so far; `missing` is (len(times_s), 2) [m]."""
+    """Missing part of the moves so far, `missing` (len(times_s), 2) [m]."""
 
     def __init__(self, spec: CreepSpec) -> None:
         self._spec = spec
@@ -116,7 +123,7 @@ class Creep:
         self.updated = 0.0
 
     def at(self, seconds: float) -> FloatArray:
-        """Displacement (2,) from the commanded position [m]: the late part, counted backwards."""
+        """Displacement (2,) from the commanded position [m], the late part backwards."""
         return np.asarray(-self._left(seconds).sum(axis=0))
 
     def move(self, step: FloatArray, seconds: float) -> None:

@@ -1,13 +1,15 @@
-"""The instrument's specification, its named settings, and the ladders of faults."""
+"""Settings of an instrument, named instruments, and faults by severity level."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from grainscout.records import ConfigError, PackedState, Site
 from grainscout.records.validation import in_range
+from grainscout.simulator.instrument.checks import non_negative, positive
 from grainscout.simulator.instrument.contact import (
     ApproachSpec,
     ContactSpec,
@@ -16,18 +18,25 @@ from grainscout.simulator.instrument.contact import (
 )
 from grainscout.simulator.instrument.drift import CreepSpec, DriftSpec
 from grainscout.simulator.instrument.light import LightSpec
-from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER, AmplifierSpec, require
+from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER, AmplifierSpec
 from grainscout.simulator.instrument.wear import DamageSpec, WearSpec
 from grainscout.simulator.transport.parameters import TEMPERATURES
 
 
 @dataclass(frozen=True, kw_only=True)
 class MotionSpec:
-    """How long things take on the clock.
+    """Durations on the clock.
 
-    speed_m_per_s : travel between sites, tip lifted.  settle_s : rest after landing.
-    overhead_s : approach, engage and file handling of one curve.  line_s : one line of an image,
-    there and back.
+    Parameters
+    ----------
+    speed_m_per_s : float
+        Travel between sites, tip lifted [m/s].
+    settle_s : float
+        Rest after landing [s].
+    overhead_s : float
+        Approach, engage and file handling of one curve [s].
+    line_s : float
+        One line of an image, there and back [s].
     """
 
     speed_m_per_s: float = 1e-6
@@ -36,18 +45,28 @@ class MotionSpec:
     line_s: float = 1.0
 
     def __post_init__(self) -> None:
-        require("MotionSpec speed_m_per_s", self.speed_m_per_s, "m/s", strict=True)
-        for name in ("settle_s", "overhead_s", "line_s"):
-            require(f"MotionSpec {name}", getattr(self, name), "s")
+        positive(self, speed_m_per_s="m/s")
+        non_negative(self, settle_s="s", overhead_s="s", line_s="s")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstrumentSpec:
-    """A microscope: each part is a specification of its own, and None switches that part off.
+    """A microscope. None switches a part off.
 
-    memory : whether a spot keeps its ionic state between visits (it relaxes at rest meanwhile).
-    temperature_K : of the sample, 50 .. 600 K, where the transport model may be used.
-    image_bias_V : sample bias of the current image (the papers': -1.5 V).
+    Parameters
+    ----------
+    amplifier : AmplifierSpec
+        Amplifier and converter.
+    motion : MotionSpec
+        Durations.
+    memory : bool
+        Keep the ionic state of a spot between visits, relaxing at rest meanwhile.
+    temperature_K : float
+        Temperature of the sample [K], 50 .. 600, where the transport model may be used.
+    image_bias_V : float
+        Sample bias of the current image [V]. The papers' is -1.5 V.
+    drift, creep, wear, contact, landing, approach, crash, damage, light : spec or None
+        Faults, each with settings of its own.
     """
 
     amplifier: AmplifierSpec = field(default_factory=AmplifierSpec)
@@ -67,7 +86,7 @@ class InstrumentSpec:
 
     def __post_init__(self) -> None:
         in_range("InstrumentSpec temperature_K", self.temperature_K, *TEMPERATURES, "K")
-        require("InstrumentSpec image_bias_V", abs(self.image_bias_V), "V")
+        in_range("InstrumentSpec image_bias_V", self.image_bias_V, -math.inf, math.inf, "V")
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -78,11 +97,19 @@ class InstrumentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that the instrument did and its user may not have noticed; part of the truth.
+    """Something that the instrument did and its user may not have noticed.
 
-    time_s : on the clock;  kind : ``"contact_lost"``, ``"approach_failed"``, ``"crash"``,
-    ``"saturated"``, ``"damaged"`` (dose 1 reached) or ``"coating_lost"`` (the tip's life is over);
-    detail : plain values.
+    Part of the truth.
+
+    Parameters
+    ----------
+    time_s : float
+        Time on the clock [s].
+    kind : str
+        "contact_lost", "approach_failed", "crash", "saturated", "damaged" (dose 1 reached) or
+        "coating_lost" (the tip's life is over).
+    detail : mapping
+        Plain values.
     """
 
     time_s: float
@@ -96,10 +123,20 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """Where a measurement really took place: part of the truth.
+    """True place of a measurement.
 
-    time_s : of the sweep's start;  site : as commanded;  offset : (rows, columns) [m] of the tip
-    from it;  pixel : of the film that was measured.
+    Parameters
+    ----------
+    time_s : float
+        Start of the sweep [s].
+    site : Site
+        Site as commanded.
+    visit : int
+        Number of the visit to that site.
+    offset : (float, float)
+        Rows' and columns' distance of the tip from it [m].
+    pixel : Site
+        Pixel of the film that was measured.
     """
 
     time_s: float
@@ -129,8 +166,10 @@ _NOISY = (
 
 QUIET = InstrumentSpec()
 
-#: Named instruments.  "ideal" reads the film's own current, without memory or faults; "quiet" has
-#: a good amplifier and ionic memory; "reference" adds every mild fault that spares the film.
+#: Named instruments. "ideal" reads the film's own current, without memory or faults. "quiet" has
+#: a good amplifier and ionic memory. "reference" adds the mild faults that an ordinary night has:
+#: drift, creep, wear, lost contact, slow light, and damage, which stays small below 2.5 V. Failed
+#: approaches, crashes and contacts that differ by landing are left out.
 INSTRUMENTS: dict[str, InstrumentSpec] = {
     "ideal": InstrumentSpec(amplifier=IDEAL_AMPLIFIER, memory=False),
     "quiet": QUIET,
@@ -141,24 +180,33 @@ INSTRUMENTS: dict[str, InstrumentSpec] = {
 }
 
 
-def _ladder() -> dict[str, InstrumentSpec]:
-    rungs = {"none": QUIET}
+def _levels() -> dict[str, InstrumentSpec]:
+    specs = {"none": QUIET}
     for level, suffix in enumerate(("-mild", "-severe")):
-        rungs["noise" + suffix] = replace(QUIET, amplifier=_NOISY[level])
-        rungs |= {k + suffix: replace(QUIET, **{k: v[level]}) for k, v in _FAULTS.items()}
         every = {k: v[level] for k, v in _FAULTS.items()}
-        rungs["all" + suffix] = replace(QUIET, amplifier=_NOISY[level], **every)
-    return rungs
+        specs["noise" + suffix] = replace(QUIET, amplifier=_NOISY[level])
+        specs |= {k + suffix: replace(QUIET, **{k: v}) for k, v in every.items()}
+        specs["all" + suffix] = replace(QUIET, amplifier=_NOISY[level], **every)
+    return specs
 
 
-#: Fault ladder: "none", then each fault alone and all together, each "-mild" and "-severe".
-FAULT_LADDERS: dict[str, InstrumentSpec] = _ladder()
+#: Severity levels: "none", then each fault alone and all together, each "-mild" and "-severe".
+FAULT_LADDERS: dict[str, InstrumentSpec] = _levels()
 
 
 def instrument_spec(name: str) -> InstrumentSpec:
-    """The named instrument or rung, with more faults joined by "+": "quiet+drift-mild+crash-severe".
+    """Find an instrument by name.
 
-    ConfigError lists the names.
+    Parameters
+    ----------
+    name : str
+        A name in `INSTRUMENTS` or `FAULT_LADDERS`, with further faults joined by "+":
+        "quiet+drift-mild+crash-severe".
+
+    Raises
+    ------
+    ConfigError
+        There is no such name. The message lists all.
     """
     first, *more = name.split("+")
     known = INSTRUMENTS | FAULT_LADDERS
@@ -170,9 +218,9 @@ def instrument_spec(name: str) -> InstrumentSpec:
             )
     spec = known[first]
     for part in more:
-        rung, fault = FAULT_LADDERS[part], part.partition("-")[0]
+        level, fault = FAULT_LADDERS[part], part.partition("-")[0]
         if fault in ("noise", "all"):
-            spec = replace(spec, amplifier=rung.amplifier)
+            spec = replace(spec, amplifier=level.amplifier)
         faults = _FAULTS if fault == "all" else [fault] if fault in _FAULTS else []
-        spec = replace(spec, **{k: getattr(rung, k) for k in faults})
+        spec = replace(spec, **{k: getattr(level, k) for k in faults})
     return spec

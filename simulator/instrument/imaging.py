@@ -9,9 +9,9 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 
 def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
-    """An image (rows, columns) whose row i was seen displaced by offsets[i] (rows, 2) [pixels].
+    """Image (rows, columns) whose row i was seen displaced by offsets[i] (rows, 2) [pixels].
 
-    Linear between pixels; mirrored beyond the edges.
+    Linear between pixels, mirrored beyond the edges.
     """
     rows, columns = image.shape
     at_row = np.arange(rows)[:, np.newaxis] + offsets[:, :1] + np.zeros(columns)
@@ -20,6 +20,6 @@ def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
 
 
 def mirrored(index: IntArray, size: int) -> IntArray:
-    """The pixel that mirrors at both edges show at `index`; any shape."""
+    """Pixel that mirrors at both edges show at `index`, of any shape."""
     folded = index % (2 * size)
     return np.where(folded < size, folded, 2 * size - 1 - folded)

@@ -1,11 +1,7 @@
-"""The instrument between a film and its user: noise, drift, wear, contact, memory, faults.
-
-:class:`Instrument` turns a commanded site into a measured curve, at a time that its caller's clock
-gives.  It owns everything that a measurement leaves behind, the log of what went wrong (`events`)
-and the log of where the tip really was (`path`).
+"""A microscope's physics over one film.
 
 Randomness is keyed and not consumed: noise, contact and landing to (site, visit), the drift path to
-the clock.  Two policies at one site on one visit meet the same noise, in whatever order they came.
+the clock. Two policies at one site on one visit meet the same noise, in whatever order they came.
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ from grainscout.records import (
 )
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.film.film import Film
-from grainscout.simulator.instrument.buffers import Growing
+from grainscout.simulator.instrument.buffers import AppendBuffer
 from grainscout.simulator.instrument.contact import (
     Landing,
     in_contact,
@@ -43,13 +39,11 @@ from grainscout.simulator.instrument.light import Lamp
 from grainscout.simulator.instrument.noise import amplify
 from grainscout.simulator.instrument.sample_memory import FilmMemory
 from grainscout.simulator.instrument.wear import Tip
-from grainscout.simulator.transport.integrator import grid
-from grainscout.simulator.transport.kernel import iv_curves
+from grainscout.simulator.transport.kernel import iv_curves, stray_current
 
 # Purposes of the random streams of one measurement.
 _NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
 _IMAGE_KEY = 3
-
 
 _LANDED = Landing()
 
@@ -57,8 +51,29 @@ _LANDED = Landing()
 class Instrument:
     """A microscope's physics over one film.
 
-    Times are the caller's clock's [s] and must not decrease.  Beyond the film's edges the sample
-    goes on as its mirror image, so that a drifted tip always finds some.
+    It turns a commanded site into a measured curve. Times are those of the caller's clock [s] and
+    must not decrease. Beyond the film's edges the sample goes on as its mirror image, so that a
+    drifted tip always finds some.
+
+    Parameters
+    ----------
+    film : Film
+        The sample.
+    spec : InstrumentSpec
+        Settings.
+    seed : numpy.random.SeedSequence
+        Seed of noise and faults.
+    light : float
+        Light at the start [suns].
+
+    Attributes
+    ----------
+    events : list of Event
+        Log of faults.
+    path : list of Visit
+        Log of the tip's true places.
+    compliance : float or None
+        Rail below the amplifier's own [A].
     """
 
     def __init__(
@@ -69,7 +84,7 @@ class Instrument:
         self.events: list[Event] = []
         self.path: list[Visit] = []
         # Both logs as their states have them: a state is asked for after every measurement.
-        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0
+        self._visits, self._lines, self._logged = AppendBuffer(8), AppendBuffer(1, np.uint8), 0
         self.lamp = Lamp(spec.light, light)
         self.tip = Tip(spec.wear)
         self.memory = FilmMemory(film, self.lamp, spec.temperature_K)
@@ -79,10 +94,10 @@ class Instrument:
         self._creep = Creep(spec.creep) if spec.creep else None
         self._images = 0
 
-    # Where the tip is.
+    # -- the place of the tip
 
     def offset(self, seconds: float) -> FloatArray:
-        """Displacement (2,) of the tip from its commanded place, rows and columns [m]."""
+        """Displacement (2,) of the tip from its commanded place [m]."""
         total = np.zeros(2)
         if self._drift is not None:
             total = total + self._drift.at(seconds)
@@ -91,7 +106,7 @@ class Instrument:
         return total
 
     def pixel(self, site: Site, seconds: float) -> Site:
-        """The film's pixel under the tip that was sent to `site`."""
+        """Pixel of the film under a tip sent to `site`."""
         shift = np.rint(self.offset(seconds) / self.film.pixel_size).astype(np.int64)
         row, column = (
             int(mirrored(at + by, size))
@@ -100,11 +115,11 @@ class Instrument:
         return Site(row, column)
 
     def move(self, step: FloatArray, seconds: float) -> None:
-        """A move by `step` (2,) rows and columns [m], tip lifted, that ends at `seconds`."""
+        """Move by `step` (2,) [m] with the tip lifted. The move ends at `seconds`."""
         if self._creep is not None:
             self._creep.move(step, seconds)
 
-    # What a measurement does.
+    # -- measurements
 
     def land(self, site: Site, visit: int, seconds: float) -> Landing:
         """Bring the tip into contact, or find no surface, or crash."""
@@ -135,7 +150,7 @@ class Instrument:
         return _LANDED
 
     def sweep(self, site: Site, visit: int, waveform: Waveform, seconds: float) -> IVCurve:
-        """The curve that is read when `waveform` starts at `seconds`; the tip is in contact."""
+        """Read the curve of a tip in contact when `waveform` starts at `seconds`."""
         spec = self.spec
         pixel = self.pixel(site, seconds)
         dy, dx = self.offset(seconds).tolist()
@@ -155,7 +170,9 @@ class Instrument:
             share = share * np.where(touching, 1.0, spec.contact.left)
         if share.ndim:
             # Stray capacitance and offset are the wiring's, and stay when the contact goes.
-            flowing = self._stray(waveform) + share * (flowing - self._stray(felt))
+            constants = self.film.spec.transport.globals_
+            stray, without = (stray_current(w, constants) for w in (waveform, felt))
+            flowing = stray + share * (flowing - without)
         charge = 0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time))
         self._wear_off(self.tip.length_of(charge), seconds + float(time[-1]), site)
         read, saturated = amplify(
@@ -170,7 +187,7 @@ class Instrument:
         return IVCurve(voltage=waveform.voltage, current=read, time=time, saturated=saturated)
 
     def image(self, channels: Sequence[str], seconds: float) -> Scan:
-        """The film as this tip sees it, from `seconds` on; channels ``height`` and ``current``.
+        """Scan the film from `seconds` on, channels ``height`` and ``current``.
 
         The current image meets long-rested contacts at spec.image_bias_V.
         """
@@ -200,12 +217,12 @@ class Instrument:
             metadata={**first.metadata, "started_s": seconds},
         )
 
-    # Parts of these.
+    # -- parts of measurements
 
     def _flow(
         self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
     ) -> FloatArray:
-        """The current (n,) [A] through a steady contact; the ions move and are remembered."""
+        """Current (n,) [A] through a steady contact. Its ions move and are remembered."""
         place = np.array([pixel], dtype=np.int64)
         parameters = self.film.parameters_at(place)
         parameters["A"] = parameters["A"] * self._contact_gain(place)
@@ -225,8 +242,8 @@ class Instrument:
         )
         if self.spec.memory:
             self.memory.keep(pixel, result.state, seconds + waveform.duration)
-        flowing: FloatArray = 1e-9 * result.current_nA[0]
-        return flowing
+        current: FloatArray = result.current[0]
+        return current
 
     def _contact_gain(self, sites: IntArray) -> FloatArray:
         """Contact of this tip at sites (n, 2) against a new tip's on the whole film, (n,)."""
@@ -239,7 +256,7 @@ class Instrument:
     def _touching(
         self, site: Site, visit: int, pixel: Site, time: FloatArray, seconds: float
     ) -> BoolArray | None:
-        """Which samples (n,) are in contact; None if all are."""
+        """Samples (n,) in contact, None if all are."""
         contact = self.spec.contact
         if contact is None:
             return None
@@ -254,7 +271,7 @@ class Instrument:
         return touching
 
     def _undamaged(self, site: Site, pixel: Site, waveform: Waveform, seconds: float) -> FloatArray:
-        """What damage leaves of the conductance during a sweep, (n,); a bare 1 without damage."""
+        """Conductance that damage leaves during a sweep, (n,), or a bare 1."""
         damage = self.spec.damage
         if damage is None:
             return np.ones(())
@@ -264,11 +281,6 @@ class Instrument:
         if before < 1.0 <= dose[-1]:
             self._log(seconds, "damaged", site, row=pixel[0], column=pixel[1])
         return damage.conductance(dose)
-
-    def _stray(self, waveform: Waveform) -> FloatArray:
-        """Current (n,) [A] of the wiring: its capacitance and the amplifier's offset."""
-        law = self.film.spec.transport.globals_
-        return 1e-9 * (1e-3 * law.Cs * grid(waveform).slope + law.Ioff)
 
     def _current_image(self, offsets: IntArray, lines: FloatArray) -> FloatArray:
         """Current [A] at the image bias, read line by line through the amplifier."""
@@ -289,7 +301,7 @@ class Instrument:
                 temperature=self.spec.temperature_K,
                 globals_=self.film.spec.transport.globals_,
             )
-            image[row] = 1e-9 * result.current_nA[:, -1]
+            image[row] = result.current[:, -1]
         key = (*self._seed.spawn_key, _IMAGE_KEY, self._images)
         stream = np.random.SeedSequence(self._seed.entropy, spawn_key=key)
         read, _ = amplify(
@@ -314,7 +326,7 @@ class Instrument:
         where = {} if site is None else {"site": [int(site[0]), int(site[1])]}
         self.events.append(Event(time_s=seconds, kind=kind, detail=where | detail))
 
-    # Continuing.
+    # -- state
 
     def state(self) -> PackedState:
         """Everything that later measurements depend on, and the logs."""
@@ -323,9 +335,9 @@ class Instrument:
             for v in self.path[len(self._visits.rows) :]
         ]
         self._visits.add(np.array(path, dtype=np.float64).reshape(-1, 8))
-        lines = "".join(json.dumps(e.packed()) + "\n" for e in self.events[self._told :])
+        lines = "".join(json.dumps(e.packed()) + "\n" for e in self.events[self._logged :])
         self._lines.add(np.frombuffer(lines.encode(), np.uint8)[:, np.newaxis])
-        self._told = len(self.events)
+        self._logged = len(self.events)
         creep = self._creep
         return {
             "worn": self.tip.worn,
@@ -361,4 +373,4 @@ class Instrument:
         ]
         lines = state["events"].tobytes().decode().splitlines()
         self.events = [Event(**json.loads(line)) for line in lines]
-        self._visits, self._lines, self._told = Growing(8), Growing(1, np.uint8), 0
+        self._visits, self._lines, self._logged = AppendBuffer(8), AppendBuffer(1, np.uint8), 0

@@ -1,28 +1,33 @@
-"""The lamp, and the sample's slow answer to it."""
+"""The lamp, and the sample's slow response."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from grainscout.simulator.instrument.noise import require
+from grainscout.simulator.instrument.checks import positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class LightSpec:
-    """After the lamp is switched, the effective light follows with one relaxation time.
+    """Relaxation of the effective light after the lamp is switched.
 
     It stands for the slow, ionic part of the photo-response (*assumed*: one exponential).
+
+    Parameters
+    ----------
+    relaxation_s : float
+        Relaxation time [s].
     """
 
     relaxation_s: float = 10.0
 
     def __post_init__(self) -> None:
-        require("LightSpec relaxation_s", self.relaxation_s, "s", strict=True)
+        positive(self, relaxation_s="s")
 
 
 class Lamp:
-    """Light against time.  `history` holds (time [s], light set [suns], effective light then)."""
+    """Light against time. `history` holds (time [s], light set [suns], effective light then)."""
 
     def __init__(self, spec: LightSpec | None, suns: float = 0.0) -> None:
         self._relaxation = 0.0 if spec is None else spec.relaxation_s

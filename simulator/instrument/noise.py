@@ -1,6 +1,6 @@
 """The current amplifier: noise, bandwidth, converter and rails, as pure functions.
 
-Noise densities are one-sided.  White noise of density S [A^2/Hz] has the variance S B with the
+Noise densities are one-sided. White noise of density S [A^2/Hz] has the variance S B with the
 equivalent noise bandwidth B: pi/2 times the corner of a one-pole filter, or, without a filter,
 the Nyquist frequency 1/(2 dt) of a converter that averages over its sampling interval.
 """
@@ -13,37 +13,33 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from grainscout.records import ConfigError
 from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.simulator.instrument.checks import non_negative, positive
 
 BOLTZMANN = 1.380649e-23
 CHARGE = 1.602176634e-19
 
 
-def require(
-    name: str, value: float | None, unit: str, *, low: float = 0.0, strict: bool = False
-) -> None:
-    """ConfigError unless `value` is None or finite and >= low (> low if strict)."""
-    if value is None:
-        return
-    if not math.isfinite(value) or value < low or (strict and value == low):
-        raise ConfigError(
-            f"{name} must be finite and {'>' if strict else '>='} {low:g} {unit}; got {value}"
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class AmplifierSpec:
-    """A trans-impedance amplifier and its converter; every part has its own switch.
+    """A trans-impedance amplifier and its converter. None or 0 switches a part off.
 
-    feedback_ohm : feedback resistor, sets the Johnson noise (None: off).
-    temperature_K : of that resistor.
-    shot : whether the current's shot noise is present.
-    flicker_A : amplitude of the 1/f noise, its density at 1 Hz [A/sqrt(Hz)] (0: off).
-    line_A, line_Hz : amplitude and frequency of the mains pickup (0 A: off).
-    bandwidth_Hz : corner of the one-pole low-pass (None: off).
-    adc_step_A : smallest step of the converter, in current (None: off).
-    rail_A : the output saturates at plus and minus this current (None: off).
+    Parameters
+    ----------
+    feedback_ohm, temperature_K : float or None, float
+        Feedback resistor [ohm] and its temperature [K], which set the Johnson noise.
+    shot : bool
+        Add the current's shot noise.
+    flicker_A : float
+        Density of the 1/f noise at 1 Hz [A/sqrt(Hz)].
+    line_A, line_Hz : float
+        Amplitude [A] and frequency [Hz] of the mains pickup.
+    bandwidth_Hz : float or None
+        Corner of the one-pole low-pass [Hz].
+    adc_step_A : float or None
+        Smallest step of the converter, in current [A].
+    rail_A : float or None
+        Largest current of either sign that the output shows [A].
     """
 
     feedback_ohm: float | None = 1e9
@@ -57,21 +53,20 @@ class AmplifierSpec:
     rail_A: float | None = 10e-9
 
     def __post_init__(self) -> None:
-        for name, unit in (
-            ("feedback_ohm", "ohm"),
-            ("temperature_K", "K"),
-            ("line_Hz", "Hz"),
-            ("bandwidth_Hz", "Hz"),
-            ("adc_step_A", "A"),
-            ("rail_A", "A"),
-        ):
-            require(f"AmplifierSpec {name}", getattr(self, name), unit, strict=True)
-        require("AmplifierSpec flicker_A", self.flicker_A, "A/sqrt(Hz)")
-        require("AmplifierSpec line_A", self.line_A, "A")
+        positive(
+            self,
+            feedback_ohm="ohm",
+            temperature_K="K",
+            line_Hz="Hz",
+            bandwidth_Hz="Hz",
+            adc_step_A="A",
+            rail_A="A",
+        )
+        non_negative(self, flicker_A="A/sqrt(Hz)", line_A="A")
 
     @property
     def silent(self) -> bool:
-        """Whether no source of noise is on."""
+        """True if no source of noise is on."""
         return self.feedback_ohm is None and not (self.shot or self.flicker_A or self.line_A)
 
 
@@ -105,9 +100,9 @@ def white_variance(spec: AmplifierSpec, current: FloatArray, interval: float) ->
 
 
 def one_pole(current: FloatArray, time: FloatArray, corner: float) -> FloatArray:
-    """A current (n,), linear between samples, behind a one-pole low-pass of `corner` Hz.
+    """Current (n,), linear between samples, behind a one-pole low-pass of `corner` Hz.
 
-    Exact for piecewise linear input; settled on the first sample at the start.
+    Exact for piecewise linear input, and settled on the first sample at the start.
     """
     rate = 2.0 * math.pi * corner
     step = np.diff(time)
@@ -166,9 +161,9 @@ def amplify(
     *,
     rail: float | None = None,
 ) -> tuple[FloatArray, BoolArray]:
-    """What is read for a true current (n,) [A] at `time` (n,) [s], and where it is at the rail.
+    """Reading (n,) [A] of a true current (n,) [A] at `time` (n,) [s], and the samples at the rail.
 
-    rail : a lower rail than the amplifier's own (a compliance) [A].
+    `rail` is a lower rail than the amplifier's own (a compliance) [A].
     """
     interval = float(time[-1] - time[0]) / (time.size - 1)
     corner = spec.bandwidth_Hz

@@ -1,4 +1,4 @@
-"""What the film remembers of earlier measurements: ionic states, damage and scars."""
+"""Traces of earlier measurements in the film: ionic states, damage and scars."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from grainscout.records import PackedState, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.film.film import Film
-from grainscout.simulator.instrument.buffers import ByPixel
+from grainscout.simulator.instrument.buffers import PixelTable
 from grainscout.simulator.instrument.light import Lamp
 
 
@@ -22,12 +22,12 @@ class FilmMemory:
         self._film = film
         self._lamp = lamp
         self._temperature = temperature
-        self._ions = ByPixel(3)  # u, x, and when
-        self._dose = ByPixel(1)
+        self._ions = PixelTable(3)  # u, x, and the time
+        self._dose = PixelTable(1)
         self.scars: list[tuple[int, int, float]] = []  # row, column, radius of the tip [m]
 
     def ions(self, pixel: Site, seconds: float) -> FloatArray | None:
-        """The state (1, 2) of a pixel now; None if it was never measured, and so is at rest."""
+        """State (1, 2) of a pixel now. None if it was never measured, and so is at rest."""
         left = self._ions.get(pixel)
         if left is None:
             return None
@@ -45,15 +45,15 @@ class FilmMemory:
         self._ions.put(pixel, float(state[0, 0]), float(state[0, 1]), seconds)
 
     def dose(self, pixel: Site) -> float:
-        """The damaging dose that a pixel has had."""
+        """Damaging dose of a pixel so far."""
         return float((self._dose.get(pixel) or [0.0])[0])
 
     def expose(self, pixel: Site, dose: float) -> None:
-        """Remember the dose that a pixel has had."""
+        """Remember the dose of a pixel."""
         self._dose.put(pixel, dose)
 
     def scarred(self, rows: IntArray, columns: IntArray, reach: float) -> BoolArray:
-        """Which pixels (n,) lie within `reach` [m] of a crash."""
+        """Mask (n,) of pixels within `reach` [m] of a crash."""
         inside = np.zeros(rows.shape, bool)
         dy, dx = self._film.pixel_size
         for row, column, _ in self.scars:
@@ -80,6 +80,6 @@ class FilmMemory:
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
-        self._ions = ByPixel(3, table=state["ions"])
-        self._dose = ByPixel(1, table=state["dose"])
+        self._ions = PixelTable(3, table=state["ions"])
+        self._dose = PixelTable(1, table=state["dose"])
         self.scars = [(int(r), int(c), m) for r, c, m in state["scars"].tolist()]

@@ -1,4 +1,4 @@
-"""What use does: the tip grows blunt and loses its coating; high bias damages the film."""
+"""Wear of the tip, and damage of the film under high bias."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.records.arrays import FloatArray
-from grainscout.simulator.instrument.noise import require
+from grainscout.simulator.instrument.checks import non_negative, positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class WearSpec:
-    """Tip wear against the worn length N = scanned length + charge_m_per_C times the charge passed.
+    """Tip wear against the worn length N.
 
-    radius_m : of the new tip, R0.
-    radius_gain_m, length_m : R(N) = R0 + radius_gain_m (1 - exp(-N/length_m)).
-    charge_m_per_C : worn length a coulomb of |I|.
-    landing_m : worn length a landing.
-    life_m : worn length at which the coating goes; the tip's wear is N/life_m.
-    coating_left : conductance that is left without the coating, a fraction.
+    N is the scanned length, with `charge_m_per_C` for the charge passed and `landing_m` a landing.
+
+    Parameters
+    ----------
+    radius_m : float
+        Apex radius of the new tip R0 [m].
+    radius_gain_m, length_m : float
+        Growth of the radius, R(N) = R0 + radius_gain_m (1 - exp(-N/length_m)) [m].
+    charge_m_per_C : float
+        Worn length of a coulomb of |I| [m/C].
+    landing_m : float
+        Worn length of a landing [m].
+    life_m : float
+        Worn length at which the coating goes [m]. The tip's wear is N/life_m.
+    coating_left : float
+        Fraction of the conductance left without the coating.
     """
 
     radius_m: float = 25e-9
@@ -32,13 +42,14 @@ class WearSpec:
     coating_left: float = 0.02
 
     def __post_init__(self) -> None:
-        require("WearSpec radius_m", self.radius_m, "m", strict=True)
-        require("WearSpec length_m", self.length_m, "m", strict=True)
-        require("WearSpec life_m", self.life_m, "m", strict=True)
-        require("WearSpec radius_gain_m", self.radius_gain_m, "m")
-        require("WearSpec charge_m_per_C", self.charge_m_per_C, "m/C")
-        require("WearSpec landing_m", self.landing_m, "m")
-        require("WearSpec coating_left", self.coating_left, "(a fraction)")
+        positive(self, radius_m="m", length_m="m", life_m="m")
+        non_negative(
+            self,
+            radius_gain_m="m",
+            charge_m_per_C="m/C",
+            landing_m="m",
+            coating_left="(a fraction)",
+        )
 
 
 def tip_radius(spec: WearSpec, worn: float) -> float:
@@ -61,8 +72,17 @@ def contact_gain(radius: float, radius_new: float) -> float:
 class DamageSpec:
     """Lasting loss of conductance under a high bias.
 
-    The dose grows as exp((|V| - threshold_V)/width_V)/time_s a second; the conductance is
+    The dose grows as exp((|V| - threshold_V)/width_V)/time_s a second. The conductance is
     left + (1 - left) exp(-dose).
+
+    Parameters
+    ----------
+    threshold_V, width_V : float
+        Bias at which the dose grows by 1/time_s a second, and the bias for a factor e [V].
+    time_s : float
+        Time to a dose of 1 at the threshold [s].
+    left : float
+        Fraction of the conductance left in the end.
     """
 
     threshold_V: float = 2.5
@@ -71,26 +91,24 @@ class DamageSpec:
     left: float = 0.05
 
     def __post_init__(self) -> None:
-        require("DamageSpec threshold_V", self.threshold_V, "V")
-        require("DamageSpec width_V", self.width_V, "V", strict=True)
-        require("DamageSpec time_s", self.time_s, "s", strict=True)
-        require("DamageSpec left", self.left, "(a fraction)")
+        positive(self, width_V="V", time_s="s")
+        non_negative(self, threshold_V="V", left="(a fraction)")
 
     def dose(self, voltage: FloatArray, time: FloatArray, before: float) -> FloatArray:
-        """The dose at each sample (n,) of a sweep that starts with the dose `before`."""
+        """Dose at each sample (n,) of a sweep that starts with the dose `before`."""
         rate = np.exp((np.abs(voltage) - self.threshold_V) / self.width_V) / self.time_s
         gained = np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(time))
         return before + np.concatenate([[0.0], gained])
 
     def conductance(self, dose: FloatArray) -> FloatArray:
-        """What is left of the conductance after a dose, 1 = undamaged."""
+        """Conductance left after a dose, 1 = undamaged."""
         return self.left + (1.0 - self.left) * np.exp(-dose)
 
 
 class Tip:
-    """The tip's present state: worn length and what crashes did to its radius, both in metres.
+    """Present state of the tip: worn length and radius growth by crashes [m].
 
-    A tip without a `WearSpec` stays new; only crashes change it.
+    A tip without a `WearSpec` stays new. Only crashes change it.
     """
 
     def __init__(self, spec: WearSpec | None) -> None:
@@ -100,7 +118,7 @@ class Tip:
         self.jump = 0.0
 
     def wear_off(self, length: float) -> None:
-        """Worn length is added [m], unless the tip does not wear."""
+        """Add worn length [m], unless the tip does not wear."""
         if self._spec is not None:
             self.worn += length
 
@@ -120,12 +138,12 @@ class Tip:
 
     @property
     def growth(self) -> float:
-        """Apex radius against the new tip's [m]; >= 0."""
+        """Growth of the apex radius over the new tip's [m], >= 0."""
         return self.radius - self._shape.radius_m
 
     @property
     def wear(self) -> float:
-        """Fraction of the tip's life used up; passes 1 if used on."""
+        """Used fraction of the tip's life. Passes 1 if used on."""
         return self.worn / self._shape.life_m
 
     @property
