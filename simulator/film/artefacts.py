@@ -1,4 +1,4 @@
-"""What scanning adds to the dilated surface; every part has a switch, a stream of its own and a log.
+"""Scan artefacts on the dilated surface. Each has a switch, a stream of its own and a log.
 
 The fast axis runs along the columns, the slow one down the rows, one line after another.
 """
@@ -22,21 +22,17 @@ STREAMS = ("drift", "lines", "jumps", "scars", "plane", "noise")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScanTruth:
-    """What made the measured image: measured = shift(dilated) + line + scars + plane + noise [m].
+    """Parts of a measured image: shift(dilated) + line + scars + plane + noise [m].
 
-    dilated (rows, columns) : the surface as the tip sees it, without anything else.
-    displacement (rows, 2) : how far the film had moved [m], along rows and columns, when each line
-        was taken: pixel (r, c) shows the film at r - displacement / pixel size.
-    line (rows,) : offset of each line.  scars, noise (rows, columns).
-    plane : (slope along rows, slope along columns), about the image's centre.
+    Pixel (r, c) shows the film at r - displacement / pixel size.
     """
 
-    dilated: FloatArray
-    displacement: FloatArray
-    line: FloatArray
-    scars: FloatArray
-    plane: tuple[float, float]
-    noise: FloatArray
+    dilated: FloatArray  # (rows, columns) surface as the tip sees it
+    displacement: FloatArray  # (rows, 2) of the film when each line was taken
+    line: FloatArray  # (rows,) offset of each line
+    scars: FloatArray  # (rows, columns)
+    plane: tuple[float, float]  # slopes along rows and columns, about the centre
+    noise: FloatArray  # (rows, columns)
 
 
 def image(
@@ -45,7 +41,7 @@ def image(
     spec: ScanSpec,
     streams: Mapping[str, np.random.Generator],
 ) -> tuple[FloatArray, ScanTruth]:
-    """The measured image [m] of a dilated surface [m], with its log."""
+    """Measured image [m] of a dilated surface [m], with its log."""
     rows, columns = dilated.shape
     displacement = NM * _drift(rows, spec, streams["drift"])
     line = NM * _lines(rows, spec, streams)

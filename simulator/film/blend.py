@@ -1,14 +1,16 @@
-"""Microstructure to parameter maps: what a contact point becomes by where it lies.
+"""Parameter maps from the microstructure.
 
 With pB = exp(-(d/lB)^2/2) near boundaries, pJ likewise near vertices and a the boundary's
-asymmetry, a point is a mixture of the three archetypes of S26:
+asymmetry, a point is a mixture of the three archetypes of Gong2026:
 
-    club (1 - pJ)(1 - pB);   heart pJ + (1 - pJ) pB (1 - a);   diamond (1 - pJ) pB a.
+    club      (1 - pJ)(1 - pB)
+    heart     pJ + (1 - pJ) pB (1 - a)
+    diamond   (1 - pJ) pB a
 
-Voltages, couplings and energies mix linearly, conductances, widths, rates and photocurrents
-geometrically.  Then what topography does not show: a composition N(0, 1) for each grain, an offset
-N(0, 1) for each boundary, and a smooth random field; the contact of the tip with the surface; and
-insulating disks.  Each component draws from its own random stream, so that switching one off
+Voltages, couplings and energies mix linearly. Conductances, widths, rates and photocurrents mix
+geometrically. Topography does not show the rest: a composition N(0, 1) for each grain, an offset
+N(0, 1) for each boundary, a smooth random field, the contact of the tip with the surface, and
+insulating disks. Each component draws from its own random stream, so that switching one off
 leaves the others as they were.
 """
 
@@ -41,14 +43,24 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransportMaps:
-    """Every transport parameter of a film, and what it was made of.
+    """Every transport parameter of a film, and its origins.
 
-    parameters : name -> (rows, columns), the names of `transport.PARAMETERS`.
-    weights : (rows, columns, 4): club, heart, diamond, insulating; they sum to 1.
-    archetype : (rows, columns) uint8, the largest weight.
-    hidden : the hidden field, (rows, columns), N(0, 1) at each point;  contact : the contact
-    factor without disks;  composition : (grains,);  boundary_offset : (boundaries,);
-    archetypes : name -> the (3,) values that this film's archetypes have.
+    Parameters
+    ----------
+    parameters : dict of str to (rows, columns) array of float
+        Maps by the names of `PARAMETERS`, in the units there.
+    weights : (rows, columns, 4) array of float
+        Shares of club, heart, diamond and insulating, which sum to 1.
+    archetype : (rows, columns) array of uint8
+        Number of the largest share.
+    hidden : (rows, columns) array of float
+        Hidden field, N(0, 1) at each point.
+    contact : (rows, columns) array of float
+        Contact factor without disks.
+    composition, boundary_offset : (grains,) and (boundaries,) array of float
+        Composition of each grain and offset of each boundary, in standard deviations.
+    archetypes : dict of str to (3,) array of float
+        Values of this film's own archetypes.
     """
 
     parameters: dict[str, FloatArray]
@@ -75,10 +87,22 @@ def archetype_weights(
 def parameter_maps(
     structure: Structure, spec: TransportSpec, rng: np.random.Generator
 ) -> TransportMaps:
-    """The maps of a film; all randomness comes from `rng`, one child for each component.
+    """Parameter maps of a film.
 
-    Raises ConfigError if no film of this structure has the boundary contrast or the structure
-    share that `spec` asks for; the message says what can be had.
+    Parameters
+    ----------
+    structure : Structure
+        Grains, boundaries and vertices.
+    spec : TransportSpec
+        Settings.
+    rng : numpy.random.Generator
+        Source of all randomness, one child for each component.
+
+    Raises
+    ------
+    ConfigError
+        No film of this structure has the boundary contrast or the structure share that `spec`
+        asks for. The message says which are possible.
     """
     streams = rng.spawn(5)
     weights, pb, pj = archetype_weights(structure, spec)

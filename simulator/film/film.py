@@ -1,17 +1,17 @@
 """A film: its truth, the image that a microscope takes of it, and the curve at every site.
 
-Where each piece of the truth is:
+Places of the truth:
 
     labels, boundaries, distances, asymmetry, vertices, tables     film.structure
-    the true surface; as a tip sees it                             film.height, film.dilated(...)
-    the measured image; the log of what made it                    film.scan(), film.imaged()
-    archetype shares; the hard map                                 film.archetype_weights, .archetype
+    true surface, and as a tip sees it                             film.height, film.dilated(...)
+    measured image, and the log of what made it                    film.scan(), film.imaged()
+    archetype shares and the hard map                              film.archetype_weights, .archetype
     every parameter map                                            film.parameters
     hidden field, contact factor, compositions, offsets            film.truth
-    a noiseless map of any property, waveform, light, temperature  film.property_map(...)
-    noiseless curves; with the states' trajectories                film.curves, film.trajectories
+    noiseless map of any property, waveform, light, temperature    film.property_map(...)
+    noiseless curves, also with the states' trajectories           film.curves, film.trajectories
 
-What happens during a measurement (noise, faults, wear) is the instrument's, and its log too.
+What happens during a measurement (noise, faults, wear) belongs to the instrument.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
 from grainscout.simulator.film.blend import TransportMaps, parameter_maps
 from grainscout.simulator.film.generate import STREAMS as SURFACE_STREAMS
-from grainscout.simulator.film.generate import grow
+from grainscout.simulator.film.generate import generate_structure
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
 
-#: Independent random streams of a film.  The order is part of what a seed means: append only.
+#: Independent random streams of a film.  The order is part of a seed's meaning: append only.
 STREAMS = (*SURFACE_STREAMS, "transport", *artefacts.STREAMS)
 
-_TILE = 1 << 22  # numbers in one tile of curves: 32 MB
+_TILE = 1 << 20  # numbers in one tile of curves: 8 MB
 
 
 def as_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
-    """The seed sequence of a whole number >= 0, or the sequence itself (never advanced)."""
+    """Seed sequence of a whole number >= 0, or the sequence itself (never advanced)."""
     if isinstance(seed, np.random.SeedSequence):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -54,7 +54,7 @@ def as_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
 
 
 def stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
-    """A fresh generator of the named stream of a film."""
+    """Fresh generator of a film's named stream."""
     key = (*seed.spawn_key, STREAMS.index(name))
     return np.random.Generator(
         np.random.PCG64(np.random.SeedSequence(entropy=seed.entropy, spawn_key=key))
@@ -65,22 +65,48 @@ def stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
 class Film:
     """A film whose truth is known.
 
-    Make one with :meth:`generate` or :meth:`from_topography`.  Everything follows from `spec`,
-    `seed` and, for a film on a measured topography, `measured` [m]; maps that cost time or memory
-    are made when first asked for.  Arrays are read-only.
+    Make one with :meth:`generate` or :meth:`from_topography`. Maps that cost time or memory are
+    made when first asked for. Arrays are read-only.
+
+    Parameters
+    ----------
+    spec : FilmSpec
+        Settings.
+    seed : numpy.random.SeedSequence
+        Seed of all that is random in the film.
+    structure : Structure
+        Grains, boundaries, vertices and the true surface.
+    measured : (rows, columns) array of float or None
+        Topography [m] that the film was made from, if it was.
+    stored_truth : TransportMaps or None
+        Electrical truth of a file, which another version might draw differently from the seed.
     """
 
     spec: FilmSpec
     seed: np.random.SeedSequence
     structure: Structure
     measured: FloatArray | None = field(default=None, repr=False)
+    stored_truth: TransportMaps | None = field(default=None, repr=False)
 
     @classmethod
     def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
-        """The film of a specification and a seed: the same on every call.  ConfigError if bad."""
+        """Generate the film of a specification and a seed.
+
+        Parameters
+        ----------
+        spec : FilmSpec or None
+            Settings, the defaults if None.
+        seed : int or numpy.random.SeedSequence
+            Number >= 0 or sequence. The same seed gives the same film.
+
+        Raises
+        ------
+        ConfigError
+            The seed is unusable.
+        """
         spec, source = spec or FilmSpec(), as_seed(seed)
-        structure = grow(spec, {name: stream(source, name) for name in SURFACE_STREAMS})
-        return cls(spec=spec, seed=source, structure=structure)
+        streams = {name: stream(source, name) for name in SURFACE_STREAMS}
+        return cls(spec=spec, seed=source, structure=generate_structure(spec, streams))
 
     @classmethod
     def from_topography(
@@ -91,13 +117,29 @@ class Film:
         spec: FilmSpec | None = None,
         seed: int | np.random.SeedSequence = 0,
     ) -> Film:
-        """A film on a measured image: its grains, boundaries, junctions and asymmetry are found.
+        """Make a film on a measured image.
 
-        height : (rows, columns) [m];  pixel_size : [m], one number or (row step, column step).
-        spec : its `segmentation` says how grains are found and its `transport` what they do; frame,
-            grain size and surface are those of the image.  `scan` returns the image as it was given.
-        An image in which nothing stands out of its noise is one grain, infinitely far from a boundary.
-        Raises DataError for an unusable image or one without relief, ConfigError for a bad pixel size or seed.
+        Its grains, boundaries, junctions and asymmetry are found in the image. An image in which
+        nothing stands out of its noise is one grain, infinitely far from a boundary.
+
+        Parameters
+        ----------
+        height : (rows, columns) array of float
+            Topography [m].
+        pixel_size : float or (float, float)
+            Pixel size, or row step and column step [m].
+        spec : FilmSpec or None
+            Its `segmentation` says how grains are found and its `transport` what they do. Frame,
+            grain size and surface are those of the image.
+        seed : int or numpy.random.SeedSequence
+            Seed of the electrical truth.
+
+        Raises
+        ------
+        DataError
+            The image is unusable or without relief.
+        ConfigError
+            The pixel size or the seed is unusable.
         """
         image, steps = checked_image(height, pixel_size)
         wanted = spec or FilmSpec()
@@ -124,33 +166,41 @@ class Film:
 
     @property
     def height(self) -> FloatArray:
-        """The true surface [m], (rows, columns)."""
+        """True surface [m], (rows, columns)."""
         return self.structure.height
 
     @cached_property
     def truth(self) -> TransportMaps:
         """Electrical truth: parameter maps, archetype weights, hidden field, contact factor."""
+        if self.stored_truth is not None:
+            return self.stored_truth
         return parameter_maps(self.structure, self.spec.transport, stream(self.seed, "transport"))
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
-        """Transport parameters by name, (rows, columns) each, in `PARAMETERS`' units."""
+        """Transport parameters by name, (rows, columns) each, in the units of `PARAMETERS`."""
         return dict(self.truth.parameters)
 
     @property
     def archetype_weights(self) -> FloatArray:
-        """(rows, columns, 4) shares of club, heart, diamond, insulating; they sum to 1."""
+        """Shares (rows, columns, 4) of club, heart, diamond and insulating, which sum to 1."""
         return self.truth.weights
 
     @property
     def archetype(self) -> NDArray[np.uint8]:
-        """(rows, columns) the archetype of largest share: 0 club, 1 heart, 2 diamond, 3 insulating."""
+        """Archetype of largest share: 0 club, 1 heart, 2 diamond, 3 insulating."""
         return self.truth.archetype
 
     # -- the image -----------------------------------------------------------------------------
 
     def dilated(self, tip_radius_nm: float | None = None) -> FloatArray:
-        """The surface [m] as a tip of that apex radius sees it, without artefacts; default spec's."""
+        """Surface [m] as a tip sees it, without artefacts.
+
+        Parameters
+        ----------
+        tip_radius_nm : float or None
+            Apex radius [nm], that of the specification if None.
+        """
         scan = self.spec.scan
         radius = scan.tip_radius_nm if tip_radius_nm is None else tip_radius_nm
         in_range("tip_radius_nm", radius, 0.0, 1e5, "nm")
@@ -161,9 +211,14 @@ class Film:
     def imaged(
         self, *, tip_radius_nm: float | None = None, repeat: int = 0
     ) -> tuple[FloatArray, ScanTruth]:
-        """A measured image [m] and the log of what made it; `repeat` numbers further images.
+        """A measured image [m], and the log of what made it.
 
-        Each image has its own artefacts; the film is the same.
+        Parameters
+        ----------
+        tip_radius_nm : float or None
+            Apex radius [nm], that of the specification if None.
+        repeat : int
+            Number of the image. Each has its own artefacts.
         """
         seed = self.seed
         if repeat:
@@ -179,7 +234,7 @@ class Film:
     def scan(self, *, tip_radius_nm: float | None = None, repeat: int = 0) -> Scan:
         """The measured topography, channel "height" [m].
 
-        On a film made from a measured image it is that image, whatever the arguments.
+        On a film made from a measured image it is that image, whatever the arguments of `imaged`.
         """
         if self.measured is None:
             height, _ = self.imaged(tip_radius_nm=tip_radius_nm, repeat=repeat)
@@ -198,14 +253,30 @@ class Film:
         temperature: float = 298.0,
         state: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Noiseless currents [A] (n, samples) at (n, 2) sites, and the states (n, 2) at the end.
+        """Noiseless curves at some sites.
 
-        light [suns], temperature [K];  state : (n, 2) u [V] and x at the start, rested if None.
+        Parameters
+        ----------
+        sites : (n, 2) array of int
+            Rows and columns.
+        waveform : Waveform
+            Voltage at the sample.
+        light, temperature : float
+            Conditions [suns], [K].
+        state : (n, 2) array of float or None
+            u [V] and x at the start, rested if None.
+
+        Returns
+        -------
+        current : (n, samples) array of float
+            Current [A].
+        state : (n, 2) array of float
+            u [V] and x at the end.
         """
         result = self.trajectories(
             sites, waveform, light=light, temperature=temperature, state=state, full=False
         )
-        return result.current_nA * 1e-9, result.state
+        return result.current, result.state
 
     def trajectories(
         self,
@@ -217,7 +288,7 @@ class Film:
         state: FloatArray | None = None,
         full: bool = True,
     ) -> IVResult:
-        """As `curves`, in nA, with the states' trajectories u [V] and x, (n, samples) each."""
+        """As `curves`, with the states' trajectories if `full`."""
         return iv_curves(
             self.parameters_at(sites),
             waveform,
@@ -231,24 +302,29 @@ class Film:
     def all_curves(
         self, waveform: Waveform, *, light: float = 0.0, temperature: float = 298.0
     ) -> Iterator[tuple[slice, FloatArray]]:
-        """Every pixel's noiseless current [A], rested, in tiles of whole rows from the top.
+        """Every pixel's noiseless current, in tiles of whole rows from the top.
 
-        Yields (rows, (tile rows, columns, samples) array); the whole film is never in memory.
+        All contacts are rested. The whole film is never in memory. Arguments are those of `curves`.
+
+        Yields
+        ------
+        rows : slice
+            Rows of the tile.
+        current : (tile rows, columns, samples) array of float
+            Current [A].
         """
         rows, columns = self.shape
         step = max(1, _TILE // (columns * len(waveform)))
         for start in range(0, rows, step):
             part = slice(start, min(start + step, rows))
-            block = {k: v[part].ravel() for k, v in self.truth.parameters.items()}
             result = iv_curves(
-                block,
+                {k: v[part].ravel() for k, v in self.truth.parameters.items()},
                 waveform,
                 light=light,
                 temperature=temperature,
                 globals_=self.spec.transport.globals_,
             )
-            result.current_nA[...] *= 1e-9
-            yield part, result.current_nA.reshape(-1, columns, len(waveform))
+            yield part, result.current.reshape(-1, columns, len(waveform))
 
     def property_map(
         self,
@@ -258,7 +334,15 @@ class Film:
         light: float = 0.0,
         temperature: float = 298.0,
     ) -> FloatArray:
-        """A (rows, columns) map of any property: `measure` takes (n, samples) [A] and gives (n,)."""
+        """Map (rows, columns) of any property of the noiseless curves.
+
+        Parameters
+        ----------
+        measure : callable
+            Takes currents (n, samples) [A] and gives the property (n,).
+        waveform, light, temperature
+            As for `curves`.
+        """
         out = np.empty(self.shape)
         for part, current in self.all_curves(waveform, light=light, temperature=temperature):
             flat = current.reshape(-1, current.shape[2])
@@ -274,7 +358,7 @@ class Film:
         light: float = 0.0,
         temperature: float = 298.0,
     ) -> FloatArray:
-        """States (n, 2) after `seconds` at 0 V at those sites."""
+        """States (n, 2) after `seconds` at 0 V at (n, 2) sites."""
         return relax(
             state,
             self.parameters_at(sites),
@@ -285,11 +369,11 @@ class Film:
         )
 
     def rest_state(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
-        """States (n, 2) of long-rested contacts at those sites."""
+        """States (n, 2) of long-rested contacts at (n, 2) sites."""
         return rest_state(self.parameters_at(sites))
 
     def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
-        """Transport parameters (n,) at (n, 2) sites; DataError for a site off the film."""
+        """Transport parameters (n,) at (n, 2) sites. DataError for a site off the film."""
         rows, columns = self._index(sites)
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
 
@@ -311,14 +395,24 @@ class Film:
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write an HDF5 file with spec, seed, versions and truth; an existing file is replaced."""
-        store.save(self, Path(path))
+        """Write an HDF5 file with spec, seed, versions and truth. Replaces an existing file."""
+        parts = store.FilmParts(
+            spec=self.spec,
+            seed=self.seed,
+            structure=self.structure,
+            truth=self.truth,
+            measured=self.measured,
+        )
+        store.save(parts, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Film:
-        """The film of a file; DataError if it is damaged, foreign or of another spec."""
-        spec, seed, structure, measured, truth = store.load(Path(path))
-        film = cls(spec=spec, seed=seed, structure=structure, measured=measured)
-        # What was stored is the film, even if a later version would draw another from its seed.
-        film.__dict__["truth"] = truth
-        return film
+        """Read the film of a file. DataError if it is damaged, foreign or of another spec."""
+        parts = store.load(Path(path))
+        return cls(
+            spec=parts.spec,
+            seed=parts.seed,
+            structure=parts.structure,
+            measured=parts.measured,
+            stored_truth=parts.truth,
+        )

@@ -1,11 +1,13 @@
-"""From a `FilmSpec` to a `Structure`: grains, boundaries, and the surface over them."""
+"""Generate a `Structure` from a `FilmSpec`: grains, boundaries, and the surface over them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grainscout.microstructure.distance import Lines, nearest_line, nearest_point
 from grainscout.microstructure.structure import (
@@ -27,7 +29,7 @@ from grainscout.simulator.film.tessellation import (
 
 NM = 1e-9
 
-#: Random streams that `grow` needs.
+#: Random streams that `generate_structure` needs.
 STREAMS = ("grains", "warp", "boundaries", "tops", "undulation", "roughness")
 #: Curvature of a boundary: correlation length of the warp in mean grain diameters.
 WARP_LENGTH = 0.4
@@ -35,7 +37,7 @@ WARP_LENGTH = 0.4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Maps:
-    """What the diagram says of every pixel, by its own numbers of cells, edges and vertices; nm."""
+    """Numbers of the diagram's cell, edge and vertex at every pixel, and distances [nm]."""
 
     cell: IntArray
     edge: IntArray
@@ -47,7 +49,7 @@ class _Maps:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Edges:
-    """What is drawn for every edge of the diagram: (k,) and (k, 2) arrays, nm."""
+    """Random properties of every edge of the diagram, (k,) and (k, 2) arrays [nm]."""
 
     strength: FloatArray
     smooth: IntArray  # 0 or 1: which of the two cells has the smooth flank
@@ -56,12 +58,19 @@ class _Edges:
     flank: FloatArray  # (k, 2)
 
 
-def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
-    """A film's structure; `streams` are independent generators by the names of `STREAMS`."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tops:
+    """Plateau height (n,) [nm] and tilt (n, 2) of every cell."""
+
+    height: FloatArray
+    tilt: FloatArray
+
+
+def generate_structure(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
+    """Generate a film's structure from independent generators by the names of `STREAMS`."""
     pixel = (spec.row_nm, spec.column_nm)
-    size = np.array([spec.rows * pixel[0], spec.columns * pixel[1]])
     tess = tessellate(
-        size,
+        np.array([spec.rows * pixel[0], spec.columns * pixel[1]]),
         mean_diameter=spec.grains.mean_nm,
         ln_sd=spec.grains.ln_sd,
         equal_weights=spec.grains.diagram == "voronoi",
@@ -70,25 +79,41 @@ def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structur
         rng=streams["grains"],
         warp_rng=streams["warp"],
     )
+    t, n, rng = spec.topography, len(tess.sites), streams["tops"]
     edges = _draw_edges(spec, tess, streams["boundaries"])
-    tops = streams["tops"]
-    n = len(tess.sites)
-    top = spec.topography.dome_nm + spec.topography.dome_sd_nm * tops.standard_normal(n)
-    tilt = spec.topography.tilt / np.sqrt(2) * tops.standard_normal((n, 2))
+    tops = _Tops(
+        height=t.dome_nm + t.dome_sd_nm * rng.standard_normal(n),
+        tilt=t.tilt / np.sqrt(2) * rng.standard_normal((n, 2)),
+    )
+    lines = _frame_lines(spec, tess)
+    maps, height = _rasterised(spec, tess, edges, tops, lines)
+    height += _grooves(spec, tess, edges, maps)
+    if t.undulation_nm > 0:
+        length, rng = 0.5 * spec.grains.mean_nm, streams["undulation"]
+        height += t.undulation_nm * filtered_noise(spec.shape, pixel, "gaussian", length, rng)
+    if t.roughness_nm > 0:
+        height += t.roughness_nm * filtered_noise(
+            spec.shape, pixel, "self-affine", t.rolloff_nm, streams["roughness"], t.hurst
+        )
+    return _assemble(spec, tess, edges, tops, maps, lines, height)
 
-    cell = np.empty(spec.shape, np.int64)
-    edge = np.empty(spec.shape, np.int64)
-    straight = np.empty(spec.shape)
-    height = np.empty(spec.shape)
+
+def _rasterised(
+    spec: FilmSpec, tess: Tessellation, edges: _Edges, tops: _Tops, lines: Lines
+) -> tuple[_Maps, FloatArray]:
+    """The diagram's maps, and the height [nm] of the grains' tops and flanks."""
+    pixel, t = (spec.row_nm, spec.column_nm), spec.topography
+    cell, edge = np.empty((2, *spec.shape), np.int64)
+    straight, height = np.empty((2, *spec.shape))
     x = np.arange(spec.columns) * pixel[1]
-    for strip in rasterise(tess, spec.shape, pixel, edges.flank, spec.topography.flank_power):
+    for strip in rasterise(tess, spec.shape, pixel, edges.flank, t.flank_power):
         part, own = strip.rows, strip.cell
         y = (np.arange(part.start, part.stop) * pixel[0])[:, None]
         cell[part], edge[part], straight[part] = own, strip.edge, strip.distance
-        lean = tilt[own, 0] * (y - tess.sites[own, 0]) + tilt[own, 1] * (x - tess.sites[own, 1])
-        height[part] = strip.flank * (top[own] + lean)
+        tilt, site = tops.tilt[own], tess.sites[own]
+        lean = tilt[..., 0] * (y - site[..., 0]) + tilt[..., 1] * (x - site[..., 1])
+        height[part] = strip.flank * (tops.height[own] + lean)
 
-    lines = _frame_lines(spec, tess)
     distance, nearest = nearest_line(lines, spec.shape, pixel)
     # A chord of the curved line can lie on the wrong side of a pixel next to it.
     first, second = tess.edges[:, 0][nearest], tess.edges[:, 1][nearest]
@@ -103,18 +128,7 @@ def grow(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structur
         corner=corner,
         corner_distance=corner_distance,
     )
-    height += _grooves(spec, tess, edges, maps)
-    t = spec.topography
-    if t.undulation_nm > 0:
-        wave = filtered_noise(
-            spec.shape, pixel, "gaussian", 0.5 * spec.grains.mean_nm, streams["undulation"]
-        )
-        height += t.undulation_nm * wave
-    if t.roughness_nm > 0:
-        height += t.roughness_nm * filtered_noise(
-            spec.shape, pixel, "self-affine", t.rolloff_nm, streams["roughness"], t.hurst
-        )
-    return _assemble(spec, tess, edges, maps, lines, height, top, tilt)
+    return maps, height
 
 
 def _frame_lines(spec: FilmSpec, tess: Tessellation) -> Lines:
@@ -150,9 +164,9 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
 
 
 def _grooves(spec: FilmSpec, tess: Tessellation, edges: _Edges, maps: _Maps) -> FloatArray:
-    """Mullins grooves; near a vertex all its boundaries take its mean depth and width.
+    """Mullins grooves [nm].
 
-    That keeps the surface continuous where the nearest boundary changes, and makes the pits that
+    Near a vertex all its boundaries take its mean depth and width. That keeps the surface continuous where the nearest boundary changes, and makes the pits that
     real junctions are.
     """
     if spec.topography.groove_depth_nm == 0:
@@ -176,30 +190,45 @@ def _assemble(
     spec: FilmSpec,
     tess: Tessellation,
     edges: _Edges,
+    tops: _Tops,
     maps: _Maps,
     lines: Lines,
     height: FloatArray,
-    top: FloatArray,
-    tilt: FloatArray,
 ) -> Structure:
     """Number what the frame shows 0, 1, ... and make the tables.
 
     The nearest boundary of a pixel at the rim may lie outside the frame, so the last grains of the
     table can be neighbours without a pixel (area 0).
     """
-    pixel = np.array([spec.row_nm, spec.column_nm])
-    size = pixel * spec.shape
-    cell, edge = maps.cell, maps.edge
-    seen = np.unique(cell)
-    shown = np.unique(edge)
+    seen, shown = np.unique(maps.cell), np.unique(maps.edge)
     beyond = np.setdiff1d(tess.edges[shown], seen)
     order = np.concatenate([seen, beyond])
     number = np.full(len(tess.sites), -1)
     number[order] = np.arange(order.size)
-    labels = number[cell].astype(np.int32)
+    labels = number[maps.cell].astype(np.int32)
     rank = np.full(len(tess.edges), -1)
     rank[shown] = np.arange(shown.size)
+    sign = np.where(maps.side == edges.smooth[maps.edge], 1.0, -1.0)
+    return Structure(
+        labels=labels,
+        boundary_id=rank[maps.edge].astype(np.int32),
+        boundary=touches_another(labels),
+        boundary_distance=maps.distance * NM,
+        junction_distance=maps.corner_distance * NM,
+        asymmetry=edges.strength[maps.edge] * sign,
+        height=height * NM,
+        pixel_size=spec.pixel_size,
+        grains=_grain_table(spec, tess, tops, labels, order),
+        boundaries=_boundary_table(spec, edges, lines, shown, number[tess.edges[shown]]),
+        vertices=_vertices(spec, tess),
+    )
 
+
+def _grain_table(
+    spec: FilmSpec, tess: Tessellation, tops: _Tops, labels: NDArray[np.int32], order: IntArray
+) -> NDArray[Any]:
+    """The table of the cells `order` (grains,), which `labels` number."""
+    pixel = np.array([spec.row_nm, spec.column_nm])
     grains = np.zeros(order.size, GRAIN_DTYPE)
     count = np.bincount(labels.ravel(), minlength=order.size)
     grains["area"] = count * np.prod(pixel) * NM**2
@@ -212,47 +241,42 @@ def _assemble(
     at_rim = np.zeros(order.size, bool)
     at_rim[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
     grains["interior"] = (count > 0) & ~at_rim
-    grains["plateau"] = top[order] * NM
-    grains["tilt_row"], grains["tilt_column"] = tilt[order].T
+    grains["plateau"] = tops.height[order] * NM
+    grains["tilt_row"], grains["tilt_column"] = tops.tilt[order].T
+    return grains
 
+
+def _boundary_table(
+    spec: FilmSpec, edges: _Edges, lines: Lines, shown: IntArray, pair: IntArray
+) -> NDArray[Any]:
+    """The table of the edges `shown` (boundaries,), which separate the grains `pair` (.., 2)."""
     table = np.zeros(shown.size, BOUNDARY_DTYPE)
-    pair = number[tess.edges[shown]]
-    swap = pair[:, 0] > pair[:, 1]
-    both = np.where(swap[:, None], pair[:, ::-1], pair)
-    table["first"], table["second"] = both.T
+    swap = (pair[:, 0] > pair[:, 1])[:, None]
+    table["first"], table["second"] = np.where(swap, pair[:, ::-1], pair).T
     table["strength"] = edges.strength[shown]
     table["asymmetric"] = table["strength"] > 0
     smooth = np.take_along_axis(pair, edges.smooth[shown][:, None], 1)[:, 0]
     table["smooth_side"] = np.where(table["asymmetric"], smooth, -1)
     table["depth"] = edges.depth[shown] * NM
-    width = np.where(swap[:, None], edges.groove[shown, ::-1], edges.groove[shown])
+    width = np.where(swap, edges.groove[shown, ::-1], edges.groove[shown])
     table["width_first"], table["width_second"] = (width * NM).T
-    length = _lengths(lines, pixel, size, len(tess.edges))
-    table["length"] = length[shown] * NM
-
-    reach = spec.grains.mean_nm
-    near = ((tess.vertices > -reach) & (tess.vertices < size + reach)).all(1)
-    vertices = np.column_stack([tess.vertices[near] / pixel, np.full(int(near.sum()), 3.0)])
-    sign = np.where(maps.side == edges.smooth[edge], 1.0, -1.0)
-    return Structure(
-        labels=labels,
-        boundary_id=rank[edge].astype(np.int32),
-        boundary=touches_another(labels),
-        boundary_distance=maps.distance * NM,
-        junction_distance=maps.corner_distance * NM,
-        asymmetry=edges.strength[edge] * sign,
-        height=height * NM,
-        pixel_size=spec.pixel_size,
-        grains=grains,
-        boundaries=table,
-        vertices=vertices,
-    )
+    table["length"] = _lengths(spec, lines, len(edges.depth))[shown] * NM
+    return table
 
 
-def _lengths(lines: Lines, pixel: FloatArray, size: FloatArray, edges: int) -> FloatArray:
+def _vertices(spec: FilmSpec, tess: Tessellation) -> FloatArray:
+    """Vertices (m, 3) as row, column and degree, a grain's width around the frame included."""
+    pixel, reach = np.array([spec.row_nm, spec.column_nm]), spec.grains.mean_nm
+    near = ((tess.vertices > -reach) & (tess.vertices < pixel * spec.shape + reach)).all(1)
+    return np.column_stack([tess.vertices[near] / pixel, np.full(int(near.sum()), 3.0)])
+
+
+def _lengths(spec: FilmSpec, lines: Lines, edges: int) -> FloatArray:
     """Length of every edge inside the frame [nm]."""
+    pixel = np.array([spec.row_nm, spec.column_nm])
     a, b = lines.points[:-1], lines.points[1:]
     middle = 0.5 * (a + b)
-    inside = ((middle >= -0.5 * pixel) & (middle <= size - 0.5 * pixel)).all(1) & ~lines.last[:-1]
+    far = pixel * spec.shape - 0.5 * pixel
+    inside = ((middle >= -0.5 * pixel) & (middle <= far)).all(1) & ~lines.last[:-1]
     length = np.hypot(*(b - a).T) * inside
     return np.bincount(lines.line[:-1], length, edges).astype(np.float64)

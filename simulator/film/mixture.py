@@ -1,4 +1,4 @@
-"""Mixing archetypes, and the two settings that are reached by search: contrast and share."""
+"""Mixtures of archetypes, and the search for a contrast or a structure share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from grainscout.simulator.transport.kernel import iv_curves
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS
 from grainscout.simulator.transport.spec import TransportSpec
 
-#: What one standard deviation does: volts for linear parameters, ln for geometric ones.
+#: Effect of one standard deviation: volts for linear parameters, ln for geometric ones.
 #: A grain's composition moves both thresholds and the activation, and scales what conducts.
 _GRAIN = {"V1": 0.02, "V2": 0.02, "Vx": 0.02, "g1": 0.15, "g2": 0.15, "nu": 0.2, "tau": 0.1}
-#: A boundary's own offset, where pB = 1: "boundaries differ from one another" (S23).
+#: A boundary's own offset, where pB = 1: "boundaries differ from one another" (Liu2023).
 _EDGE = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.25, "IL": 0.2}
 #: The hidden field.
 _HIDDEN = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.2, "nu": 0.15, "IL": 0.15}
@@ -35,24 +35,20 @@ _TRIANGLE = Waveform.triangle(peak=1.5, samples=101, duration=1.0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Changes:
-    """What moves a point away from its mixture; arrays of one shape, in standard deviations.
+    """Departures of points from their mixture, in standard deviations, of one shape."""
 
-    grain, edge, hidden : not to be seen in topography;  gradient : composition across the frame;
-    ions : ln factor of the ionic rates.
-    """
-
-    grain: FloatArray
-    edge: FloatArray
-    hidden: FloatArray
-    gradient: FloatArray
-    ions: FloatArray
+    grain: FloatArray  # composition of the grain
+    edge: FloatArray  # offset of the boundary
+    hidden: FloatArray  # hidden field
+    gradient: FloatArray  # composition across the frame
+    ions: FloatArray  # ln factor of the ionic rates
 
     def at(self, index: NDArray[np.intp]) -> Changes:
-        """The same at some flat indices."""
+        """Changes at some flat indices."""
         return Changes(**{name: array.flat[index] for name, array in self.__dict__.items()})
 
     def scaled(self, size: float) -> Changes:
-        """With the three unseen ones times `size`."""
+        """Changes with the three unseen ones times `size`."""
         return Changes(
             grain=size * self.grain,
             edge=size * self.edge,
@@ -90,7 +86,7 @@ def blend(
 
 
 def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """name -> (club, heart, diamond) of one film, with its boundary contrast.
+    """Values (club, heart, diamond) by name of one film, with its boundary contrast.
 
     A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
     """
@@ -130,7 +126,7 @@ def _contrast(table: Mapping[str, FloatArray], spec: TransportSpec, shift: float
         name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions)
         for name, values in _shifted(table, shift).items()
     }
-    club, heart = _loop_area(pure, spec)
+    club, heart = loop_area(pure, spec)
     return float(np.log(max(heart, 1e-12) / max(club, 1e-12)))
 
 
@@ -142,7 +138,7 @@ def _with_contrast(
 
 
 def _shifted(table: Mapping[str, FloatArray], shift: float) -> dict[str, FloatArray]:
-    """With conductance moved from path 1 to path 2 outside clubs, and back inside; sums are kept."""
+    """Conductance moved from path 1 to path 2 outside clubs and back inside. Sums are kept."""
     total = table["g1"] + table["g2"]
     odds = table["g2"] / table["g1"] * np.exp(shift * np.array([-0.5, 0.5, 0.5]))
     return {**table, "g1": total / (1.0 + odds), "g2": total * odds / (1.0 + odds)}
@@ -160,7 +156,7 @@ def perturbation_for_share(
     The share is the squared correlation of the loop area with that of the same points unperturbed.
     """
     wanted = 1.0 if spec.structure_share is None else spec.structure_share
-    bare = _loop_area({**blend(table, weights, changes.scaled(0.0)), **given}, spec)
+    bare = loop_area({**blend(table, weights, changes.scaled(0.0)), **given}, spec)
 
     if bare.size < 2 or np.ptp(bare) < 1e-9 * np.abs(bare).max():
         raise ConfigError(
@@ -168,7 +164,7 @@ def perturbation_for_share(
         )
 
     def excess(size: float) -> float:
-        area = _loop_area({**blend(table, weights, changes.scaled(size)), **given}, spec)
+        area = loop_area({**blend(table, weights, changes.scaled(size)), **given}, spec)
         return float(np.corrcoef(area, bare)[0, 1] ** 2) - wanted
 
     if wanted == 1.0:
@@ -182,7 +178,7 @@ def perturbation_for_share(
     return float(brentq(excess, 0.0, largest, xtol=5e-3))
 
 
-def _loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
+def loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
     """Enclosed area [nA V] of the reference sweep: positive where the way back carries more."""
     g = spec.globals_
     current = iv_curves(parameters, _TRIANGLE, light=g.L0, temperature=g.T0, globals_=g).current_nA

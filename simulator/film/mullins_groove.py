@@ -1,4 +1,4 @@
-"""The groove that surface diffusion digs where a boundary meets the surface (Mullins 1957).
+"""Groove that surface diffusion digs along a grain boundary (Mullins 1957).
 
 Z(u) solves Z'''' - (u/4) Z' + Z/4 = 0 with Z'(0) = 1, Z'''(0) = 0 and Z -> 0.  In Fourier space the
 surface obeys dy/dt = -k^4 y - 2 k^2 (the slope's jump at the root is a source), so that at t = 1
@@ -38,11 +38,11 @@ def _table() -> CubicSpline:
 
 
 def mullins(u: FloatArray) -> FloatArray:
-    """Mullins' profile Z(|u|) for any array, u = distance / (B t)^(1/4); 0 beyond |u| = 24."""
+    """Mullins' profile Z(|u|), u = distance / (B t)^(1/4). 0 beyond |u| = 24."""
     u = np.abs(u)
     return np.where(u < _FAR, _table()(np.minimum(u, _FAR)), 0.0)
 
 
 def groove(distance: FloatArray, depth: FloatArray, width: FloatArray) -> FloatArray:
-    """Height of a groove: -depth at distance 0, its hump at `width`; all of one unit and shape."""
+    """Height of a groove: -depth at distance 0, its hump at `width`, in one unit."""
     return depth * mullins(MULLINS_HUMP * distance / width) / -MULLINS_ROOT

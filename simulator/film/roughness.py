@@ -16,12 +16,12 @@ def filtered_noise(
     rng: np.random.Generator,
     hurst: float = 1.0,
 ) -> FloatArray:
-    """A (rows, columns) Gaussian random field.
+    """Gaussian random field (rows, columns).
 
     power "self-affine": spectral density flat up to wave number 1/length and falling as
-    k^(-2 - 2 hurst) beyond (Persson et al. 2005); unit variance over the frame.
-    power "gaussian": correlation exp(-r^2 / 2 length^2); unit variance over many lengths, less
-    over a frame that is shorter than `length` (its mean is not part of the field).
+    k^(-2 - 2 hurst) beyond (Persson et al. 2005), of unit variance over the frame.
+    power "gaussian": correlation exp(-r^2 / 2 length^2), of unit variance over many lengths, less
+    over a frame that is shorter than `length`, as its mean is not part of the field.
     """
     # Padding, so that opposite rims of the film are not neighbours.
     pad = [

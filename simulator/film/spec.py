@@ -1,4 +1,4 @@
-"""What a film is asked to be: frozen settings, each with its unit in its name and its range checked."""
+"""Settings of a film. Names end in their unit, and ranges are checked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from grainscout.microstructure.spec import LARGEST, PATCH, SegmentationSpec
 from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError
-from grainscout.records.validation import in_range
+from grainscout.records.validation import in_range, in_ranges
 from grainscout.simulator.transport.spec import TransportSpec
 
 _Spec = TypeVar("_Spec")
 
 
-def from_mapping(kind: type[_Spec], values: Mapping[str, Any], where: str) -> _Spec:
-    """A settings dataclass from nested plain values; ConfigError names an unknown or unusable key."""
-    hints = get_type_hints(kind)
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+def from_mapping(cls: type[_Spec], values: Mapping[str, Any], where: str) -> _Spec:
+    """Make a settings dataclass from nested plain values. ConfigError names an unusable key."""
+    hints = get_type_hints(cls)
+    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     given: dict[str, Any] = {}
     for name, value in values.items():
         if name not in names:
@@ -34,7 +34,7 @@ def from_mapping(kind: type[_Spec], values: Mapping[str, Any], where: str) -> _S
             value = tuple(value)
         given[name] = value
     try:
-        return kind(**given)
+        return cls(**given)
     except TypeError as error:
         raise ConfigError(f"{where} has a setting of the wrong type: {error}") from error
 
@@ -43,12 +43,19 @@ def from_mapping(kind: type[_Spec], values: Mapping[str, Any], where: str) -> _S
 class GrainSpec:
     """Sizes and shapes of the grains.
 
-    mean_nm : mean equivalent-circle diameter [nm].
-    ln_sd : standard deviation of ln(diameter) of the packed circles; sizes are lognormal.  The
+    Parameters
+    ----------
+    mean_nm : float
+        Mean equivalent-circle diameter [nm].
+    ln_sd : float
+        Standard deviation of ln(diameter) of the packed circles, whose sizes are lognormal. The
         cells, which also share the gaps between circles, spread 4 .. 7 % more.
-    diagram : "laguerre" (cells follow lognormal circles) or "voronoi" (equal weights).
-    warp_nm : rms displacement [nm] that curves the boundaries; 0 = straight.
-    asymmetric_share : share of boundaries with one sharp and one smooth flank.
+    diagram : {"laguerre", "voronoi"}
+        Cells that follow lognormal circles, or cells of equal weights.
+    warp_nm : float
+        rms displacement that curves the boundaries [nm]. 0 makes them straight.
+    asymmetric_share : float
+        Share of boundaries with one sharp and one smooth flank.
     """
 
     mean_nm: float = 440.0
@@ -58,9 +65,12 @@ class GrainSpec:
     asymmetric_share: float = 0.25
 
     def __post_init__(self) -> None:
-        in_range("grains mean_nm", self.mean_nm, 1.0, 1e6, "nm")
-        in_range("grains ln_sd", self.ln_sd, 0.0, 0.6)
-        in_range("grains asymmetric_share", self.asymmetric_share, 0.0, 1.0)
+        ranges = {
+            "mean_nm": (1.0, 1e6, "nm"),
+            "ln_sd": (0.0, 0.6, ""),
+            "asymmetric_share": (0.0, 1.0, ""),
+        }
+        in_ranges("grains", self, ranges)
         # Beyond this the warp folds the plane over itself and a boundary has no single side.
         in_range("grains warp_nm", self.warp_nm, 0.0, 0.08 * self.mean_nm, "nm")
         if self.diagram not in ("laguerre", "voronoi"):
@@ -71,20 +81,35 @@ class GrainSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TopographySpec:
-    """The true surface.  Lengths in nm; every amplitude may be 0, which switches the term off.
+    """The true surface. An amplitude of 0 switches its term off.
 
-    dome_nm, dome_sd_nm : mean and spread of the grains' heights above their boundaries.
-    flank_nm, flank_power : scale w and exponent p of the flanks, tanh((distance / w)^p): 1 is a sharp
-        valley with flat tops, larger a wide valley with steep flanks.
-    tilt : rms slope of the flat tops.
-    undulation_nm : rms of the slow height variation under the grains.
-    groove_depth_nm, groove_width_nm : thermal groove at each boundary: root below the flat
-        surface, and distance from the root to the hump on either side.
-    sharp, smooth, deeper : factors on the widths of an asymmetric boundary's two sides and on its
-        depth, at full asymmetry.
-    pit : factor on the groove's depth where boundaries meet.
-    roughness_nm, hurst, rolloff_nm : rms, Hurst exponent and longest wavelength of the self-affine
-        roughness.
+    Parameters
+    ----------
+    dome_nm, dome_sd_nm : float
+        Mean and spread of the grains' heights above their boundaries [nm].
+    flank_nm, flank_power : float
+        Scale w [nm] and exponent p of the flanks, tanh((distance / w)^p). p = 1 is a sharp valley
+        with flat tops. A larger one is a wide valley with steep flanks.
+    tilt : float
+        rms slope of the flat tops.
+    undulation_nm : float
+        rms of the slow height variation under the grains [nm].
+    groove_depth_nm : float
+        Root of the thermal groove at each boundary below the flat surface [nm].
+    groove_width_nm : float
+        Distance from the root to the hump on either side [nm].
+    sharp, smooth : float
+        Factors on the widths of an asymmetric boundary's two sides, at full asymmetry.
+    deeper : float
+        Factor on the depth of an asymmetric boundary, at full asymmetry.
+    pit : float
+        Factor on the groove's depth where boundaries meet.
+    roughness_nm : float
+        rms of the self-affine roughness [nm].
+    hurst : float
+        Hurst exponent of the roughness.
+    rolloff_nm : float
+        Longest wavelength of the roughness [nm].
     """
 
     dome_nm: float = 50.0
@@ -104,30 +129,46 @@ class TopographySpec:
     rolloff_nm: float = 300.0
 
     def __post_init__(self) -> None:
-        for name in ("dome_nm", "dome_sd_nm", "undulation_nm", "groove_depth_nm", "roughness_nm"):
-            in_range(f"topography {name}", getattr(self, name), 0.0, 1e4, "nm")
-        for name in ("flank_nm", "groove_width_nm", "rolloff_nm"):
-            in_range(f"topography {name}", getattr(self, name), 0.1, 1e5, "nm")
-        for name in ("sharp", "smooth", "deeper", "pit"):
-            in_range(f"topography {name}", getattr(self, name), 0.05, 20.0)
-        in_range("topography flank_power", self.flank_power, 0.5, 4.0)
-        in_range("topography tilt", self.tilt, 0.0, 1.0)
-        in_range("topography hurst", self.hurst, 0.0, 1.0)
+        heights = ("dome_nm", "dome_sd_nm", "undulation_nm", "groove_depth_nm", "roughness_nm")
+        lengths = ("flank_nm", "groove_width_nm", "rolloff_nm")
+        factors = ("sharp", "smooth", "deeper", "pit")
+        ranges = {
+            **dict.fromkeys(heights, (0.0, 1e4, "nm")),
+            **dict.fromkeys(lengths, (0.1, 1e5, "nm")),
+            **dict.fromkeys(factors, (0.05, 20.0, "")),
+            "flank_power": (0.5, 4.0, ""),
+            "tilt": (0.0, 1.0, ""),
+            "hurst": (0.0, 1.0, ""),
+        }
+        in_ranges("topography", self, ranges)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSpec:
-    """How the surface is imaged; 0 switches a part off, and all off gives the dilated surface.
+    """Imaging of the surface. 0 switches a part off, and all off gives the dilated surface.
 
-    tip_radius_nm, tip_angle_deg : apex radius (0 = an ideal point) and half-angle of the cone.
-    noise_nm : rms of the white noise of each pixel.
-    line_nm, line_walk_nm : rms offset of each line, white, and per-line step of a random walk.
-    line_jumps, line_jump_nm : expected number of sudden jumps in an image, and their rms height.
-    scars, scar_nm, scar_length_nm : expected number of scars (streaks along a line), their rms
-        height and mean length.
-    plane_nm : rms height difference across the image from an uncorrected sample tilt.
-    drift_nm : rms displacement along each axis at the end of the image, linear in time.
-    drift_walk_nm : rms displacement at the end of the image from a random walk.
+    Parameters
+    ----------
+    tip_radius_nm : float
+        Apex radius of the tip [nm]. 0 is an ideal point.
+    tip_angle_deg : float
+        Half-angle of the tip's cone [degrees].
+    noise_nm : float
+        rms of the white noise of each pixel [nm].
+    line_nm : float
+        rms of the white offset of each line [nm].
+    line_walk_nm : float
+        Step of the random walk from line to line [nm].
+    line_jumps, line_jump_nm : float
+        Expected number of sudden jumps in an image, and their rms height [nm].
+    scars, scar_nm, scar_length_nm : float
+        Expected number of scars (streaks along a line), their rms height and mean length [nm].
+    plane_nm : float
+        rms height difference across the image from an uncorrected sample tilt [nm].
+    drift_nm : float
+        rms displacement along each axis at the end of the image, linear in time [nm].
+    drift_walk_nm : float
+        rms displacement at the end of the image from a random walk [nm].
     """
 
     tip_radius_nm: float = 76.0
@@ -145,30 +186,37 @@ class ScanSpec:
     drift_walk_nm: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (
-            "tip_radius_nm",
-            "noise_nm",
-            "line_nm",
-            "line_walk_nm",
-            "line_jump_nm",
-            "scar_nm",
-            "plane_nm",
-            "drift_nm",
-            "drift_walk_nm",
-        ):
-            in_range(f"scan {name}", getattr(self, name), 0.0, 1e4, "nm")
-        in_range("scan tip_angle_deg", self.tip_angle_deg, 5.0, 85.0, "degrees")
-        in_range("scan line_jumps", self.line_jumps, 0.0, 1e4)
-        in_range("scan scars", self.scars, 0.0, 1e4)
-        in_range("scan scar_length_nm", self.scar_length_nm, 1.0, 1e6, "nm")
+        lengths = [f.name for f in fields(self) if f.name.endswith("_nm")]
+        ranges = {
+            **dict.fromkeys(lengths, (0.0, 1e4, "nm")),
+            "tip_angle_deg": (5.0, 85.0, "degrees"),
+            "line_jumps": (0.0, 1e4, ""),
+            "scars": (0.0, 1e4, ""),
+            "scar_length_nm": (1.0, 1e6, "nm"),
+        }
+        in_ranges("scan", self, ranges)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmSpec:
-    """A film: its frame and its parts.
+    """Frame and parts of a film.
 
-    rows, columns : pixels, at least 16 each (one patch).  row_nm, column_nm : pixel steps [nm].
-    grains, topography, transport, scan : the parts;  segmentation : for a measured image only.
+    Parameters
+    ----------
+    rows, columns : int
+        Size of the frame [pixels], at least 16 each (one patch).
+    row_nm, column_nm : float
+        Pixel steps [nm].
+    grains : GrainSpec
+        Sizes and shapes of the grains.
+    topography : TopographySpec
+        The true surface.
+    transport : TransportSpec
+        Law from microstructure to transport.
+    scan : ScanSpec
+        Imaging of the surface.
+    segmentation : SegmentationSpec
+        Way to find grains, for a measured image only.
     """
 
     rows: int = 128
@@ -217,12 +265,12 @@ class FilmSpec:
         return self.row_nm * 1e-9, self.column_nm * 1e-9
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as nested plain values, ready for JSON or TOML."""
+        """Settings as nested plain values, ready for JSON or TOML."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FilmSpec:
-        """The specification of nested plain values; ConfigError names an unknown key or bad value."""
+        """Specification from nested plain values. ConfigError names an unknown key or bad value."""
         return from_mapping(cls, values, "film")
 
 

@@ -1,7 +1,8 @@
 """Films as HDF5 files: the specification, the seed, what made them, and the whole truth.
 
     /                attributes: format, version, spec (JSON), seed (JSON), made_with (JSON), digest
-    /structure/...   the maps and tables of `Structure`;  /measured  the user's image, if any
+    /structure/...   the maps and tables of `Structure`
+    /measured        the user's image, if any
     /truth/...       the electrical maps of `TransportMaps`
 
 A file is written beside its place and moved there when complete, so that a crash leaves no half.
@@ -13,9 +14,9 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,26 +30,33 @@ from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, su
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
 
-if TYPE_CHECKING:
-    from grainscout.simulator.film.film import Film
-
 _FORMAT, _VERSION = "grainscout film", 1
 
 
-def save(film: Film, path: Path) -> None:
-    """Write a film; DataError if the place cannot be written."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FilmParts:
+    """All that a file keeps of a film."""
+
+    spec: FilmSpec
+    seed: np.random.SeedSequence
+    structure: Structure
+    truth: TransportMaps
+    measured: FloatArray | None
+
+
+def save(film: FilmParts, path: Path) -> None:
+    """Write a film. DataError if the place cannot be written."""
+    made_with = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
     header = {
         "format": _FORMAT,
         "version": _VERSION,
         "spec": json.dumps(film.spec.to_dict(), sort_keys=True),
         "seed": json.dumps({"entropy": film.seed.entropy, "spawn_key": list(film.seed.spawn_key)}),
-        "made_with": json.dumps(
-            {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "scipy": scipy.__version__,
-            }
-        ),
+        "made_with": json.dumps(made_with),
     }
     arrays = _arrays(film)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -68,10 +76,8 @@ def save(film: Film, path: Path) -> None:
         raise DataError(f"film cannot be written to {path}: {error}") from error
 
 
-def load(
-    path: Path,
-) -> tuple[FilmSpec, np.random.SeedSequence, Structure, FloatArray | None, TransportMaps]:
-    """The parts of a stored film; DataError if the file is missing, foreign, damaged or changed."""
+def load(path: Path) -> FilmParts:
+    """Read a film. DataError if the file is missing, foreign, damaged or changed."""
     survived(path, _read)
     header, digest, arrays = _read(path)
     if digest != _digest(header, arrays):
@@ -79,16 +85,17 @@ def load(
     try:
         spec = FilmSpec.from_dict(json.loads(header["spec"]))
         seed = np.random.SeedSequence(**json.loads(header["seed"]))
-        tables = {
-            f.name: arrays[f"structure/{f.name}"]
-            for f in fields(Structure)
-            if f.name != "pixel_size"
-        }
-        structure = Structure(**tables, pixel_size=_pair(arrays["structure/pixel_size"]))
-        truth = TransportMaps(**_tree(arrays, "truth/"))
+        tables: dict[str, Any] = _tree(arrays, "structure/")
+        first, second = tables.pop("pixel_size")
+        return FilmParts(
+            spec=spec,
+            seed=seed,
+            structure=Structure(**tables, pixel_size=(float(first), float(second))),
+            truth=TransportMaps(**_tree(arrays, "truth/")),
+            measured=arrays.get("measured"),
+        )
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise DataError(f"film file {path} lacks a part or has a bad one: {error}") from error
-    return spec, seed, structure, arrays.get("measured"), truth
 
 
 def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
@@ -122,11 +129,6 @@ def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
     return header, digest, arrays
 
 
-def _pair(array: NDArray[Any]) -> tuple[float, float]:
-    first, second = array
-    return float(first), float(second)
-
-
 def _tree(arrays: dict[str, NDArray[Any]], under: str) -> dict[str, Any]:
     """The arrays below a folder, sub-folders as dictionaries."""
     out: dict[str, Any] = {}
@@ -140,7 +142,7 @@ def _tree(arrays: dict[str, NDArray[Any]], under: str) -> dict[str, Any]:
     return out
 
 
-def _arrays(film: Film) -> dict[str, NDArray[Any]]:
+def _arrays(film: FilmParts) -> dict[str, NDArray[Any]]:
     out: dict[str, NDArray[Any]] = {}
     for part in fields(Structure):
         out[f"structure/{part.name}"] = np.asarray(getattr(film.structure, part.name))

@@ -1,11 +1,11 @@
-"""Grains as a power diagram: packed circles, exact vertices and edges, curved by a smooth warp.
+"""Grains as a power diagram of packed circles, curved by a smooth warp.
 
-The cell of circle i is where |q - s_i|^2 - r_i^2 is smallest (Laguerre; with equal radii it is the
-Voronoi diagram).  Lifting the sites to z = |s|^2 - r^2 makes the lower convex hull the dual
+The cell of circle i is where |q - s_i|^2 - r_i^2 is smallest (Laguerre, or Voronoi with equal
+radii). Lifting the sites to z = |s|^2 - r^2 makes the lower convex hull the dual
 triangulation, so every vertex is the exact power centre of three sites (Aurenhammer 1987).
 A film point p belongs to the cell at q = p + w(p), with w smooth: real boundaries are curved.
-Lengths are nm here, coordinates (row, column); the diagram continues beyond the frame, so cells
-at the rim are as good as any.
+Lengths are in nm and coordinates are (row, column). The diagram continues beyond the frame, so
+cells at the rim are as good as any.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROUNDS = 60
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Warp:
-    """A smooth displacement w(p) [nm]; `rows` and `columns` are its two splines."""
+    """A smooth displacement w(p) [nm] by two splines."""
 
     rows: RectBivariateSpline
     columns: RectBivariateSpline
@@ -39,7 +39,7 @@ class Warp:
         )
 
     def undo(self, warped: FloatArray) -> FloatArray:
-        """The points p with p + w(p) = warped [nm], by fixed-point iteration (|grad w| < 1)."""
+        """Points p with p + w(p) = warped [nm], by fixed-point iteration (|grad w| < 1)."""
         points = warped - self.at(warped)
         moving = np.arange(len(points))
         for _ in range(200):
@@ -54,28 +54,23 @@ class Warp:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tessellation:
-    """A power diagram of n sites, with m vertices and k edges.
+    """A power diagram of n sites, with m vertices and k edges."""
 
-    sites (n, 2), radii (n,) [nm];  edges (k, 2) the two cells of each edge;  ends (k, 2) its two
-    vertices (-1 = open);  corners (m, 2) vertices before and `vertices` (m, 2) after the warp [nm];
-    neighbours, neighbour_edges (n, most) padded with -1;  areas (n,) [nm^2], nan where open.
-    """
-
-    sites: FloatArray
-    radii: FloatArray
-    edges: IntArray
-    ends: IntArray
-    corners: FloatArray
-    vertices: FloatArray
-    triangles: IntArray
-    neighbours: IntArray
-    neighbour_edges: IntArray
-    degree: IntArray
+    sites: FloatArray  # (n, 2) centres of the circles [nm]
+    radii: FloatArray  # (n,) [nm]
+    edges: IntArray  # (k, 2) the two cells of each edge
+    ends: IntArray  # (k, 2) its two vertices, -1 where open
+    corners: FloatArray  # (m, 2) vertices before the warp [nm]
+    vertices: FloatArray  # (m, 2) after it [nm]
+    triangles: IntArray  # (m, 3) the cells of each vertex
+    neighbours: IntArray  # (n, most) of each cell, padded with -1
+    neighbour_edges: IntArray  # (n, most) the edges to them
+    degree: IntArray  # (n,) number of neighbours
     warp: Warp
 
 
 def pack_circles(radii: FloatArray, extent: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Centres (n, 2) in a periodic box, pushed apart until hardly any two circles overlap."""
+    """Centres (n, 2) in a periodic box, pushed apart until hardly any circles overlap."""
     centres = rng.random((radii.size, 2)) * extent
     reach = 2.0 * _GAP * float(radii.max())
     for _ in range(_ROUNDS):
@@ -126,7 +121,11 @@ def tessellate(
     rng: np.random.Generator,
     warp_rng: np.random.Generator,
 ) -> Tessellation:
-    """The diagram of a frame of `size` (rows, columns) [nm], with a margin of three grains."""
+    """The diagram of a frame of `size` (rows, columns) [nm], with a margin of three grains.
+
+    Circles have ln-normal diameters [nm]. `warp` and `warp_length` are the rms displacement of the
+    boundaries and its correlation length [nm].
+    """
     margin = 3.0 * mean_diameter + 3.0 * warp
     extent = size + 2 * margin
     # Cells fill the plane and follow their circles, so E[pi r^2] is the mean area.
@@ -137,36 +136,12 @@ def tessellate(
     sites = pack_circles(radii, extent, rng) - margin
     weights = np.full(count, mean_radius) if equal_weights else radii
 
-    origin = sites.mean(0)
-    local = sites - origin
-    hull = ConvexHull(np.column_stack([local, (local**2).sum(1) - weights**2]))
-    lower = hull.equations[:, 2] < -1e-12
-    triangles = np.sort(hull.simplices[lower].astype(np.int64), axis=1)
-    normal = hull.equations[lower]
-    corners = -0.5 * normal[:, :2] / normal[:, 2:3] + origin
+    triangles, corners = _dual(sites, weights)
     used, flat = np.unique(triangles, return_inverse=True)  # hidden circles have no cell
     triangles = np.reshape(flat, triangles.shape)
     sites, weights = sites[used], weights[used]
-
-    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [0, 2]], triangles[:, [1, 2]]])
-    edges, index = np.unique(sides, axis=0, return_inverse=True)
-    owner = np.tile(np.arange(len(triangles)), 3)
-    ends = np.full((len(edges), 2), -1)
-    order = np.argsort(index, kind="stable")
-    first = np.searchsorted(index[order], np.arange(len(edges)))
-    ends[:, 0] = owner[order[first]]
-    double = np.bincount(index, minlength=len(edges)) == 2
-    ends[double, 1] = owner[order[first[double] + 1]]
-
-    both = np.concatenate([edges, edges[:, ::-1]])
-    edge_of = np.tile(np.arange(len(edges)), 2)
-    order = np.argsort(both[:, 0], kind="stable")
-    degree = np.bincount(both[:, 0], minlength=len(sites))
-    slot = np.arange(len(both)) - np.repeat(np.cumsum(degree) - degree, degree)
-    neighbours = np.full((len(sites), int(degree.max())), -1)
-    neighbour_edges = neighbours.copy()
-    neighbours[both[order, 0], slot] = both[order, 1]
-    neighbour_edges[both[order, 0], slot] = edge_of[order]
+    edges, ends = _edges(triangles)
+    neighbours, neighbour_edges, degree = _neighbours(edges, len(sites))
 
     reach = np.full(2, margin)
     field = make_warp(-reach, size + reach, warp, warp_length, warp_rng)
@@ -188,19 +163,54 @@ def tessellate(
     )
 
 
+def _dual(sites: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The dual triangulation (m, 3), and the power centre (m, 2) of each triangle."""
+    origin = sites.mean(0)
+    local = sites - origin
+    hull = ConvexHull(np.column_stack([local, (local**2).sum(1) - weights**2]))
+    lower = hull.equations[:, 2] < -1e-12
+    triangles = np.sort(hull.simplices[lower].astype(np.int64), axis=1)
+    normal = hull.equations[lower]
+    return triangles, -0.5 * normal[:, :2] / normal[:, 2:3] + origin
+
+
+def _edges(triangles: IntArray) -> tuple[IntArray, IntArray]:
+    """Edges (k, 2) of the triangles, and the triangles (k, 2) at each (-1 where there is none)."""
+    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [0, 2]], triangles[:, [1, 2]]])
+    edges, index = np.unique(sides, axis=0, return_inverse=True)
+    owner = np.tile(np.arange(len(triangles)), 3)
+    ends = np.full((len(edges), 2), -1)
+    order = np.argsort(index, kind="stable")
+    first = np.searchsorted(index[order], np.arange(len(edges)))
+    ends[:, 0] = owner[order[first]]
+    double = np.bincount(index, minlength=len(edges)) == 2
+    ends[double, 1] = owner[order[first[double] + 1]]
+    return edges, ends
+
+
+def _neighbours(edges: IntArray, cells: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Neighbours of each cell and the edges to them (cells, most), and their number (cells,)."""
+    both = np.concatenate([edges, edges[:, ::-1]])
+    edge_of = np.tile(np.arange(len(edges)), 2)
+    order = np.argsort(both[:, 0], kind="stable")
+    degree = np.bincount(both[:, 0], minlength=cells)
+    slot = np.arange(len(both)) - np.repeat(np.cumsum(degree) - degree, degree)
+    neighbours = np.full((cells, int(degree.max())), -1)
+    neighbour_edges = neighbours.copy()
+    neighbours[both[order, 0], slot] = both[order, 1]
+    neighbour_edges[both[order, 0], slot] = edge_of[order]
+    return neighbours, neighbour_edges, degree
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Strip:
-    """Some whole rows of the frame: the cell of each pixel, its nearest edge and the distance.
-
-    rows : slice;  cell, edge (r, columns) int;  distance (r, columns) [nm] to the nearest edge;
-    flank (r, columns) : product over all edges of the cell of tanh((distance / flank width)^power).
-    """
+    """Some whole rows of the frame, as (rows, columns) arrays."""
 
     rows: slice
-    cell: IntArray
-    edge: IntArray
-    distance: FloatArray
-    flank: FloatArray
+    cell: IntArray  # cell of each pixel
+    edge: IntArray  # nearest edge of that cell
+    distance: FloatArray  # to that edge [nm]
+    flank: FloatArray  # product over all edges of the cell of tanh((distance / width)^power)
 
 
 def rasterise(
@@ -210,10 +220,10 @@ def rasterise(
     widths: FloatArray,
     power: float = 1.0,
 ) -> Iterator[Strip]:
-    """Strips of the frame from top to bottom; `widths` (k, 2) are flank widths [nm] of each edge.
+    """Strips of the frame from top to bottom.
 
-    A cell is convex, so the nearest of its edges is the one whose line is nearest.  Distances are
-    those before the warp: exact where it is 0, and in any case 0 on the boundary.
+    The flanks of each edge have `widths` (k, 2) [nm]. A cell is convex, so the nearest of its edges is the one whose line is
+    nearest. Distances are those before the warp: exact where it is 0, and in any case 0 on the boundary.
     """
     columns = shape[1]
     # |q - s|^2 - r^2 is a plain squared distance in three dimensions, up to a constant.
@@ -274,7 +284,7 @@ def edge_lines(tess: Tessellation, chosen: IntArray, spacing: float) -> Lines:
 
 
 def cell_areas(tess: Tessellation) -> FloatArray:
-    """Areas (n,) [nm^2] of the unwarped cells: the sum over edges of height times length / 2."""
+    """Areas (n,) [nm^2] of the unwarped cells: sums over edges of height times length / 2."""
     closed = tess.ends[:, 1] >= 0
     a, b = (tess.corners[tess.ends[closed, k]] for k in (0, 1))
     length = np.hypot(*(a - b).T)

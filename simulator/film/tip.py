@@ -1,10 +1,10 @@
-"""What a tip makes of a surface: grey dilation, and what can be undone: erosion.
+"""Grey dilation of a surface by the tip, and erosion, which undoes what can be undone.
 
 The image at p is the height at which the tip first touches: max over q of h(p + q) - s(q), with
-s the tip's shape above its apex (Villarrubia 1997).  A paraboloid is a sum of a row part and a
-column part, so its dilation is one pass along each axis; the cone that carries it only matters
-where the surface is deeper than the point at which both have one slope, and then the two-pass
-result is exact no more and the full footprint is used.
+s the tip's shape above its apex (Villarrubia 1997). A paraboloid is a sum of a row part and a
+column part, so its dilation is one pass along each axis. The cone that carries it only matters
+where the surface is deeper than the point at which both have one slope. There the two-pass result
+is no longer exact, and the full footprint is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def tip_shape(
     """Heights of the tip above its apex on the pixel grid, out to where they exceed `relief`.
 
     A paraboloid r^2 / (2 radius), continued as a cone of `half_angle` [rad] where the slopes agree.
-    relief, pixel, radius in one unit.
+    `relief`, `pixel` and `radius` share one unit.
     """
     slope = 1.0 / math.tan(half_angle)
     joint = radius * slope
@@ -46,7 +46,7 @@ def dilate(
     radius: float,
     half_angle: float = math.radians(20),
 ) -> FloatArray:
-    """The noiseless image of `height` by a tip of apex `radius` (0 = a point); all in one unit."""
+    """Noiseless image of `height` by a tip of apex `radius` (0 = a point), in one unit."""
     relief = float(np.ptp(height))
     if radius <= 0 or relief == 0:
         return height.copy()
@@ -62,7 +62,7 @@ def dilate(
 
 
 def dilate_by(height: FloatArray, shape: FloatArray) -> FloatArray:
-    """Grey dilation by any tip, an (odd, odd) array; nothing lies beyond the frame."""
+    """Grey dilation by any tip, an (odd, odd) array. Nothing lies beyond the frame."""
     rows, columns = height.shape
     relief = float(np.ptp(height))
     middle = (shape.shape[0] // 2, shape.shape[1] // 2)

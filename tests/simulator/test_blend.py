@@ -16,7 +16,7 @@ from grainscout.simulator.film.blend import (
     contact_factor,
     parameter_maps,
 )
-from grainscout.simulator.film.mixture import _loop_area, archetype_table
+from grainscout.simulator.film.mixture import archetype_table, loop_area
 from grainscout.simulator.presets import PRESETS
 from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
 
@@ -196,7 +196,7 @@ def test_every_film_of_a_preset_can_be_made(seed):
     # 3 % of the first draws of s23's archetypes cannot have its contrast, as with the first three.
     spec = PRESETS["s23"].transport
     table = archetype_table(spec, np.random.default_rng(seed))
-    areas = _loop_area({name: values[:2] for name, values in table.items()}, spec)
+    areas = loop_area({name: values[:2] for name, values in table.items()}, spec)
     assert np.log(areas[1] / areas[0]) == pytest.approx(spec.boundary_contrast, abs=1e-4)
 
 
@@ -271,7 +271,7 @@ def test_ripple_and_telegraph_reach_the_points():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"boundary_length": 0.0}, "boundary_length must be in 1e-10"),
+        ({"boundary_length": 0.0}, "boundary_length must be 1e-10"),
         ({"insulating_fraction": 1.5}, "insulating_fraction"),
         ({"composition": float("nan")}, "composition"),
         ({"archetypes": {"speed": (1.0, 2.0, 3.0)}}, "speed"),

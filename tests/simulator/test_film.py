@@ -266,7 +266,7 @@ BAD_SPECS = [
     (lambda: FilmSpec.from_dict({"row": 3}), "film has no setting 'row'; it has rows, columns"),
     (lambda: FilmSpec.from_dict({"grains": {"mean": 3}}), "film.grains has no setting 'mean'"),
     (lambda: FilmSpec.from_dict({"grains": 3}), "film grains must be a table of settings; got 3"),
-    (lambda: FilmSpec.from_dict({"transport": {"hidden": "no"}}), "wrong type"),
+    (lambda: FilmSpec.from_dict({"transport": {"hidden": "no"}}), "hidden must be 0 .. 10; got no"),
     (lambda: FilmSpec.from_dict({"grains": {"mean_nm": "big"}}), "mean_nm must be"),
     (lambda: Film.generate(TINY, -1), "seed must be a whole number >= 0"),
     (lambda: Film.generate(TINY, 1.5), "seed must be a whole number"),

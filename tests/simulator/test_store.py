@@ -49,7 +49,7 @@ def test_a_film_comes_back_to_the_last_bit(film, path):
 
 def test_what_was_stored_is_the_film_even_if_the_code_would_draw_another(film, path, monkeypatch):
     monkeypatch.setattr("grainscout.simulator.film.film.parameter_maps", None)
-    monkeypatch.setattr("grainscout.simulator.film.film.grow", None)
+    monkeypatch.setattr("grainscout.simulator.film.film.generate_structure", None)
     sites = np.array([[3, 4]])
     assert np.array_equal(
         Film.load(path).curves(sites, TRIANGLE)[0], film.curves(sites, TRIANGLE)[0]
