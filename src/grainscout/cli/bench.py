@@ -1,4 +1,4 @@
-"""grainscout bench"""
+"""Command ``grainscout bench``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grainscout check-policy | check-microscope"""
+"""Commands ``grainscout check-policy`` and ``check-microscope``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grainscout control"""
+"""Command ``grainscout control``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grainscout export | import"""
+"""Commands ``grainscout export`` and ``import``."""
 
 from __future__ import annotations
 

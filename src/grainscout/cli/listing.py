@@ -1,4 +1,4 @@
-"""grainscout list"""
+"""Command ``grainscout list``."""
 
 from __future__ import annotations
 

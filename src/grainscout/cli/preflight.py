@@ -1,4 +1,4 @@
-"""grainscout preflight"""
+"""Command ``grainscout preflight``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grainscout regress"""
+"""Command ``grainscout regress``."""
 
 from __future__ import annotations
 

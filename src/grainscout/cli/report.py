@@ -1,4 +1,4 @@
-"""grainscout report"""
+"""Command ``grainscout report``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""grainscout run"""
+"""Command ``grainscout run``."""
 
 from __future__ import annotations
 

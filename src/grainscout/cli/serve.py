@@ -1,4 +1,4 @@
-"""grainscout serve | keys"""
+"""Commands ``grainscout serve`` and ``keys``."""
 
 from __future__ import annotations
 

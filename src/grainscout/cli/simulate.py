@@ -1,4 +1,4 @@
-"""grainscout simulate"""
+"""Command ``grainscout simulate``."""
 
 from __future__ import annotations
 

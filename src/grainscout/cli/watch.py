@@ -1,4 +1,4 @@
-"""grainscout watch"""
+"""Command ``grainscout watch``."""
 
 from __future__ import annotations
 
