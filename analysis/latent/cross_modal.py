@@ -1,10 +1,15 @@
-"""What an image says about the curve under the tip: a regression on the patch as seen from its site.
+"""Regression of spectra on the image around their site.
 
-An autoencoder keeps what rebuilds the whole patch; a curve depends on what lies right under the tip,
-which is a small part of it.  So spectra are predicted from invariants of the patch *about the site*,
-at a few scales, beside the autoencoder's content, by kernel ridge regression.  The kernel is that of a wide network of two hidden
-layers (arc-cosine, Cho and Saul 2009), which needs no length scale; the ridge has the least
-leave-one-out error, so that a link that is not there is regressed to the mean.
+An autoencoder keeps what rebuilds the whole patch. A curve depends on the material right under the
+tip, a small part of it. So spectra are predicted by kernel ridge regression from invariants of the
+patch *about the site* at a few scales, together with the autoencoder's content. The arc-cosine
+kernel is that of a wide network of two hidden layers and needs no length scale. The ridge has the
+least leave-one-out error, so that without a relation the prediction is the mean.
+
+References
+----------
+Cho and Saul 2009, NeurIPS (arc-cosine kernel).
+Florack et al. 1992, Image and Vision Computing 10, 376 (differential invariants).
 """
 
 from __future__ import annotations
@@ -20,16 +25,21 @@ _RIDGES = np.logspace(-3, 2, 18)
 
 
 def site_invariants(patches: FloatArray) -> FloatArray:
-    """(n, 15 channels) numbers of patches (n, channels, w, w) that a turn about the site leaves alone.
+    """Invariants (n, 15 channels) of patches under rotation about the site.
 
-    The site is pixel [w // 2, w // 2].  At each scale s [pixels], with Gaussian derivatives of the
-    patch: height over its surroundings, s |gradient|, s^2 Laplacian, s^2 difference of the principal
-    curvatures, s^2 curvature along the gradient (Florack et al. 1992).  In the unit of the patches.
+    At each scale s [pixels], from Gaussian derivatives of the patch: height over its surroundings,
+    s |gradient|, s^2 Laplacian, s^2 difference of the principal curvatures, and s^2 curvature along
+    the gradient.
+
+    Parameters
+    ----------
+    patches : (n, channels, w, w) array of float
+        In any unit, which is that of the invariants. The site is pixel [w // 2, w // 2].
     """
     w = patches.shape[-1]
     axis = np.arange(w) - w // 2
     row, column = np.meshgrid(axis, axis, indexing="ij")
-    found = []
+    parts = []
     for scale in _SCALES:
         g, wide = (np.exp(-0.5 * (row**2 + column**2) / s**2) for s in (scale, 2 * scale))
         g, wide = g / g.sum(), wide / wide.sum()
@@ -37,20 +47,30 @@ def site_invariants(patches: FloatArray) -> FloatArray:
             g - wide, -row / scale * g, -column / scale * g,
             (row**2 / scale**2 - 1) * g, (column**2 / scale**2 - 1) * g, row * column / scale**2 * g,
         )  # fmt: skip
-        # Each without its mean, so that the height of the whole patch says nothing.
+        # Each without its mean, so that the height of the whole patch has no effect.
         over, y, x, yy, xx, xy = (np.tensordot(patches, m - m.mean(), axes=2) for m in masks)
         steep = y * y + x * x
         along = (y * y * yy + 2 * y * x * xy + x * x * xx) / np.fmax(steep, 1e-300)
-        found += [over, np.sqrt(steep), yy + xx, np.hypot(yy - xx, 2 * xy), along]
-    return np.concatenate(found, axis=1)
+        parts += [over, np.sqrt(steep), yy + xx, np.hypot(yy - xx, 2 * xy), along]
+    return np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Link:
-    """A fitted regression of spectra's points (n, d) on numbers of their images (n, f).
+class CrossModalRegression:
+    """Fitted regression of the points of spectra on features of their images.
 
-    middle, spread : (f,) of these numbers;  known : (m, f) those of the pairs it was fitted to;
-    weights : (m, d);  mean : (d,);  scatter : (d, d) factor of the covariance about it, left-out pairs.
+    Attributes
+    ----------
+    middle, spread : (f,) array of float
+        Scaling of the features.
+    known : (m, f) array of float
+        Scaled features of the pairs of the fit.
+    weights : (m, d) array of float
+        Coefficients.
+    mean : (d,) array of float
+        Mean point.
+    scatter : (d, d) array of float
+        Cholesky factor of the covariance of left-out pairs.
     """
 
     middle: FloatArray
@@ -61,8 +81,8 @@ class Link:
     scatter: FloatArray
 
     @classmethod
-    def fit(cls, raw: FloatArray, points: FloatArray) -> Link:
-        """From numbers (m, f) and points (m, d)."""
+    def fit(cls, raw: FloatArray, points: FloatArray) -> CrossModalRegression:
+        """Fit to features (m, f) and points (m, d)."""
         middle = np.median(raw, axis=0)
         low, high = np.quantile(raw, [0.25, 0.75], axis=0)
         spread = np.where(high > low, (high - low) / 1.349, 1.0)
@@ -78,22 +98,22 @@ class Link:
                 best, weights, rest = error, guess, left_out
         covariance = rest.T @ rest / len(rest) + 1e-9 * np.eye(points.shape[1])
         return cls(
-            middle=middle,
-            spread=spread,
-            known=known,
-            weights=weights,
-            mean=mean,
+            middle=middle, spread=spread, known=known, weights=weights, mean=mean,
             scatter=np.linalg.cholesky(covariance),
-        )
+        )  # fmt: skip
 
     def predict(self, raw: FloatArray) -> FloatArray:
-        """(n, d) points expected at numbers (n, f)."""
+        """Points (n, d) expected at features (n, f)."""
         asked = np.arcsinh((raw - self.middle) / self.spread)
         return np.asarray(self.mean + _kernel(asked, self.known) @ self.weights)
 
 
+#: The earlier name.
+Link = CrossModalRegression
+
+
 def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(n, m) arc-cosine kernel of degree one, twice, of rows with a bias; 1 on average for typical rows."""
+    """Twice iterated arc-cosine kernel (n, m) of degree one, of rows with a bias."""
     x, y = (np.column_stack([np.ones(len(t)), t]) / np.sqrt(1 + t.shape[1]) for t in (a, b))
     product, own, other = x @ y.T, np.square(x).sum(1), np.square(y).sum(1)
     scale = np.sqrt(np.outer(own, other))

@@ -1,4 +1,4 @@
-"""The half of a model that knows images: invariant encoder, pose search, coordinate decoder."""
+"""Image half of a model: invariant encoder, pose search, coordinate decoder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from grainscout.analysis.latent.networks import CoordinateDecoder, Network, norm
 from grainscout.analysis.latent.pose import ANGLES, PoseGrid, Poses, in_content
 
 _TURNS = 12  # turned copies that a training step averages over
-_PIXELS = 96  # pixels of a patch that a training step looks at
+_PIXELS = 96  # pixels of a patch in a training step
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Read:
-    """Patches (n, c, w, w), their pixels in the disc (n, c, p), and the rings about every shift."""
+    """Patches (n, c, w, w), pixels in the disc (n, c, p), rings about every shift."""
 
     patches: Tensor
     pixels: Tensor
@@ -35,8 +35,8 @@ class Read:
 class ImageModel:
     """q(content | patch, shift), q(pose | patch, content) and p(patch | content, pose).
 
-    The encoder reads rings about the content's centre, and averages its hidden layer over turns: a
-    turn only renames what is averaged, so that content is invariant by construction.
+    The encoder reads rings about the content's centre and averages its hidden layer over rotations.
+    A rotation only permutes what is averaged, so that content is invariant by construction.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class ImageModel:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All tensors that are learnt by gradient."""
+        """All learnt tensors."""
         return [*self.layers.parameters, *self.head.parameters, *self.decoder.parameters]
 
     def read(self, patches: Tensor) -> Read:
-        """What the model needs of patches (n, c, w, w)."""
+        """Prepare patches (n, c, w, w)."""
         pixels = patches.flatten(2)[:, :, self.grid.inside]
         return Read(patches=patches, pixels=pixels, values=self.grid.read(patches))
 
     def encode(self, read: Read, about: Tensor, *, turns: int = ANGLES) -> tuple[Tensor, Tensor]:
         """Mean and log sigma (n, d) of the content about its centre (n, 2).
 
-        turns : copies to average over; under `ANGLES` they start at a random angle.
+        Averaged over `turns` rotations, which start at a random angle if fewer than `ANGLES`.
         """
         n, step = len(read), ANGLES // turns
         start = torch.zeros(n)
@@ -83,7 +83,7 @@ class ImageModel:
         return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
 
     def infer(self, read: Read, rounds: int = 3) -> tuple[Tensor, Tensor, Poses]:
-        """Mean and log sigma of the contents, and poses: each found with the other in turn."""
+        """Mean and log sigma of the contents, and poses, in alternation."""
         with torch.no_grad():
             about = torch.zeros(len(read), 2)
             for _ in range(rounds):
@@ -95,7 +95,7 @@ class ImageModel:
             return mean, log_sigma, self._refine(read, mean, poses)
 
     def _refine(self, read: Read, content: Tensor, poses: Poses) -> Poses:
-        """One step of Gauss and Newton in angle and shift, taken where it makes a patch likelier."""
+        """Take a Gauss-Newton step in angle and shift where it is likelier."""
         prior = torch.zeros(3)
         if self.grid.reach:
             prior[1:] = (self.grid.reach / 2) ** -2
@@ -111,7 +111,7 @@ class ImageModel:
 
         now, axes = residual(here), torch.eye(3) * 0.02
         slopes = torch.stack([residual(here + e) - residual(here - e) for e in axes], -1) / 0.04
-        # A direction that changes nothing (a disc that is turned) must not blow up.
+        # A direction without effect (a rotated disc) must not diverge.
         normal = slopes.transpose(1, 2) @ slopes + torch.diag(prior + 1e-3)
         pull = -(slopes.transpose(1, 2) @ now[..., None])[..., 0] - prior * here
         if not self.grid.reach:
@@ -124,28 +124,27 @@ class ImageModel:
             poses,
             angle=torch.remainder(best[:, 0] + math.pi, 2 * math.pi) - math.pi,
             shift=best[:, 1:],
-            # The grid's spread counts where it tells of another place, not of another cell.
+            # The grid's spread counts only beyond one cell.
             angle_sigma=torch.maximum(within[:, 0], poses.angle_sigma - self.grid.cell[0]),
             shift_sigma=torch.maximum(within[:, 1:], poses.shift_sigma - self.grid.cell[1]),
         )
 
     def pose(self, read: Read, content: Tensor, *, draw: bool) -> Poses:
-        """Poses for contents (n, d): drawn from their posterior, or the likeliest."""
+        """Draw poses of contents (n, d) from the posterior, or take the likeliest."""
         with torch.no_grad():
             y = self.decoder(content, self.grid.polar[None]).transpose(1, 2)
             score = self.grid.score(read.values, y, self.noise)
             return self.grid.draw(score, self.generator if draw else None)
 
     def decode(self, content: Tensor, positions: Tensor, poses: Poses) -> Tensor:
-        """(n, p, c) values at patch positions (p, 2), of content that lies at `poses`."""
+        """Values (n, p, c) at patch positions (p, 2) of content at `poses`."""
         return self.decoder(content, in_content(positions, poses.angle, poses.shift))
 
     def loss(self, read: Read, about: Tensor, *, training: bool) -> tuple[Tensor, Tensor]:
-        """Negative evidence bound (n,) [nats], and the contents (n, d) that it was taken at.
+        """Negative evidence bound (n,) [nats], and its contents (n, d).
 
-        about : (n, 2) centres, replaced in place by the new ones.  Training draws content, pose
-        and a part of the pixels, and follows the noise; else all are at their best and the noise
-        is as it was learnt.
+        The centres `about` (n, 2) are replaced in place. Training draws content, pose and a part of
+        the pixels, and updates the noise.
         """
         mean, log_sigma = self.encode(read, about, turns=_TURNS if training else ANGLES)
         content = sample(mean, log_sigma, self.generator) if training else mean
@@ -169,10 +168,24 @@ class ImageModel:
         return bound, content
 
     def _wander(self, read: Read, about: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-        """(n,) how far the content moves, in its own sigmas, if read about another centre.
+        """Shift (n,) of the content, in its sigmas, if read about another centre.
 
-        Without it content would tell where the patch lies as well: place costs little either way.
+        Without this term content would depend on the place of the patch.
         """
         off = torch.randn(about.shape, generator=self.generator) * (self.grid.reach / 2)
         other, _ = self.encode(read, about + off, turns=_TURNS)
         return 0.5 * ((other - mean) / log_sigma.detach().exp()).square().sum(-1)
+
+
+class ImageLoss:
+    """Loss of prepared patches, which keeps their centres from step to step."""
+
+    def __init__(self, image: ImageModel, read: Read) -> None:
+        self.image, self.read, self.about = image, read, torch.zeros(len(read), 2)
+
+    def __call__(self, index: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+        """Loss (k,) and contents (k, d) of the patches `index` (k,)."""
+        centre = self.about[index]
+        loss, content = self.image.loss(self.read[index], centre, training=training)
+        self.about[index] = centre
+        return loss, content

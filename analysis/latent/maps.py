@@ -1,4 +1,4 @@
-"""Decoded maps: what the model shows over its latent plane, and where it only extrapolates."""
+"""Decoded maps over a latent plane, with extrapolated cells marked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,22 @@ from grainscout.records.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedMap:
-    """A grid over two latent axes.
+    """Decoded grid over two latent axes.
 
-    axes : which latents;  first (k,), second (k,) : coordinates, columns and rows;  points (k, k, d)
-    : latents of each cell, [row of `second`, column of `first`];  images (k, k, channels, w, w);
-    spectra (k, k, channels, samples), decoded at the same points, or None;  supported (k, k) bool :
-    False where the model extrapolates.
+    Attributes
+    ----------
+    axes : (int, int)
+        Latents of columns and rows.
+    first, second : (k,) array of float
+        Coordinates of columns and rows.
+    points : (k, k, d) array of float
+        Latents of each cell, [row of `second`, column of `first`].
+    images : (k, k, channels, w, w) array of float
+        Decoded patches in the unit of the data.
+    spectra : (k, k, channels, samples) array of float or None
+        Spectra decoded at the same points.
+    supported : (k, k) array of bool
+        False where the model extrapolates.
     """
 
     axes: tuple[int, int]
@@ -35,7 +45,7 @@ class DecodedMap:
 
 
 def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> BoolArray:
-    """(n,) whether latents (n, d) lie where there were data (m, d).
+    """True (n,) where latents (n, d) lie among the data `known` (m, d).
 
     A normal kernel density of `known` (Scott's widths) must be at least as high as at the thinnest
     `share` of the data themselves, each left out of its own density.
@@ -64,11 +74,27 @@ def decoded_map(
     centre: ArrayLike | None = None,
     share: float = 0.05,
 ) -> DecodedMap:
-    """size x size cells over the latents `known` (n, d) of the data.
+    """Decode a grid over two latents.
 
-    The map spans their 1 % to 99 % quantiles, divided by `zoom` about `centre` (d,), the median
-    unless given; other latents than `axes` stay there.  A dual model decodes images and spectra at
-    the same points.  share : of `support`.
+    The grid spans the 1 % to 99 % quantiles of the data. A dual model decodes images and spectra at
+    the same points.
+
+    Parameters
+    ----------
+    model : RotationVAE, DualVAE or PublishedDualVAE
+        The fitted model.
+    known : (n, d) array of float
+        Latents of the data.
+    size : int
+        Cells along each axis.
+    axes : (int, int)
+        Latents to vary. The others stay at `centre`.
+    zoom : float
+        Divides the span about `centre`.
+    centre : (d,) array of float, optional
+        The median of `known` if None.
+    share : float
+        Thinnest share of the data that limits the support.
     """
     data = np.asarray(known, dtype=np.float64)
     if data.ndim != 2 or data.shape[1] < 2 or size < 2 or not zoom >= 1 or axes[0] == axes[1]:

@@ -1,4 +1,4 @@
-"""The networks: plain tensors, initial weights from a generator that is handed in."""
+"""Networks of plain tensors with initial weights from a given generator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch on one thread inside: small products only lose by more, and results do not vary."""
+    """Run torch on one thread: faster for small products, and reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -23,9 +23,9 @@ def one_thread() -> Iterator[None]:
 
 
 def tanh(x: Tensor) -> Tensor:
-    """The hyperbolic tangent by way of the sigmoid, which torch computes several times faster.
+    """Hyperbolic tangent by the sigmoid, which torch computes several times faster.
 
-    Without gradients it works in place: x is used up.
+    Without gradients it works in place and overwrites x.
     """
     if torch.is_grad_enabled():
         return 2 * torch.sigmoid(2 * x) - 1
@@ -33,7 +33,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 class Network:
-    """A perceptron with tanh between its layers: widths (inputs, hidden, ..., outputs)."""
+    """Perceptron with tanh layers of widths (inputs, hidden, ..., outputs)."""
 
     def __init__(self, widths: tuple[int, ...], generator: torch.Generator) -> None:
         self.parameters: list[Tensor] = []
@@ -46,21 +46,21 @@ class Network:
             self.parameters += [w, torch.zeros(after)]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(..., outputs) of (..., inputs)."""
+        """Map (..., inputs) to (..., outputs)."""
         flat = torch.addmm(self.parameters[1], x.reshape(-1, x.shape[-1]), self.parameters[0])
         return self.after_first(flat).reshape(*x.shape[:-1], -1)
 
     def after_first(self, h: Tensor) -> Tensor:
-        """(n, outputs) of the first layer's (n, hidden) sums, which are used up."""
+        """Outputs (n, outputs) of the first layer's sums (n, hidden), which are overwritten."""
         for at in range(2, len(self.parameters), 2):
             h = torch.addmm(self.parameters[at + 1], tanh(h), self.parameters[at])
         return h
 
 
 class CoordinateDecoder:
-    """An image as a function of position: (latent, coordinates) -> channels at each of them.
+    """Image as a function of position: (latent, coordinates) -> channels.
 
-    Pose enters by the coordinates alone, so that a turned image is the same content seen at turned
+    Pose enters by the coordinates alone, so that a rotated image is the same content at rotated
     coordinates (Bepler et al. 2019, NeurIPS).
     """
 
@@ -80,11 +80,11 @@ class CoordinateDecoder:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All tensors that are learnt."""
+        """All learnt tensors."""
         return self.network.parameters
 
     def __call__(self, latent: Tensor, coordinates: Tensor) -> Tensor:
-        """(n, p, channels) of latents (n, d) and coordinates (n or 1, p, 2)."""
+        """Values (n, p, channels) of latents (n, d) at coordinates (n or 1, p, 2)."""
         first, offset = self.network.parameters[:2]
         n, p = len(latent), coordinates.shape[1]
         h = coordinates @ first[:2] + (torch.addmm(offset, latent, first[2:]))[:, None]
@@ -92,10 +92,10 @@ class CoordinateDecoder:
 
 
 def normal_kl(mean: Tensor, log_sigma: Tensor) -> Tensor:
-    """(n,) Kullback-Leibler divergence of a diagonal normal from the standard one, in nats."""
+    """Divergence (n,) [nats] of diagonal normals from the standard normal."""
     return 0.5 * (mean.square() + torch.exp(2 * log_sigma) - 1 - 2 * log_sigma).sum(dim=-1)
 
 
 def sample(mean: Tensor, log_sigma: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw from normal distributions."""
+    """Draw from normal distributions."""
     return mean + torch.exp(log_sigma) * torch.randn(mean.shape, generator=generator)

@@ -1,4 +1,4 @@
-"""Patches and spectra as models take them: cut, checked, centred and scaled, and split."""
+"""Preparation of patches and spectra: cut, check, scale and split."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 Single = NDArray[np.float32]
 
-_LEAST = 8  # samples under which nothing can be learnt and held out
+_LEAST = 8  # smallest number of samples to learn from and hold out
 
 
 def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> FloatArray:
-    """(n, channels, window, window) patches of images around sites (n, 2).
+    """Cut patches (n, channels, window, window) around sites.
 
-    images : (rows, columns), or (channels, rows, columns) on one grid: topography, a current map,
-    a lifetime map;  a patch is the window from (row, column) - window // 2 on.  DataError for a
-    site whose window leaves the image.
+    Parameters
+    ----------
+    images : ([channels,] rows, columns) array of float
+        Maps on one grid, such as topography, current or lifetime, in any unit.
+    sites : (n, 2) array of int
+        Rows and columns.
+    window : int
+        Width [pixels]. A patch starts at (row, column) - window // 2.
+
+    Raises
+    ------
+    DataError
+        For a site without a full window.
     """
     stack = np.asarray(images, dtype=np.float64)
     stack = stack[None] if stack.ndim == 2 else stack
@@ -42,7 +52,7 @@ def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> FloatArray:
 
 
 def checked(data: ArrayLike, name: str, dimensions: int) -> FloatArray:
-    """An (n, channels, ...) float64 array; a missing channel axis is added.  DataError if bad."""
+    """Return an (n, channels, ...) array, with a channel axis added if missing."""
     array = np.asarray(data, dtype=np.float64)
     array = array[:, None] if array.ndim == dimensions - 1 else array
     if array.ndim != dimensions or 0 in array.shape:
@@ -54,18 +64,30 @@ def checked(data: ArrayLike, name: str, dimensions: int) -> FloatArray:
     if bad:
         raise DataError(
             f"{name} must be finite; {bad} of {len(array)} hold NaN or infinite values. Leave them "
-            "out or mend them first"
+            "out or repair them first"
         )
     return array
 
 
+def check_pairs(images: FloatArray, curves: FloatArray) -> None:
+    """Check that patches and spectra are pairs."""
+    if len(images) != len(curves):
+        raise DataError(f"patches and spectra must be pairs; got {len(images)} and {len(curves)}")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scaling:
-    """How raw arrays (n, channels, ...) become inputs: own mean off, general mean off, over scale.
+    """Scaling of raw arrays (n, channels, ...) to model inputs.
 
-    own_mean, own_size : (channels,) whether each sample loses its own mean, or is divided by its
-    own size (root mean square, floored at a tenth of the median size);  floor, scale : (channels,);
-    mean : (channels, ...).
+    Attributes
+    ----------
+    own_mean, own_size : (channels,) array of bool
+        Channels where each sample loses its own mean, or is divided by its own size (root mean
+        square, floored at a tenth of the median size).
+    floor, scale : (channels,) array of float
+        Smallest own size, and common divisor.
+    mean : (channels, ...) array of float
+        Common mean.
     """
 
     own_mean: BoolArray
@@ -84,7 +106,7 @@ class Scaling:
         flat_mean: bool,
         name: str,
     ) -> Scaling:
-        """Learnt from training data.  flat_mean : one mean a channel rather than one a pixel."""
+        """Learn from training data; `flat_mean` gives one mean per channel."""
         channels, inner = data.shape[1], tuple(range(2, data.ndim))
         means, sizes = _switch(own_mean, channels, name), _switch(own_size, channels, name)
         size = np.sqrt(np.mean(np.square(data), axis=inner))
@@ -109,13 +131,13 @@ class Scaling:
         return cls(own_mean=means, own_size=sizes, floor=draft.floor, mean=mean, scale=scale)
 
     def apply(self, data: FloatArray) -> Single:
-        """Inputs of the model."""
+        """Scale data to inputs of the model."""
         bare = self._bare(data)
         shape = (-1,) + (1,) * (data.ndim - 2)
         return np.asarray((bare - self.mean) / self.scale.reshape(shape), dtype=np.float32)
 
     def undo(self, data: NDArray[np.floating]) -> FloatArray:
-        """Outputs of the model in the unit of the data (with own means and sizes still off)."""
+        """Scale outputs back to the data's unit, without own means and sizes."""
         shape = (-1,) + (1,) * (data.ndim - 2)
         return np.asarray(data.astype(np.float64) * self.scale.reshape(shape) + self.mean)
 
@@ -140,7 +162,7 @@ def _switch(value: bool | Sequence[bool], channels: int, name: str) -> BoolArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Indices of samples that train, that say when to stop, and that are never seen."""
+    """Indices of samples for training, for stopping, and for tests."""
 
     train: IntArray
     stop: IntArray
@@ -148,7 +170,7 @@ class Split:
 
 
 def split(n: int, *, stop: float, test: float, rng: np.random.Generator) -> Split:
-    """A random split of n samples with these shares."""
+    """Split n samples at random with these shares."""
     if not (0 < stop < 1 and 0 <= test < 1 and stop + test < 0.9):
         raise ConfigError(
             "held-out shares must be 0 < stop, 0 <= test and together under 0.9; got "

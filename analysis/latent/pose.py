@@ -1,12 +1,12 @@
-"""How a patch lies: the posterior of its angle and shift, searched rather than guessed.
+"""Pose of a patch: posterior of its angle and shift by search on a grid.
 
-Convention: patch(p) = content(R(-angle) (p - shift)).  Positions are (row, column) from the
-window's centre, in half windows; the angle turns the column axis towards the row axis.
+Convention: patch(p) = content(R(-angle) (p - shift)). Positions are (row, column) from the window's
+centre, in half windows. The angle turns the column axis towards the row axis.
 
-Angle and shift are found as in the averaging of electron micrographs: the content is decoded once
-on rings, and compared with the patch read on the same rings about every shift.  A turn by one step
-of the rings is then a change of index.  The posterior on this grid is the best one for the present
-decoder, so no gradient has to go through it, and an angle cannot be ignored or collapse.
+Angle and shift are found as in the averaging of electron micrographs. The content is decoded once
+on rings and compared with the patch on the same rings about every shift. A rotation by one step of
+the rings is then a change of index. The posterior on this grid is the best one for the present
+decoder, so that no gradient has to go through it, and an angle cannot be ignored or collapse.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ _SIDE = 5  # shifts along each axis
 class Poses:
     """Poses of n patches.
 
-    angle (n,) [rad];  shift (n, 2) [half windows];  angle_sigma (n,), circular standard deviation
-    [rad], that of a uniform angle at most;  shift_sigma (n, 2);  divergence (n,) of the posterior from the prior [nats].
+    Attributes
+    ----------
+    angle, angle_sigma : (n,) tensor
+        Rotation [rad] and its circular standard deviation, at most that of a uniform angle.
+    shift, shift_sigma : (n, 2) tensor
+        Shift [half windows] and its standard deviation.
+    divergence : (n,) tensor
+        Of the posterior from the prior [nats].
     """
 
     angle: Tensor
@@ -38,17 +44,23 @@ class Poses:
 
 
 class PoseGrid:
-    """The rings, the shifts and the priors that belong to one window.
+    """Rings, shifts and priors of one window.
 
-    window : pixels;  reach : the largest shift, in half windows.  Angles are uniform a priori,
-    shifts normal with half the reach as standard deviation.
+    Angles are uniform a priori, shifts normal with half the reach as standard deviation.
+
+    Parameters
+    ----------
+    window : int
+        Width [pixels].
+    reach : float
+        Largest shift [half windows].
     """
 
     def __init__(self, window: int, reach: float) -> None:
         self.window, self.reach = window, reach
         half = window / 2
         grid = window_positions(window)
-        #: Pixels of the inscribed disc, which is all that a turned patch still shows.
+        #: Pixels of the inscribed disc, which a rotated patch still shows.
         self.inside = torch.nonzero(grid.square().sum(-1) <= 1.0).flatten()
         self.pixels = grid[self.inside]
 
@@ -87,28 +99,27 @@ class PoseGrid:
 
     @staticmethod
     def at(images: Tensor, positions: Tensor) -> Tensor:
-        """(n, c, p) bilinear values of images (n, c, w, w) at positions (n or 1, p, 2); 0 outside."""
+        """Bilinear values (n, c, p) of images (n, c, w, w) at positions (n or 1, p, 2)."""
         grid = positions.flip(-1)[:, None].expand(len(images), -1, -1, -1)
         return grid_sample(images, grid, align_corners=False)[:, :, 0]
 
     def read(self, patches: Tensor) -> Tensor:
-        """(n, shifts, c, points) of patches (n, c, w, w), on the rings about every shift."""
+        """Values (n, shifts, c, points) of patches on rings about every shift."""
         found = self.at(patches * self.disc, self._everywhere)
         found = found.reshape(*found.shape[:2], *self.cover.shape) / self.cover.clamp_min(1e-3)
         return found.transpose(1, 2).contiguous()
 
     def read_about(self, patches: Tensor, shift: Tensor, angle: Tensor) -> Tensor:
-        """(n, c, inner points) of patches (n, c, w, w) on inner rings about shift, from angle on."""
+        """Values (n, c, inner points) of patches on inner rings about one shift."""
         cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
         row, column = self.polar[: self.inner].T
         rings = torch.stack([cos * row + sin * column, cos * column - sin * row], dim=-1)
         return self.at(patches * self.disc, shift[:, None] + rings)
 
     def score(self, values: Tensor, content: Tensor, noise: Tensor) -> Tensor:
-        """(n, ANGLES, shifts) log likelihood up to a constant.
+        """Log likelihood (n, ANGLES, shifts) up to a constant.
 
-        values : of `read`;  content : (n, c, points) decoded on the rings;  noise : (c,)
-        standard deviations.
+        Of `values` from `read`, contents (n, c, points) on the rings, and noise (c,).
         """
         n, shifts = len(values), len(self.shifts)
         weight = self.cover * self.area
@@ -120,7 +131,7 @@ class PoseGrid:
         return cross - 0.5 * size - 0.5 * own[:, None]
 
     def draw(self, score: Tensor, generator: torch.Generator | None) -> Poses:
-        """Poses from log likelihoods: a draw from the posterior, or its maximum without generator.
+        """Draw poses from log likelihoods; their maximum without a generator.
 
         Both are refined between the grid's points by parabolas.
         """
@@ -149,7 +160,7 @@ class PoseGrid:
         return Poses(
             angle=torch.remainder(angle + math.pi, 2 * math.pi) - math.pi,
             shift=shift,
-            # Within a cell of the grid the place is uncertain by its width over sqrt(12) at most.
+            # Within a cell of the grid the uncertainty is its width over sqrt(12) at most.
             angle_sigma=(-2 * length.clamp(1e-6, 1.0).log() + step**2 / 12)
             .sqrt()
             .clamp(max=math.pi / math.sqrt(3)),
@@ -158,7 +169,7 @@ class PoseGrid:
         )
 
     def _between(self, log: Tensor, k: Tensor, s: Tensor) -> Tensor:
-        """(n, 2) refinement of the shift; at the grid's edge there is none."""
+        """Refinement (n, 2) of the shift; none at the grid's edge."""
         if not self.reach:
             return torch.zeros(len(k), 2)
         every = torch.arange(len(k))
@@ -173,20 +184,20 @@ class PoseGrid:
 
 
 def window_positions(window: int) -> Tensor:
-    """(window * window, 2) positions of a window's pixels, row by row."""
+    """Positions (window * window, 2) of the pixels, row by row."""
     axis = (torch.arange(window, dtype=torch.float32) - (window - 1) / 2) / (window / 2)
     return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(-1, 2)
 
 
 def _peak(before: Tensor, at: Tensor, after: Tensor) -> Tensor:
-    """Where the parabola through three equidistant values has its top, -0.5 to 0.5 steps off."""
+    """Offset of a parabola's maximum through three values, -0.5 to 0.5 steps."""
     bend = before - 2 * at + after
     offset = 0.5 * (before - after) / torch.where(bend < 0, bend, torch.ones_like(bend))
     return torch.where(bend < 0, offset.clamp(-0.5, 0.5), torch.zeros_like(offset))
 
 
 def in_content(positions: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """(n, p, 2) coordinates in the content of patch positions (p, 2): R(-angle)(p - shift)."""
+    """Content coordinates (n, p, 2) of positions (p, 2): R(-angle)(p - shift)."""
     moved = positions - shift[:, None]
     cos, sin = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
     row, column = moved[..., 0], moved[..., 1]

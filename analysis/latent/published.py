@@ -1,13 +1,13 @@
-"""The published dual autoencoder, its faults as switches: a peer for pictures, not a model to use.
+"""Published dual autoencoder with its faults as switches, for comparison only.
 
-S26's training: encoders of two layers of 128 tanh units that guess angle, shift and content at once;
-binary cross-entropy of images and spectra scaled to 0..1, plus beta KL, plus gamma |z_image -
-z_spectrum A|; Adam at 1e-4, 1000 steps with all pairs at once, none held out.  Details that the paper
-leaves open are ours.  The faults, each of which `RotationVAE` and `DualVAE` do not have:
+The training of Gong et al. 2026: encoders of two layers of 128 tanh units that guess angle, shift
+and content at once. Binary cross-entropy of images and spectra scaled to 0..1, plus beta KL, plus
+gamma |z_image - z_spectrum A|. Adam at 1e-4, 1000 steps with all pairs at once, none held out.
+Details that the paper leaves open are ours. `RotationVAE` and `DualVAE` do not have these faults:
 
-* "angle": the guessed angle never reaches the decoder, so that turned patches are other contents;
-* "sigma": sigma stands where its logarithm is expected in the divergence, whose minimum is then at
-  sigma = 0: the model becomes a plain autoencoder;
+* "angle": the guessed angle never reaches the decoder, so that rotated patches are other contents.
+* "sigma": sigma replaces its logarithm in the divergence, whose minimum is then at sigma = 0. The
+  model becomes a plain autoencoder.
 * "twice": A is applied twice for the decoded map, so that its two halves show different points.
 """
 
@@ -29,11 +29,13 @@ from grainscout.analysis.latent.networks import (
     one_thread,
     sample,
 )
-from grainscout.analysis.latent.patches import checked
+from grainscout.analysis.latent.patches import check_pairs, checked
 from grainscout.analysis.latent.pose import in_content, window_positions
 from grainscout.analysis.latent.rotation import check_patches
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray
+
+Networks = tuple[Network, CoordinateDecoder, Network, Network]
 
 FAULTS = ("angle", "sigma", "twice")
 _BETA, _GAMMA, _RATE, _SHIFT = 1.0, 10.0, 1e-4, 0.1
@@ -41,7 +43,7 @@ _BETA, _GAMMA, _RATE, _SHIFT = 1.0, 10.0, 1e-4, 0.1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PublishedDualVAE:
-    """A fitted peer; make one with :meth:`fit`.  Points of its map are image latents."""
+    """Fitted model for comparison; points of its map are image latents."""
 
     faults: frozenset[str]
     alignment: FloatArray
@@ -49,7 +51,7 @@ class PublishedDualVAE:
     window: int
     low: tuple[FloatArray, FloatArray]
     span: tuple[FloatArray, FloatArray]
-    _networks: tuple[Network, CoordinateDecoder, Network, Network] = field(repr=False)
+    _networks: Networks = field(repr=False)
 
     @classmethod
     def fit(
@@ -62,50 +64,38 @@ class PublishedDualVAE:
         rate: float = _RATE,
         seed: int = 0,
     ) -> PublishedDualVAE:
-        """Train on all pairs of patches (n, [c,] w, w) and spectra (n, [c,] samples)."""
+        """Train on all pairs.
+
+        Parameters
+        ----------
+        patches : (n, [channels,] w, w) array of float
+            In any unit.
+        spectra : (n, [channels,] samples) array of float
+            In any unit.
+        faults : collection of str
+            Which of `FAULTS` to keep.
+        steps, rate, seed
+            Number of steps, learning rate, and seed of the weights.
+        """
         if unknown := set(faults) - set(FAULTS):
             raise ConfigError(f"faults must be of {', '.join(FAULTS)}; got {sorted(unknown)}")
         images, curves = check_patches(patches), checked(spectra, "spectra", 3)
-        if len(images) != len(curves):
-            raise DataError(f"patches and spectra must be pairs; got {len(images)}, {len(curves)}")
+        check_pairs(images, curves)
         window = images.shape[-1]
         x, low_x, span_x = _unit(images.reshape(len(images), images.shape[1], -1))
         y, low_y, span_y = _unit(curves)
         generator = torch.Generator().manual_seed(seed)
         channels, size = images.shape[1], curves.shape[1] * curves.shape[2]
         networks = networks_of(window, channels, size, generator)
-        to_image, from_image, to_curve, from_curve = networks
         matrix = torch.eye(2) + 0.1 * torch.randn(2, 2, generator=generator)
         parameters = [matrix, *(p for network in networks for p in network.parameters)]
         for tensor in parameters:
             tensor.requires_grad_(True)
         optimiser, losses = torch.optim.Adam(parameters, lr=rate, fused=True), []
-
-        def divergence(mean: Tensor, log_sigma: Tensor) -> Tensor:
-            wrong = "sigma" in faults
-            return normal_kl(mean, log_sigma.exp() if wrong else log_sigma)
-
         with one_thread():
             for _ in range(steps):
                 optimiser.zero_grad()
-                guess = to_image(x.flatten(1))
-                pose, pose_sigma, z, z_sigma = (
-                    guess[:, a:b] for a, b in ((0, 3), (3, 6), (6, 8), (8, 10))
-                )
-                posed = sample(pose, pose_sigma, generator)
-                first = sample(z, z_sigma, generator)
-                turn = torch.zeros(len(x)) if "angle" in faults else posed[:, 0]
-                seen = in_content(window_positions(window), turn, _SHIFT * posed[:, 1:])
-                image = from_image(first, seen).transpose(1, 2)
-                u, u_sigma = to_curve(y.flatten(1)).chunk(2, dim=1)
-                second = sample(u, u_sigma, generator)
-                loss = (
-                    cross_entropy(image, x, reduction="none").sum((1, 2))
-                    + cross_entropy(from_curve(second), y.flatten(1), reduction="none").sum(1)
-                    + _BETA * divergence(torch.cat([pose, z], 1), torch.cat([pose_sigma, z_sigma], 1))
-                    + _BETA * divergence(u, u_sigma)
-                    + _GAMMA * (first - second @ matrix).abs().sum(1)
-                ).mean()  # fmt: skip
+                loss = _loss(networks, matrix, x, y, window, faults, generator)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 losses.append(loss.item())
@@ -122,7 +112,7 @@ class PublishedDualVAE:
         )
 
     def encode_image(self, patches: ArrayLike) -> FloatArray:
-        """(n, 2) latents of patches."""
+        """Latents (n, 2) of patches."""
         data = check_patches(patches, self.window)
         data = data.reshape(*data.shape[:2], -1)
         scaled = torch.from_numpy(((data - self.low[0]) / self.span[0]).astype(np.float32))
@@ -130,14 +120,14 @@ class PublishedDualVAE:
             return self._networks[0](scaled.flatten(1))[:, 6:8].numpy().astype(np.float64)
 
     def encode_spectrum(self, spectra: ArrayLike) -> FloatArray:
-        """(n, 2) latents of spectra, times A: in the coordinates of the images' latents."""
+        """Latents (n, 2) of spectra times A, in the coordinates of images."""
         scaled = (checked(spectra, "spectra", 3) - self.low[1]) / self.span[1]
         with torch.no_grad(), one_thread():
             found = self._networks[2](torch.from_numpy(scaled.astype(np.float32)).flatten(1))
         return np.asarray(found[:, :2].numpy().astype(np.float64) @ self.alignment)
 
     def decode_image(self, content: ArrayLike) -> FloatArray:
-        """(n, channels, w, w) patches at points (n, 2) of the map."""
+        """Patches (n, channels, w, w) at points (n, 2) of the map."""
         z = np.asarray(content, dtype=np.float64)
         z = z @ self.alignment if "twice" in self.faults else z
         with torch.no_grad(), one_thread():
@@ -147,7 +137,7 @@ class PublishedDualVAE:
         return np.asarray(values.reshape(len(z), -1, self.window, self.window), dtype=np.float64)
 
     def decode_spectrum(self, content: ArrayLike) -> FloatArray:
-        """(n, channels, samples) spectra at points (n, 2) of the map."""
+        """Spectra (n, channels, samples) at points (n, 2) of the map."""
         own = np.linalg.lstsq(self.alignment.T, np.asarray(content, np.float64).T, rcond=None)[0].T
         with torch.no_grad(), one_thread():
             found = torch.sigmoid(self._networks[3](torch.from_numpy(own.astype(np.float32))))
@@ -155,10 +145,40 @@ class PublishedDualVAE:
         return np.asarray(values * self.span[1] + self.low[1], dtype=np.float64)
 
 
-def networks_of(
-    window: int, channels: int, size: int, generator: torch.Generator
-) -> tuple[Network, CoordinateDecoder, Network, Network]:
-    """To and from images of that window, to and from spectra of `size` numbers."""
+def _loss(
+    networks: Networks,
+    matrix: Tensor,
+    x: Tensor,
+    y: Tensor,
+    window: int,
+    faults: Collection[str],
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean loss of all pairs of images x (n, c, p) and spectra y (n, c, s), scaled to 0..1."""
+    to_image, from_image, to_curve, from_curve = networks
+
+    def divergence(mean: Tensor, log_sigma: Tensor) -> Tensor:
+        return normal_kl(mean, log_sigma.exp() if "sigma" in faults else log_sigma)
+
+    pose, pose_sigma, z, z_sigma = to_image(x.flatten(1)).split((3, 3, 2, 2), dim=1)  # type: ignore[no-untyped-call]
+    posed = sample(pose, pose_sigma, generator)
+    first = sample(z, z_sigma, generator)
+    turn = torch.zeros(len(x)) if "angle" in faults else posed[:, 0]
+    seen = in_content(window_positions(window), turn, _SHIFT * posed[:, 1:])
+    image = from_image(first, seen).transpose(1, 2)
+    u, u_sigma = to_curve(y.flatten(1)).chunk(2, dim=1)
+    second = sample(u, u_sigma, generator)
+    return (
+        cross_entropy(image, x, reduction="none").sum((1, 2))
+        + cross_entropy(from_curve(second), y.flatten(1), reduction="none").sum(1)
+        + _BETA * divergence(torch.cat([pose, z], 1), torch.cat([pose_sigma, z_sigma], 1))
+        + _BETA * divergence(u, u_sigma)
+        + _GAMMA * (first - second @ matrix).abs().sum(1)
+    ).mean()
+
+
+def networks_of(window: int, channels: int, size: int, generator: torch.Generator) -> Networks:
+    """Make networks to and from images, and to and from spectra of `size` numbers."""
     return (
         Network((channels * window**2, 128, 128, 10), generator),
         CoordinateDecoder(2, 128, channels, generator),
@@ -168,7 +188,7 @@ def networks_of(
 
 
 def _unit(data: FloatArray) -> tuple[Tensor, FloatArray, FloatArray]:
-    """Data (n, c, p) scaled to 0..1 by channel, and the low ends and spans (c, 1) of the scale."""
+    """Scale data (n, c, p) to 0..1 by channel; also the low ends and spans (c, 1)."""
     low, high = data.min(axis=(0, 2))[:, None], data.max(axis=(0, 2))[:, None]
     if not (high > low).all():
         raise DataError("patches and spectra must have contrast in every channel")

@@ -1,4 +1,4 @@
-"""A dual model judged on pairs that neither trained it nor told it when to stop."""
+"""Scores of a dual model on held-out pairs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,27 @@ from grainscout.records.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualReport:
-    """Held-out numbers of a dual model.
+    """Held-out scores of a dual model.
 
-    retrieval : of spectra by the distance of images' and spectra's points;  linked : by that of the
-    points where the regression expects them;  predicted : share of the spectra's variance that their
-    images' latents explain (under 0: worse than the training mean);  image_explained,
-    spectrum_explained : of each half by itself;  correlations (d,) : canonical, held out;  image,
-    spectrum, joint : separation of given labels in each latent space, None without labels;
-    active_image, active_spectrum (d,) : latents that say anything;  condition : of A, large where
-    it all but loses a direction;  n : held-out pairs.
+    Attributes
+    ----------
+    retrieval, linked : Retrieval
+        Of spectra by distance from the images' points, and from the points that the regression
+        predicts.
+    predicted : float
+        Share of the spectra's variance explained from images (under 0: worse than the mean).
+    image_explained, spectrum_explained : float
+        Share of the variance that each half reconstructs.
+    correlations : (d,) array of float
+        Canonical correlations.
+    image, spectrum, joint : Separation or None
+        Of the labels in each latent space, if there are labels.
+    active_image, active_spectrum : (d,) array of bool
+        Latents in use.
+    condition : float
+        Condition number of A.
+    n : int
+        Number of held-out pairs.
     """
 
     retrieval: Retrieval
@@ -49,14 +61,14 @@ class DualReport:
     n: int
 
     def lines(self) -> list[str]:
-        """The report in words, a line a fact."""
-        found = self.retrieval
+        """Describe the scores, one per line."""
+        by_point, by_regression = self.retrieval, self.linked
         text = [
             f"held-out pairs: {self.n}",
-            f"spectrum retrieved from image: mean rank {found.rank:.3f} (chance 0.5), "
-            f"first {found.first:.2f}, p = {found.p_value:.2g}",
-            f"spectrum retrieved by regression: mean rank {self.linked.rank:.3f}, "
-            f"first {self.linked.first:.2f}, p = {self.linked.p_value:.2g}",
+            f"spectrum retrieved from image: mean rank {by_point.rank:.3f} (chance 0.5), "
+            f"first {by_point.first:.2f}, p = {by_point.p_value:.2g}",
+            f"spectrum retrieved by regression: mean rank {by_regression.rank:.3f}, "
+            f"first {by_regression.first:.2f}, p = {by_regression.p_value:.2g}",
             f"variance of spectra explained by images: {self.predicted:.3f}",
             f"reconstruction: images {self.image_explained:.3f}, spectra {self.spectrum_explained:.3f}",
             "canonical correlations: " + ", ".join(f"{c:.2f}" for c in self.correlations),
@@ -83,66 +95,69 @@ def judge(
     permutations: int = 1999,
     seed: int = 0,
 ) -> DualReport:
-    """The report for the pairs that the model was fitted to, in the same order.
+    """Score a model on the test pairs of its fit.
 
-    labels : (n,) classes, such as archetypes by truth; the model has not seen them.  Nearest
-    neighbours come from the training pairs.  DataError if the pairs are not as many as those of
-    the fit.
+    Parameters
+    ----------
+    model : DualVAE
+        The fitted model.
+    patches, spectra : arrays
+        All pairs of the fit, in the same order.
+    labels : (n,) array, optional
+        Classes that the model has not seen, such as true archetypes. The nearest neighbours come
+        from the training pairs.
+    permutations, seed : int
+        Of the null distributions.
     """
     images, curves = checked(patches, "patches", 4), checked(spectra, "spectra", 3)
-    parts = model.split
-    total = parts.train.size + parts.stop.size + parts.test.size
+    train, stop, test = model.split.train, model.split.stop, model.split.test
+    total = train.size + stop.size + test.size
     if len(images) != total or len(curves) != total:
         raise DataError(
             f"a report must be of the {total} pairs of the fit, in their order; got {len(images)} "
             f"patches and {len(curves)} spectra"
         )
-    train, test = parts.train, parts.test
-    encoded = model.encode_image(images)
+    by_image = model.encode_image(images).content
     by_spectrum, _ = model.encode_spectrum(curves)
-    by_image = encoded.content
-    joint = model.encode(images, curves)
-    # Everything is explained in the model's own, scaled units.
-    true_curves = model.spectrum_scaling.apply(curves[test])
-    scale = model.spectrum_scaling.scale[:, None]
-
-    def scaled(spectra: FloatArray) -> FloatArray:
-        return np.asarray((spectra - model.spectrum_scaling.mean) / scale)
-
-    seen = model.image_scaling.undo(model.image_scaling.apply(images[test]))
-    rebuilt = model.reconstruct_image(images[test])
+    null = {"permutations": permutations, "seed": seed}
 
     def classes(latent: FloatArray) -> Separation | None:
-        if labels is None:
-            return None
-        return separation(
-            latent, labels, train=train, test=test, permutations=permutations, seed=seed
+        return (
+            None if labels is None else separation(latent, labels, train=train, test=test, **null)
         )
 
     return DualReport(
-        retrieval=retrieval(
-            by_image[test], by_spectrum[test], permutations=permutations, seed=seed
-        ),
-        linked=retrieval(
-            model.expect(images[test]), by_spectrum[test], permutations=permutations, seed=seed
-        ),
-        predicted=explained(
-            true_curves, scaled(model.predict_spectrum(images[test])), np.zeros_like(true_curves)
-        ),
-        image_explained=explained(seen, rebuilt, np.zeros_like(seen) + model.image_scaling.mean),
-        spectrum_explained=explained(
-            true_curves,
-            scaled(model.decode_spectrum(by_spectrum[test])),
-            np.zeros_like(true_curves),
-        ),
+        retrieval=retrieval(by_image[test], by_spectrum[test], **null),
+        linked=retrieval(model.expect(images[test]), by_spectrum[test], **null),
+        **_explained(model, images[test], curves[test], by_spectrum[test]),
         correlations=canonical_correlations(
             by_image[test], by_spectrum[test], (by_image[train], by_spectrum[train])
         ),
         image=classes(by_image),
         spectrum=classes(by_spectrum),
-        joint=classes(joint),
+        joint=classes(model.encode(images, curves)),
         active_image=model.active_image,
         active_spectrum=model.active_spectrum,
         condition=float(np.linalg.cond(model.alignment)),
         n=test.size,
     )
+
+
+def _explained(
+    model: DualVAE, images: FloatArray, curves: FloatArray, codes: FloatArray
+) -> dict[str, float]:
+    """Explained shares of held-out pairs, in the model's own scaled units."""
+    scaling = model.spectrum_scaling
+    true = scaling.apply(curves)
+    nothing = np.zeros_like(true)
+
+    def scaled(spectra: FloatArray) -> FloatArray:
+        return np.asarray((spectra - scaling.mean) / scaling.scale[:, None])
+
+    seen = model.image_scaling.undo(model.image_scaling.apply(images))
+    mean = np.zeros_like(seen) + model.image_scaling.mean
+    return {
+        "predicted": explained(true, scaled(model.predict_spectrum(images)), nothing),
+        "image_explained": explained(seen, model.reconstruct_image(images), mean),
+        "spectrum_explained": explained(true, scaled(model.decode_spectrum(codes)), nothing),
+    }

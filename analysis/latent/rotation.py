@@ -1,4 +1,4 @@
-"""The rotation- and translation-invariant autoencoder of image patches."""
+"""Rotation- and translation-invariant autoencoder of image patches."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from grainscout.analysis.latent.images import ImageModel
+from grainscout.analysis.latent.images import ImageLoss, ImageModel
 from grainscout.analysis.latent.networks import one_thread
 from grainscout.analysis.latent.patches import Scaling, Split, checked, split
 from grainscout.analysis.latent.pose import Poses, window_positions
 from grainscout.analysis.latent.training import History, Training, learn
 from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import BoolArray, FloatArray
 
 _CHUNK = 128
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Latents:
-    """What n patches hold and how they lie, each with a standard deviation.
+    """Content and pose of n patches, each with a standard deviation.
 
-    content (n, d), in units of the prior;  angle (n,) [rad] by which the content is turned, from
-    columns towards rows;  shift (n, 2) of rows and columns [pixels].  A patch that looks the same
-    at two angles has a large angle_sigma, and one of the two as angle.
+    Attributes
+    ----------
+    content, content_sigma : (n, d) array of float
+        In units of the prior.
+    angle, angle_sigma : (n,) array of float
+        Rotation of the content [rad], from columns towards rows. A patch that looks the same at two
+        angles has a large sigma and one of the two as angle.
+    shift, shift_sigma : (n, 2) array of float
+        Shift along rows and columns [pixels].
     """
 
     content: FloatArray
@@ -43,11 +49,19 @@ class Latents:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """What an image model is like.
+    """Options of an image model.
 
-    latents : of content;  hidden : units of both layers of encoder and decoder;  shift : largest
-    shift of the content, as a part of the window;  own_mean : whether each patch loses its own
-    mean, for all channels or for each (for heights; not for a current, whose mean says something).
+    Parameters
+    ----------
+    latents : int
+        Number of content latents.
+    hidden : int
+        Units of both layers of encoder and decoder.
+    shift : float
+        Largest shift of the content, as a part of the window.
+    own_mean : bool or sequence of bool
+        Subtract each patch's own mean, for all channels or for each. True for heights, False for a
+        current, whose mean carries information.
     """
 
     latents: int = 2
@@ -65,10 +79,15 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RotationVAE:
-    """A fitted model; make one with :meth:`fit`.
+    """Fitted autoencoder; make one with :meth:`fit`.
 
-    options, scaling, history, split : how it came about;  active : (d,) whether each latent says
-    anything (its mean varies over the data by more than 0.01 prior variances; Burda et al. 2016).
+    Attributes
+    ----------
+    options, window, channels, scaling, history, split
+        Settings and course of the fit.
+    active : (d,) array of bool
+        Latents in use: the mean varies over the data by more than 0.01 prior variances
+        (Burda et al. 2016).
     """
 
     options: ImageOptions
@@ -77,7 +96,7 @@ class RotationVAE:
     scaling: Scaling
     history: History
     split: Split
-    active: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    active: BoolArray
     image: ImageModel = field(repr=False)
 
     @classmethod
@@ -91,10 +110,24 @@ class RotationVAE:
         seed: int = 0,
         progress: bool = False,
     ) -> RotationVAE:
-        """Learn from patches (n, w, w) or (n, channels, w, w), in any unit.
+        """Learn from patches.
 
-        held_out : share of patches that decide when to stop.  The same data and seed give the same
-        model.  DataError for bad patches, ConfigError for bad options.
+        The same data and seed give the same model.
+
+        Parameters
+        ----------
+        patches : (n, [channels,] w, w) array of float
+            In any unit.
+        options : ImageOptions, optional
+            Options of the model.
+        training : Training, optional
+            Settings of the training.
+        held_out : float
+            Share of patches that decide when to stop.
+        seed : int
+            Of the split, the weights and the training.
+        progress : bool
+            Show a progress bar.
         """
         options, training = options or ImageOptions(), training or Training()
         data = check_patches(patches)
@@ -106,20 +139,11 @@ class RotationVAE:
         with one_thread():
             image = image_model(options, data, torch.Generator().manual_seed(seed))
             read = image.read(torch.from_numpy(scaling.apply(data)))
-            about = torch.zeros(len(data), 2)
-
-            def loss(index: IntArray, training: bool) -> Tensor:
-                some = torch.from_numpy(index)
-                centre = about[some]
-                bound, _ = image.loss(read[some], centre, training=training)
-                about[some] = centre
-                return bound.mean()
-
+            image_loss = ImageLoss(image, read)
             history = learn(
                 image.parameters,
-                lambda index: loss(index, True),
-                lambda: float(loss(parts.stop, False)),
-                parts.train,
+                lambda index, training: image_loss(index, training)[0].mean(),
+                parts,
                 training,
                 rng=rng,
                 progress=progress,
@@ -138,26 +162,38 @@ class RotationVAE:
         )
 
     def encode(self, patches: ArrayLike) -> Latents:
-        """Content and pose of patches like those it was fitted to."""
+        """Infer content and pose of patches like those of the fit."""
         return encode_patches(self.image, self.scaling, patches, self.window)
 
     def decode(
         self, content: ArrayLike, *, angle: ArrayLike = 0.0, shift: ArrayLike = (0.0, 0.0)
     ) -> FloatArray:
-        """(n, channels, w, w) patches of contents (n, d), in the unit of the data, own means off.
+        """Decode contents to patches (n, channels, w, w).
 
-        angle : (n,) or one [rad];  shift : (n, 2) or one [pixels].
+        Parameters
+        ----------
+        content : (n, d) array of float
+            Contents, in units of the prior.
+        angle : float or (n,) array of float
+            Rotation [rad].
+        shift : (2,) or (n, 2) array of float
+            Shift along rows and columns [pixels].
+
+        Returns
+        -------
+        array of float
+            In the unit of the data, without own means.
         """
         return decode_patches(self.image, self.scaling, content, angle, shift)
 
     def reconstruct(self, patches: ArrayLike) -> FloatArray:
-        """What the model makes of patches: their decoded content at their own pose."""
-        found = self.encode(patches)
-        return self.decode(found.content, angle=found.angle, shift=found.shift)
+        """Decode the content of patches at their own pose."""
+        latents = self.encode(patches)
+        return self.decode(latents.content, angle=latents.angle, shift=latents.shift)
 
 
 def check_patches(patches: ArrayLike, window: int | None = None) -> FloatArray:
-    """(n, channels, w, w) float64; DataError if they are not square or of another window."""
+    """Return patches as (n, channels, w, w); DataError if of another window."""
     data = checked(patches, "patches", 4)
     w = data.shape[-1]
     if data.shape[-2] != w or w < 4 or (window is not None and w != window):
@@ -170,7 +206,7 @@ def check_patches(patches: ArrayLike, window: int | None = None) -> FloatArray:
 
 
 def image_model(options: ImageOptions, data: FloatArray, generator: torch.Generator) -> ImageModel:
-    """A fresh model for patches (n, channels, w, w)."""
+    """Make a new model for patches (n, channels, w, w)."""
     return ImageModel(
         window=data.shape[-1],
         channels=data.shape[1],
@@ -181,13 +217,13 @@ def image_model(options: ImageOptions, data: FloatArray, generator: torch.Genera
     )
 
 
-def active_units(contents: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(d,) whether the posterior means (n, d) vary by more than 0.01 prior variances."""
+def active_units(contents: FloatArray) -> BoolArray:
+    """Latents (d,) whose means (n, d) vary by more than 0.01 prior variances."""
     return np.asarray(contents.var(axis=0) > 0.01)
 
 
 def encode_patches(image: ImageModel, scaling: Scaling, patches: ArrayLike, window: int) -> Latents:
-    """Content and pose of raw patches."""
+    """Infer content and pose of raw patches."""
     data = check_patches(patches, window)
     columns: list[list[Tensor]] = [[] for _ in range(6)]
     with torch.no_grad(), one_thread():
@@ -211,7 +247,7 @@ def encode_patches(image: ImageModel, scaling: Scaling, patches: ArrayLike, wind
 def decode_patches(
     image: ImageModel, scaling: Scaling, content: ArrayLike, angle: ArrayLike, shift: ArrayLike
 ) -> FloatArray:
-    """Raw patches of contents (n, d)."""
+    """Decode contents (n, d) to raw patches."""
     z = np.asarray(content, dtype=np.float32)
     if z.ndim != 2 or z.shape[1] != image.latents:
         raise DataError(f"content must be (n, {image.latents}); got shape {z.shape}")

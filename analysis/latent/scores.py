@@ -1,4 +1,4 @@
-"""Does a latent map show what it claims?  Numbers on held-out pairs, against chance."""
+"""Scores of latent maps on held-out pairs, against chance."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ _NEIGHBOURS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """How well one half of a pair finds the other among n held-out ones.
+    """Retrieval of one half of a pair among n held-out ones.
 
-    rank : mean rank of the true partner, 0 (always first) to 1, and 0.5 by chance;  first : share
-    where it comes first;  p_value : of so low a mean rank with partners exchanged at random.
+    Attributes
+    ----------
+    rank : float
+        Mean rank of the true partner, 0 (always first) to 1, and 0.5 by chance.
+    first : float
+        Share of queries where it comes first.
+    n : int
+        Number of pairs.
+    p_value : float
+        Of so low a mean rank with partners permuted at random.
     """
 
     rank: float
@@ -33,7 +41,15 @@ class Retrieval:
 def retrieval(
     query: ArrayLike, answers: ArrayLike, *, permutations: int = 4999, seed: int = 0
 ) -> Retrieval:
-    """Ranks of the true partners, by distance, of queries (n, d) among answers (n, d)."""
+    """Rank the true partners of queries among answers by distance.
+
+    Parameters
+    ----------
+    query, answers : (n, d) array of float
+        Latents of both halves of the same pairs.
+    permutations, seed : int
+        Of the null distribution.
+    """
     a, b = _pair(query, answers)
     distance = cdist(a, b)
     # Equal distances share their places, so that constant latents are at chance and not first.
@@ -54,10 +70,10 @@ def retrieval(
 def canonical_correlations(
     a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]
 ) -> FloatArray:
-    """(d,) correlations of held-out a, b (n, d) along the canonical directions of `fit`, strongest first.
+    """Correlations (d,) of held-out a, b (n, d) along canonical directions of `fit`.
 
-    The directions come from the training pairs, so that nothing is fitted where it is measured;
-    held-out values can be negative.  A direction without variance has correlation 0.
+    The directions come from the training pairs, strongest first. Held-out values can be negative. A
+    direction without variance has correlation 0.
     """
     x, y = _pair(a, b)
     x_fit, y_fit = _pair(*fit)
@@ -73,7 +89,7 @@ def canonical_correlations(
 
 
 def explained(truth: ArrayLike, guess: ArrayLike, reference: ArrayLike) -> float:
-    """1 - squared error of `guess` over that of `reference` (the training mean), both (n, ...)."""
+    """Return 1 - squared error of `guess` over that of `reference`."""
     t = np.asarray(truth, dtype=np.float64)
     error = np.sum((t - np.asarray(guess, dtype=np.float64)) ** 2)
     return float(1 - error / np.sum((t - np.asarray(reference, dtype=np.float64)) ** 2))
@@ -81,12 +97,20 @@ def explained(truth: ArrayLike, guess: ArrayLike, reference: ArrayLike) -> float
 
 @dataclass(frozen=True, kw_only=True)
 class Separation:
-    """How well classes lie apart in a latent space.
+    """Separation of classes in a latent space.
 
-    balanced_accuracy : mean over classes of the share that nearest neighbours among *training*
-    samples get right, each class with equal weight;  chance : its mean with labels exchanged;
-    p_value : of so high an accuracy then;  silhouette : -1 to 1, on the held-out samples, nan
-    where no class has two;  classes : those with a training and a held-out sample.
+    Attributes
+    ----------
+    balanced_accuracy : float
+        Share that nearest neighbours among *training* samples get right, averaged over classes.
+    chance, p_value : float
+        Mean of the accuracy with permuted labels, and the p-value of so high an accuracy.
+    silhouette : float
+        From -1 to 1, on the held-out samples. NaN where no class has two.
+    classes : tuple of int
+        Those with a training and a held-out sample.
+    n : int
+        Number of held-out samples.
     """
 
     balanced_accuracy: float
@@ -106,10 +130,23 @@ def separation(
     permutations: int = 1999,
     seed: int = 0,
 ) -> Separation:
-    """Labels (n,) of latents (n, d), told for the samples `test` from the samples `train`.
+    """Classify held-out latents by their neighbours in training.
 
-    The labels of `test` are exchanged for the null.  DataError unless two classes or more have a
-    sample in both.
+    Parameters
+    ----------
+    latent : (n, d) array of float
+        Latents.
+    labels : (n,) array
+        Classes.
+    train, test : array of int
+        Indices of known and held-out samples.
+    permutations, seed : int
+        Of the null distribution, which permutes the labels of `test`.
+
+    Raises
+    ------
+    DataError
+        Unless two or more classes have samples in both.
     """
     z, y = np.asarray(latent, dtype=np.float64), np.asarray(labels)
     z = z[:, None] if z.ndim == 1 else z
@@ -129,12 +166,12 @@ def separation(
     guess = _nearest(z[seen], y[seen], z[unseen], classes)
     true = y[unseen]
     rng = np.random.default_rng(seed)
-    found = _balanced(guess, true, classes)
+    accuracy = _balanced(guess, true, classes)
     null = np.array([_balanced(guess, rng.permutation(true), classes) for _ in range(permutations)])
     return Separation(
-        balanced_accuracy=found,
+        balanced_accuracy=accuracy,
         chance=float(null.mean()),
-        p_value=_p((null >= found - 1e-12).sum(), permutations),
+        p_value=_p((null >= accuracy - 1e-12).sum(), permutations),
         silhouette=_silhouette(z[unseen], true),
         classes=tuple(int(c) for c in classes),
         n=unseen.size,
@@ -142,9 +179,9 @@ def separation(
 
 
 def _nearest(known: FloatArray, labels: Labels, asked: FloatArray, classes: Labels) -> Labels:
-    """The class whose few nearest members are nearest: rare classes are not outvoted.
+    """Class whose few nearest members are nearest, so that rare classes can win.
 
-    Each class is judged by its density at the place: k-th nearest distance to the power of the
+    Each class counts by its density at the place. The k-th nearest distance to the power of the
     dimension, with k proportional to the class (at least 1), is the density up to a constant.
     """
     scale = known.std(axis=0)
@@ -164,7 +201,7 @@ def _balanced(guess: Labels, true: Labels, classes: Labels) -> float:
 
 
 def _silhouette(z: FloatArray, labels: Labels) -> float:
-    """Mean of (nearest other - own) / larger of both (Rousseeuw 1987); single members count 0."""
+    """Mean silhouette (Rousseeuw 1987); single members count 0."""
     distance, classes = cdist(z, z), np.unique(labels)
     sums = np.column_stack([distance[:, labels == c].sum(axis=1) for c in classes])
     counts = np.array([(labels == c).sum() for c in classes])
@@ -181,7 +218,7 @@ def _silhouette(z: FloatArray, labels: Labels) -> float:
 
 
 def _whitener(centred: FloatArray) -> FloatArray:
-    """Columns that give (n, d) data unit covariance; directions without variance are dropped to 0."""
+    """Matrix that gives data (n, d) unit covariance, 0 without variance."""
     values, vectors = np.linalg.eigh(centred.T @ centred)
     keep = values > 1e-9 * max(float(values.max()), 1e-300)
     return np.asarray(vectors * np.where(keep, 1 / np.sqrt(np.where(keep, values, 1.0)), 0.0))

@@ -1,4 +1,4 @@
-"""The half of a model that knows spectra: a plain variational autoencoder of whole curves."""
+"""Spectrum half of a model: a plain variational autoencoder of curves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SpectrumModel:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All tensors that are learnt by gradient."""
+        """All learnt tensors."""
         return [*self.encoder.parameters, *self.decoder.parameters]
 
     def encode(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,11 +31,11 @@ class SpectrumModel:
         return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
 
     def decode(self, content: Tensor) -> Tensor:
-        """(n, channels, samples) of contents (n, d)."""
+        """Spectra (n, channels, samples) of contents (n, d)."""
         return self.decoder(content).reshape(-1, *self.shape)
 
     def loss(self, spectra: Tensor, *, training: bool) -> tuple[Tensor, Tensor]:
-        """Negative evidence bound (n,) [nats], and the contents (n, d) that it was taken at."""
+        """Negative evidence bound (n,) [nats], and its contents (n, d)."""
         mean, log_sigma = self.encode(spectra)
         content = sample(mean, log_sigma, self.generator) if training else mean
         square = (spectra - self.decode(content)).square()

@@ -1,8 +1,7 @@
-"""Fitted models as files: checked arrays with a header, no code in them.
+"""Files of fitted models: checked arrays with a header, without code.
 
-A file is `records.pack` of one tree: what it is, the version of this layout, the kind of model, its
-options and its arrays.  A model is built anew from the options, and takes only arrays of the shapes
-that such a model has.
+A file is `records.pack` of one tree: identifier, version, class of the model, options and arrays. A
+model is built anew from the options and accepts only arrays of the shapes that it has.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grainscout.analysis.latent.cross_modal import Link
-from grainscout.analysis.latent.dual import DualOptions, DualVAE
-from grainscout.analysis.latent.images import ImageModel
+from grainscout.analysis.latent.cross_modal import CrossModalRegression
+from grainscout.analysis.latent.dual import DualOptions, DualVAE, spectrum_model
 from grainscout.analysis.latent.patches import Scaling, Split
 from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, networks_of
 from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
-from grainscout.analysis.latent.spectra import SpectrumModel
 from grainscout.analysis.latent.training import History
 from grainscout.records import ConfigError, DataError, pack, unpack
 
@@ -33,7 +30,7 @@ Model = RotationVAE | DualVAE | PublishedDualVAE
 
 
 def save_model(model: Model, path: str | Path) -> None:
-    """Write a fitted model to a file; an older one is replaced at once or not at all."""
+    """Write a fitted model; an existing file is replaced atomically."""
     state = {"what": WHAT, "version": VERSION, "kind": type(model).__name__, **_state(model)}
     target = Path(path)
     draft = target.with_name(target.name + ".part")
@@ -42,10 +39,12 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_model(path: str | Path) -> Model:
-    """The model of a file: it encodes and decodes to the last bit as the one that was saved.
+    """Load a model that encodes and decodes exactly as the saved one.
 
-    DataError names what is wrong with a file that is foreign, damaged, of another version, or whose
-    arrays are not those of such a model.
+    Raises
+    ------
+    DataError
+        If the file is foreign, damaged, of another version, or has arrays of other shapes.
     """
     try:
         state = unpack(Path(path).read_bytes())
@@ -103,15 +102,14 @@ def _state(model: Model) -> dict[str, Any]:
 
 
 def _options(options: ImageOptions | DualOptions) -> dict[str, Any]:
-    """Options as plain values: a switch for each channel may be any sequence."""
+    """Return options as plain values (a switch per channel may be any sequence)."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {k: plain(v) for k, v in value.items()}
         return np.asarray(value).tolist() if not np.isscalar(value) else value
 
-    found: dict[str, Any] = plain(asdict(options))
-    return found
+    return {name: plain(value) for name, value in asdict(options).items()}
 
 
 def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[np.float32]]:
@@ -120,7 +118,7 @@ def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[np.float32]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """A part of the tree; whatever is asked of it is there and of its kind, or a DataError says so."""
+    """Part of the tree whose values are checked when read (DataError)."""
 
     tree: Any
     where: str = "the file"
@@ -136,7 +134,7 @@ class _Reader:
         return self.tree
 
     def array(self, shape: Sequence[int | None], kind: str = "f") -> NDArray[Any]:
-        """A finite array of that shape, None for any length."""
+        """Return a finite array of that shape, None for any length."""
         a = self.tree
         fits = (
             isinstance(a, np.ndarray)
@@ -149,8 +147,7 @@ class _Reader:
             raise DataError(
                 f"{self.where} must be a finite array of shape {tuple(shape)}; got {got}"
             )
-        found: NDArray[Any] = a
-        return found
+        return np.asarray(a)
 
     def items(self, count: int) -> list[_Reader]:
         if not isinstance(self.tree, list) or len(self.tree) != count:
@@ -163,7 +160,7 @@ class _Reader:
             tensor.copy_(torch.from_numpy(item.array(tuple(tensor.shape))))
 
     def keywords(self, kind: type[Any], **changes: Any) -> Any:
-        """An options object of these plain values."""
+        """Make an options object of these plain values."""
         if not isinstance(self.tree, Mapping):
             raise DataError(f"{self.where} must hold named values")
         try:
@@ -195,65 +192,52 @@ def _history(r: _Reader) -> History:
     return History(**losses, best=best, stopped_early=early)
 
 
-def _image(r: _Reader, options: ImageOptions) -> ImageModel:
+def _common(r: _Reader, options: ImageOptions) -> dict[str, Any]:
+    """Fields that both of our models have."""
     window, channels = r["window"].whole(), r["channels"].whole()
-    blank = np.empty((0, channels, window, window))
-    image = image_model(options, blank, torch.Generator())
+    image = image_model(options, np.empty((0, channels, window, window)), torch.Generator())
     r["image"].into([*image.parameters, image.noise])
-    return image
+    return {
+        "window": window,
+        "image": image,
+        "history": _history(r["history"]),
+        "split": _split(r["split"]),
+    }
 
 
 def _rotation(r: _Reader) -> RotationVAE:
-    options = r["options"].keywords(ImageOptions)
-    image = _image(r, options)
-    channels = r["channels"].whole()
+    options, channels = r["options"].keywords(ImageOptions), r["channels"].whole()
     return RotationVAE(
+        **_common(r, options),
         options=options,
-        window=r["window"].whole(),
         channels=channels,
         scaling=_scaling(r["scaling"], (channels, 1, 1)),
-        history=_history(r["history"]),
-        split=_split(r["split"]),
         active=r["active"].array((options.latents,), "b"),
-        image=image,
     )
 
 
 def _dual(r: _Reader) -> DualVAE:
     options = r["options"].keywords(DualOptions, image=r["options"]["image"].keywords(ImageOptions))
-    image, d = _image(r, options.image), options.image.latents
+    common, d = _common(r, options.image), options.image.latents
     channels, samples = (item.whole() for item in r["shape"].items(2))
-    spectrum = SpectrumModel(
-        samples=samples,
-        channels=channels,
-        latents=d,
-        hidden=options.image.hidden,
-        generator=torch.Generator(),
-    )
+    spectrum = spectrum_model(options, (channels, samples), torch.Generator())
     r["spectrum"].into([*spectrum.parameters, spectrum.noise])
     link = r["link"]
-    known = link["known"].array((None, None))
-    m, f = known.shape
+    m, f = link["known"].array((None, None)).shape
+    shapes = {
+        "middle": (f,), "spread": (f,), "known": (m, f), "weights": (m, d), "mean": (d,),
+        "scatter": (d, d),
+    }  # fmt: skip
     return DualVAE(
+        **common,
         options=options,
-        window=r["window"].whole(),
         shape=(channels, samples),
         image_scaling=_scaling(r["image_scaling"], (r["channels"].whole(), 1, 1)),
         spectrum_scaling=_scaling(r["spectrum_scaling"], (channels, samples)),
         alignment=r["alignment"].array((d, d)),
-        link=Link(
-            middle=link["middle"].array((f,)),
-            spread=link["spread"].array((f,)),
-            known=known,
-            weights=link["weights"].array((m, d)),
-            mean=link["mean"].array((d,)),
-            scatter=link["scatter"].array((d, d)),
-        ),
-        history=_history(r["history"]),
-        split=_split(r["split"]),
+        link=CrossModalRegression(**{k: link[k].array(shape) for k, shape in shapes.items()}),
         active_image=r["active_image"].array((d,), "b"),
         active_spectrum=r["active_spectrum"].array((d,), "b"),
-        image=image,
         spectrum=spectrum,
     )
 
@@ -265,7 +249,7 @@ def _published(r: _Reader) -> PublishedDualVAE:
     low, span = (r[name].items(2) for name in ("low", "span"))
     ends = [(a.array((None, 1)), b.array((None, 1))) for a, b in zip(low, span, strict=True)]
     losses, layers = r["losses"].array((None,)), r["networks"].items(4)
-    # The number of samples is told by the last layer of the spectra's decoder alone.
+    # Only the last layer of the spectra's decoder gives the number of samples.
     last = layers[3].tree[-1] if isinstance(layers[3].tree, list) and layers[3].tree else None
     size = last.size if isinstance(last, np.ndarray) and last.ndim == 1 else 0
     networks = networks_of(window, len(ends[0][0]), size, torch.Generator())

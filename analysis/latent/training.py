@@ -1,4 +1,4 @@
-"""Minibatches, Adam, and stopping when samples that were held out get no better."""
+"""Training in minibatches with Adam and early stopping."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grainscout.analysis.latent.patches import Split
 from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How long and how fast to learn.
+    """Settings of the training.
 
-    epochs : at most so many passes;  patience : passes without a better held-out loss after which
-    it stops;  batch : samples a step;  rate : of Adam, falling to a tenth along a half cosine.
+    Parameters
+    ----------
+    epochs : int
+        Largest number of passes.
+    patience : int
+        Passes without a better held-out loss before it stops.
+    batch : int
+        Samples per step.
+    rate : float
+        Learning rate of Adam, which falls to a tenth along a half cosine.
     """
 
     epochs: int = 120
@@ -37,7 +46,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class History:
-    """Losses [nats a sample] of training and of held-out samples by epoch, and the best epoch."""
+    """Losses (epochs,) [nats per sample] and the best epoch."""
 
     train: FloatArray
     held_out: FloatArray
@@ -47,20 +56,20 @@ class History:
 
 def learn(
     parameters: list[Tensor],
-    loss: Callable[[IntArray], Tensor],
-    held_out: Callable[[], float],
-    train: IntArray,
+    loss: Callable[[Tensor, bool], Tensor],
+    parts: Split,
     training: Training,
     *,
     rng: np.random.Generator,
     progress: bool,
     title: str,
 ) -> History:
-    """Change `parameters` in place to those of the epoch with the least held-out loss.
+    """Set `parameters` in place to the epoch of least held-out loss.
 
-    loss : mean loss of the samples of these indices, with gradient;  held_out : the same for the
-    held-out ones, without.  progress : a bar on the terminal.
+    `loss` gives the mean loss of the samples of these indices, in training or not. `progress` shows
+    a bar on the terminal.
     """
+    stop = torch.from_numpy(parts.stop)
     for tensor in parameters:
         tensor.requires_grad_(True)
     optimiser = torch.optim.Adam(parameters, lr=training.rate, fused=True)
@@ -71,17 +80,16 @@ def learn(
         for epoch in range(training.epochs):
             share = 0.5 * (1 + np.cos(np.pi * epoch / training.epochs))
             optimiser.param_groups[0]["lr"] = training.rate * (0.1 + 0.9 * share)
-            order, total = rng.permutation(train), 0.0
-            parts = np.array_split(order, max(1, round(order.size / training.batch)))
-            for part in parts:
+            order, total = rng.permutation(parts.train), 0.0
+            for part in np.array_split(order, max(1, round(order.size / training.batch))):
                 optimiser.zero_grad()
-                value = loss(part)
+                value = loss(torch.from_numpy(part), True)
                 value.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(parameters, 100.0 * len(part))
                 optimiser.step()
                 total += value.item() * len(part)
             with torch.no_grad():
-                curve.append((total / order.size, held_out()))
+                curve.append((total / order.size, float(loss(stop, False))))
             if not np.isfinite(curve[-1]).all():
                 raise ConfigError(
                     f"training must converge; the loss is {curve[-1][0]} after {epoch + 1} epochs "

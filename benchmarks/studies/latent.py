@@ -46,7 +46,7 @@ from grainscout.analysis.latent import (
     save_model,
     separation,
 )
-from grainscout.analysis.latent.cross_modal import Link, site_invariants
+from grainscout.analysis.latent.cross_modal import CrossModalRegression, site_invariants
 from grainscout.analysis.latent.patches import split
 from grainscout.analysis.latent.scores import canonical_correlations, explained
 from grainscout.experiment import Experiment, make_problem
@@ -114,7 +114,7 @@ def scores(
 ) -> dict[str, float]:
     """Held-out numbers of any map with image and spectrum points (n, d)."""
     met = retrieval(image[test], spectrum[test])
-    link = Link.fit(image[known], spectrum[known])
+    link = CrossModalRegression.fit(image[known], spectrum[known])
     found: dict[str, float] = {
         "rank": met.rank,
         "rank p": met.p_value,
@@ -216,7 +216,7 @@ def judge_regressors(pairs: Pairs) -> dict[str, dict[str, float]]:
         target = points[known] if order is None else points[known][order]
         forest = RandomForestRegressor(200, min_samples_leaf=3, max_features=0.4, random_state=0)
         guesses[name] = forest.fit(features[known], target).predict(features[test])
-    ridge = Link.fit(about[known], points[known])
+    ridge = CrossModalRegression.fit(about[known], points[known])
     guesses["kernel ridge on patches"] = ridge.predict(about[test])
     found = {}
     for name, guess in guesses.items():

@@ -14,7 +14,7 @@ from grainscout.analysis.latent import (
     latent_comparison,
     latent_map,
 )
-from grainscout.analysis.latent.cross_modal import Link, site_invariants
+from grainscout.analysis.latent.cross_modal import CrossModalRegression, site_invariants
 from grainscout.records import DataError
 
 
@@ -44,12 +44,12 @@ def test_a_link_is_found_where_there_is_one_and_regressed_to_the_mean_where_ther
     rng = np.random.default_rng(0)
     x = rng.normal(size=(220, 6)) * np.array([1e-9, 1, 1, 1, 1e3, 1])
     y = np.column_stack([np.tanh(x[:, 1] * x[:, 2]), 1e9 * x[:, 0]]) + rng.normal(0, 0.1, (220, 2))
-    link = Link.fit(x[:160], y[:160])
+    link = CrossModalRegression.fit(x[:160], y[:160])
     rest = y[160:] - link.predict(x[160:])
     assert (rest.var(axis=0) < 0.25 * y[160:].var(axis=0)).all()
     # Its stated scatter is that of pairs that it has not seen.
     assert rest.std(axis=0) == pytest.approx(np.sqrt(np.diag(link.scatter @ link.scatter.T)), rel=0.4)  # fmt: skip
-    none = Link.fit(x[:160], rng.permutation(y[:160]))
+    none = CrossModalRegression.fit(x[:160], rng.permutation(y[:160]))
     assert none.predict(x[160:]).std(axis=0).max() < 0.15 * y.std(axis=0).min()
 
 
