@@ -1,4 +1,4 @@
-"""Two clocks: one that is told what things cost, and one that runs by itself."""
+"""A simulated clock and a wall clock."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ class SimulatedClock:
         return self._now
 
     def spend(self, seconds: float) -> None:
-        """Charge `seconds`; ConfigError if that is negative or not finite."""
+        """Charge `seconds` [s]; ConfigError if negative or not finite."""
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ConfigError(f"time spent must be finite and >= 0 s; got {seconds}")
         self._now += seconds
 
 
 class RealClock:
-    """Monotonic time since it was made, plus `start` (the time that an earlier part took) [s]."""
+    """Monotonic time since it was made.
+
+    Parameters
+    ----------
+    start : float
+        Time that an earlier part of the run took [s].
+    """
 
     def __init__(self, start: float = 0.0) -> None:
         self._zero = time.monotonic() - float(start)
@@ -36,4 +42,4 @@ class RealClock:
         return time.monotonic() - self._zero
 
     def spend(self, seconds: float) -> None:
-        """Ignored: time passes by itself."""
+        """Do nothing: time passes by itself."""

@@ -1,4 +1,4 @@
-"""The command log: what was asked of a microscope, when, and what came of it."""
+"""The command log: commands to a microscope, and their status."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ Status = Literal["issued", "refused", "planned", "failed"]
 class Command:
     """One line of the command log.
 
-    time_s : on the microscope's clock;  name : scan, measure, light, park or limit_current;
-    arguments : plain values;  status : issued to the microscope, refused by a limit, planned only
-    (dry run), or failed after it was issued;  message : why it was refused or failed.
+    Parameters
+    ----------
+    time_s : float
+        Time on the microscope's clock [s].
+    name : str
+        scan, measure, light, park or limit_current.
+    arguments : mapping
+        Plain values.
+    status : {"issued", "refused", "planned", "failed"}
+        Refused by a limit, planned only (dry run), or failed after it was issued.
+    message : str
+        Why it was refused or failed.
     """
 
     time_s: float
@@ -35,10 +44,15 @@ class Command:
 
 
 def command_file(path: str | Path) -> Callable[[Command], None]:
-    """A writer for ``Guard(on_command=...)``: one JSON object a line, appended to a file.
+    """Make a writer for ``Guard(on_command=...)``.
 
-    A line is on its way to the disk before its command is issued, so the file tells what a run
-    that died had done.  ConfigError if the file cannot be opened.
+    It appends one JSON object a line. A line is on its way to the disk before its command is issued,
+    so the file shows what a run that died had done.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be opened.
     """
     place = Path(path)
     try:

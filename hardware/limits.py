@@ -1,4 +1,4 @@
-"""What a microscope must never be asked to do."""
+"""Limits of a microscope and its sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ _SLACK = 1e-9
 class Violation:
     """A limit that a command would break.
 
-    limit : name of the field of `Limits`;  value, allowed : in `unit`.
+    Parameters
+    ----------
+    limit : str
+        Field of `Limits`.
+    value, allowed : float
+        In `unit`.
+    unit : str
+        Unit of both.
+    what : str
+        Name of the quantity.
     """
 
     limit: str
@@ -29,7 +38,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """By how much [unit]; always positive."""
+        """Distance beyond the limit [unit]; always positive."""
         return abs(self.value - self.allowed)
 
     def __str__(self) -> str:
@@ -45,18 +54,31 @@ class Violation:
 class Limits:
     """Limits of a microscope and its sample; None means no limit.
 
-    voltage_V : largest |V| of a waveform.
-    slew_V_per_s : largest |dV/dt| between its samples, and from 0 V to the first and from the last
-        back, each within one sample's time.
-    dwell_s : longest waveform, hence time under bias at one place.
-    frame_m : (x_min, y_min, x_max, y_max) in the scan frame that sites must lie in, edges included.
-    curves : number of measurements issued.
-    total_s : the experiment's clock when a measurement must be finished, by its expected cost.
-    current_A : compliance.  A microscope that can limit its current is told so; of any other, a
-        curve beyond it is refused after the fact: the tip is withdrawn and the curve is an error.
-    light_suns : brightest illumination.
+    Parameters
+    ----------
+    voltage_V : float, optional
+        Largest absolute voltage of a waveform [V].
+    slew_V_per_s : float, optional
+        Largest absolute slew rate between its samples [V/s]. The steps from 0 V to the first sample
+        and from the last one back count too, each within one sample's time.
+    dwell_s : float, optional
+        Longest waveform [s], hence time under bias at one place.
+    frame_m : tuple of float, optional
+        (x_min, y_min, x_max, y_max) [m] in the scan frame that sites must lie in, edges included.
+    curves : int, optional
+        Number of measurements issued.
+    total_s : float, optional
+        Time on the experiment's clock [s] when a measurement must be finished, by its expected cost.
+    current_A : float, optional
+        Compliance [A], set on a microscope that can limit its current. Any other is checked
+        afterwards: the tip is withdrawn and a curve beyond it is an error.
+    light_suns : float, optional
+        Brightest illumination [suns].
 
-    ConfigError for a limit that is not positive and finite, or an empty frame.
+    Raises
+    ------
+    ConfigError
+        For a limit that is not positive and finite, or an empty frame.
     """
 
     voltage_V: float | None = 2.0
@@ -92,7 +114,7 @@ class Limits:
             object.__setattr__(self, "frame_m", frame)
 
     def of_waveform(self, waveform: Waveform, *, slew_factor: float = 1.0) -> list[Violation]:
-        """What applying this waveform would break; `slew_factor` as in ``Capabilities``."""
+        """List the limits that this waveform would break; `slew_factor` as in `Capabilities`."""
         slew = slew_factor * _slew(waveform)
         return [
             *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),
@@ -101,7 +123,7 @@ class Limits:
         ]
 
     def of_position(self, x: float, y: float) -> list[Violation]:
-        """What going to (x, y) [m] in the scan frame would break."""
+        """List the limits that a move to (x, y) [m] would break."""
         if self.frame_m is None:
             return []
         found = []
@@ -124,24 +146,24 @@ class Limits:
         return found
 
     def of_count(self, issued: int) -> list[Violation]:
-        """What one more measurement after `issued` of them would break."""
+        """List the limits that one more measurement would break."""
         return _above("curves", "number of measurements", issued + 1, self.curves, "")
 
     def of_time(self, finished: float) -> list[Violation]:
-        """What a measurement that ends at `finished` s on the clock would break."""
+        """List the limits that an end at `finished` [s] would break."""
         return _above("total_s", "expected end of the measurement", finished, self.total_s, "s")
 
     def of_current(self, amperes: float) -> list[Violation]:
-        """What a current of this size broke."""
+        """List the limits that this current [A] broke."""
         return _above("current_A", "largest |current|", abs(amperes), self.current_A, "A")
 
     def of_light(self, suns: float) -> list[Violation]:
-        """What this illumination would break."""
+        """List the limits that this illumination [suns] would break."""
         return _above("light_suns", "light", suns, self.light_suns, "suns")
 
 
 def _number(value: object) -> bool:
-    """Whether a value is a finite real number that a float can hold."""
+    """Tell if a value is a finite real number that a float can hold."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         return False
     try:
@@ -151,7 +173,7 @@ def _number(value: object) -> bool:
 
 
 def _slew(waveform: Waveform) -> float:
-    """Largest |dV/dt| [V/s] with the steps from and to the resting 0 V."""
+    """Return the largest slew rate [V/s], steps from and to 0 V included."""
     volts, clock = waveform.voltage, waveform.time
     with np.errstate(over="ignore"):
         rise = abs(volts[0]) / (clock[1] - clock[0])

@@ -1,7 +1,7 @@
-"""The protocol that every microscope follows: simulated, replayed or real.
+"""The protocol of every microscope: simulated, replayed or real.
 
 Positions are pixels of the last scan (:class:`~grainscout.records.Site`) and become metres in
-``Scan.position`` only.  Volts are at the sample, currents in amperes, times in seconds.
+``Scan.position`` only. Volts are at the sample, currents in amperes, times in seconds.
 """
 
 from __future__ import annotations
@@ -20,24 +20,33 @@ class Clock(Protocol):
     """The experiment's time."""
 
     def now(self) -> float:
-        """Seconds since the experiment's start; never decreases."""
+        """Return the seconds since the experiment's start; never decreases."""
 
     def spend(self, seconds: float) -> None:
-        """Charge time that passes outside the microscope (a decision); real clocks ignore it."""
+        """Charge time outside the microscope (a decision) [s]; real clocks ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Capabilities:
-    """What a microscope can do.
+    """Capabilities of a microscope.
 
-    channels : names that ``scan`` can give.
-    light : whether ``light`` can be set.
-    sites : (n, 2) int array if only these sites can be measured (a recording), else None.
-    waveform : the only waveform that can be applied (a recording), else None.
-    revisits : whether a site can be measured again with a new result.
-    simulated : whether its clock is simulated.
-    slew_factor : steepest slew on the sample, as a multiple of the waveform's; above 1 for a controller
-        that ramps from sample to sample and then holds.
+    Parameters
+    ----------
+    channels : tuple of str
+        Images that `Microscope.scan` can give.
+    light : bool
+        True if the light can be set.
+    sites : (n, 2) array of int, optional
+        The only sites that can be measured (a recording).
+    waveform : Waveform, optional
+        The only waveform that can be applied (a recording).
+    revisits : bool
+        True if a site measured again gives a new result.
+    simulated : bool
+        True if the clock is simulated.
+    slew_factor : float
+        Steepest slew on the sample, as a multiple of the waveform's. Above 1 for a controller that
+        ramps from sample to sample and then holds.
     """
 
     channels: tuple[str, ...] = ("height",)
@@ -54,7 +63,7 @@ class Microscope(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do; constant."""
+        """Its capabilities; constant."""
 
     @property
     def clock(self) -> Clock:
@@ -62,19 +71,19 @@ class Microscope(Protocol):
 
     @property
     def cost(self) -> CostModel:
-        """What measurements cost here; a policy is told."""
+        """Expected cost of a measurement."""
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image; DataError for an unknown channel."""
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, settle, apply the waveform, read the current; MicroscopeError if it fails."""
+        """Move there, settle and sweep; MicroscopeError if it fails."""
 
     def light(self, suns: float) -> None:
         """Set the illumination [suns]; 0 is dark."""
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn; safe to call at any time and again."""
+        """Set 0 V and withdraw the tip; safe at any time and again."""
 
 
 @runtime_checkable

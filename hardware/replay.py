@@ -1,4 +1,4 @@
-"""A recording as the instrument: real curves, measured again at the price of the real ones."""
+"""A recording as the instrument: real curves at their real cost."""
 
 from __future__ import annotations
 
@@ -27,16 +27,21 @@ from grainscout.records import (
 
 
 class ReplayMicroscope:
-    """A recorded grid behind the microscope's protocol; implements Microscope and Resumable.
+    """A recorded grid as a microscope.
 
-    recording : its sites are the only ones that can be measured, and its waveform the only one that
-        can be applied; the truth of a replay is the recording itself.
-    cost : what a measurement costs on the simulated clock; the sweep charged is the recorded one.
-    light : the illumination during the recording [suns]; it cannot be changed.
-    scan_seconds : what an image costs [s]; 0 because it exists already.
+    A curve comes back exactly as recorded, with saturation flags and lost samples (NaN), and the same
+    at every visit. The truth of a replay is the recording itself.
 
-    A curve comes back exactly as recorded, saturation flags and lost samples (NaN) included, and the
-    same at every visit.
+    Parameters
+    ----------
+    recording : Recording
+        Its sites and its waveform are the only ones that can be measured.
+    cost : CostModel, optional
+        Cost of a measurement on the simulated clock. The sweep charged is the recorded one.
+    light : float
+        Illumination during the recording [suns]; it cannot be changed.
+    scan_seconds : float
+        Cost of an image [s]; 0 because it exists already.
     """
 
     def __init__(
@@ -81,7 +86,7 @@ class ReplayMicroscope:
         return self._cost
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """The recorded images of those names; DataError for an unknown channel."""
+        """Return the recorded images; DataError for an unknown channel."""
         recorded = self.recording.scan
         unknown = [c for c in channels if c not in recorded.channels]
         if unknown or not channels:
@@ -96,7 +101,7 @@ class ReplayMicroscope:
         )
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """The curve recorded there; MicroscopeError for another site or another waveform."""
+        """Return the curve recorded there; MicroscopeError for another site or waveform."""
         if waveform != self.recording.waveform:
             own = self.recording.waveform
             raise MicroscopeError(
@@ -121,18 +126,18 @@ class ReplayMicroscope:
         return curve
 
     def light(self, suns: float) -> None:
-        """Nothing, if `suns` is the light of the recording; else MicroscopeError."""
+        """Do nothing for the recorded light; MicroscopeError for another."""
         if suns != self._light:
             raise MicroscopeError(
                 f"light of a recording must stay at the recorded {self._light:g} suns; got {suns:g}"
             )
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn."""
+        """Set 0 V and withdraw the tip."""
         self.bias, self.engaged = 0.0, False
 
     def state(self) -> PackedState:
-        """Clock and tip position."""
+        """Return clock and tip position."""
         return {"clock": self._clock.now(), "at": list(self._at)}
 
     def restore(self, state: PackedState) -> None:
@@ -152,8 +157,21 @@ def open_replay(
 ) -> ReplayMicroscope:
     """Replay the recording in a file (NSID .h5, .3ds, .csv, ...).
 
-    rail_A : the current amplifier's full scale [A], if known.  DataError if the file holds images
-    only.
+    Parameters
+    ----------
+    path : str
+        The file.
+    speed_m_per_s, settle_s, overhead_s : float
+        Cost of a measurement: speed of travel [m/s], settling and overhead [s].
+    light : float
+        Illumination during the recording [suns].
+    rail_A : float, optional
+        Full scale of the current amplifier [A], if known.
+
+    Raises
+    ------
+    DataError
+        If the file holds images only.
     """
     file = Path(path)
     recording = _recording(file, rail_A, file.stat().st_mtime_ns if file.is_file() else 0)

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop, on every platform, without breaking into a parking move."""
+"""Signals that stop a run without interrupting a parking move."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
 class Interrupts:
     """Turns stop signals into KeyboardInterrupt, but not while parking.
 
-    Only the main thread receives signals in Python; elsewhere nothing is installed.  A handler that
-    someone else installed for SIGTERM or SIGBREAK is left alone.
+    Only the main thread receives signals in Python, so nothing is installed in others. A handler that
+    another package installed for SIGTERM or SIGBREAK is left alone.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Interrupts:
         self._waiting: str | None = None
 
     def install(self) -> None:
-        """Begin to listen."""
+        """Install the handlers."""
         if threading.current_thread() is not threading.main_thread() or self._old:
             return
         for name in _NAMES:
@@ -44,7 +44,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A stretch that no signal breaks into; one that came meanwhile is raised at its end."""
+        """Hold signals back; one that arrived meanwhile is raised at the end."""
         mine = not self._old
         self.install()
         self._holding += 1

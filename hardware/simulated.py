@@ -1,4 +1,4 @@
-"""A simulated microscope: a film with known truth behind an instrument with known faults."""
+"""A simulated microscope: a film behind an instrument with faults."""
 
 from __future__ import annotations
 
@@ -34,16 +34,24 @@ _CHANNELS = ("height", "current")
 
 
 class SimulatedMicroscope:
-    """A film behind an instrument, with a simulated clock; implements Microscope, Resumable, Wears.
+    """A film with known truth behind an instrument, with a simulated clock.
 
-    film : what is measured;  spec : the instrument, or the name of one in
-    ``simulator.instrument.INSTRUMENTS`` or ``FAULT_LADDERS``;  seed : of noise and faults
-    (``records.Streams.instrument``);  light : at the start [suns];  channels : images that it
-    offers: ``height``, and ``current`` at the instrument's image bias if wanted.
+    The clock is charged for travel, landing, settling, sweeps and images. Decisions are charged
+    through ``clock.spend``. The attribute ``instrument`` holds the truth (``events``, ``path``) for
+    scoring; the protocol's own methods never show it.
 
-    The clock is charged for travel, landing, settling, sweeps and images; decisions are charged by
-    whoever makes them, through ``clock.spend``.  ``instrument`` holds the truth (``events``, ``path``)
-    for scoring; the protocol's own methods never show it.
+    Parameters
+    ----------
+    film : Film
+        The sample.
+    spec : InstrumentSpec or str
+        The instrument, or its name in ``simulator.instrument.INSTRUMENTS`` or ``FAULT_LADDERS``.
+    seed : SeedSequence
+        Seed of noise and faults (``records.Streams.instrument``).
+    light : float
+        Illumination at the start [suns].
+    channels : tuple of str
+        Images that it offers: ``height``, and ``current`` at the instrument's image bias.
     """
 
     def __init__(
@@ -69,7 +77,7 @@ class SimulatedMicroscope:
         self._shape = film.shape
         self._clock = SimulatedClock()
         self._visits = PixelTable(1, np.int64)
-        self._told: list[PackedState] = []
+        self._logged: list[PackedState] = []
         self._at = Site(0, 0)
 
     @property
@@ -106,7 +114,7 @@ class SimulatedMicroscope:
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Go there, settle and sweep.
 
-        MicroscopeError if the site is off the scan, the approach fails or the tip crashes; after a
+        MicroscopeError if the site is off the scan, the approach fails or the tip crashes. After a
         failure the tip stays where it is until `park`.
         """
         site = checked_site(site, self._shape, error=MicroscopeError)
@@ -134,27 +142,27 @@ class SimulatedMicroscope:
         self.instrument.lamp.switch(_suns(suns), self._clock.now())
 
     def limit_current(self, amperes: float) -> None:
-        """Compliance: the current saturates, flagged, at this value if it is below the rail."""
+        """Set the compliance [A]: the current saturates there, flagged, if below the rail."""
         if not (math.isfinite(amperes) and amperes > 0):
             raise ConfigError(f"current compliance must be finite and > 0 A; got {amperes}")
         self.instrument.compliance = float(amperes)
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn."""
+        """Set 0 V and withdraw the tip."""
         self.bias = 0.0
         self.engaged = False
 
     def wear(self) -> float:
-        """Fraction of the tip's life used up; passes 1 if used on."""
+        """Return the used fraction of the tip's life; passes 1 if used on."""
         return self.instrument.tip.wear
 
     def faults(self) -> list[PackedState]:
-        """The truth log: every fault with its time, kind and detail, as plain values."""
-        self._told += [e.packed() for e in self.instrument.events[len(self._told) :]]
-        return list(self._told)
+        """Return every fault with its time, kind and detail, as plain values."""
+        self._logged += [e.packed() for e in self.instrument.events[len(self._logged) :]]
+        return list(self._logged)
 
     def state(self) -> PackedState:
-        """Clock, tip, light, visits and everything that the film remembers."""
+        """Return clock, tip, light, visits and the film's memory."""
         return {
             "clock": self._clock.now(),
             "at": list(self._at),
@@ -170,7 +178,7 @@ class SimulatedMicroscope:
         self._at = Site(*state["at"])
         self.bias, self.engaged = state["bias"], state["engaged"]
         self._visits = PixelTable(1, np.int64, state["visits"])
-        self._told = []
+        self._logged = []
         self.instrument.restore(state["instrument"])
 
 

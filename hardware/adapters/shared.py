@@ -1,4 +1,4 @@
-"""What the real microscopes share: the image that sites refer to, a wall clock, and no lamp."""
+"""Common parts of real microscopes: frame, wall clock, no lamp."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grainscout.records.scan import checked_site
 
 
 class RealMicroscope:
-    """Base of the adapters of instruments that image and place their tip."""
+    """Base of adapters of instruments that image and place their tip."""
 
     _frame: Scan | None = None  # the last image
 
@@ -24,14 +24,14 @@ class RealMicroscope:
         return self._clock
 
     def light(self, suns: float) -> None:
-        """Nothing for 0 suns; MicroscopeError for more, for there is no lamp."""
+        """Do nothing for 0 suns; MicroscopeError for more, there is no lamp."""
         if suns != 0:
             raise MicroscopeError(
                 f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
             )
 
     def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
-        """The image, and x and y [m] of a site in it; MicroscopeError without an image, or off it."""
+        """Return the image and x, y [m] of a site; MicroscopeError without an image, or off it."""
         if self._frame is None:
             raise MicroscopeError(
                 "a move needs a scan before it: sites are pixels of the last image"

@@ -1,4 +1,4 @@
-"""Calls into a vendor's package that may never come back, with a time-out."""
+"""Calls into a vendor's package with a time-out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ _Job = tuple[Callable[[], Any], "queue.Queue[tuple[Any, BaseException | None]]"]
 class Worker:
     """One thread that makes all calls of an instrument, in order.
 
-    COM objects belong to the thread that made them, and a hung Igor does not answer: both are met by
-    a thread of the instrument's own that others wait for no longer than they like.  Once a call is
+    COM objects belong to the thread that made them, and a hung Igor does not answer. Once a call is
     late nothing more is sent, because it would be carried out after it was given up.
 
-    what : how errors name the other side.
+    Parameters
+    ----------
+    what : str
+        Name of the other side in errors.
     """
 
     def __init__(self, what: str) -> None:
@@ -29,7 +31,7 @@ class Worker:
         threading.Thread(target=self._run, daemon=True, name=what).start()
 
     def call(self, function: Callable[[], Any], timeout: float) -> Any:
-        """The function's result or exception; MicroscopeError after `timeout` [s]."""
+        """Return the function's result or raise its error; MicroscopeError after `timeout` [s]."""
         if self._stuck:
             raise MicroscopeError(
                 f"{self._what} must answer before it is asked again; an earlier call hangs. Look at "

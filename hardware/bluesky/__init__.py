@@ -1,4 +1,4 @@
-"""Bluesky: the microscope as devices, our policies as optimizers, and any optimizer as one of our policies.
+"""Bluesky: microscopes as devices, policies as optimizers, optimizers as policies.
 
 `MicroscopeDevice` puts a guarded microscope into a plan (``count``, ``scan``, ...), `PolicyOptimizer`
 puts a policy into bluesky-adaptive's ``optimize``, and `RunCurves` hands the one's curves to the other::
@@ -8,7 +8,7 @@ puts a policy into bluesky-adaptive's ``optimize``, and `RunCurves` hands the on
     engine.subscribe(curves.receive)
     engine(count([microscope]))
 
-The devices need the extra ``bluesky``; the rest needs nothing.
+The devices need the extra ``bluesky``. The rest needs nothing.
 """
 
 import lazy_loader

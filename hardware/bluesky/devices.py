@@ -1,7 +1,7 @@
-"""A guarded microscope as ophyd-async devices, for plans of Bluesky's RunEngine (extra ``bluesky``).
+"""A guarded microscope as ophyd-async devices (extra ``bluesky``).
 
-A move and a landing belong to a measurement here, so setting ``row`` and ``column`` says where the next
-trigger measures, and the trigger does it: go there, sweep, come back with the curve.
+A move and a landing belong to a measurement here. Setting ``row`` and ``column`` therefore chooses
+where the next trigger measures, and the trigger goes there, sweeps and returns with the curve.
 """
 
 from __future__ import annotations
@@ -38,21 +38,31 @@ _T = TypeVar("_T")
 
 
 class MicroscopeDevice(StandardReadable):
-    """One microscope: where to measure, what to apply, and the curve that a trigger brings.
+    """One microscope as a device of Bluesky's RunEngine.
 
-    guard : the microscope behind its limits; without a guard there is no device.
-    waveform : what is applied, scaled by the signals ``peak`` and ``duration``; the default is the
-        microscope's own (a recording's) or a triangle.
+    Settings are ``row``, ``column`` (whole pixels of the last image), ``light`` [suns], ``peak`` [V] and
+    ``duration`` [s]. A trigger gives ``voltage`` [V], ``current`` [A], ``time`` [s], ``saturated``, and the
+    place, ``x`` and ``y`` [m]. ``image`` is a device of its own, whose trigger takes an image.
 
-    Set: ``row``, ``column`` (whole pixels of the last image), ``light`` [suns], ``peak`` [V],
-    ``duration`` [s].  Read after a trigger: ``voltage`` [V], ``current`` [A], ``time`` [s],
-    ``saturated``, and ``x``, ``y`` [m], where it was.  ``image`` is a device of its own: its trigger
-    takes an image.
+    The first trigger takes an image if there is none yet, and unstaging parks. A broken limit fails the
+    plan before anything is issued, with the guard's LimitError as its cause. All commands are issued
+    one after the other by a thread of the device's own. Parking therefore waits for the sweep that is
+    going on, and the RunEngine can be paused meanwhile.
 
-    The first trigger takes an image if there is none yet, unstaging parks.  Whatever the limits forbid fails the
-    plan with the guard's LimitError as its cause, before anything is issued.  All commands are issued
-    one after the other by a thread of the device's own, so parking waits for the sweep that is going
-    on and the RunEngine can be paused meanwhile.
+    Parameters
+    ----------
+    guard : Guard
+        The microscope behind its limits.
+    waveform : Waveform, optional
+        The sweep, scaled by the signals ``peak`` and ``duration``. The default is the microscope's own
+        (a recording's) or a triangle.
+    name : str
+        Name of the device.
+
+    Raises
+    ------
+    ConfigError
+        Without a guard.
     """
 
     def __init__(
@@ -93,7 +103,7 @@ class MicroscopeDevice(StandardReadable):
 
     @AsyncStatus.wrap
     async def unstage(self) -> None:
-        """Bias 0 V and tip withdrawn."""
+        """Set 0 V and withdraw the tip."""
         try:
             await self._do(self._guard.park)
         finally:
@@ -101,7 +111,7 @@ class MicroscopeDevice(StandardReadable):
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        """Measure at ``row`` and ``column``, pixels of the image, which is taken if there is none."""
+        """Measure at ``row`` and ``column``; take an image first if there is none."""
         scan = self.image.scan or await self.image.take()
         site = Site(await self.row.get_value(), await self.column.get_value())
         curve = await self._do(lambda: self._guard.measure(site, self._waveform))
@@ -117,7 +127,7 @@ class MicroscopeDevice(StandardReadable):
         return await asyncio.get_running_loop().run_in_executor(self._thread, command)
 
     def _whole(self, axis: int) -> Callable[[float], int]:
-        """A plan's positions are floats: what is no pixel is refused, never rounded."""
+        """Make a check of one coordinate: a fraction of a pixel is refused, never rounded."""
 
         def check(value: float) -> int:
             if not (math.isfinite(value) and value == int(value)):
@@ -147,7 +157,7 @@ class MicroscopeDevice(StandardReadable):
 
 
 class ImageDevice(StandardReadable):
-    """The image of a microscope: a trigger scans ``height`` [m], rows downwards."""
+    """Image of a microscope: a trigger scans ``height`` [m], rows downwards."""
 
     def __init__(self, do: Callable[[Callable[[], Scan]], Awaitable[Scan]], guard: Guard) -> None:
         self._do, self._guard = do, guard
@@ -164,17 +174,22 @@ class ImageDevice(StandardReadable):
         await self.take()
 
     async def take(self) -> Scan:
-        """The new image, whole."""
+        """Take and return a new image."""
         self.scan = scan = await self._do(self._guard.scan)
         self._set_height(np.array(scan.height))
         return scan
 
 
 class RunCurves:
-    """The evaluation function of ``bluesky_adaptive.plans.optimize``: the curves of its runs.
+    """Curves of runs, as the evaluation function of ``bluesky_adaptive.plans.optimize``.
 
-    Subscribe `receive` to the RunEngine.  Called with a run's uid and the suggestions it gives the
-    points that `PolicyOptimizer.ingest` takes; DataError for a suggestion that was not measured.
+    Subscribe `receive` to the RunEngine. Called with a run's uid and the suggestions it gives the points
+    that `PolicyOptimizer.ingest` takes; DataError for a suggestion that was not measured.
+
+    Parameters
+    ----------
+    device : MicroscopeDevice
+        The device that measures.
     """
 
     def __init__(self, device: MicroscopeDevice) -> None:
@@ -183,7 +198,7 @@ class RunCurves:
         self._events: dict[str, list[dict[str, Any]]] = {}
 
     def receive(self, name: str, document: Mapping[str, Any]) -> None:
-        """A document of the RunEngine."""
+        """Take a document of the RunEngine."""
         if name == "descriptor" and self._device.row.name in document["data_keys"]:
             self._runs[document["uid"]] = document["run_start"]
         elif name == "event" and document["descriptor"] in self._runs:
@@ -191,7 +206,7 @@ class RunCurves:
             self._events.setdefault(run, []).append(dict(document["data"]))
 
     def __call__(self, uid: str, suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """One point a suggestion, found by its site; a site suggested twice is measured twice."""
+        """Return one point a suggestion, found by its site; a site suggested twice is measured twice."""
         row, column = self._device.row.name, self._device.column.name
         left = list(self._events.pop(uid, []))
         points = []
@@ -217,7 +232,7 @@ def _signal(
 
 
 class _Checked(SoftSignalBackend[Any]):
-    """A value that is set only once `check` has accepted, or carried out, it."""
+    """A value that is set only after `check` accepted it or carried it out."""
 
     def __init__(
         self, kind: type[Any], initial: Any, units: str, check: Callable[[Any], Any]

@@ -1,7 +1,7 @@
-"""Our policies as optimizers of bluesky-adaptive, and its optimizers as our policies.
+"""Policies as optimizers of bluesky-adaptive, and its optimizers as policies.
 
 Neither needs Bluesky to be imported: bluesky-adaptive (1.0) takes any object with ``suggest`` and
-``ingest``.  A point is a mapping with ``"_id"``, ``"row"`` and ``"column"``; a measured one also has
+``ingest``. A point is a mapping with ``"_id"``, ``"row"`` and ``"column"``. A measured one also has
 ``"voltage"`` [V], ``"current"`` [A], ``"time"`` [s] and ``"saturated"`` (see `curve_point`).
 """
 
@@ -31,14 +31,24 @@ class SuggestsAndIngests(Protocol):
     """An optimizer of bluesky-adaptive."""
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
-        """Points to evaluate next."""
+        """Return points to evaluate next."""
 
     def ingest(self, points: Sequence[Point]) -> None:
-        """Evaluated points."""
+        """Learn from evaluated points."""
 
 
 def curve_point(name: str | None, site: Site, curve: IVCurve) -> dict[str, Any]:
-    """What `PolicyOptimizer.ingest` takes for a curve; `name` is the suggestion's id, if any."""
+    """Make the point of a curve for `PolicyOptimizer.ingest`.
+
+    Parameters
+    ----------
+    name : str or None
+        Id of the suggestion, if it was one.
+    site : Site
+        Where it was measured.
+    curve : IVCurve
+        The curve.
+    """
     point = {"row": int(site[0]), "column": int(site[1])} | {
         k: getattr(curve, k) for k in ("voltage", "current", "time", "saturated")
     }
@@ -46,11 +56,21 @@ def curve_point(name: str | None, site: Site, curve: IVCurve) -> dict[str, Any]:
 
 
 class PolicyOptimizer:
-    """One of our policies as an optimizer for ``bluesky_adaptive.plans.optimize``.
+    """A policy as an optimizer for ``bluesky_adaptive.plans.optimize``.
 
-    policy : reset, ask, tell;  problem, rng : what it is reset with;  axes : what a point calls its row
-    and column, the names of the actuators.  Points without an ``"_id"`` are measurements by hand.  It stops the plan when the policy has nothing left to learn, and its best
-    point is the one with the largest value of the problem's target.
+    It stops the plan when the policy has nothing left to learn. Its best point is the one with the
+    largest value of the problem's target. Points without an ``"_id"`` are measurements by hand.
+
+    Parameters
+    ----------
+    policy : Policy
+        With reset, ask and tell.
+    problem : Problem
+        The policy is reset with it.
+    rng : numpy.random.Generator
+        Likewise.
+    axes : tuple of str
+        Names of row and column in a point, hence of the actuators.
     """
 
     def __init__(
@@ -69,7 +89,7 @@ class PolicyOptimizer:
         self._done = False
 
     def suggest(self, num_points: int | None = None) -> list[dict[str, Any]]:
-        """Up to `num_points` (default 1) sites; PolicyError if nothing is left to learn."""
+        """Suggest up to `num_points` sites (default 1); PolicyError if nothing is left to learn."""
         proposals = self._policy.ask(1 if num_points is None else num_points)
         self._done = not proposals
         if not proposals:
@@ -100,12 +120,12 @@ class PolicyOptimizer:
         self._policy.tell(failed)
 
     def should_stop(self) -> tuple[bool, str | None]:
-        """Whether every candidate has been measured or the last ask was in vain."""
+        """Tell if every candidate has been measured or the last ask gave nothing."""
         done = self._done or len(self._visits) >= len(self._problem.candidates)
         return done, "nothing left to learn" if done else None
 
     def get_best_points(self) -> list[tuple[Any, Point, Point]]:
-        """The site with the largest target so far, as (id, site, value); empty before any curve."""
+        """Return (id, site, value) of the largest target so far; empty before any curve."""
         if not self._measured:
             return []
         name, site, value = max(self._measured, key=lambda m: m[2])
@@ -149,14 +169,17 @@ class PolicyOptimizer:
 
 
 class OptimizerPolicy:
-    """Any suggest/ingest optimizer as one of our policies.
+    """Any suggest/ingest optimizer as a policy.
 
-    make : called at each reset with the problem and the generator; gives an optimizer over the
+    A suggested point becomes the nearest candidate that was not proposed yet. The optimizer gets the
+    site that was measured and the target's value there, under the target's name. A failed or
+    unusable curve goes to ``register_failures``, if the optimizer has that.
+
+    Parameters
+    ----------
+    make : callable
+        Called at each reset with the problem and the generator. It makes an optimizer over the
         parameters "row" and "column" with the problem's target as its objective.
-
-    A suggested point, whatever its numbers, becomes the nearest candidate that was not proposed yet;
-    the optimizer is told the site that was measured and the target's value there (as a number under
-    the target's name).  A failed or unusable curve goes to ``register_failures``, if it has that.
     """
 
     def __init__(self, make: Callable[[Problem, np.random.Generator], SuggestsAndIngests]) -> None:
@@ -172,7 +195,7 @@ class OptimizerPolicy:
         self._count = 0
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Up to `n` new sites; fewer when fewer candidates are left."""
+        """Propose up to `n` new sites; fewer when fewer candidates are left."""
         optimizer = self._ready()
         n = min(n, int(self._free.sum()))
         if n == 0:

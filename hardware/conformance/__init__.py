@@ -1,5 +1,5 @@
-"""Conformance suite of microscopes: what every adapter must do, ours or a third party's."""
+"""Conformance suite for microscopes: checks of every adapter."""
 
-from grainscout.hardware.conformance.suite import check_microscope
+from grainscout.hardware.conformance.suite import check_microscope, require_conforming
 
-__all__ = ["check_microscope"]
+__all__ = ["check_microscope", "require_conforming"]

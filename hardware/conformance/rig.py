@@ -1,4 +1,4 @@
-"""What the conformance suite measures with: fresh microscopes, time limits and small helpers."""
+"""Microscopes, time limits and small helpers of the conformance suite."""
 
 from __future__ import annotations
 
@@ -18,11 +18,8 @@ _ATTEMPTS = 6
 
 
 @dataclass(kw_only=True)
-class Bench:
-    """What a check gets: where microscopes come from, and what is known of the sample.
-
-    waveform, scan, peak_current : as `check_microscope` takes them.
-    """
+class CheckSetup:
+    """Source of fresh microscopes, and what is known of the sample; see `check_microscope`."""
 
     factory: Callable[[], Microscope]
     waveform: Waveform | None = None
@@ -31,13 +28,13 @@ class Bench:
     _made: list[Microscope] = field(default_factory=list)
 
     def make(self) -> Microscope:
-        """A fresh microscope; parked again by `finish`."""
+        """Make a fresh microscope; `finish` parks it."""
         microscope = self.factory()
         self._made.append(microscope)
         return microscope
 
     def finish(self) -> None:
-        """Park whatever the last check used, and give its connection back."""
+        """Park and close the microscopes of the last check."""
         while self._made:
             microscope = self._made.pop()
             microscope.park()
@@ -45,12 +42,12 @@ class Bench:
                 microscope.close()
 
     def bias(self, microscope: Microscope) -> Waveform:
-        """The waveform to apply."""
+        """Return the waveform to apply."""
         own = microscope.capabilities.waveform
         return own or self.waveform or Waveform.triangle(1.0, 51, 0.5)
 
     def sites(self, microscope: Microscope, shape: tuple[int, int], count: int = 3) -> list[Site]:
-        """Up to `count` different sites that can be measured, well spread."""
+        """Return up to `count` different sites that can be measured, well spread."""
         able = microscope.capabilities.sites
         if able is None:
             able = np.argwhere(np.ones(shape, bool))
@@ -73,7 +70,7 @@ class Bench:
 def refuses(
     what: str, kinds: tuple[type[Exception], ...], call: Callable[..., object], *arguments: object
 ) -> Iterator[str]:
-    """A problem unless the call raises one of these errors."""
+    """Yield a problem unless the call raises one of these errors."""
     names = " or ".join(k.__name__ for k in kinds)
     try:
         call(*arguments)
@@ -86,7 +83,7 @@ def refuses(
 
 
 def rails(curve: IVCurve) -> Iterator[str]:
-    """Problems of a curve's saturation flags."""
+    """Yield the problems of a curve's saturation flags."""
     size = np.abs(curve.current)
     if not curve.saturated.any():
         return
@@ -97,8 +94,8 @@ def rails(curve: IVCurve) -> Iterator[str]:
         yield f"samples at the rail ({rails.max():g} A) must be flagged"
 
 
-def oriented(what: str, sites: IntArray, found: FloatArray, truth: FloatArray) -> Iterator[str]:
-    """A problem unless `found` (n,) fits the pattern better as it is than in any other position."""
+def oriented(what: str, sites: IntArray, values: FloatArray, truth: FloatArray) -> Iterator[str]:
+    """Yield a problem unless `values` (n,) fit the pattern best in its own orientation."""
     turned = {
         "as it is": truth,
         "upside down": truth[::-1],
@@ -110,8 +107,8 @@ def oriented(what: str, sites: IntArray, found: FloatArray, truth: FloatArray) -
     fits = {}
     for name, pattern in turned.items():
         expected = pattern[sites[:, 0], sites[:, 1]]
-        flat = np.ptp(expected) == 0 or np.ptp(found) == 0
-        fits[name] = 0.0 if flat else float(np.corrcoef(expected, found)[0, 1])
+        flat = np.ptp(expected) == 0 or np.ptp(values) == 0
+        fits[name] = 0.0 if flat else float(np.corrcoef(expected, values)[0, 1])
     best = max(fits, key=lambda k: fits[k])
     if best != "as it is" or fits[best] < 0.25:
         yield (
@@ -121,9 +118,9 @@ def oriented(what: str, sites: IntArray, found: FloatArray, truth: FloatArray) -
 
 
 def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
-    """The result of `call`, run in a thread of its own; a problem if it takes too long or raises.
+    """Run `call` in a thread of its own; a problem if it takes too long or raises.
 
-    A thread that hangs cannot be stopped; it is left behind as a daemon.
+    A thread that hangs cannot be stopped. It is left behind as a daemon.
     """
     result: list[str] = []
     failed: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""The public conformance suite: what every microscope must do, ours or a third party's."""
+"""The public conformance suite of microscopes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from grainscout.hardware.conformance.rig import Bench, in_time, oriented, rails, refuses
+from grainscout.hardware.conformance.rig import CheckSetup, in_time, oriented, rails, refuses
 from grainscout.hardware.guard import Guard
 from grainscout.hardware.limits import Limits
 from grainscout.hardware.protocol import (
@@ -42,30 +42,42 @@ def check_microscope(
     peak_current: FloatArray | None = None,
     seconds: float = 60.0,
 ) -> list[CheckResult]:
-    """Run every check on microscopes that `factory` makes; one result a check, failures included.
+    """Run every check on microscopes that `factory` makes.
 
-    factory : called without arguments for a fresh microscope, in the state of a new experiment.
-    waveform : what is applied where the microscope is free to choose; default 1 V, 0.5 s.
-    scan : the image that it must give, of a sample that no rotation or mirror maps on itself: with
-        it the image's orientation is checked.
-    peak_current : (rows, columns) largest |current| [A] that each site must give, likewise: with it
-        the orientation of the measurements is checked.  Only its pattern counts.
-    seconds : wall-clock time that a check may take before it counts as hanging.
+    A check of an optional ability passes if the microscope lacks it. Each check runs in a thread of
+    its own, with microscopes of its own, which are parked and closed at its end. Only simulated and
+    resumable ones are opened two at a time. On a real instrument, let the factory put a
+    :class:`Guard` with the sample's limits around the adapter.
 
-    A check of something that the microscope does not offer passes.  Each check runs in a thread
-    of its own, with microscopes of its own, which are parked and closed at its end; only simulated
-    and resumable ones are opened two at a time.  On a real instrument,
-    let the factory put a :class:`Guard` with the sample's limits around the adapter.
+    Parameters
+    ----------
+    factory : callable
+        Called without arguments for a fresh microscope, in the state of a new experiment.
+    waveform : Waveform, optional
+        Applied where the microscope is free to choose; default 1 V, 0.5 s.
+    scan : Scan, optional
+        The image that it must give. Its orientation is checked, so no rotation or mirror may map the
+        sample on itself.
+    peak_current : (rows, columns) array of float, optional
+        Largest absolute current [A] at each site. With it the orientation of the measurements is
+        checked. Only its pattern counts.
+    seconds : float
+        Wall-clock time [s] after which a check counts as hanging.
+
+    Returns
+    -------
+    list of CheckResult
+        One a check, failures included.
     """
-    bench = Bench(factory=factory, waveform=waveform, scan=scan, peak_current=peak_current)
+    setup = CheckSetup(factory=factory, waveform=waveform, scan=scan, peak_current=peak_current)
     results = []
     for name, check in _CHECKS.items():
 
         def work(check: _Check = check) -> list[str]:
             try:
-                return list(check(bench))
+                return list(check(setup))
             finally:
-                bench.finish()
+                setup.finish()
 
         problems = in_time(work, seconds)
         about = (check.__doc__ or "").strip()
@@ -76,7 +88,7 @@ def check_microscope(
 
 
 def require_conforming(factory: Callable[[], Microscope], **settings: object) -> None:
-    """MicroscopeError that lists every failed check of :func:`check_microscope`, if any failed."""
+    """Raise MicroscopeError with every failed check of :func:`check_microscope`."""
     results = check_microscope(factory, **settings)  # type: ignore[arg-type]
     failed = [r for r in results if not r.passed]
     if failed:
@@ -86,13 +98,13 @@ def require_conforming(factory: Callable[[], Microscope], **settings: object) ->
         )
 
 
-_Check = Callable[[Bench], Iterator[str]]
+_Check = Callable[[CheckSetup], Iterator[str]]
 _OFF = (MicroscopeError, LimitError)
 
 
-def _protocol(bench: Bench) -> Iterator[str]:
+def _protocol(setup: CheckSetup) -> Iterator[str]:
     """It has every member of the protocol, and its cost and capabilities make sense."""
-    microscope = bench.make()
+    microscope = setup.make()
     for name in ("capabilities", "clock", "cost", "scan", "measure", "light", "park"):
         if not hasattr(microscope, name):
             yield f"it must have {name}"
@@ -103,9 +115,9 @@ def _protocol(bench: Bench) -> Iterator[str]:
         yield f"cost must be >= 0 s; got {microscope.cost!r}"
 
 
-def _image(bench: Bench) -> Iterator[str]:
+def _image(setup: CheckSetup) -> Iterator[str]:
     """Every channel comes in its unit, on one grid whose size is that of a microscope's frame."""
-    microscope = bench.make()
+    microscope = setup.make()
     able = microscope.capabilities
     image = microscope.scan(able.channels)
     missing = set(able.channels) - set(image.channels)
@@ -129,13 +141,13 @@ def _image(bench: Bench) -> Iterator[str]:
     yield from refuses("an unknown channel", (DataError,), microscope.scan, ("no such",))
 
 
-def _curve(bench: Bench) -> Iterator[str]:
+def _curve(setup: CheckSetup) -> Iterator[str]:
     """A curve has the waveform's voltage at the sample [V], amperes, and seconds from its start."""
-    microscope = bench.make()
+    microscope = setup.make()
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = bench.bias(microscope)
-    for site in bench.sites(microscope, shape):
-        curve = bench.measure(microscope, site, waveform)
+    waveform = setup.bias(microscope)
+    for site in setup.sites(microscope, shape):
+        curve = setup.measure(microscope, site, waveform)
         if not isinstance(curve, IVCurve) or len(curve) != len(waveform):
             yield f"measure must give an IVCurve of {len(waveform)} samples; got {curve!r}"
             return
@@ -155,18 +167,18 @@ def _curve(bench: Bench) -> Iterator[str]:
             yield "current must be finite, or NaN where it was lost; got an infinity"
 
 
-def _saturation(bench: Bench) -> Iterator[str]:
+def _saturation(setup: CheckSetup) -> Iterator[str]:
     """Saturated samples lie exactly at one rail of either sign, all others below it."""
-    microscope = bench.make()
+    microscope = setup.make()
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = bench.bias(microscope)
-    for site in bench.sites(microscope, shape):
-        curve = bench.measure(microscope, site, waveform)
+    waveform = setup.bias(microscope)
+    for site in setup.sites(microscope, shape):
+        curve = setup.measure(microscope, site, waveform)
         yield from rails(curve)
         peak = float(np.nanmax(np.abs(curve.current), initial=0.0))
         if supports(microscope, SupportsLimitCurrent) and peak > 0 and not curve.saturated.any():
             microscope.limit_current(0.5 * peak)
-            held = bench.measure(microscope, site, waveform)
+            held = setup.measure(microscope, site, waveform)
             yield from rails(held)
             largest = float(np.nanmax(np.abs(held.current), initial=0.0))
             if largest > 0.5 * peak * 1.001:
@@ -174,14 +186,14 @@ def _saturation(bench: Bench) -> Iterator[str]:
             return
 
 
-def _grid_edges(bench: Bench) -> Iterator[str]:
+def _grid_edges(setup: CheckSetup) -> Iterator[str]:
     """All corners of the scan can be measured; sites off it, swapped or negative are refused."""
-    microscope = bench.make()
+    microscope = setup.make()
     rows, columns = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = bench.bias(microscope)
+    waveform = setup.bias(microscope)
     if microscope.capabilities.sites is None:
         for corner in (Site(0, 0), Site(rows - 1, 0), Site(0, columns - 1)):
-            bench.measure(microscope, corner, waveform)
+            setup.measure(microscope, corner, waveform)
     elif not all(0 <= r < rows and 0 <= c < columns for r, c in microscope.capabilities.sites):
         yield "capabilities.sites must lie on the scan"
     for row, column in ((rows, 0), (0, columns), (-1, 0), (0, -1)):
@@ -195,34 +207,34 @@ def _grid_edges(bench: Bench) -> Iterator[str]:
         microscope.park()
 
 
-def _orientation(bench: Bench) -> Iterator[str]:
+def _orientation(setup: CheckSetup) -> Iterator[str]:
     """Image and curves are the right way round (where the sample's pattern is known)."""
-    microscope = bench.make()
+    microscope = setup.make()
     image = microscope.scan(microscope.capabilities.channels[:1])
     name = next(iter(image.channels))
-    if bench.scan is not None and name in bench.scan.channels:
+    if setup.scan is not None and name in setup.scan.channels:
         everywhere = np.argwhere(np.ones(image.shape, bool))
         yield from oriented(
-            f"scan {name}", everywhere, image.channels[name].ravel(), bench.scan.channels[name]
+            f"scan {name}", everywhere, image.channels[name].ravel(), setup.scan.channels[name]
         )
-    if bench.peak_current is not None:
-        sites = bench.sites(microscope, image.shape, 24)
-        waveform = bench.bias(microscope)
+    if setup.peak_current is not None:
+        sites = setup.sites(microscope, image.shape, 24)
+        waveform = setup.bias(microscope)
         peaks = [
-            float(np.nanmax(np.abs(bench.measure(microscope, site, waveform).current)))
+            float(np.nanmax(np.abs(setup.measure(microscope, site, waveform).current)))
             for site in sites
         ]
-        yield from oriented("current", np.array(sites), np.array(peaks), bench.peak_current)
+        yield from oriented("current", np.array(sites), np.array(peaks), setup.peak_current)
 
 
-def _clock(bench: Bench) -> Iterator[str]:
+def _clock(setup: CheckSetup) -> Iterator[str]:
     """The clock never runs backwards, and a measurement takes at least its waveform."""
-    microscope = bench.make()
+    microscope = setup.make()
     times = [microscope.clock.now()]
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = bench.bias(microscope)
+    waveform = setup.bias(microscope)
     times.append(microscope.clock.now())
-    bench.measure(microscope, bench.sites(microscope, shape)[0], waveform)
+    setup.measure(microscope, setup.sites(microscope, shape)[0], waveform)
     times.append(microscope.clock.now())
     microscope.clock.spend(5.0)
     times.append(microscope.clock.now())
@@ -235,24 +247,24 @@ def _clock(bench: Bench) -> Iterator[str]:
             yield "a simulated clock must be charged with what is spent"
 
 
-def _parking(bench: Bench) -> Iterator[str]:
+def _parking(setup: CheckSetup) -> Iterator[str]:
     """It can be parked at any time and again, and measures on afterwards."""
-    microscope = bench.make()
+    microscope = setup.make()
     microscope.park()
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform, site = bench.bias(microscope), bench.sites(microscope, shape)[0]
+    waveform, site = setup.bias(microscope), setup.sites(microscope, shape)[0]
     for _ in range(2):
         microscope.park()
         microscope.park()
-        bench.measure(microscope, site, waveform)
+        setup.measure(microscope, site, waveform)
     yield from refuses("a site off the scan", _OFF, microscope.measure, Site(-5, -5), waveform)
     microscope.park()
-    bench.measure(microscope, site, waveform)
+    setup.measure(microscope, site, waveform)
 
 
-def _light(bench: Bench) -> Iterator[str]:
+def _light(setup: CheckSetup) -> Iterator[str]:
     """Light is set if it can be; a microscope without says so instead of ignoring it."""
-    microscope = bench.make()
+    microscope = setup.make()
     if microscope.capabilities.light:
         for suns in (0.05, 0.0):
             microscope.light(suns)
@@ -267,19 +279,19 @@ def _light(bench: Bench) -> Iterator[str]:
         )
 
 
-def _fixed(bench: Bench) -> Iterator[str]:
+def _fixed(setup: CheckSetup) -> Iterator[str]:
     """A microscope of one waveform or of a few sites refuses others."""
-    microscope = bench.make()
+    microscope = setup.make()
     able = microscope.capabilities
     shape = microscope.scan(able.channels[:1]).shape
-    site = bench.sites(microscope, shape)[0]
+    site = setup.sites(microscope, shape)[0]
     if able.waveform is not None:
         other = Waveform.triangle(0.123, 51, 0.321)
         yield from refuses("another waveform", (MicroscopeError,), microscope.measure, site, other)
     if able.sites is not None:
         free = np.ones(shape, bool)
         free[able.sites[:, 0], able.sites[:, 1]] = False
-        waveform = bench.bias(microscope)
+        waveform = setup.bias(microscope)
         for row, column in np.argwhere(free)[:1]:
             yield from refuses(
                 "a site that cannot be measured",
@@ -290,67 +302,67 @@ def _fixed(bench: Bench) -> Iterator[str]:
             )
 
 
-def _repeat(bench: Bench) -> Iterator[str]:
+def _repeat(setup: CheckSetup) -> Iterator[str]:
     """Simulated microscopes from one factory give one result, bit for bit."""
-    first = bench.make()
+    first = setup.make()
     if not first.capabilities.simulated:
         return
-    second = bench.make()
+    second = setup.make()
     channels = first.capabilities.channels
     a, b = first.scan(channels), second.scan(channels)
     if not all(np.array_equal(a.channels[c], b.channels[c]) for c in channels):
         yield "two fresh microscopes must give the same image"
-    waveform = bench.bias(first)
-    for site in bench.sites(first, a.shape):
-        one, two = (bench.measure(m, site, waveform) for m in (first, second))
+    waveform = setup.bias(first)
+    for site in setup.sites(first, a.shape):
+        one, two = (setup.measure(m, site, waveform) for m in (first, second))
         if not np.array_equal(one.current, two.current, equal_nan=True):
             yield f"two fresh microscopes must give the same curve at row {site[0]}, column {site[1]}"
         if not first.capabilities.revisits:
-            again = bench.measure(first, site, waveform)
+            again = setup.measure(first, site, waveform)
             if not np.array_equal(one.current, again.current, equal_nan=True):
                 yield "without revisits a second measurement must give the first one's curve"
 
 
-def _resume(bench: Bench) -> Iterator[str]:
+def _resume(setup: CheckSetup) -> Iterator[str]:
     """A stored state survives packing, and continues bit for bit in a fresh microscope."""
-    first = bench.make()
+    first = setup.make()
     if not supports(first, SupportsState):
         return
-    second = bench.make()
+    second = setup.make()
     if not supports(second, SupportsState):
         yield "every microscope of the factory must be resumable if one is"
         return
     shape = first.scan(first.capabilities.channels[:1]).shape
-    waveform, sites = bench.bias(first), bench.sites(first, shape)
-    bench.measure(first, sites[0], waveform)
+    waveform, sites = setup.bias(first), setup.sites(first, shape)
+    setup.measure(first, sites[0], waveform)
     second.restore(unpack(pack(first.state())))
     for site in (*sites, sites[0]):
-        one, two = (bench.measure(m, site, waveform) for m in (first, second))
+        one, two = (setup.measure(m, site, waveform) for m in (first, second))
         if not np.array_equal(one.current, two.current, equal_nan=True):
             yield f"the curve at row {site[0]}, column {site[1]} must be the uninterrupted one's"
         if first.clock.now() != second.clock.now():
             yield f"the clock must continue; got {second.clock.now()} for {first.clock.now()} s"
 
 
-def _wear(bench: Bench) -> Iterator[str]:
+def _wear(setup: CheckSetup) -> Iterator[str]:
     """Tip wear is a finite fraction that never decreases."""
-    microscope = bench.make()
+    microscope = setup.make()
     if not supports(microscope, SupportsWear):
         return
     worn = [microscope.wear()]
     shape = microscope.scan(microscope.capabilities.channels[:1]).shape
     worn.append(microscope.wear())
-    bench.measure(microscope, bench.sites(microscope, shape)[0], bench.bias(microscope))
+    setup.measure(microscope, setup.sites(microscope, shape)[0], setup.bias(microscope))
     worn.append(microscope.wear())
     if not all(math.isfinite(w) and w >= 0 for w in worn) or sorted(worn) != worn:
         yield f"wear must be finite, >= 0 and never decrease; it read {worn}"
 
 
-def _limits(bench: Bench) -> Iterator[str]:
+def _limits(setup: CheckSetup) -> Iterator[str]:
     """Behind a guard, a command beyond a limit never reaches it."""
-    microscope = bench.make()
+    microscope = setup.make()
     image = microscope.scan(microscope.capabilities.channels[:1])
-    waveform, site = bench.bias(microscope), bench.sites(microscope, image.shape)[0]
+    waveform, site = setup.bias(microscope), setup.sites(microscope, image.shape)[0]
     x, y = image.position(site)
     for limits in (
         Limits(voltage_V=0.5 * waveform.peak or 1e-3),

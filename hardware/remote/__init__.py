@@ -1,10 +1,10 @@
-"""The remote link: a policy on one machine, the microscope on another, encrypted in between.
+"""Remote policies: the policy on one machine, the microscope on another.
 
-The microscope's PC is the client: it connects outwards, keeps every limit, and asks a server that can
-only propose sites.  `generate_keys` makes the keys of both; `PolicyServer` serves any policy;
-`RemotePolicy` is that policy on the microscope's side.  ZeroMQ carries the messages and CURVE
-encrypts them; the server lets in only clients whose public key lies in its ``allowed`` folder.  Needs
-the extra ``link``.
+The microscope's PC is the client. It connects outwards, keeps every limit, and asks a server that
+can only propose sites. `generate_keys` makes the keys of both, `PolicyServer` serves any policy, and
+`RemotePolicy` is that policy on the microscope's side. ZeroMQ carries the messages and CURVE encrypts
+them. The server admits only clients whose public key lies in its ``allowed`` folder. Needs the extra
+``link``.
 """
 
 from grainscout.hardware.remote.channel import ServerLost

@@ -1,4 +1,4 @@
-"""Numbered requests to a policy server: sent again until answered, carried out once."""
+"""Numbered requests to a policy server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ServerLost(LinkError):
 
 
 class ServerForgot(ServerLost):
-    """The server lives but does not know this session: it was restarted, perhaps again and again."""
+    """The server lives but does not know this session: it was restarted."""
 
 
 class Channel:
-    """Numbered requests over one DEALER socket, sent again until they are answered."""
+    """Numbered requests over one DEALER socket, sent until they are answered and carried out once."""
 
     def __init__(
         self,
@@ -81,17 +81,17 @@ class Channel:
             self._context.term()
 
     def request(self, kind: str, body: wire.Body) -> wire.Body:
-        """The answer's body; ServerLost after a silence, LinkError or the policy's own error."""
+        """Return the answer's body; ServerLost after a silence, LinkError or the policy's own error."""
         self._number += 1
         message = wire.Message(kind=kind, session=self.session, number=self._number, body=body)
         self._kind, self._frames = kind, wire.encode(message)
         return self.finish(self._lost_after)
 
     def finish(self, patience: float) -> wire.Body:
-        """The answer to the last request, sent again under its old number: it is done only once.
+        """Return the answer to the last request, sent again under its old number.
 
-        There is a connection only while an answer is awaited: nobody can send anything to the
-        microscope's computer meanwhile.
+        There is a connection only while an answer is awaited, so that meanwhile nobody can send anything
+        to the microscope's computer.
         """
         if self._context.closed:
             raise LinkError("the link must be open; it was closed")
@@ -139,7 +139,7 @@ class Channel:
                 sent = self._send(wire.encode(ping) if sent else self._frames)
 
     def _send(self, frames: list[Any]) -> bool:
-        """Whether the message is on its way; never blocks, not even where no server is connected."""
+        """Tell if the message is on its way; never blocks, even without a server."""
         try:
             self._socket.send_multipart(frames, flags=self._zmq.NOBLOCK)
         except self._zmq.Again:
@@ -148,7 +148,7 @@ class Channel:
 
 
 def _error(body: wire.Body) -> GrainscoutError:
-    """The server's error, in its own type if that is one of ours; nothing of it commands a terminal."""
+    """Return the server's error, in its own type if it is one of ours; its text is made printable."""
     name = str(body.get("error"))
     text = "".join(c if c.isprintable() else " " for c in str(body.get("text"))[:2000])
     if text.startswith("unknown session"):

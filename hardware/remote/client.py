@@ -1,4 +1,4 @@
-"""The microscope's side of the remote link: a policy whose mind is elsewhere."""
+"""Client of a remote policy server."""
 
 from __future__ import annotations
 
@@ -38,23 +38,42 @@ _CHUNK = 200  # outcomes in one message
 
 
 class RemotePolicy:
-    """A policy on another machine; itself a Policy, for the loop like any other.
+    """A policy on another machine.
 
-    address : of the PolicyServer, such as ``tcp://gpu.lab:5571``;  keys : this client's folder from
-        `generate_keys` (none is needed only for a server on this machine).
-    fallback : a policy that decides while the server is lost; without one, `ask` and `tell` wait.
-    patience : how long to wait for a lost server [s] before LinkError ends the run.
-    on_lost : called once whenever the server is found lost, before anything else is done: pass the
-        microscope's ``park``.
-    heartbeat, lost_after : a server is asked for a sign of life every `heartbeat` s, and is lost
-        after `lost_after` s without one.  timeout : longest decision of a living server [s].
+    Every request is numbered and carried out once. A server that was restarted gets everything again
+    (reset, then each ask and tell in order), and must propose the same sites. A policy that depends on
+    its generator alone therefore continues as if nothing had happened. A scan's metadata is not sent.
 
-    Every request is numbered and carried out once.  A server that was restarted is told everything
-    again (reset, then each ask and tell in order), and must propose the same sites, so a policy that
-    depends on its generator alone goes on as if nothing had happened.  What the server can do is learnt
-    when connecting: ``unsupported`` names those of `predict`, `explain`, `state` and `restore` that it lacks.  A
-    scan's metadata is not sent.  Connecting raises LinkError if the server is silent or speaks
-    another version.
+    Parameters
+    ----------
+    address : str
+        Address of the PolicyServer, such as ``tcp://gpu.lab:5571``.
+    keys : Path or str, optional
+        This client's folder from `generate_keys`. Needed unless the server is on this machine.
+    fallback : Policy, optional
+        Decides while the server is lost. Without one, `ask` and `tell` wait.
+    patience : float
+        Longest wait for a lost server [s], before LinkError ends the run.
+    on_lost : callable, optional
+        Called once whenever the server is found lost, before anything else. Pass the microscope's
+        ``park``.
+    heartbeat, lost_after : float
+        The server is asked for a sign of life every `heartbeat` seconds, and is lost after
+        `lost_after` seconds without one.
+    timeout : float
+        Longest decision of a living server [s].
+
+    Attributes
+    ----------
+    server : dict
+        Name, version and offers of the server.
+    unsupported : frozenset of str
+        Those of predict, explain, state and restore that the server's policy lacks.
+
+    Raises
+    ------
+    LinkError
+        If the server is silent or of another version.
     """
 
     def __init__(
@@ -85,14 +104,14 @@ class RemotePolicy:
         self._heartbeat = heartbeat
         self._problem: Problem | None = None
         self._rng: wire.Body = {}
-        self._log: list[tuple[str, Any]] = []  # what the server was told, in order
-        self._waiting: list[Outcome] = []  # outcomes that it was not told yet
+        self._log: list[tuple[str, Any]] = []  # requests to the server, in order
+        self._waiting: list[Outcome] = []  # outcomes that it does not know yet
         self._pending: Callable[[wire.Body], None] | None = None  # what awaits an answer
         self._unclaimed: tuple[int, list[Proposal]] | None = (
             None  # an answer to ask(n), not used yet
         )
         self._lost = False
-        self._fallback_told = -1  # how many outcomes the fallback knows; -1 before its reset
+        self._fallback_knows = -1  # how many outcomes the fallback knows; -1 before its reset
         try:
             self.server = self._channel.request("hello", {})
         except GrainscoutError:
@@ -124,15 +143,15 @@ class RemotePolicy:
         self._channel.close()
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
-        """Begin a new experiment on the server; its policy gets a generator in the state of `rng`."""
+        """Begin a new experiment on the server, with a generator in the state of `rng`."""
         self._problem, self._rng = problem, generator_state(rng)
-        self._log, self._waiting, self._fallback_told = [], [], -1
+        self._log, self._waiting, self._fallback_knows = [], [], -1
         self._pending = self._unclaimed = None
         self._channel.session = uuid.uuid4().hex
         self._patiently(lambda: self._call("reset", self._reset_body(), _nothing))
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """The server's proposals, or the fallback's while the server is lost."""
+        """Return the server's proposals, or the fallback's while the server is lost."""
         self._reset_body()
         if self._fallback is None:
             return self._patiently(lambda: self._ask(n))
@@ -142,7 +161,7 @@ class RemotePolicy:
             return self._ask_fallback(n)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell the server; while it is lost, they are kept for it."""
+        """Send the outcomes, or keep them while the server is lost."""
         self._reset_body()
         self._waiting += outcomes
         if self._fallback is None:
@@ -181,16 +200,16 @@ class RemotePolicy:
     def _flush(self) -> None:
         while self._waiting:
             part = self._waiting[:_CHUNK]
-            self._call("tell", _outcomes(part), functools.partial(self._told, part))
+            self._call("tell", _outcomes(part), functools.partial(self._delivered, part))
 
-    def _told(self, part: list[Outcome], _: wire.Body) -> None:
+    def _delivered(self, part: list[Outcome], _: wire.Body) -> None:
         self._log.append(("tell", part))
         del self._waiting[: len(part)]
 
     # A server that comes and goes.
 
     def _guarded(self, action: Callable[[], _T]) -> _T:
-        """action(), after a lost server is back where this session stands; ServerLost if it is gone."""
+        """Run the action, first bringing a returned server up to date; ServerLost if it is gone."""
         try:
             if self._lost:
                 self._recover()
@@ -208,7 +227,7 @@ class RemotePolicy:
             raise
 
     def _patiently(self, action: Callable[[], _T]) -> _T:
-        """action(), waiting for a lost server to come back."""
+        """Run the action, waiting for a lost server to return."""
         end = time.monotonic() + self._patience
         while True:
             try:
@@ -222,7 +241,7 @@ class RemotePolicy:
                     time.sleep(self._heartbeat)
 
     def _recover(self) -> None:
-        """Get the answer that was lost, or tell a server that forgot this session everything."""
+        """Get the lost answer, or send a server that forgot this session everything."""
         if self._pending is not None:
             try:
                 self._settle(self._channel.finish(self._heartbeat))
@@ -232,7 +251,7 @@ class RemotePolicy:
             self._catch_up()
 
     def _catch_up(self) -> None:
-        """Bring a server that has forgotten everything to where this session stands."""
+        """Repeat all requests to a server that has forgotten this session."""
         self._pending = None
         self._channel.session = uuid.uuid4().hex
         self._channel.request("reset", self._reset_body())
@@ -251,16 +270,16 @@ class RemotePolicy:
                     )
 
     def _ask_fallback(self, n: int) -> list[Proposal]:
-        """The fallback's proposals, with every outcome so far told to it first."""
-        if self._fallback_told < 0:
+        """Return the fallback's proposals, after it got every outcome so far."""
+        if self._fallback_knows < 0:
             seed = np.random.SeedSequence([int(self._rng["state"]["state"]), 1])
             self._fallback.reset(self._problem, rng=np.random.Generator(np.random.PCG64(seed)))
-            self._fallback_told = 0
-        told = [o for kind, part in self._log if kind == "tell" for o in part] + self._waiting
-        fresh = told[self._fallback_told :]
+            self._fallback_knows = 0
+        known = [o for kind, part in self._log if kind == "tell" for o in part] + self._waiting
+        fresh = known[self._fallback_knows :]
         if fresh:
             self._fallback.tell([_own_id(o) for o in fresh])
-        self._fallback_told = len(told)
+        self._fallback_knows = len(known)
         return [replace(p, id=_PREFIX + p.id) for p in self._fallback.ask(n)]
 
     # Optional methods; `unsupported` names those that the server's policy lacks.
@@ -316,7 +335,7 @@ _PREFIX = "fallback/"
 
 
 def _own_id(outcome: Outcome) -> Outcome:
-    """The outcome as the fallback knows it: its own proposal's id without our prefix."""
+    """Return the outcome with the fallback's own proposal id, without our prefix."""
     name = outcome.proposal_id
     if name is not None and name.startswith(_PREFIX):
         return replace(outcome, proposal_id=name.removeprefix(_PREFIX))
@@ -324,7 +343,7 @@ def _own_id(outcome: Outcome) -> Outcome:
 
 
 def _nothing(_: wire.Body) -> None:
-    """An answer that says no more than that it was done."""
+    """Ignore an answer that only confirms."""
 
 
 def _names(proposals: Sequence[Proposal]) -> list[tuple[str, Site]]:

@@ -1,4 +1,4 @@
-"""Keys of the remote link: CURVE key pairs in files that only their owner can read."""
+"""CURVE key pairs in files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECRET = 0o600
 
 
 def zmq_module() -> ModuleType:
-    """pyzmq with CURVE; ConfigError says how to install it."""
+    """Import pyzmq with CURVE; ConfigError says how to install it."""
     try:
         import zmq
         import zmq.auth
@@ -29,13 +29,29 @@ def zmq_module() -> ModuleType:
 
 
 def generate_keys(folder: Path | str, *, clients: tuple[str, ...] = ("microscope",)) -> Path:
-    """Make a server's key pair and one for each client, ready to be carried to their machines.
+    """Make a server's key pair and one for each client.
 
-    ``folder/server/`` holds ``server.key_secret`` and ``allowed/<client>.key``: it stays on the policy
-    server.  ``folder/<client>/`` holds ``client.key_secret`` and ``server.key``: it goes to that
-    client's machine, by a way you trust, and is then deleted here.  Secret files are readable by
-    their owner alone (on Windows: by whoever can read the folder).  ConfigError if `folder` exists
-    with anything in it, so that no key is ever overwritten.
+    ``folder/server/`` holds ``server.key_secret`` and ``allowed/<client>.key``. It stays on the policy
+    server. ``folder/<client>/`` holds ``client.key_secret`` and ``server.key``. Carry it to that client's
+    machine by a way you trust, and delete it here. Secret files are readable by their owner alone (on
+    Windows: by whoever can read the folder).
+
+    Parameters
+    ----------
+    folder : Path or str
+        New or empty folder.
+    clients : tuple of str
+        Names of the clients.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds anything: no key is ever overwritten.
     """
     zmq = zmq_module()
     target = Path(folder)
@@ -69,7 +85,7 @@ def _place(source: str, target: Path) -> None:
 
 
 def load_secret(path: Path) -> tuple[bytes, bytes]:
-    """(public, secret) of a key file; ConfigError if it is missing, damaged or open to others."""
+    """Read (public, secret) of a key file; ConfigError if missing, damaged or open to others."""
     zmq = zmq_module()
     try:
         mode = path.stat().st_mode
@@ -89,7 +105,7 @@ def load_secret(path: Path) -> tuple[bytes, bytes]:
 
 
 def load_public(path: Path) -> bytes:
-    """The public key of a file; ConfigError if it is missing or damaged."""
+    """Read the public key of a file; ConfigError if missing or damaged."""
     zmq = zmq_module()
     try:
         public: bytes = zmq.auth.load_certificate(path)[0]
@@ -99,7 +115,7 @@ def load_public(path: Path) -> bytes:
 
 
 def allowed_keys(folder: Path) -> dict[bytes, str]:
-    """Public key -> name of every client that may connect; ConfigError if there is none."""
+    """Map the public key of every admitted client to its name; ConfigError if there is none."""
     keys = {load_public(path): path.stem for path in sorted((folder / "allowed").glob("*.key"))}
     if not keys:
         raise ConfigError(
@@ -109,7 +125,7 @@ def allowed_keys(folder: Path) -> dict[bytes, str]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address can be reached from this machine only."""
+    """Tell if an address can be reached from this machine only."""
     host = address.removeprefix("tcp://").rsplit(":", 1)[0].strip("[]")
     return address.startswith(("inproc://", "ipc://")) or (
         address.startswith("tcp://") and (host in ("localhost", "::1") or _local_v4(host))

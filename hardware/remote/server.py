@@ -1,4 +1,4 @@
-"""The policy's side of the remote link: a server that can only propose sites."""
+"""The policy server."""
 
 from __future__ import annotations
 
@@ -30,19 +30,40 @@ _Jobs = queue.Queue[tuple[str, Session, wire.Message] | None]
 class PolicyServer:
     """Serves policies to microscopes over ZeroMQ with CURVE.
 
-    policy_factory : called without arguments for each client's policy; anything with reset, ask and
-        tell (and predict, explain, state, restore if it has them).
-    address : where to listen; port 0 takes a free one (see ``address`` afterwards).
-    keys : the ``server`` folder of `generate_keys`; without it nothing is encrypted, and ConfigError
-        refuses any address but this machine's own.
-    sessions : how many policies are kept for each client key; the one longest silent goes first, and
-        its client, should it come back, tells everything again.
-
     A request is carried out once, however often it arrives: the last reply of a session is kept and
-    sent again.  Each client key has a worker thread for its policies, so that a long decision neither
-    looks like a dead server nor keeps another client waiting.  A policy's own errors go back to its
-    client.  A client that makes the server hold more than `_link_wire.MAX_GROWTH` costs every client
-    its connection, which comes back by itself.  Use as a context manager, or `serve`.
+    sent again. Each client key has a worker thread for its policies, so a long decision neither looks
+    like a dead server nor delays another client. A policy's own errors go back to its client. A client
+    that makes the server hold more than ``messages.MAX_GROWTH`` costs every client its connection,
+    which comes back by itself. Use it as a context manager, or call `serve`.
+
+    Parameters
+    ----------
+    policy_factory : callable
+        Called without arguments for each client's policy.
+    address : str
+        Address to listen at. Port 0 takes a free one; the attribute ``address`` shows it.
+    keys : Path or str, optional
+        The ``server`` folder of `generate_keys`. Without it nothing is encrypted, and any address but
+        this machine's own is refused.
+    sessions : int
+        Policies kept for each client key. The one longest silent goes first, and its client, if it
+        returns, sends everything again.
+
+    Attributes
+    ----------
+    refused : int
+        Malformed messages.
+    strangers : int
+        Connections with a key that is not allowed.
+    relieved : int
+        Times that all connections were closed because memory grew too fast.
+
+    Raises
+    ------
+    ConfigError
+        If `keys` is needed.
+    LinkError
+        If the address is occupied.
     """
 
     def __init__(
@@ -108,7 +129,7 @@ class PolicyServer:
         self._router.bind(address)
 
     def _secure(self) -> None:
-        """CURVE with an allow-list, decided in our own loop (ZeroMQ RFC 27), so without asyncio."""
+        """Load the keys and open the socket that admits clients (ZeroMQ RFC 27)."""
         if self._keys is None:
             return
         self._keypair = load_secret(self._keys / "server.key_secret")
@@ -117,7 +138,7 @@ class PolicyServer:
         self._auth.bind("inproc://zeromq.zap.01")
 
     def _admit(self) -> None:
-        """Answer one question whether a client may connect."""
+        """Decide whether one client may connect."""
         _, request, _, address, _, mechanism, *credentials = self._auth.recv_multipart()
         key = b""
         if mechanism == b"CURVE" and len(credentials) == 1 and len(credentials[0]) == 32:
@@ -153,7 +174,7 @@ class PolicyServer:
             self.stop()
 
     def stop(self) -> None:
-        """Stop listening and finish the decision in hand."""
+        """Stop listening and finish the decision being made."""
         self._stop.set()
         if self._server is not None:
             self._server.join()
@@ -203,7 +224,7 @@ class PolicyServer:
             self._done.close(0)
 
     def _relieve(self) -> None:
-        """Free what lies below the socket; clients connect again and send again by themselves."""
+        """Free what lies below the socket; clients connect and send again by themselves."""
         self.relieved += 1
         _LOG.warning("memory grew by over %d bytes: all connections are closed", wire.MAX_GROWTH)
         self._router.close(0)
@@ -220,7 +241,7 @@ class PolicyServer:
         self._watch.start()  # what has grown and stays is a policy's
 
     def _receive(self) -> None:
-        """Read one message, bounded in frames and bytes, and act on it."""
+        """Read one message, bounded in frames and bytes, and answer it."""
         parts: list[memoryview] = []
         user, size = "", 0
         more = True
@@ -257,7 +278,7 @@ class PolicyServer:
     def _answer(
         self, message: wire.Message, route: bytes, user: str, weight: int
     ) -> list[Any] | None:
-        """The reply that can be given at once, or None."""
+        """Return the reply that can be given at once, or None."""
         name = message.session
         if message.kind == "hello":
             body = {"policy": self._name, "offers": self._offers, "version": wire.VERSION}
@@ -298,7 +319,7 @@ class PolicyServer:
         return None
 
     def _make_room(self, owner: str) -> None:
-        """Let go of the session of this client that was silent longest; never of another's."""
+        """Drop this client's session that was silent longest; never another's."""
         own = [n for n, s in self._sessions.items() if s.owner == owner]
         idle = [n for n in own if self._sessions[n].busy is None]
         if len(own) < self._limit:
@@ -311,7 +332,7 @@ class PolicyServer:
         del self._sessions[idle[0]]
 
     def _worker(self, owner: str) -> _Jobs:
-        """The queue of a client's worker, started when it is first needed."""
+        """Return the queue of a client's worker, started when first needed."""
         if owner not in self._jobs:
             self._jobs[owner] = queue.Queue()
             work = functools.partial(self._work, self._jobs[owner])
@@ -337,7 +358,7 @@ class PolicyServer:
                 name, session, message = job
                 try:
                     reply = wire.encode(perform(session, message, self._factory, self._offers))
-                except Exception as error:  # noqa: BLE001 - a policy is foreign code; its client is told
+                except Exception as error:  # noqa: BLE001 - a policy is foreign code; its client gets the error
                     session.failures += 1
                     if not isinstance(error, GrainscoutError) and wire.worth_a_line(
                         session.failures

@@ -13,7 +13,7 @@ from grainscout.records.codec import generator_from, outcome_from, proposal_stat
 
 @dataclass
 class Session:
-    """One client's policy, the last request that it answered and that one's reply."""
+    """One client's policy, the last answered request and its reply."""
 
     owner: str
     policy: Any = None

@@ -322,7 +322,7 @@ def test_limits_hold_and_misuse_is_named(connect, igor, tmp_path):
         connect(folder=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="shape must be"):
         connect(shape="square")
-    with pytest.raises(ConfigError, match="rail must be"):
+    with pytest.raises(ConfigError, match="rail_A must be"):
         connect(rail_A=-1.0)
 
 

@@ -219,11 +219,11 @@ def asylum(name: str) -> Any:
                 make,
                 folder,
                 shape="triangle",
-                settle=0.0,
-                speed=1e6,
-                timeout=2.0,
-                scan_timeout=5.0,
-                rail=1.0,
+                settle_s=0.0,
+                speed_m_per_s=1e6,
+                timeout_s=2.0,
+                scan_timeout_s=5.0,
+                rail_A=1.0,
             )
             scan = microscope.scan()
             log = Arrived()

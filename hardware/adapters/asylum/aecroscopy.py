@@ -1,7 +1,7 @@
-"""AEcroscopy: an Asylum microscope through ``aecroscopywave`` and COM (Windows, Python 3.12 or newer).
+"""AEcroscopy: an Asylum microscope through ``aecroscopywave`` and COM.
 
-``PyCypher`` sends Igor's commands.  Its scan waits without end and sleeps for 22 s, so the image is
-started with its button here and waited for by its file.
+Needs Windows and Python 3.12 or newer. ``PyCypher`` sends Igor's commands. Its scan waits without end
+and sleeps for 22 s, so the image is started with its button here and waited for by its file.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class CypherIgor:
         self._cypher.Execute(command)
 
     def setpoints(self) -> tuple[float, float]:
-        """Where the X and Y loops are told to be [V]."""
+        """Return the setpoints of the X and Y loops [V]."""
         return self._read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
 
     def sensors(self) -> tuple[float, float]:
-        """Where the X and Y sensors see the scanner [V]."""
+        """Return the X and Y sensors [V]."""
         return self._read("XSensor", "YSensor")
 
     def _read(self, x: str, y: str) -> tuple[float, float]:
-        """Two values of the controller, through a wave of our own."""
+        """Read two values of the controller, through a wave of our own."""
         self.execute(f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("{x}"), td_ReadValue("{y}")}}')
         wave = self._cypher.DataFolder("root:").Wave(_WAVE)
         return float(wave.GetNumericWavePointValue(0)), float(wave.GetNumericWavePointValue(1))
 
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
-        """One ramp of the controller."""
+        """Send one ramp to the controller."""
         self._cypher.move_tip(end, "voltage", seconds)
 
     def image(self) -> None:
@@ -97,10 +97,10 @@ def open_aecroscopy(
         CypherIgor,
         Path(folder),
         shape=shape,
-        rail=rail_A,
-        settle=settle_s,
-        speed=speed_m_per_s,
-        arrival=arrival_s,
-        timeout=timeout_s,
-        scan_timeout=scan_timeout_s,
+        rail_A=rail_A,
+        settle_s=settle_s,
+        speed_m_per_s=speed_m_per_s,
+        arrival_s=arrival_s,
+        timeout_s=timeout_s,
+        scan_timeout_s=scan_timeout_s,
     )

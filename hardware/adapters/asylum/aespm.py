@@ -1,6 +1,6 @@
-"""aespm: an Asylum microscope through command files that its Igor is started with (Windows).
+"""aespm: an Asylum microscope through command files for its Igor (Windows).
 
-``aespm.move_tip`` is a jump by a given displacement.  Here a move is a row of jumps of at most `step`,
+``aespm.move_tip`` is a jump by a given displacement. Here a move is a row of jumps of at most `step`,
 each as long as the package takes to have Igor run a command file (about 0.35 s).
 """
 
@@ -24,7 +24,12 @@ _SENSORS = ("XSensor", "YSensor")
 class AespmIgor:
     """Igor through ``aespm``'s command files on the same PC.
 
-    step : largest jump [V of the loops];  patience : how long an answer of Igor may take [s].
+    Parameters
+    ----------
+    step : float
+        Largest jump [V of the loops].
+    patience : float
+        Longest wait for an answer of Igor [s].
     """
 
     errors: tuple[type[Exception], ...] = (OSError, ValueError)
@@ -41,7 +46,7 @@ class AespmIgor:
             ) from error
         self._aespm: Any = experiment
         self._step, self._patience = step, patience
-        self.setpoints()  # nobody there is told now
+        self.setpoints()  # an absent Igor is an error now
 
     def press(self, control: str, panel: str, value: float = 0.0) -> None:
         """Press a button or set a number of a panel."""
@@ -52,18 +57,18 @@ class AespmIgor:
         self._aespm.write_spm(command)
 
     def setpoints(self) -> tuple[float, float]:
-        """Where the X and Y loops are told to be [V]."""
+        """Return the setpoints of the X and Y loops [V]."""
         return self._read(_LOOPS)
 
     def sensors(self) -> tuple[float, float]:
-        """Where the X and Y sensors see the scanner [V]."""
+        """Return the X and Y sensors [V]."""
         return self._read(_SENSORS)
 
     def _read(self, names: tuple[str, str]) -> tuple[float, float]:
-        """Two values of the controller; MicroscopeError if Igor does not answer.
+        """Read two values of the controller; MicroscopeError if Igor does not answer.
 
-        The lines are ours, because the package asks for a sensor as if it were a parameter of a panel.
-        It reads a file that Igor writes: an old one is removed first, or it would be the answer.
+        The lines are ours, because the package asks for a sensor as if it were a parameter of a panel. It
+        reads a file that Igor writes. An old file is removed first, or it would be taken for the answer.
         """
         answer = Path(self._aespm._read_out_buffer)
         ask = "Make/N = (2)/O ReadOut\n" + "".join(
@@ -90,7 +95,7 @@ class AespmIgor:
             time.sleep(0.05)
 
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
-        """Equal jumps from `start` to `end`, none longer than `step`, in at least `seconds`."""
+        """Jump from `start` to `end` in equal steps of at most `step`, in at least `seconds`."""
         count = max(1, math.ceil(math.dist(start, end) / self._step))
         way = np.linspace(start, end, count + 1)
         for here, there in pairwise(way):
@@ -128,17 +133,25 @@ def open_aespm(
     timeout_s: float = 20.0,
     scan_timeout_s: float = 3600.0,
 ) -> AsylumMicroscope:
-    """Connect to the Igor on this PC; step_V : largest jump of a move, others as `AsylumMicroscope`."""
+    """Connect to the Igor on this PC.
+
+    Parameters
+    ----------
+    step_V : float
+        Largest jump of a move [V].
+    folder, shape, rail_A, settle_s, speed_m_per_s, arrival_s, timeout_s, scan_timeout_s
+        As in `AsylumMicroscope`.
+    """
     if not (math.isfinite(step_V) and step_V > 0):
         raise ConfigError(f"step_V must be positive and finite [V]; got {step_V}")
     return AsylumMicroscope(
         lambda: AespmIgor(step_V, timeout_s / 2),
         Path(folder),
         shape=shape,
-        rail=rail_A,
-        settle=settle_s,
-        speed=speed_m_per_s,
-        arrival=arrival_s,
-        timeout=timeout_s,
-        scan_timeout=scan_timeout_s,
+        rail_A=rail_A,
+        settle_s=settle_s,
+        speed_m_per_s=speed_m_per_s,
+        arrival_s=arrival_s,
+        timeout_s=timeout_s,
+        scan_timeout_s=scan_timeout_s,
     )

@@ -1,4 +1,4 @@
-"""The .ibw files that the Asylum software saves: only new, whole and fitting ones are believed."""
+"""The .ibw files of the Asylum software; old, truncated or other ones are rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class SaveFolder:
-    """The folder in which the instrument's software saves, and what lay in it at the last `mark`."""
+    """The folder where the instrument's software saves."""
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
@@ -30,15 +30,15 @@ class SaveFolder:
         self.mark()
 
     def mark(self) -> None:
-        """Whatever is there now is from before the next command."""
+        """Remember the present files, which are older than the next command."""
         self._before = self._stamps()
 
     def image(self, seconds: float) -> Scan:
-        """The image saved since `mark`; MicroscopeError after `seconds`, or if there are several."""
+        """Return the image saved since `mark`; MicroscopeError after `seconds`, or for several."""
         return self._wait("image", _image, seconds)
 
     def curve(self, seconds: float) -> Traces:
-        """The curve saved since `mark`, likewise."""
+        """Return the curve saved since `mark`, likewise."""
         return self._wait("curve", read_traces, seconds)
 
     def _wait(self, what: str, read: Callable[[Path], _T], seconds: float) -> _T:
@@ -88,11 +88,24 @@ def _image(path: Path) -> Scan:
 
 
 def fitted(traces: Traces, waveform: Waveform, rail: float) -> IVCurve:
-    """The recorded samples nearest in time to the waveform's; none is invented.
+    """Pick the recorded samples nearest in time to the waveform's; none is invented.
 
     The software records faster than asked for, and its bias is NaN before and after the sweep.
-    rail : the amplifier's full scale [A].  MicroscopeError if there is no bias or current, the sweep
-    has another length or fewer samples than the waveform, or its bias is more than 1 % of the peak off.
+
+    Parameters
+    ----------
+    traces : Traces
+        The saved curve.
+    waveform : Waveform
+        The sweep that was asked for.
+    rail : float
+        Full scale of the current amplifier [A].
+
+    Raises
+    ------
+    MicroscopeError
+        If bias or current is missing, the sweep has another length or fewer samples than the
+        waveform, or its bias is more than 1 % of the peak off.
     """
     bias = next((v for n, v in traces.channels.items() if n.startswith(("Bias", "Volt"))), None)
     current = next((v for n, v in traces.channels.items() if traces.units.get(n) == "A"), None)

@@ -1,12 +1,12 @@
-"""An Asylum Research microscope (Cypher, Jupiter, MFP-3D) through whatever sends commands to its Igor.
+"""An Asylum Research microscope (Cypher, Jupiter, MFP-3D) through its Igor.
 
-Two packages do that: ``aecroscopywave`` through COM and ``aespm`` through command files.  Neither has
-limits, time-outs or results: the software saves images and curves as .ibw files, which are read back.
-Written from the packages' sources and tested with a fake Igor behind the real packages; no instrument
-was used.
+Two packages send commands to it: ``aecroscopywave`` through COM and ``aespm`` through command files.
+Neither has limits, time-outs or results: the software saves images and curves as .ibw files, which
+are read back. Written from the packages' sources and tested with a fake Igor behind the real
+packages; no instrument was used.
 
 Igor counts rows from the bottom and pixels from edge to edge: N pixels lie ScanSize / (N - 1) apart.
-Its Y points up.  Here row 0 is on top and y points down, so y = -Y, in this file and nowhere else.
+Its Y points up. Here row 0 is on top and y points down, so y = -Y, in this file and nowhere else.
 """
 
 from __future__ import annotations
@@ -39,9 +39,12 @@ _CYCLES = {"bipolar": 1.0, "triangle": 0.5}
 
 
 class Igor(Protocol):
-    """What a package must be able to send; each call is made in the microscope's own thread.
+    """Commands that a package must be able to send, in the microscope's own thread.
 
-    errors : what the package raises when Igor cannot be reached.
+    Attributes
+    ----------
+    errors : tuple of exception types
+        Raised by the package when Igor cannot be reached.
     """
 
     errors: tuple[type[Exception], ...]
@@ -53,13 +56,13 @@ class Igor(Protocol):
         """Run one line of Igor."""
 
     def setpoints(self) -> tuple[float, float]:
-        """Where the X and Y loops are told to be [V]."""
+        """Return the setpoints of the X and Y loops [V]."""
 
     def sensors(self) -> tuple[float, float]:
-        """Where the X and Y sensors see the scanner [V], on the scale of the setpoints."""
+        """Return the X and Y sensors [V], on the scale of the setpoints."""
 
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
-        """Move evenly from `start` to `end` [V] and come back when there."""
+        """Move evenly from `start` to `end` [V] and return when there."""
 
     def image(self) -> None:
         """Start one image downwards."""
@@ -77,14 +80,25 @@ class Igor(Protocol):
 class AsylumMicroscope(RealMicroscope):
     """Scan, move, DoIV and park with an Asylum microscope.
 
-    igor : makes the connection, in the thread that will use it.
-    folder : where the software saves images and curves; saving must be on for both.
-    shape : what the function chosen by hand in the DoIV panel gives: "bipolar" (0, +, -, 0) or
-        "triangle" (0, +, 0).  Amplitude and frequency are set from here, and every saved bias is
-        compared with what was asked for.
-    rail : full scale of the current amplifier [A];  settle : wait after withdrawing and after landing
-    [s];  speed : of moves [m/s];  arrival : wait for the sensors after a move [s];  timeout : of one
-    command [s];  scan_timeout : of one image [s].
+    Parameters
+    ----------
+    igor : callable
+        Makes the connection, in the thread that will use it.
+    folder : str or Path
+        Where the software saves images and curves. Saving must be on for both.
+    shape : {"bipolar", "triangle"}
+        Function chosen by hand in the DoIV panel: (0, +, -, 0) or (0, +, 0). Amplitude and frequency
+        are set from here, and every saved bias is compared with the waveform.
+    rail_A : float
+        Full scale of the current amplifier [A].
+    settle_s : float
+        Wait after withdrawing and after landing [s].
+    speed_m_per_s : float
+        Speed of moves [m/s].
+    arrival_s : float
+        Longest wait for the sensors after a move [s].
+    timeout_s, scan_timeout_s : float
+        Time-out of one command and of one image [s].
     """
 
     def __init__(
@@ -93,22 +107,25 @@ class AsylumMicroscope(RealMicroscope):
         folder: str | Path,
         *,
         shape: Literal["bipolar", "triangle"] = "bipolar",
-        rail: float = 20e-9,
-        settle: float = 0.2,
-        speed: float = 1e-6,
-        arrival: float = 2.0,
-        timeout: float = 10.0,
-        scan_timeout: float = 3600.0,
+        rail_A: float = 20e-9,
+        settle_s: float = 0.2,
+        speed_m_per_s: float = 1e-6,
+        arrival_s: float = 2.0,
+        timeout_s: float = 10.0,
+        scan_timeout_s: float = 3600.0,
     ) -> None:
-        positive(rail=rail, speed=speed, arrival=arrival, timeout=timeout)
+        positive(
+            rail_A=rail_A, speed_m_per_s=speed_m_per_s, arrival_s=arrival_s, timeout_s=timeout_s
+        )
         super().__init__()
         if shape not in _CYCLES:
             raise ConfigError(f"shape must be one of {', '.join(_CYCLES)}; got {shape!r}")
-        self._shape, self._rail, self._settle, self._speed = shape, rail, settle, speed
-        self._arrival, self._timeout, self._scan_timeout = arrival, timeout, scan_timeout
+        self._shape, self._rail, self._settle = shape, rail_A, settle_s
+        self._speed, self._arrival = speed_m_per_s, arrival_s
+        self._timeout, self._scan_timeout = timeout_s, scan_timeout_s
         self._files = SaveFolder(folder)
         self._worker = Worker("Igor")
-        self._igor: Igor = self._worker.call(igor, timeout)
+        self._igor: Igor = self._worker.call(igor, timeout_s)
         self._volts: Callable[[float, float], tuple[float, float]] = lambda x, y: (x, y)
 
     @property
@@ -118,7 +135,7 @@ class AsylumMicroscope(RealMicroscope):
 
     @property
     def cost(self) -> CostModel:
-        """Travel and settling as configured; landing, saving and withdrawal are counted as 3 s."""
+        """Travel and settling as configured; 3 s for landing, saving and withdrawal."""
         return CostModel(speed=self._speed, settle=2 * self._settle, overhead=3.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
@@ -138,7 +155,7 @@ class AsylumMicroscope(RealMicroscope):
         return self._frame
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, land, sweep and read the saved curve; MicroscopeError if anything is not as commanded."""
+        """Go there, land, sweep and read the saved curve; MicroscopeError if anything differs from the command."""
         if not _same(waveform, self._shape):
             raise MicroscopeError(
                 f"the DoIV panel applies {self._shape} sweeps of equal steps from 0 V; got "
@@ -159,7 +176,7 @@ class AsylumMicroscope(RealMicroscope):
         return fitted(traces, waveform, self._rail)
 
     def go(self, site: Site) -> None:
-        """Withdraw at 0 V, move, make sure that the tip has arrived, and land.
+        """Withdraw at 0 V, move, check the arrival, and land.
 
         MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
         """
@@ -179,7 +196,7 @@ class AsylumMicroscope(RealMicroscope):
         time.sleep(self._settle)
 
     def _arrive(self, site: Site, end: tuple[float, float], pixel: float) -> None:
-        """Wait for the sensors; a setpoint that was taken says nothing of where the scanner is."""
+        """Wait for the sensors: an accepted setpoint does not show where the scanner is."""
         deadline = time.monotonic() + self._arrival
         while True:
             off = math.dist(self._do(self._igor.sensors), end) / pixel
@@ -193,7 +210,7 @@ class AsylumMicroscope(RealMicroscope):
             time.sleep(0.02)
 
     def park(self) -> None:
-        """Scan stopped, bias 0 V and tip withdrawn, the last even if the others fail."""
+        """Stop the scan, set 0 V and withdraw, the last even if the others fail."""
         try:
             self._zero()
         finally:
@@ -216,7 +233,7 @@ class AsylumMicroscope(RealMicroscope):
 def _placed(
     image: Scan, channels: Sequence[str]
 ) -> tuple[Scan, Callable[[float, float], tuple[float, float]]]:
-    """The image in the instrument's frame, and volts of the loops as a function of x and y [m]."""
+    """Return the image in the instrument's frame, and loop voltages [V] as a function of x and y [m]."""
     note: Mapping[str, str] = image.metadata["note"]
 
     def number(key: str) -> float:
@@ -262,7 +279,7 @@ def _placed(
 
 
 def _same(waveform: Waveform, shape: str) -> bool:
-    """Whether the waveform is the panel's: from 0 V, equal steps in equal times."""
+    """Tell if the waveform is the panel's: from 0 V, equal steps in equal times."""
     count = len(waveform)
     even = np.linspace(waveform.time[0], waveform.time[-1], count)
     turns = [0.0, 0.5, 1.0] if shape == "triangle" else [0.0, 0.25, 0.75, 1.0]

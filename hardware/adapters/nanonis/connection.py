@@ -1,7 +1,7 @@
-"""The Nanonis TCP interface through ``nanonis-spm``, with the time-outs and errors that it lacks.
+"""The Nanonis TCP interface through ``nanonis-spm``, with time-outs and errors.
 
-The package returns errors as strings, prints them, sets a time-out of 1000 s and spins for ever if the
-controller dies in mid-answer.  It takes any object with send and recv as its connection, so ours reads
+The package returns errors as strings, prints them, sets a time-out of 1000 s and never returns if the
+controller dies in mid-answer. It takes any object with send and recv as its connection, so ours reads
 exactly what was asked for, in time, or raises.
 """
 
@@ -83,7 +83,7 @@ class TimedSocket:
 
 
 class NanonisConnection:
-    """Commands to a controller; after any failure the next command begins with a fresh connection."""
+    """Commands to a controller; after a failure the next one opens a fresh connection."""
 
     def __init__(self, host: str, port: int, *, timeout: float) -> None:
         try:
@@ -123,16 +123,16 @@ class NanonisConnection:
         return self._run(command, lambda nanonis: getattr(nanonis, command)(*arguments), timeout)
 
     def query(self, command: str, types: list[str]) -> list[Any]:
-        """The answer to a documented command that the package lacks or cannot parse."""
+        """Return the answer to a documented command that the package lacks or cannot parse."""
         return self._run(command, lambda nanonis: nanonis.quickSend(command, [], [], types), None)
 
     def version(self) -> tuple[str, str, int]:
-        """Product line, version and host release (the package's own method cannot parse them)."""
+        """Return product line, version and host release (the package cannot parse them)."""
         answer = self.query("Util.VersionGet", ["i", "*-c", "i", "*-c", "I", "I"])
         return str(answer[1]), str(answer[3]), int(answer[4])
 
     def slots(self) -> list[str]:
-        """Names of the signals in the slots of the Signals Manager, which scans are made of."""
+        """Return the signals in the slots of the Signals Manager, which scans are made of."""
         answer = self.query("Signals.InSlotsGet", ["i", "i", "*+c", "i", "*i"])
         return [str(name) for name in answer[2]]
 
@@ -167,9 +167,9 @@ class NanonisConnection:
 
 
 def _error_text(response: bytes) -> str:
-    """The error at the end of an answer: status 1 (4 bytes), the text's size (4 bytes), the text.
+    """Return the error at the end of an answer: status 1 (4 bytes), size (4 bytes), text.
 
-    Found from the end, because what an answer holds before its error is up to the controller.
+    It is found from the end, because the part before the error depends on the controller.
     """
     for size in range(min(len(response) - 8, _MAX_ERROR), -1, -1):
         status, length = struct.unpack(">Ii", response[-size - 8 :][:8])

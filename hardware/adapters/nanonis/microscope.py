@@ -112,7 +112,7 @@ class NanonisMicroscope(RealMicroscope):
 
     @property
     def cost(self) -> CostModel:
-        """Travel and settling as configured; landing and withdrawal are counted as 1 s."""
+        """Travel and settling as configured; 1 s for landing and withdrawal."""
         return CostModel(speed=self._speed, settle=self._settle, overhead=1.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
@@ -149,7 +149,7 @@ class NanonisMicroscope(RealMicroscope):
         return self._frame
 
     def _image(self, channel: str) -> FloatArray:
-        """A channel with row 0 on top: rows come in the order in which they were scanned."""
+        """Return a channel with row 0 on top; rows come in the order of the scan."""
         answer = self._connection.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
         image = np.asarray(answer[4], dtype=np.float64)
         upwards = int(answer[5]) == 1
@@ -161,7 +161,7 @@ class NanonisMicroscope(RealMicroscope):
         return image[::-1] if upwards else image
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, land and sweep; MicroscopeError if anything is not as commanded."""
+        """Go there, land and sweep; MicroscopeError if anything differs from the command."""
         points, step = _triangle(waveform)
         hold = (1.0 - _RAMP) * step
         call = self._connection.call
@@ -181,7 +181,7 @@ class NanonisMicroscope(RealMicroscope):
         return self._curve(answer, waveform, points)
 
     def go(self, site: Site) -> None:
-        """Withdraw at 0 V, move, make sure that the tip has arrived, and land.
+        """Withdraw at 0 V, move, check the arrival, and land.
 
         MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
         """
@@ -229,7 +229,7 @@ class NanonisMicroscope(RealMicroscope):
         )
 
     def park(self) -> None:
-        """Bias 0 V and tip fully withdrawn; on a fresh connection if the old one is broken."""
+        """Set 0 V and withdraw fully, on a fresh connection if the old one is broken."""
         try:
             self._connection.call("Bias_Set", 0.0)
         finally:
@@ -241,7 +241,7 @@ class NanonisMicroscope(RealMicroscope):
 
 
 def _triangle(waveform: Waveform) -> tuple[int, float]:
-    """Samples of one branch and seconds a sample; MicroscopeError if it is no even triangle."""
+    """Return the samples of one branch and seconds a sample; MicroscopeError if it is no even triangle."""
     volts, clock = waveform.voltage, waveform.time
     points = len(volts) // 2 + 1
     ramp = np.linspace(volts[0], volts[points - 1], points)

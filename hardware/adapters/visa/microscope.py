@@ -31,7 +31,7 @@ class Mover(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Its capabilities."""
 
     @property
     def clock(self) -> Clock:
@@ -39,7 +39,7 @@ class Mover(Protocol):
 
     @property
     def cost(self) -> CostModel:
-        """What a measurement costs there."""
+        """Expected cost of a measurement there."""
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image."""
@@ -51,7 +51,7 @@ class Mover(Protocol):
         """Set the illumination."""
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn."""
+        """Set 0 V and withdraw the tip."""
 
 
 class SourceMeterMicroscope:
@@ -76,7 +76,7 @@ class SourceMeterMicroscope:
         return self._mover.cost
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """The mover's image, with the source-meter off."""
+        """Take the mover's image, with the source-meter off."""
         self._meter.off()
         return self._mover.scan(channels)
 
@@ -87,15 +87,15 @@ class SourceMeterMicroscope:
         return self._meter.sweep(waveform)
 
     def limit_current(self, amperes: float) -> None:
-        """Compliance of the source-meter [A]."""
+        """Set the compliance of the source-meter [A]."""
         self._meter.limit_current(amperes)
 
     def light(self, suns: float) -> None:
-        """The mover's light."""
+        """Set the mover's light."""
         self._mover.light(suns)
 
     def park(self) -> None:
-        """Output off and tip withdrawn, the second even if the first fails."""
+        """Switch the output off and withdraw, the second even if the first fails."""
         try:
             self._meter.off()
         finally:

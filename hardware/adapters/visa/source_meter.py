@@ -105,7 +105,7 @@ class SourceMeter(ABC):
         self.limit_current(compliance)
 
     def limit_current(self, amperes: float) -> None:
-        """Compliance [A]; samples at it are flagged as saturated."""
+        """Set the compliance [A]; samples at it are flagged as saturated."""
         if not 0 < amperes <= _MOST_AMPERES:
             raise ConfigError(
                 f"current compliance must be > 0 and at most {_MOST_AMPERES} A; got {amperes}"
@@ -114,10 +114,10 @@ class SourceMeter(ABC):
         self._compliance = amperes
 
     def sweep(self, waveform: Waveform) -> IVCurve:
-        """Source each voltage at its time and read the current; the times are those of the readings.
+        """Source each voltage at its time and read the current; times are those of the readings.
 
-        The output is off before and after.  MicroscopeError if the instrument fails, answers less
-        than a reading, or cannot keep up.
+        The output is off before and after. MicroscopeError if the instrument fails, answers less than a
+        reading, or cannot keep up.
         """
         if waveform.peak > _MOST_VOLTS:
             raise MicroscopeError(
@@ -153,11 +153,11 @@ class SourceMeter(ABC):
         )
 
     def off(self) -> None:
-        """0 V and output off."""
+        """Set 0 V and switch the output off."""
         self._set(source_voltage=0.0, source_enabled=False)
 
     def close(self) -> None:
-        """Output off and connection closed; again is nothing."""
+        """Switch the output off and close the connection, once or again."""
         if not self._closed:
             self.off()
             self._meter.adapter.close()
