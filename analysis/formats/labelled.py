@@ -24,7 +24,7 @@ def to_xarray(data: Scan | Recording) -> xarray.Dataset:
         import xarray as xr
     except ImportError as error:
         raise ConfigError(
-            "to_xarray needs the package xarray: pip install grainscout[xarray]"
+            "to_xarray needs the package xarray: pip install -e '.[xarray]' in the checkout"
         ) from error
     scan = data.scan if isinstance(data, Recording) else data
     rows, columns = scan.shape

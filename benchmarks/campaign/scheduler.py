@@ -102,7 +102,7 @@ class _Cluster:
             from distributed import Client
             from distributed.client import ClosedClientError
         except ImportError as error:
-            raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'") from error
+            raise ConfigError("--scheduler needs Dask: pip install -e '.[dask]'") from error
         self.campaign = uuid.uuid4().hex
         self._address = address
         found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)

@@ -1,6 +1,6 @@
 """How well does the engine of ``dkl`` predict, beside its peers and a constant?
 
-    python benchmarks/studies/prediction.py            all films (peers: pip install "grainscout[peers]")
+    python benchmarks/studies/prediction.py            all films (peers: pip install -e '.[peers]')
     python benchmarks/studies/prediction.py --smoke    seconds, to see that it runs
 
 Films of the presets reference, s26 and s23 in turn, seeds 9700 and up (nothing was tuned on them), another

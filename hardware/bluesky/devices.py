@@ -31,7 +31,7 @@ try:
     )
 except ImportError as error:
     raise ConfigError(
-        f"devices need the package ophyd-async: pip install grainscout[bluesky]; {error}"
+        f"devices need the package ophyd-async: pip install -e '.[bluesky]' in the checkout; {error}"
     ) from error
 
 _T = TypeVar("_T")

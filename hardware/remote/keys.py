@@ -21,7 +21,7 @@ def zmq_module() -> ModuleType:
         import zmq.utils.z85
     except ImportError as error:
         raise ConfigError(
-            "the remote link needs the package pyzmq: pip install grainscout[link]"
+            "the remote link needs the package pyzmq: pip install -e '.[link]' in the checkout"
         ) from error
     if not zmq.has("curve"):
         raise ConfigError("the remote link needs a pyzmq built with CURVE (libsodium)")

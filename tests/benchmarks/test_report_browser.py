@@ -3,7 +3,7 @@
 import _rogues as rogues
 import pytest
 
-pytest.importorskip("tornado", reason="needs the extra grainscout[watch]")
+pytest.importorskip("tornado", reason="needs tornado (extra watch)")
 
 from chromium import PROGRAM, Chromium
 

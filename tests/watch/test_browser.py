@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-pytest.importorskip("tornado", reason="needs the extra grainscout[watch]")
+pytest.importorskip("tornado", reason="needs tornado (extra watch)")
 
 from chromium import PROGRAM, Chromium
 from live_run import Rig, until

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-pytest.importorskip("tornado", reason="needs the extra grainscout[watch]")
+pytest.importorskip("tornado", reason="needs tornado (extra watch)")
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect

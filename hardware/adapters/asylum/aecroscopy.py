@@ -26,8 +26,8 @@ class CypherIgor:
             )
         except ImportError as error:
             raise ConfigError(
-                "AEcroscopy needs Windows, Python 3.12 or newer and the package aecroscopywave: pip "
-                f"install grainscout[aecroscopy]; {error}"
+                "AEcroscopy needs Windows, Python 3.12 or newer and the package aecroscopywave: "
+                f"pip install -e '.[aecroscopy]' in the checkout; {error}"
             ) from error
         self.errors: tuple[type[Exception], ...] = (pythoncom.com_error, OSError, AttributeError)
         try:

@@ -42,7 +42,7 @@ class AespmIgor:
         except (ImportError, OSError) as error:  # without Asylum's software it misses its own files
             raise ConfigError(
                 "aespm needs the package of that name, beside numpy < 2, and the Asylum software: "
-                f"pip install grainscout[aespm] in an environment of its own; {error}"
+                f"pip install -e '.[aespm]' in the checkout in an environment of its own; {error}"
             ) from error
         self._aespm: Any = experiment
         self._step, self._patience = step, patience

@@ -90,7 +90,7 @@ class NanonisConnection:
             from nanonis_spm import Nanonis  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
             raise ConfigError(
-                "the Nanonis adapter needs the package nanonis-spm: pip install grainscout[nanonis]"
+                "the Nanonis adapter needs the package nanonis-spm: pip install -e '.[nanonis]' in the checkout"
             ) from error
 
         class Raising(Nanonis):  # type: ignore[misc]

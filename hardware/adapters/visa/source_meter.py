@@ -76,8 +76,8 @@ class SourceMeter(ABC):
             driver = self._driver()
         except ImportError as error:
             raise ConfigError(
-                "the source-meter needs the packages pymeasure and pyvisa: pip install "
-                "grainscout[visa]"
+                "the source-meter needs the packages pymeasure and pyvisa: pip install -e "
+                "'.[visa]' in the checkout"
             ) from error
         for name, value in (("timeout", timeout), ("lag", lag)):
             if not (math.isfinite(value) and value > 0):

@@ -170,6 +170,6 @@ def _peers() -> list[PolicySpec]:
     if not installed:
         raise ConfigError(
             "--peers needs a peer; none is installed. Install them from the checkout: "
-            "pip install '.[peers]'"
+            "pip install -e '.[peers]'"
         )
     return [PolicySpec(name=name) for name in installed]

@@ -40,7 +40,7 @@ def watch(
             raise
         raise ConfigError(
             "watch needs the package tornado, which is not installed. Install it from the checkout: "
-            "pip install '.[watch]'"
+            "pip install -e '.[watch]'"
         ) from error
     serve(
         journal,
