@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import types
 
+import _fake_keithley as keithley
 import numpy as np
 import pytest
 from _fake_igor import DirectIgor, FakeIgor
@@ -49,40 +50,13 @@ HEIGHT = Film.generate(PRESETS["tiny"], 3).scan().height[:24, :20].astype(np.flo
 PEAK = (1e-9 + 0.02 * (HEIGHT - HEIGHT.min())).astype(np.float32).astype(float)
 
 
-METER = """
-spec: "1.0"
-devices:
-  meter:
-    eom:
-      GPIB INSTR: {q: "\\r\\n", r: "\\n"}
-    error: ERROR
-    dialogues:
-      - {q: "*IDN?", r: "KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C32"}
-      - {q: ":FORMAT:ELEMENTS VOLTAGE, CURRENT, RESISTANCE, TIME, STATUS"}
-    properties:
-      voltage:
-        default: 0.0
-        getter: {q: ":READ?", r: "READING"}
-        setter: {q: ":SOURCE:VOLTAGE {}"}
-        specs: {type: float, min: -210, max: 210}
-      sourced: {default: 0, getter: {q: "OUTPUT?", r: "{:d}"}, setter: {q: "OUTPUT {:d}"}, specs: {type: int}}
-      compliance: {default: 0.0, getter: {q: ":SENSE:CURRENT:PROTECTION?", r: "{:g}"}, setter: {q: ":SENSE:CURRENT:PROTECTION {}"}, specs: {type: float}}
-      nplc: {default: 1.0, getter: {q: ":SENSE:CURRENT:NPLCYCLES?", r: "{:g}"}, setter: {q: ":SENSE:CURRENT:NPLCYCLES {}"}, specs: {type: float}}
-      mode: {default: VOLT, getter: {q: ":SOURCE:FUNCTION?", r: "{:s}"}, setter: {q: ":SOURCE:FUNCTION {}"}, specs: {type: str}}
-resources:
-  GPIB0::24::INSTR: {device: meter}
-"""
-RESISTOR = "{0:.6E},{0:.6f}E-07,+1.0E+07,+1.0E+00,+2.0E+00"
-OVERFLOW = "{0:.6E},+9.910000E+37,+1E0,+1E0,+2.0E+00"
-
-
 class Lab:
     """The fakes of one test: a microscope table for each, and whether its tip is up at 0 V."""
 
     def __init__(self, tmp_path, monkeypatch):
         self.tmp_path, self.monkeypatch = tmp_path, monkeypatch
         self.nanonis = self.igor = None
-        self.reading = RESISTOR
+        self.reading = ""  # of the source-meter; of a resistor
 
     def table(self, kind: str) -> str:
         return getattr(self, "_" + kind.replace("-", "_"))()
@@ -108,10 +82,9 @@ class Lab:
     def _source_meter(self) -> str:
         pytest.importorskip("pyvisa_sim", reason="pyvisa-sim is not installed")
         pytest.importorskip("pymeasure", reason="pymeasure is not installed")
-        path = self.tmp_path / "meter.yaml"
-        path.write_text(METER.replace("READING", self.reading))
+        simulated = keithley.library(self.tmp_path / "meter.yaml", reading=self.reading)
         options = (
-            f'resource = "GPIB0::24::INSTR", visa_library = "{path}@sim", lag = 50.0, mover = "nanonis", '
+            f'resource = "{keithley.RESOURCE}", visa_library = "{simulated}", lag = 50.0, mover = "nanonis", '
             f"mover_options = {{ {self._options()} }}"
         )
         return f'[task.microscope]\nkind = "source-meter"\noptions = {{ {options} }}\n'

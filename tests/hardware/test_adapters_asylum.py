@@ -13,8 +13,9 @@ import _fake_igor as fake_igor
 import numpy as np
 import pytest
 
-from grainscout.hardware import Guard, Limits, check_microscope, make_microscope
+from grainscout.hardware import Guard, Limits, make_microscope
 from grainscout.hardware.adapters.asylum import aecroscopy, files
+from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -95,10 +96,9 @@ def connect(request, igor, tmp_path, monkeypatch):
 
 def test_it_conforms(connect):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
-    results = check_microscope(
+    require_conforming(
         lambda: Guard(connect(), Limits()), waveform=SWEEP, scan=scan, peak_current=PEAK
     )
-    assert [r for r in results if not r.passed] == []
 
 
 @pytest.mark.parametrize("angle", [0.0, 25.0, -110.0])

@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("nanonis_spm")
 
-from grainscout.hardware import Guard, Limits, check_microscope
+from grainscout.hardware import Guard, Limits
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
+from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -48,10 +49,9 @@ def connect(fake, **options) -> NanonisMicroscope:
 
 def test_it_conforms(fake):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
-    results = check_microscope(
+    require_conforming(
         lambda: Guard(connect(fake), Limits()), waveform=SWEEP, scan=scan, peak_current=PEAK
     )
-    assert [r for r in results if not r.passed] == []
 
 
 def test_image_and_positions_are_the_controllers(fake):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from grainscout.hardware import Capabilities, Guard, Limits, SimulatedMicroscope, check_microscope
-from grainscout.hardware.conformance.suite import require_conforming
+from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     IVCurve,
     MicroscopeError,
@@ -72,96 +73,57 @@ def test_a_guarded_microscope_conforms(film):
     )
 
 
-class Transposed(SimulatedMicroscope):
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        return super().measure(Site(site[1], site[0]), waveform)
+def sited(change) -> type[SimulatedMicroscope]:
+    """A microscope that measures at another site, given the site and the film's shape."""
+
+    class Elsewhere(SimulatedMicroscope):
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            return super().measure(Site(*change(*site, *self.instrument.film.shape)), waveform)
+
+    return Elsewhere
 
 
-class BottomLeft(SimulatedMicroscope):
-    """The origin of its pixels is the bottom left corner."""
+def imaged(change) -> type[SimulatedMicroscope]:
+    """A microscope whose images come back changed."""
 
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        rows = self.instrument.film.shape[0]
-        return super().measure(Site(rows - 1 - site[0], site[1]), waveform)
+    class Imaged(SimulatedMicroscope):
+        def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+            image = super().scan(channels)
+            return replace(image, **change(image))
 
-
-class MirroredImage(SimulatedMicroscope):
-    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        image = super().scan(channels)
-        return replace(image, channels={k: v[:, ::-1] for k, v in image.channels.items()})
+    return Imaged
 
 
-class Nanometres(SimulatedMicroscope):
-    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        image = super().scan(channels)
-        return replace(image, channels={k: v * 1e9 for k, v in image.channels.items()})
+def altered(change) -> type[SimulatedMicroscope]:
+    """A microscope whose curves come back changed."""
+
+    class Altered(SimulatedMicroscope):
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            curve = super().measure(site, waveform)
+            return replace(curve, **change(curve))
+
+    return Altered
 
 
-class NanometrePixels(SimulatedMicroscope):
-    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        return replace(super().scan(channels), pixel_size=(20.0, 20.0))
+def channels(change):
+    return lambda image: {"channels": {k: change(v) for k, v in image.channels.items()}}
 
 
-class Altered(SimulatedMicroscope):
-    """Its curves come back changed."""
-
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        curve = super().measure(site, waveform)
-        whole = {k: getattr(curve, k) for k in ("voltage", "current", "time", "saturated")}
-        return IVCurve(**(whole | self.change(curve)))
-
-    def change(self, curve: IVCurve) -> dict[str, np.ndarray]:
-        raise AssertionError("a subclass says what changes")
-
-
-class BeforeTheGain(Altered):
-    """Reports the voltage before the amplifier's gain."""
-
-    def change(self, curve: IVCurve) -> dict[str, np.ndarray]:
-        return {"voltage": 0.1 * curve.voltage}
-
-
-class Nanoamperes(Altered):
-    def change(self, curve: IVCurve) -> dict[str, np.ndarray]:
-        return {"current": 1e9 * curve.current}
-
-
-class Milliseconds(Altered):
-    def change(self, curve: IVCurve) -> dict[str, np.ndarray]:
-        return {"time": 1e3 * curve.time}
-
-
-class Overflow(Altered):
-    """A source-meter's overflow code passes as a current."""
-
-    def change(self, curve: IVCurve) -> dict[str, np.ndarray]:
-        return {"current": np.where(curve.voltage > 1.0, 9.91e37, 0.0)}
-
-
-class SilentRail(SimulatedMicroscope):
+def half_flagged(curve: IVCurve) -> dict[str, np.ndarray]:
     """Saturates, and flags only half of it."""
-
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        curve = super().measure(site, waveform)
-        rail = 0.5 * float(np.abs(curve.current).max())
-        flags = curve.current >= rail
-        flags[: len(flags) // 2] = False
-        return IVCurve(
-            voltage=curve.voltage,
-            current=np.clip(curve.current, -rail, rail),
-            time=curve.time,
-            saturated=flags,
-        )
+    rail = 0.5 * float(np.abs(curve.current).max())
+    flags = curve.current >= rail
+    flags[: len(flags) // 2] = False
+    return {"current": np.clip(curve.current, -rail, rail), "saturated": flags}
 
 
-class Wrapping(SimulatedMicroscope):
-    """Clamps positions silently."""
+def restless(curve: IVCurve, count=itertools.count(1)) -> dict[str, np.ndarray]:  # noqa: B008
+    """Noise from a global source."""
+    return {"current": curve.current + 1e-12 * next(count)}
 
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        rows, columns = self.instrument.film.shape
-        return super().measure(
-            Site(min(max(site[0], 0), rows - 1), min(max(site[1], 0), columns - 1)), waveform
-        )
+
+Transposed = sited(lambda row, column, *_: (column, row))
+Nanometres = imaged(channels(lambda v: v * 1e9))
 
 
 class Unbounded(SimulatedMicroscope):
@@ -190,18 +152,6 @@ class Free(SimulatedMicroscope):
         curve = super().measure(site, waveform)
         self._clock = type(self._clock)(before)
         return curve
-
-
-class Restless(SimulatedMicroscope):
-    """Noise from a global source."""
-
-    count = 0
-
-    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        Restless.count += 1
-        curve = super().measure(site, waveform)
-        noise = 1e-12 * Restless.count
-        return IVCurve(voltage=curve.voltage, current=curve.current + noise, time=curve.time)
 
 
 class Forgetful(SimulatedMicroscope):
@@ -238,28 +188,56 @@ class OneUse(SimulatedMicroscope):
         return super().measure(site, waveform)
 
 
-@pytest.mark.parametrize(
-    ("kind", "check", "words"),
-    [
-        (BottomLeft, "orientation", "fits best upside down"),
-        (MirroredImage, "orientation", "scan height .* fits best mirrored"),
-        (Nanometres, "image", "height must be in m"),
-        (NanometrePixels, "image", "pixel_size is in metres"),
-        (BeforeTheGain, "curve", "voltage must be the waveform's at the sample"),
-        (Nanoamperes, "curve", "current must be in amperes"),
-        (Overflow, "curve", "current must be in amperes"),
-        (Milliseconds, "curve", "time must span"),
-        (SilentRail, "saturation", "must be flagged"),
-        (Unbounded, "saturation", "compliance .* must hold"),
-        (Wrapping, "grid edges", "row 32, column 0 of 32 x 40 must raise"),
-        (DarkButSilent, "light", "without a lamp must raise"),
-        (Free, "clock", "must take its 0.5 s"),
-        (Restless, "repeatability", "must give the same curve"),
-        (Forgetful, "resume", "must be the uninterrupted one's"),
-        (Healing, "wear", "never decrease"),
-        (OneUse, "parking", "controller is closed"),
-    ],
-)
+FAULTS = {
+    "origin bottom left": (
+        sited(lambda row, column, rows, _: (rows - 1 - row, column)),
+        "orientation",
+        "fits best upside down",
+    ),
+    "mirrored image": (
+        imaged(channels(lambda v: v[:, ::-1])),
+        "orientation",
+        "scan height .* fits best mirrored",
+    ),
+    "nanometres": (Nanometres, "image", "height must be in m"),
+    "nanometre pixels": (
+        imaged(lambda _: {"pixel_size": (20.0, 20.0)}),
+        "image",
+        "pixel_size is in metres",
+    ),
+    "voltage before the gain": (
+        altered(lambda c: {"voltage": 0.1 * c.voltage}),
+        "curve",
+        "voltage must be the waveform's at the sample",
+    ),
+    "nanoamperes": (
+        altered(lambda c: {"current": 1e9 * c.current}),
+        "curve",
+        "current must be in amperes",
+    ),
+    "overflow code": (
+        altered(lambda c: {"current": np.where(c.voltage > 1.0, 9.91e37, 0.0)}),
+        "curve",
+        "current must be in amperes",
+    ),
+    "milliseconds": (altered(lambda c: {"time": 1e3 * c.time}), "curve", "time must span"),
+    "half flagged": (altered(half_flagged), "saturation", "must be flagged"),
+    "unbounded": (Unbounded, "saturation", "compliance .* must hold"),
+    "clamped sites": (
+        sited(lambda r, c, rows, columns: (min(max(r, 0), rows - 1), min(max(c, 0), columns - 1))),
+        "grid edges",
+        "row 32, column 0 of 32 x 40 must raise",
+    ),
+    "dark but silent": (DarkButSilent, "light", "without a lamp must raise"),
+    "free": (Free, "clock", "must take its 0.5 s"),
+    "restless": (altered(restless), "repeatability", "must give the same curve"),
+    "forgetful": (Forgetful, "resume", "must be the uninterrupted one's"),
+    "healing": (Healing, "wear", "never decrease"),
+    "one use": (OneUse, "parking", "controller is closed"),
+}
+
+
+@pytest.mark.parametrize(("kind", "check", "words"), FAULTS.values(), ids=list(FAULTS))
 def test_each_fault_is_found_and_named(film, kind, check, words):
     found = failures(film, kind)
     assert check in found

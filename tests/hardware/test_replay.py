@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.formats import Recording, read_3ds, record_outcomes, write_nsid
-from grainscout.hardware import check_microscope, make_microscope
+from grainscout.hardware import make_microscope
+from grainscout.hardware.conformance import require_conforming
 from grainscout.hardware.replay import ReplayMicroscope
 from grainscout.records import (
     CostModel,
@@ -121,12 +122,11 @@ def test_opened_by_name_from_a_file(recording, tmp_path):
 
 def test_it_conforms(shared_data):
     grid = read_3ds(shared_data / "mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds")
-    results = check_microscope(
+    require_conforming(
         lambda: ReplayMicroscope(grid),
         scan=grid.scan,
         peak_current=np.abs(grid.current).max(axis=1).reshape(30, 30),
     )
-    assert [r for r in results if not r.passed] == []
 
 
 def test_the_real_grid_is_an_instrument(shared_data):

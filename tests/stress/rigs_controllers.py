@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import _fake_igor as fake_igor
+import _fake_keithley as keithley
 import _fake_nanonis as fake_nanonis
 import numpy as np
 from rig import HEIGHT, PEAK, Arrived, Rig, counted
@@ -84,17 +85,11 @@ def nanonis() -> Iterator[Rig]:
 def source_meter(model: str) -> Any:
     @contextlib.contextmanager
     def rig() -> Iterator[Rig]:
-        import test_adapters_visa as bench
-
-        old = model == "2400"
-        form = bench.DEVICE if old else bench.DEVICE_2600
-        reading = bench.OHM if old else "1e-9\\tfalse"
-        name = bench.NAME if old else "Keithley Instruments Inc., Model 2602B, 1234567, 3.2.1"
+        reading = "" if model == "2400" else "1e-9\tfalse"
         with tempfile.TemporaryDirectory() as folder, _nanonis_fake() as (fake, mover):
-            path = Path(folder) / "meter.yaml"
-            path.write_text(form.format(reading=reading, name=name))
-            kind = Keithley2400 if old else Keithley2600
-            meter = kind("GPIB0::24::INSTR", visa_library=f"{path}@sim", lag=1e6)
+            simulated = keithley.library(Path(folder) / "meter.yaml", model, reading=reading)
+            kind = Keithley2400 if model == "2400" else Keithley2600
+            meter = kind(keithley.RESOURCE, visa_library=simulated, lag=1e6)
             connection = meter._meter.adapter.connection
             lines: list[str] = []
             state = {"volts": 0.0, "on": False}
