@@ -28,7 +28,7 @@ SPINE = (
     "numpy scipy h5py igor2 pandas pyarrow matplotlib scikit-image joblib threadpoolctl jinja2 "
     "pydantic tomli-w typer rich pytest hypothesis"
 )
-ASYLUM = "tests/hardware/test_adapters_asylum.py tests/hardware/test_streams.py tests/hardware/test_one_file.py"
+ASYLUM = "tests/hardware/adapters/test_asylum.py tests/hardware/adapters/test_streams.py tests/hardware/test_one_file.py"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,19 @@ N pixels span ScanSize from edge to edge, Y points up, a positive ScanAngle turn
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 import struct
+import sys
 import threading
 import types
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from grainscout.hardware.adapters.asylum import aecroscopy
 
 
 def ibw(values: np.ndarray, labels: list[str], steps: tuple[float, ...], note: dict) -> bytes:
@@ -294,3 +299,22 @@ class DirectIgor:
 
     def withdraw(self) -> None:
         self.execute('DoScanFunc("StopEngageButton")')
+
+
+def install(kind: str, igor: FakeIgor, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Put a fake Igor behind a package, or ("direct") in place of it."""
+    if kind == "direct":
+        patch.setattr(aecroscopy, "CypherIgor", lambda: DirectIgor(igor))
+    elif kind == "aecroscopy":
+        for name, module in igor.com_modules().items():
+            patch.setitem(sys.modules, name, module)
+        for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:
+            patch.delitem(sys.modules, name)
+    else:
+        module = importlib.import_module("aespm").experiment
+        commands = folder / "ToIgor.arcmd"
+        patch.setattr(module, "_command_buffer", str(commands))
+        patch.setattr(module, "_read_out_buffer", str(folder / "readout.txt"))
+        patch.setattr(module, "Popen", igor.popen(commands))
+        # The package sleeps for 0.35 s after every command.
+        patch.setattr(module, "time", types.SimpleNamespace(sleep=lambda _: None))

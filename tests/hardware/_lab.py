@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import sys
-import types
 
 import _fake_keithley as keithley
 import numpy as np
 import pytest
-from _fake_igor import DirectIgor, FakeIgor
+from _fake_igor import FakeIgor, install
 from _fake_nanonis import FakeNanonis
 
-from grainscout.hardware.adapters.asylum import aecroscopy
 from grainscout.simulator import PRESETS, Film
 
 ASYLUM = {"aecroscopy": "aecroscopywave", "aespm": "aespm"}
@@ -43,7 +39,7 @@ waveform = { kind = "triangle", peak_V = 0.8, samples = 21, duration_s = 0.1 }
 
 """
 SIMULATED = '[task.microscope]\nkind = "simulated"\nfilm = "tiny"\ninstrument = "quiet"\n'
-#: The Asylum packages take part where they are installed (test_adapters_asylum.py says where not).
+#: The Asylum packages take part where they are installed (adapters/test_asylum.py says where not).
 LAB = ["nanonis", "source-meter", "asylum"]
 LAB += [n for n, p in ASYLUM.items() if importlib.util.find_spec(p)]
 HEIGHT = Film.generate(PRESETS["tiny"], 3).scan().height[:24, :20].astype(np.float32).astype(float)
@@ -89,33 +85,20 @@ class Lab:
         )
         return f'[task.microscope]\nkind = "source-meter"\noptions = {{ {options} }}\n'
 
-    def _asylum(self, kind: str = "aecroscopy") -> str:
+    def _asylum(self, kind: str = "direct") -> str:
         folder = self.tmp_path / "saved"
         folder.mkdir()
         self.igor = FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
-        self.monkeypatch.setattr(aecroscopy, "CypherIgor", lambda: DirectIgor(self.igor))
+        install(kind, self.igor, self.tmp_path, self.monkeypatch)
         options = (
             f'folder = "{folder}", shape = "triangle", settle_s = 0.0, arrival_s = 0.2, timeout_s = 0.5, '
             "speed_m_per_s = 1e-3, scan_timeout_s = 1.0"
         )
-        return f'[task.microscope]\nkind = "{kind}"\noptions = {{ {options} }}\n'
+        name = "aecroscopy" if kind == "direct" else kind
+        return f'[task.microscope]\nkind = "{name}"\noptions = {{ {options} }}\n'
 
-    def aecroscopy(self) -> str:
-        real = aecroscopy.CypherIgor
-        table = self._asylum()
-        self.monkeypatch.setattr(aecroscopy, "CypherIgor", real)
-        for name, module in self.igor.com_modules().items():
-            self.monkeypatch.setitem(sys.modules, name, module)
-        for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:
-            self.monkeypatch.delitem(sys.modules, name)
-        return table
+    def _aecroscopy(self) -> str:
+        return self._asylum("aecroscopy")
 
     def _aespm(self) -> str:
-        module = importlib.import_module("aespm").experiment
-        table = self._asylum("aespm")
-        commands = self.tmp_path / "ToIgor.arcmd"
-        self.monkeypatch.setattr(module, "_command_buffer", str(commands))
-        self.monkeypatch.setattr(module, "_read_out_buffer", str(self.tmp_path / "readout.txt"))
-        self.monkeypatch.setattr(module, "Popen", self.igor.popen(commands))
-        self.monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=lambda _: None))
-        return table
+        return self._asylum("aespm")

@@ -11,6 +11,6 @@ RECORD = HERE.parents[1] / "docs" / "decisions" / "0435-faults-and-their-tests.m
 
 def test_every_test_that_the_record_names_exists():
     named = set(re.findall(r"`(test_\w+)`", RECORD.read_text(encoding="utf-8")))
-    code = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("test_*.py"))
     assert len(named) > 20
     assert {name for name in named if f"def {name}(" not in code} == set()

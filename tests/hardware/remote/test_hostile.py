@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-import _link_rig as rig
+import _remote_rig as rig
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from grainscout.policies import make_policy
 from grainscout.records import LinkError
 
 zmq = pytest.importorskip("zmq")
+from rigs_frames import Enemy  # noqa: E402
 
 
 def header(**change: object) -> bytes:
@@ -127,27 +128,13 @@ def test_what_cannot_be_sent_is_named():
             wire.encode(wire.Message(kind="k", body={"x": value}))
 
 
-class Quiet:
-    """A policy that proposes nothing."""
-
-    def reset(self, problem, *, rng):
-        pass
-
-    def ask(self, n=1):
-        return []
-
-    def tell(self, outcomes):
-        pass
-
-
 def test_the_server_outlives_everything_that_an_allowed_client_sends():
-    with PolicyServer(Quiet, address="tcp://127.0.0.1:0") as server:
-        context = zmq.Context()
-        enemy = context.socket(zmq.DEALER)
-        enemy.setsockopt(zmq.LINGER, 0)
-        enemy.connect(server.address)
+    with (
+        PolicyServer(rig.Walker, address="tcp://127.0.0.1:0") as server,
+        Enemy(server.address) as enemy,
+    ):
         for frames in HOSTILE.values():
-            enemy.send_multipart(frames or [b""])
+            enemy.send(frames or [b""])
         # Well-formed requests that make no sense: each gets an error, none is executed.
         for kind, body in (
             ("ask", {"n": 1}),
@@ -155,32 +142,27 @@ def test_the_server_outlives_everything_that_an_allowed_client_sends():
             ("reset", {"problem": {"channels": 3}, "rng": None}),
         ):
             message = wire.Message(kind=kind, session="enemy", number=1, body=body)
-            enemy.send_multipart(wire.encode(message))
+            enemy.send(wire.encode(message))
         errors, end = [], time.monotonic() + 10
         while len(errors) < 4 and time.monotonic() < end:
-            if enemy.poll(200):
-                errors.append(wire.decode(enemy.recv_multipart()))
+            if enemy.socket.poll(200):
+                errors.append(wire.decode(enemy.socket.recv_multipart()))
         assert {e.kind for e in errors} == {"error"}
         with RemotePolicy(server.address, lost_after=5.0) as friend:
-            assert friend.server["policy"] == "Quiet"
+            assert friend.server["policy"] == "Walker"
         assert server.refused == len(HOSTILE)
-        enemy.close(0)
-        context.term()
 
 
 def test_a_frame_over_the_limit_costs_the_sender_its_connection_only(monkeypatch):
     monkeypatch.setattr(wire, "MAX_FRAME", 100_000)
-    with PolicyServer(Quiet, address="tcp://127.0.0.1:0") as server:
-        context = zmq.Context()
-        enemy = context.socket(zmq.DEALER)
-        enemy.setsockopt(zmq.LINGER, 0)
-        enemy.connect(server.address)
-        enemy.send_multipart([header(), b"x" * 200_000])
+    with (
+        PolicyServer(rig.Walker, address="tcp://127.0.0.1:0") as server,
+        Enemy(server.address) as enemy,
+    ):
+        enemy.send([header(), b"x" * 200_000])
         with RemotePolicy(server.address, lost_after=5.0):
             pass
         assert server.refused == 0  # never reached us
-        enemy.close(0)
-        context.term()
 
 
 def test_a_server_that_answers_nonsense_is_a_link_error():

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
-import _link_rig as rig
-import numpy as np
+import _remote_rig as rig
 import pytest
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
-from grainscout.hardware.remote import RemotePolicy, generate_keys
+from grainscout.hardware.remote import RemotePolicy
 from grainscout.policies import make_policy
 from grainscout.records import (
     Budget,
@@ -24,11 +23,6 @@ from grainscout.records import (
 from grainscout.simulator import PRESETS, Film
 
 pytest.importorskip("zmq")
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return generate_keys(tmp_path_factory.mktemp("link") / "keys", clients=("microscope", "other"))
 
 
 def test_a_long_decision_is_not_a_lost_server(keys):
@@ -146,12 +140,7 @@ def test_the_fallback_decides_while_the_server_is_lost_and_no_longer(keys):
     # The fallback knows what was measured before, and its own proposals under its own ids.
     assert len(spare.told) == 6
     assert {o.proposal_id for o in spare.told} == {None, "1-0", "1-1"}
-    made = []
-
-    def factory():
-        made.append(rig.Walker())
-        return made[-1]
-
+    made, factory = rig.recorded()
     with policy, rig.serve(keys, factory, address=server.address):
         end = time.monotonic() + 20  # it is looked for at each ask, for one heartbeat
         while policy.ask(2)[0].id.startswith("fallback/"):
@@ -165,16 +154,11 @@ def test_the_fallback_decides_while_the_server_is_lost_and_no_longer(keys):
 
 def test_lost_answers_and_cut_cables_never_ask_twice(keys):
     # The server hears everything but its answers vanish: the request must be carried out once.
-    made = []
-
-    def factory():
-        made.append(rig.Walker())
-        return made[-1]
-
+    made, factory = rig.recorded()
     with rig.serve(keys, factory) as server:
         proxy = rig.Proxy(int(server.address.rsplit(":", 1)[1]))
         policy = RemotePolicy(proxy.address, keys=keys / "microscope", **rig.QUICK)
-        policy.reset(rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        policy.reset(rig.a_problem(), rng=rig.generator())
         seen = rig.run(policy, 1)
 
         def mend() -> None:

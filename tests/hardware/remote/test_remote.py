@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 
-import _link_rig as rig
+import _remote_rig as rig
 import numpy as np
 import pytest
 
@@ -25,11 +25,6 @@ from grainscout.records.supports import supports
 pytest.importorskip("zmq")
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    return generate_keys(tmp_path_factory.mktemp("link") / "keys", clients=("microscope", "other"))
-
-
 def test_a_remote_policy_is_the_policy(keys):
     with rig.serve(keys) as server, rig.connected(server, keys) as policy:
         assert isinstance(policy, Policy)
@@ -38,12 +33,7 @@ def test_a_remote_policy_is_the_policy(keys):
 
 
 def test_the_server_sees_the_problem_and_outcomes_as_they_are(keys):
-    made = []
-
-    def factory():
-        made.append(rig.Walker())
-        return made[-1]
-
+    made, factory = rig.recorded()
     with rig.serve(keys, factory) as server, rig.connected(server, keys) as policy:
         (proposal, _) = policy.ask(2)
         policy.tell([rig.an_outcome(proposal)])
@@ -84,7 +74,7 @@ def test_capabilities_are_those_of_the_servers_policy(keys):
 
 def test_a_real_policy_from_the_registry(keys):
     local = make_policy("random", {})
-    local.reset(rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+    local.reset(rig.a_problem(), rng=rig.generator())
     with (
         rig.serve(keys, lambda: make_policy("random", {})) as server,
         rig.connected(server, keys) as policy,

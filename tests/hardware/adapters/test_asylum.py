@@ -7,14 +7,13 @@ import importlib.util
 import os
 import sys
 import time
-import types
 
 import _fake_igor as fake_igor
 import numpy as np
 import pytest
 
 from grainscout.hardware import Guard, Limits, make_microscope
-from grainscout.hardware.adapters.asylum import aecroscopy, files
+from grainscout.hardware.adapters.asylum import files
 from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
@@ -69,21 +68,7 @@ def igor(tmp_path):
 @pytest.fixture(params=["direct", *HERE])
 def connect(request, igor, tmp_path, monkeypatch):
     """Opens the adapter of a package, or one without, with the fake behind it."""
-    if request.param == "direct":
-        monkeypatch.setattr(aecroscopy, "CypherIgor", lambda: fake_igor.DirectIgor(igor))
-    elif request.param == "aecroscopy":
-        for name, module in igor.com_modules().items():
-            monkeypatch.setitem(sys.modules, name, module)
-        for name in [n for n in sys.modules if n.startswith("aecroscopywave")]:
-            monkeypatch.delitem(sys.modules, name)
-    else:
-        module = importlib.import_module("aespm").experiment
-        commands = tmp_path / "ToIgor.arcmd"
-        monkeypatch.setattr(module, "_command_buffer", str(commands))
-        monkeypatch.setattr(module, "_read_out_buffer", str(tmp_path / "readout.txt"))
-        monkeypatch.setattr(module, "Popen", igor.popen(commands))
-        # The package sleeps for 0.35 s after every command.
-        monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=lambda _: None))
+    fake_igor.install(request.param, igor, tmp_path, monkeypatch)
 
     def open_it(**options):
         given = {"folder": str(igor.folder), "shape": "triangle", **FAST, **options}

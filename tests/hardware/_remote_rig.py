@@ -1,4 +1,4 @@
-"""What the tests of the link share: policies with memory, messages, and a cable that can be cut."""
+"""Policies with memory, messages, and a cable that can be cut, for the tests of remote policies."""
 
 from __future__ import annotations
 
@@ -80,6 +80,21 @@ class Model(Walker):
         self.asked = state["asked"]
 
 
+def generator() -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(4))
+
+
+def recorded():
+    """A list, and a factory of policies that adds each to it."""
+    made = []
+
+    def factory():
+        made.append(Walker())
+        return made[-1]
+
+    return made, factory
+
+
 def a_problem(shape=(6, 5)) -> Problem:
     image = np.arange(float(np.prod(shape))).reshape(shape)
     return Problem(
@@ -120,13 +135,13 @@ def run(policy: Policy, steps: int, *, start: int = 0, between=None) -> list[Pro
 
 def expected(steps: int) -> list[Proposal]:
     policy = Walker()
-    policy.reset(a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+    policy.reset(a_problem(), rng=generator())
     return run(policy, steps)
 
 
 def connected(server: PolicyServer, keys, **options) -> RemotePolicy:
     policy = RemotePolicy(server.address, keys=keys / "microscope", **{**QUICK, **options})
-    policy.reset(a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+    policy.reset(a_problem(), rng=generator())
     return policy
 
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("zmq")
 
-import _link_rig as link_rig
+import _remote_rig as remote_rig
 import rigs_frames as rig
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
@@ -50,10 +50,10 @@ def test_a_client_that_begins_many_sessions_pushes_out_its_own_only(tmp_path):
     keys = generate_keys(tmp_path / "keys", clients=("microscope", "enemy"))
     slow = threading.Event()
 
-    class Waits(link_rig.Walker):
+    class Waits(remote_rig.Walker):
         def reset(self, problem, *, rng):
             super().reset(problem, rng=rng)
-            if problem.scan.shape != link_rig.a_problem().scan.shape:
+            if problem.scan.shape != remote_rig.a_problem().scan.shape:
                 slow.wait(20)
 
     with (
@@ -61,22 +61,22 @@ def test_a_client_that_begins_many_sessions_pushes_out_its_own_only(tmp_path):
             Waits, address="tcp://127.0.0.1:0", keys=keys / "server", sessions=4
         ) as server,
         rig.Enemy(server.address, keys / "enemy") as enemy,
-        link_rig.connected(server, keys) as friend,
+        remote_rig.connected(server, keys) as friend,
     ):
         for k in range(40):  # the first one occupies the enemy's worker
             enemy.send(rig.frames("reset", f"enemy{k}", 1, rig.reset_body()))
         try:
-            assert link_rig.run(friend, 2) == link_rig.expected(2)
+            assert remote_rig.run(friend, 2) == remote_rig.expected(2)
         finally:
             slow.set()
         assert len(server._sessions) <= 5
 
 
 def test_an_answer_that_was_lost_with_its_connection_comes_with_the_next_sign_of_life():
-    with PolicyServer(lambda: link_rig.Walker(slow=0.6), address="tcp://127.0.0.1:0") as server:
-        proxy = link_rig.Proxy(int(server.address.rsplit(":", 1)[1]))
+    with PolicyServer(lambda: remote_rig.Walker(slow=0.6), address="tcp://127.0.0.1:0") as server:
+        proxy = remote_rig.Proxy(int(server.address.rsplit(":", 1)[1]))
         with RemotePolicy(proxy.address, **QUICK) as policy:
-            policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+            policy.reset(remote_rig.a_problem(), rng=remote_rig.generator())
             threading.Timer(0.3, proxy.cut).start()  # while the policy thinks
             assert len(policy.ask(2)) == 2
         proxy.close()
@@ -86,15 +86,15 @@ def test_an_answer_that_was_lost_with_its_connection_comes_with_the_next_sign_of
 def test_a_late_copy_of_the_first_request_at_a_restarted_server_is_no_beginning(slow):
     """Or the policy would go on from it without what it was told in between."""
     with (
-        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as first,
+        PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as first,
         RemotePolicy(first.address, **QUICK) as policy,
     ):
-        policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        policy.reset(remote_rig.a_problem(), rng=remote_rig.generator())
         copy = [bytes(frame) for frame in policy._channel._frames]
-        seen = link_rig.run(policy, 2)
+        seen = remote_rig.run(policy, 2)
         first.stop()
 
-        class Slow(link_rig.Walker):
+        class Slow(remote_rig.Walker):
             def reset(self, problem, *, rng):
                 time.sleep(slow)
                 super().reset(problem, rng=rng)
@@ -105,13 +105,13 @@ def test_a_late_copy_of_the_first_request_at_a_restarted_server_is_no_beginning(
         ):
             wire_late.send(copy)
             assert rig.soon(lambda: any(s.done > 0 or slow for s in second._sessions.values()))
-            seen += link_rig.run(policy, 1, start=2)
-    assert seen == link_rig.expected(3)
+            seen += remote_rig.run(policy, 1, start=2)
+    assert seen == remote_rig.expected(3)
 
 
 def test_a_message_without_end_costs_the_connections_and_no_more(monkeypatch):
     monkeypatch.setattr(wire, "MAX_GROWTH", 60_000_000)
-    with PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server:
+    with PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as server:
         before = resident()
         peers = [rig.raw_peer(server.address, b"DEALER") for _ in range(2)]
         for peer in peers:
@@ -119,8 +119,8 @@ def test_a_message_without_end_costs_the_connections_and_no_more(monkeypatch):
         assert rig.soon(lambda: server.relieved > 0)
         assert resident() - before < 400_000_000
         with RemotePolicy(server.address, **QUICK) as friend:
-            friend.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
-            assert link_rig.run(friend, 2) == link_rig.expected(2)
+            friend.reset(remote_rig.a_problem(), rng=remote_rig.generator())
+            assert remote_rig.run(friend, 2) == remote_rig.expected(2)
         for peer in peers:
             peer.close()
 
@@ -181,7 +181,7 @@ def test_a_proposal_is_taken_as_it_is_or_not_at_all(proposal):
         return [rig.frames("done", "", message.number, body)]
 
     with rig.hostile_server(propose) as address, RemotePolicy(address, **QUICK) as policy:
-        policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        policy.reset(remote_rig.a_problem(), rng=remote_rig.generator())
         with pytest.raises(LinkError, match="cannot be understood"):
             policy.ask()
 
@@ -196,7 +196,7 @@ def test_maps_and_states_of_another_form_are_link_errors(kind, value):
         return [[part.replace(b"~~", b"__") for part in frames]]
 
     with rig.hostile_server(answer) as address, RemotePolicy(address, **QUICK) as policy:
-        policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        policy.reset(remote_rig.a_problem(), rng=remote_rig.generator())
         if kind == "state" and value == {"a": "b"}:
             assert policy.state() == value
             return
@@ -227,7 +227,7 @@ def test_an_error_from_the_other_side_commands_no_terminal():
 @pytest.mark.parametrize("n", [0, -1, 1.5, None, "1", True, [1]])
 def test_a_count_that_is_none_is_refused(n):
     with (
-        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as server,
         rig.Enemy(server.address) as enemy,
     ):
         enemy.send(rig.frames("reset", "s", 1, rig.reset_body()))
@@ -253,17 +253,17 @@ def test_a_problem_too_large_to_be_worked_on_is_refused(monkeypatch):
 def test_a_session_has_an_end_to_what_it_may_send(monkeypatch):
     monkeypatch.setattr(wire, "MAX_SESSION", 200_000)
     with (
-        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as server,
         RemotePolicy(server.address, **QUICK) as policy,
     ):
-        policy.reset(link_rig.a_problem(), rng=np.random.Generator(np.random.PCG64(4)))
+        policy.reset(remote_rig.a_problem(), rng=remote_rig.generator())
         with pytest.raises(LinkError, match="at most 200000 bytes"):
-            link_rig.run(policy, 50)
+            remote_rig.run(policy, 50)
 
 
 def test_a_server_under_fire_writes_few_lines(caplog):
     with (
-        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as server,
         rig.Enemy(server.address) as enemy,
     ):
         for _ in range(500):
@@ -274,7 +274,7 @@ def test_a_server_under_fire_writes_few_lines(caplog):
 
 def test_a_reset_that_failed_leaves_no_policy_behind():
     with (
-        PolicyServer(link_rig.Walker, address="tcp://127.0.0.1:0") as server,
+        PolicyServer(remote_rig.Walker, address="tcp://127.0.0.1:0") as server,
         rig.Enemy(server.address) as enemy,
     ):
         for number, kind in enumerate(("reset", "ask"), 1):

@@ -13,7 +13,7 @@ from grainscout.benchmarks import make_environment
 from grainscout.config import load_run
 from grainscout.records import Site
 
-MANUAL = Path(__file__).parents[2] / "docs" / "manual" / "first-night.md"
+MANUAL = Path(__file__).parents[3] / "docs" / "manual" / "first-night.md"
 
 
 def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
