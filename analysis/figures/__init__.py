@@ -1,15 +1,33 @@
-"""One function a figure, in one style; each takes arrays or a table and returns a Figure.
+"""Figures in one style: each function takes arrays or a table and returns a Figure.
 
-    with style():                        # the house style for your own drawings
+    with style():                        # the common style for your own drawings
         ...
     learning_curves(table, "found", references={"ideal": "found_ideal"}).savefig("curve.png")
 
-`latent_map`, `latent_comparison`, `latent_archetypes` and `latent_scatter` come with torch, imported when
-one is asked for.
-Arguments are SI; axes show nA, nm and the like.  Colours are those of Okabe and Ito, and policies
-differ by line or marker as well.  A Figure is not registered with pyplot: it needs no closing.
+Arguments are SI, and axes show nA, nm and the like. Colours are those of Okabe and Ito, and policies
+differ by line or marker as well. A Figure is not registered with pyplot and needs no closing.
+
+`latent_map`, `latent_comparison`, `latent_archetypes` and `latent_scatter` import torch when used.
 """
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = [
+    "archetype_examples",
+    "archetype_map",
+    "boundary_visits",
+    "calibration",
+    "cost_benefit",
+    "curve_cards",
+    "diversity_of_run",
+    "explain_maps",
+    "iv_curves",
+    "latent_density",
+    "learning_curves",
+    "performance_profiles",
+    "policy_ranking",
+    "predicted_vs_true",
+    "sites_over_topography",
+]

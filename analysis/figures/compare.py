@@ -1,4 +1,4 @@
-"""Figures that compare policies: learning curves, ranking, cost against benefit, diversity."""
+"""Figures that compare policies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from grainscout.analysis.figures.style import (
     dashes,
     engineering,
     figure,
+    headline,
     labelled,
     markers,
+    single,
     style,
 )
+from grainscout.analysis.figures.style import panels as _panels
 from grainscout.analysis.statistics import Interval, curve_interval
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _FEW = 15  # steps that are marked by dots as well as joined
 
 
+@style()
 def learning_curves(
     table: pd.DataFrame,
     metric: str,
@@ -43,13 +47,27 @@ def learning_curves(
     panels: str | None = "task",
     seed: int = 0,
 ) -> Figure:
-    """A metric against the number of measurements: interquartile mean over films, 95 % band.
+    """Draw a metric against measurements: interquartile mean, 95 % band.
 
-    table : a row a measurement or checkpoint, with columns policy, film, step, the metric, and `panels`
-        (a panel each; None or a missing column for one).  Films are resampled, not rows; a run
-        that ended early is carried on at its last value.
-    references : caption -> column that is the same for every policy, such as the ideal or the
-        random expectation: drawn dotted, as their mean.
+    Films are resampled, not rows. A run that ended early keeps its last value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row per measurement or checkpoint, with columns policy, film, step, the metric and `panels`.
+    metric : str
+        Column to draw.
+    label, unit : str
+        Of the metric; SI unit.
+    references : mapping of str to str, optional
+        Caption and column that is the same for every policy, such as the ideal or the random
+        expectation. Their means are drawn dotted.
+    order : sequence of str, optional
+        Policies to draw. All in the table's order if None.
+    panels : str or None
+        Column with a panel each. None or a missing column for one panel.
+    seed : int
+        Of the bootstrap.
     """
     missing = {"policy", "film", "step", metric} - set(table.columns)
     if missing:
@@ -57,57 +75,56 @@ def learning_curves(
     names = list(order) if order is not None else list(dict.fromkeys(table["policy"]))
     split = panels is not None and panels in table.columns
     groups = list(table.groupby(panels, sort=False)) if split else [("", table)]
-    with style():
-        columns = min(len(groups), 3)
-        rows = -(-len(groups) // columns)
-        fig = figure(max(4.4, 3.6 * columns) + 1.2, 3.1 * rows)
-        axes = np.atleast_1d(fig.subplots(rows, columns, squeeze=False)).ravel()
-        factor, shown_unit = engineering(table[metric].to_numpy(), unit)
-        palette, lines = colours(names), dashes(names)
-        for ax, (head, part) in zip(axes, groups, strict=False):
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            seen: list[FloatArray] = []
-            for name in names:
-                runs = part[part["policy"] == name]
-                if len(runs):
-                    steps, curves, films = _runs(runs, metric)
-                    seen.append(curves * factor)
-                    middle, low, high = curve_interval(curves * factor, film=films, seed=seed)
-                    ax.plot(
-                        steps,
-                        middle,
-                        color=palette[name],
-                        ls=lines[name],
-                        label=name,
-                        marker="o" if steps.size <= _FEW else None,
-                        ms=3.5,
-                    )
-                    ax.fill_between(steps, low, high, color=palette[name], alpha=0.16, lw=0)
-            for caption, column in (references or {}).items():
-                line = part.groupby("step")[column].mean() * factor
-                seen.append(line.to_numpy(dtype=np.float64))
-                ax.plot(line.index, line, color="#555555", lw=1.1, ls=(0, (1, 1.5)), zorder=1)
-                at = int(len(line) * 0.98)
-                ax.annotate(
-                    caption, (line.index[at - 1], line.iloc[at - 1]), fontsize=7.5, ha="right",
-                    path_effects=[withStroke(linewidth=2, foreground="white")],
-                    va="bottom", color="#555555", xytext=(0, 2), textcoords="offset points",
-                )  # fmt: skip
-            _frame(ax, seen)
-            ax.set_xlabel("measurements")
-            ax.set_ylabel(labelled(label or metric, shown_unit))
-            ax.grid(axis="y", color="#E6E6E6", lw=0.7)
-            if split and len(groups) > 1:
-                ax.set_title(_wrapped(str(head)))
-        for ax in axes[len(groups) :]:
-            ax.set_axis_off()
-        handles, texts = axes[0].get_legend_handles_labels()
-        fig.legend(handles, texts, loc="outside right upper")
+    fig, axes = _panels(len(groups), max(3.6, 4.4 / min(len(groups), 3)), 3.1, across=1.2)
+    factor, shown_unit = engineering(table[metric].to_numpy(), unit)
+    for ax, (head, part) in zip(axes, groups, strict=True):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seen = _bands(ax, part, metric, names, factor, seed)
+        for caption, column in (references or {}).items():
+            line = part.groupby("step")[column].mean() * factor
+            seen.append(line.to_numpy(dtype=np.float64))
+            _reference(ax, caption, line)
+        _frame(ax, seen)
+        ax.set(xlabel="measurements", ylabel=labelled(label or metric, shown_unit))
+        ax.grid(axis="y", color="#E6E6E6", lw=0.7)
+        if split and len(groups) > 1:
+            ax.set_title(_wrapped(str(head)))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return fig
 
 
+def _bands(
+    ax: Axes, part: pd.DataFrame, metric: str, names: Sequence[str], factor: float, seed: int
+) -> list[FloatArray]:
+    """Draw a line and a band per policy; return all values drawn."""
+    palette, lines = colours(names), dashes(names)
+    seen = []
+    for name in names:
+        runs = part[part["policy"] == name]
+        if not len(runs):
+            continue
+        steps, curves, films = _runs(runs, metric)
+        seen.append(curves * factor)
+        middle, low, high = curve_interval(curves * factor, film=films, seed=seed)
+        marker = "o" if steps.size <= _FEW else None
+        look = {"color": palette[name], "ls": lines[name]}
+        ax.plot(steps, middle, label=name, marker=marker, ms=3.5, **look)
+        ax.fill_between(steps, low, high, color=palette[name], alpha=0.16, lw=0)
+    return seen
+
+
+def _reference(ax: Axes, caption: str, line: pd.Series[float]) -> None:
+    ax.plot(line.index, line, color="#555555", lw=1.1, ls=(0, (1, 1.5)), zorder=1)
+    at = int(len(line) * 0.98)
+    ax.annotate(
+        caption, (line.index[at - 1], line.iloc[at - 1]), fontsize=7.5, ha="right",
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+        va="bottom", color="#555555", xytext=(0, 2), textcoords="offset points",
+    )  # fmt: skip
+
+
 def _frame(ax: Axes, seen: list[FloatArray]) -> None:
-    """Show all that the runs reached; the band of very few films may go far beyond."""
+    """Limit the axis to the runs; the band of very few films may exceed them."""
     values = np.concatenate([v.ravel() for v in seen]) if seen else np.zeros(0)
     values = values[np.isfinite(values)]
     if values.size and np.ptp(values) > 0:
@@ -119,7 +136,7 @@ def _frame(ax: Axes, seen: list[FloatArray]) -> None:
 
 
 def _wrapped(title: str, width: int = 30) -> str:
-    """A long name such as ``replay/some_long_file/max_current`` on lines of its own parts."""
+    """Break a long name such as ``replay/some_long_file/max_current``."""
     lines = [""]
     for part in re.findall(r"[^/]+/?", title):
         if lines[-1] and len(lines[-1] + part) > width:
@@ -129,10 +146,10 @@ def _wrapped(title: str, width: int = 30) -> str:
 
 
 def _runs(runs: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray, list[Any]]:
-    """The steps that occur, (runs, steps) values and the film of each.
+    """Return the steps, (runs, steps) values and the film of each run.
 
-    Between its own steps, and after its end, a run keeps its last value; the curve begins where
-    every run has one.
+    A run keeps its last value between its own steps and after its end. The curve begins where every
+    run has a value.
     """
     keys = [c for c in ("film", "seed", "task") if c in runs.columns]
     parts = [(str(key), run.sort_values("step")) for key, run in runs.groupby(keys, sort=True)]
@@ -145,6 +162,7 @@ def _runs(runs: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray, list
     return steps, np.stack(curves), [film for film, _ in parts]
 
 
+@style()
 def policy_ranking(
     rows: Sequence[tuple[str, Interval]],
     *,
@@ -153,46 +171,50 @@ def policy_ranking(
     highlight: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """A dot and an interval for each policy, best on top.
+    """Draw a dot and an interval for each policy, best on top.
 
-    rows : (name, `statistics.Interval`) such as ``(r.name, r.score)`` of `statistics.ranking`;
-    marks : caption -> score drawn as a vertical line;  highlight : names printed in bold.
+    Parameters
+    ----------
+    rows : sequence of (str, Interval)
+        Such as ``(r.name, r.score)`` of `statistics.ranking`.
+    label, title : str
+        Of the score.
+    marks : mapping of str to float, optional
+        Scores drawn as vertical lines. Random at 0 and oracle at 1 if None.
+    highlight : sequence of str
+        Names printed in bold.
     """
     if not rows:
         raise DataError("policy_ranking must be given at least one policy; got none")
     ordered = sorted(rows, key=lambda row: row[1].estimate)
-    with style():
-        palette = colours([name for name, _ in rows])
-        fig = figure(6.4, 0.9 + 0.36 * len(rows) + (0.2 if title else 0))
-        ax = fig.add_subplot()
-        for y, (name, score) in enumerate(ordered):
-            ax.plot([score.low, score.high], [y, y], color=palette[name], lw=3, alpha=0.45)
-            ax.plot(score.estimate, y, "o", color=palette[name], ms=7, mec="white", mew=0.8)
-        for caption, at in (marks or {"random": 0.0, "oracle": 1.0}).items():
-            ax.axvline(at, color="#999999", lw=0.9, ls=(0, (3, 2)), zorder=0)
-            ax.text(
-                at, len(ordered) - 0.45, caption, fontsize=7.5, color="#666666", ha="center",
-                va="bottom",
-            )  # fmt: skip
-        ends = [score.estimate for _, score in rows] + list(
-            (marks or {"a": 0.0, "b": 1.0}).values()
-        )
-        span = max(max(ends) - min(ends), 1e-12)
-        low, high = ax.get_xlim()  # a bar of very few films may be cut by the frame
-        ax.set_xlim(max(low, min(ends) - span), min(high, max(ends) + span))
-        ax.set_yticks(range(len(ordered)), [name for name, _ in ordered])
-        for text, (name, _) in zip(ax.get_yticklabels(), ordered, strict=True):
-            text.set_fontweight("bold" if name in highlight else "normal")
-        ax.set_ylim(-0.6, len(ordered) - 0.4)
-        ax.set_xlabel(f"{label}; dot: interquartile mean, bar: {100 * rows[0][1].level:.0f} %")
-        ax.grid(axis="x", color="#EDEDED", lw=0.7)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
-        if title:
-            ax.set_title(title, pad=16)
+    palette = colours([name for name, _ in rows])
+    fig, ax = single(6.4, 0.9 + 0.36 * len(rows) + (0.2 if title else 0))
+    for y, (name, score) in enumerate(ordered):
+        ax.plot([score.low, score.high], [y, y], color=palette[name], lw=3, alpha=0.45)
+        ax.plot(score.estimate, y, "o", color=palette[name], ms=7, mec="white", mew=0.8)
+    for caption, at in (marks or {"random": 0.0, "oracle": 1.0}).items():
+        ax.axvline(at, color="#999999", lw=0.9, ls=(0, (3, 2)), zorder=0)
+        ax.text(
+            at, len(ordered) - 0.45, caption, fontsize=7.5, color="#666666", ha="center",
+            va="bottom",
+        )  # fmt: skip
+    ends = [score.estimate for _, score in rows] + list((marks or {"a": 0.0, "b": 1.0}).values())
+    span = max(max(ends) - min(ends), 1e-12)
+    low, high = ax.get_xlim()  # a bar of very few films may be cut by the frame
+    ax.set_xlim(max(low, min(ends) - span), min(high, max(ends) + span))
+    ax.set_yticks(range(len(ordered)), [name for name, _ in ordered])
+    for text, (name, _) in zip(ax.get_yticklabels(), ordered, strict=True):
+        text.set_fontweight("bold" if name in highlight else "normal")
+    ax.set_ylim(-0.6, len(ordered) - 0.4)
+    ax.set_xlabel(f"{label}; dot: interquartile mean, bar: {100 * rows[0][1].level:.0f} %")
+    ax.grid(axis="x", color="#EDEDED", lw=0.7)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_title(title, pad=16)
     return fig
 
 
+@style()
 def cost_benefit(
     cost: Mapping[str, ArrayLike],
     benefit: Mapping[str, ArrayLike],
@@ -202,75 +224,84 @@ def cost_benefit(
     log_cost: bool = False,
     title: str = "",
 ) -> Figure:
-    """What each policy costs and yields: a faint dot for each film, a large one for the median.
+    """Draw cost against benefit: a dot per film, a large one for the median.
 
-    cost, benefit : policy -> (films,) values in the units of the labels.  The staircase joins the
-    policies that no other beats in both (the Pareto front of the medians).
+    The staircase joins the policies that no other beats in both (the Pareto front of the medians).
+
+    Parameters
+    ----------
+    cost, benefit : mapping of str to (films,) array of float
+        By policy, in the units of the labels.
+    cost_label, benefit_label, title : str
+        With the units.
+    log_cost : bool
+        Logarithmic axis of the cost.
     """
     if set(cost) != set(benefit) or not cost:
         raise DataError(
             f"cost and benefit must name the same policies; got {set(cost)}, {set(benefit)}"
         )
-    with style():
-        palette, signs = colours(list(cost)), markers(list(cost))
-        fig = figure(5.6, 3.8)
-        ax = fig.add_subplot()
-        middles = {}
-        for name in cost:
-            x, y = (np.asarray(d[name], dtype=np.float64) for d in (cost, benefit))
-            middles[name] = (float(np.nanmedian(x)), float(np.nanmedian(y)))
-            ax.scatter(x, y, s=14, color=palette[name], alpha=0.35, lw=0, marker=signs[name])
-            ax.scatter(
-                *middles[name], s=80, color=palette[name], edgecolors="white", lw=1, zorder=4,
-                marker=signs[name], label=name,
-            )  # fmt: skip
-        front, best = [], -np.inf
-        for spent, gained in sorted(middles.values(), key=lambda m: (m[0], -m[1])):
-            if gained > best:
-                front.append((spent, gained))
-                best = gained
-        ax.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, ls="--", zorder=1)
-        if log_cost:
-            ax.set_xscale("log")
-        ax.set_xlabel(cost_label)
-        ax.set_ylabel(benefit_label)
-        ax.grid(color="#EDEDED", lw=0.7)
-        fig.legend(loc="outside right upper")
-        if title:
-            ax.set_title(title)
+    palette, signs = colours(list(cost)), markers(list(cost))
+    fig, ax = single(5.6, 3.8)
+    middles = {}
+    for name in cost:
+        x, y = (np.asarray(d[name], dtype=np.float64) for d in (cost, benefit))
+        middles[name] = (float(np.nanmedian(x)), float(np.nanmedian(y)))
+        ax.scatter(x, y, s=14, color=palette[name], alpha=0.35, lw=0, marker=signs[name])
+        ax.scatter(
+            *middles[name], s=80, color=palette[name], edgecolors="white", lw=1, zorder=4,
+            marker=signs[name], label=name,
+        )  # fmt: skip
+    front, best = [], -np.inf
+    for spent, gained in sorted(middles.values(), key=lambda m: (m[0], -m[1])):
+        if gained > best:
+            front.append((spent, gained))
+            best = gained
+    ax.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, ls="--", zorder=1)
+    if log_cost:
+        ax.set_xscale("log")
+    ax.set(xlabel=cost_label, ylabel=benefit_label)
+    ax.grid(color="#EDEDED", lw=0.7)
+    fig.legend(loc="outside right upper")
+    ax.set_title(title)
     return fig
 
 
+@style()
 def diversity_of_run(
     measures: Mapping[str, ArrayLike], *, seeds: int = 0, title: str = ""
 ) -> Figure:
-    """Diversity of the measured set after each step, one panel a measure, (steps,) each.
+    """Draw the diversity of the measured set after each step.
 
-    A measure of (runs, steps) is drawn as its mean and its range.  The seed points are shaded.
+    Parameters
+    ----------
+    measures : mapping of str to (steps,) or (runs, steps) array of float
+        A panel each. Several runs are drawn as mean and range.
+    seeds : int
+        Number of seed points, which are shaded.
+    title : str
+        Of the figure.
     """
     if not measures:
         raise DataError("diversity_of_run must be given at least one measure; got none")
-    with style():
-        fig = figure(3.4 * len(measures) + 0.3, 2.9)
-        for k, (ax, (name, given)) in enumerate(
-            zip(np.atleast_1d(fig.subplots(1, len(measures))), measures.items(), strict=True)
-        ):
-            data = np.atleast_2d(np.asarray(given, dtype=np.float64))
-            steps = np.arange(1, data.shape[1] + 1)
-            colour = colours(list(measures))[name]
-            ax.plot(steps, data.mean(axis=0), color=colour)
-            if len(data) > 1:
-                ax.fill_between(steps, data.min(0), data.max(0), color=colour, alpha=0.16, lw=0)
-            if seeds:
-                ax.axvspan(0.5, seeds + 0.5, color="#EEEEEE", lw=0, zorder=0)
-                if k == 0:
-                    ax.text(
-                        seeds + 1, 0.02, "seed points", fontsize=7.5, color="#777777",
-                        transform=ax.get_xaxis_transform(),
-                    )  # fmt: skip
-            ax.set_xlabel("measurements")
-            ax.set_ylabel(name.replace("_", " "))
-            ax.grid(axis="y", color="#E6E6E6", lw=0.7)
-        if title:
-            fig.suptitle(title, fontsize=10, x=0.01, ha="left")
+    fig = figure(3.4 * len(measures) + 0.3, 2.9)
+    for k, (ax, (name, given)) in enumerate(
+        zip(np.atleast_1d(fig.subplots(1, len(measures))), measures.items(), strict=True)
+    ):
+        data = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        steps = np.arange(1, data.shape[1] + 1)
+        colour = colours(list(measures))[name]
+        ax.plot(steps, data.mean(axis=0), color=colour)
+        if len(data) > 1:
+            ax.fill_between(steps, data.min(0), data.max(0), color=colour, alpha=0.16, lw=0)
+        if seeds:
+            ax.axvspan(0.5, seeds + 0.5, color="#EEEEEE", lw=0, zorder=0)
+            if k == 0:
+                ax.text(
+                    seeds + 1, 0.02, "seed points", fontsize=7.5, color="#777777",
+                    transform=ax.get_xaxis_transform(),
+                )  # fmt: skip
+        ax.set(xlabel="measurements", ylabel=name.replace("_", " "))
+        ax.grid(axis="y", color="#E6E6E6", lw=0.7)
+    headline(fig, title)
     return fig

@@ -1,4 +1,4 @@
-"""The house style: colours that everyone can tell apart, units on every axis, quiet frames."""
+"""Common style of figures: colours for all eyes, units on every axis."""
 
 from __future__ import annotations
 
@@ -66,20 +66,51 @@ Extent = tuple[float, float, float, float]
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The house style for everything drawn inside: ``with style(): fig, ax = plt.subplots()``."""
+    """Apply the common style inside a block, or as a decorator."""
     with rc_context(_RC):
         yield
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty figure of width x height inches that lays itself out."""
+    """Make an empty figure of width x height inches with constrained layout."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each name: the same in every figure that shows the same set of names.
+def headline(fig: Figure, title: str) -> None:
+    """Set the title of a figure with several panels, if there is one."""
+    if title:
+        fig.suptitle(title, fontsize=10, x=0.01, ha="left")
 
-    Archetypes, the random policy and the oracle have colours of their own.
+
+def single(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of width x height inches with one panel."""
+    fig = figure(width, height)
+    return fig, fig.add_subplot()
+
+
+def panels(
+    count: int,
+    width: float,
+    height: float,
+    *,
+    across: float = 0.0,
+    down: float = 0.0,
+    columns: int = 3,
+) -> tuple[Figure, list[Axes]]:
+    """Make panels of width x height inches, with further room across and down."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    fig = figure(width * columns + across, height * rows + down)
+    axes = list(fig.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return fig, axes[:count]
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour per name, the same wherever the same names are shown.
+
+    Archetypes, the random policy and the oracle have fixed colours.
     """
     fixed = {**ARCHETYPE_COLOURS, **_FIXED}
     free = sorted(set(names) - set(fixed))
@@ -88,38 +119,48 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def markers(names: Sequence[str]) -> dict[str, str]:
-    """A second sign beside colour."""
+    """Return a marker per name."""
     return {name: _MARKERS[k % len(_MARKERS)] for k, name in enumerate(sorted(set(names)))}
 
 
 def dashes(names: Sequence[str]) -> dict[str, Any]:
-    """A line style beside colour."""
+    """Return a line style per name."""
     return {name: _DASHES[k % len(_DASHES)] for k, name in enumerate(sorted(set(names)))}
 
 
 def engineering(values: ArrayLike, unit: str) -> tuple[float, str]:
-    """(factor, unit) so that factor * values reads well: amperes to nA, metres to nm or µm.
+    """Choose an SI prefix: amperes to nA, metres to nm or µm.
 
-    Units with a space ("A V") get the prefix in front; "log10 A", "1" and "" stay as they are.
+    Parameters
+    ----------
+    values : array of float
+        Of any shape, in `unit`.
+    unit : str
+        SI unit. One with a space ("A V") gets the prefix in front. "log10 A", "1" and "" are kept.
+
+    Returns
+    -------
+    factor, unit : float, str
+        For factor * values.
     """
     sizes = np.abs(np.asarray(values, dtype=np.float64))
     sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
     if unit in ("", "1") or unit.startswith("log10") or sizes.size == 0:
         return 1.0, {"1": "", "log10": "decades"}.get(unit, unit)
-    # The size that most of the picture has, not a single outlier's.
+    # The size of most values, not that of a single outlier.
     power = 3 * int(np.floor(np.log10(np.quantile(sizes, 0.98)) / 3))
     power = min(max(power, -15), 9)
     return 10.0**-power, f"{_PREFIXES[power]}{unit}"
 
 
 def labelled(name: str, unit: str) -> str:
-    """An axis label: "loop area (nA V)", without brackets where there is no unit."""
+    """Format an axis label such as "loop area (nA V)"."""
     text = name.replace("_", " ")
     return f"{text} ({unit})" if unit else text
 
 
 def image_extent(shape: Sequence[int], pixel_size: tuple[float, float]) -> tuple[Extent, str]:
-    """imshow extent with row 0 on top, and the unit ("µm" or "nm") it is in."""
+    """Return the imshow extent with row 0 on top, and its unit (µm or nm)."""
     height, width = shape[0] * pixel_size[0], shape[1] * pixel_size[1]
     factor, unit = (1e6, "µm") if max(height, width) >= 1e-6 else (1e9, "nm")
     return (0.0, width * factor, height * factor, 0.0), unit
@@ -133,7 +174,7 @@ def draw_image(
     cmap: str,
     limits: tuple[float, float] | None = None,
 ) -> Any:
-    """An image in micrometres or nanometres, row 0 on top, NaN in light grey."""
+    """Draw an image with axes in µm or nm, row 0 on top, NaN grey."""
     from matplotlib import colormaps
 
     extent, unit = image_extent(image.shape, pixel_size)
@@ -142,14 +183,13 @@ def draw_image(
     artist = ax.imshow(
         np.ma.masked_invalid(image), extent=extent, cmap=colour_map, vmin=low, vmax=high
     )
-    ax.set_xlabel(f"x ({unit})")
-    ax.set_ylabel(f"y ({unit})")
+    ax.set(xlabel=f"x ({unit})", ylabel=f"y ({unit})")
     ax.spines[["top", "right"]].set_visible(True)
     return artist
 
 
 def robust_limits(*images: ArrayLike, share: float = 0.01) -> tuple[float, float]:
-    """Common colour limits of images: their quantiles, so that one hot pixel does not hide all."""
+    """Return common colour limits of images from quantiles, against hot pixels."""
     values = np.concatenate([np.ravel(np.asarray(i, dtype=np.float64)) for i in images])
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -163,7 +203,7 @@ def robust_limits(*images: ArrayLike, share: float = 0.01) -> tuple[float, float
 
 
 def scale_bar(ax: Axes, width: float, unit: str) -> None:
-    """A bar of a round length, about a fifth of the image's width, in its lower left corner."""
+    """Draw a bar of a round length in the lower left corner."""
     target = width / 5
     decade = 10.0 ** np.floor(np.log10(target))
     length = max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= target * 1.0001)

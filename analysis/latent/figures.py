@@ -1,4 +1,4 @@
-"""Pictures of latent maps, in the house style; extrapolated cells are veiled and crossed."""
+"""Figures of latent maps, with extrapolated cells pale and crossed out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from grainscout.analysis.figures.style import (
     TRUTH,
     VALUE,
     figure,
+    panels,
+    single,
     style,
 )
 from grainscout.analysis.latent.maps import DecodedMap
@@ -31,6 +33,7 @@ _GAP = 0.06  # of a cell, between neighbours
 _VEIL = "#FFFFFF"
 
 
+@style()
 def latent_map(
     decoded: DecodedMap,
     *,
@@ -40,36 +43,41 @@ def latent_map(
     known: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Decoded images, and spectra at the same points beside them if the model has any.
+    """Draw decoded images, and spectra at the same points.
 
-    channel : of the images;  spectrum_names : of the spectra's channels ("dark", "light");
-    voltage : (samples,) [V], only to say what the curves run over;  known : (n, d) latents of data,
-    drawn as dots.  Cells where the model extrapolates are pale and crossed out.
+    Parameters
+    ----------
+    decoded : DecodedMap
+        Of `decoded_map`.
+    channel : int
+        Of the images.
+    spectrum_names : sequence of str
+        Names of the spectra's channels ("dark", "light").
+    voltage : (samples,) array of float, optional
+        Voltage [V] of the spectra, for the legend.
+    known : (n, d) array of float, optional
+        Latents of data, drawn as dots.
+    title : str
+        Of the images.
     """
     dual = decoded.spectra is not None
-    with style():
-        side = 5.0 if len(decoded.first) <= 16 else 7.6
-        # Room for titles, and for the legend's line: cells are square and take all the rest.
-        fig = figure(1.88 * side if dual else side, side + 0.3)
-        axes = fig.subplots(1, 2 if dual else 1, squeeze=False)[0]
-        _images(axes[0], decoded, channel)
-        axes[0].set_title(title or "decoded images")
-        if decoded.spectra is not None:
-            _spectra(axes[1], decoded, decoded.spectra, spectrum_names)
-            axes[1].set_title("decoded spectra at the same points")
-        for ax in axes:
-            _frame(ax, decoded, known)
-        if dual and (spectrum_names or voltage is not None):
-            fig.legend(
-                *axes[1].get_legend_handles_labels(),
-                loc="outside lower right",
-                ncols=max(1, len(spectrum_names)),
-                title=None if voltage is None else _over(voltage),
-                title_fontsize=8,
-            )
+    side = 5.0 if len(decoded.first) <= 16 else 7.6
+    # Room for titles, and for the legend's line: cells are square and take all the rest.
+    fig = figure(1.88 * side if dual else side, side + 0.3)
+    axes = fig.subplots(1, 2 if dual else 1, squeeze=False)[0]
+    _images(axes[0], decoded, channel)
+    axes[0].set_title(title or "decoded images")
+    if decoded.spectra is not None:
+        _spectra(axes[1], decoded, decoded.spectra, spectrum_names)
+        axes[1].set_title("decoded spectra at the same points")
+    for ax in axes:
+        _frame(ax, decoded, known)
+    if dual and (spectrum_names or voltage is not None):
+        _spectrum_legend(fig, axes[1], spectrum_names, voltage)
     return fig
 
 
+@style()
 def latent_comparison(
     maps: Mapping[str, DecodedMap],
     *,
@@ -78,38 +86,45 @@ def latent_comparison(
     voltage: ArrayLike | None = None,
     known: Mapping[str, ArrayLike] | None = None,
 ) -> Figure:
-    """Maps of the same pairs below each other, images and spectra at the same points.
+    """Draw maps of the same pairs below each other.
 
-    maps : name -> decoded map with spectra;  known : name -> (n, d) latents of data, drawn as dots.
-    Each title tells which share of the cells lies on data; the rest is pale and crossed out.  Other
-    arguments as in `latent_map`.  DataError for a map without spectra.
+    Each title gives the share of the cells that lie on data.
+
+    Parameters
+    ----------
+    maps : mapping of str to DecodedMap
+        Maps with spectra.
+    known : mapping of str to (n, d) array of float, optional
+        Latents of data, drawn as dots. Other arguments as in `latent_map`.
     """
     if bad := [name for name, decoded in maps.items() if decoded.spectra is None]:
         raise DataError(f"maps to compare must have spectra; {', '.join(bad) or 'none given'}")
-    with style():
-        side = 4.4
-        fig = figure(1.95 * side, 1.06 * side * len(maps) + 0.3)
-        table = fig.subplots(len(maps), 2, squeeze=False)
-        for (left, right), (name, decoded) in zip(table, maps.items(), strict=True):
-            _images(left, decoded, channel)
-            if decoded.spectra is not None:
-                _spectra(right, decoded, decoded.spectra, spectrum_names)
-            left.set_title(f"{name}: images ({decoded.supported.mean():.0%} of cells on data)")
-            right.set_title(f"{name}: spectra at the same points")
-            for ax in (left, right):
-                _frame(ax, decoded, None if known is None else known[name])
-        handles = table[0, 1].get_legend_handles_labels()
-        if handles[0] or voltage is not None:
-            fig.legend(
-                *handles,
-                loc="outside lower right",
-                ncols=max(1, len(spectrum_names)),
-                title=None if voltage is None else _over(voltage),
-                title_fontsize=8,
-            )
+    side = 4.4
+    fig = figure(1.95 * side, 1.06 * side * len(maps) + 0.3)
+    table = fig.subplots(len(maps), 2, squeeze=False)
+    for (left, right), (name, decoded) in zip(table, maps.items(), strict=True):
+        _images(left, decoded, channel)
+        if decoded.spectra is not None:
+            _spectra(right, decoded, decoded.spectra, spectrum_names)
+        left.set_title(f"{name}: images ({decoded.supported.mean():.0%} of cells on data)")
+        right.set_title(f"{name}: spectra at the same points")
+        for ax in (left, right):
+            _frame(ax, decoded, None if known is None else known[name])
+    if spectrum_names or voltage is not None:
+        _spectrum_legend(fig, table[0, 1], spectrum_names, voltage)
     return fig
 
 
+def _spectrum_legend(
+    fig: Figure, ax: Axes, names: Sequence[str], voltage: ArrayLike | None
+) -> None:
+    fig.legend(
+        *ax.get_legend_handles_labels(), loc="outside lower right", ncols=max(1, len(names)),
+        title=None if voltage is None else _over(voltage), title_fontsize=8,
+    )  # fmt: skip
+
+
+@style()
 def latent_scatter(
     latent: ArrayLike,
     values: ArrayLike,
@@ -121,10 +136,22 @@ def latent_scatter(
     note: str = "",
     title: str = "",
 ) -> Figure:
-    """Latents (n, 2) coloured by archetype, by a descriptor, or by the step of measurement.
+    """Draw latents coloured by archetype, descriptor or step.
 
-    values : (n,) whole numbers are archetype indices, anything else a quantity in `unit`, NaN grey;
-    order : values are steps, and their way is drawn;  held_out : (k,) indices drawn with a rim.
+    Parameters
+    ----------
+    latent : (n, 2) array of float
+        Latents.
+    values : (n,) array
+        Integers are archetype indices. Other numbers are a quantity in `unit`, NaN grey.
+    label, unit : str
+        Of the values.
+    held_out : (k,) array of int, optional
+        Indices drawn with a rim.
+    order : bool
+        Values are steps, joined in their order.
+    note, title : str
+        A line in the corner, and the title.
     """
     z, v = np.asarray(latent, dtype=np.float64), np.asarray(values)
     if z.ndim != 2 or z.shape[1] < 2 or v.shape != (len(z),):
@@ -133,50 +160,32 @@ def latent_scatter(
         )
     rim = np.zeros(len(z), dtype=bool)
     rim[np.asarray([] if held_out is None else held_out, dtype=np.int64)] = True
-    with style():
-        fig = figure(4.9, 3.9)
-        ax = fig.add_subplot()
-        if v.dtype.kind in "iu" and not order:
-            _kinds(ax, z, v)
-        else:
-            quantity = v.astype(np.float64)
-            lost = ~np.isfinite(quantity)
-            ax.scatter(
-                z[lost, 0],
-                z[lost, 1],
-                s=10,
-                color="#CCCCCC",
-                label="no value" if lost.any() else None,
-            )
-            if order:
-                ax.plot(
-                    z[np.argsort(quantity), 0],
-                    z[np.argsort(quantity), 1],
-                    color="#BBBBBB",
-                    lw=0.5,
-                    zorder=1,
-                )
-            shown = ax.scatter(
-                z[~lost, 0],
-                z[~lost, 1],
-                c=quantity[~lost],
-                cmap=STEPS if order else VALUE,
-                s=20,
-                lw=0,
-                zorder=2,
-            )
-            fig.colorbar(shown, ax=ax, label=f"{label} ({unit})" if unit else label, pad=0.02)
-        _rim(ax, z[rim])
-        if ax.get_legend_handles_labels()[0]:
-            fig.legend(loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
-        ax.set_xlabel("latent 1")
-        ax.set_ylabel("latent 2")
-        ax.set_title(title or label)
-        if note:
-            ax.text(0.02, 0.98, note, transform=ax.transAxes, fontsize=7.5, va="top")
+    fig, ax = single(4.9, 3.9)
+    if v.dtype.kind in "iu" and not order:
+        _archetypes(ax, z, v)
+    else:
+        quantity = v.astype(np.float64)
+        lost = ~np.isfinite(quantity)
+        name = "no value" if lost.any() else None
+        ax.scatter(z[lost, 0], z[lost, 1], s=10, color="#CCCCCC", label=name)
+        if order:
+            path = z[np.argsort(quantity)]
+            ax.plot(path[:, 0], path[:, 1], color="#BBBBBB", lw=0.5, zorder=1)
+        shown = ax.scatter(
+            z[~lost, 0], z[~lost, 1], c=quantity[~lost], cmap=STEPS if order else VALUE, s=20,
+            lw=0, zorder=2,
+        )  # fmt: skip
+        fig.colorbar(shown, ax=ax, label=f"{label} ({unit})" if unit else label, pad=0.02)
+    _rim(ax, z[rim])
+    if ax.get_legend_handles_labels()[0]:
+        fig.legend(loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
+    ax.set(xlabel="latent 1", ylabel="latent 2", title=title or label)
+    if note:
+        ax.text(0.02, 0.98, note, transform=ax.transAxes, fontsize=7.5, va="top")
     return fig
 
 
+@style()
 def latent_archetypes(
     maps: Mapping[str, ArrayLike],
     archetype: ArrayLike,
@@ -185,44 +194,46 @@ def latent_archetypes(
     held_out: ArrayLike | None = None,
     columns: int = 2,
 ) -> Figure:
-    """Maps of the same curves side by side, coloured by archetype.
+    """Draw maps of the same curves side by side, coloured by archetype.
 
-    maps : title -> (n, 2) latents;  archetype : (n,) indices;  notes : title -> what to say of that
-    map, such as its score;  held_out : (k,) indices drawn with a rim.  DataError for maps of other
-    curves or for indices that are no archetypes.
+    Parameters
+    ----------
+    maps : mapping of str to (n, 2) array of float
+        Latents.
+    archetype : (n,) array of int
+        Archetype indices.
+    notes : mapping of str to str, optional
+        A line over each map, such as its score.
+    held_out : (k,) array of int, optional
+        Indices drawn with a rim.
+    columns : int
+        Maps per row.
     """
-    kinds = np.asarray(archetype)
+    classes = np.asarray(archetype)
     points = {name: np.asarray(z, dtype=np.float64) for name, z in maps.items()}
-    if not points or any(z.ndim != 2 or z.shape[1] < 2 or len(z) != kinds.size for z in points.values()):  # fmt: skip
+    if not points or any(z.ndim != 2 or z.shape[1] < 2 or len(z) != classes.size for z in points.values()):  # fmt: skip
         raise DataError(
-            f"maps must be latents (n, 2) of the n = {kinds.size} curves of archetype; got "
+            f"maps must be latents (n, 2) of the n = {classes.size} curves of archetype; got "
             + (", ".join(f"{name} {z.shape}" for name, z in points.items()) or "none")
         )
-    columns = min(columns, len(points))
-    rows = -(-len(points) // columns)
     tested = np.asarray([] if held_out is None else held_out, dtype=np.int64)
-    with style():
-        fig = figure(3.5 * columns, 3.0 * rows + 0.5)
-        table = fig.subplots(rows, columns, squeeze=False)
-        for ax, (name, z) in zip(table.flat, points.items(), strict=False):
-            _kinds(ax, z, kinds)
-            _rim(ax, z[tested])
-            note = (notes or {}).get(name)
-            ax.set_title(name, pad=6 if note is None else 16)
-            ax.text(0, 1.02, note or "", transform=ax.transAxes, fontsize=7.5)
-            ax.set_xlabel("latent 1")
-            ax.set_ylabel("latent 2")
-        for ax in table.flat[len(points) :]:
-            ax.set_axis_off()
-        fig.legend(
-            *table[0, 0].get_legend_handles_labels(),
-            loc="outside lower center", ncols=5 if columns > 1 else 3, handletextpad=0.2, columnspacing=1.2,
-        )  # fmt: skip
+    fig, axes = panels(len(points), 3.5, 3.0, down=0.5, columns=columns)
+    for ax, (name, z) in zip(axes, points.items(), strict=True):
+        _archetypes(ax, z, classes)
+        _rim(ax, z[tested])
+        note = (notes or {}).get(name)
+        ax.set_title(name, pad=6 if note is None else 16)
+        ax.text(0, 1.02, note or "", transform=ax.transAxes, fontsize=7.5)
+        ax.set(xlabel="latent 1", ylabel="latent 2")
+    fig.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center", ncols=5 if min(columns, len(points)) > 1 else 3, handletextpad=0.2, columnspacing=1.2,
+    )  # fmt: skip
     return fig
 
 
-def _kinds(ax: Axes, z: FloatArray, archetype: NDArray[Any]) -> None:
-    """Points of each archetype, with a colour and a marker."""
+def _archetypes(ax: Axes, z: FloatArray, archetype: NDArray[Any]) -> None:
+    """Draw the points of each archetype with a colour and a marker."""
     for k in np.unique(archetype):
         if not 0 <= k < len(ARCHETYPE_NAMES):
             raise DataError(f"archetype indices must be 0 to 3; got {int(k)}")
@@ -295,27 +306,15 @@ def _spectra(ax: Axes, decoded: DecodedMap, spectra: FloatArray, names: Sequence
 
 
 def _frame(ax: Axes, decoded: DecodedMap, known: ArrayLike | None) -> None:
-    """Cells, veils and crosses, and the latent coordinates on both axes."""
+    """Draw veils, crosses and data, with latent coordinates on both axes."""
     k = len(decoded.first)
     for row, column in np.argwhere(~decoded.supported):
         ax.fill(
             column + np.array([0, 1, 1, 0]), row + np.array([0, 0, 1, 1]), color=_VEIL, alpha=0.72, lw=0, zorder=3,
         )  # fmt: skip
-        if k <= 16:
-            ax.plot(
-                [column + 0.36, column + 0.64],
-                [row + 0.36, row + 0.64],
-                color="#999999",
-                lw=0.8,
-                zorder=4,
-            )
-            ax.plot(
-                [column + 0.36, column + 0.64],
-                [row + 0.64, row + 0.36],
-                color="#999999",
-                lw=0.8,
-                zorder=4,
-            )
+        for low, high in [(0.36, 0.64), (0.64, 0.36)] if k <= 16 else []:
+            across, down = [column + 0.36, column + 0.64], [row + low, row + high]
+            ax.plot(across, down, color="#999999", lw=0.8, zorder=4)
     _outline(ax, decoded)
 
     def place(coordinates: FloatArray, values: FloatArray) -> FloatArray:
@@ -336,12 +335,11 @@ def _frame(ax: Axes, decoded: DecodedMap, known: ArrayLike | None) -> None:
         axis.set_ticks(place(coordinates, ticks), [f"{t:g}" for t in ticks])
     ax.set_xlim(0, k)
     ax.set_ylim(0, k)
-    ax.set_xlabel(f"latent {decoded.axes[0] + 1}")
-    ax.set_ylabel(f"latent {decoded.axes[1] + 1}")
+    ax.set(xlabel=f"latent {decoded.axes[0] + 1}", ylabel=f"latent {decoded.axes[1] + 1}")
 
 
 def _outline(ax: Axes, decoded: DecodedMap) -> None:
-    """A line around what the data support."""
+    """Draw a line around the supported cells."""
     padded = np.pad(decoded.supported, 1)
     for row, column in np.argwhere(padded):
         for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
