@@ -40,8 +40,10 @@ which a policy of your own may use too but need not.  To add one, name its class
 point group ``grainscout.policies``; to see whether it keeps the protocol, run :func:`check_policy`.
 """
 
-from grainscout.policies.base import CandidatePolicy, Choice, SeededPolicy
+from grainscout.policies.base import CandidatePolicy, SeededPolicy, Selection
+from grainscout.policies.base import Choice as Choice
 from grainscout.policies.conformance.suite import check_policy, require_conforming
+from grainscout.policies.model_policy import ModelPolicy
 from grainscout.policies.protocol import Explains as Explains
 from grainscout.policies.protocol import Policy, SupportsExplain, SupportsPredict, SupportsState
 from grainscout.policies.protocol import Predicts as Predicts
@@ -51,9 +53,10 @@ from grainscout.policies.strategies.transfer import transfer
 
 __all__ = [
     "CandidatePolicy",
-    "Choice",
+    "ModelPolicy",
     "Policy",
     "SeededPolicy",
+    "Selection",
     "SupportsExplain",
     "SupportsPredict",
     "SupportsState",

@@ -1,6 +1,6 @@
-"""How much each candidate would be worth measuring: functions of a belief, whatever its engine.
+"""How much each candidate would be worth measuring: functions of a posterior, whatever its engine.
 
-An acquisition gives a gain for each of the c pool members; larger is better.  Batches are chosen
+An acquisition gives a gain for each of the c candidates; larger is better.  Batches are chosen
 one after another, each as if the earlier ones (and proposals still pending) had been measured and
 had given what was expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the
 variance falls, so the members of a batch avoid one another.
@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import erfcx, log1p, ndtr
 
-from grainscout.policies.models.surrogate import Surrogate
+from grainscout.policies.models.surrogates import Surrogate
 from grainscout.records.arrays import FloatArray, IntArray
 
-_SUBSET = 512  # candidates that one posterior function sample is drawn on
+SUBSET = 512  # candidates that one posterior function sample is drawn on
 _REFERENCE = 256  # candidates that the integrated variance is averaged over
 _TINY = 1e-300
 
 
 @dataclass(kw_only=True, eq=False)
-class Belief:
-    """A surrogate's posterior over the pool, with fantasised measurements.
+class Posterior:
+    """A surrogate's posterior at the candidates, with imagined measurements.
 
-    mean, std : (c,);  measured : (n,) targets so far;  open_ : candidates that may be chosen;
+    mean, std : (c,);  measured : (n,) targets so far;  available : candidates that may be chosen;
     sign : -1 where mean and targets were negated, so that large is wanted;  beta, xi, neighbours :
     options of the acquisitions.
     """
@@ -36,7 +36,7 @@ class Belief:
     mean: FloatArray
     std: FloatArray
     measured: FloatArray
-    open_: IntArray
+    available: IntArray
     rng: np.random.Generator
     sign: float = 1.0
     beta: float = 2.0
@@ -52,14 +52,14 @@ class Belief:
         return spread if spread > 0 else 1.0
 
     def covariance(self, members: IntArray) -> FloatArray:
-        """(c, k) covariance of the pool with some of its members, fantasies included."""
-        covariance = self.surrogate.covariance(self.surrogate.pool[members])
+        """(c, k) covariance of all candidates with some of them, imagined measurements included."""
+        covariance = self.surrogate.covariance(self.surrogate.candidate_rows[members])
         for step in self._steps:
             covariance -= np.outer(step, step[members])
         return covariance
 
     def imagine(self, members: Iterable[int]) -> None:
-        """Condition on the expected outcome at these members of the pool."""
+        """Condition on the expected outcome at these candidates."""
         for member in members:
             known = self.covariance(np.array([member]))[:, 0]
             variance = max(float(known[member]), 0.0) + self.surrogate.noise
@@ -71,19 +71,24 @@ class Belief:
 
     def sample(self) -> tuple[IntArray, FloatArray]:
         """A random subset of the open candidates and one joint posterior sample there."""
-        count = min(_SUBSET, len(self.open_))
-        members = np.sort(self.rng.choice(self.open_, count, replace=False))
-        mean, covariance = self.surrogate.joint(self.surrogate.pool[members])
+        count = min(SUBSET, len(self.available))
+        members = np.sort(self.rng.choice(self.available, count, replace=False))
+        mean, covariance = self.surrogate.joint(self.surrogate.candidate_rows[members])
         for step in self._steps:
             covariance -= np.outer(step[members], step[members])
-        # A spread a thousandth of the largest, so that sites that are all but equal can be factored.
-        covariance.flat[:: count + 1] += 1e-6 * float(np.diagonal(covariance).max())
-        try:
-            root = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:  # an interpolated kernel is positive to single precision only
-            values, vectors = np.linalg.eigh(covariance)
-            root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return members, self.sign * (mean + root @ self.rng.standard_normal(count))
+        return members, self.sign * draw(mean, covariance, self.rng)
+
+
+def draw(mean: FloatArray, covariance: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """(k,) sample of a normal vector; the covariance is changed."""
+    # A spread a thousandth of the largest, so that sites that are all but equal can be factored.
+    covariance.flat[:: len(covariance) + 1] += 1e-6 * float(np.diagonal(covariance).max())
+    try:
+        root = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # an interpolated kernel is positive to single precision only
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(mean + root @ rng.standard_normal(len(mean)))
 
 
 def expected_improvement(
@@ -115,56 +120,58 @@ def log_expected_improvement(
     return out + np.log(std)
 
 
-def _uncertainty(belief: Belief) -> FloatArray:
-    return belief.std
+def _uncertainty(posterior: Posterior) -> FloatArray:
+    return posterior.std
 
 
-def _best(belief: Belief) -> float:
-    return float(belief.measured.max())
+def _best(posterior: Posterior) -> float:
+    return float(posterior.measured.max())
 
 
-def _ei(belief: Belief) -> FloatArray:
-    return expected_improvement(belief.mean, belief.std, _best(belief), belief.xi * belief.spread)
-
-
-def _log_ei(belief: Belief) -> FloatArray:
-    return log_expected_improvement(
-        belief.mean, belief.std, _best(belief), belief.xi * belief.spread
+def _ei(posterior: Posterior) -> FloatArray:
+    return expected_improvement(
+        posterior.mean, posterior.std, _best(posterior), posterior.xi * posterior.spread
     )
 
 
-def _ucb(belief: Belief) -> FloatArray:
-    return belief.mean + belief.beta * belief.std
+def _log_ei(posterior: Posterior) -> FloatArray:
+    return log_expected_improvement(
+        posterior.mean, posterior.std, _best(posterior), posterior.xi * posterior.spread
+    )
 
 
-def _thompson(belief: Belief) -> FloatArray:
-    members, sample = belief.sample()
-    gain = np.full(len(belief.mean), -np.inf)
+def _ucb(posterior: Posterior) -> FloatArray:
+    return posterior.mean + posterior.beta * posterior.std
+
+
+def _thompson(posterior: Posterior) -> FloatArray:
+    members, sample = posterior.sample()
+    gain = np.full(len(posterior.mean), -np.inf)
     gain[members] = sample
     return gain
 
 
-def _integrated_variance(belief: Belief) -> FloatArray:
+def _integrated_variance(posterior: Posterior) -> FloatArray:
     """Fall of the mean variance over the open candidates if this one were measured (Cohn 1996)."""
-    count = min(_REFERENCE, len(belief.open_))
-    members = np.sort(belief.rng.choice(belief.open_, count, replace=False))
-    covariance = belief.covariance(members)
+    count = min(_REFERENCE, len(posterior.available))
+    members = np.sort(posterior.rng.choice(posterior.available, count, replace=False))
+    covariance = posterior.covariance(members)
     fall = np.einsum("ij,ij->i", covariance, covariance) / count
-    return np.asarray(fall / (belief.std**2 + belief.surrogate.noise))
+    return np.asarray(fall / (posterior.std**2 + posterior.surrogate.noise))
 
 
-def _beacon(belief: Belief) -> FloatArray:
+def _beacon(posterior: Posterior) -> FloatArray:
     """Σ of the distances from one posterior sample to the k nearest measured targets (BEACON)."""
-    members, sample = belief.sample()
-    distance = np.abs(sample[:, None] - belief.measured[None, :])
-    k = min(belief.neighbours, distance.shape[1])
-    gain = np.full(len(belief.mean), -np.inf)
+    members, sample = posterior.sample()
+    distance = np.abs(sample[:, None] - posterior.measured[None, :])
+    k = min(posterior.neighbours, distance.shape[1])
+    gain = np.full(len(posterior.mean), -np.inf)
     gain[members] = np.partition(distance, k - 1, axis=1)[:, :k].sum(1)
     return gain
 
 
-#: name -> gain of each pool member.
-ACQUISITIONS: Mapping[str, Callable[[Belief], FloatArray]] = {
+#: name -> gain of each candidate.
+ACQUISITIONS: Mapping[str, Callable[[Posterior], FloatArray]] = {
     "max-uncertainty": _uncertainty,
     "ei": _ei,
     "log-ei": _log_ei,
@@ -175,7 +182,7 @@ ACQUISITIONS: Mapping[str, Callable[[Belief], FloatArray]] = {
 }
 
 
-def per_second(name: str, gain: FloatArray, seconds: FloatArray, open_: IntArray) -> FloatArray:
+def per_second(name: str, gain: FloatArray, seconds: FloatArray, available: IntArray) -> FloatArray:
     """Gain per second, by the acquisition's own scale.
 
     Gains that are logarithms lose log(seconds); gains without a natural zero (ucb, thompson) are
@@ -184,37 +191,37 @@ def per_second(name: str, gain: FloatArray, seconds: FloatArray, open_: IntArray
     if name == "log-ei":
         return gain - np.log(seconds)
     if name in ("ucb", "thompson"):
-        finite = gain[open_][np.isfinite(gain[open_])]
+        finite = gain[available][np.isfinite(gain[available])]
         gain = gain - finite.min()
     return gain / seconds
 
 
 def choose_batch(
-    belief: Belief,
-    gain_of: Callable[[Belief, int | None], FloatArray],
+    posterior: Posterior,
+    gain_of: Callable[[Posterior, int | None], FloatArray],
     n: int,
     pending: IntArray,
 ) -> tuple[IntArray, list[FloatArray]]:
     """`n` distinct open candidates, best first, and the (c,) gains that each was chosen by.
 
-    gain_of : gain given the belief and the last choice of this batch (None at first), so that a
+    gain_of : gain given the posterior and the last choice of this batch (None at first), so that a
     cost may follow the tip.  Ties go to a random one of the tied.
     """
-    belief.imagine(pending)
-    free = np.zeros(len(belief.mean), bool)
-    free[belief.open_] = True
+    posterior.imagine(pending)
+    free = np.zeros(len(posterior.mean), bool)
+    free[posterior.available] = True
     chosen: list[int] = []
     gains = []
-    for _ in range(min(n, len(belief.open_))):
-        gain = gain_of(belief, chosen[-1] if chosen else None)
+    for _ in range(min(n, len(posterior.available))):
+        gain = gain_of(posterior, chosen[-1] if chosen else None)
         ranked = np.where(free, gain, -np.inf)
         # A gain of minus infinity (outside a sampled subset) still ranks above what is not open.
         top = np.flatnonzero(free & (ranked == ranked[free].max()))
-        pick = int(top[0]) if len(top) == 1 else int(belief.rng.choice(top))
+        pick = int(top[0]) if len(top) == 1 else int(posterior.rng.choice(top))
         chosen.append(pick)
         gains.append(gain)
         free[pick] = False
         if len(chosen) < n:
-            belief.imagine([pick])
-            belief.open_ = belief.open_[belief.open_ != pick]
+            posterior.imagine([pick])
+            posterior.available = posterior.available[posterior.available != pick]
     return np.array(chosen, np.int64), gains

@@ -1,4 +1,4 @@
-"""What the built-in policies share; third parties need not use it."""
+"""Bookkeeping and seed points that the built-in policies share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from scipy.spatial import cKDTree
 
-from grainscout.policies.observations import Archive, Ledger
+from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_choice, check_count
 from grainscout.records import Outcome, PackedState, PolicyError, Problem, Proposal, Site
 from grainscout.records.arrays import FloatArray, IntArray
@@ -24,11 +24,17 @@ _FEW = 8  # points up to which a search beats the making of a tree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Choice:
-    """What ``_choose`` answers: k candidates, best first, and what the policy thinks of them.
+class Selection:
+    """Candidates that a policy selects, best first.
 
-    index : (k,) distinct open candidates;  prediction, uncertainty : (k,) mean and standard
-    deviation of the target;  scores : name -> (k,).  A NaN is left out of the proposal.
+    Parameters
+    ----------
+    index : (k,) array of int
+        Distinct available candidates.
+    prediction, uncertainty : (k,) array of float, optional
+        Mean and standard deviation of the target, in its unit. A NaN is left out of the proposal.
+    scores : mapping of str to (k,) array of float
+        Further numbers about each candidate, by name.
     """
 
     index: IntArray
@@ -37,18 +43,27 @@ class Choice:
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+#: The former name.
+Choice = Selection
+
+
 @dataclass(kw_only=True)
 class CandidatePolicy:
-    """A policy over the problem's candidate sites; subclasses say which one in ``_choose``.
+    """A policy over the problem's candidate sites.
 
-    Options
-    -------
-    retries : how often a site may be proposed again after a failed or aborted measurement.
-    revisits : how often a site may be proposed again after a successful one.
+    Parameters
+    ----------
+    retries : int
+        How often a site may be proposed again after a failed or aborted measurement.
+    revisits : int
+        How often a site may be proposed again after a successful one.
 
-    A subclass finds ``self.problem``, ``self.rng`` and ``self.ledger`` ready in ``_begin`` (called
-    by ``reset``) and ``_choose``, and lists further attributes that decide what it does next in
-    ``_carried`` (plain values and arrays, stored and restored with the state).
+    Notes
+    -----
+    A subclass says what to measure in ``_choose``. It may prepare a run in ``_begin``, which
+    ``reset`` calls, and look at new outcomes in ``_told``. It finds ``self.problem``, ``self.rng``,
+    ``self.history`` and ``self.observations`` ready. Further attributes that decide what it does
+    next are listed in ``_carried``: plain values and arrays, stored and restored with the state.
     """
 
     retries: int = 0
@@ -64,102 +79,120 @@ class CandidatePolicy:
     def _begin(self) -> None:
         """Prepare for a new problem."""
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
-        """At most `n` of the open candidates; 1 <= n <= len(open_)."""
-        raise PolicyError(f"{type(self).__name__} must say what to measure in _choose")
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        """At most `n` of the available candidates; 1 <= n <= len(available)."""
+        raise PolicyError(f"{self._title} must say what to measure in _choose")
 
     def _told(self, outcomes: Sequence[Outcome]) -> None:
-        """New outcomes are in the ledger."""
+        """New outcomes are in the history."""
 
     @property
-    def ledger(self) -> Ledger:
-        """Candidates, what became of them, and the curves; PolicyError before ``reset``."""
-        ledger: Ledger | None = getattr(self, "_ledger", None)
-        if ledger is None:
-            raise PolicyError(
-                f"{type(self).__name__} must be reset with a problem before it is used"
-            )
-        return ledger
+    def history(self) -> ObservationHistory:
+        """Candidates, their proposals and outcomes; PolicyError before ``reset``."""
+        history: ObservationHistory | None = getattr(self, "_history", None)
+        if history is None:
+            raise PolicyError(f"{self._title} must be reset with a problem before it is used")
+        return history
+
+    @property
+    def observations(self) -> Observations:
+        """The measured curves."""
+        return self.history.observations
 
     @property
     def problem(self) -> Problem:
         """The problem of the last ``reset``."""
-        return self.ledger.problem
+        return self.history.problem
 
-    @property
-    def archive(self) -> Archive:
-        """The measured curves."""
-        return self.ledger.archive
+    # Former names, for policies of third parties.
+    ledger = history
+    archive = observations
 
     # ---- the protocol ---------------------------------------------------------------------
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
         """Begin a new experiment on `problem` with randomness from `rng` only."""
-        self._ledger = Ledger(problem)
+        self._history = ObservationHistory(problem)
         self.rng = rng
         self._begin()
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Up to `n` different open sites; empty when none is left."""
+        """Up to `n` different available sites; empty when none is left."""
         check_count("ask(n): n", n, low=1)
-        open_ = self.ledger.open(retries=self.retries, revisits=self.revisits)
-        if open_.size == 0:
+        available = self.history.available(retries=self.retries, revisits=self.revisits)
+        if available.size == 0:
             return []
-        choice = self._choose(min(n, open_.size), open_)
-        index = choice.index[:n]
-        ids = self.ledger.propose(index)
+        selection = self._next(min(n, available.size), available)
+        index = selection.index[:n]
+        ids = self.history.propose(index)
         return [
             Proposal(
                 id=ids[k],
                 site=Site(*map(int, self.problem.candidates[i])),
-                prediction=_number(choice.prediction, k),
-                uncertainty=_number(choice.uncertainty, k),
+                prediction=_number(selection.prediction, k),
+                uncertainty=_number(selection.uncertainty, k),
                 scores={
-                    name: v for name, a in choice.scores.items() if (v := _number(a, k)) is not None
+                    name: value
+                    for name, values in selection.scores.items()
+                    if (value := _number(values, k)) is not None
                 },
             )
             for k, i in enumerate(index)
         ]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Book outcomes; PolicyError, with nothing booked, for a repeat or a wrong voltage axis."""
-        self.ledger.record(outcomes)
+        """Record outcomes; PolicyError, with none recorded, for a repeat or a wrong voltage axis."""
+        self.history.record(outcomes)
         self._told(outcomes)
 
     def state(self) -> PackedState:
         """All that decides what comes next, generator included."""
         return {
             "format": _FORMAT,
-            "policy": type(self).__qualname__,
+            "policy": self._title,
             "options": repr(self._options()),
-            "problem": self.ledger.fingerprint,
+            "problem": self.history.fingerprint,
             "rng": dict(self.rng.bit_generator.state),
-            "ledger": self.ledger.state(),
+            "ledger": self.history.state(),
             "own": {name: getattr(self, name) for name in self._all_carried()},
         }
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`; PolicyError if it is of another policy, version or problem."""
-        for key, mine in (
-            ("format", _FORMAT),
-            ("policy", type(self).__qualname__),
-            ("options", repr(self._options())),
-            ("problem", self.ledger.fingerprint),
-        ):
-            if state.get(key) != mine:
-                raise PolicyError(
-                    f"a {type(self).__name__} state must have {key} {mine!r}; got "
-                    f"{state.get(key)!r}. It can only be restored into the policy and on the "
-                    "problem that it came from"
-                )
-        kind = state["rng"]["bit_generator"]
-        if kind != type(self.rng.bit_generator).__name__:
-            raise PolicyError(
-                f"the state's generator is {kind}; reset gave {type(self.rng.bit_generator).__name__}"
-            )
+        self._check_origin(state)
         self.rng.bit_generator.state = state["rng"]
-        self.ledger.restore(state["ledger"])
+        self.history.restore(state["ledger"])
         for name in self._all_carried():
             setattr(self, name, state["own"][name])
+
+    def _check_origin(self, state: PackedState) -> None:
+        # A state of before may have options that were taken away because they never acted.
+        before = str(state.get("options")).replace("Knowledge(", "TransferData(")
+        options = self._options()
+        pairs = (f"{name!r}: {value!r}" for name, value in options.items())
+        same = all(f"{pair}, " in before or f"{pair}}}" in before for pair in pairs)
+        for key, mine, other in (
+            ("format", _FORMAT, state.get("format")),
+            ("policy", self._title, state.get("policy")),
+            ("options", repr(options), repr(options) if same else before),
+            ("problem", self.history.fingerprint, state.get("problem")),
+        ):
+            if other != mine:
+                raise PolicyError(
+                    f"a {self._title} state must have {key} {mine!r}; got {other!r}. It can only be "
+                    "restored into the policy and on the problem that it came from"
+                )
+        generator, wanted = type(self.rng.bit_generator).__name__, state["rng"]["bit_generator"]
+        if wanted != generator:
+            raise PolicyError(f"the state's generator is {wanted}; reset gave {generator}")
+
+    def _next(self, n: int, available: IntArray) -> Selection:
+        """The next candidates, seed points included."""
+        return self._choose(n, available)
+
+    @property
+    def _title(self) -> str:
+        """Name of the policy in states and messages."""
+        return type(self).__qualname__
 
     def _all_carried(self) -> list[str]:
         return [name for c in type(self).__mro__ for name in c.__dict__.get("_carried", ())]
@@ -170,33 +203,36 @@ class CandidatePolicy:
 
 @dataclass(kw_only=True)
 class SeededPolicy(CandidatePolicy):
-    """A policy that measures `seed_points` sites first and speaks through ``_select`` afterwards.
+    """A policy that measures seed points before it chooses.
 
-    Options
-    -------
-    seed_points : number of curves before the model speaks (S26: 10; S23: 1).
-    seed_design : ``"random"``, or ``"latin"`` (a Latin square, so that they are spread).
+    Parameters
+    ----------
+    seed_points : int
+        Number of curves before the first choice (Gong2026: 10, Liu2023: 1).
+    seed_design : {"random", "latin"}
+        ``"latin"`` spreads the seed points as a Latin square.
+
+    Notes
+    -----
+    A subclass says in ``_choose`` what to measure once at least one curve is there.
     """
 
     seed_points: int = 10
     seed_design: str = "random"
+
+    _carried: ClassVar[tuple[str, ...]] = ("_seeds",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("seed_points", self.seed_points, low=1)
         check_choice("seed_design", self.seed_design, ("random", "latin"))
 
-    _carried: ClassVar[tuple[str, ...]] = ("_seeds",)
-
-    def _select(self, n: int, open_: IntArray) -> Choice:
-        """As ``_choose``, once at least one curve is in the archive."""
-        raise PolicyError(f"{type(self).__name__} must say what to measure in _select")
-
     def described(self) -> Described:
-        """The problem's target of every curve in the archive: value, sigma, valid, censored."""
+        """The problem's target of every curve: value, sigma, valid, censored."""
         from grainscout.analysis.curves.descriptors import describe_target
 
-        return describe_target(self.problem, self.archive.current, self.archive.saturated)
+        observations = self.observations
+        return describe_target(self.problem, observations.current, observations.saturated)
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
         """Begin a new experiment on `problem` with randomness from `rng` only."""
@@ -209,46 +245,53 @@ class SeededPolicy(CandidatePolicy):
             points = (strata + rng.random((k, 2))) / k
             self._seeds = nearest_sites(problem.candidates, every, points)
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
-        missing = self.seed_points - len(self.ledger) - int(self.ledger.pending.sum())
+    def _next(self, n: int, available: IntArray) -> Selection:
+        missing = self.seed_points - len(self.history) - int(self.history.pending.sum())
         if missing > 0:
             n = min(n, missing)
-        elif len(self.ledger) > 0:
-            return self._select(n, open_)
-        planned = self._seeds[np.isin(self._seeds, open_)][:n]
+        elif len(self.history) > 0:
+            return self._choose(n, available)
+        planned = self._seeds[np.isin(self._seeds, available)][:n]
         # Where planned sites failed, random ones take their place.
-        rest = np.setdiff1d(open_, planned)
-        return Choice(
+        rest = np.setdiff1d(available, planned)
+        return Selection(
             index=np.append(planned, self.rng.choice(rest, n - planned.size, replace=False))
         )
 
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        former = getattr(self, "_select", None)  # the name of this method in older subclasses
+        if former is None:
+            return super()._choose(n, available)
+        selection: Selection = former(n, available)
+        return selection
 
-def nearest_sites(candidates: IntArray, open_: IntArray, points: FloatArray) -> IntArray:
-    """(k,) distinct open candidates, each the nearest one left to a point of the unit square.
 
-    points : (k, 2), scaled to the bounding box of all candidates;  k <= len(open_).
+def nearest_sites(candidates: IntArray, available: IntArray, points: FloatArray) -> IntArray:
+    """(k,) distinct available candidates, each the nearest one left to a point.
+
+    points : (k, 2), scaled to the bounding box of all candidates; k <= len(available).
     """
     low, high = candidates.min(0), candidates.max(0)
     # A target half-way between two pixels goes to the lower one, always: grids stay regular.
     targets = low - 0.5 + points * (high - low + 1) - 1e-6
     if len(targets) <= _FEW:
-        left = open_.copy()
+        left = available.copy()
         for k, target in enumerate(targets):
             near = int(((candidates[left[k:]] - target) ** 2).sum(1).argmin())
             # The chosen move to the front in the order of the points.
             left[k], left[k + near] = left[k + near], left[k]
         return left[: len(targets)]
-    tree, taken = cKDTree(candidates[open_]), dict[int, None]()
+    tree, taken = cKDTree(candidates[available]), dict[int, None]()
     for target in targets:
         k = 1
         while True:
-            found = np.atleast_1d(tree.query(target, k=k)[1])
-            free = [int(i) for i in found if int(i) not in taken]
+            near_ones = np.atleast_1d(tree.query(target, k=k)[1])
+            free = [int(i) for i in near_ones if int(i) not in taken]
             if free:
                 taken[free[0]] = None
                 break
-            k = min(2 * k, len(open_))
-    return open_[list(taken)]
+            k = min(2 * k, len(available))
+    return available[list(taken)]
 
 
 def _number(values: FloatArray | None, k: int) -> float | None:

@@ -119,10 +119,12 @@ class PatchNovelty:
     Sites are added one at a time, so that the result does not depend on how they were grouped.
     """
 
-    def __init__(self, table: NDArray[np.float32], pool: IntArray, neighbours: int = 1) -> None:
-        self._table, self._pool, self._k = table, pool, neighbours
+    def __init__(
+        self, table: NDArray[np.float32], candidate_rows: IntArray, neighbours: int = 1
+    ) -> None:
+        self._table, self._candidates, self._k = table, candidate_rows, neighbours
         self._rows = np.zeros(0, np.int64)
-        self._near = np.full((neighbours, len(pool)), np.inf, np.float32)
+        self._near = np.full((neighbours, len(candidate_rows)), np.inf, np.float32)
 
     def visit(self, rows: IntArray) -> None:
         """These table rows, and no others, have been visited."""
@@ -144,9 +146,9 @@ class PatchNovelty:
 
     def _with(self, near: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         here = self._table[row]
-        distance = np.empty(len(self._pool), np.float32)
-        for at in range(0, len(self._pool), 4096):
-            away = self._table[self._pool[at : at + 4096]] - here
+        distance = np.empty(len(self._candidates), np.float32)
+        for at in range(0, len(self._candidates), 4096):
+            away = self._table[self._candidates[at : at + 4096]] - here
             distance[at : at + 4096] = np.sqrt(np.einsum("ij,ij->i", away, away))
         if self._k == 1:
             return np.minimum(near, distance)

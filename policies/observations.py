@@ -1,29 +1,44 @@
-"""The bookkeeping of a policy: which sites are open, pending, measured or failed, and the curves."""
+"""Observations of a policy: available, pending, measured and failed sites, and the curves."""
 
 from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
 from grainscout.records import Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-_VOLTAGE_TOLERANCE = (
-    0.02  # of the peak: a real instrument reports what it applied, not what it was asked
-)
+# Of the peak: a real instrument reports the voltage that it applied, not the one asked for.
+_VOLTAGE_TOLERANCE = 0.02
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Archive:
-    """All measured curves, in an order that does not depend on the order of ``tell``.
+class Observations:
+    """All measured curves, ordered independently of the order of ``tell``.
 
-    sites : (n, 2) rows and columns;  index : (n,) candidate index, -1 where the site is none;
-    visit : (n,);  current : (n, samples) [A];  saturated : (n, samples) bool;  started : (n,) [s].
+    Parameters
+    ----------
+    sites : (n, 2) array of int
+        Rows and columns.
+    index : (n,) array of int
+        Candidate of each curve, -1 where the site is none.
+    visit : (n,) array of int
+        Number of earlier measurements of the site.
+    current : (n, samples) array of float
+        Currents [A].
+    saturated : (n, samples) array of bool
+        Samples at the amplifier's rail.
+    started : (n,) array of float
+        Time of the measurement [s].
+    derived : list of dict, optional
+        Results of :meth:`each`, one mapping a curve.
     """
 
     sites: IntArray
@@ -32,16 +47,29 @@ class Archive:
     current: FloatArray
     saturated: BoolArray
     started: FloatArray
+    derived: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
+    def each(self, key: str, function: Callable[[FloatArray, BoolArray], T]) -> list[T]:
+        """``function(current, saturated)`` of every curve, computed once a curve under `key`."""
+        derived = [{} for _ in self.index] if self.derived is None else self.derived
+        for known, current, saturated in zip(derived, self.current, self.saturated, strict=True):
+            if key not in known:
+                known[key] = function(current, saturated)
+        return [known[key] for known in derived]
 
-class Ledger:
-    """What was proposed at which candidate of `problem`, and what came of it.
 
-    visits, failures : (n_candidates,) counts of measured and of failed or aborted outcomes;
-    pending : (n_candidates,) number of proposals not yet answered.
+class ObservationHistory:
+    """Proposals at the candidates of a problem, and their outcomes.
+
+    Attributes
+    ----------
+    visits, failures : (n_candidates,) array of int
+        Counts of measured and of failed or aborted outcomes.
+    pending : (n_candidates,) array of int
+        Number of proposals without an answer.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -60,14 +88,16 @@ class Ledger:
         self._answered: set[int] = set()
         self._asks = 0
         self._keys: list[tuple[int, int, int, int, float]] = []
-        self._curves: list[tuple[FloatArray, BoolArray]] = []
-        self._archive: Archive | None = None
+        self._curves: list[tuple[FloatArray, BoolArray, dict[str, Any]]] = []
+        self._observations: Observations | None = None
 
     # ---- candidates -----------------------------------------------------------------------
-    def open(self, *, retries: int = 0, revisits: int = 0) -> IntArray:
+    def available(self, *, retries: int = 0, revisits: int = 0) -> IntArray:
         """Candidates that may be proposed now, ascending."""
         usable = (self.pending == 0) & (self.visits <= revisits) & (self.failures <= retries)
         return np.flatnonzero(usable)
+
+    open = available  # the former name
 
     # ---- proposals and outcomes -----------------------------------------------------------
     def propose(self, indices: Iterable[int]) -> list[str]:
@@ -81,7 +111,7 @@ class Ledger:
         return ids
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Book new outcomes; PolicyError, with nothing booked, if one of them cannot be used."""
+        """Record new outcomes; PolicyError, with none recorded, if one of them cannot be used."""
         answers = [self._check(o) for o in outcomes]
         repeated = [k for k in answers if k is not None and answers.count(k) > 1]
         if repeated:
@@ -99,8 +129,8 @@ class Ledger:
                 key = (self._asks, row, column, int(outcome.visit), float(outcome.started))
                 at = bisect.bisect_right(self._keys, key)
                 self._keys.insert(at, key)
-                self._curves.insert(at, (outcome.curve.current, outcome.curve.saturated))
-                self._archive = None
+                self._curves.insert(at, (outcome.curve.current, outcome.curve.saturated, {}))
+                self._observations = None
 
     def _check(self, outcome: Outcome) -> int | None:
         problem = self.problem
@@ -125,30 +155,31 @@ class Ledger:
         if not 0 <= number < len(self.proposed) or f"p{number:04d}" != name:
             return None
         if number in self._answered:
-            raise PolicyError(f"tell must get each outcome once; {name} was told before")
+            raise PolicyError(f"tell must get each outcome once; {name} was recorded before")
         return number
 
-    # ---- the archive ----------------------------------------------------------------------
+    # ---- the observations ----------------------------------------------------------------------
     def __len__(self) -> int:
         """Number of measured curves."""
         return len(self._keys)
 
     @property
-    def archive(self) -> Archive:
+    def observations(self) -> Observations:
         """The measured curves: ordered by the ask that they came after, then by site and visit."""
-        if self._archive is None:
+        if self._observations is None:
             samples = len(self.problem.waveform)
             n = len(self._keys)
             sites = np.array([k[1:3] for k in self._keys], np.int64).reshape(n, 2)
-            self._archive = Archive(
+            self._observations = Observations(
                 sites=sites,
                 index=self.problem.index_of(sites),
                 visit=np.array([k[3] for k in self._keys], np.int64),
-                current=np.array([c for c, _ in self._curves]).reshape(n, samples),
-                saturated=np.array([s for _, s in self._curves], bool).reshape(n, samples),
+                current=np.array([c for c, _, _ in self._curves]).reshape(n, samples),
+                saturated=np.array([s for _, s, _ in self._curves], bool).reshape(n, samples),
                 started=np.array([k[4] for k in self._keys], np.float64),
+                derived=[known for _, _, known in self._curves],
             )
-        return self._archive
+        return self._observations
 
     # ---- state ----------------------------------------------------------------------------
     @cached_property
@@ -162,16 +193,16 @@ class Ledger:
         return digest.hexdigest()[:16]
 
     def state(self) -> PackedState:
-        """Everything booked so far, for ``records.pack``."""
-        archive = self.archive
+        """Everything recorded so far, for ``records.pack``."""
+        observations = self.observations
         return {
             "asks": self._asks,
             "batch": np.array([k[0] for k in self._keys], np.int64),
-            "sites": archive.sites,
-            "visit": archive.visit,
-            "started": archive.started,
-            "current": archive.current,
-            "saturated": archive.saturated,
+            "sites": observations.sites,
+            "visit": observations.visit,
+            "started": observations.started,
+            "current": observations.current,
+            "saturated": observations.saturated,
             "proposed": np.array(self.proposed, np.int64),
             "answered": np.array(sorted(self._answered), np.int64),
             "failed": np.flatnonzero(self.failures),
@@ -179,7 +210,7 @@ class Ledger:
         }
 
     def restore(self, state: PackedState) -> None:
-        """Continue from `state`, which a ledger of the same problem gave."""
+        """Continue from `state`, of a history of the same problem."""
         self._asks = int(state["asks"])
         self.proposed = [int(i) for i in state["proposed"]]
         self._answered = {int(i) for i in state["answered"]}
@@ -189,10 +220,13 @@ class Ledger:
                 state["batch"], state["sites"], state["visit"], state["started"], strict=True
             )
         ]
-        self._curves = list(zip(state["current"], state["saturated"], strict=True))
-        self._archive = None
+        self._curves = [
+            (current, saturated, {})
+            for current, saturated in zip(state["current"], state["saturated"], strict=True)
+        ]
+        self._observations = None
         self.visits[:] = 0
-        index = self.archive.index
+        index = self.observations.index
         np.add.at(self.visits, index[index >= 0], 1)
         self.failures[:] = 0
         self.failures[state["failed"]] = state["failures"]

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from grainscout.policies.protocol import Policy
+from grainscout.records import ConfigError
 from grainscout.records.registry import Registry
 
-#: Policies of our own: name -> module and class.
+#: Policies of our own: name -> module and class or recipe.
 BUILTIN: Mapping[str, str] = {
     "random": "grainscout.policies.strategies.random:Random",
     "grid": "grainscout.policies.strategies.grid:Grid",
     "sobol": "grainscout.policies.strategies.space_filling:Sobol",
     "farthest-point": "grainscout.policies.strategies.space_filling:FarthestPoint",
-    "shuffled-dkl": "grainscout.policies.strategies.controls:ShuffledDKL",
+    "shuffled-dkl": "grainscout.policies.strategies.dkl:shuffled_dkl",
     "structure-only": "grainscout.policies.strategies.controls:FeatureFarthestPoint",
     "stratified-random": "grainscout.policies.strategies.controls:StratifiedRandom",
     "oracle": "grainscout.policies.strategies.controls:Oracle",
-    "kriging": "grainscout.policies.strategies.kriging:Kriging",
-    "structured-gp": "grainscout.policies.strategies.structured:Structured",
-    "hypothesis": "grainscout.policies.strategies.hypothesis:Hypothesis",
-    "beacon": "grainscout.policies.strategies.beacon:Beacon",
-    "curiosity": "grainscout.policies.strategies.curiosity:Curiosity",
-    "dkl": "grainscout.policies.strategies.dkl:DKL",
-    "dual-novelty": "grainscout.policies.strategies.dual_novelty:DualNovelty",
-    "scout": "grainscout.policies.strategies.scout:Scout",
-    "boundary-dkl": "grainscout.policies.strategies.boundary:BoundaryDKL",
-    "transfer-dkl": "grainscout.policies.strategies.transfer:TransferDKL",
-    "co-navigation": "grainscout.policies.strategies.conavigation:CoNavigation",
+    "kriging": "grainscout.policies.strategies.dkl:kriging",
+    "structured-gp": "grainscout.policies.strategies.structured:structured_gp",
+    "hypothesis": "grainscout.policies.strategies.hypothesis:hypothesis",
+    "beacon": "grainscout.policies.strategies.beacon:beacon",
+    "curiosity": "grainscout.policies.strategies.curiosity:curiosity",
+    "dkl": "grainscout.policies.strategies.dkl:dkl",
+    "dual-novelty": "grainscout.policies.strategies.dual_novelty:dual_novelty",
+    "scout": "grainscout.policies.strategies.scout:scout",
+    "boundary-dkl": "grainscout.policies.strategies.boundary:boundary_dkl",
+    "transfer-dkl": "grainscout.policies.strategies.transfer:transfer_dkl",
+    "co-navigation": "grainscout.policies.strategies.conavigation:co_navigation",
 }
 
 #: Other packages' work behind our protocol: name -> package, known where it is installed.
@@ -39,10 +40,10 @@ PEERS: Mapping[str, str] = {
     "peer-botorch": "botorch",
 }
 _PEER_CLASSES = {
-    "peer-atomai": "grainscout.policies.peers.peers:PeerAtomAI",
-    "peer-ax": "grainscout.policies.peers.peers:PeerAx",
-    "peer-baybe": "grainscout.policies.peers.peers:PeerBayBE",
-    "peer-botorch": "grainscout.policies.peers.peers:PeerBoTorch",
+    "peer-atomai": "grainscout.policies.peers.atomai:peer_atomai",
+    "peer-ax": "grainscout.policies.peers.ax:PeerAx",
+    "peer-baybe": "grainscout.policies.peers.baybe:PeerBayBE",
+    "peer-botorch": "grainscout.policies.peers.botorch:peer_botorch",
 }
 
 _REGISTRY: Registry[Policy] = Registry(
@@ -60,9 +61,9 @@ def policy_names() -> list[str]:
     return _REGISTRY.names()
 
 
-def policy_class(name: str) -> type[Policy]:
-    """The class (or factory) of that name; ConfigError lists the names if there is none."""
-    return _REGISTRY.find(name)  # type: ignore[return-value]
+def policy_class(name: str) -> Callable[..., Policy]:
+    """The class, recipe or function of that name; ConfigError lists the names if there is none."""
+    return _REGISTRY.find(name)
 
 
 def policy_options(name: str) -> dict[str, Any]:
@@ -79,4 +80,10 @@ def make_policy(name: str, options: Mapping[str, Any] | None = None) -> Policy:
         For an unknown name, an unknown or missing option (the known ones are listed with their
         defaults), or a value that the policy refuses.
     """
+    never = getattr(policy_class(name), "never", ())
+    if idle := [option for option in options or {} if option in never]:
+        raise ConfigError(
+            f"policy {name!r} has no option {idle[0]!r} any more, because it never did anything "
+            "there. Leave it out: the run is the same"
+        )
     return _REGISTRY.make(name, options)

@@ -26,8 +26,8 @@ from grainscout.policies.models.features import feature_table
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import ArcCosine
 from grainscout.policies.models.mlp_dkl import Ensemble
-from grainscout.policies.models.mlp_published import PublishedLoop
-from grainscout.policies.models.surrogate import Surrogate
+from grainscout.policies.models.surrogates import Surrogate
+from grainscout.policies.peers.mlp_published import PublishedLoop
 from grainscout.records import Budget, IVCurve, Outcome, Problem, Waveform
 from grainscout.simulator import PRESETS, Film
 
@@ -128,7 +128,7 @@ def test_whole_run(benchmark, problem, current, unit, name, growth):
 
     def run() -> None:
         policy = make_policy(name, {"refit_growth": growth})
-        features._SHARED.clear()  # a run reads the image itself
+        features.TABLES.clear()  # a run reads the image itself
         start = time.process_time()
         policy.reset(problem, rng=np.random.default_rng(0))
         for _ in range(N):

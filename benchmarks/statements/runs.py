@@ -16,8 +16,8 @@ from grainscout.benchmarks.statements.statement import TAG, Finding, judge
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
-from grainscout.policies import make_policy
-from grainscout.policies.strategies.boundary import BoundaryDKL
+from grainscout.policies import ModelPolicy, make_policy
+from grainscout.policies.strategies.boundary import BoundaryCandidates
 from grainscout.records import ConfigError, Problem
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import Structure
@@ -189,9 +189,9 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 
 def boundary_sites(problem: Problem) -> IntArray:
     """(n, 2) candidates that ``boundary-dkl`` takes for boundaries."""
-    policy = BoundaryDKL()
+    policy = ModelPolicy(candidates=BoundaryCandidates())
     policy.reset(problem, rng=np.random.default_rng(0))
-    return problem.candidates[policy.boundary]
+    return problem.candidates[policy.candidates.maps(policy.run)["boundary"] > 0]
 
 
 def structure_only_sites(problem: Problem, inside: IntArray, n: int) -> IntArray:

@@ -34,10 +34,8 @@ from grainscout.analysis.curves import definitions
 from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import models
 from grainscout.microstructure import detector
-from grainscout.policies import Policy, make_policy
-from grainscout.policies.base import Choice
+from grainscout.policies import ModelPolicy, Policy, Selection, make_policy
 from grainscout.policies.models.gp import GaussianProcess
-from grainscout.policies.strategies.model_policy import ModelPolicy
 
 #: One model of each kind; the others of a kind differ in settings.
 KINDS = ("descriptors", "detector", "latent-dual", "surrogate-rbf", "policy-dkl")
@@ -73,10 +71,10 @@ def _hardly_trained(put: Put) -> None:
 
 
 def _never_asked(put: Put) -> None:
-    def select(self: ModelPolicy, n: int, open_: Any) -> Choice:
-        return Choice(index=self.rng.choice(open_, n, replace=False))
+    def choose(self: ModelPolicy, n: int, available: Any) -> Selection:
+        return Selection(index=self.rng.choice(available, n, replace=False))
 
-    put(ModelPolicy, "_select", select)
+    put(ModelPolicy, "_choose", choose)
 
 
 DAMAGES = (

@@ -10,7 +10,8 @@ Nothing here makes the matrix of all patches: memory grows with pixels × featur
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,9 +165,38 @@ def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 FEATURES = ("jets", "pca", "both", "structure")
 
-# Tables of the last scans: a campaign's policies and its referee meet on the same films.
-_SHARED: dict[tuple[Hashable, ...], NDArray[np.float32]] = {}
-_SHARED_BYTES = 64 * 2**20
+
+class TableCache:
+    """Tables of the last scans, for policies that meet on one film, from any thread."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit  # [bytes]
+        self._tables: dict[Hashable, NDArray[np.float32]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The table under `key`, made outside the lock if there is none."""
+        with self._lock:
+            table = self._tables.get(key)
+        if table is None:
+            table = make()
+            table.setflags(write=False)
+        if table.nbytes <= self.limit:
+            with self._lock:
+                self._tables.pop(key, None)
+                self._tables[key] = table  # the newest stands last
+                while sum(t.nbytes for t in self._tables.values()) > self.limit:
+                    del self._tables[next(iter(self._tables))]
+        return table
+
+    def clear(self) -> None:
+        """Forget all tables."""
+        with self._lock:
+            self._tables.clear()
+
+
+#: Shared by all policies of the process.
+TABLES = TableCache(64 * 2**20)
 
 # The lengths that priors favour: this many correlation lengths along the image's side.
 _LENGTHS_ACROSS = 8.0
@@ -182,12 +212,30 @@ def feature_table(
 ) -> NDArray[np.float32]:
     """(rows columns, d) features of all pixels of the scan, row-major; the mean of x·x is 1.
 
-    kind : ``"pca"`` (principal components of the patches, so directions matter), ``"jets"``
-    (rotation-invariant derivatives at four scales up to half the window), ``"both"``, or
-    ``"structure"`` (jets, and what the height shows of grains, boundaries, junctions, asymmetry).
-    channels : which images to use; None is the height, or the first one if there is no height.
-    ConfigError for an unknown kind or a window larger than the image.  Read-only; policies that meet
-    on one scan share it.
+    Parameters
+    ----------
+    scan : Scan
+        Images of the film.
+    kind : {"jets", "pca", "both", "structure"}
+        ``"pca"`` are principal components of the patches, so directions matter. ``"jets"`` are
+        rotation-invariant derivatives at four scales up to half the window. ``"structure"`` are
+        jets with grains, boundaries, junctions and asymmetry as the height shows them.
+    window : int
+        Side of the patch [pixels].
+    components : int
+        Number of principal components.
+    channels : sequence of str, optional
+        Images to use. None is the height, or the first one if there is no height.
+
+    Returns
+    -------
+    (rows columns, d) array of float32
+        Read-only. Policies that meet on one scan share it.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind or a window larger than the image.
     """
     if kind not in FEATURES:
         raise ConfigError(f"features must be one of {', '.join(FEATURES)}; got {kind!r}")
@@ -199,15 +247,10 @@ def feature_table(
     for name in (*names, "height" if "height" in scan.channels else next(iter(scan.channels))):
         images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
     key = (images.digest(), scan.shape, scan.pixel_size, len(names), kind, window, components)
-    found = _SHARED.pop(key, None)
-    if found is None:
-        found = _made_table(scan, kind=kind, window=window, components=components, names=names)
-        found.setflags(write=False)
-    if found.nbytes <= _SHARED_BYTES:
-        _SHARED[key] = found  # the newest stands last
-        while sum(t.nbytes for t in _SHARED.values()) > _SHARED_BYTES:
-            del _SHARED[next(iter(_SHARED))]
-    return found
+    return TABLES.get(
+        key,
+        lambda: _made_table(scan, kind=kind, window=window, components=components, names=names),
+    )
 
 
 def _made_table(

@@ -1,6 +1,6 @@
 """Exact Gaussian-process regression with few hyper-parameters, fast enough to refit at every step.
 
-Training is in float64; the pool is predicted in float32 with the inverse Cholesky factor, so that
+Training is in float64; the candidates are predicted in float32 with the inverse Cholesky factor, so that
 mean and variance everywhere are one matrix product.  Between refits a new point costs one new row
 of that product (the posterior is updated, not computed again).
 """
@@ -51,7 +51,7 @@ def standardise(y: FloatArray) -> tuple[float, float]:
 
 
 class GaussianProcess:
-    """A :class:`~grainscout.policies.models.surrogate.Surrogate` with a closed-form kernel.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a closed-form kernel.
 
     table : (m, d) float32 features, mean of x·x about 1;  pool : (c,) rows to predict;
     growth : hyper-parameters are refitted when the data have grown by this fraction (0: always);
@@ -62,15 +62,15 @@ class GaussianProcess:
     def __init__(
         self,
         table: NDArray[np.float32],
-        pool: IntArray,
+        candidate_rows: IntArray,
         kernel: Kernel,
         *,
         growth: float = 0.1,
         robust: bool = False,
     ) -> None:
         self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
-        self._pool = np.asarray(pool, np.int64)
-        self._x_pool = table[self._pool]
+        self._candidates = np.asarray(candidate_rows, np.int64)
+        self._x_pool = table[self._candidates]
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale = 0.0, 1.0
@@ -79,9 +79,9 @@ class GaussianProcess:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
-        return self._pool
+        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -124,7 +124,7 @@ class GaussianProcess:
         self._need_fit()
         x = self.table[rows]
         half = self._inverse32 @ self._cross(self.table[self._rows], x)
-        out = np.empty((len(self._pool), len(rows)))
+        out = np.empty((len(self._candidates), len(rows)))
         data = self.kernel.against(self._x32, self._t[:-2])
         for part in self._parts():
             known = (
@@ -265,7 +265,7 @@ class GaussianProcess:
     def _half(
         self, cross: Callable[[AnyFloatArray], AnyFloatArray], part: slice
     ) -> NDArray[np.float32]:
-        """L^-1 K(data, pool[part]), in the buffer of `cross`."""
+        """L^-1 K(data, candidates[part]), in the buffer of `cross`."""
         k = cross(self._x_pool[part])
         # k (n, m) in C order is its transpose in Fortran's: a triangular product in place.
         half: NDArray[np.float32] = blas.strmm(
@@ -274,9 +274,9 @@ class GaussianProcess:
         return half
 
     def _parts(self) -> list[slice]:
-        """The pool in pieces that the cache can hold against all data."""
+        """The candidates in pieces that the cache can hold against all data."""
         width = max(256, _CHUNK // max(self._n, 1))
-        return [slice(at, at + width) for at in range(0, len(self._pool), width)]
+        return [slice(at, at + width) for at in range(0, len(self._candidates), width)]
 
     def _total_noise(self, given: FloatArray | float) -> FloatArray | float:
         return math.exp(self._t[-2]) + _FLOOR + math.exp(self._t[-1]) * given / self._scale**2
@@ -290,7 +290,7 @@ class GaussianProcess:
         )
 
     def _factorise(self, rows: IntArray, given: FloatArray) -> None:
-        n, c = len(rows), len(self._pool)
+        n, c = len(rows), len(self._candidates)
         self._rows, self._given, self._factored = rows.copy(), given.copy(), n
         self._x32 = self.table[rows]
         self._x = self._x32.astype(np.float64)
@@ -338,7 +338,7 @@ class GaussianProcess:
             new -= (l_row / pivot).astype(np.float32) @ self._cache[:n]
             self._cache[n] = new
         else:
-            new = np.empty(len(self._pool), np.float32)
+            new = np.empty(len(self._candidates), np.float32)
             data = self.kernel.against(self._x32, self._t[:-2])
             for part in self._parts():
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
@@ -352,6 +352,6 @@ class GaussianProcess:
             self._mean = (weights @ self._cache[: self._n]).astype(np.float64)
             return
         alpha = (self._beta @ self._inverse).astype(np.float32)
-        self._mean = np.empty(len(self._pool))
+        self._mean = np.empty(len(self._candidates))
         for part in self._parts():
             self._mean[part] = alpha @ self._cross(self._x32, self._x_pool[part])

@@ -91,16 +91,21 @@ def marginal_likelihood(gram: Tensor, y: Tensor) -> Tensor:
 
 
 class Ensemble:
-    """A :class:`~grainscout.policies.models.surrogate.Surrogate` of learned deep kernels.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate` of learned deep kernels.
 
     table, pool : see the protocol;  growth : retrained, from the initial weights, when the data
     have grown by this fraction;  seed : of the initial weights.
     """
 
     def __init__(
-        self, table: NDArray[np.float32], pool: IntArray, *, growth: float = 0.1, seed: int = 0
+        self,
+        table: NDArray[np.float32],
+        candidate_rows: IntArray,
+        *,
+        growth: float = 0.1,
+        seed: int = 0,
     ) -> None:
-        self.table, self._pool = table, np.asarray(pool, np.int64)
+        self.table, self._candidates = table, np.asarray(candidate_rows, np.int64)
         self.growth, self.seed = growth, seed
         self._device = device()
         # Columns of unit spread on the whole: the table's rows have a mean square of 1.
@@ -109,9 +114,9 @@ class Ensemble:
         self._members: _Members | None = None
 
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
-        return self._pool
+        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -138,9 +143,9 @@ class Ensemble:
 
     def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
-        out = np.empty((len(self._pool), len(rows)))
-        for at in range(0, len(self._pool), _CHUNK):
-            part = self._pool[at : at + _CHUNK]
+        out = np.empty((len(self._candidates), len(rows)))
+        for at in range(0, len(self._candidates), _CHUNK):
+            part = self._candidates[at : at + _CHUNK]
             out[at : at + _CHUNK] = self._mixed(part, rows)[1]
         return out
 
@@ -181,8 +186,8 @@ class Ensemble:
         return torch.as_tensor(self.table[rows] * np.float32(self._gain)).to(self._device, dtype)
 
     def _initial(self) -> _Members:
-        step = max(1, len(self._pool) // 512)
-        return _Members(self.table.shape[1], self.seed, self._inputs(self._pool[::step]))
+        step = max(1, len(self._candidates) // 512)
+        return _Members(self.table.shape[1], self.seed, self._inputs(self._candidates[::step]))
 
     def _targets(self, y: FloatArray) -> Tensor:
         return torch.as_tensor((y - self._offset) / self._scale).to(self._device)
@@ -222,8 +227,8 @@ class Ensemble:
         inverse, latent, beta = self._inverse.to(low), self._latent.to(low), self._beta.to(low)
         amplitude = torch.exp(members.kernel[:, 0])[:, None]
         means, stds = [], []
-        for at in range(0, len(self._pool), _CHUNK):
-            z = members.embed(self._inputs(self._pool[at : at + _CHUNK], low))
+        for at in range(0, len(self._candidates), _CHUNK):
+            z = members.embed(self._inputs(self._candidates[at : at + _CHUNK], low))
             half = torch.bmm(inverse, members.covariance(latent, z))
             mean = (half * beta).sum(1).double()
             variance = (amplitude - (half * half).sum(1)).clamp_min(1e-8)

@@ -32,7 +32,7 @@ _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta
 _MEAGRE = -2.0  # log variance of a residual that leaves the explaining to the mean
 _BOUNDS = 4.0  # prior deviations that a log hyper-parameter may go
 _JITTER = 1e-8
-_CHUNK = 16_384  # pool members that are predicted at once
+_CHUNK = 16_384  # candidates that are predicted at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +53,7 @@ class MeanModel:
 
 
 class StructuredGP:
-    """A :class:`~grainscout.policies.models.surrogate.Surrogate` with a physical mean.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a physical mean.
 
     table : (m, d) features of the residual's kernel;  covariates : (m, e) what the mean sees;
     pool : (c,) rows to predict;  particles : samples of the shape parameters;
@@ -66,7 +66,7 @@ class StructuredGP:
         self,
         table: AnyFloatArray,
         covariates: FloatArray,
-        pool: IntArray,
+        candidate_rows: IntArray,
         kernel: Kernel,
         mean: MeanModel,
         *,
@@ -78,7 +78,7 @@ class StructuredGP:
         self.table, self.covariates, self.kernel, self.mean = table, covariates, kernel, mean
         self.growth, self.particles, self.seed = growth, particles, seed
         self.nuisance = nuisance
-        self._pool = np.asarray(pool, np.int64)
+        self._candidates = np.asarray(candidate_rows, np.int64)
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _REACH_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale, self._fitted = 0.0, 1.0, 0
@@ -89,9 +89,9 @@ class StructuredGP:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
-        return self._pool
+        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -124,10 +124,10 @@ class StructuredGP:
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
-        mean, variance = np.empty(len(self._pool)), np.empty(len(self._pool))
-        for at in range(0, len(self._pool), _CHUNK):
+        mean, variance = np.empty(len(self._candidates)), np.empty(len(self._candidates))
+        for at in range(0, len(self._candidates), _CHUNK):
             part = slice(at, at + _CHUNK)
-            rows = self._pool[part]
+            rows = self._candidates[part]
             half = self._half(rows)
             base = self.kernel.diagonal(self.table[rows], self._t[:-2])
             base = base - np.einsum("ij,ij->j", half, half)
@@ -145,8 +145,8 @@ class StructuredGP:
         self._need_fit()
         return np.vstack(
             [
-                self._covariance(self._pool[at : at + _CHUNK], rows)
-                for at in range(0, len(self._pool), _CHUNK)
+                self._covariance(self._candidates[at : at + _CHUNK], rows)
+                for at in range(0, len(self._candidates), _CHUNK)
             ]
         )
 
@@ -166,6 +166,14 @@ class StructuredGP:
         mean = self._weights @ self._beta
         variance = self._weights @ within + self._weights @ (self._beta - mean) ** 2
         return self._scale * mean[:count], self._scale * np.sqrt(variance[:count])
+
+    def by_name(self) -> dict[str, tuple[float, float]]:
+        """Cause -> mean and standard deviation of its coefficient, in the target's unit.
+
+        The change of the target per standard deviation of the cause over the image.
+        """
+        pairs = zip(self.mean.names, *self.coefficients(), strict=True)
+        return {name: (float(m), float(s)) for name, m, s in pairs}
 
     def log_score(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> float:
         """Log density of the latest data given those before: the prequential score of this model.

@@ -2,69 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from grainscout.analysis.curves.archetypes import CONDUCTS, CONDUCTS_WIDTHS
 from grainscout.analysis.curves.descriptors import describe, find_descriptor
-from grainscout.policies.observations import Archive
+from grainscout.policies.observations import Observations
 from grainscout.records import Waveform
 from grainscout.records.arrays import BoolArray, FloatArray
 
 
+@dataclass(frozen=True)
 class DescriptorTargets:
-    """One descriptor of an archive's curves; each curve is described once.
+    """One descriptor of the measured curves.
 
-    censored, saturated : whether to learn from bounds, and from curves with samples at the rail.
-    spots : whether to learn from dead spots (see `at_floor`); they are learnt from in any case where
-    they are half of the curves or more, for then the film insulates and not a spot.
-    Raises ConfigError for an unknown descriptor.
+    Parameters
+    ----------
+    name : str
+        Name of the descriptor. ConfigError if there is none.
+    waveform : Waveform
+        Waveform of the curves.
+    censored, saturated : bool
+        Learn from bounds, and from curves with samples at the rail.
+    dead_contacts : bool
+        Learn from dead contacts (see `at_floor`). They are learnt from in any case where they are
+        half of the curves or more, for then the film insulates and not a contact.
     """
 
-    def __init__(
-        self,
-        name: str,
-        waveform: Waveform,
-        *,
-        censored: bool = True,
-        saturated: bool = True,
-        spots: bool = False,
-    ) -> None:
-        find_descriptor(name)
-        self.name, self._voltage = name, waveform.voltage
-        self._censored, self._saturated, self._spots = censored, saturated, spots
-        self._known: dict[tuple[bytes, bytes], tuple[float, float, bool, bool]] = {}
+    name: str
+    waveform: Waveform
+    censored: bool = True
+    saturated: bool = True
+    dead_contacts: bool = False
 
-    def of(self, archive: Archive) -> tuple[BoolArray, FloatArray, FloatArray]:
-        """Which curves can be learnt from (n,), and their targets and noise variances (m,)."""
-        keys = [
-            (current.tobytes(), saturated.tobytes())
-            for current, saturated in zip(archive.current, archive.saturated, strict=True)
-        ]
-        for k, key in enumerate(keys):
-            if key not in self._known:
-                self._known[key] = self._describe(archive.current[k], archive.saturated[k])
-        known = np.array([self._known[key] for key in keys], np.float64).reshape(-1, 4)
-        use, dead = known[:, 2] > 0, known[:, 3] > 0
-        if not self._spots and 2 * (use & dead).sum() < use.sum():
-            use &= ~dead
-        return use, known[use, 0], known[use, 1] ** 2
+    def __post_init__(self) -> None:
+        find_descriptor(self.name)
+
+    def of(self, observations: Observations) -> tuple[BoolArray, FloatArray, FloatArray]:
+        """Usable curves (n,), and their targets and noise variances (m,)."""
+        curves = observations.each(f"target {self.name}", self._describe)
+        value, sigma, valid, bound, railed, dead = np.array(curves, np.float64).reshape(-1, 6).T
+        use = valid > 0
+        if not self.censored:
+            use &= bound == 0
+        if not self.saturated:
+            use &= railed == 0
+        if not self.dead_contacts and 2 * (use & (dead > 0)).sum() < use.sum():
+            use &= dead == 0
+        return use, value[use], sigma[use] ** 2
 
     def _describe(
         self, current: FloatArray, saturated: BoolArray
-    ) -> tuple[float, float, bool, bool]:
-        """Value, standard error, whether to use it, and whether it is a dead spot's.
+    ) -> tuple[float, float, bool, bool, bool, bool]:
+        """Value, standard error; whether valid, a bound, at the rail and of a dead contact.
 
         One curve at a time: sums over a block may round otherwise than over one of its rows, and a
         restored run, which describes all its curves again, has to find the same bits.
         """
-        found = describe(self.name, self._voltage, current[None], saturated[None])
-        value, sigma = float(found.value[0]), float(found.sigma[0])
-        use = bool(found.valid[0]) and np.isfinite(value)
-        use = use and (self._censored or not found.censored[0])
-        use = use and (self._saturated or not saturated.any())
-        # A single clean curve may not show its noise; then the learnt noise stands alone.
-        dead = bool(at_floor(current[None])[0])
-        return value, sigma if np.isfinite(sigma) else 0.0, bool(use), dead
+        curve = describe(self.name, self.waveform.voltage, current[None], saturated[None])
+        value, sigma = float(curve.value[0]), float(curve.sigma[0])
+        return (
+            value,
+            sigma if np.isfinite(sigma) else 0.0,  # a clean curve may not show its noise
+            bool(curve.valid[0]) and bool(np.isfinite(value)),
+            bool(curve.censored[0]),
+            bool(saturated.any()),
+            bool(at_floor(current[None])[0]),
+        )
 
 
 def at_floor(current: FloatArray) -> BoolArray:

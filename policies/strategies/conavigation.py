@@ -1,4 +1,4 @@
-"""Co-navigation: a composition-spread film is explored in structure and composition together (MRS)."""
+"""Co-navigation of a composition-spread film in structure and composition together (MRS)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies.parts.roles import RunContext
+from grainscout.policies.parts.standard import ImageFeatures
+from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import check_number
 from grainscout.records import ConfigError, Scan
 from grainscout.records.arrays import FloatArray
 
 
-@dataclass(kw_only=True)
-class CoNavigation(DKL):
-    """The options of ``"dkl"``, with the composition of each site beside its image features.
+@dataclass(frozen=True, kw_only=True)
+class CompositionFeatures(ImageFeatures):
+    """Image features and the composition of each site.
 
-    Options
-    -------
-    composition : where the composition is known from: ``"columns"`` or ``"rows"`` (it varies along
-        the film in that direction: the coordinate stands for it), or the name of a channel of the
-        scan, such as a map of the Cs fraction.
-    composition_weight : variance of the composition's column over the image, relative to that of all
-        image features together.
+    Parameters
+    ----------
+    composition : str
+        ``"columns"`` or ``"rows"`` if the composition varies along the film in that direction: the
+        coordinate stands for it. Otherwise the name of a channel of the scan, such as a map of the
+        Cs fraction.
+    composition_weight : float
+        Variance of the composition's column over the image, relative to that of all image features
+        together.
     """
 
     composition: str = "columns"
@@ -38,27 +42,26 @@ class CoNavigation(DKL):
             )
         check_number("composition_weight", self.composition_weight, low=0.0)
 
-    def _begin(self) -> None:
-        super()._begin()
-        composition(self.problem.scan, self.composition)  # an unknown channel fails here
+    def begin(self, run: RunContext) -> None:
+        """Check window and channels."""
+        super().begin(run)
+        composition(run.problem.scan, self.composition)  # an unknown channel fails here
 
-    def _table(self, kind: str) -> NDArray[np.float32]:
-        if kind not in self._tables:
-            image = super()._table(kind)
-            column = composition(self.problem.scan, self.composition)
-            share = self.composition_weight / (1.0 + self.composition_weight)
-            # The mean of x·x over the table stays 1, as the kernels expect.
-            self._tables[kind] = np.ascontiguousarray(
-                np.hstack([np.sqrt(1.0 - share) * image, np.sqrt(share) * column[:, None]]),
-                np.float32,
-            )
-        return self._tables[kind]
+    def table(self, scan: Scan) -> NDArray[np.float32]:
+        """(pixels, d + 1) features."""
+        image, column = super().table(scan), composition(scan, self.composition)
+        share = self.composition_weight / (1.0 + self.composition_weight)
+        # The mean of x·x over the table stays 1, as the kernels expect.
+        return np.ascontiguousarray(
+            np.hstack([np.sqrt(1.0 - share) * image, np.sqrt(share) * column[:, None]]),
+            np.float32,
+        )
 
 
 def composition(scan: Scan, source: str) -> FloatArray:
     """(rows columns,) composition of all pixels, row-major, centred and of unit spread.
 
-    source : see :class:`CoNavigation`.  Zero where it does not vary.
+    source : see :class:`CompositionFeatures`. Zero where it does not vary.
     """
     if source in ("columns", "rows"):
         image = np.indices(scan.shape)[int(source == "columns")].astype(np.float64)
@@ -67,3 +70,10 @@ def composition(scan: Scan, source: str) -> FloatArray:
     image = image - image.mean()
     spread = float(image.std())
     return np.asarray(image / (spread if spread > 0 else 1.0)).ravel()
+
+
+co_navigation = Recipe(
+    "CoNavigation",
+    """DKL with the composition of each site beside its image features.""",
+    features=CompositionFeatures(),
+)

@@ -1,7 +1,7 @@
 """Controls: a policy's claim stands only against these, on the same films with the same noise.
 
 "It finds boundaries" may also be true of a policy that never looks at its measurements
-(:class:`FeatureFarthestPoint`, :class:`ShuffledDKL`) or that has no model (:class:`StratifiedRandom`).
+(:class:`FeatureFarthestPoint`, ``shuffled-dkl``) or that has no model (:class:`StratifiedRandom`).
 The :class:`Oracle` is the other end of the scale: what could be reached if everything were known.
 """
 
@@ -14,45 +14,12 @@ from typing import ClassVar
 import numpy as np
 
 from grainscout.microstructure.features import grooves
-from grainscout.policies.base import CandidatePolicy, Choice
+from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.policies.models.features import FEATURES, check_window, feature_table
-from grainscout.policies.strategies.dkl import DKL
-from grainscout.policies.strategies.model_policy import Targets
 from grainscout.policies.strategies.space_filling import FarthestPoint
 from grainscout.policies.validation import check_choice, check_count, check_number
 from grainscout.records import ConfigError, PolicyError
 from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
-
-
-@dataclass(kw_only=True)
-class ShuffledDKL(DKL):
-    """DKL that learns from wrongly assigned targets: measured values, shuffled among the sites.
-
-    The sites, the kernel and the values' distribution are those of DKL; only what the image could
-    say about the target is gone.  Each new value trades places with one earlier value (an
-    inside-out Fisher-Yates shuffle), so that the wrong assignment is nearly constant and uniform
-    over all permutations.
-    """
-
-    _carried: ClassVar[tuple[str, ...]] = ("_shuffle_seed",)
-
-    def _begin(self) -> None:
-        super()._begin()
-        self._shuffle_seed = int(self.rng.integers(2**63))
-
-    def _data(self) -> Targets:
-        rows, y, noise = super()._data()
-        order = growing_permutation(len(y), self._shuffle_seed)
-        return rows, y[order], noise[order]
-
-
-def growing_permutation(n: int, seed: int) -> IntArray:
-    """A uniform permutation of n; that of n + 1 differs from it in one place and the new one."""
-    order = np.arange(n)
-    for k in range(1, n):
-        j = int(np.random.default_rng([seed, k]).integers(k + 1))
-        order[k], order[j] = order[j], k
-    return order
 
 
 @dataclass(kw_only=True)
@@ -109,9 +76,9 @@ class StratifiedRandom(CandidatePolicy):
         sites = self.problem.candidates
         self._groove = grooves(self.problem.scan, self.scale)[sites[:, 0], sites[:, 1]]
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
-        inside = self._groove[open_]
-        strata = {True: open_[inside], False: open_[~inside]}
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        inside = self._groove[available]
+        strata = {True: available[inside], False: available[~inside]}
         chosen = np.empty(n, np.int64)
         for k in range(n):
             wanted = bool(self.rng.random() < self.share)
@@ -119,7 +86,7 @@ class StratifiedRandom(CandidatePolicy):
             at = int(self.rng.integers(strata[stratum].size))
             chosen[k] = strata[stratum][at]
             strata[stratum] = np.delete(strata[stratum], at)
-        return Choice(index=chosen)
+        return Selection(index=chosen)
 
     def explain(self) -> dict[str, FloatArray]:
         """Where it takes the image to show a boundary: 1, elsewhere 0."""
@@ -163,19 +130,19 @@ class Oracle(CandidatePolicy):
                 f"candidates; got {'none' if self.truth is None else len(self._values)}"
             )
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
+    def _choose(self, n: int, available: IntArray) -> Selection:
         known = ~np.isnan(self._values)
-        done = (self.ledger.visits > 0) | (self.ledger.pending > 0)
+        done = (self.history.visits > 0) | (self.history.pending > 0)
         chosen: list[int] = []
         for _ in range(n):
-            gain = np.where(known, self._gain(done & known), -np.inf)[open_]
-            tied = open_[gain == gain.max()]
+            gain = np.where(known, self._gain(done & known), -np.inf)[available]
+            tied = available[gain == gain.max()]
             index = int(self.rng.choice(tied))
             chosen.append(index)
             done[index] = True
-            open_ = open_[open_ != index]
+            available = available[available != index]
         index_ = np.array(chosen, np.int64)
-        return Choice(index=index_, prediction=self._values[index_])
+        return Selection(index=index_, prediction=self._values[index_])
 
     def _gain(self, done: BoolArray) -> FloatArray:
         """(n_candidates,) how much the true value of each adds to those that are done."""

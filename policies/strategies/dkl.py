@@ -1,72 +1,69 @@
-"""Deep-kernel active learning of a named descriptor (S23, with a better engine)."""
+"""Deep-kernel learning of a descriptor, the same blind to the image, and its control."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grainscout.policies.acquisition import ACQUISITIONS, Belief
-from grainscout.policies.models.training_targets import DescriptorTargets
-from grainscout.policies.strategies.model_policy import ModelPolicy, Targets
-from grainscout.policies.validation import check_choice
+import numpy as np
+
+from grainscout.policies.parts.roles import RunContext, TrainingData
+from grainscout.policies.parts.standard import DescriptorTarget, PlaneFeatures, PlaneModel
+from grainscout.policies.recipe import Recipe
 from grainscout.records.arrays import IntArray
 
-
-@dataclass(kw_only=True)
-class DKL(ModelPolicy):
+dkl = Recipe(
+    "DKL",
     """Learns the map of one descriptor from the image around each site, and measures accordingly.
 
-    Options
-    -------
-    target : name of the descriptor; "" takes the problem's.
-    acquisition : ``"max-uncertainty"`` (S23), ``"ei"``, ``"log-ei"``, ``"ucb"``, ``"thompson"``,
-        ``"integrated-variance"`` or ``"beacon"``.
-    goal : ``"max"``, or ``"min"`` if small values are what ei, ucb and thompson look for.
-    censored : what to do with a curve whose descriptor is only known to lie beyond a bound (a spot
-        that never turns on): ``"bound"`` learns the bound, ``"exclude"`` leaves the curve out.
-    saturated : ``"use"`` or ``"exclude"`` curves with samples at the amplifier's rail.
-    spots : ``"exclude"`` leaves dead spots out, curves that never rise above the noise, so that
-        predictions are those of a contact that conducts; ``"use"`` learns from them, too.  Where
-        half of the curves are such, the film insulates, and they are learnt from in any case.
+    Deep-kernel active learning of Liu2023, with a surrogate in closed form.
+    """,
+)
 
-    Curves whose descriptor is not valid, and failed measurements, are never learnt from.  The
-    descriptor's own variance, times a learnt factor, is added to the learnt noise of each curve.
-    """
+kriging = Recipe(
+    "Kriging",
+    """A Gaussian process on the positions of the sites, blind to the image.
 
-    target: str = ""
-    acquisition: str = "max-uncertainty"
-    goal: str = "max"
-    censored: str = "bound"
-    saturated: str = "use"
-    spots: str = "exclude"
-    features: str = "structure"
-    position: bool = True
+    What a map of the target gives without any use of the image: the baseline of every claim that
+    structure predicts function. Otherwise as ``"dkl"``.
+    """,
+    features=PlaneFeatures(),
+    model=PlaneModel(),
+    never=("features", "position", "channels", "window", "components"),
+)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("acquisition", self.acquisition, list(ACQUISITIONS))
-        check_choice("goal", self.goal, ("max", "min"))
-        check_choice("censored", self.censored, ("bound", "exclude"))
-        check_choice("saturated", self.saturated, ("use", "exclude"))
-        check_choice("spots", self.spots, ("use", "exclude"))
 
-    def _acquisition(self) -> str:
-        return self.acquisition
+@dataclass(frozen=True, kw_only=True)
+class ShuffledTarget(DescriptorTarget):
+    """A descriptor of the curves, shuffled among the sites."""
 
-    def _target(self) -> DescriptorTargets:
-        return DescriptorTargets(
-            self.target or self.problem.target,
-            self.problem.waveform,
-            censored=self.censored == "bound",
-            saturated=self.saturated == "use",
-            spots=self.spots == "use",
-        )
+    def begin(self, run: RunContext) -> None:
+        """Draw the seed of the permutation."""
+        run.carried["_shuffle_seed"] = int(run.rng.integers(2**63))
 
-    def _data(self) -> Targets:
-        use, y, noise = self._described.of(self.archive)
-        return self._archive_rows()[use], y, noise
+    def data(self, run: RunContext) -> TrainingData:
+        """Values of the usable curves, each at the site of another one."""
+        rows, y, noise = run.targets()
+        order = growing_permutation(len(y), run.carried["_shuffle_seed"])
+        return TrainingData(rows, y[order], noise[order])
 
-    def _belief(self, open_: IntArray) -> Belief:
-        belief = super()._belief(open_)
-        if self.goal == "min":
-            belief.mean, belief.measured, belief.sign = -belief.mean, -belief.measured, -1.0
-        return belief
+
+def growing_permutation(n: int, seed: int) -> IntArray:
+    """A uniform permutation of n; that of n + 1 differs from it in one place and the new one."""
+    order = np.arange(n)
+    for k in range(1, n):
+        j = int(np.random.default_rng([seed, k]).integers(k + 1))
+        order[k], order[j] = order[j], k
+    return order
+
+
+shuffled_dkl = Recipe(
+    "ShuffledDKL",
+    """Control: DKL that learns from measured values shuffled among the sites.
+
+    The sites, the kernel and the values' distribution are those of ``"dkl"``. Only what the image
+    could say about the target is gone. Each new value trades places with one earlier value (an
+    inside-out Fisher-Yates shuffle), so that the wrong assignment is nearly constant and uniform
+    over all permutations.
+    """,
+    target=ShuffledTarget(),
+)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from grainscout.policies.base import CandidatePolicy, Choice, nearest_sites
+from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
 from grainscout.policies.validation import check_choice, check_count
 from grainscout.records.arrays import IntArray
 
@@ -37,10 +37,10 @@ class Grid(CandidatePolicy):
         self._pass = 0
         self._route = self._visits(0)
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
+    def _choose(self, n: int, available: IntArray) -> Selection:
         chosen: list[int] = []
         usable = np.zeros(len(self.problem.candidates), bool)
-        usable[open_] = True
+        usable[available] = True
         while len(chosen) < n:
             ahead = self._route[usable[self._route]]
             take = ahead[: n - len(chosen)]
@@ -49,7 +49,7 @@ class Grid(CandidatePolicy):
             if len(chosen) < n:
                 self._pass += 1
                 self._route = self._visits(self._pass)
-        return Choice(index=np.array(chosen, np.int64))
+        return Selection(index=np.array(chosen, np.int64))
 
     def _visits(self, level: int) -> IntArray:
         """Candidates of the grid of that level, in the order of the visits."""

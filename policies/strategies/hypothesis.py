@@ -1,4 +1,4 @@
-"""Hypothesis learning: several physical models compete while the experiment goes on."""
+"""Hypothesis learning: several physical models compete during the experiment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Self
 
 import numpy as np
 
-from grainscout.policies.base import Choice
 from grainscout.policies.models.structured_gp import StructuredGP
-from grainscout.policies.models.surrogate import Surrogate
-from grainscout.policies.strategies.structured import StructuredBase, check_causes
+from grainscout.policies.models.surrogates import Surrogate
+from grainscout.policies.parts.roles import Maps, RunContext
+from grainscout.policies.recipe import Recipe
+from grainscout.policies.strategies.structured import NEVER, StructuredModel, check_causes
 from grainscout.policies.validation import check_choice, check_count, check_number
-from grainscout.records import ConfigError, PackedState, PolicyError
+from grainscout.records import ConfigError, PackedState
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _REWARDS = ("evidence", "prequential", "published")
@@ -21,10 +22,10 @@ _DRAWS = 4000  # samples of the success rates for the probability of being best
 
 
 class Competition:
-    """A :class:`~grainscout.policies.models.surrogate.Surrogate` made of competing structured GPs.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate` made of competing structured GPs.
 
-    reward : ``"evidence"`` and ``"prequential"`` average all models by their probabilities;
-    ``"published"`` uses one at a time (see :class:`Hypothesis`).
+    The rewards ``"evidence"`` and ``"prequential"`` average all models by their probabilities,
+    ``"published"`` uses one at a time (see :class:`CompetingModels`).
     """
 
     def __init__(
@@ -46,9 +47,9 @@ class Competition:
 
     # ---- the protocol ---------------------------------------------------------------------
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
-        return self._list[0].pool
+        return self._list[0].candidate_rows
 
     @property
     def noise(self) -> float:
@@ -142,7 +143,7 @@ class Competition:
     def probabilities(self) -> FloatArray:
         """(m,) probability of each model.
 
-        evidence, prequential : posterior probabilities from equal prior ones.  published : the
+        Evidence and prequential: posterior probabilities from equal prior ones. Published: the
         probability of having the highest rate of rewards, with Beta(1, 1) priors on the rates.
         """
         if self.reward != "published":
@@ -152,6 +153,11 @@ class Competition:
         rng = np.random.default_rng(self.seed)
         rates = rng.beta(1.0 + wins, 1.0 + self._trials - wins, (_DRAWS, len(wins)))
         return np.bincount(rates.argmax(1), minlength=len(wins)) / _DRAWS
+
+    def by_name(self) -> dict[str, float]:
+        """Model -> its probability, most probable first."""
+        pairs = zip(self.models, self.probabilities().tolist(), strict=True)
+        return dict(sorted(pairs, key=lambda pair: -pair[1]))
 
     def _judge(self, rows: IntArray, y: FloatArray, noise: FloatArray | None) -> None:
         for k, model in enumerate(self._list):
@@ -164,7 +170,7 @@ class Competition:
 
     def _play(self, rows: IntArray, y: FloatArray, noise: FloatArray | None) -> None:
         rng = np.random.default_rng([self.seed, self._steps])
-        unmeasured = ~np.isin(self.pool, rows)
+        unmeasured = ~np.isin(self.candidate_rows, rows)
         if self._steps <= self.warm_up:
             medians = [self._fitted_median(k, rows, y, noise, unmeasured) for k in self._every]
             self._chosen = int(np.argmin(medians))
@@ -203,25 +209,31 @@ class Competition:
         return np.asarray(within + (left.T * weight) @ right)
 
 
-@dataclass(kw_only=True)
-class Hypothesis(StructuredBase):
-    """Which physical cause explains the target?  Structured GPs compete, one for each hypothesis.
+@dataclass(frozen=True, kw_only=True)
+class CompetingModels(StructuredModel):
+    """Structured GPs that compete, one for each hypothesis.
 
-    Options
-    -------
-    hypotheses : ``;``-separated hypotheses, each a comma-separated list of causes (see
-        ``structured-gp``).
-    reward : ``"evidence"``: models are weighted by their marginal likelihood, and the site where
-        their average is least sure (disagreement included) is measured next;  ``"prequential"``:
-        the same with the sum of the log scores of each new curve before it was learnt;
-        ``"published"``: after Ziatdinov et al. 2022 (Adv. Mater. 34, 2201345) one model is chosen at
-        each step, the best so far or, with probability epsilon, any; it is rewarded with +1 if the
-        median predictive variance fell and with -1 otherwise, and the next site is where this model
-        is least sure.  In the warm-up all are fitted and the one with the least median is rewarded.
-    epsilon, warm_up : of the published rule.
+    Parameters
+    ----------
+    hypotheses : str
+        Hypotheses separated by ``;``, each a comma-separated list of causes (see
+        ``"structured-gp"``).
+    reward : {"evidence", "prequential", "published"}
+        ``"evidence"`` weights models by their marginal likelihood, and the site where their average
+        is least sure (disagreement included) is measured next. ``"prequential"`` does the same with
+        the sum of the log scores of each new curve before it was learnt. ``"published"`` chooses
+        one model at each step, the best so far or, with probability epsilon, any. It is rewarded
+        with +1 if the median predictive variance fell and with -1 otherwise, and the next site is
+        where this model is least sure. In the warm-up all are fitted and the one with the least
+        median is rewarded.
+    epsilon : float
+        Probability of any model under the reward ``"published"``.
+    warm_up : int
+        Number of steps of the warm-up under the reward ``"published"``.
 
-    The published reward favours over-confidence: the site of the largest variance leaves the pool,
-    so the median falls whether the model is right or wrong.
+    References
+    ----------
+    Ziatdinov et al. 2022, Adv. Mater. 34, 2201345.
     """
 
     hypotheses: str = "constant; boundary; junction; asymmetry; topography; grain"
@@ -244,38 +256,31 @@ class Hypothesis(StructuredBase):
         parts = str(self.hypotheses).split(";")
         return [" + ".join(check_causes("hypotheses", part)) for part in parts]
 
-    @property
-    def surrogate(self) -> Surrogate:
-        """The competition, made when it is first needed."""
-        if self._surrogate is None:
-            self._surrogate = Competition(
-                {name: self._make(tuple(name.split(" + "))) for name in self._names()},
-                reward=self.reward,
-                epsilon=self.epsilon,
-                warm_up=self.warm_up,
-                seed=self._weights_seed,
-            )
-        return self._surrogate
-
-    def probabilities(self) -> dict[str, float]:
-        """Hypothesis -> its probability, most probable first; PolicyError before any outcome."""
-        model = self._learn(only_look=True) if len(self.ledger) else None
-        if not isinstance(model, Competition):
-            raise PolicyError("hypotheses have no probability before a curve with a usable target")
-        found = zip(model.models, model.probabilities().tolist(), strict=True)
-        return dict(sorted(found, key=lambda pair: -pair[1]))
-
-    def _select(self, n: int, open_: IntArray) -> Choice:
-        choice = super()._select(n, open_)
-        if not isinstance(self._surrogate, Competition) or choice.prediction is None:
-            return choice
-        beliefs = {
-            f"P({name})": np.full(len(choice.index), p)
-            for name, p in zip(self._surrogate.models, self._surrogate.probabilities(), strict=True)
-        }
-        return Choice(
-            index=choice.index,
-            prediction=choice.prediction,
-            uncertainty=choice.uncertainty,
-            scores={**choice.scores, **beliefs},
+    def make(self, run: RunContext) -> Surrogate:
+        """The competition."""
+        return Competition(
+            {name: self.of_causes(run, tuple(name.split(" + "))) for name in self._names()},
+            reward=self.reward,
+            epsilon=self.epsilon,
+            warm_up=self.warm_up,
+            seed=run.weights_seed,
         )
+
+    def scores(self, run: RunContext, count: int) -> Maps:
+        """Probability of each hypothesis."""
+        if not isinstance(run.surrogate, Competition):
+            return {}
+        chances = zip(run.surrogate.models, run.surrogate.probabilities(), strict=True)
+        return {f"P({name})": np.full(count, chance) for name, chance in chances}
+
+
+hypothesis = Recipe(
+    "Hypothesis",
+    """Structured GPs compete, one for each hypothesis about the cause of the target.
+
+    The published reward favours over-confidence: the site of the largest variance leaves the
+    available ones, so the median falls whether the model is right or wrong.
+    """,
+    model=CompetingModels(),
+    never=NEVER,
+)

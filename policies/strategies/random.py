@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grainscout.policies.base import CandidatePolicy, Choice
+from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.records.arrays import IntArray
 
 
@@ -12,5 +12,5 @@ from grainscout.records.arrays import IntArray
 class Random(CandidatePolicy):
     """Uniformly random open candidates, without replacement."""
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
-        return Choice(index=self.rng.choice(open_, n, replace=False))
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        return Selection(index=self.rng.choice(available, n, replace=False))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import qmc
 
-from grainscout.policies.base import CandidatePolicy, Choice, nearest_sites
+from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
 from grainscout.records import PackedState
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
@@ -26,14 +26,14 @@ class Sobol(CandidatePolicy):
         self._seed = int(self.rng.integers(2**63))
         self._used = 0
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
+    def _choose(self, n: int, available: IntArray) -> Selection:
         sequence = qmc.Sobol(2, scramble=True, seed=np.random.default_rng(self._seed))
         if self._used:
             sequence.fast_forward(self._used)
         self._used += n
         # One by one: scipy warns of a first draw whose size is not a power of two.
         points = np.concatenate([sequence.random(1) for _ in range(n)])
-        return Choice(index=nearest_sites(self.problem.candidates, open_, points))
+        return Selection(index=nearest_sites(self.problem.candidates, available, points))
 
 
 @dataclass(kw_only=True)
@@ -61,18 +61,18 @@ class FarthestPoint(CandidatePolicy):
         self._gap: FloatArray | None = None
         self._seen: set[tuple[int, ...]] = set()
 
-    def _choose(self, n: int, open_: IntArray) -> Choice:
+    def _choose(self, n: int, available: IntArray) -> Selection:
         gap = self.gaps()
         chosen, scores = [], []
         for _ in range(n):
-            best = gap[open_].max()
-            tied = open_[gap[open_] == best]
+            best = gap[available].max()
+            tied = available[gap[available] == best]
             index = int(tied[0] if len(tied) == 1 else self.rng.choice(tied))
             chosen.append(index)
             scores.append(best)
             np.minimum(gap, self._distances(self.problem.candidates[index]), out=gap)
-            open_ = open_[open_ != index]
-        return Choice(index=np.array(chosen, np.int64), scores={"distance": np.array(scores)})
+            available = available[available != index]
+        return Selection(index=np.array(chosen, np.int64), scores={"distance": np.array(scores)})
 
     def gaps(self) -> FloatArray:
         """(n_candidates,) distance to the nearest measured or pending site; infinite before any.
@@ -82,11 +82,11 @@ class FarthestPoint(CandidatePolicy):
         if self._gap is None:
             self._points = self._coordinates(self.problem.candidates)
             self._gap = np.full(len(self._points), np.inf)
-        for site in set(map(tuple, self.archive.sites.tolist())) - self._seen:
+        for site in set(map(tuple, self.observations.sites.tolist())) - self._seen:
             np.minimum(self._gap, self._distances(np.array(site)), out=self._gap)
             self._seen.add(site)
         gap = self._gap.copy()
-        for index in np.flatnonzero(self.ledger.pending):
+        for index in np.flatnonzero(self.history.pending):
             np.minimum(gap, self._distances(self.problem.candidates[index]), out=gap)
         return gap
 

@@ -3,119 +3,120 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from grainscout.microstructure.features import Microstructure, microstructure
-from grainscout.policies.models.engines import KERNELS
 from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.structure_means import HYPOTHESES, GrainEffect, film_model
 from grainscout.policies.models.structured_gp import StructuredGP
-from grainscout.policies.models.surrogate import Surrogate
-from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies.models.surrogates import KERNELS, Surrogate
+from grainscout.policies.parts.roles import Maps, Model, RunContext
+from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import check_choice, check_number
-from grainscout.records import ConfigError, PolicyError
+from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray
 
 _RESIDUALS = ("features", "position")
 _NUISANCES = ("none", "drift", "wear", "both")
+#: Options of ``"dkl"`` that do nothing with a structured GP.
+NEVER = ("position", "robust")
 
 
-@dataclass(kw_only=True)
-class StructuredBase(DKL):
-    """What policies with physical means share.
+@dataclass(frozen=True, kw_only=True)
+class StructuredModel(Model):
+    """A structured GP of physical causes; subclasses say which.
 
-    Options
-    -------
-    residual : what the causes leave is smooth in ``"position"`` (kriging with external drift;
-        engine ``"matern"`` or ``"rbf"``) or in the image ``"features"`` (as in ``"dkl"``; engine
-        ``"nngp"``, too).
-    nuisance : what the target may depend on beside the site: ``"none"``, ``"drift"`` (linear in
-        time), ``"wear"`` (logarithm of the number of curves) or ``"both"``.
-    groove_scale : width of the grooves that are taken for boundaries [pixels].
+    Parameters
+    ----------
+    engine : {"matern", "rbf", "nngp"}
+        Kernel of the residual. ``"nngp"`` is for the residual ``"features"`` only.
+    refit_growth : float
+        Hyper-parameters are refitted when the data have grown by this fraction.
+    residual : {"position", "features"}
+        The rest that the causes leave is smooth over the plane (kriging with external drift) or in
+        the image features (as in ``"dkl"``).
+    nuisance : {"drift", "none", "wear", "both"}
+        Influence on the target beside the site: linear in time, or in the logarithm of the number
+        of curves.
+    groove_scale : float
+        Width of the grooves that are taken for boundaries [pixels].
     """
 
     engine: str = "matern"
+    refit_growth: float = 0.2
     residual: str = "position"
     nuisance: str = "drift"
     groove_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_number("refit_growth", self.refit_growth, low=0.0)
         check_choice("residual", self.residual, _RESIDUALS)
         engines = tuple(KERNELS) if self.residual == "features" else ("matern", "rbf")
         check_choice(f"engine with residual {self.residual!r}", self.engine, engines)
         check_choice("nuisance", self.nuisance, _NUISANCES)
         check_number("groove_scale", self.groove_scale, low=0.3, high=100.0, unit="pixels")
 
-    def _begin(self) -> None:
-        super()._begin()
-        self._found: Microstructure | None = None
-
-    @property
-    def microstructure(self) -> Microstructure:
-        """What the image shows, estimated when it is first needed."""
-        if self._found is None:
-            self._found = microstructure(self.problem.scan, self.groove_scale)
-        return self._found
-
-    def _make(self, causes: tuple[str, ...]) -> StructuredGP:
+    def of_causes(self, run: RunContext, causes: tuple[str, ...]) -> StructuredGP:
         """The structured GP of these causes."""
-        model, covariates = film_model(causes, self.microstructure)
-        scan = self.problem.scan
-        table = self._table(self.features) if self.residual == "features" else coordinates(scan)
+        shown = self._microstructure(run)
+        model, covariates = film_model(causes, shown)
+        table = run.table() if self.residual == "features" else coordinates(run.problem.scan)
         kernel: Kernel = KERNELS[self.engine]
         if {"grain", "all"} & set(causes):
-            label = self.microstructure.label.reshape(-1, 1).astype(np.float32)
+            label = shown.label.reshape(-1, 1).astype(np.float32)
             table, kernel = np.hstack([table, label]), GrainEffect(inner=kernel)
         return StructuredGP(
             table,
             covariates,
-            self._pool,
+            run.candidate_rows,
             kernel,
             model,
             growth=self.refit_growth,
-            seed=self._weights_seed,
-            nuisance=None if self.nuisance == "none" else self._disturbances,
+            seed=run.weights_seed,
+            nuisance=None if self.nuisance == "none" else partial(self._disturbances, run),
         )
 
-    def explain(self) -> dict[str, FloatArray]:
-        """Maps of what it thinks now, with the microstructure that it takes the image to show."""
-        at = (self.problem.candidates[:, 0], self.problem.candidates[:, 1])
-        found = self.microstructure
+    def _microstructure(self, run: RunContext) -> Microstructure:
+        return run.memo(
+            "microstructure", lambda: microstructure(run.problem.scan, self.groove_scale)
+        )
+
+    def maps(self, run: RunContext) -> Maps:
+        """The microstructure that the image is taken to show."""
+        sites, shown = run.problem.candidates, self._microstructure(run)
+        at = (sites[:, 0], sites[:, 1])
         return {
-            **super().explain(),
-            "grain": self.problem.as_map(found.label[at].astype(np.float64)),
-            "boundary_distance": self.problem.as_map(found.boundary[at]),
-            "junction_distance": self.problem.as_map(found.junction[at]),
-            "asymmetry": self.problem.as_map(found.asymmetry[at]),
+            "grain": shown.label[at].astype(np.float64),
+            "boundary_distance": shown.boundary[at],
+            "junction_distance": shown.junction[at],
+            "asymmetry": shown.asymmetry[at],
         }
 
-    def _disturbances(self) -> FloatArray:
-        """(n, r) what belongs to the measurements that can be learnt from, in the data's order."""
-        archive, budget, cost = self.archive, self.problem.budget, self.problem.cost
+    def _disturbances(self, run: RunContext) -> FloatArray:
+        """(n, r) nuisances of the measurements that can be learnt from, in the data's order."""
+        observations, budget, cost = run.observations, run.problem.budget, run.problem.cost
         curves = budget.curves or 200
         span = budget.seconds or curves * float(cost.seconds(0.0))
-        rank = np.argsort(np.argsort(archive.started, kind="stable"), kind="stable")
-        columns = {
-            "drift": [archive.started / span],
-            "wear": [np.log1p(rank) / np.log1p(curves)],
-        }
-        columns["both"] = columns["drift"] + columns["wear"]
-        use, _, _ = self._described.of(archive)
-        return np.column_stack(columns[self.nuisance])[use]
+        started = observations.started
+        rank = np.argsort(np.argsort(started, kind="stable"), kind="stable")
+        drift, wear = started / span, np.log1p(rank) / np.log1p(curves)
+        columns = {"drift": [drift], "wear": [wear], "both": [drift, wear]}[self.nuisance]
+        return np.column_stack(columns)[run.described.of(observations)[0]]
 
 
-@dataclass(kw_only=True)
-class Structured(StructuredBase):
-    """The options of ``"dkl"``, with a prior mean that is linear in physical causes.
+@dataclass(frozen=True, kw_only=True)
+class CausalModel(StructuredModel):
+    """One structured GP.
 
-    Options
-    -------
-    causes : comma-separated from ``constant, boundary, junction, asymmetry, topography, grain`` or
-        ``all``: what the target may depend on (functions of the image, see ``_film_means``; with
-        ``grain`` every grain has a level of its own, too).
+    Parameters
+    ----------
+    causes : str
+        Comma-separated from ``constant, boundary, junction, asymmetry, topography, grain`` or
+        ``all``: functions of the image (``models.structure_means``) on which the target may depend.
+        With ``grain``, every grain has a level of its own, too.
     """
 
     causes: str = "all"
@@ -124,26 +125,9 @@ class Structured(StructuredBase):
         super().__post_init__()
         check_causes("causes", self.causes)
 
-    @property
-    def surrogate(self) -> Surrogate:
-        """The structured GP, made when it is first needed."""
-        if self._surrogate is None:
-            self._surrogate = self._make(check_causes("causes", self.causes))
-        return self._surrogate
-
-    def causes_found(self) -> dict[str, tuple[float, float]]:
-        """Cause -> (mean, standard deviation) of its coefficient, in the target's unit.
-
-        The change of the target per standard deviation of the cause over the image.  PolicyError
-        before any outcome.
-        """
-        model = self._learn(only_look=True) if len(self.ledger) else None
-        if not isinstance(model, StructuredGP):
-            raise PolicyError("causes_found needs at least one curve with a usable target")
-        mean, std = model.coefficients()
-        return {
-            n: (float(m), float(s)) for n, m, s in zip(model.mean.names, mean, std, strict=True)
-        }
+    def make(self, run: RunContext) -> Surrogate:
+        """The structured GP."""
+        return self.of_causes(run, check_causes("causes", self.causes))
 
 
 def check_causes(option: str, text: object) -> tuple[str, ...]:
@@ -156,3 +140,11 @@ def check_causes(option: str, text: object) -> tuple[str, ...]:
     for name in names:
         check_choice(f"each of {option}", name, HYPOTHESES)
     return names
+
+
+structured_gp = Recipe(
+    "Structured",
+    """A GP whose prior mean is linear in physical causes; otherwise as ``"dkl"``.""",
+    model=CausalModel(),
+    never=NEVER,
+)

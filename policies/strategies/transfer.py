@@ -1,4 +1,4 @@
-"""Transfer: what one run has learnt is where the next one starts (S23, last figure)."""
+"""Transfer: one run starts from the curves of an earlier one (Liu2023, last figure)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.policies.acquisition import Belief
-from grainscout.policies.models.engines import KERNELS
-from grainscout.policies.models.features import coordinates, jets
-from grainscout.policies.models.gp import GaussianProcess
-from grainscout.policies.models.kernels import Placed
-from grainscout.policies.models.surrogate import Surrogate
+from grainscout.policies.models.features import check_window, coordinates, feature_table, jets
 from grainscout.policies.models.training_targets import DescriptorTargets
-from grainscout.policies.observations import Ledger
-from grainscout.policies.strategies.dkl import DKL
-from grainscout.policies.strategies.model_policy import Targets
-from grainscout.policies.validation import check_choice, check_number
+from grainscout.policies.observations import ObservationHistory
+from grainscout.policies.parts.roles import NO_DATA, Features, RunContext, TrainingData
+from grainscout.policies.recipe import Recipe
+from grainscout.policies.validation import check_count, check_number
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -33,19 +28,34 @@ from grainscout.records import (
     pack,
     unpack,
 )
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import FloatArray
 
-_FORMAT = "grainscout knowledge 1"
+_FORMAT = "grainscout knowledge 1"  # as the files of the first version have it
 _APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Knowledge:
-    """What was measured on one film, in terms that hold on another.
+class TransferData:
+    """Data of one film, in terms that hold on another.
 
-    target : name of the descriptor;  height_scale [m or the channel's unit], scales [m], centre,
-    spread, shift, norm : how features are scaled, so that the same relief gives the same features;
-    features : (n, d);  place : (n, 2) coordinates on its own film;  y, noise : (n,) targets and noise variances.
+    Parameters
+    ----------
+    target : str
+        Name of the descriptor.
+    height_scale : float
+        Scale of the height [m or the channel's unit].
+    scales : (4,) array of float
+        Lengths of the derivatives [m].
+    spread, centre, shift : (d,) array of float
+        Scaling of the features, so that the same relief gives the same features.
+    norm : float
+        Scaling of the features, for all together.
+    features : (n, d) array of float
+        Features of the measured sites.
+    place : (n, 2) array of float
+        Coordinates of the sites on their own film.
+    y, noise : (n,) array of float
+        Targets and noise variances.
     """
 
     target: str
@@ -72,20 +82,22 @@ class Knowledge:
         Path(path).write_bytes(pack({"format": _FORMAT, **state}))
 
     @classmethod
-    def load(cls, path: Path | str) -> Knowledge:
-        """What :meth:`save` wrote; DataError if the file is missing, damaged or another thing."""
+    def load(cls, path: Path | str) -> TransferData:
+        """Read a file of :meth:`save`; DataError if it is missing, damaged or another thing."""
         try:
             state = unpack(Path(path).read_bytes())
         except OSError as error:
-            raise DataError(f"knowledge must be a readable file; got {path}: {error}") from error
+            raise DataError(
+                f"transfer data must be a readable file; got {path}: {error}"
+            ) from error
         if state.pop("format", None) != _FORMAT or set(state) != {f.name for f in fields(cls)}:
-            raise DataError(f"{path} must be written by Knowledge.save of this version")
+            raise DataError(f"{path} must be written by TransferData.save of this version")
         return cls(**state)
 
     def __repr__(self) -> str:
-        # Part of a policy's state: two runs agree if they start from the same knowledge.
+        # Part of a policy's state: two runs agree if they start from the same data.
         digest = hashlib.sha256(self.features.tobytes() + self.y.tobytes() + self.noise.tobytes())
-        return f"Knowledge({self.target}, {len(self.y)} curves, {digest.hexdigest()[:12]})"
+        return f"TransferData({self.target}, {len(self.y)} curves, {digest.hexdigest()[:12]})"
 
 
 def transfer(
@@ -97,24 +109,35 @@ def transfer(
 ) -> dict[str, Any]:
     """Options of ``make_policy("transfer-dkl", ...)`` that start it from an earlier run.
 
-    problem : that of the earlier run;  learnt : its outcomes (of a journal, for example), or the
-    state of any built-in policy after it;  target : descriptor, "" takes the problem's;  window :
-    side of the patch [pixels], as in ``"dkl"``.
-    Raises PolicyError if no curve of the run has a usable target, or the state is of another problem.
+    Parameters
+    ----------
+    problem : Problem
+        Problem of the earlier run.
+    learnt : sequence of Outcome, or dict
+        Its outcomes (of a journal, for example), or the state of any built-in policy after it.
+    target : str
+        Name of the descriptor. Empty takes the problem's.
+    window : int
+        Side of the patch [pixels], as in ``"dkl"``.
+
+    Raises
+    ------
+    PolicyError
+        If no curve of the run has a usable target, or the state is of another problem.
     """
-    ledger = Ledger(problem)
+    history = ObservationHistory(problem)
     if isinstance(learnt, Mapping):
-        if learnt.get("problem") != ledger.fingerprint:
+        if learnt.get("problem") != history.fingerprint:
             raise PolicyError("transfer must be given the problem that the state came from")
-        ledger.restore(learnt["ledger"])
+        history.restore(learnt["ledger"])
     else:
-        ledger.record(learnt)
+        history.record(learnt)
     name = target or problem.target
-    archive = ledger.archive
-    use, y, noise = DescriptorTargets(name, problem.waveform).of(archive)
+    observations = history.observations
+    use, y, noise = DescriptorTargets(name, problem.waveform).of(observations)
     if not use.any():
         raise PolicyError(
-            f"transfer needs at least one curve with a usable {name}; got {len(archive)} curves"
+            f"transfer needs at least one curve with a usable {name}; got {len(observations)} curves"
         )
     scan = problem.scan
     spread = float(_height(scan).std())
@@ -127,8 +150,8 @@ def transfer(
     x = np.arcsinh((raw - centre) / width)
     shift = x.mean(0)
     norm = float(np.sqrt(((x - shift) ** 2).sum(1).mean())) or 1.0
-    rows = scan.flat(archive.sites[use])
-    source = Knowledge(
+    rows = scan.flat(observations.sites[use])
+    source = TransferData(
         target=name,
         height_scale=height_scale,
         scales=scales,
@@ -157,87 +180,82 @@ def _raw(scan: Scan, scales: FloatArray, height_scale: float) -> FloatArray:
     return found.reshape(image.size, -1).astype(np.float64)
 
 
-@dataclass(kw_only=True)
-class TransferDKL(DKL):
-    """The options of ``"dkl"``, starting from what an earlier run has learnt on another film.
+@dataclass(frozen=True, kw_only=True)
+class TransferFeatures(Features):
+    """Features of this film and of the measured sites of an earlier one, on one scale.
 
-    Options
-    -------
-    source : what :func:`transfer` gave, or the path of a file that ``Knowledge.save`` wrote; None
+    Parameters
+    ----------
+    source : TransferData or str, optional
+        Data from :func:`transfer`, or the path of a file that ``TransferData.save`` wrote. None
         starts from nothing.
-    difference : how unlike two sites of the same look on the two films are, in units of the features'
-        spread: 0 takes both films for one, a large number learns next to nothing from the first.
-
-    The earlier run's curves are data of the model beside the new ones, with features on one scale and
-    one more that tells the films apart.  `features`, `channels` and `components` are those of the source
-    (rotation-invariant, of the height); the engine is one in closed form.
+    difference : float
+        Unlikeness of two sites of the same look on the two films, in units of the features'
+        spread. 0 takes both films for one, a large number learns next to nothing from the first.
+    window : int
+        Side of the patch without a source [pixels]. With one it must fit the image all the same.
     """
 
-    seed_points: int = 1
-    features: str = "jets"
-    source: Knowledge | str | None = None
+    source: TransferData | str | None = None
     difference: float = 1.0
+    window: int = 16
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("engine", self.engine, tuple(KERNELS))
-        check_choice("features of a transfer", self.features, ("jets",))
         check_number("difference", self.difference, low=0.0)
+        check_count("window", self.window, low=1)
         if isinstance(self.source, (str, Path)):
-            self.source = Knowledge.load(self.source)
-        if self.source is not None and not isinstance(self.source, Knowledge):
+            object.__setattr__(self, "source", TransferData.load(self.source))
+        if self.source is not None and not isinstance(self.source, TransferData):
             raise ConfigError(
-                "source must be what transfer() gave, the path of a saved one, or None; got "
+                "source must be data of transfer(), the path of saved ones, or None; got "
                 f"{self.source!r}"
             )
 
-    def _begin(self) -> None:
-        super()._begin()
-        wanted = self.target or self.problem.target
-        if isinstance(self.source, Knowledge) and self.source.target != wanted:
-            raise ConfigError(
-                f"source must be about the target {wanted!r}; it is about {self.source.target!r}"
-            )
-
     @property
-    def surrogate(self) -> Surrogate:
-        """The model, made when it is first needed; each film has a smooth field of its own."""
-        if self._surrogate is None and isinstance(self.source, Knowledge) and self.position:
-            place = np.vstack([coordinates(self.problem.scan), self.source.place + _APART])
-            self._surrogate = GaussianProcess(
-                np.hstack([self._table(self.features), place.astype(np.float32)]),
-                self._pool,
-                Placed(inner=KERNELS[self.engine]),
-                growth=self.refit_growth,
-                robust=self.robust,
+    def _data(self) -> TransferData | None:
+        return self.source if isinstance(self.source, TransferData) else None
+
+    def begin(self, run: RunContext) -> None:
+        """Check window and target."""
+        check_window(self.window, run.problem.scan.shape)
+        wanted = run.described.name
+        if self._data is not None and self._data.target != wanted:
+            raise ConfigError(
+                f"source must be about the target {wanted!r}; it is about {self._data.target!r}"
             )
-        return super().surrogate
 
-    def _table(self, kind: str) -> NDArray[np.float32]:
-        if isinstance(self.source, Knowledge) and kind not in self._tables:
-            here, before = self.source.on(self.problem.scan), self.source.features
-            film = np.repeat([0.5, -0.5], [len(here), len(before)]) * self.difference
-            self._tables[kind] = np.hstack(
-                [np.vstack([here, before]), film[:, None].astype(np.float32)]
-            )
-        return super()._table(kind)
+    def table(self, scan: Scan) -> NDArray[np.float32]:
+        """(pixels + n, d + 1) features of both films, the last one telling which."""
+        if self._data is None:
+            return feature_table(scan, kind="jets", window=self.window)
+        here, before = self._data.on(scan), self._data.features
+        film = np.repeat([0.5, -0.5], [len(here), len(before)]) * self.difference
+        return np.hstack([np.vstack([here, before]), film[:, None].astype(np.float32)])
 
-    def _data(self) -> Targets:
-        rows, y, noise = super()._data()
-        if not isinstance(self.source, Knowledge) or len(y) == 0:
-            return rows, y, noise
-        pixels = self.problem.scan.shape[0] * self.problem.scan.shape[1]
-        # The earlier curves first: new ones are then updates of the same model.
-        before = pixels + np.arange(len(self.source.y))
-        return (
-            np.concatenate([before, rows]),
-            np.concatenate([self.source.y, y]),
-            np.concatenate([self.source.noise, noise]),
-        )
+    def place(self, scan: Scan) -> NDArray[np.float32]:
+        """(pixels + n, 2) coordinates; each film has a smooth field of its own."""
+        here = coordinates(scan)
+        if self._data is None:
+            return here
+        return np.vstack([here, self._data.place + _APART]).astype(np.float32)
 
-    def _belief(self, open_: IntArray) -> Belief:
-        belief = super()._belief(open_)
-        if isinstance(self.source, Knowledge):
-            # What is best or new is judged by this film's curves alone.
-            belief.measured = belief.measured[len(self.source.y) :]
-        return belief
+    def earlier(self, scan: Scan) -> TrainingData:
+        """The earlier run's curves."""
+        if self._data is None:
+            return NO_DATA
+        pixels = scan.shape[0] * scan.shape[1]
+        rows = pixels + np.arange(len(self._data.y))
+        return TrainingData(rows, self._data.y, self._data.noise)
+
+
+transfer_dkl = Recipe(
+    "TransferDKL",
+    """DKL that starts from the curves of an earlier run on another film: :func:`transfer`.
+
+    The earlier run's curves are data of the model beside the new ones. Features are
+    rotation-invariant, of the height, and on one scale for both films.
+    """,
+    seed_points=1,
+    features=TransferFeatures(),
+    never=("features", "channels", "components"),
+)

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from grainscout.policies.acquisition import (
     ACQUISITIONS,
-    Belief,
+    Posterior,
     choose_batch,
     expected_improvement,
     log_expected_improvement,
@@ -24,16 +24,16 @@ def line(n: int = 200) -> np.ndarray:
     return np.linspace(-1.7, 1.7, n, dtype=np.float32)[:, None]
 
 
-def belief(rows: list[int], y: list[float], *, kernel: object = None, n: int = 200) -> Belief:
+def posterior(rows: list[int], y: list[float], *, kernel: object = None, n: int = 200) -> Posterior:
     gp = GaussianProcess(line(n), np.arange(n), kernel or Stationary(name="rbf"))  # type: ignore[arg-type]
     gp.fit(np.array(rows), np.array(y))
     mean, std = gp.predict()
-    return Belief(
+    return Posterior(
         surrogate=gp,
         mean=mean,
         std=std,
         measured=np.array(y),
-        open_=np.setdiff1d(np.arange(n), rows),
+        available=np.setdiff1d(np.arange(n), rows),
         rng=np.random.default_rng(0),
     )
 
@@ -68,33 +68,33 @@ def test_log_expected_improvement_is_its_logarithm_and_stays_finite() -> None:
 
 
 def test_maximum_uncertainty_goes_where_nothing_is_known() -> None:
-    gain = ACQUISITIONS["max-uncertainty"](belief([10, 20, 30, 190], [0.0, 0.3, 0.1, 0.2]))
+    gain = ACQUISITIONS["max-uncertainty"](posterior([10, 20, 30, 190], [0.0, 0.3, 0.1, 0.2]))
     assert 60 < int(gain.argmax()) < 150
 
 
 def test_integrated_variance_is_the_fall_that_a_measurement_brings() -> None:
-    b = belief(ROWS, Y)
+    b = posterior(ROWS, Y)
     gain = ACQUISITIONS["integrated-variance"](b)
-    before = np.mean(b.std[b.open_] ** 2)
+    before = np.mean(b.std[b.available] ** 2)
     for member in (5, 140):
-        after = belief(ROWS, Y)
+        after = posterior(ROWS, Y)
         after.imagine([member])
-        fall = before - np.mean(after.std[b.open_] ** 2)
+        fall = before - np.mean(after.std[b.available] ** 2)
         np.testing.assert_allclose(gain[member], fall, rtol=0.02)
 
 
 def test_thompson_chooses_as_often_as_a_site_is_best() -> None:
     """Over many samples the frequency of a region is its posterior probability of the maximum."""
-    b = belief(ROWS, Y)
+    b = posterior(ROWS, Y)
     picks = [int(ACQUISITIONS["thompson"](b).argmax()) for _ in range(400)]
-    mean, covariance = b.surrogate.joint(b.surrogate.pool[b.open_])
+    mean, covariance = b.surrogate.joint(b.surrogate.candidate_rows[b.available])
     values, vectors = np.linalg.eigh(covariance)
     draws = (
         mean
         + np.random.default_rng(9).normal(size=(4000, len(mean)))
         @ (vectors * np.sqrt(np.maximum(values, 0))).T
     )
-    expected = b.open_[draws.argmax(1)]
+    expected = b.available[draws.argmax(1)]
     for low, high in ((0, 50), (50, 90), (90, 150), (150, 200)):
         share = np.mean([low <= p < high for p in picks])
         truth = np.mean((expected >= low) & (expected < high))
@@ -105,16 +105,16 @@ def test_beacon_prefers_targets_that_were_not_seen() -> None:
     """With a certain model the gain is the distance of the prediction to the known targets."""
     x = line()[:, 0].astype(float)
     rows = list(range(0, 120, 4))
-    b = belief(rows, list(x[rows]))
+    b = posterior(rows, list(x[rows]))
     gain = ACQUISITIONS["beacon"](b)
     assert int(gain.argmax()) > 150
     known = np.sort(np.abs(b.mean[:, None] - b.measured), axis=1)[:, :10].sum(1)
-    away = np.corrcoef(gain[b.open_], known[b.open_])[0, 1]
+    away = np.corrcoef(gain[b.available], known[b.available])[0, 1]
     assert away > 0.9
 
 
 def test_imagined_measurements_equal_a_refitted_posterior() -> None:
-    b = belief(ROWS, Y, kernel=ArcCosine())
+    b = posterior(ROWS, Y, kernel=ArcCosine())
     gp = b.surrogate
     b.imagine([140, 10])
     # The same GP with two more points; believed outcomes leave the mean alone.
@@ -129,10 +129,13 @@ def test_imagined_measurements_equal_a_refitted_posterior() -> None:
 
 
 def test_a_batch_keeps_its_members_apart() -> None:
-    b = belief([100], [0.5])
+    b = posterior([100], [0.5])
     std = b.std.copy()
     chosen, gains = choose_batch(
-        b, lambda belief, last: ACQUISITIONS["max-uncertainty"](belief), 4, np.zeros(0, np.int64)
+        b,
+        lambda posterior, last: ACQUISITIONS["max-uncertainty"](posterior),
+        4,
+        np.zeros(0, np.int64),
     )
     assert len(set(chosen.tolist())) == 4
     assert len(gains) == 4
@@ -140,31 +143,31 @@ def test_a_batch_keeps_its_members_apart() -> None:
     assert np.diff(np.sort(greedy)).min() == 1
     assert np.diff(np.sort(chosen)).min() > 20
     # A pending site counts as measured.
-    again = belief([100], [0.5])
-    first = int(again.std[again.open_].argmax())
+    again = posterior([100], [0.5])
+    first = int(again.std[again.available].argmax())
     chosen, _ = choose_batch(
-        again, lambda belief, last: belief.std, 1, np.array([again.open_[first]])
+        again, lambda posterior, last: posterior.std, 1, np.array([again.available[first]])
     )
-    assert abs(int(chosen[0]) - int(again.open_[first])) > 20
+    assert abs(int(chosen[0]) - int(again.available[first])) > 20
 
 
 def test_exhaustion_and_subsets_never_choose_a_closed_site() -> None:
-    b = belief(ROWS, Y)
-    b.open_ = np.array([7, 9])
+    b = posterior(ROWS, Y)
+    b.available = np.array([7, 9])
     chosen, _ = choose_batch(
-        b, lambda belief, last: ACQUISITIONS["thompson"](belief), 5, np.zeros(0, np.int64)
+        b, lambda posterior, last: ACQUISITIONS["thompson"](posterior), 5, np.zeros(0, np.int64)
     )
     assert sorted(chosen.tolist()) == [7, 9]
 
 
 def test_gain_per_second() -> None:
-    seconds, open_ = np.array([1.0, 2.0, 4.0]), np.arange(3)
+    seconds, available = np.array([1.0, 2.0, 4.0]), np.arange(3)
     np.testing.assert_allclose(
-        per_second("ei", np.array([1.0, 2.0, 8.0]), seconds, open_), [1.0, 1.0, 2.0]
+        per_second("ei", np.array([1.0, 2.0, 8.0]), seconds, available), [1.0, 1.0, 2.0]
     )
-    log = per_second("log-ei", np.log([1.0, 2.0, 8.0]), seconds, open_)
+    log = per_second("log-ei", np.log([1.0, 2.0, 8.0]), seconds, available)
     np.testing.assert_allclose(np.exp(log), [1.0, 1.0, 2.0])
     # A constant added to the target must not change the order of ucb.
-    a = per_second("ucb", np.array([1.0, 2.0, 8.0]), seconds, open_)
-    b = per_second("ucb", np.array([1.0, 2.0, 8.0]) - 100.0, seconds, open_)
+    a = per_second("ucb", np.array([1.0, 2.0, 8.0]), seconds, available)
+    b = per_second("ucb", np.array([1.0, 2.0, 8.0]) - 100.0, seconds, available)
     np.testing.assert_allclose(a, b)

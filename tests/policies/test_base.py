@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.policies import Choice, SeededPolicy, make_policy
-from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies import SeededPolicy, Selection, make_policy
+from grainscout.policies.conformance import ToySample
 from grainscout.records import (
     Budget,
     ConfigError,
@@ -26,8 +26,8 @@ PROBLEM = TOY.problem(60)
 class First(SeededPolicy):
     """After the seed points, always the first open site."""
 
-    def _select(self, n, open_):
-        return Choice(index=open_[:n], scores={"first": np.ones(n)})
+    def _select(self, n, available):
+        return Selection(index=available[:n], scores={"first": np.ones(n)})
 
 
 def fresh(policy=None, problem: Problem = PROBLEM, seed: int = 0):

@@ -7,8 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies import make_policy
-from grainscout.policies.conformance.toy_sample import ToySample
-from grainscout.policies.strategies.beacon import _draw, novelty
+from grainscout.policies.acquisition import draw
+from grainscout.policies.conformance import ToySample
+from grainscout.policies.strategies.beacon import novelty
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan
 
 TOY = ToySample(seed=2)
@@ -29,7 +30,7 @@ def test_novelty_is_the_sum_of_the_nearest_distances():
 def test_samples_have_the_posterior_s_mean_and_covariance():
     rng = np.random.default_rng(0)
     mean, root = np.array([1.0, -2.0, 0.5]), rng.normal(size=(3, 3))
-    drawn = np.array([_draw(mean, root @ root.T, rng) for _ in range(20000)])
+    drawn = np.array([draw(mean, root @ root.T, rng) for _ in range(20000)])
     np.testing.assert_allclose(drawn.mean(0), mean, atol=0.08)
     np.testing.assert_allclose(np.cov(drawn.T), root @ root.T, atol=0.15)
 
@@ -94,7 +95,7 @@ def test_the_range_of_outcomes_grows_faster_than_at_random():
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"acquisition": "ei"}, "'beacon'"), ({"outcomes": 4}, "comma-separated")],
+    [({"acquisition": "ei"}, "never did anything"), ({"outcomes": 4}, "comma-separated")],
 )
 def test_bad_options_are_named(options, said):
     with pytest.raises(ConfigError, match=said):

@@ -12,7 +12,7 @@ import pytest
 
 from grainscout.policies import (
     CandidatePolicy,
-    Choice,
+    Selection,
     check_policy,
     make_policy,
     policy_class,
@@ -58,15 +58,15 @@ class Forgetful(Random):
 
 
 class Global(Random):
-    def _choose(self, n, open_):
+    def _choose(self, n, available):
         random.random()
-        return super()._choose(n, open_)
+        return super()._choose(n, available)
 
 
 class Repeating(Random):
     def ask(self, n=1):
-        self.ledger.pending[:] = 0
-        self.ledger.visits[:] = 0
+        self.history.pending[:] = 0
+        self.history.visits[:] = 0
         return super().ask(n)
 
 
@@ -77,17 +77,17 @@ class Ordered(CandidatePolicy):
     def _begin(self):
         self.last = 0
 
-    def _choose(self, n, open_):
-        return Choice(index=np.roll(open_, self.last)[:n])
+    def _choose(self, n, available):
+        return Selection(index=np.roll(available, self.last)[:n])
 
 
 class Leftover(Random):
     def _begin(self):
         self.total = getattr(self, "total", 0)
 
-    def _choose(self, n, open_):
+    def _choose(self, n, available):
         self.total += 1
-        return Choice(index=np.roll(open_, self.total)[:n])
+        return Selection(index=np.roll(available, self.total)[:n])
 
 
 class Greedy(Random):
@@ -97,7 +97,7 @@ class Greedy(Random):
 
 class Stubborn(Random):
     def _told(self, outcomes):
-        self.ledger.failures[:] = 0
+        self.history.failures[:] = 0
 
 
 class Closed(Random):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy, require_conforming
-from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.conformance import ToySample
 from grainscout.policies.strategies.conavigation import composition
 from grainscout.records import Budget, ConfigError, DataError, IVCurve, Outcome, Problem, Scan, Site
 

@@ -7,8 +7,8 @@ import pytest
 
 from grainscout.microstructure.features import grooves
 from grainscout.policies import make_policy, policy_class
-from grainscout.policies.conformance.toy_sample import ToySample, play
-from grainscout.policies.strategies.controls import growing_permutation
+from grainscout.policies.conformance import ToySample, play
+from grainscout.policies.strategies.dkl import growing_permutation
 from grainscout.records import Budget, ConfigError, PolicyError, Problem, Scan, Waveform
 
 TOY = ToySample()
@@ -41,8 +41,8 @@ def test_shuffled_dkl_keeps_sites_and_values_but_not_their_relation():
     outcomes = [TOY.measure(p) for p in fresh("random").ask(60)]
     for policy in (shuffled, plain):
         policy.tell(outcomes)
-    rows, y, _ = shuffled._data()
-    rows_, y_, _ = plain._data()
+    rows, y, _ = shuffled.training_data()
+    rows_, y_, _ = plain.training_data()
     assert (rows == rows_).all()
     assert (np.sort(y) == np.sort(y_)).all()
     assert abs(np.corrcoef(y, y_)[0, 1]) < 0.4

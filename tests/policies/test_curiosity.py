@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy
-from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.conformance import ToySample
 from grainscout.policies.models.kernels import ArcCosine
-from grainscout.policies.strategies.curiosity import _RIDGES, held_out_errors
+from grainscout.policies.strategies.curiosity import RIDGES, held_out_errors
 from grainscout.records import IVCurve, Outcome
 
 TOY = ToySample(seed=1)
@@ -24,7 +24,7 @@ def test_errors_are_those_of_models_fitted_without_the_curve():
     y = curves - curves.mean(0)
     y /= np.sqrt(np.mean(y**2))
     each = []
-    for ridge in _RIDGES * np.mean(np.diagonal(gram)):
+    for ridge in RIDGES * np.mean(np.diagonal(gram)):
         residual = np.empty_like(y)
         for i in range(18):
             rest = np.delete(np.arange(18), i)
@@ -59,17 +59,17 @@ def proposals(options, steps: int, measure=TOY.measure, ask: int = 1):
 def test_without_decay_only_the_distance_to_visited_patches_counts():
     made, policy = proposals({"decay": 0.0}, 16)
     last, before = made[-1], made[:-1]
-    table = policy._table("jets")
+    table = policy.run.table()
     columns = PROBLEM.scan.shape[1]
     z = table[[p.site.row * columns + p.site.column for p in before]].astype(float)
-    open_ = [
+    available = [
         s for s in PROBLEM.candidates.tolist() if tuple(s) not in {tuple(p.site) for p in before}
     ]
-    rows = np.array(open_) @ [columns, 1]
+    rows = np.array(available) @ [columns, 1]
     harmonic = [
         1.0 / (1.0 / np.linalg.norm(z - v, axis=1)).sum() for v in table[rows].astype(float)
     ]
-    assert tuple(last.site) == tuple(open_[int(np.argmax(harmonic))])
+    assert tuple(last.site) == tuple(available[int(np.argmax(harmonic))])
     assert last.scores["curiosity"] == pytest.approx(max(harmonic) / np.mean(harmonic), rel=1e-4)
 
 

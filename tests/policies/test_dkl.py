@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.curves.descriptors import describe
-from grainscout.policies import make_policy
-from grainscout.policies.conformance.suite import require_conforming
-from grainscout.policies.conformance.toy_sample import ToySample
-from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies import ModelPolicy, make_policy
+from grainscout.policies.conformance import ToySample, require_conforming
+from grainscout.policies.strategies.dkl import dkl
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -26,7 +25,7 @@ from grainscout.records import (
 TOY = ToySample(seed=4)
 
 
-def run(policy: DKL, problem: Problem, steps: int, seed: int = 0) -> list[Site]:
+def run(policy: ModelPolicy, problem: Problem, steps: int, seed: int = 0) -> list[Site]:
     policy.reset(problem, rng=np.random.default_rng(seed))
     sites = []
     for _ in range(steps):
@@ -57,7 +56,7 @@ def test_keeps_the_protocol(options: dict[str, object]) -> None:
 
 def test_learns_the_map_better_than_its_mean() -> None:
     problem = TOY.problem(400)
-    policy = DKL()
+    policy = dkl()
     run(policy, problem, 60)
     mean, std = policy.predict()
     expected = truth(problem)
@@ -73,7 +72,7 @@ def test_improvement_finds_the_largest_value_sooner_than_chance() -> None:
     index = {tuple(s): k for k, s in enumerate(problem.candidates.tolist())}
     hits = []
     for seed in range(4):
-        sites = run(DKL(acquisition="log-ei"), problem, 35, seed)
+        sites = run(dkl(acquisition="log-ei"), problem, 35, seed)
         hits.append(sum(expected[index[tuple(s)]] >= best for s in sites))
     # 35 of 400 at random would find 0.7 of the eight best.
     assert np.mean(hits) > 3
@@ -86,7 +85,7 @@ def test_goal_min_looks_for_small_values(acquisition: str) -> None:
     expected = truth(problem)
     found = {}
     for goal in ("max", "min"):
-        sites = run(DKL(acquisition=acquisition, beta=0.5, goal=goal), problem, 40)[10:]
+        sites = run(dkl(acquisition=acquisition, beta=0.5, goal=goal), problem, 40)[10:]
         found[goal] = np.mean([expected[index[tuple(s)]] for s in sites])
     assert found["min"] < expected.mean() < found["max"]
 
@@ -96,24 +95,24 @@ def test_cost_awareness_saves_travel() -> None:
     problem = replace(problem, cost=replace(problem.cost, speed=2e-8))
     travelled = {}
     for aware in (True, False):
-        sites = np.array(run(DKL(cost_aware=aware), problem, 40))[10:]
+        sites = np.array(run(dkl(cost_aware=aware), problem, 40))[10:]
         travelled[aware] = np.linalg.norm(np.diff(sites, axis=0), axis=1).sum()
     assert travelled[True] < 0.7 * travelled[False]
 
 
 def test_target_option_names_the_descriptor() -> None:
     problem = TOY.problem(100)
-    policy = DKL(target="max_current")
+    policy = dkl(target="max_current")
     run(policy, problem, 30)
     expected = truth(problem, "max_current")
     assert np.corrcoef(policy.predict()[0], expected)[0, 1] > 0.8
     with pytest.raises(ConfigError, match="descriptor must be one of"):
-        DKL(target="loop").reset(problem, rng=np.random.default_rng(0))
+        dkl(target="loop").reset(problem, rng=np.random.default_rng(0))
 
 
 def test_window_must_fit_the_image() -> None:
     with pytest.raises(ConfigError, match=r"window 40 .* 36 x 36"):
-        DKL(window=40).reset(TOY.problem(20), rng=np.random.default_rng(0))
+        dkl(window=40).reset(TOY.problem(20), rng=np.random.default_rng(0))
 
 
 def test_further_channels_can_be_what_it_learns_from() -> None:
@@ -125,12 +124,12 @@ def test_further_channels_can_be_what_it_learns_from() -> None:
     problem = replace(problem, scan=scan)
     error = {}
     for channels in ((), ("current",)):
-        policy = DKL(channels=channels)
+        policy = dkl(channels=channels)
         run(policy, problem, 40)
         error[channels] = np.mean((policy.predict()[0] - truth(problem)) ** 2)
     assert error[("current",)] < 0.3 * error[()]
     with pytest.raises(DataError, match="no channel 'phase'"):
-        DKL(channels=("phase",)).reset(problem, rng=np.random.default_rng(0))
+        dkl(channels=("phase",)).reset(problem, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def flat(site: Site) -> Outcome:
 def test_censored_curves_are_bounds_or_left_out() -> None:
     problem = TOY.problem(100, target="turn_on")
     for censored, usable in (("bound", True), ("exclude", False)):
-        policy = DKL(censored=censored, seed_points=3)
+        policy = dkl(censored=censored, seed_points=3)
         policy.reset(problem, rng=np.random.default_rng(0))
         for _ in range(8):
             (proposal,) = policy.ask()
@@ -171,23 +170,23 @@ def test_censored_curves_are_bounds_or_left_out() -> None:
             assert (std > 0).all()
         else:
             # Nothing to learn from: it goes on measuring, and says so when asked for a map.
-            with pytest.raises(PolicyError, match="usable target"):
+            with pytest.raises(PolicyError, match="usable value"):
                 policy.predict()
-            with pytest.raises(PolicyError, match="usable target"):
+            with pytest.raises(PolicyError, match="usable value"):
                 policy.explain()
 
 
 def test_two_readings_by_hand_at_one_site_are_two_targets() -> None:
     """Points measured by hand may carry neither a time nor a visit number."""
     problem = TOY.problem(50)
-    policy = DKL(seed_points=2)
+    policy = dkl(seed_points=2)
     policy.reset(problem, rng=np.random.default_rng(0))
     site = Site(*map(int, problem.candidates[7]))
     first = TOY.measure(site)
     curve = replace(first.curve, current=3.0 * first.curve.current)  # type: ignore[type-var, union-attr]
     policy.tell([first, replace(first, curve=curve)])
     policy.ask()
-    values = np.sort(policy._targets)
+    values = np.sort(policy.training_data().y)
     np.testing.assert_allclose(values[1], 3.0 * values[0], rtol=1e-6)
 
 
@@ -195,7 +194,7 @@ def test_saturated_curves_can_be_left_out() -> None:
     problem = TOY.problem(100)
     sizes = {}
     for saturated in ("use", "exclude"):
-        policy = DKL(saturated=saturated, seed_points=4)
+        policy = dkl(saturated=saturated, seed_points=4)
         policy.reset(problem, rng=np.random.default_rng(0))
         for k in range(6):
             (proposal,) = policy.ask()
@@ -205,7 +204,7 @@ def test_saturated_curves_can_be_left_out() -> None:
             curve = replace(outcome.curve, saturated=railed)  # type: ignore[type-var]
             policy.tell([replace(outcome, curve=curve)])
         policy.ask()
-        sizes[saturated] = len(policy._targets)
+        sizes[saturated] = len(policy.training_data().y)
     assert sizes == {"use": 6, "exclude": 3}
 
 
@@ -214,7 +213,7 @@ def test_maximum_uncertainty_hardly_looks_at_the_targets() -> None:
     problem = TOY.problem(200)
     sites = []
     for gain in (1.0, -3.0):
-        policy = DKL(seed_points=5, refit_growth=1e9)
+        policy = dkl(seed_points=5, refit_growth=1e9)
         policy.reset(problem, rng=np.random.default_rng(1))
         path = []
         for k in range(15):
@@ -233,7 +232,7 @@ def test_maximum_uncertainty_hardly_looks_at_the_targets() -> None:
 
 def test_maps_cover_the_candidates_and_nothing_else() -> None:
     problem = TOY.problem(100)
-    policy = DKL(acquisition="ucb")
+    policy = dkl(acquisition="ucb")
     run(policy, problem, 15)
     maps = policy.explain()
     assert set(maps) == {"mean", "uncertainty", "acquisition", "image_novelty"}
@@ -241,5 +240,5 @@ def test_maps_cover_the_candidates_and_nothing_else() -> None:
     inside[problem.candidates[:, 0], problem.candidates[:, 1]] = True
     for image in maps.values():
         np.testing.assert_array_equal(np.isfinite(image), inside)
-    rows, columns = policy.archive.sites.T
+    rows, columns = policy.observations.sites.T
     np.testing.assert_array_equal(maps["image_novelty"][rows, columns], 0.0)

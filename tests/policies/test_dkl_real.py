@@ -48,6 +48,6 @@ def test_a_tenth_of_the_grid_predicts_the_rest(recording: Recording, name: str) 
         )
     mean, _ = policy.predict()  # type: ignore[attr-defined]
     rest = np.ones(len(truth), bool)
-    rest[policy.archive.index] = False  # type: ignore[attr-defined]
+    rest[policy.observations.index] = False  # type: ignore[attr-defined]
     error = np.sqrt(np.mean((mean - truth)[rest] ** 2)) / truth[rest].std()
     assert error < 0.9

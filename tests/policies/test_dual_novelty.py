@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 
 from grainscout.analysis.curves.descriptors import describe
-from grainscout.policies import make_policy
-from grainscout.policies.conformance.suite import require_conforming
-from grainscout.policies.conformance.toy_sample import ToySample
-from grainscout.policies.strategies.dual_novelty import DualNovelty
+from grainscout.policies import ModelPolicy, make_policy
+from grainscout.policies.conformance import ToySample, require_conforming
+from grainscout.policies.strategies.dual_novelty import dual_novelty
 from grainscout.records import ConfigError, PolicyError, Proposal
 
 TOY = ToySample(seed=2)
 
 
-def started(steps: int = 25, candidates: int = 300, **options: object) -> DualNovelty:
-    policy = DualNovelty(**options)  # type: ignore[arg-type]
+def started(steps: int = 25, candidates: int = 300, **options: object) -> ModelPolicy:
+    policy = dual_novelty(**options)  # type: ignore[arg-type]
     policy.reset(TOY.problem(candidates), rng=np.random.default_rng(0))
     for _ in range(steps):
         (proposal,) = policy.ask()
@@ -45,7 +44,7 @@ def test_image_novelty_is_lower_around_measured_points() -> None:
     """S26: visibly lower there, since neighbouring patches overlap."""
     policy = started(image="patch")
     image = policy.explain()["image_novelty"]
-    rows, columns = policy.archive.sites.T
+    rows, columns = policy.observations.sites.T
     near = [
         image[r + dr, c + dc]
         for r, c in zip(rows, columns, strict=True)
@@ -57,10 +56,10 @@ def test_image_novelty_is_lower_around_measured_points() -> None:
 
 def test_product_gate_is_the_product_of_the_scaled_maps() -> None:
     policy = started(acquisition="max-uncertainty")
-    open_ = policy.ledger.open()
+    available = policy.history.available()
     (proposal,) = policy.ask()
     maps = policy.explain()
-    sites = policy.problem.candidates[open_]
+    sites = policy.problem.candidates[available]
     std, image, combined = (
         maps[name][sites[:, 0], sites[:, 1]]
         for name in ("spectral_novelty_std", "image_novelty", "combined")
@@ -75,26 +74,26 @@ def test_product_gate_is_the_product_of_the_scaled_maps() -> None:
 
 def test_quantile_gate_admits_new_patches_only() -> None:
     policy = started(gate="quantile", quantile=0.8)
-    open_ = policy.ledger.open()
+    available = policy.history.available()
     image = policy.image_novelty()
     (proposal,) = policy.ask()
     at = image[policy.problem.index_of([proposal.site])[0]]
-    assert at >= np.quantile(image[open_], 0.8)
+    assert at >= np.quantile(image[available], 0.8)
     combined = policy.explain()["combined"]
-    assert abs(np.isfinite(combined).sum() - 0.2 * len(open_)) <= 1
+    assert abs(np.isfinite(combined).sum() - 0.2 * len(available)) <= 1
 
 
 def test_probability_gate_lets_newer_patches_pass_more_often() -> None:
     policy = started(gate="probability")
     novelty = policy.image_novelty()
-    open_ = policy.ledger.open()
+    available = policy.history.available()
     passed = np.zeros(len(novelty))
     for _ in range(60):
-        belief = policy._belief(open_)
-        passed += np.isfinite(policy._gain("ucb", belief))
-    rank = np.argsort(np.argsort(novelty[open_])) / (len(open_) - 1)
-    np.testing.assert_allclose(np.corrcoef(passed[open_] / 60, rank)[0, 1], 1.0, atol=0.05)
-    low, high = passed[open_][rank < 0.2].mean() / 60, passed[open_][rank > 0.8].mean() / 60
+        _, gain = policy.acquisition.plan(policy.run)
+        passed += np.isfinite(gain(policy.posterior(available)))
+    rank = np.argsort(np.argsort(novelty[available])) / (len(available) - 1)
+    np.testing.assert_allclose(np.corrcoef(passed[available] / 60, rank)[0, 1], 1.0, atol=0.05)
+    low, high = passed[available][rank < 0.2].mean() / 60, passed[available][rank > 0.8].mean() / 60
     assert abs(low - 0.1) < 0.05
     assert abs(high - 0.9) < 0.05
 
@@ -109,7 +108,7 @@ def test_a_batch_does_not_take_two_like_patches() -> None:
 
 def test_measures_more_diverse_curves_than_chance() -> None:
     def diversity(policy: object) -> float:
-        current = policy.archive.current[10:]  # type: ignore[attr-defined]
+        current = policy.observations.current[10:]  # type: ignore[attr-defined]
         return float(np.mean(np.linalg.norm(current[:, None] - current[None], axis=2)))
 
     ratios = []
@@ -143,7 +142,7 @@ def test_predicts_the_target_although_it_learns_novelty() -> None:
 
 def test_explains_its_novelty_even_where_the_target_has_no_value() -> None:
     problem = replace(TOY.problem(60), target="rectification")  # undefined for one-sided sweeps
-    policy = DualNovelty(seed_points=4)
+    policy = dual_novelty(seed_points=4)
     policy.reset(problem, rng=np.random.default_rng(0))
     for _ in range(6):
         (proposal,) = policy.ask()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies.models.features import (
+    TableCache,
     feature_table,
     jets,
     patch_basis,
@@ -161,3 +164,19 @@ def test_a_shared_table_is_that_of_its_own_images():
     others.append(feature_table(upside_down, kind="structure", channels=("current",)))
     shapes = {(o.shape, o.tobytes()) for o in (table, *others)}
     assert len(shapes) == 7
+
+
+def test_threads_share_the_tables():
+    """Clients of a server reset their policies at the same time, and the tables hardly fit."""
+    cache = TableCache(limit=40 * 80)  # ten tables of ten numbers
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            keys = list(range(25)) * 400
+            tables = threads.map(
+                lambda k: cache.get(k, lambda: np.full((10, 8), k, np.float32)), keys
+            )
+            assert all((t == k).all() for k, t in zip(keys, tables, strict=True))
+    finally:
+        sys.setswitchinterval(before)

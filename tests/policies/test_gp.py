@@ -37,11 +37,11 @@ def dense(gp: GaussianProcess, rows: np.ndarray, y: np.ndarray, known: np.ndarra
     k = gp.kernel.cross(x[rows], x[rows], t[:-2])
     np.fill_diagonal(k, gp.kernel.diagonal(x[rows], t[:-2]))
     k += np.diag(noise * np.ones(len(rows)))
-    star = gp.kernel.cross(x[rows], x[gp.pool], t[:-2])
+    star = gp.kernel.cross(x[rows], x[gp.candidate_rows], t[:-2])
     z = (y - gp._offset) / gp._scale
     mean = gp._offset + gp._scale * star.T @ np.linalg.solve(k, z)
-    prior = gp.kernel.cross(x[gp.pool], x[gp.pool], t[:-2])
-    np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.pool], t[:-2]))
+    prior = gp.kernel.cross(x[gp.candidate_rows], x[gp.candidate_rows], t[:-2])
+    np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.candidate_rows], t[:-2]))
     return mean, gp._scale**2 * (prior - star.T @ np.linalg.solve(k, star))
 
 
@@ -54,8 +54,10 @@ def test_prediction_equals_the_dense_formula() -> None:
     unit = y.std()
     np.testing.assert_allclose(mean, expected, atol=1e-4 * unit)
     np.testing.assert_allclose(std, np.sqrt(np.diagonal(covariance)), atol=1e-3 * unit)
-    np.testing.assert_allclose(gp.covariance(gp.pool[:7]), covariance[:, :7], atol=1e-3 * unit**2)
-    at, joint = gp.joint(gp.pool[:7])
+    np.testing.assert_allclose(
+        gp.covariance(gp.candidate_rows[:7]), covariance[:, :7], atol=1e-3 * unit**2
+    )
+    at, joint = gp.joint(gp.candidate_rows[:7])
     np.testing.assert_allclose(at, expected[:7], atol=1e-6 * unit)
     np.testing.assert_allclose(joint, covariance[:7, :7], atol=1e-6 * unit**2)
 

@@ -82,7 +82,7 @@ def test_a_mean_of_the_right_cause_needs_fewer_curves():
 
 
 def test_the_cause_is_found_with_its_sign_and_size():
-    causes = told("structured-gp", curves(BOUNDARY, INDEX[:60]), causes="all").causes_found()
+    causes = told("structured-gp", curves(BOUNDARY, INDEX[:60]), causes="all").learned().by_name()
     assert sum(causes[f"boundary, {d} px"][0] for d in ("1.5", "4")) == pytest.approx(
         BOUNDARY.std(), rel=0.3
     )
@@ -132,7 +132,7 @@ def test_the_true_hypothesis_wins_by_evidence_and_by_prediction():
         for _ in range(14):
             proposals = policy.ask(2)
             policy.tell(curves_of(proposals, BOUNDARY))
-        beliefs = policy.probabilities()
+        beliefs = policy.learned().by_name()
         assert next(iter(beliefs)) == "boundary"
         assert beliefs["boundary"] > 0.95
         assert sum(beliefs.values()) == pytest.approx(1.0)
@@ -143,7 +143,7 @@ def test_where_nothing_explains_the_target_no_cause_wins():
     policy = told(
         "hypothesis", curves(nothing, INDEX[:50]), hypotheses="constant; boundary; grain; junction"
     )
-    beliefs = policy.probabilities()
+    beliefs = policy.learned().by_name()
     assert max(beliefs[n] for n in ("boundary", "grain", "junction")) < 0.75
     assert beliefs["constant"] > 0.15
 
@@ -168,7 +168,7 @@ def test_the_published_reward_is_sure_of_a_cause_though_there_is_none(seed):
         policy.reset(PROBLEM, rng=np.random.default_rng(seed))
         for _ in range(60):
             policy.tell(curves_of(policy.ask(1), noise))
-        sure[reward] = max(policy.probabilities().values())
+        sure[reward] = max(policy.learned().by_name().values())
         if reward == "published":
             made = policy.surrogate
             # The warm-up of five steps gives +1 once and -1 to the five other models each time.
@@ -197,11 +197,11 @@ def test_a_mixture_of_hypotheses_keeps_the_law_of_total_variance():
         made.fit(rows, y)
         mean, std = made.predict()
         chosen = np.arange(0, len(mean), 37)
-        covariance = made.covariance(made.pool[chosen])
+        covariance = made.covariance(made.candidate_rows[chosen])
         np.testing.assert_allclose(
             covariance[chosen, np.arange(len(chosen))], std[chosen] ** 2, rtol=1e-6
         )
-        joint_mean, joint = made.joint(made.pool[chosen])
+        joint_mean, joint = made.joint(made.candidate_rows[chosen])
         np.testing.assert_allclose(joint_mean, mean[chosen], rtol=1e-9)
         np.testing.assert_allclose(joint, covariance[chosen], rtol=1e-6, atol=1e-9)
 
@@ -221,5 +221,5 @@ def test_beliefs_are_told_with_each_proposal():
     assert total == pytest.approx(1.0)
     fresh = make_policy("hypothesis")
     fresh.reset(PROBLEM, rng=np.random.default_rng(0))
-    with pytest.raises(PolicyError, match="no probability"):
-        fresh.probabilities()
+    with pytest.raises(PolicyError, match="usable value"):
+        fresh.learned()

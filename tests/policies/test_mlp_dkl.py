@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies import make_policy
-from grainscout.policies.conformance.suite import require_conforming
+from grainscout.policies.conformance import require_conforming
 from grainscout.policies.models.mlp_dkl import MEMBERS, Ensemble, marginal_likelihood
-from grainscout.policies.models.mlp_published import PublishedLoop, gpytorch
+from grainscout.policies.peers.mlp_published import PublishedLoop, gpytorch
 from grainscout.records import PolicyError, Scan, pack, unpack
 
 
@@ -58,7 +58,7 @@ def test_prediction_is_the_mixture_of_exact_gps() -> None:
     z = (y - y.mean()) / y.std()
     means, covariances = [], []
     for k in range(MEMBERS):
-        latent = members.embed(model._inputs(model.pool))[k].numpy()
+        latent = members.embed(model._inputs(model.candidate_rows))[k].numpy()
         amplitude = float(torch.exp(members.kernel[k, 0]))
         d = ((latent[:, None] - latent[None]) ** 2).sum(2)
         prior = amplitude * np.exp(-0.5 * d)

@@ -9,7 +9,7 @@ import pytest
 
 from grainscout.benchmarks import Campaign, PolicySpec, Task
 from grainscout.policies import make_policy, policy_names
-from grainscout.policies.conformance.toy_sample import ToySample, play
+from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.registry import PEERS, peer_names
 from grainscout.records import ConfigError
 
@@ -41,14 +41,14 @@ def test_it_runs_repeats_itself_and_leaves_global_generators_alone(name):
 
 def test_botorch_agrees_with_our_own_gaussian_process():
     pytest.importorskip("botorch", reason="botorch is not installed")
-    from grainscout.policies.models.engines import KERNELS
     from grainscout.policies.models.gp import GaussianProcess
-    from grainscout.policies.peers.peers import _BoTorchModel
+    from grainscout.policies.models.surrogates import KERNELS
+    from grainscout.policies.peers.botorch import BoTorchSurrogate
 
     x = np.linspace(0, 1, 200)[:, None]
     y = np.sin(6 * x[:, 0]) + np.random.default_rng(0).normal(0, 0.05, 200)
     rows, pool = np.arange(0, 200, 8), np.arange(200)
-    theirs = _BoTorchModel(x, pool)
+    theirs = BoTorchSurrogate(x, pool)
     ours = GaussianProcess((3 * x).astype(np.float32), pool, KERNELS["rbf"])
     for model in (theirs, ours):
         model.fit(rows, y[rows])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy, policy_class, policy_names, policy_options
-from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.conformance import ToySample
 from grainscout.policies.strategies.random import Random
 from grainscout.records import ConfigError
 

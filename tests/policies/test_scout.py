@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from grainscout.policies import make_policy
-from grainscout.policies.conformance.suite import require_conforming
-from grainscout.policies.strategies.scout import Scout
+from grainscout.policies import ModelPolicy, make_policy
+from grainscout.policies.conformance import require_conforming
+from grainscout.policies.strategies.scout import scout
 from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
@@ -41,9 +41,9 @@ def outcome(site: Site, name: str | None = None) -> Outcome:
     return Outcome(site=site, status="ok", curve=curve, proposal_id=name)
 
 
-def ready(known: int, **options: object) -> Scout:
+def ready(known: int, **options: object) -> ModelPolicy:
     """A scout that was told `known` curves at evenly spread candidates."""
-    policy = Scout(**options)  # type: ignore[arg-type]
+    policy = scout(**options)  # type: ignore[arg-type]
     policy.reset(problem(), rng=np.random.default_rng(0))
     at = problem().candidates[np.linspace(0, len(problem().candidates) - 1, known).astype(int)]
     policy.tell([outcome(Site(*map(int, s))) for s in at])
@@ -57,8 +57,8 @@ def test_keeps_the_protocol(options: dict[str, object]) -> None:
 
 def test_kinds_are_the_films_archetypes() -> None:
     policy = ready(60)
-    true = film().archetype[tuple(policy.archive.sites.T)]
-    found = policy.kinds()
+    true = film().archetype[tuple(policy.observations.sites.T)]
+    found = policy.acquisition.archetypes(policy.run)
     conducts = (true < 3) & (found.sum(1) > 0.5)
     assert (found.argmax(1) == true)[conducts].mean() > 0.75
     assert found[true == 3].max() < 0.5
@@ -70,8 +70,8 @@ def test_chances_predict_kinds_at_sites_never_measured() -> None:
     right = {}
     for known in (1, 100):
         policy = ready(known, prior="none")
-        unseen = (true < 3) & (policy.ledger.visits == 0)
-        chance, spread = policy.chances()
+        unseen = (true < 3) & (policy.history.visits == 0)
+        chance, spread = policy.acquisition.chances(policy.run)
         right[known] = chance[unseen, true[unseen]].mean()
         assert (spread >= 0).all()
     assert right[1] < 0.45
@@ -81,7 +81,7 @@ def test_chances_predict_kinds_at_sites_never_measured() -> None:
 def test_new_sites_keep_their_distance_while_it_discovers() -> None:
     policy = ready(20, aim="discovery", apart=3.0)
     proposals = policy.ask(4)
-    busy = [tuple(s) for s in policy.archive.sites]
+    busy = [tuple(s) for s in policy.observations.sites]
     for p in proposals:
         assert np.hypot(*(np.array(busy) - tuple(p.site)).T).min() >= 3.0
         busy.append(tuple(p.site))
@@ -90,11 +90,11 @@ def test_new_sites_keep_their_distance_while_it_discovers() -> None:
 def test_with_every_kind_in_hand_it_maps() -> None:
     """One example of each is enough here: its choice is then that of dkl's integrated variance."""
     policy = ready(120, examples=1)
-    assert not policy.missing().any()
+    assert not policy.acquisition.missing(policy.run).any()
     mapper = ready(120, aim="mapping")
     assert policy.ask()[0].site == mapper.ask()[0].site
     searching = ready(120, examples=200)
-    assert searching.missing().any()
+    assert searching.acquisition.missing(searching.run).any()
 
 
 def test_a_sweep_without_loops_has_the_ends_of_the_target_as_kinds() -> None:
@@ -107,7 +107,7 @@ def test_a_sweep_without_loops_has_the_ends_of_the_target_as_kinds() -> None:
         budget=Budget(curves=40),
         target="max_current",
     )
-    policy = Scout()
+    policy = scout()
     policy.reset(other, rng=np.random.default_rng(0))
     told = []
     for k in range(30):
@@ -115,7 +115,7 @@ def test_a_sweep_without_loops_has_the_ends_of_the_target_as_kinds() -> None:
         curve = IVCurve(voltage=wave.voltage, current=current, time=wave.time)
         told.append(Outcome(site=Site(8 + k, 20), status="ok", curve=curve))
     policy.tell(told)
-    assert policy.kinds().sum(0).tolist() == [3.0, 24.0, 3.0]
+    assert policy.acquisition.archetypes(policy.run).sum(0).tolist() == [3.0, 24.0, 3.0]
     assert policy.ask()
 
 

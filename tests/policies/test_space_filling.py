@@ -102,15 +102,15 @@ def test_one_by_one_or_together_sobol_is_the_same_sequence():
 def test_the_nearest_sites_are_distinct_and_the_same_by_both_searches(n):
     of = problem(12, 9, keep=0.7)
     rng = np.random.default_rng(n)
-    open_ = np.sort(rng.choice(len(of.candidates), 45, replace=False))
+    available = np.sort(rng.choice(len(of.candidates), 45, replace=False))
     points = rng.random((n, 2))
-    found = nearest_sites(of.candidates, open_, points)
+    found = nearest_sites(of.candidates, available, points)
     assert len(set(found.tolist())) == n
     low, high = of.candidates.min(0), of.candidates.max(0)
     taken: list[int] = []
     for point, index in zip(points, found, strict=True):
         target = low - 0.5 + point * (high - low + 1)
-        distance = np.linalg.norm(of.candidates[open_] - target, axis=1)
-        distance[np.isin(open_, taken)] = np.inf
+        distance = np.linalg.norm(of.candidates[available] - target, axis=1)
+        distance[np.isin(available, taken)] = np.inf
         assert np.linalg.norm(of.candidates[index] - target) <= distance.min() + 1e-5
         taken.append(index)

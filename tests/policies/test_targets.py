@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grainscout.policies.models.training_targets import DescriptorTargets, at_floor
-from grainscout.policies.observations import Archive
+from grainscout.policies.observations import Observations
 from grainscout.records import Waveform
 
 WAVE = Waveform.triangle()
@@ -18,9 +18,9 @@ def curves(level: np.ndarray, noise: float = 2e-12) -> np.ndarray:
     return ideal + np.random.default_rng(0).normal(0.0, noise, ideal.shape)
 
 
-def archive(current: np.ndarray) -> Archive:
+def observed(current: np.ndarray) -> Observations:
     n = len(current)
-    return Archive(
+    return Observations(
         sites=np.zeros((n, 2), np.int64),
         index=np.arange(n),
         visit=np.zeros(n, np.int64),
@@ -37,11 +37,11 @@ def test_a_curve_is_dead_if_it_stays_in_its_noise(noise: float) -> None:
 
 
 def test_a_tenth_of_dead_spots_is_left_out_and_a_dead_film_is_not() -> None:
-    few = archive(curves(np.where(np.arange(20) < 2, 0.0, 1e-9)))
+    few = observed(curves(np.where(np.arange(20) < 2, 0.0, 1e-9)))
     targets = DescriptorTargets("max_current", WAVE)
     use, value, _ = targets.of(few)
     assert use.tolist() == [False] * 2 + [True] * 18
     assert value.min() > 0.9e-9
-    assert DescriptorTargets("max_current", WAVE, spots=True).of(few)[0].all()
-    most = archive(curves(np.where(np.arange(20) < 15, 0.0, 1e-9)))
+    assert DescriptorTargets("max_current", WAVE, dead_contacts=True).of(few)[0].all()
+    most = observed(curves(np.where(np.arange(20) < 15, 0.0, 1e-9)))
     assert targets.of(most)[0].all()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from grainscout.policies import make_policy, require_conforming
-from grainscout.policies.conformance.toy_sample import ToySample
+from grainscout.policies.conformance import ToySample
 from grainscout.policies.models.features import feature_table
-from grainscout.policies.strategies.transfer import Knowledge, transfer
+from grainscout.policies.strategies.transfer import TransferData, transfer
 from grainscout.records import ConfigError, DataError, PolicyError, Scan, Site
 
 FIRST, SECOND = ToySample(seed=11), ToySample(seed=12)
@@ -76,7 +76,9 @@ def test_outcomes_a_state_and_a_file_are_the_same_knowledge(tmp_path):
     told = transfer(problem, outcomes)["source"]
     stored = transfer(problem, policy.state())["source"]
     told.save(tmp_path / "first.knowledge")
-    read = make_policy("transfer-dkl", {"source": str(tmp_path / "first.knowledge")}).source
+    read = make_policy(
+        "transfer-dkl", {"source": str(tmp_path / "first.knowledge")}
+    ).features.source
     assert repr(told) == repr(stored) == repr(read)
     assert "12 curves" in repr(told)
 
@@ -93,6 +95,6 @@ def test_misuse_is_named(tmp_path):
     with pytest.raises(ConfigError, match="max_current"):
         other.reset(problem, rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="readable file"):
-        Knowledge.load(tmp_path / "none")
+        TransferData.load(tmp_path / "none")
     with pytest.raises(ConfigError, match="source must be"):
         make_policy("transfer-dkl", {"source": 3})

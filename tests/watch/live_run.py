@@ -18,11 +18,11 @@ PLUGIN = """
 import time
 from dataclasses import dataclass
 
-from grainscout.policies.strategies.dkl import DKL
+from grainscout.policies import ModelPolicy
 
 
 @dataclass(kw_only=True)
-class Unhurried(DKL):
+class Unhurried(ModelPolicy):
     wait_s: float = 0.3
 
     def ask(self, n=1):

@@ -1,23 +1,30 @@
-"""The one interface between models and acquisitions.
+"""The interface between models and acquisitions, and the closed-form kernels by name.
 
 A surrogate is bound to a *feature table*: one row for each pixel of the scan, so that any site can
-be learnt from, and to a *pool*: the rows of the candidates, where it is asked.  Acquisitions know
-only this protocol, never which engine stands behind it.
+be learnt from. It predicts at its *candidate rows*. Acquisitions know only this protocol.
 """
 
 from __future__ import annotations
 
 from typing import Protocol, Self
 
+from grainscout.policies.models.kernels import ArcCosine, Kernel, Stationary
 from grainscout.records import PackedState
 from grainscout.records.arrays import FloatArray, IntArray
+
+KERNELS: dict[str, Kernel] = {
+    "nngp": ArcCosine(depth=2),
+    "rbf": Stationary(name="rbf"),
+    "matern": Stationary(name="matern"),
+}
+SURROGATES = ("nngp", "mlp", "mlp-published", "rbf", "matern")
 
 
 class Surrogate(Protocol):
     """A model of one scalar target over the rows of a feature table."""
 
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
 
     @property
@@ -27,25 +34,40 @@ class Surrogate(Protocol):
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """Learn from all data so far.
 
-        rows : (n,) rows of the table, repeats allowed;  y : (n,) targets;  noise : (n,) stated
-        variance of each target; an engine may scale it as a whole and adds a learnt one.  IntArray that begin with those of the last
-        call may be taken as an update.  ConfigError if n = 0, the shapes differ or y is not finite.
+        Parameters
+        ----------
+        rows : (n,) array of int
+            Rows of the table, repeats allowed.
+        y : (n,) array of float
+            Targets.
+        noise : (n,) array of float, optional
+            Stated variance of each target. A surrogate may scale it as a whole and adds a learnt
+            one.
+
+        Raises
+        ------
+        ConfigError
+            If n = 0, the shapes differ or `y` is not finite.
+
+        Notes
+        -----
+        Data that begin with those of the last call may be taken as an update.
         """
 
     def fork(self) -> Self:
         """A copy to fit ahead; it may not be used once this one is fitted again."""
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the noise-free target, (c,) each, over the pool."""
+        """Mean and standard deviation (c,) of the noise-free target at the candidates."""
 
     def covariance(self, rows: IntArray) -> FloatArray:
-        """(c, k) posterior covariance of the pool with k rows of the table."""
+        """(c, k) posterior covariance of the candidates with k rows of the table."""
 
     def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """Posterior mean (k,) and covariance (k, k) of k rows of the table."""
 
     def state(self) -> PackedState:
-        """What `fit` on the same data cannot find again, for ``records.pack``."""
+        """All that `fit` on the same data cannot find again, for ``records.pack``."""
 
     def restore(
         self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None

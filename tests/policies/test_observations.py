@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.policies.conformance.toy_sample import ToySample
-from grainscout.policies.observations import Ledger
+from grainscout.policies.conformance import ToySample
+from grainscout.policies.observations import ObservationHistory
 from grainscout.records import (
     Budget,
     IVCurve,
@@ -40,85 +40,85 @@ def test_the_index_map_inverts_the_candidates():
 
 
 def test_every_candidate_is_open_pending_measured_or_failed():
-    ledger = Ledger(PROBLEM)
-    names = ledger.propose([3, 5, 7, 9])
+    history = ObservationHistory(PROBLEM)
+    names = history.propose([3, 5, 7, 9])
     assert names == ["p0000", "p0001", "p0002", "p0003"]
-    assert set(range(40)) - set(ledger.open()) == {3, 5, 7, 9}
+    assert set(range(40)) - set(history.available()) == {3, 5, 7, 9}
     aborted = Outcome(site=site(9), status="aborted", proposal_id=names[3])
     failed = Outcome(site=site(5), status="failed", proposal_id=names[1])
-    ledger.record([failed, outcome(3, names[0]), aborted])
-    assert set(range(40)) - set(ledger.open()) == {3, 5, 7, 9}
-    assert set(range(40)) - set(ledger.open(retries=1)) == {3, 7}
-    assert set(range(40)) - set(ledger.open(revisits=1)) == {5, 7, 9}
-    assert len(ledger) == 1
-    assert ledger.pending.sum() == 1
+    history.record([failed, outcome(3, names[0]), aborted])
+    assert set(range(40)) - set(history.available()) == {3, 5, 7, 9}
+    assert set(range(40)) - set(history.open(retries=1)) == {3, 7}
+    assert set(range(40)) - set(history.open(revisits=1)) == {5, 7, 9}
+    assert len(history) == 1
+    assert history.pending.sum() == 1
 
 
 def test_a_retry_is_given_as_often_as_asked_for():
-    ledger = Ledger(PROBLEM)
+    history = ObservationHistory(PROBLEM)
     for k in range(3):
-        assert 4 in ledger.open(retries=2)
-        (name,) = ledger.propose([4])
-        ledger.record([Outcome(site=site(4), status="failed", proposal_id=name)])
-        assert ledger.failures[4] == k + 1
-    assert 4 not in ledger.open(retries=2)
+        assert 4 in history.open(retries=2)
+        (name,) = history.propose([4])
+        history.record([Outcome(site=site(4), status="failed", proposal_id=name)])
+        assert history.failures[4] == k + 1
+    assert 4 not in history.open(retries=2)
 
 
 def test_an_outcome_told_twice_is_refused_and_nothing_is_booked():
-    ledger = Ledger(PROBLEM)
-    a, b = ledger.propose([1, 2])
-    ledger.record([outcome(1, a)])
+    history = ObservationHistory(PROBLEM)
+    a, b = history.propose([1, 2])
+    history.record([outcome(1, a)])
     for bad in ([outcome(2, b), outcome(1, a)], [outcome(2, b), outcome(2, b)]):
         with pytest.raises(PolicyError, match="each outcome once"):
-            ledger.record(bad)
-        assert len(ledger) == 1
-        assert ledger.pending[2] == 1
+            history.record(bad)
+        assert len(history) == 1
+        assert history.pending[2] == 1
 
 
 def test_ids_of_others_are_foreign_points():
-    ledger = Ledger(PROBLEM)
-    ledger.propose([1])
+    history = ObservationHistory(PROBLEM)
+    history.propose([1])
     for name in ("p0007", "p00000", "q0", "p", "p-1", "p٣"):
-        ledger.record([outcome(2, name)])
-    assert len(ledger) == 6
-    assert ledger.visits[2] == 6
-    assert ledger.pending[1] == 1
+        history.record([outcome(2, name)])
+    assert len(history) == 6
+    assert history.visits[2] == 6
+    assert history.pending[1] == 1
 
 
 def test_a_measurement_beside_its_proposal_frees_the_proposed_site():
-    ledger = Ledger(PROBLEM)
-    (name,) = ledger.propose([1])
-    ledger.record([outcome(2, name)])
-    assert 1 in ledger.open()
-    assert 2 not in ledger.open()
+    history = ObservationHistory(PROBLEM)
+    (name,) = history.propose([1])
+    history.record([outcome(2, name)])
+    assert 1 in history.available()
+    assert 2 not in history.available()
 
 
-def test_the_archive_does_not_depend_on_the_order_of_tell():
-    one, two = Ledger(PROBLEM), Ledger(PROBLEM)
+def test_the_observations_do_not_depend_on_the_order_of_tell():
+    one, two = ObservationHistory(PROBLEM), ObservationHistory(PROBLEM)
     outcomes = [outcome(k, visit=v) for v in (0, 1) for k in (9, 2, 5)]
     one.record(outcomes)
     for o in outcomes[::-1]:
         two.record([o])
-    for a, b in zip(vars(one.archive).values(), vars(two.archive).values(), strict=True):
-        assert (a == b).all()
-    assert (np.diff(one.archive.index) >= 0).all()
+    for a, b in zip(vars(one.observations).values(), vars(two.observations).values(), strict=True):
+        np.testing.assert_equal(a, b)
+    assert (np.diff(one.observations.index) >= 0).all()
     # What comes after a later ask is appended: an updated model keeps its beginning.
     one.propose([0])
     one.record([outcome(0)])
-    assert one.archive.index[-1] == 0
+    assert one.observations.index[-1] == 0
 
 
 def test_points_off_the_candidates_are_kept_and_off_the_scan_refused():
-    ledger = Ledger(PROBLEM)
+    history = ObservationHistory(PROBLEM)
     off = next(Site(0, c) for c in range(36))
-    ledger.record([TOY.measure(off)])
-    assert ledger.archive.index.tolist() == [-1]
-    assert ledger.archive.sites.tolist() == [[0, 0]]
-    assert ledger.open().size == 40
+    history.record([TOY.measure(off)])
+    assert history.observations.index.tolist() == [-1]
+    assert history.observations.sites.tolist() == [[0, 0]]
+    assert history.available().size == 40
     curve = outcome(0).curve
     for out in (Site(-1, 0), Site(0, 36)):
         with pytest.raises(PolicyError, match=r"must lie on the \(36, 36\) scan"):
-            ledger.record([Outcome(site=out, status="ok", curve=curve)])
+            history.record([Outcome(site=out, status="ok", curve=curve)])
 
 
 @pytest.mark.parametrize("waveform", [Waveform.triangle(1.5, 43), Waveform.triangle(1.4, 41)])
@@ -126,7 +126,7 @@ def test_a_curve_on_another_voltage_axis_is_refused(waveform):
     zero = np.zeros(len(waveform))
     curve = IVCurve(voltage=waveform.voltage, current=zero, time=waveform.time)
     with pytest.raises(PolicyError, match="voltage axis"):
-        Ledger(PROBLEM).record([Outcome(site=site(0), status="ok", curve=curve)])
+        ObservationHistory(PROBLEM).record([Outcome(site=site(0), status="ok", curve=curve)])
 
 
 def test_repeated_candidates_are_refused():
@@ -137,19 +137,19 @@ def test_repeated_candidates_are_refused():
         budget=Budget(curves=1),
     )
     with pytest.raises(PolicyError, match="1 are repeats"):
-        Ledger(problem)
+        ObservationHistory(problem)
 
 
-def test_a_restored_ledger_knows_the_same():
-    one = Ledger(PROBLEM)
+def test_a_restored_history_knows_the_same():
+    one = ObservationHistory(PROBLEM)
     names = one.propose([3, 8, 1])
     one.record([outcome(8, names[1]), outcome(20), TOY.measure(Site(0, 0))])
     one.record([Outcome(site=site(3), status="failed", proposal_id=names[0])])
-    two = Ledger(PROBLEM)
+    two = ObservationHistory(PROBLEM)
     two.propose([0])
     two.restore(unpack(pack(one.state())))
-    for a, b in zip(vars(one.archive).values(), vars(two.archive).values(), strict=True):
-        assert (a == b).all()
+    for a, b in zip(vars(one.observations).values(), vars(two.observations).values(), strict=True):
+        np.testing.assert_equal(a, b)
     for name in ("visits", "failures", "pending"):
         assert (getattr(one, name) == getattr(two, name)).all()
     assert two.propose([5]) == ["p0003"]

@@ -66,28 +66,28 @@ class _Model(gpytorch.models.ExactGP):  # type: ignore[misc]
 
 
 class PublishedLoop:
-    """A :class:`~grainscout.policies.models.surrogate.Surrogate`; every fit starts anew, so no state.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate`; every fit starts anew, so no state.
 
     scan : the height (or first) channel gives the patches;  pool : flat pixel rows;  window : side.
     Known noise variances are ignored, as in the published loop.
     """
 
     def __init__(
-        self, scan: Scan, pool: IntArray, *, window: int = 16, cycles: int = CYCLES
+        self, scan: Scan, candidate_rows: IntArray, *, window: int = 16, cycles: int = CYCLES
     ) -> None:
         check_window(window, scan.shape)
         self._image = scan.channels.get("height", next(iter(scan.channels.values())))
         self._window, self._cycles = window, cycles
-        self._pool = np.asarray(pool, np.int64)
+        self._candidates = np.asarray(candidate_rows, np.int64)
         self._device = device()
         self._model: _Model | None = None
         self._low, self._span = 0.0, 1.0
-        self._all = self._inputs(self._pool)
+        self._all = self._inputs(self._candidates)
 
     @property
-    def pool(self) -> IntArray:
+    def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
-        return self._pool
+        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -138,7 +138,7 @@ class PublishedLoop:
         """See the protocol."""
         x = self._inputs(rows)
         parts = []
-        for at in range(0, len(self._pool), 512):
+        for at in range(0, len(self._candidates), 512):
             part = self._all[at : at + 512]
             parts.append(self._posterior(torch.cat([part, x]))[1][: len(part), len(part) :])
         return np.concatenate(parts)

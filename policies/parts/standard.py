@@ -1,0 +1,269 @@
+"""Parts of deep-kernel learning, which other policies share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.policies.acquisition import ACQUISITIONS, Posterior
+from grainscout.policies.models.features import FEATURES, check_window, coordinates, feature_table
+from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.models.kernels import Placed
+from grainscout.policies.models.surrogates import KERNELS, SURROGATES, Surrogate
+from grainscout.policies.models.training_targets import DescriptorTargets
+from grainscout.policies.parts.roles import (
+    Acquisition,
+    Features,
+    Model,
+    RunContext,
+    Target,
+    TrainingData,
+)
+from grainscout.policies.validation import check_choice, check_count, check_flag, check_number
+from grainscout.records import ConfigError, Problem, Scan
+from grainscout.records.arrays import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFeatures(Features):
+    """Features of the image around each site.
+
+    Parameters
+    ----------
+    features : {"structure", "jets", "pca", "both"}
+        ``"jets"`` are rotation-invariant derivatives, ``"pca"`` principal components of the patches,
+        ``"both"`` the two, and ``"structure"`` jets with the microstructure that the height shows.
+    channels : sequence of str
+        Images that the features come from. Empty takes the height.
+    window : int
+        Side of the patch [pixels].
+    components : int
+        Number of principal components.
+    """
+
+    features: str = "structure"
+    channels: tuple[str, ...] = ()
+    window: int = 16
+    components: int = 24
+
+    def __post_init__(self) -> None:
+        check_choice("features", self.features, FEATURES)
+        names: object = self.channels
+        if not isinstance(names, (list, tuple)) or not all(isinstance(c, str) for c in names):
+            raise ConfigError(f"channels must be a list of names of images; got {self.channels!r}")
+        object.__setattr__(self, "channels", tuple(self.channels))
+        check_count("window", self.window, low=1)
+        check_count("components", self.components, low=1)
+
+    def begin(self, run: RunContext) -> None:
+        """Check window and channels."""
+        check_window(self.window, run.problem.scan.shape)
+        for name in self.channels:
+            run.problem.scan.channel(name)  # an unknown one fails here
+
+    def table(self, scan: Scan) -> NDArray[np.float32]:
+        """(pixels, d) features."""
+        return feature_table(
+            scan,
+            kind=self.features,
+            window=self.window,
+            components=self.components,
+            channels=self.channels or None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneFeatures(Features):
+    """Coordinates of the sites, blind to the image."""
+
+    of_image: ClassVar[bool] = False
+
+    def table(self, scan: Scan) -> NDArray[np.float32]:
+        """(pixels, 2) coordinates in eighths of the image's side."""
+        return coordinates(scan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneModel(Model):
+    """A Gaussian process with a stationary kernel of the features.
+
+    Parameters
+    ----------
+    engine : {"matern", "rbf"}
+        Kernel of the distance; ``"matern"`` is that with exponent 5/2.
+    refit_growth : float
+        Hyper-parameters are refitted when the data have grown by this fraction. 0 refits at every
+        step.
+    robust : bool
+        Give outliers more noise.
+    """
+
+    engine: str = "matern"
+    refit_growth: float = 0.2
+    robust: bool = False
+
+    engines: ClassVar[tuple[str, ...]] = ("matern", "rbf")
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, self.engines)
+        check_number("refit_growth", self.refit_growth, low=0.0)
+        check_flag("robust", self.robust)
+
+    def make(self, run: RunContext) -> Surrogate:
+        """A Gaussian process over the feature table."""
+        return GaussianProcess(
+            run.table(),
+            run.candidate_rows,
+            KERNELS[self.engine],
+            growth=self.refit_growth,
+            robust=self.robust,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelModel(PlaneModel):
+    """A surrogate of the features and of the place.
+
+    Parameters
+    ----------
+    engine : {"nngp", "rbf", "matern", "mlp", "mlp-published"}
+        ``"nngp"`` is a deep kernel in closed form, ``"mlp"`` an ensemble of learned deep kernels and
+        ``"mlp-published"`` the loop of Liu2023: slow, for comparison.
+    position : bool
+        Learn a smooth field over the plane beside the features, for what no image shows, such as
+        composition. Engines in closed form only.
+    robust : bool
+        Give outliers more noise. Engines in closed form only.
+    """
+
+    engine: str = "nngp"
+    position: bool = True
+
+    engines: ClassVar[tuple[str, ...]] = SURROGATES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("position", self.position)
+
+    def begin(self, run: RunContext) -> None:
+        """Check that the published loop has patches to work on."""
+        if self.engine == "mlp-published" and not isinstance(run.features, ImageFeatures):
+            raise ConfigError(
+                f"engine must work on {type(run.features).__name__}; 'mlp-published' needs patches"
+            )
+
+    def make(self, run: RunContext) -> Surrogate:
+        """The engine of that name over the feature table."""
+        scan, rows = run.problem.scan, run.candidate_rows
+        if self.engine == "mlp-published" and isinstance(run.features, ImageFeatures):
+            from grainscout.policies.peers.mlp_published import PublishedLoop
+
+            return PublishedLoop(scan, rows, window=run.features.window)
+        if self.engine == "mlp":
+            from grainscout.policies.models.mlp_dkl import Ensemble
+
+            return Ensemble(run.table(), rows, growth=self.refit_growth, seed=run.weights_seed)
+        if not self.position:
+            return super().make(run)
+        return GaussianProcess(
+            np.hstack([run.table(), run.features.place(scan)]),
+            rows,
+            Placed(inner=KERNELS[self.engine]),
+            growth=self.refit_growth,
+            robust=self.robust,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptorTarget(Target):
+    """A named descriptor of the curves.
+
+    Parameters
+    ----------
+    target : str
+        Name of the descriptor. Empty takes the problem's.
+    censored : {"bound", "exclude"}
+        Learn the bound of a curve whose descriptor is only known to lie beyond it, such as the
+        turn-on of a contact that never turns on, or leave the curve out.
+    saturated : {"use", "exclude"}
+        What to do with curves that have samples at the amplifier's rail.
+    spots : {"exclude", "use"}
+        ``"exclude"`` leaves out dead contacts, curves that never rise above the noise, so that
+        predictions are those of a contact that conducts. Where half of the curves are such, the
+        film insulates, and they are learnt from in any case.
+
+    Notes
+    -----
+    Curves whose descriptor is not valid and failed measurements are never learnt from. The
+    descriptor's own variance, times a learnt factor, is added to the learnt noise of each curve.
+    """
+
+    target: str = ""
+    censored: str = "bound"
+    saturated: str = "use"
+    spots: str = "exclude"
+
+    def __post_init__(self) -> None:
+        check_choice("censored", self.censored, ("bound", "exclude"))
+        check_choice("saturated", self.saturated, ("use", "exclude"))
+        check_choice("spots", self.spots, ("use", "exclude"))
+
+    def descriptor(self, problem: Problem) -> DescriptorTargets:
+        """The descriptor with the options of this part."""
+        return DescriptorTargets(
+            self.target or problem.target,
+            problem.waveform,
+            censored=self.censored == "bound",
+            saturated=self.saturated == "use",
+            dead_contacts=self.spots == "use",
+        )
+
+    def data(self, run: RunContext) -> TrainingData:
+        """Values of the usable curves."""
+        return run.targets()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardAcquisition(Acquisition):
+    """An acquisition of the target's posterior.
+
+    Parameters
+    ----------
+    acquisition : str
+        ``"max-uncertainty"`` (Liu2023), ``"ei"``, ``"log-ei"``, ``"ucb"``, ``"thompson"``,
+        ``"integrated-variance"`` or ``"beacon"``.
+    goal : {"max", "min"}
+        Whether ei, ucb and thompson look for large or for small values.
+    beta : float
+        Weight of the uncertainty in ``ucb``.
+    xi : float
+        Margin of ``ei`` and ``log-ei``, relative to the spread of the measured targets.
+    neighbours : int
+        Number of nearest targets that count in ``beacon``.
+    """
+
+    acquisition: str = "max-uncertainty"
+    goal: str = "max"
+    beta: float = 2.0
+    xi: float = 0.01
+    neighbours: int = 10
+
+    def __post_init__(self) -> None:
+        check_choice("acquisition", self.acquisition, list(ACQUISITIONS))
+        check_choice("goal", self.goal, ("max", "min"))
+        check_number("beta", self.beta, low=0.0)
+        check_number("xi", self.xi, low=0.0)
+        check_count("neighbours", self.neighbours, low=1)
+
+    def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
+        """The acquisition of that name."""
+        return self.acquisition, ACQUISITIONS[self.acquisition]
+
+    def settings(self) -> dict[str, Any]:
+        """Options of the posterior."""
+        sign = -1.0 if self.goal == "min" else 1.0
+        return {"sign": sign, "beta": self.beta, "xi": self.xi, "neighbours": self.neighbours}

@@ -1,0 +1,53 @@
+"""Ax behind our ask and tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from grainscout.policies.base import SeededPolicy, Selection
+from grainscout.policies.peers.surrogates import seeded, standard_targets
+from grainscout.records.arrays import FloatArray, IntArray
+
+
+@dataclass(kw_only=True)
+class PeerAx(SeededPolicy):
+    """Ax with its default Bayesian optimisation over the plane; it knows no image.
+
+    Its points are continuous; the nearest available site is measured.
+    """
+
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        sites, y = standard_targets(self.problem, self.observations)
+        if len(y) == 0:
+            return Selection(index=self.rng.choice(available, n, replace=False))
+        seed = int(self.rng.integers(2**31))
+        with seeded(seed):
+            return Selection(index=self._recommend(sites, y, n, available, seed))
+
+    def _recommend(
+        self, sites: IntArray, y: FloatArray, n: int, available: IntArray, seed: int
+    ) -> IntArray:
+        from ax.api.client import Client
+        from ax.api.configs import RangeParameterConfig
+
+        rows, columns = self.problem.scan.shape
+        client = Client(random_seed=seed)
+        client.configure_experiment(
+            parameters=[
+                RangeParameterConfig(name=name, bounds=(0.0, float(size)), parameter_type="float")
+                for name, size in (("row", rows), ("column", columns))
+            ]
+        )
+        client.configure_optimization(objective="target")
+        for site, value in zip(sites, y, strict=True):
+            at = client.attach_trial({"row": float(site[0]), "column": float(site[1])})
+            client.complete_trial(at, raw_data={"target": float(value)})
+        wanted = client.get_next_trials(max_trials=n).values()
+        chosen: list[int] = []
+        for point in wanted:
+            left = np.setdiff1d(available, chosen)
+            away = self.problem.candidates[left] - [point["row"], point["column"]]
+            chosen.append(int(left[(away**2).sum(1).argmin()]))
+        return np.array(chosen, np.int64)

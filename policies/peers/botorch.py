@@ -1,0 +1,52 @@
+"""BoTorch's SingleTaskGP in the place of the surrogate of ``"dkl"``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.policies.models.surrogates import Surrogate
+from grainscout.policies.parts.roles import Model, RunContext
+from grainscout.policies.parts.standard import ImageFeatures
+from grainscout.policies.peers.surrogates import NEVER, PeerModel
+from grainscout.policies.recipe import Recipe
+from grainscout.records.arrays import FloatArray
+
+
+class BoTorchSurrogate(PeerModel):
+    """SingleTaskGP with its own priors and fit; float64."""
+
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
+        import torch
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        model = SingleTaskGP(
+            torch.as_tensor(x), torch.as_tensor(y)[:, None], outcome_transform=None
+        )
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoTorchModel(Model):
+    """SingleTaskGP on features between 0 and 1."""
+
+    def make(self, run: RunContext) -> Surrogate:
+        """The peer's model."""
+        table = run.table().astype(np.float64)
+        low, span = table.min(0), np.ptp(table, axis=0)
+        return BoTorchSurrogate((table - low) / np.where(span > 0, span, 1.0), run.candidate_rows)
+
+
+peer_botorch = Recipe(
+    "PeerBoTorch",
+    """BoTorch's SingleTaskGP on principal components of the patches; otherwise as ``"dkl"``.""",
+    features=ImageFeatures(features="pca", components=10),
+    model=BoTorchModel(),
+    never=NEVER,
+)

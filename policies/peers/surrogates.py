@@ -1,0 +1,146 @@
+"""Global generators and surrogates of peers."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grainscout.policies.models.gp import check_data, standardise
+from grainscout.policies.models.training_targets import DescriptorTargets
+from grainscout.policies.observations import Observations
+from grainscout.records import PackedState, PolicyError, Problem
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+
+_SEED = 42
+#: Options of ``"dkl"`` that do nothing with a peer's model.
+NEVER = ("engine", "position", "refit_growth", "robust")
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Peers draw from global generators: seeded inside, put back as they were afterwards."""
+    import torch
+
+    state, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    quiet = logging.root.manager.disable
+    with (
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        # Their remarks are about code that is not ours to repair, at every step anew.
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            logging.disable(quiet)
+            random.setstate(state)
+            np.random.set_state(legacy)  # noqa: NPY002
+
+
+class PeerModel:
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate`; every fit starts anew, so no state.
+
+    x : (m, d) inputs of every row of the table, as the peer takes them.
+    """
+
+    def __init__(self, x: AnyFloatArray, candidate_rows: IntArray) -> None:
+        self._x, self._candidates = x, np.asarray(candidate_rows, np.int64)
+        self._model: Any = None
+
+    @property
+    def candidate_rows(self) -> IntArray:
+        """(c,) rows of the candidates."""
+        return self._candidates
+
+    @property
+    def noise(self) -> float:
+        """Learnt variance of the noise, in the target's unit squared."""
+        return float(self._learnt_noise()) * self._scale**2
+
+    def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
+        """See the protocol; stated noise variances are ignored."""
+        check_data(rows, y, noise)
+        self._offset, self._scale = standardise(y)
+        with seeded(_SEED):
+            self._model = self._train(self._x[rows], (y - self._offset) / self._scale)
+
+    def fork(self) -> Self:
+        """See the protocol; a fit makes a new model."""
+        return copy.copy(self)
+
+    def predict(self) -> tuple[FloatArray, FloatArray]:
+        """See the protocol."""
+        parts = [self._candidates[at : at + 1024] for at in range(0, len(self._candidates), 1024)]
+        found = [self._posterior(self._x[part], joint=False) for part in parts]
+        mean, variance = (np.concatenate(f) for f in zip(*found, strict=True))
+        std = np.sqrt(np.maximum(variance, 1e-12))
+        return self._offset + self._scale * mean, self._scale * std
+
+    def covariance(self, rows: IntArray) -> FloatArray:
+        """See the protocol."""
+        out = np.empty((len(self._candidates), len(rows)))
+        for at in range(0, len(self._candidates), 512):
+            part = self._candidates[at : at + 512]
+            both = np.concatenate([self._x[part], self._x[rows]])
+            out[at : at + 512] = self._posterior(both, joint=True)[1][: len(part), len(part) :]
+        return self._scale**2 * out
+
+    def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """See the protocol."""
+        mean, covariance = self._posterior(self._x[rows], joint=True)
+        return self._offset + self._scale * mean, self._scale**2 * covariance
+
+    def state(self) -> PackedState:
+        """Nothing: the same data give the same model."""
+        return {}
+
+    def restore(
+        self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
+    ) -> None:
+        """See the protocol."""
+        self.fit(rows, y, noise)
+
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
+        raise PolicyError(f"{type(self).__name__} must train its peer's model in _train")
+
+    def _learnt_noise(self) -> Any:
+        return self._model.likelihood.noise.detach().mean()
+
+    def _distribution(self, x: Any) -> Any:
+        return self._model.posterior(x).distribution
+
+    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[FloatArray, FloatArray]:
+        import torch
+
+        if self._model is None:
+            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+        with seeded(_SEED), torch.no_grad():
+            found = self._distribution(torch.as_tensor(x))
+            second = found.covariance_matrix if joint else found.variance
+            return (
+                found.mean.numpy().astype(np.float64).ravel(),
+                second.numpy().astype(np.float64).squeeze(0 if second.ndim > 1 + joint else ()),
+            )
+
+
+def standard_targets(problem: Problem, observations: Observations) -> tuple[IntArray, FloatArray]:
+    """Sites (m, 2) of the usable curves and their standardised targets (m,)."""
+    use, y, _ = DescriptorTargets(problem.target, problem.waveform).of(observations)
+    if len(y) == 0:
+        return observations.sites[use], y
+    offset, scale = standardise(y)
+    return observations.sites[use], (y - offset) / scale

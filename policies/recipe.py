@@ -1,0 +1,56 @@
+"""Recipes: policies put together from parts, made from options."""
+
+from __future__ import annotations
+
+import dataclasses
+from inspect import Parameter, Signature
+from typing import Any
+
+from grainscout.policies.model_policy import ModelPolicy
+from grainscout.policies.parts.roles import Part, part_options
+from grainscout.records import ConfigError
+
+
+class Recipe:
+    """A maker of model policies, whose options are the fields of its parts.
+
+    Parameters
+    ----------
+    title : str
+        Name of the policy in states and messages.
+    about : str
+        Description of the policy, the first line for lists.
+    never : sequence of str
+        Former options that did nothing in this policy.
+    **fields
+        Parts and other fields of :class:`ModelPolicy`, with the defaults of the options.
+
+    Notes
+    -----
+    It is called with options, as a class would be, and can be registered under a name in the same
+    way (entry point group ``grainscout.policies``).
+    """
+
+    def __init__(
+        self, title: str, about: str, *, never: tuple[str, ...] = (), **fields: Any
+    ) -> None:
+        self.title, self.never, self.fields = title, never, fields
+        self.__doc__ = about
+        options = ModelPolicy(**fields)._options()
+        self.__signature__ = Signature(
+            [Parameter(name, Parameter.KEYWORD_ONLY, default=v) for name, v in options.items()]
+        )
+
+    def __call__(self, **options: Any) -> ModelPolicy:
+        """The policy with these options."""
+        unknown = [name for name in options if name not in self.__signature__.parameters]
+        if unknown:
+            raise ConfigError(f"{self.title} has no option {unknown[0]!r}")
+        plain = ModelPolicy(**self.fields)
+        changed: dict[str, Any] = {}
+        for field in dataclasses.fields(plain):
+            value = getattr(plain, field.name)
+            if isinstance(value, Part) and (mine := options.keys() & part_options(value).keys()):
+                given = {name: options.pop(name) for name in mine}
+                changed[field.name] = dataclasses.replace(value, **given)  # type: ignore[type-var]
+        return ModelPolicy(title=self.title, **{**self.fields, **changed, **options})
