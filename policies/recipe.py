@@ -36,7 +36,11 @@ class Recipe:
     ) -> None:
         self.title, self.never, self.fields = title, never, fields
         self.__doc__ = about
-        options = ModelPolicy(**fields)._options()
+        plain = ModelPolicy(**fields)
+        parts = [p for p in vars(plain).values() if isinstance(p, Part)]
+        #: Classes whose docstrings describe the options, base classes first.
+        self.sources = [c for part in (plain, *parts) for c in reversed(type(part).__mro__)]
+        options = plain._options()
         self.__signature__ = Signature(
             [Parameter(name, Parameter.KEYWORD_ONLY, default=v) for name, v in options.items()]
         )

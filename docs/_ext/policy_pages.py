@@ -53,8 +53,8 @@ def meanings(name: str) -> dict[str, str]:
     """Option -> what its class, or the nearest base class that describes it, says of it."""
     found: dict[str, str] = {}
     factory = policy_class(name)
-    sources = inspect.getmro(factory) if inspect.isclass(factory) else (factory,)
-    for cls in reversed(sources):
+    classes = reversed(inspect.getmro(factory)) if inspect.isclass(factory) else ()
+    for cls in getattr(factory, "sources", classes):
         found |= parameters(cls.__doc__)
         if dataclasses.is_dataclass(cls) and cls.__doc__:
             for block in paragraphs(inspect.cleandoc(cls.__doc__).splitlines()):

@@ -228,12 +228,12 @@ def _continues_from_state(bench: _Bench) -> Iterator[str]:
     for cut in (0, 2, 5):
         first = bench.fresh()
         play(first, bench.toy.measure, _SIZES[:cut])
-        open_ = first.ask(_SIZES[cut])
+        pending = first.ask(_SIZES[cut])
         stored = pack(first.state())  # type: ignore[attr-defined]
         second = bench.fresh(seed=bench.seed + 1)
         second.restore(unpack(stored))  # type: ignore[attr-defined]
         for name, other in (("after state()", first), ("restored", second)):
-            other.tell([bench.toy.measure(p) for p in open_])
+            other.tell([bench.toy.measure(p) for p in pending])
             steps = play(other, bench.toy.measure, _SIZES[cut + 1 :])
             yield from bench.differs(steps, f"{name} at ask {cut}")
     stranger = ToySample(seed=bench.seed + 7).problem(60)

@@ -169,11 +169,10 @@ class Candidates:
 Part = Features | Model | Target | Acquisition | Candidates
 
 
-def part_options(part: Part) -> dict[str, object]:
-    """Option -> value of a part."""
-    if not dataclasses.is_dataclass(part):
-        return {}
-    return {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+def part_options(part: object) -> dict[str, object]:
+    """Option -> value of a part; a plain class has none."""
+    own = dataclasses.fields(part) if dataclasses.is_dataclass(part) else ()
+    return {f.name: getattr(part, f.name) for f in own}
 
 
 @dataclass(kw_only=True, eq=False)

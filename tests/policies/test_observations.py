@@ -153,5 +153,5 @@ def test_a_restored_history_knows_the_same():
     for name in ("visits", "failures", "pending"):
         assert (getattr(one, name) == getattr(two, name)).all()
     assert two.propose([5]) == ["p0003"]
-    with pytest.raises(PolicyError, match="p0001 was told before"):
+    with pytest.raises(PolicyError, match="p0001 was recorded before"):
         two.record([outcome(8, names[1])])

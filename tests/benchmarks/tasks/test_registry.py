@@ -178,7 +178,7 @@ def manual_blocks():
 @pytest.fixture
 def example(tmp_path):
     """The manual's package on the path, and a command line that sees it."""
-    code, project, _, campaign = manual_blocks()
+    code, project, _, campaign, *_ = manual_blocks()
     (tmp_path / "mine.toml").write_text(campaign)
     groups = {
         group: project.partition(f'[project.entry-points."grainscout.{group}"]\n')[2]
@@ -200,7 +200,7 @@ def example(tmp_path):
 
 def test_the_manuals_policy_and_task_are_listed_checked_and_raced(example, tmp_path):
     listed = example("list", "policies")
-    assert "Always the highest open site: tall grains first." in listed.stdout
+    assert "Always the highest available site: tall grains first." in listed.stdout
     assert "mine/peak" in example("list", "tasks", "--tag", "mine").stdout
     checked = example("check-policy", "highest")
     assert checked.returncode == 0, checked.stdout + checked.stderr
