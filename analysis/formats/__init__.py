@@ -17,11 +17,11 @@ from grainscout.analysis.formats.csv import read_csv, write_csv
 from grainscout.analysis.formats.gwy import read_gwy, write_gwy
 from grainscout.analysis.formats.igor import read_ibw
 from grainscout.analysis.formats.labelled import from_xarray, to_xarray
-from grainscout.analysis.formats.nanonis import read_3ds, read_dat
+from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_sxm
 from grainscout.analysis.formats.nsid import read_nsid
 from grainscout.analysis.formats.nsid_writer import write_nsid
+from grainscout.analysis.formats.reader import notes_of as notes_of
 from grainscout.analysis.formats.reader import read, read_traces
-from grainscout.analysis.formats.sxm import read_sxm
 from grainscout.records.recording import (
     Recording,
     Traces,

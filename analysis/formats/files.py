@@ -1,10 +1,9 @@
-"""What every reader needs: bytes, errors that name the file, units."""
+"""Bytes of files, and errors that name the file."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +16,6 @@ _SHAPELESS: tuple[type[Exception], ...] = (
 )
 #: The most pixels of a picture or grid that a header may claim beyond what the file holds.
 MOST_PIXELS = 1 << 24
-#: Decimal prefixes of SI, with both micro signs and the ASCII "u".
-_PREFIX = {"": 1.0, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "k": 1e3}
-_UNIT = re.compile(r"^(p|n|u|µ|μ|m|k|)(m|A|V|s|Hz|N)$")
-_NAMED = re.compile(r"^\s*(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*(.*?)\s*$")
 
 
 def fault(path: Path | str, expected: str, found: str, mend: str = "") -> DataError:
@@ -81,22 +76,6 @@ def fresh_file(path: Path | str, *, overwrite: bool) -> Iterator[Path]:
         raise fault(path, "be writable", error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def si(unit: str) -> tuple[float, str]:
-    """Factor to SI and the SI unit; an unknown unit comes back unchanged with the factor 1."""
-    match = _UNIT.match(unit.strip())
-    return (_PREFIX[match[1]], match[2]) if match else (1.0, unit.strip())
-
-
-def split_name(label: str) -> tuple[str, str]:
-    """("Current [bwd]", "A") of "Current [bwd] (A)" and of "Current (A) [bwd]"; unit "" if none."""
-    units = re.findall(r"\(([^()]*)\)", label)
-    if units:
-        rest = re.sub(r"\s+", " ", label.replace(f"({units[-1]})", " ")).strip()
-        return rest, units[-1].strip()
-    match = _NAMED.match(label)
-    return (match[1], match[2]) if match and not match[3] else (label.strip(), "")
 
 
 def number(path: Path | str, key: str, text: str) -> float:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, fresh_file, intact, load_bytes, si
+from grainscout.analysis.formats.files import fault, fresh_file, intact, load_bytes
 from grainscout.analysis.formats.metadata import from_json, to_json
+from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.pictures import Picture, chosen_again, scan_of
+from grainscout.analysis.formats.units import si
 from grainscout.records import DataError, Scan
 
 _MAGIC = b"GWYP"
@@ -102,74 +105,63 @@ def load_container(path: Path | str) -> GwyObject:
     return value
 
 
-def read_gwy(path: Path | str) -> Scan:
-    """All images of a Gwyddion file as one Scan, named by their titles.
+def read_gwy(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+    """Read the images of a Gwyddion file that are on the grid of its topography.
 
-    An image titled like "HeightRetrace", "Topography" or nothing, in metres, is "height"; masks are
-    channels "<name> mask".  Metadata of each image is in ``metadata["meta"]``.  DataError if the
-    images are not on one grid, or the file holds none.
+    Images are named by their titles; the topography is "height", and masks are channels "<name>
+    mask". Metadata of each image is in ``metadata["meta"]``.
+
+    Raises
+    ------
+    DataError
+        If the file holds no image.
     """
+    asked = Asked(path, options)
     container = load_container(path)
     with intact(path, "Gwyddion file"):
-        return _images(path, container)
+        result = _images(asked, container)
+    asked.refuse_idle("a Gwyddion file")
+    return result
 
 
-def _images(path: Path | str, container: GwyObject) -> Scan:
+def _images(asked: Asked, container: GwyObject) -> Scan:
     keys = sorted(
         (k for k, v in container.items() if _is_image(k, v, "data")),
         key=lambda k: int(k.split("/")[1]),
     )
     if not keys:
-        raise fault(path, "hold images ('/0/data')", ", ".join(container) or "nothing")
-    channels: dict[str, np.ndarray[Any, Any]] = {}
-    units: dict[str, str] = {}
+        raise fault(asked.path, "hold images ('/0/data')", ", ".join(container) or "nothing")
+    pictures: list[Picture] = []
     titles: dict[str, str] = {}
     meta: dict[str, Any] = {}
-    grid: tuple[Any, ...] | None = None
+    own = None
     for key in keys:
         number = key.split("/")[1]
-        image, here, unit = _field(path, key, container[key])
-        if grid is not None and here != grid:
-            raise fault(path, "have all images on one grid", f"{here} in {key}, {grid} before")
-        grid = here
         title = str(container.get(f"{key}/title", ""))
-        entries = container.get(f"/{number}/meta", {})
-        own = isinstance(entries, dict) and "grainscout" in entries
-        name = title if own and title else _name(title, unit, number, channels)
+        name, count = title or f"image {number}", 2
+        while name in titles:
+            name, count = f"{title or f'image {number}'} {count}", count + 1
         titles[name] = title
-        channels[name] = image
-        if unit:
-            units[name] = unit
+        pictures.append(_picture(asked.path, key, name, container[key]))
         mask = container.get(f"/{number}/mask")
         if isinstance(mask, dict) and mask.get("__class__") == "GwyDataField":
-            channels[f"{name} mask"] = _field(path, f"/{number}/mask", mask)[0]
+            masked = _picture(asked.path, f"/{number}/mask", f"{name} mask", mask)
+            pictures.append(masked)
+        entries = container.get(f"/{number}/meta", {})
         if isinstance(entries, dict) and entries:
             meta[name] = {k: v for k, v in entries.items() if k != "__class__"}
-    return _scan(path, channels, units, grid, titles, meta)
-
-
-def _scan(
-    path: Path | str,
-    channels: dict[str, np.ndarray[Any, Any]],
-    units: dict[str, str],
-    grid: Any,
-    titles: dict[str, str],
-    meta: dict[str, Any],
-) -> Scan:
-    (rows, columns), wide, high, x, y = grid
-    step = (high / rows, wide / columns)
-    own = next((m["grainscout"] for m in meta.values() if "grainscout" in m), None)
+            own = own or meta[name].get("grainscout")
     if own is not None:
         # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
         kept = from_json(own)
         kept["origin"] = tuple(kept["origin"])
-        return Scan(channels=channels, units=units, **kept)
-    return Scan(
-        channels=channels,
-        units=units,
-        pixel_size=step,
-        origin=(x + step[1] / 2, y + step[0] / 2),
-        metadata={"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
+        channels = {p.name: p.values for p in pictures}
+        units = {p.name: p.unit for p in pictures if p.unit}
+        return chosen_again(asked, Scan(channels=channels, units=units, **kept))
+    return scan_of(
+        asked,
+        pictures,
+        {"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
     )
 
 
@@ -184,32 +176,35 @@ def _is_image(key: str, value: object, last: str) -> bool:
     )
 
 
-def _field(
-    path: Path | str, key: str, field: GwyObject
-) -> tuple[np.ndarray[Any, Any], tuple[Any, ...], str]:
-    """A data field's image in SI, its grid (shape, width, height, x, y) [m], and its unit."""
+def _picture(path: Path | str, key: str, name: str, field: GwyObject) -> Picture:
+    """A data field in SI units; without a pixel size if the file gives no length."""
     missing = [k for k in ("xres", "yres", "xreal", "yreal", "data") if k not in field]
     if missing:
         raise fault(path, f"have {', '.join(missing)} in {key}", "none")
-    shape = (field["yres"], field["xres"])
+    rows, columns = field["yres"], field["xres"]
     values = field["data"]
-    if min(shape) < 1 or not isinstance(values, np.ndarray) or values.size != shape[0] * shape[1]:
-        raise fault(path, f"hold an image of {shape} in {key}", f"{np.size(values)} values")
+    if (
+        min(rows, columns) < 1
+        or not isinstance(values, np.ndarray)
+        or values.size != rows * columns
+    ):
+        raise fault(
+            path, f"hold an image of {rows} x {columns} in {key}", f"{np.size(values)} values"
+        )
     factor, unit = si(str(field.get("si_unit_xy", {}).get("unitstr", "")))
-    if unit != "m" or not (field["xreal"] > 0 and field["yreal"] > 0):
-        raise fault(path, f"have a width and height in m in {key}", f"{unit!r}")
     z_factor, z_unit = si(str(field.get("si_unit_z", {}).get("unitstr", "")))
-    lengths = [float(field.get(k, 0.0)) * factor for k in ("xreal", "yreal", "xoff", "yoff")]
-    return values.astype(np.float64).reshape(shape) * z_factor, (shape, *lengths), z_unit
-
-
-def _name(title: str, unit: str, number: str, taken: dict[str, Any]) -> str:
-    plain = title.lower()
-    topography = unit == "m" and (
-        plain in ("", "height", "topography", "z") or plain.startswith("height")
+    wide, high, x, y = (
+        float(field.get(k, 0.0)) * factor for k in ("xreal", "yreal", "xoff", "yoff")
     )
-    name = "height" if topography and "height" not in taken else title or f"image {number}"
-    return name if name not in taken else f"{name} {number}"
+    sized = unit == "m" and wide > 0 and high > 0
+    step = (high / rows, wide / columns) if sized else None
+    return Picture(
+        name=name,
+        values=values.astype(np.float64).reshape(rows, columns) * z_factor,
+        unit=z_unit,
+        pixel_size=step,
+        origin=(0.0, 0.0) if step is None else (x + step[1] / 2, y + step[0] / 2),
+    )
 
 
 def write_gwy(scan: Scan, path: Path | str, *, overwrite: bool = False) -> None:

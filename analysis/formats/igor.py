@@ -14,14 +14,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from grainscout.analysis.formats.files import fault, intact, load_bytes
+from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.pictures import Picture, scan_of
+from grainscout.analysis.formats.recordings import current_channels, recording_of, stand_in
 from grainscout.records import Scan, Waveform
 from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording, Traces, find_rails
+from grainscout.records.recording import Recording, Traces
 
 FRAME = "the scan's own frame: x along the fast axis, y down the picture, (0, 0) its top left pixel"
 #: What Asylum's channels are measured in, by the start of their name; the wave stores one unit only.
@@ -62,27 +65,21 @@ def asylum_unit(name: str) -> str:
     return next((u for start, u in _UNITS.items() if plain.startswith(start)), "")
 
 
-def common_names(names: list[str]) -> dict[str, str]:
-    """Asylum name -> ours: the first height and current are "height" and "current"."""
-    ours: dict[str, str] = {}
-    for name in names:
-        for start, short in (("Height", "height"), ("Current", "current")):
-            if name.startswith(start) and short not in ours.values():
-                ours[name] = short
-    return {name: ours.get(name, name) for name in names}
+def read_ibw(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
+    """Read an Asylum image (a Scan) or a single current-voltage curve (a Recording of one site).
 
-
-def read_ibw(path: Path | str, *, rail: float | None = None) -> Scan | Recording:
-    """An Asylum image (a Scan) or a single current-voltage curve (a Recording of one site).
-
-    The first height channel is "height" and the first current channel "current"; others keep their
-    name.  The picture is as the Asylum software shows it: x to the right, y (which it counts
-    upwards) with row 0 on top.  The wave's note is kept in ``metadata["note"]``.  Curves without a
-    current and a voltage, such as force curves, are for `read_traces`.
+    The height channel (or, without one, the Z sensor) is "height" and the first current channel
+    "current". Others keep their name. The picture is as the Asylum software shows it: x to the
+    right, y (which it counts upwards) with row 0 on top. The wave's note is kept in
+    ``metadata["note"]``. Curves without a current and a voltage, such as force curves, are for
+    `read_traces`.
     """
+    asked = Asked(path, options)
     wave = _load(path)
     if wave.values.ndim == 2 and wave.labels[1]:
-        return _single(path, _traces(path, wave), rail)
+        curve = _single(asked, _traces(path, wave))
+        asked.refuse_idle("a single curve")
+        return curve
     if wave.values.ndim not in (2, 3):
         raise fault(path, "hold an image or curves", f"a wave of shape {wave.values.shape}")
     layers = wave.values if wave.values.ndim == 3 else wave.values[:, :, None]
@@ -91,19 +88,21 @@ def read_ibw(path: Path | str, *, rail: float | None = None) -> Scan | Recording
         names = [f"layer {i}" for i in range(layers.shape[2])]
     if len(names) != layers.shape[2] or len(set(names)) != len(names):
         raise fault(path, f"name its {layers.shape[2]} layers", ", ".join(names))
-    ours = common_names(names)
     with intact(path, "Asylum image"):
-        return Scan(
-            channels={ours[n]: layers[:, ::-1, i].T for i, n in enumerate(names)},
-            units={ours[n]: u for n in names if (u := asylum_unit(n))},
-            pixel_size=(wave.steps[1], wave.steps[0]),
-            metadata={
-                "source": "Igor binary wave",
-                "frame": FRAME,
-                "channel_names": {v: k for k, v in ours.items()},
-                "note": wave.note,
-            },
+        pictures = [
+            Picture(
+                name=name,
+                values=layers[:, ::-1, i].T,
+                unit=asylum_unit(name),
+                pixel_size=(wave.steps[1], wave.steps[0]),
+            )
+            for i, name in enumerate(names)
+        ]
+        scan = scan_of(
+            asked, pictures, {"source": "Igor binary wave", "frame": FRAME, "note": wave.note}
         )
+    asked.refuse_idle("an Asylum image")
+    return scan
 
 
 def read_ibw_traces(path: Path | str) -> Traces:
@@ -125,10 +124,11 @@ def _traces(path: Path | str, wave: _Wave) -> Traces:
     )
 
 
-def _single(path: Path | str, traces: Traces, rail: float | None) -> Recording:
-    current = next((n for n in traces.channels if traces.units.get(n) == "A"), None)
+def _single(asked: Asked, traces: Traces) -> Recording:
+    path = asked.path
     voltage = next((n for n in traces.channels if n.startswith(("Bias", "Volt"))), None)
-    if current is None or voltage is None:
+    units = {n: traces.units.get(n, "") for n in traces.channels if n != voltage}
+    if voltage is None or "A" not in units.values():
         raise fault(
             path,
             "hold a current and a bias to be a current-voltage curve",
@@ -136,14 +136,16 @@ def _single(path: Path | str, traces: Traces, rail: float | None) -> Recording:
             "Read it with read_traces",
         )
     with intact(path, "current-voltage curve"):
-        waveform = Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded")
-        values = traces.channel(current)[None]
-        return Recording(
-            scan=Scan(channels={"current": values[:, :1]}, pixel_size=(1e-9, 1e-9)),
-            sites=np.zeros((1, 2), np.int64),
-            waveform=waveform,
-            current=values,
-            saturated=find_rails(values, rail=rail),
+        name, _ = current_channels(asked, units)[0]
+        values = traces.channel(name)[None]
+        image, shown = stand_in(asked, values[None], units[name] or "a.u.")
+        return recording_of(
+            asked,
+            Scan(channels={shown: image}, pixel_size=(1e-9, 1e-9)),
+            np.zeros((1, 2), np.int64),
+            Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded"),
+            values,
+            unit=units[name] or "a.u.",
             metadata={**traces.metadata, "channels": dict(traces.channels)},
         )
 

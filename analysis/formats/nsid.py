@@ -1,23 +1,34 @@
 """NSID HDF5 (sidpy, pyNSID, DTMicroscope), read with h5py alone: images and grids of curves.
 
 NSID stores [x, y, ...] and labels its axes; the labels decide, so x becomes the column and y the
-row.  pyNSID writes y in the order of the picture, from the top.
+row. pyNSID writes y in the order of the picture, from the top. Where y falls along the file, it
+points up: row 0 is the file's first y all the same, and our y, which grows with the row, is -y.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import h5py
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_head, si
-from grainscout.analysis.formats.igor import common_names
+from grainscout.analysis.formats.files import fault, intact, load_head
 from grainscout.analysis.formats.nsid_writer import FORMAT, read_own
-from grainscout.records import Scan, Waveform
+from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.pictures import Picture, grid_scan, named, scan_of, topography
+from grainscout.analysis.formats.recordings import (
+    current_channels,
+    is_backward,
+    own_export,
+    plain_name,
+    recording_of,
+    stand_in,
+)
+from grainscout.analysis.formats.units import si
+from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray
 from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.records.recording import Recording
@@ -26,7 +37,7 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Axis:
     name: str
     values: FloatArray
@@ -34,7 +45,7 @@ class _Axis:
     spectral: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Main:
     """One main dataset: values as stored, its axes, quantity, unit and raw metadata."""
 
@@ -44,46 +55,92 @@ class _Main:
     unit: str
     metadata: dict[str, Any]
 
+    def axis(self, letter: str) -> int | None:
+        """Number of the spatial axis x or y; None if there is none."""
+        found = [
+            i
+            for i, a in enumerate(self.axes)
+            if not a.spectral and a.name.lower().startswith(letter)
+        ]
+        return found[0] if len(found) == 1 else None
 
-def read_nsid(path: Path | str) -> Scan | Recording:
-    """Images (a Scan of all of them) or a grid of curves over voltage (a Recording).
+    @property
+    def sweep(self) -> int | None:
+        """Number of the axis that is swept in V; None if there is none."""
+        found = [
+            i
+            for i, a in enumerate(self.axes)
+            if a.unit == "V" and i not in (self.axis("x"), self.axis("y"))
+        ]
+        return found[-1] if found else None
 
-    A file that `write_nsid` wrote comes back as it was.  In another one, image channels are named
-    by their quantity ("HeightRetrace" is "height"); a grid without an image gets one channel, the
-    response at the sweep's first sample, and, as NSID records no sample times, one second a sweep
-    (``metadata["time"]`` says so).  ``metadata["channels"]`` or ``["original"]`` keeps the raw
-    metadata.
+
+def read_nsid(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
+    """Read images (a Scan of all of them) or a grid of curves over voltage (a Recording).
+
+    A file that `write_nsid` wrote comes back as it was. In another one, image channels are named by
+    their quantity; images on the same pixels as a grid of curves are its scan. Forward and backward
+    sweeps, and cycles, follow one another in time. As NSID records no sample times, one second a
+    sweep is taken (``metadata["time"]`` says so). ``metadata["original"]`` keeps the raw metadata.
     """
     head = load_head(path)
     if not head.startswith(_MAGIC):
         raise fault(path, "be an HDF5 file", repr(head[:8]))
     survived(path, read_hdf5)  # one changed byte can send the HDF5 library into an endless loop
-    return read_hdf5(path)
+    return read_hdf5(path, **options)
 
 
-def read_hdf5(path: Path | str) -> Scan | Recording:
+def read_hdf5(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
     """`read_nsid` of an HDF5 file that is trusted not to hang the library."""
+    asked = Asked(path, options)
     with intact(path, "HDF5 file", *LIBRARY_ERRORS, AttributeError, MemoryError):
         with h5py.File(path, "r") as file:
             refuse_elsewhere(path, file)
             if FORMAT in file.attrs:
-                return read_own(path, file)
-            mains = _mains(path, file)
-        grids = [m for m in mains if any(a.spectral for a in m.axes)]
-        return _recording(path, grids) if grids else _images(path, mains)
+                return own_export(asked, read_own(path, file), "an export of Grainscout")
+            mains = _mains(asked, file)
+        grids = [m for m in mains if m.sweep is not None]
+        images = [m for m in mains if len(m.axes) == 2 and m not in grids]
+        rest = [m.quantity for m in mains if m not in grids and m not in images]
+        if rest:
+            asked.note(f"neither images nor curves over a voltage, and left out: {', '.join(rest)}")
+        if not grids and not images:
+            raise fault(
+                path,
+                "hold images over x and y, or curves over a voltage in V",
+                "; ".join(
+                    f"{m.quantity} over {', '.join(f'{a.name} [{a.unit}]' for a in m.axes)}"
+                    for m in mains
+                ),
+            )
+        result = _recording(asked, grids, images) if grids else _images(asked, images)
+    asked.refuse_idle("a grid of curves" if grids else "NSID images")
+    return result
 
 
-def _mains(path: Path | str, file: h5py.File) -> list[_Main]:
-    found: list[_Main] = []
+def _mains(asked: Asked, file: h5py.File) -> list[_Main]:
+    mains: list[_Main] = []
+    faults: list[DataError] = []
 
     def visit(_: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and "data_type" in item.attrs and item.ndim > 1:
-            found.append(_main(path, item))
+        if isinstance(item, h5py.Dataset) and "data_type" in item.attrs and item.ndim > 0:
+            try:
+                mains.append(_main(asked.path, item))
+            except DataError as error:
+                faults.append(error)
 
     file.visititems(visit)
-    if not found:
-        raise fault(path, "hold NSID main datasets (with a 'data_type')", "none")
-    return found
+    if not mains:
+        if faults:
+            raise faults[0]
+        raise fault(asked.path, "hold NSID main datasets (with a 'data_type')", "none")
+    for error in faults:
+        asked.note(f"left out: {str(error).removeprefix(f'{asked.path}: ')}")
+    names = [m.quantity for m in mains]
+    return [
+        replace(m, quantity=q if (n := names[:i].count(q)) == 0 else f"{q} {n + 1}")
+        for i, (m, q) in enumerate(zip(mains, names, strict=True))
+    ]
 
 
 def _main(path: Path | str, item: h5py.Dataset) -> _Main:
@@ -133,97 +190,226 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _picture(path: Path | str, main: _Main) -> tuple[FloatArray, tuple[_Axis, _Axis]]:
-    """Values as [row, column, ...] and the (y, x) axes."""
-    spatial = [i for i, a in enumerate(main.axes) if not a.spectral]
-    by_name = {main.axes[i].name.lower()[:1]: i for i in spatial}
-    if len(spatial) != 2 or set(by_name) != {"x", "y"}:
+def _spread(
+    asked: Asked, main: _Main
+) -> tuple[FloatArray, tuple[float, float] | None, tuple[float, float], str]:
+    """Values as [row, column, ...], pixel size [m], origin [m] and how the axes run."""
+    y, x = main.axis("y"), main.axis("x")
+    spatial = [i for i, a in enumerate(main.axes) if not a.spectral and i != main.sweep]
+    if (x is None and y is None and spatial) or any(i not in (x, y) for i in spatial):
         raise fault(
-            path,
+            asked.path,
             f"have two spatial axes, x and y, for {main.quantity}",
             ", ".join(a.name for a in main.axes),
         )
-    rest = [i for i in range(main.values.ndim) if i not in spatial]
-    order = (by_name["y"], by_name["x"], *rest)
-    return main.values.transpose(order), (main.axes[by_name["y"]], main.axes[by_name["x"]])
+    rest = [i for i in range(main.values.ndim) if i not in (y, x)]
+    values = main.values.transpose([i for i in (y, x) if i is not None] + rest)
+    if y is None:
+        values = values[None]
+    if x is None:
+        values = np.expand_dims(values, 1)
+    steps: list[float | None] = []
+    first: list[float] = []
+    frame = ""
+    for number, at in enumerate((y, x)):
+        if at is None:
+            steps.append(None)
+            first.append(0.0)
+            continue
+        step, start = _step(asked, main.axes[at])
+        if step is not None and step < 0 and number == 1:
+            values, step, start = values[:, ::-1], -step, float(main.axes[at].values[-1])
+            frame += "; x fell in the file: columns are in the order of rising x"
+        elif step is not None and step < 0:
+            step, start = -step, -start
+            frame += "; y falls in the file: row 0 is its first, and y is -y of the file"
+        steps.append(step)
+        first.append(start)
+    if steps == [None, None]:
+        return values, None, (0.0, 0.0), frame
+    size = (steps[0] or steps[1] or 1.0, steps[1] or steps[0] or 1.0)
+    return values, size, (first[1], first[0]), frame
 
 
-def _step(path: Path | str, axis: _Axis) -> float:
-    if axis.unit != "m" or axis.values.size < 2:
-        raise fault(path, f"have an axis {axis.name} of two or more values in m", f"{axis.unit!r}")
+def _step(asked: Asked, axis: _Axis) -> tuple[float | None, float]:
+    """Step of an axis and its first value [m]; no step where there is one value or no length."""
+    if axis.unit != "m":
+        return None, 0.0
+    if axis.values.size < 2:
+        return None, float(axis.values[0]) if np.isfinite(axis.values).all() else 0.0
     steps = np.diff(axis.values)
     mean = float(steps.mean())
-    if not (mean > 0 and np.abs(steps - mean).max() <= 1e-3 * mean):
+    if not (mean != 0 and np.abs(steps - mean).max() <= 1e-3 * abs(mean)):
         raise fault(
-            path,
-            f"have even, rising values along {axis.name}",
+            asked.path,
+            f"have even, rising or falling values along {axis.name}",
             f"steps of {steps.min():.4g} to {steps.max():.4g} m",
         )
-    return mean
+    return mean, float(axis.values[0])
 
 
-def _images(path: Path | str, mains: list[_Main]) -> Scan:
-    pictures = [(m, *_picture(path, m)) for m in mains]
-    # A known writer gives the axes of a phase image the unit of its values ("deg"): the lengths come
-    # from a channel that has them, and the numbers must agree.
-    reference = next((axes for _, _, axes in pictures if all(a.unit == "m" for a in axes)), None)
-    if reference is None:
-        raise fault(path, "have axes in m", ", ".join(a.unit for a in pictures[0][2]))
-    names = [m.quantity for m in mains]
-    ours = common_names(names)
-    if len(set(names)) != len(names):
-        raise fault(path, "name its channels differently", ", ".join(names))
-    for main, image, axes in pictures:
-        if any(
-            a.values.shape != r.values.shape or not np.allclose(a.values, r.values, rtol=1e-6)
-            for a, r in zip(axes, reference, strict=True)
-        ):
-            raise fault(path, "have all images on one grid", f"{main.quantity} of {image.shape}")
-    return Scan(
-        channels={ours[m.quantity]: image for m, image, _ in pictures},
-        units={ours[m.quantity]: m.unit for m in mains if m.unit},
-        pixel_size=(_step(path, reference[0]), _step(path, reference[1])),
-        origin=(float(reference[1].values[0]), float(reference[0].values[0])),
-        metadata={
-            "source": "NSID",
-            "frame": FRAME,
-            "channel_names": {v: k for k, v in ours.items()},
-            "original": mains[0].metadata,
-        },
+def _pictures(asked: Asked, mains: Sequence[_Main]) -> tuple[list[Picture], str]:
+    """Images, and how their axes run.
+
+    A known writer gives the axes of a phase image the unit of its values ("deg"). Such an image
+    takes its lengths from one that has them, if the numbers agree.
+    """
+    lengths = next((m for m in mains if all(a.unit == "m" for a in m.axes)), None)
+    pictures, frames = [], []
+    for main in mains:
+        alike = lengths is not None and all(
+            a.values.shape == b.values.shape and np.allclose(a.values, b.values, rtol=1e-6)
+            for a, b in zip(main.axes, lengths.axes, strict=True)
+        )
+        placed = replace(main, axes=lengths.axes) if alike and lengths is not None else main
+        values, size, origin, frame = _spread(asked, placed)
+        frames.append(frame)
+        pictures.append(
+            Picture(
+                name=main.quantity, values=values, unit=main.unit, pixel_size=size, origin=origin
+            )
+        )
+    return pictures, frames[0] if frames else ""
+
+
+def _images(asked: Asked, mains: Sequence[_Main]) -> Scan:
+    pictures, frame = _pictures(asked, mains)
+    if asked.take("pixel_nm") is None and all(p.pixel_size is None for p in pictures):
+        units = ", ".join(a.unit or "no unit" for a in mains[0].axes)
+        raise fault(asked.path, "have axes in m", units, "Give the size of a pixel in nm: pixel_nm")
+    return scan_of(
+        asked,
+        pictures,
+        {"source": "NSID", "frame": FRAME + frame, "original": mains[0].metadata},
     )
 
 
-def _recording(path: Path | str, grids: list[_Main]) -> Recording:
-    if len(grids) != 1 or len(grids[0].axes) != 3:
-        raise fault(
-            path, "hold one grid of curves", f"{len(grids)}, the first of {len(grids[0].axes)} axes"
-        )
-    main = grids[0]
-    curves, (y, x) = _picture(path, main)
-    sweep = next(a for a in main.axes if a.spectral)
-    if sweep.unit != "V":
-        raise fault(path, "have curves over a voltage in V", f"{sweep.name} [{sweep.unit}]")
-    name = "current" if main.unit == "A" else main.quantity.lower()
-    rows, columns, samples = curves.shape
-    return Recording(
-        scan=Scan(
-            channels={name: curves[:, :, 0]},
-            units={name: main.unit} if main.unit else {},
-            pixel_size=(_step(path, y), _step(path, x)),
-            origin=(float(x.values[0]), float(y.values[0])),
-            metadata={"source": "NSID", "frame": FRAME},
+def _recording(asked: Asked, grids: Sequence[_Main], images: Sequence[_Main]) -> Recording:
+    chosen = _cycles(asked, grids)
+    main = chosen[0][0]
+    volts, values = [], []
+    for forward, backward in chosen:
+        for part in (forward, backward):
+            if part is not None:
+                spread, size, origin, frame = _spread(asked, part)
+                axis, curves = _in_time(asked, part, spread)
+                # A backward sweep may be stored in the order of the forward one.
+                if part is backward and np.allclose(axis, volts[-1]):
+                    axis, curves = axis[::-1], curves[..., ::-1]
+                volts.append(axis)
+                values.append(curves)
+    left = [m.quantity for m in grids if not any(m in pair for pair in chosen)]
+    if left:
+        asked.note(f"other curves, left out (choose one with current): {', '.join(left)}")
+    current = np.concatenate(values, axis=2)
+    pixel_nm = asked.take("pixel_nm")
+    if pixel_nm is not None:
+        size = (pixel_nm * 1e-9, pixel_nm * 1e-9)
+    if size is None:
+        if current.shape[:2] != (1, 1):
+            raise fault(
+                asked.path, "have axes x and y in m", "none", "Give the size of a pixel: pixel_nm"
+            )
+        size = (1e-9, 1e-9)
+    unit = main.unit or "a.u."
+    metadata = {"source": "NSID", "frame": FRAME + frame}
+    scan = grid_scan(
+        asked,
+        _under(asked, images, current, unit),
+        pixel_size=size,
+        origin=origin,
+        metadata=metadata,
+    )
+    voltage = np.concatenate(volts)
+    asked.note("the time of a sample is not recorded: a sweep of 1 s is assumed")
+    return recording_of(
+        asked,
+        scan,
+        np.argwhere(np.ones(current.shape[:2], bool)),
+        Waveform(
+            voltage=voltage, time=np.linspace(0.0, len(chosen), voltage.size), kind="recorded"
         ),
-        sites=np.argwhere(np.ones((rows, columns), bool)),
-        waveform=Waveform(
-            voltage=sweep.values, time=np.linspace(0.0, 1.0, samples), kind="recorded"
-        ),
-        current=curves.reshape(-1, samples),
-        unit=main.unit or "a.u.",
+        current.reshape(-1, voltage.size),
+        unit=unit,
         metadata={
-            "source": "NSID",
-            "frame": FRAME,
+            **metadata,
             "time": "not recorded; a sweep of 1 s is assumed",
             "quantity": main.quantity,
             "original": main.metadata,
         },
     )
+
+
+def _cycles(asked: Asked, grids: Sequence[_Main]) -> list[tuple[_Main, _Main | None]]:
+    """The forward and backward grids to use, in the order of time."""
+    by_name = {m.quantity: m for m in grids}
+    if asked.take("current") is None:
+        amperes = [m for m in grids if m.unit == "A"]
+        if len(amperes) == 2 and _reverse_of(*amperes):
+            return [(amperes[0], amperes[1])]
+        if len(grids) == 1:
+            return [(grids[0], None)]
+        if len(grids) == 2 and not amperes and _reverse_of(*grids):
+            return [(grids[0], grids[1])]
+    units = {name: m.unit for name, m in by_name.items()}
+    pairs = current_channels(asked, units, what="a current in A, or curves of one quantity")
+    return [(by_name[f], None if b is None else by_name[b]) for f, b in pairs]
+
+
+def _reverse_of(first: _Main, second: _Main) -> bool:
+    """Whether the second is the sweep back of the first, by its name or its voltages."""
+    a, b = (m.axes[m.sweep or 0].values for m in (first, second))
+    if a.shape != b.shape or first.values.shape != second.values.shape:
+        return False
+    turned = np.allclose(a, b[::-1]) and not np.allclose(a, b)
+    alike = plain_name(first.quantity) == plain_name(second.quantity)
+    return turned or (alike and is_backward(second.quantity) and np.allclose(a, b))
+
+
+def _in_time(asked: Asked, main: _Main, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Voltages (samples,) and values [row, column, sample], cycles one after the other."""
+    rest = [i for i in range(len(main.axes)) if i not in (main.axis("y"), main.axis("x"))]
+    sweep = rest.index(main.sweep or 0)
+    values = np.moveaxis(spread, 2 + sweep, -1)
+    others = [main.axes[i] for i in rest if i != main.sweep]
+    voltage = main.axes[main.sweep or 0].values
+    shape = tuple(a.values.size for a in others)
+    cycle = asked.take("cycle") if others else None
+    values = values.reshape(*values.shape[:2], -1, voltage.size)
+    if cycle is not None:
+        if not 0 <= cycle < values.shape[2]:
+            raise DataError(f"{asked.path}: cycle must be 0 to {values.shape[2] - 1}; got {cycle}")
+        values = values[:, :, cycle : cycle + 1]
+    elif others:
+        names = " and ".join(a.name for a in others)
+        asked.note(
+            f"{int(np.prod(shape))} sweeps along {names}: one after the other in time; one alone "
+            "with cycle"
+        )
+    count = values.shape[2]
+    return np.tile(voltage, count), values.reshape(*values.shape[:2], -1)
+
+
+def _under(
+    asked: Asked, images: Sequence[_Main], current: FloatArray, unit: str
+) -> dict[str, tuple[FloatArray, str]]:
+    """Images on the pixels of a grid of curves, the one that policies see first."""
+    pictures, _ = _pictures(asked, images)
+    shape = current.shape[:2]
+    same = [p for p in pictures if p.values.shape == shape]
+    others = [p.label for p in pictures if p.values.shape != shape]
+    if others:
+        asked.note(f"images on other pixels than the curves, left out: {', '.join(others)}")
+    wanted = asked.take("channel") if same else None
+    best = topography(same) if wanted in (None, "height") else named(same, wanted)
+    if wanted is not None and best is None:
+        raise DataError(
+            f"{asked.path}: channel must be one of {'; '.join(p.label for p in same)}; got "
+            f"{wanted!r}"
+        )
+    if not same:
+        image, name = stand_in(asked, current, unit)
+        return {name: (image, unit)}
+    same.sort(key=lambda p: p is not best)
+    height = best is not None and best.unit == "m"
+    return {"height" if height and p is best else p.name: (p.values, p.unit) for p in same}

@@ -2,65 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 
 from grainscout.analysis.formats.csv import read_csv, read_csv_traces
 from grainscout.analysis.formats.files import fault, load_head
 from grainscout.analysis.formats.gwy import read_gwy
 from grainscout.analysis.formats.igor import read_ibw, read_ibw_traces
-from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_dat_traces
+from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_sxm
+from grainscout.analysis.formats.nanonis.image import SXM
+from grainscout.analysis.formats.nanonis.spectrum import read_dat_traces
 from grainscout.analysis.formats.nsid import read_nsid
-from grainscout.analysis.formats.sxm import SXM, read_sxm
+from grainscout.analysis.formats.options import ReadOptions
 from grainscout.records import Scan
 from grainscout.records.recording import Recording, Traces
 
-_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy or .csv file"
+_READERS: dict[str, Callable[..., Scan | Recording]] = {
+    "3ds": read_3ds,
+    "sxm": read_sxm,
+    "dat": read_dat,
+    "ibw": read_ibw,
+    "hdf5": read_nsid,
+    "gwy": read_gwy,
+    "csv": read_csv,
+}
+_TRACES: dict[str, Callable[[Path | str], Traces]] = {
+    "ibw": read_ibw_traces,
+    "dat": read_dat_traces,
+    "csv": read_csv_traces,
+}
+_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy, .csv or text file"
+_TEXT = {".csv", ".txt", ".tsv", ".dat", ".asc", ".prn", ".tab"}
+_STARTS = (
+    (b"Grid dim", "3ds"),
+    (SXM, "sxm"),
+    (b"Experiment\t", "dat"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"GWYP", "gwy"),
+    (b"\x05\x00", "ibw"),
+    (b"\x00\x05", "ibw"),
+)
 
 
-def read(path: Path | str, *, rail: float | None = None) -> Scan | Recording:
-    """Any supported file, by its content: images as a Scan, curves as a Recording.
+def read(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
+    """Read any supported file, by its content: images as a Scan, curves as a Recording.
 
-    rail [A] : the current amplifier's full scale, for formats with curves (`find_rails`).
-    DataError for an unknown, unreadable or damaged file.
+    Parameters
+    ----------
+    path : path
+        The file.
+    **options : ReadOptions
+        What the file does not say, or says twice: rail, channel, current, cycle, pixel_nm,
+        height_unit and crop_px.
+
+    Returns
+    -------
+    Scan or Recording
+        ``metadata["notes"]`` lists, in sentences, what was assumed, filled or left out.
+
+    Raises
+    ------
+    DataError
+        For an unknown, unreadable or damaged file.
+    ConfigError
+        For an option that does nothing for this file.
     """
-    kind = _kind(path)
-    if kind == "3ds":
-        return read_3ds(path, rail=rail)
-    if kind == "sxm":
-        return read_sxm(path)
-    if kind == "dat":
-        return read_dat(path, rail=rail)
-    if kind == "ibw":
-        return read_ibw(path, rail=rail)
-    if kind == "hdf5":
-        return read_nsid(path)
-    if kind == "gwy":
-        return read_gwy(path)
-    return read_csv(path, rail=rail)
+    return _READERS[_kind(path)](path, **options)
 
 
 def read_traces(path: Path | str) -> Traces:
-    """The columns of a single curve, whatever they are: ``.ibw``, ``.dat`` or ``.csv``."""
+    """Read the columns of a single curve, whatever they are: ``.ibw``, ``.dat`` or ``.csv``."""
     kind = _kind(path)
-    readers = {"ibw": read_ibw_traces, "dat": read_dat_traces, "csv": read_csv_traces}
-    if kind not in readers:
+    if kind not in _TRACES:
         raise fault(path, "be an Igor .ibw, Nanonis .dat or .csv file with one curve", f"a {kind}")
-    return readers[kind](path)
+    return _TRACES[kind](path)
+
+
+def notes_of(data: Scan | Recording) -> list[str]:
+    """What was assumed, filled or left out when a file was read, in sentences."""
+    notes = [*data.metadata.get("notes", ())]
+    if isinstance(data, Recording):
+        notes += [n for n in data.scan.metadata.get("notes", ()) if n not in notes]
+    return [str(note) for note in notes]
 
 
 def _kind(path: Path | str) -> str:
     head = load_head(path)
-    for start, kind in (
-        (b"Grid dim", "3ds"),
-        (SXM, "sxm"),
-        (b"Experiment\t", "dat"),
-        (b"\x89HDF\r\n\x1a\n", "hdf5"),
-        (b"GWYP", "gwy"),
-        (b"\x05\x00", "ibw"),
-        (b"\x00\x05", "ibw"),
-    ):
+    for start, kind in _STARTS:
         if head.startswith(start):
             return kind
-    if Path(path).suffix.lower() == ".csv" and b"\0" not in head:
+    if Path(path).suffix.lower() in _TEXT and (
+        b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    ):
         return "csv"
     raise fault(path, f"be {_KNOWN}", f"a file that starts with {head[:12]!r}")

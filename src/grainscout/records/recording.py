@@ -11,6 +11,7 @@ import numpy as np
 
 from grainscout.records import DataError, IVCurve, Outcome, Scan, Site, Waveform
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.rails import find_rails as find_rails
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +137,9 @@ class Traces:
             voltage=self.channel(voltage),
             current=self.channel(current),
             time=self.time,
-            saturated=find_rails(self.channel(current)[None], rail=rail)[0],
+            saturated=find_rails(
+                self.channel(current)[None], rail=rail, voltage=self.channel(voltage)
+            )[0],
         )
 
 
@@ -186,41 +189,3 @@ def record_outcomes(scan: Scan, outcomes: Iterable[Outcome]) -> Recording:
             "failed": np.array(failed, dtype=np.int64).reshape(-1, 2),
         },
     )
-
-
-def find_rails(current: FloatArray, *, rail: float | None = None, run: int = 4) -> BoolArray:
-    """(n, samples) bool: True where an amplifier was at its rail.
-
-    current : (n, samples) [A].  rail : the amplifier's full scale [A], if known; every |current| of
-    at least 99.9 % of it is flagged.  Without it a rail is *found*: a largest (smallest) value of
-    the whole recording at which some curve stays for `run` samples running, to one part in 2000; a
-    current that merely peaks there does not stand still.
-    """
-    if rail is not None:
-        if not rail > 0:
-            raise DataError(f"rail must be a positive current [A]; got {rail}")
-        return np.asarray(np.abs(current) >= 0.999 * rail)
-    flags = np.zeros(current.shape, bool)
-    levels = np.unique(current[np.isfinite(current)])
-    if levels.size == 0:
-        return flags
-    # The noise of a contact that carries nothing is a few steps of the converter: it stands still at
-    # its largest value, too, but no rail is so few steps from zero.
-    step = float(np.diff(levels).min(initial=np.inf))
-    coarse = (
-        current.size > 200
-        and levels.size > 1
-        and bool((np.abs(levels / step - np.round(levels / step)) < 0.01).all())
-    )
-    for sign in (1.0, -1.0):
-        signed = sign * current
-        top = np.nanmax(signed)
-        if top <= 0 or (coarse and top < 50 * step):
-            continue
-        near = signed >= top * (1 - 5e-4)
-        if near.shape[1] < run:
-            continue
-        windows = np.lib.stride_tricks.sliding_window_view(near, run, axis=1)
-        if windows.all(axis=2).any():
-            flags |= near
-    return flags

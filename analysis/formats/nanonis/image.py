@@ -9,39 +9,82 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, number, si
-from grainscout.analysis.formats.nanonis import FRAME
+from grainscout.analysis.formats.files import fault, intact, load_bytes, number
+from grainscout.analysis.formats.nanonis.grid import FRAME
+from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.pictures import Picture, scan_of
+from grainscout.analysis.formats.units import si
 from grainscout.records import Scan
+from grainscout.records.arrays import FloatArray
 
 SXM = b":NANONIS_VERSION:"
 _END = b":SCANIT_END:"
 _DATA = b"\x1a\x04"  # the two bytes before the first frame
-_NAMES = {"Z": "height", "Current": "current"}
 #: What a channel's direction says -> the frames that are stored, forward first.
 _FRAMES = {"both": ("", " backward"), "forward": ("",), "backward": (" backward",)}
 
 
-def read_sxm(path: Path | str) -> Scan:
-    """All channels of a Nanonis image, the right way round whatever way they were scanned.
+def read_sxm(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+    """Read all channels of a Nanonis image, the right way round whatever way they were scanned.
 
-    "height" is Z [m] and "current" the current [A], forward; other channels keep their names, and
-    backward ones end in " backward".  An aborted image is cropped to its complete lines;
-    ``metadata`` says how many lines were "unrecorded", and keeps the "header".
+    "height" is Z [m] and "current" the current [A], forward, of the first pass. Other channels keep
+    their names, and backward ones end in " backward". An aborted image is cropped to its complete
+    lines. ``metadata`` says how many lines were "unrecorded", and keeps the "header".
     """
+    asked = Asked(path, options)
     data = load_bytes(path)
     with intact(path, "Nanonis image"):
-        return _scan(path, data)
+        result = _scan(asked, data)
+    asked.refuse_idle("a Nanonis image")
+    return result
 
 
-def _scan(path: Path | str, data: bytes) -> Scan:
+def _scan(asked: Asked, data: bytes) -> Scan:
+    path = asked.path
     end = data.find(_END)
     begin = data.find(_DATA, end, end + len(_END) + 16)
     if not data.startswith(SXM) or end < 0 or begin < 0:
         raise fault(path, "be a Nanonis image with ':SCANIT_END:' before its data", repr(data[:20]))
     header = _header(path, data[:end].decode("latin-1"))
+    names, frames = _frames(path, header, data[begin + len(_DATA) :])
+    rows, columns = frames.shape[1:]
+    direction = header.get("SCAN_DIR", "").strip()
+    if direction not in ("up", "down"):
+        raise fault(path, "have been scanned up or down", repr(direction))
+    wide, high = _numbers(path, header, "SCAN_RANGE", 2)
+    x, y = _numbers(path, header, "SCAN_OFFSET", 2)
+    angle = math.radians(_numbers(path, header, "SCAN_ANGLE", 1)[0])  # clockwise, as it is here
+    along = np.array([math.cos(angle), math.sin(angle)]) * wide / columns
+    down = np.array([-math.sin(angle), math.cos(angle)]) * high / rows
+    first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
+    pictures = []
+    for (name, unit), frame in zip(names.items(), frames, strict=True):
+        image = frame[::-1] if direction == "up" else frame
+        pictures.append(
+            Picture(
+                name=name,
+                values=image[:, ::-1] if name.endswith(_FRAMES["both"][1]) else image,
+                unit=unit,
+                pixel_size=(high / rows, wide / columns),
+                origin=(float(first[0]), float(first[1])),
+                angle=angle,
+            )
+        )
+    return scan_of(
+        asked,
+        pictures,
+        {"source": "Nanonis sxm", "frame": FRAME, "header": header, "direction": direction},
+    )
+
+
+def _frames(
+    path: Path | str, header: Mapping[str, str], body: bytes
+) -> tuple[dict[str, str], FloatArray]:
+    """Name and unit of each frame, and the frames as they were scanned."""
     if not header.get("SCANIT_TYPE", "").split() == ["FLOAT", "MSBFIRST"]:
         raise fault(path, "hold FLOAT MSBFIRST data", repr(header.get("SCANIT_TYPE", "nothing")))
     pixels = _numbers(path, header, "SCAN_PIXELS", 2)
@@ -49,7 +92,6 @@ def _scan(path: Path | str, data: bytes) -> Scan:
         raise fault(path, "have 1 to 32768 pixels and lines", header["SCAN_PIXELS"])
     columns, rows = (int(v) for v in pixels)
     names = _channels(path, header)
-    body = data[begin + len(_DATA) :]
     if len(body) != 4 * columns * rows * len(names):
         raise fault(
             path,
@@ -59,41 +101,9 @@ def _scan(path: Path | str, data: bytes) -> Scan:
         )
     with np.errstate(invalid="ignore"):  # there is a NaN that warns when it is widened
         frames = np.frombuffer(body, ">f4").reshape(len(names), rows, columns).astype(np.float64)
-    direction = header.get("SCAN_DIR", "").strip()
-    if direction not in ("up", "down"):
-        raise fault(path, "have been scanned up or down", repr(direction))
-    up = direction == "up"
-    known = np.asarray(np.isfinite(frames).all(axis=(0, 2)))
-    lines = rows if known.all() else int(np.flatnonzero(~known)[0])
-    if lines == 0 or known[lines:].any():
-        raise fault(
-            path, "hold complete lines from the first one on", f"{known.sum()} of {rows} lines"
-        )
-    images = {}
-    for (name, _), frame in zip(names.items(), frames[:, :lines], strict=True):
-        image = frame[::-1] if up else frame
-        images[name] = image[:, ::-1] if name.endswith(_FRAMES["both"][1]) else image
-    wide, high = _numbers(path, header, "SCAN_RANGE", 2)
-    x, y = _numbers(path, header, "SCAN_OFFSET", 2)
-    angle = math.radians(_numbers(path, header, "SCAN_ANGLE", 1)[0])  # clockwise, as it is here
-    along = np.array([math.cos(angle), math.sin(angle)]) * wide / columns
-    down = np.array([-math.sin(angle), math.cos(angle)]) * high / rows
-    top = rows - lines if up else 0  # the first line that is kept
-    first = np.array([x, -y]) - along * (columns - 1) / 2 + down * (top - (rows - 1) / 2)
-    return Scan(
-        channels=images,
-        units={name: unit for name, unit in names.items() if unit},
-        pixel_size=(high / rows, wide / columns),
-        origin=(float(first[0]), float(first[1])),
-        angle=angle,
-        metadata={
-            "source": "Nanonis sxm",
-            "frame": FRAME,
-            "header": header,
-            "direction": direction,
-            "unrecorded": rows - lines,
-        },
-    )
+    return {n: u for n, (u, _) in names.items()}, frames * np.array(
+        [f for _, f in names.values()]
+    ).reshape(-1, 1, 1)
 
 
 def _header(path: Path | str, text: str) -> dict[str, str]:
@@ -120,25 +130,25 @@ def _numbers(path: Path | str, header: Mapping[str, str], key: str, count: int) 
     return values
 
 
-def _channels(path: Path | str, header: Mapping[str, str]) -> dict[str, str]:
-    """Name and SI unit of each frame, in their order in the file."""
+def _channels(path: Path | str, header: Mapping[str, str]) -> dict[str, tuple[str, float]]:
+    """Name of each frame, in their order in the file, with its SI unit and the factor to it."""
     lines = [line.split("\t") for line in header.get("DATA_INFO", "").splitlines() if line.strip()]
     table = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     if len(table) < 2 or table[0][:4] != ["Channel", "Name", "Unit", "Direction"]:
         raise fault(path, "have DATA_INFO with Channel, Name, Unit, Direction", f"{table[:1]}")
-    names: dict[str, str] = {}
+    names: dict[str, tuple[str, float]] = {}
     for row in table[1:]:
-        _, name, unit, direction = row[:4]
-        factor, base = si(unit)
-        if factor != 1.0 or direction not in _FRAMES:
+        name, unit, direction = row[1:4] if len(row) > 3 else ("", "", "")
+        if direction not in _FRAMES:
             raise fault(
                 path,
-                "have channels in SI units, scanned forward, backward or both",
+                "have channels with a unit, scanned forward, backward or both",
                 f"{name!r} in {unit!r}, {direction!r}",
             )
         for suffix in _FRAMES[direction]:
-            full = _NAMES.get(name, name) + suffix
+            full = name + suffix
             if full in names:
                 raise fault(path, "have each channel once", repr(full))
-            names[full] = base
+            factor, base = si(unit)
+            names[full] = (base, factor)
     return names

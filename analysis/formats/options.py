@@ -1,0 +1,77 @@
+"""What a person says about a file that the file does not say, or says twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypedDict, get_type_hints
+
+from grainscout.records import ConfigError
+
+
+class ReadOptions(TypedDict, total=False):
+    """Options of `read`; one that does nothing for a file is refused.
+
+    Attributes
+    ----------
+    rail : float
+        Full scale of the current amplifier [A], for curves.
+    channel : str
+        Name of the image that is the topography, or that policies look at.
+    current : str
+        Name of the channel that holds the curves.
+    cycle : int
+        Number of the sweep to take where each site has several; 0 is the first.
+    pixel_nm : float
+        Pixel size [nm] instead of the file's.
+    height_unit : str
+        Unit of the topography where the file says none, such as ``"nm"``.
+    crop_px : tuple of int
+        First row, first column, rows and columns of the image to use.
+    """
+
+    rail: float | None
+    channel: str | None
+    current: str | None
+    cycle: int | None
+    pixel_nm: float | None
+    height_unit: str | None
+    crop_px: tuple[int, int, int, int] | None
+
+
+class Asked:
+    """The options of one reading, the notes made on the way, and which options were used."""
+
+    def __init__(self, path: Path | str, options: Mapping[str, Any]) -> None:
+        unknown = set(options) - set(get_type_hints(ReadOptions))
+        if unknown:
+            raise ConfigError(
+                f"read options must be some of {', '.join(get_type_hints(ReadOptions))}; got "
+                f"{', '.join(sorted(unknown))}"
+            )
+        self.path = path
+        self.notes: list[str] = []
+        self._options = {k: v for k, v in options.items() if v is not None}
+        self._used: set[str] = set()
+        pixel = self._options.get("pixel_nm", 1.0)
+        if not 0 < pixel < float("inf"):
+            raise ConfigError(f"pixel_nm must be > 0 nm; got {pixel}")
+
+    def take(self, name: str) -> Any:
+        """The value of an option that has an effect here; None if it was not given."""
+        self._used.add(name)
+        return self._options.get(name)
+
+    def note(self, text: str) -> None:
+        """Keep a sentence about what was assumed, filled or left out."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def refuse_idle(self, kind: str, possible: Iterable[str] = ()) -> None:
+        """Refuse options that had no effect; ConfigError names them."""
+        idle = sorted(set(self._options) - self._used)
+        if idle:
+            raise ConfigError(
+                f"{self.path}: {', '.join(idle)} must be left out: {'it has' if len(idle) == 1 else 'they have'} "
+                f"no effect on {kind}"
+            )

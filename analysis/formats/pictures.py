@@ -1,0 +1,435 @@
+"""Pictures of a file as one scan: its topography, its pixel grid, and what it lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from grainscout.analysis.formats.files import fault
+from grainscout.analysis.formats.options import Asked
+from grainscout.analysis.formats.units import si
+from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+
+#: Share of a picture that may be filled from its neighbours.
+_MOST_FILLED = 0.05
+#: Heights [m] beyond which numbers without a unit are not taken for metres.
+_TALLEST = 1e-4
+_NOT_HEIGHT = re.compile(
+    r"err|defl|ampl|phase|mask|adhes|deform|indent|friction|lateral|presence|thermal"
+)
+_NAMES = (
+    re.compile(r"(height|topo|topography|z|höhe|hoehe|hauteur|altura)\b|(height|topo)"),
+    re.compile(r"height|topo"),
+    re.compile(r"z[\s_-]?(sensor|snsr|axis|piezo)|piezo"),
+)
+_BACK = re.compile(r"backward|bwd|retrace|right.to.left|\bback\b")
+_PASS = re.compile(r"^\[p(\d+)\][_ ]?|^nap")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """One image of a file.
+
+    Parameters
+    ----------
+    name : str
+        As the file calls it.
+    values : (rows, columns) array of float
+        In the SI unit; not finite where nothing was recorded.
+    unit : str
+        SI unit, empty where the file says none.
+    pixel_size : (float, float) or None
+        Row step and column step [m]; None where the file says none.
+    origin : (float, float)
+        x and y of the centre of pixel (0, 0) [m].
+    angle : float
+        Rotation of the grid [rad].
+    """
+
+    name: str
+    values: FloatArray
+    unit: str = ""
+    pixel_size: tuple[float, float] | None
+    origin: tuple[float, float] = (0.0, 0.0)
+    angle: float = 0.0
+
+    def fits(self, other: Picture) -> bool:
+        """Whether both are on one grid."""
+        mine, its = self.pixel_size or (0.0, 0.0), other.pixel_size or (0.0, 0.0)
+        step = max(*mine, 1e-300)
+        return (
+            self.values.shape == other.values.shape
+            and np.allclose(mine, its, rtol=1e-4, atol=0)
+            and np.allclose(self.origin, other.origin, rtol=0, atol=0.5 * step)
+            and abs(self.angle - other.angle) < 1e-4
+        )
+
+    @property
+    def label(self) -> str:
+        """Name, unit and size in words."""
+        rows, columns = self.values.shape
+        return f"{self.name} [{self.unit or 'no unit'}] {rows} x {columns}"
+
+
+def scan_of(
+    asked: Asked, pictures: Sequence[Picture], metadata: Mapping[str, Any] | None = None
+) -> Scan:
+    """The pictures on the topography's grid as one scan.
+
+    The topography is channel "height", the first current channel "current". Others keep their names.
+    Pictures on another grid, lines without data and filled pixels are noted and listed in the
+    metadata.
+    """
+    path = asked.path
+    pixel_nm = asked.take("pixel_nm")
+    if pixel_nm is not None:
+        step = (pixel_nm * 1e-9, pixel_nm * 1e-9)
+        pictures = [replace(p, pixel_size=step) for p in pictures]
+    pictures = list(pictures)
+    chosen, height = _main(asked, pictures)
+    main = pictures[chosen]
+    if main.pixel_size is None:
+        raise fault(
+            path,
+            f"say the width and height of {main.name} in m",
+            "none",
+            "Give the size of a pixel in nm: pixel_nm",
+        )
+    if min(main.pixel_size) <= 0 or not np.isfinite(main.pixel_size).all():
+        raise fault(path, "have a positive, finite pixel_size", f"{main.pixel_size} m")
+    same = [main, *(p for p in pictures if p is not main and p.fits(main))]
+    others = [p.label for p in pictures if not p.fits(main) and p is not main]
+    if others:
+        asked.note(f"on another grid than {main.name} and left out: {', '.join(others)}")
+    names = channel_names([p.name for p in same], [p.unit for p in same], height=height)
+    order = {id(p): i for i, p in enumerate(pictures)}
+    same_names = sorted(zip(same, names, strict=True), key=lambda pair: order[id(pair[0])])
+    if not height:  # what policies look at comes first
+        same_names.sort(key=lambda pair: pair[0] is not main)
+    origin, images, extra = _whole(asked, [p for p, _ in same_names], main)
+    kept = {name: i for (_, name), i in zip(same_names, images, strict=True) if i is not None}
+    filled = {name: extra["filled"][p.name] for p, name in same_names if p.name in extra["filled"]}
+    return Scan(
+        channels=kept,
+        units={name: p.unit for p, name in same_names if p.unit and name in kept},
+        pixel_size=main.pixel_size,
+        origin=origin,
+        angle=main.angle,
+        metadata={
+            **(metadata or {}),
+            "channel_names": {name: p.name for p, name in same_names},
+            **({"filled": filled} if filled else {}),
+            "unrecorded": extra["unrecorded"],
+            **({"other_grids": others} if others else {}),
+            **({"notes": list(asked.notes)} if asked.notes else {}),
+        },
+    )
+
+
+def channel_names(names: Sequence[str], units: Sequence[str], *, height: bool) -> list[str]:
+    """Names for channels: the first is "height" if asked for, the first current "current"."""
+    plain = [_PASS.sub("", name.lower()) for name in names]
+    currents = [i for i, p in enumerate(plain) if p.startswith("current") and units[i] in ("A", "")]
+    currents.sort(key=lambda i: bool(_BACK.search(plain[i])))  # forward before backward
+    taken: list[str] = []
+    for i, name in enumerate(names):
+        short = name
+        if i == 0 and height:
+            short = "height"
+        elif height and name == f"{names[0]} backward":
+            short = "height backward"
+        elif name.lower() == "current backward":
+            short = "current backward"
+        elif currents and i == currents[0] and not plain[i].endswith(" backward"):
+            short = "current"
+        elif name == "height":
+            short = "height as named"
+        number = 2
+        while short in taken:
+            short = f"{name} {number}"
+            number += 1
+        taken.append(short)
+    return taken
+
+
+def _main(asked: Asked, pictures: list[Picture]) -> tuple[int, bool]:
+    """Index of the topography and True, or of the first picture and False where there is none."""
+    name = asked.take("channel")
+    best = topography(pictures)
+    if name == "height" and named(pictures, name) is None:
+        found = best
+    else:
+        found = best if name is None else named(pictures, name)
+    if found is None and name is not None:
+        raise DataError(
+            f"{asked.path}: channel must be one of {'; '.join(p.label for p in pictures)}; got "
+            f"{name!r}"
+        )
+    if found is None:
+        return 0, False
+    at = next(i for i, p in enumerate(pictures) if p is found)
+    if not found.unit:
+        pictures[at] = _in_metres(asked, found, explicit=name is not None)
+    return at, pictures[at].unit == "m"
+
+
+def _in_metres(asked: Asked, chosen: Picture, *, explicit: bool) -> Picture:
+    """A picture without a unit: in the unit that was said, or in metres if that is possible."""
+    unit = asked.take("height_unit")
+    if unit is not None:
+        factor, base = si(unit)
+        if base != "m":
+            raise ConfigError(f"height_unit must be a length such as nm; got {unit!r}")
+        return replace(chosen, values=chosen.values * factor, unit="m")
+    known = chosen.values[np.isfinite(chosen.values)]
+    spread = float(np.ptp(known)) if known.size else 0.0
+    if spread <= _TALLEST:
+        asked.note(f"{chosen.name} has no unit: taken in metres ({spread * 1e9:.4g} nm high)")
+        return replace(chosen, unit="m")
+    if asked.take("pixel_nm") is not None:
+        asked.note(
+            f"{chosen.name} has no unit: taken in nm, as pixel_nm is given ({spread:.4g} nm high); "
+            "height_unit says another"
+        )
+        return replace(chosen, values=chosen.values * 1e-9, unit="m")
+    if explicit:
+        return chosen
+    raise fault(
+        asked.path,
+        f"say the unit of {chosen.name}",
+        f"none, and values over {spread:.4g}",
+        "Give it: height_unit, such as nm",
+    )
+
+
+def named(pictures: Sequence[Picture], name: str) -> Picture | None:
+    """The picture of that name, without regard to case or spaces where that is unambiguous."""
+    exact = [p for p in pictures if p.name == name]
+    if exact:
+        return exact[0]
+    plain = re.sub(r"[\s_]+", "", name).lower()
+    alike = [p for p in pictures if re.sub(r"[\s_]+", "", p.name).lower() == plain]
+    if not alike:
+        alike = [p for p in pictures if plain in re.sub(r"[\s_]+", "", p.name).lower()]
+        return alike[0] if len(alike) == 1 else None
+    return alike[0]
+
+
+def topography(pictures: Sequence[Picture]) -> Picture | None:
+    """The picture in metres whose name says most clearly that it is the height, if one does."""
+    ranked = [(rank, p) for p in pictures if (rank := height_rank(p.name, p.unit)) is not None]
+    if not ranked:
+        return None
+    best = min(rank for rank, _ in ranked)
+    first = [p for rank, p in ranked if rank == best]
+    # A name that says nothing is enough for the only picture in metres.
+    return None if int(best) == len(_NAMES) and len(first) > 1 else first[0]
+
+
+def height_rank(name: str, unit: str) -> float | None:
+    """How clearly a channel is the topography, 0 the most; None if it is not."""
+    low = name.lower().strip()
+    if unit not in ("m", "") or _NOT_HEIGHT.search(low):
+        return None
+    number = _PASS.match(low)
+    low = _PASS.sub("", low)
+    later = 0.0 if number is None else 0.4 if number[1] is None else 0.01 * int(number[1])
+    later += 0.5 if _BACK.search(low) else 0.0
+    for rank, words in enumerate(_NAMES):
+        if words.match(low) if rank == 0 else words.search(low):
+            return rank + later if unit or rank < 2 else None
+    return len(_NAMES) + later if unit else None
+
+
+def _whole(
+    asked: Asked, pictures: Sequence[Picture], main: Picture
+) -> tuple[tuple[float, float], list[FloatArray | None], dict[str, Any]]:
+    """Origin and images without lines that hold nothing, with single lost pixels filled."""
+    crop = asked.take("crop_px")
+    first, rows, column, columns = 0, main.values.shape[0], 0, main.values.shape[1]
+    if crop is not None:
+        first, column, rows, columns = checked_crop(crop, main.values.shape)
+    part = main.values[first : first + rows, column : column + columns]
+    begin, end = _recorded_lines(part)
+    if end == begin:
+        raise fault(asked.path, f"hold a complete line of {main.name}", "none", "")
+    lost = rows - (end - begin)
+    if lost:
+        asked.note(
+            f"{lost} of {rows} lines of {main.name} hold nothing (no value, or one constant): only "
+            f"lines {first + begin} to {first + end - 1} are used"
+        )
+    box = (slice(first + begin, first + end), slice(column, column + columns))
+    images: list[FloatArray | None] = []
+    filled: dict[str, IntArray] = {}
+    for picture in pictures:
+        image, holes = fill(picture.values[box])
+        if image is None:
+            text = f"{int(holes.sum())} of {holes.size} pixels of {picture.name} hold no value"
+            if picture is main:
+                raise fault(
+                    asked.path,
+                    f"hold a {picture.name} with at most {_MOST_FILLED:.0%} of its pixels lost",
+                    text,
+                    "Use a part of the picture: crop_px = [row, column, rows, columns]",
+                )
+            asked.note(f"{text}: it is left out")
+        elif holes.any():
+            filled[picture.name] = np.argwhere(holes)
+            asked.note(
+                f"{int(holes.sum())} of {holes.size} pixels of {picture.name} held no value: filled "
+                "from their neighbours"
+            )
+        images.append(image)
+    step = main.pixel_size or (1.0, 1.0)
+    u, v = column * step[1], (first + begin) * step[0]
+    cos, sin = np.cos(main.angle), np.sin(main.angle)
+    origin = (
+        float(main.origin[0] + cos * u - sin * v),
+        float(main.origin[1] + sin * u + cos * v),
+    )
+    return origin, images, {"filled": filled, "unrecorded": lost}
+
+
+def checked_crop(crop: Sequence[int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The crop [row, column, rows, columns]; DataError if it leaves the picture."""
+    row, column, rows, columns = (int(v) for v in crop)
+    inside = min(row, column) >= 0 and min(rows, columns) >= 1
+    if not inside or row + rows > shape[0] or column + columns > shape[1]:
+        raise DataError(
+            f"crop_px [row, column, rows, columns] must lie in the image of {shape[0]} x {shape[1]} "
+            f"pixels; got {list(crop)}"
+        )
+    return row, column, rows, columns
+
+
+def _recorded_lines(image: FloatArray) -> tuple[int, int]:
+    """First line with data, and the one after the last.
+
+    Lines at an end hold none where most of their pixels have no value, or where two or more all have
+    one constant (a scan that was stopped is filled up with zeros).
+    """
+    bad = ~np.isfinite(image)
+    empty = bad.mean(axis=1) > 0.5
+    with np.errstate(invalid="ignore"):
+        flat = np.asarray((image == image[:, :1]).all(axis=1))
+    if image.shape[1] < 2 or flat[~empty].all():
+        flat = np.zeros(len(image), bool)
+    begin, end = 0, len(image)
+    while begin < end and empty[begin]:
+        begin += 1
+    while end > begin and empty[end - 1]:
+        end -= 1
+    same = flat & (image[:, 0] == image[end - 1, 0] if end > begin else False)
+    top = end
+    while top > begin and same[top - 1]:
+        top -= 1
+    if end - top >= 2:
+        end = top
+    low = begin
+    same = flat & (image[:, 0] == image[begin, 0] if end > begin else False)
+    while low < end and same[low]:
+        low += 1
+    if low - begin >= 2:
+        begin = low
+    # The line at which a scan was stopped may be half full.
+    while end > begin and end < len(image) and bad[end - 1].any():
+        end -= 1
+    while begin < end and begin > 0 and bad[begin].any():
+        begin += 1
+    return begin, end
+
+
+def fill(image: FloatArray, most: float = _MOST_FILLED) -> tuple[FloatArray | None, BoolArray]:
+    """The image with lost pixels as the mean of their neighbours, and where they are.
+
+    None instead of the image where more than the share `most` of it is lost, or all.
+    """
+    holes = ~np.isfinite(image)
+    if not holes.any():
+        return image, holes
+    if holes.all() or holes.mean() > most:
+        return None, holes
+    values = np.where(holes, 0.0, image)
+    weight = (~holes).astype(np.float64)
+    whole = values.copy()
+    left, size = holes.copy(), 3
+    while left.any():
+        share = ndimage.uniform_filter(weight, size, mode="constant")
+        total = ndimage.uniform_filter(values, size, mode="constant")
+        ready = left & (share > 1e-9)
+        whole[ready] = total[ready] / share[ready]
+        left &= ~ready
+        size += 2
+    return whole, holes
+
+
+def grid_scan(
+    asked: Asked,
+    images: Mapping[str, tuple[FloatArray, str]],
+    *,
+    pixel_size: tuple[float, float],
+    origin: tuple[float, float] = (0.0, 0.0),
+    angle: float = 0.0,
+    metadata: Mapping[str, Any] | None = None,
+) -> Scan:
+    """The scan under a grid of curves: no pixel is cut away, lost ones are filled and noted.
+
+    Parameters
+    ----------
+    images : mapping of str to ((rows, columns) array, str)
+        Image and SI unit of each channel.
+    """
+    kept: dict[str, FloatArray] = {}
+    filled: dict[str, IntArray] = {}
+    for name, (values, _) in images.items():
+        image, holes = fill(values, most=1.0)
+        if image is None:
+            asked.note(f"{name} holds no value at all: it is left out")
+            continue
+        kept[name] = image
+        if holes.any():
+            filled[name] = np.argwhere(holes)
+            asked.note(
+                f"{int(holes.sum())} of {holes.size} pixels of {name} held no value: filled from "
+                "their neighbours"
+            )
+    if not kept:
+        shape = next(iter(images.values()))[0].shape
+        kept["recorded"] = np.ones(shape)
+    return Scan(
+        channels=kept,
+        units={n: u for n, (_, u) in images.items() if u and n in kept},
+        pixel_size=pixel_size,
+        origin=origin,
+        angle=angle,
+        metadata={
+            **(metadata or {}),
+            **({"filled": filled} if filled else {}),
+            **({"notes": list(asked.notes)} if asked.notes else {}),
+        },
+    )
+
+
+def chosen_again(asked: Asked, scan: Scan) -> Scan:
+    """Our own export, unchanged unless an option asks for another channel, size or part."""
+    if not any(asked.take(name) is not None for name in ("channel", "pixel_nm", "crop_px")):
+        return scan
+    pictures = [
+        Picture(
+            name=name,
+            values=image,
+            unit=scan.units.get(name, ""),
+            pixel_size=scan.pixel_size,
+            origin=scan.origin,
+            angle=scan.angle,
+        )
+        for name, image in scan.channels.items()
+    ]
+    return scan_of(asked, pictures, scan.metadata)

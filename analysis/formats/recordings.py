@@ -1,0 +1,199 @@
+"""Curves of a file as one recording: which channel, in which order, with which rails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from grainscout.analysis.formats.files import fault
+from grainscout.analysis.formats.options import Asked
+from grainscout.analysis.formats.pictures import chosen_again
+from grainscout.records import DataError, Scan, Waveform
+from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.recording import Recording, find_rails
+
+_BACK = re.compile(r"[\[(\s_-]*\b(bwd|backward|back|reverse|rev|retrace)\b[\])]*", re.IGNORECASE)
+_FORWARD = re.compile(r"[\[(\s_-]*\b(fwd|forward|forth|trace)\b[\])]*", re.IGNORECASE)
+_AVERAGE = re.compile(r"[\[(\s_-]*\b(avg|average|averaged|mean)\b[\])]*", re.IGNORECASE)
+_NUMBER = re.compile(r"\[0*(\d+)\]")
+
+
+def is_backward(name: str) -> bool:
+    """Whether a channel's name says that it was swept back."""
+    return bool(_BACK.search(name.replace("_", " ")))
+
+
+def plain_name(name: str) -> str:
+    """A channel's name without its direction."""
+    text = name.replace("_", " ")
+    return " ".join(_FORWARD.sub(" ", _BACK.sub(" ", text)).split()).lower()
+
+
+def current_channels(
+    asked: Asked, units: Mapping[str, str], *, what: str = "a current in A"
+) -> list[tuple[str, str | None]]:
+    """Names of the (forward, backward) channels of the curves, a pair for each cycle.
+
+    Parameters
+    ----------
+    units : mapping of str to str
+        Name and SI unit of each channel.
+
+    Returns
+    -------
+    list of (str, str or None)
+        Several pairs where a site was swept several times and no average was kept.
+    """
+    wanted = asked.take("current")
+    if wanted is not None:
+        plain = plain_name(wanted)
+        found = [n for n in units if n == wanted] or [n for n in units if plain_name(n) == plain]
+        if not found:
+            raise DataError(
+                f"{asked.path}: current must be one of {_listed(units)}; got {wanted!r}"
+            )
+        return [_pair(found[0], units)]
+    forward = [n for n, unit in units.items() if unit == "A" and not is_backward(n)]
+    if not forward:  # a sweep that was recorded backward only
+        forward = [n for n, unit in units.items() if unit == "A"]
+    named = [n for n in forward if plain_name(n) in ("current", "i")]
+    if named:
+        return [_pair(named[0], units)]
+    numbered = [n for n in forward if _NUMBER.search(n)]
+    cycle = asked.take("cycle") if numbered else None
+    if cycle is not None:
+        return [_pair(_cycle(asked, numbered, cycle), units)]
+    average = [n for n in forward if _AVERAGE.search(n.replace("_", " "))]
+    if len(average) == 1:
+        if numbered:
+            asked.note(f"{average[0]} is used; single sweeps can be had with cycle")
+        return [_pair(average[0], units)]
+    if numbered and len(numbered) == len(forward):
+        asked.note(f"{len(numbered)} sweeps, one after the other in time; one alone with cycle")
+        return [_pair(n, units) for n in numbered]
+    if len(forward) == 1:
+        if plain_name(forward[0]) != "current":
+            asked.note(f"{forward[0]} is taken for the current: it is the only channel in A")
+        return [_pair(forward[0], units)]
+    raise fault(
+        asked.path,
+        f"hold {what}" if not forward else "hold one current in A",
+        _listed(units),
+        "" if not forward else "Choose one of them: current",
+    )
+
+
+def _listed(units: Mapping[str, str]) -> str:
+    return ", ".join(f"{n} [{u or 'no unit'}]" for n, u in units.items()) or "no channel"
+
+
+def _cycle(asked: Asked, numbered: Sequence[str], cycle: int) -> str:
+    if not 0 <= cycle < len(numbered):
+        raise DataError(f"{asked.path}: cycle must be 0 to {len(numbered) - 1}; got {cycle}")
+    return numbered[cycle]
+
+
+def _pair(name: str, units: Mapping[str, str]) -> tuple[str, str | None]:
+    back = [
+        n
+        for n in units
+        if n != name
+        and is_backward(n)
+        and plain_name(n) == plain_name(name)
+        and units[n] == units[name]
+    ]
+    return (name, back[0]) if back and not is_backward(name) else (name, None)
+
+
+def joined(
+    voltage: FloatArray,
+    sweeps: Sequence[tuple[FloatArray, FloatArray | None]],
+) -> tuple[FloatArray, FloatArray]:
+    """Voltages (samples,) and currents (n, samples) of sweeps one after the other in time.
+
+    Parameters
+    ----------
+    voltage : (points,) array of float
+        Of the forward sweep [V].
+    sweeps : sequence of ((n, points) array, (n, points) array or None)
+        Forward and backward values of each cycle, both in the order of `voltage`.
+    """
+    volts, values = [], []
+    for forward, backward in sweeps:
+        volts.append(voltage)
+        values.append(forward)
+        if backward is not None:
+            volts.append(voltage[::-1])
+            values.append(backward[:, ::-1])
+    return np.concatenate(volts), np.concatenate(values, axis=1)
+
+
+def recording_of(
+    asked: Asked,
+    scan: Scan,
+    sites: IntArray,
+    waveform: Waveform,
+    current: FloatArray,
+    *,
+    unit: str = "A",
+    metadata: Mapping[str, Any] | None = None,
+) -> Recording:
+    """The recording, with its rails found and everything noted that was assumed or left out."""
+    rail = asked.take("rail")
+    saturated = (
+        find_rails(current, rail=rail, voltage=waveform.voltage)
+        if unit == "A" or rail is not None
+        else np.zeros(current.shape, bool)
+    )
+    lost = int((~np.isfinite(current)).any(axis=1).sum())
+    if lost:
+        asked.note(f"{lost} of {len(current)} curves have samples without a value")
+    return Recording(
+        scan=scan,
+        sites=sites,
+        waveform=waveform,
+        current=current,
+        saturated=saturated,
+        unit=unit,
+        metadata={**(metadata or {}), **({"notes": list(asked.notes)} if asked.notes else {})},
+    )
+
+
+def stand_in(asked: Asked, current: FloatArray, unit: str = "A") -> tuple[FloatArray, str]:
+    """The image that policies see where none was recorded: the curves at their first sample.
+
+    Parameters
+    ----------
+    current : (rows, columns, samples) array of float
+        Curves of all pixels; lost samples are not finite.
+    """
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(current)
+    first = np.where(finite.any(axis=2), finite.argmax(axis=2), 0)
+    image = np.take_along_axis(current, first[..., None], axis=2)[..., 0]
+    name = "current" if unit == "A" else "response"
+    asked.note(f"no image was recorded: policies see the {name} at the first sample instead")
+    return image, name
+
+
+def recording_again(asked: Asked, data: Recording) -> Recording:
+    """Our own export, unchanged unless an option says another rail or image."""
+    rail, channel = asked.take("rail"), asked.take("channel")
+    if rail is not None:
+        data = replace(data, saturated=find_rails(data.current, rail=rail))
+    if channel is not None:
+        data = replace(data, scan=chosen_again(asked, data.scan))
+    return data
+
+
+def own_export(asked: Asked, data: Scan | Recording, kind: str) -> Scan | Recording:
+    """What Grainscout wrote, with the options that apply to it."""
+    result = (
+        recording_again(asked, data) if isinstance(data, Recording) else chosen_again(asked, data)
+    )
+    asked.refuse_idle(kind)
+    return result
