@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 from functools import cached_property
 
@@ -19,6 +20,8 @@ _THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
 # A flat top of so many samples is a rail if the curve spans so many noise widths and so many of
 # its own smallest steps.
 _RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
+# Least share of neighbours that are equal where noise hides under a step of the converter.
+_EQUAL = 0.1
 
 
 class Flag(enum.IntFlag):
@@ -123,7 +126,9 @@ class Curves:
             self.flags |= Flag.NO_NOISE
             return np.full(len(self), np.nan)
         noise = self._rough_noise.copy()
-        still = np.flatnonzero((noise == 0) & self.usable)
+        # An exactly straight line shows no converter: then, no neighbours are equal.
+        equal = (np.diff(self.current, axis=1) == 0).mean(axis=1) >= _EQUAL
+        still = np.flatnonzero((noise == 0) & self.usable & equal)
         if still.size:  # noise under a step of the converter: that of rounding, step/sqrt(12)
             noise[still] = _smallest_step(self.current[still]) / np.sqrt(12)
         if self.saturated is None:
@@ -168,7 +173,7 @@ class Curves:
                 crowded = crowded[(top - bottom)[crowded] > _RAIL_STEPS * step]
             if crowded.size == 0:
                 continue
-            run = at[crowded, _RAIL_RUN - 1 :].copy()
+            run = at[crowded, _RAIL_RUN - 1 :] & self._moving
             for shift in range(1, _RAIL_RUN):
                 run &= at[crowded, _RAIL_RUN - 1 - shift : -shift]
             rows = crowded[run.any(axis=1)]
@@ -176,6 +181,24 @@ class Curves:
                 rails = np.zeros(self.current.shape, bool) if rails is None else rails
                 rails[rows] |= at[rows]
         return rails
+
+    @cached_property
+    def _moving(self) -> BoolArray:
+        """Windows of `_RAIL_RUN` samples in which the voltage changes: elsewhere nothing rails."""
+        windows = np.lib.stride_tricks.sliding_window_view(self.sweep.voltage, _RAIL_RUN)
+        return np.asarray(np.ptp(windows, axis=1) > 0)
+
+    @cached_property
+    def lobes(self) -> list[Curves]:
+        """These curves seen as each loop of the sweep, the widest first."""
+        if self.sweep.other is None:
+            return [self]
+        self.noise  # noqa: B018  computed once for both
+        view = copy.copy(self)
+        view.sweep = self.sweep.other
+        for name in ("branches", "opening", "lobes"):
+            view.__dict__.pop(name, None)
+        return [self, view]
 
     @cached_property
     def branches(self) -> tuple[FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,12 @@ TURN_ON_FRACTION = 0.1
 FLOOR_WIDTHS, FLOOR = 3.0, 1e-13
 #: Share of the peak voltage within which a straight line is fitted around 0 V.
 LINEAR = 0.1
-_START = 5  # samples whose median is the start value
+_START = 5  # most samples whose median is the start value
+_NEAR = 0.05  # share of the peak voltage within which they lie
+#: Least reach of the other polarity, as a share of the larger, for a sweep of two sides.
+TWO_SIDED = 0.5
+#: Times that the negative side must carry more to be the driven one of a symmetric sweep.
+_MORE = 2.0
 _SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 
@@ -82,26 +88,48 @@ def _no_branch(curves: Curves) -> Raw:
 def loop_area(curves: Curves, low: float | None = None, high: float | None = None) -> Raw:
     """Loop area: integral of |I_reverse - I_forward| dV [A V].
 
-    Over the whole loop, or from low to high [V]. Sigma is the root of the variance plus the squared
-    bias of folding noise at 0. With samples at a rail the value is a lower bound, because clipping
-    never increases a difference.
+    Over all lobes of the sweep (both of 0, +V, -V, 0), or from low to high [V]. Sigma is the root of
+    the variance plus the squared bias of folding noise at 0. With samples at a rail the value is a
+    lower bound, because clipping never increases a difference.
     """
-    sweep = curves.sweep
-    if not sweep.is_loop:
+    if not curves.sweep.is_loop:
         return _no_loop(curves)
-    low = float(sweep.grid[0]) if low is None else low
-    high = float(sweep.grid[-1]) if high is None else high
-    if not sweep.covers(low, high):
+    parts = _parts(curves, low, high)
+    if not parts:
         return undefined(curves, Flag.OUT_OF_RANGE)
-    weights = sweep.integral(low, high)
-    size = np.abs(curves.opening)
-    width = _opening_noise(curves)
-    variance = weighted(width**2, weights**2)
-    bias = _fold_bias(curves, weights)
-    inside = weights > 0
-    used = np.concatenate([sweep.on_grid[inside], sweep.lower[inside], sweep.upper[inside]])
-    raw = Raw(weighted(size, weights), np.sqrt(variance + bias**2))
-    return raw.bound(curves.at_rail(np.unique(used)), Flag.SATURATED)
+    value, variance, bias = (np.zeros(len(curves)) for _ in range(3))
+    samples = []
+    for lobe, weights in parts:
+        sweep = lobe.sweep
+        inside = weights > 0
+        value = value + weighted(np.abs(lobe.opening), weights)
+        variance = variance + weighted(_opening_noise(lobe) ** 2, weights**2)
+        bias = bias + _fold_bias(lobe, weights)
+        samples += [sweep.on_grid[inside], sweep.lower[inside], sweep.upper[inside]]
+    raw = Raw(value, np.sqrt(variance + bias**2))
+    return raw.bound(curves.at_rail(np.unique(np.concatenate(samples))), Flag.SATURATED)
+
+
+def _parts(
+    curves: Curves, low: float | None = None, high: float | None = None
+) -> list[tuple[Curves, FloatArray]]:
+    """Lobes with the weights of their integral; empty if they do not cover low to high [V]."""
+    lobes = curves.lobes
+    if low is None or high is None:
+        ends = [(float(c.sweep.grid[0]), float(c.sweep.grid[-1])) for c in lobes]
+        return [(c, c.sweep.integral(*e)) for c, e in zip(lobes, ends, strict=True)]
+    for lobe in lobes:
+        if lobe.sweep.covers(low, high):
+            return [(lobe, lobe.sweep.integral(low, high))]
+    parts, length, step = [], 0.0, 0.0
+    for lobe in lobes:
+        grid = lobe.sweep.grid
+        begin, end = max(low, float(grid[0])), min(high, float(grid[-1]))
+        step = max(step, float(np.diff(grid).max()))
+        if end > begin:
+            parts.append((lobe, lobe.sweep.integral(begin, end)))
+            length += end - begin
+    return parts if high - low - length <= step else []
 
 
 def _opening_noise(curves: Curves) -> FloatArray:
@@ -132,32 +160,42 @@ def _fold_bias(curves: Curves, weights: FloatArray) -> FloatArray:
 
 
 def _loop_ratio(curves: Curves, *, signed: bool) -> Raw:
-    sweep = curves.sweep
-    if not sweep.is_loop:
+    if not curves.sweep.is_loop:
         return _no_loop(curves)
-    weights = sweep.integral(float(sweep.grid[0]), float(sweep.grid[-1]))
-    out, back = curves.branches
-    total = weighted(np.abs(out) + np.abs(back), weights)
-    opening = curves.opening if signed else np.abs(curves.opening)
-    area = weighted(opening, weights)
-    noise = np.sqrt(weighted(_opening_noise(curves) ** 2, weights**2))
+    area, total, variance, bias = (np.zeros(len(curves)) for _ in range(4))
+    length = 0.0
+    for lobe, weights in _parts(curves):
+        out, back = lobe.branches
+        opening = _outwards(curves, lobe) * lobe.opening if signed else np.abs(lobe.opening)
+        area = area + weighted(opening, weights)
+        total = total + weighted(np.abs(out) + np.abs(back), weights)
+        variance = variance + weighted(_opening_noise(lobe) ** 2, weights**2)
+        if not signed:
+            bias = bias + _fold_bias(lobe, weights)
+        length += float(weights.sum())
     # Folded noise alone gives a total of about this much.
-    nothing = 2 * np.sqrt(2 / np.pi) * curves.noise * weights.sum()
+    nothing = 2 * np.sqrt(2 / np.pi) * curves.noise * length
     with np.errstate(divide="ignore", invalid="ignore"):
         value = area / total
-        sigma = noise * np.sqrt(1 + value**2) / total
+        sigma = np.sqrt(variance) * np.sqrt(1 + value**2) / total
         if not signed:
-            sigma = np.hypot(sigma, _fold_bias(curves, weights) / total)
+            sigma = np.hypot(sigma, bias / total)
     below = ~(total > np.maximum(FLOOR_WIDTHS * nothing, 0.0))
     raw = Raw(value, sigma).reject(below, Flag.BELOW_NOISE)
     return raw.reject(curves.at_rail(), Flag.SATURATED)
 
 
+def _outwards(curves: Curves, lobe: Curves) -> float:
+    """-1 for a lobe at the other polarity than the first: there, more current is more negative."""
+    first, this = (float(c.sweep.grid.mean()) for c in (curves, lobe))
+    return -1.0 if first * this < 0 else 1.0
+
+
 def hysteresis(curves: Curves) -> Raw:
     """Relative loop area, 0 to 1.
 
-    The integral of |I_reverse - I_forward| over that of |I_reverse| + |I_forward|. Undefined at a
-    rail, where a ratio has no bound, and where the current is below the noise.
+    The integral of |I_reverse - I_forward| over that of |I_reverse| + |I_forward|, over all lobes of
+    the sweep. Undefined at a rail, where a ratio has no bound, and where the current is below the noise.
     """
     return _loop_ratio(curves, signed=False)
 
@@ -166,7 +204,8 @@ def hysteresis_signed(curves: Curves) -> Raw:
     """Relative loop area with its sign, -1 to 1.
 
     The integral of I_reverse - I_forward over that of |I_reverse| + |I_forward|. Positive where the
-    reverse current is higher (activation during the sweep).
+    reverse current is higher (activation during the sweep). Of a second lobe, at the other polarity,
+    the size of the current counts.
     """
     return _loop_ratio(curves, signed=True)
 
@@ -175,22 +214,29 @@ def hysteresis_signed(curves: Curves) -> Raw:
 
 
 def _drive(curves: Curves) -> float:
-    """Sign of the voltage of largest size."""
+    """Sign of the voltage of largest size; 0 if both polarities are driven."""
     voltage = curves.sweep.voltage
-    return 1.0 if voltage.max() >= -voltage.min() else -1.0
+    up, down = float(voltage.max()), -float(voltage.min())
+    if min(up, down) >= TWO_SIDED * max(up, down) > 0:
+        return 0.0
+    return 1.0 if up >= down else -1.0
 
 
 def max_current(curves: Curves) -> Raw:
-    """Largest current [A] in the direction of the largest |voltage|.
+    """Largest current [A] in the driven direction.
 
-    Positive if the contact conducts. A lower bound at a rail. The largest of s noisy samples
-    exceeds the noiseless maximum, by at most about sqrt(2 ln s) sigma where the curve is flat.
+    The direction is that of the largest |voltage|. If the sweep reaches at least half of it on the
+    other side, the larger current of both directions counts. Positive if the contact conducts. A
+    lower bound at a rail. The largest of s noisy samples exceeds the noiseless maximum, by at most
+    about sqrt(2 ln s) sigma where the curve is flat.
     """
-    sign = _drive(curves)
-    value = curves.current.max(axis=1) if sign > 0 else -curves.current.min(axis=1)
+    drive = _drive(curves)
+    up, down = curves.current.max(axis=1), -curves.current.min(axis=1)
+    sign = np.where(up >= down, 1.0, -1.0) if drive == 0 else np.full(len(curves), drive)
+    value = np.where(sign > 0, up, down)
     raw = Raw(value, curves.noise.copy())
     if curves.saturated is not None:
-        reached = sign * curves.current >= value[:, None]
+        reached = sign[:, None] * curves.current >= value[:, None]
         raw.bound((curves.saturated & reached).any(axis=1), Flag.SATURATED)
     return raw
 
@@ -280,27 +326,78 @@ def rectification(curves: Curves) -> Raw:
 # Turn-on -------------------------------------------------------------------------------------
 
 
-def _rising(curves: Curves) -> tuple[IntArray, float] | None:
-    """Forward samples from about 0 V outwards and the sign of their voltage, if enough."""
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """Samples from about 0 V outwards, the sign of their voltage, and how many tell the rest."""
+
+    indices: IntArray
+    sign: float
+    rest: int
+
+
+def _paths(curves: Curves) -> list[_Path]:
+    """Ways out from 0 V, that of the driven side first; two where both sides are driven."""
+    drive = _drive(curves)
     sweep = curves.sweep
-    at = sweep.voltage[sweep.forward]
-    if at.size == 0:
+    forwards = [sweep.forward, *([] if sweep.other is None else [sweep.other.forward])]
+    voltage = sweep.voltage
+    up, down = float(voltage.max()), -float(voltage.min())
+    main = 1.0 if up >= down * (1 - _NEAR) else -1.0
+    signs = [drive] if drive else [main, -main]
+    paths = []
+    for sign in signs:
+        ways = [way for f in forwards if (way := _outward(voltage, f, sign)) is not None]
+        if ways:
+            paths.append(max(ways, key=lambda way: abs(voltage[way.indices[-1]])))
+    if not paths:
+        # A branch that the driven side does not have: that of the forward one.
+        at = voltage[sweep.forward]
+        if at.size:
+            way = _outward(voltage, sweep.forward, 1.0 if at[-1] >= -at[0] else -1.0)
+            paths = [] if way is None else [way]
+    return paths
+
+
+def _outward(voltage: FloatArray, forward: IntArray, sign: float) -> _Path | None:
+    """The samples of a branch on one side of 0 V, if they are enough and begin near 0 V."""
+    if forward.size == 0:
         return None
-    sign = 1.0 if at[-1] >= -at[0] else -1.0
-    outward = sweep.forward if sign > 0 else sweep.forward[::-1]
-    size = sign * sweep.voltage[outward]
-    outward = outward[size >= -1e-9 * np.abs(at).max()]
-    late = sign * sweep.voltage[outward[0]] > 0.2 * np.abs(at).max()
-    return None if late or outward.size < MIN_SAMPLES else (outward, sign)
+    outward = forward if sign > 0 else forward[::-1]
+    size = sign * voltage[outward]
+    reach = float(size.max())
+    outward = outward[size >= -1e-9 * float(np.abs(voltage[forward]).max())]
+    if outward.size < MIN_SAMPLES or reach <= 0:
+        return None
+    distance = sign * voltage[outward]
+    if distance[0] > 0.1 * reach * (1 + 1e-9):
+        return None
+    near = int((distance <= _NEAR * reach * (1 + 1e-9)).sum())
+    return _Path(outward, sign, min(max(near, 1), _START))
 
 
-def _crossing(
-    curves: Curves, path: tuple[IntArray, float], threshold: FloatArray, start: FloatArray
-) -> Raw:
+def _on_driven_side(curves: Curves, define: Callable[[_Path], Raw]) -> Raw:
+    """A definition along the first way out, or along the second where that carries far more."""
+    paths = _paths(curves)
+    if not paths:
+        return _no_branch(curves)
+    first = define(paths[0])
+    if len(paths) == 1:
+        return first
+    sizes = [(p.sign * curves.current[:, p.indices]).max(axis=1) for p in paths]
+    noise = np.fmax(curves.noise, 0.0)
+    other = (sizes[1] > _MORE * np.fmax(sizes[0], 0.0)) & (sizes[1] > TURN_ON_WIDTHS * noise)
+    if other.any():
+        second = define(paths[1])
+        for name in ("value", "sigma", "flags", "censored", "invalid"):
+            getattr(first, name)[other] = getattr(second, name)[other]
+    return first
+
+
+def _crossing(curves: Curves, path: _Path, threshold: FloatArray, start: FloatArray) -> Raw:
     """Voltage where the current first passes start + threshold for three samples."""
-    indices, sign = path
+    indices = path.indices
     voltage = curves.sweep.voltage[indices]
-    rise = sign * curves.current[:, indices] - start[:, None]
+    rise = path.sign * curves.current[:, indices] - start[:, None]
     above = rise >= threshold[:, None]
     lasting = above[:, : 1 - TURN_ON_LAST].copy()
     for shift in range(1, TURN_ON_LAST):
@@ -316,7 +413,9 @@ def _crossing(
     wide_low, wide_high = np.maximum(at - 2, 0), np.minimum(at + 1, voltage.size - 1)
     span = np.abs(voltage[wide_high] - voltage[wide_low])
     slope = (rise[row, wide_high] - rise[row, wide_low]) / span
-    noise = curves.noise * np.sqrt(1 + np.pi / 2 / _START)  # of a sample and of the start's median
+    noise = curves.noise * np.sqrt(
+        1 + np.pi / 2 / path.rest
+    )  # of a sample and of the start's median
     step = np.abs(np.diff(voltage)).max()
     reach = float(np.abs(voltage).max())
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -327,17 +426,19 @@ def _crossing(
     return Raw(value, sigma).bound(np.asarray(~happened), Flag.NEVER)
 
 
-def _start(curves: Curves, path: tuple[IntArray, float]) -> FloatArray:
-    return np.asarray(path[1] * np.median(curves.current[:, path[0][:_START]], axis=1))
+def _start(curves: Curves, path: _Path) -> FloatArray:
+    return np.asarray(path.sign * np.median(curves.current[:, path.indices[: path.rest]], axis=1))
 
 
 def turn_on(curves: Curves) -> Raw:
     """Turn-on voltage [V]: rise by max(10 pA, 5 sigma).
 
     The forward current must exceed its rest value by this much for three samples. The rest value is
-    the median of the five samples nearest 0 V, or zero where that is negative. A photocurrent at
-    0 V that the bias quenches is thus no turn-on. The voltage is interpolated between samples.
-    Without a turn-on the value is the end of the sweep, a lower bound (flag NEVER).
+    the median of up to five samples within a twentieth of the peak voltage, or zero where that is
+    negative. A photocurrent at 0 V that the bias quenches is thus no turn-on. The voltage is
+    interpolated between samples. Without a turn-on the value is the end of the sweep, a lower bound
+    (flag NEVER). Of a sweep of two sides, the negative one counts where it carries over twice as
+    much.
     """
     return _turn_on(curves, quenching=False)
 
@@ -351,12 +452,13 @@ def turn_on_start(curves: Curves) -> Raw:
 
 
 def _turn_on(curves: Curves, *, quenching: bool) -> Raw:
-    path = _rising(curves)
-    if path is None:
-        return _no_branch(curves)
     threshold = np.fmax(TURN_ON_RISE, TURN_ON_WIDTHS * curves.noise)
-    start = _start(curves, path)
-    return _crossing(curves, path, threshold, start if quenching else np.fmax(start, 0.0))
+
+    def along(path: _Path) -> Raw:
+        start = _start(curves, path)
+        return _crossing(curves, path, threshold, start if quenching else np.fmax(start, 0.0))
+
+    return _on_driven_side(curves, along)
 
 
 def turn_on_fraction(curves: Curves) -> Raw:
@@ -365,12 +467,13 @@ def turn_on_fraction(curves: Curves) -> Raw:
     The rise is that of the forward current from the rest value of turn_on to the maximum.
     Undefined where it is under ten noise widths. A lower bound at a rail.
     """
-    path = _rising(curves)
-    if path is None:
-        return _no_branch(curves)
-    start = np.fmax(_start(curves, path), 0.0)
-    rise = (path[1] * curves.current[:, path[0]]).max(axis=1) - start
-    raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
-    raw.bound(curves.at_rail(path[0]), Flag.SATURATED)
-    flat = ~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0)
-    return raw.reject(np.asarray(flat), Flag.BELOW_NOISE)
+
+    def along(path: _Path) -> Raw:
+        start = np.fmax(_start(curves, path), 0.0)
+        rise = (path.sign * curves.current[:, path.indices]).max(axis=1) - start
+        raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
+        raw.bound(curves.at_rail(path.indices), Flag.SATURATED)
+        flat = ~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0)
+        return raw.reject(np.asarray(flat), Flag.BELOW_NOISE)
+
+    return _on_driven_side(curves, along)

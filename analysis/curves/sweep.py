@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -34,7 +34,7 @@ class Sweep:
 
     The forward branch is the first piece of the widest pair of neighbours. For a triangle that is
     the part up to its first extreme, for a FORC waveform the largest triangle, and for
-    0, +V, -V, 0 the first quarter.
+    0, +V, -V, 0 the first quarter. The lobe at the other polarity is then `other`.
 
     Attributes
     ----------
@@ -52,6 +52,8 @@ class Sweep:
         Their sample indices.
     lower, upper, weight : (m,) arrays
         The reverse current at grid[i] is (1 - weight) I[lower] + weight I[upper].
+    other : Sweep or None
+        Widest second loop over voltages that `grid` does not cover.
     """
 
     voltage: FloatArray
@@ -63,6 +65,7 @@ class Sweep:
     lower: IntArray = field(default_factory=_indices)
     upper: IntArray = field(default_factory=_indices)
     weight: FloatArray = field(default_factory=_values)
+    other: Sweep | None = None
 
     @property
     def is_loop(self) -> bool:
@@ -135,7 +138,7 @@ def _read(raw: bytes) -> Sweep:
     pair = _widest_pair(voltage, pieces, span)
     loop = None if pair is None else _loop(voltage, pieces, pair, span)
     if loop is not None:
-        return loop
+        return replace(loop, other=_other_lobe(loop, span))
     longest = max(pieces, key=lambda piece: abs(voltage[piece[1]] - voltage[piece[0]]))
     forward = _by_voltage(voltage, longest)
     return Sweep(voltage=voltage, kind="one-way", pieces=pieces, forward=forward)
@@ -209,14 +212,29 @@ def _by_voltage(voltage: FloatArray, piece: tuple[int, int]) -> IntArray:
     return indices[np.unique(voltage[indices], return_index=True)[1]].astype(np.int64)
 
 
+def _other_lobe(loop: Sweep, span: float) -> Sweep | None:
+    """Widest loop that shares no voltage with the first, as after 0, +V, -V, 0; None if none."""
+    taken = (float(loop.grid[0]), float(loop.grid[-1]))
+    pair = _widest_pair(loop.voltage, loop.pieces, span, taken)
+    return None if pair is None else _loop(loop.voltage, loop.pieces, pair, span)
+
+
 def _widest_pair(
-    voltage: FloatArray, pieces: tuple[tuple[int, int], ...], span: float
+    voltage: FloatArray,
+    pieces: tuple[tuple[int, int], ...],
+    span: float,
+    taken: tuple[float, float] | None = None,
 ) -> int | None:
-    """Index of the first of two neighbouring pieces with the widest common range."""
+    """Index of the first of two neighbouring pieces with the widest common range.
+
+    With `taken`, only pairs whose range meets that range [V] in no more than jitter.
+    """
     best, widest = None, _JITTER * span
     for k in range(len(pieces) - 1):
         first, second = (np.sort(voltage[list(pieces[k + j])]) for j in (0, 1))
-        shared = min(first[1], second[1]) - max(first[0], second[0])
-        if shared > 1.01 * widest:
-            best, widest = k, float(shared)
+        low, high = max(first[0], second[0]), min(first[1], second[1])
+        if taken is not None and min(high, taken[1]) - max(low, taken[0]) > _JITTER * span:
+            continue
+        if high - low > 1.01 * widest:
+            best, widest = k, float(high - low)
     return best

@@ -287,7 +287,8 @@ def _images(asked: Asked, mains: Sequence[_Main]) -> Scan:
 def _recording(asked: Asked, grids: Sequence[_Main], images: Sequence[_Main]) -> Recording:
     chosen = _cycles(asked, grids)
     main = chosen[0][0]
-    volts, values = [], []
+    volts: list[FloatArray] = []
+    values: list[FloatArray] = []
     for forward, backward in chosen:
         for part in (forward, backward):
             if part is not None:
