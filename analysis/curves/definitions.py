@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,20 +11,12 @@ from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, running_mean, weighted
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
-#: Turn-on: rise above the start value [A], in noise widths, and for how many samples it must last.
-TURN_ON_RISE, TURN_ON_WIDTHS, TURN_ON_LAST = 10e-12, 5.0, 3
-#: Turn-on by fraction: of the rise from the start to the maximum.
-TURN_ON_FRACTION = 0.1
 #: Noise widths below which a current cannot be told from nothing, and the least current [A].
 FLOOR_WIDTHS, FLOOR = 3.0, 1e-13
 #: Share of the peak voltage within which a straight line is fitted around 0 V.
 LINEAR = 0.1
-_START = 5  # most samples whose median is the start value
-_NEAR = 0.05  # share of the peak voltage within which they lie
 #: Least reach of the other polarity, as a share of the larger, for a sweep of two sides.
 TWO_SIDED = 0.5
-#: Times that the negative side must carry more to be the driven one of a symmetric sweep.
-_MORE = 2.0
 _SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 
@@ -77,7 +68,8 @@ def _no_loop(curves: Curves) -> Raw:
     return undefined(curves, Flag.TOO_SHORT if short else Flag.NO_REVERSE)
 
 
-def _no_branch(curves: Curves) -> Raw:
+def no_branch(curves: Curves) -> Raw:
+    """Return no value for lack of a usable forward branch."""
     short = curves.sweep.forward.size < MIN_SAMPLES
     return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
 
@@ -213,7 +205,7 @@ def hysteresis_signed(curves: Curves) -> Raw:
 # Currents ------------------------------------------------------------------------------------
 
 
-def _drive(curves: Curves) -> float:
+def drive(curves: Curves) -> float:
     """Sign of the voltage of largest size; 0 if both polarities are driven."""
     voltage = curves.sweep.voltage
     up, down = float(voltage.max()), -float(voltage.min())
@@ -230,9 +222,9 @@ def max_current(curves: Curves) -> Raw:
     lower bound at a rail. The largest of s noisy samples exceeds the noiseless maximum, by at most
     about sqrt(2 ln s) sigma where the curve is flat.
     """
-    drive = _drive(curves)
+    side = drive(curves)
     up, down = curves.current.max(axis=1), -curves.current.min(axis=1)
-    sign = np.where(up >= down, 1.0, -1.0) if drive == 0 else np.full(len(curves), drive)
+    sign = np.where(up >= down, 1.0, -1.0) if side == 0 else np.full(len(curves), side)
     value = np.where(sign > 0, up, down)
     raw = Raw(value, curves.noise.copy())
     if curves.saturated is not None:
@@ -275,7 +267,7 @@ def _line(curves: Curves) -> tuple[IntArray, FloatArray] | None:
 def _linear(curves: Curves, which: int) -> Raw:
     line = _line(curves)
     if line is None:
-        return _no_branch(curves)
+        return no_branch(curves)
     indices, weights = line[0], line[1][which]
     value = weighted(np.take(curves.current, indices, axis=1), weights)
     raw = Raw(value, curves.noise * np.sqrt(weights @ weights))
@@ -321,159 +313,3 @@ def rectification(curves: Curves) -> Raw:
     raw.bound(below[0] ^ below[1], Flag.BELOW_NOISE)
     raw.reject(below[0] & below[1], Flag.BELOW_NOISE)
     return raw.reject(curves.at_rail(np.concatenate(ends)), Flag.SATURATED)
-
-
-# Turn-on -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Path:
-    """Samples from about 0 V outwards, the sign of their voltage, and how many tell the rest."""
-
-    indices: IntArray
-    sign: float
-    rest: int
-
-
-def _paths(curves: Curves) -> list[_Path]:
-    """Ways out from 0 V, that of the driven side first; two where both sides are driven."""
-    drive = _drive(curves)
-    sweep = curves.sweep
-    forwards = [sweep.forward, *([] if sweep.other is None else [sweep.other.forward])]
-    voltage = sweep.voltage
-    up, down = float(voltage.max()), -float(voltage.min())
-    main = 1.0 if up >= down * (1 - _NEAR) else -1.0
-    signs = [drive] if drive else [main, -main]
-    paths = []
-    for sign in signs:
-        ways = [way for f in forwards if (way := _outward(voltage, f, sign)) is not None]
-        if ways:
-            paths.append(max(ways, key=lambda way: abs(voltage[way.indices[-1]])))
-    if not paths:
-        # A branch that the driven side does not have: that of the forward one.
-        at = voltage[sweep.forward]
-        if at.size:
-            way = _outward(voltage, sweep.forward, 1.0 if at[-1] >= -at[0] else -1.0)
-            paths = [] if way is None else [way]
-    return paths
-
-
-def _outward(voltage: FloatArray, forward: IntArray, sign: float) -> _Path | None:
-    """The samples of a branch on one side of 0 V, if they are enough and begin near 0 V."""
-    if forward.size == 0:
-        return None
-    outward = forward if sign > 0 else forward[::-1]
-    size = sign * voltage[outward]
-    reach = float(size.max())
-    outward = outward[size >= -1e-9 * float(np.abs(voltage[forward]).max())]
-    if outward.size < MIN_SAMPLES or reach <= 0:
-        return None
-    distance = sign * voltage[outward]
-    if distance[0] > 0.1 * reach * (1 + 1e-9):
-        return None
-    near = int((distance <= _NEAR * reach * (1 + 1e-9)).sum())
-    return _Path(outward, sign, min(max(near, 1), _START))
-
-
-def _on_driven_side(curves: Curves, define: Callable[[_Path], Raw]) -> Raw:
-    """A definition along the first way out, or along the second where that carries far more."""
-    paths = _paths(curves)
-    if not paths:
-        return _no_branch(curves)
-    first = define(paths[0])
-    if len(paths) == 1:
-        return first
-    sizes = [(p.sign * curves.current[:, p.indices]).max(axis=1) for p in paths]
-    noise = np.fmax(curves.noise, 0.0)
-    other = (sizes[1] > _MORE * np.fmax(sizes[0], 0.0)) & (sizes[1] > TURN_ON_WIDTHS * noise)
-    if other.any():
-        second = define(paths[1])
-        for name in ("value", "sigma", "flags", "censored", "invalid"):
-            getattr(first, name)[other] = getattr(second, name)[other]
-    return first
-
-
-def _crossing(curves: Curves, path: _Path, threshold: FloatArray, start: FloatArray) -> Raw:
-    """Voltage where the current first passes start + threshold for three samples."""
-    indices = path.indices
-    voltage = curves.sweep.voltage[indices]
-    rise = path.sign * curves.current[:, indices] - start[:, None]
-    above = rise >= threshold[:, None]
-    lasting = above[:, : 1 - TURN_ON_LAST].copy()
-    for shift in range(1, TURN_ON_LAST):
-        lasting &= above[:, shift : above.shape[1] + 1 - TURN_ON_LAST + shift]
-    happened = lasting.any(axis=1)
-    at = lasting.argmax(axis=1)
-    row = np.arange(len(curves))
-    before = np.maximum(at - 1, 0)
-    low, high = rise[row, before], rise[row, at]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(at > before, np.clip((threshold - low) / (high - low), 0.0, 1.0), 1.0)
-    value = voltage[before] + part * (voltage[at] - voltage[before])
-    wide_low, wide_high = np.maximum(at - 2, 0), np.minimum(at + 1, voltage.size - 1)
-    span = np.abs(voltage[wide_high] - voltage[wide_low])
-    slope = (rise[row, wide_high] - rise[row, wide_low]) / span
-    noise = curves.noise * np.sqrt(
-        1 + np.pi / 2 / path.rest
-    )  # of a sample and of the start's median
-    step = np.abs(np.diff(voltage)).max()
-    reach = float(np.abs(voltage).max())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A rise no steeper than its own noise places the crossing no better than the span.
-        blur = np.where(noise == 0, 0.0, noise / np.maximum(slope, noise / span))
-    sigma = np.minimum(np.hypot(blur, step / np.sqrt(12)), reach)
-    value[~happened], sigma[~happened] = voltage[-1], step
-    return Raw(value, sigma).bound(np.asarray(~happened), Flag.NEVER)
-
-
-def _start(curves: Curves, path: _Path) -> FloatArray:
-    return np.asarray(path.sign * np.median(curves.current[:, path.indices[: path.rest]], axis=1))
-
-
-def turn_on(curves: Curves) -> Raw:
-    """Turn-on voltage [V]: rise by max(10 pA, 5 sigma).
-
-    The forward current must exceed its rest value by this much for three samples. The rest value is
-    the median of up to five samples within a twentieth of the peak voltage, or zero where that is
-    negative. A photocurrent at 0 V that the bias quenches is thus no turn-on. The voltage is
-    interpolated between samples. Without a turn-on the value is the end of the sweep, a lower bound
-    (flag NEVER). Of a sweep of two sides, the negative one counts where it carries over twice as
-    much.
-    """
-    return _turn_on(curves, quenching=False)
-
-
-def turn_on_start(curves: Curves) -> Raw:
-    """Turn-on voltage [V] that counts a quenched photocurrent.
-
-    Defined as turn_on, but always from the start value.
-    """
-    return _turn_on(curves, quenching=True)
-
-
-def _turn_on(curves: Curves, *, quenching: bool) -> Raw:
-    threshold = np.fmax(TURN_ON_RISE, TURN_ON_WIDTHS * curves.noise)
-
-    def along(path: _Path) -> Raw:
-        start = _start(curves, path)
-        return _crossing(curves, path, threshold, start if quenching else np.fmax(start, 0.0))
-
-    return _on_driven_side(curves, along)
-
-
-def turn_on_fraction(curves: Curves) -> Raw:
-    """Voltage [V] where 10 % of the current's rise is reached.
-
-    The rise is that of the forward current from the rest value of turn_on to the maximum.
-    Undefined where it is under ten noise widths. A lower bound at a rail.
-    """
-
-    def along(path: _Path) -> Raw:
-        start = np.fmax(_start(curves, path), 0.0)
-        rise = (path.sign * curves.current[:, path.indices]).max(axis=1) - start
-        raw = _crossing(curves, path, TURN_ON_FRACTION * rise, start)
-        raw.bound(curves.at_rail(path.indices), Flag.SATURATED)
-        flat = ~(rise > 10 * np.fmax(curves.noise, 0.0)) | (rise <= 0)
-        return raw.reject(np.asarray(flat), Flag.BELOW_NOISE)
-
-    return _on_driven_side(curves, along)

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves import definitions as definitions
+from grainscout.analysis.curves import turn_on
 from grainscout.analysis.curves.block import Curves, Flag, explain
 from grainscout.analysis.curves.definitions import Raw
 from grainscout.analysis.curves.sweep import Sweep, read_sweep
@@ -114,17 +115,17 @@ def _band(low: float, high: float) -> Descriptor:
 DESCRIPTORS: dict[str, Descriptor] = {
     d.name: d
     for d in (
-        _entry("turn_on", "V", definitions.turn_on),
-        _entry("turn_on_start", "V", definitions.turn_on_start),
-        _entry("turn_on_fraction", "V", definitions.turn_on_fraction),
-        _entry("loop_area", "A V", definitions.loop_area),
-        _entry("hysteresis", "1", definitions.hysteresis),
-        _entry("hysteresis_signed", "1", definitions.hysteresis_signed),
+        _entry("turn_on", "V", turn_on.turn_on, version=2),
+        _entry("turn_on_start", "V", turn_on.turn_on_start, version=2),
+        _entry("turn_on_fraction", "V", turn_on.turn_on_fraction, version=2),
+        _entry("loop_area", "A V", definitions.loop_area, version=2),
+        _entry("hysteresis", "1", definitions.hysteresis, version=2),
+        _entry("hysteresis_signed", "1", definitions.hysteresis_signed, version=2),
         _band(0.5, 1.0),
         _band(0.7, 1.3),
         _band(1.3, 1.5),
-        _entry("max_current", "A", definitions.max_current),
-        _entry("log_max_current", "log10 A", definitions.log_max_current),
+        _entry("max_current", "A", definitions.max_current, version=2),
+        _entry("log_max_current", "log10 A", definitions.log_max_current, version=2),
         _entry("rectification", "log10", definitions.rectification),
         _entry("zero_bias_current", "A", definitions.zero_bias_current),
         _entry("conductance", "S", definitions.conductance),

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.curves import definitions
+from grainscout.analysis.curves import turn_on
 from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import models
 from grainscout.microstructure import detector
@@ -53,7 +53,7 @@ class Damage:
 
 
 def _threshold(put: Put) -> None:
-    put(definitions, "TURN_ON_RISE", 3 * definitions.TURN_ON_RISE)
+    put(turn_on, "TURN_ON_RISE", 3 * turn_on.TURN_ON_RISE)
 
 
 def _out_of_step(put: Put) -> None:
