@@ -1,4 +1,4 @@
-"""The guard in front of every microscope: it refuses, logs, and parks when anything goes wrong."""
+"""The guard in front of every microscope: refuses, logs and parks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from grainscout.hardware.answers import check_answer, largest_current
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.commands import Command, Status
 from grainscout.hardware.limits import Limits, Violation
@@ -36,9 +37,6 @@ from grainscout.records import (
 )
 from grainscout.records.scan import checked_site
 from grainscout.records.supports import SupportsState, supports
-
-#: Nothing that a conductive AFM measures comes near this [A]; overflow codes (9.9e37) are above.
-_OVERFLOW = 1.0
 
 #: Lines of the command log that stay in memory; a run of a week must not grow by them.
 LOG_LINES = 1_000
@@ -111,7 +109,6 @@ class Guard:
         self._on_command = on_command
         self._interrupts = Interrupts()
         self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
-        #: Names of optional methods that the microscope lacks; see `records.supports.supports`.
         self.unsupported = frozenset(
             name
             for protocol, names in _FORWARDED.items()
@@ -124,31 +121,31 @@ class Guard:
                 if go:
                     microscope.limit_current(self.limits.current_A)
 
-    # What passes through.
+    # Properties of the microscope.
 
     @property
     def capabilities(self) -> Capabilities:
-        """The microscope's."""
+        """The microscope's capabilities."""
         return self.microscope.capabilities
 
     @property
     def clock(self) -> Clock:
-        """The microscope's; in a dry run a simulated one that starts at its time."""
+        """The microscope's clock; in a dry run a simulated one that starts at its time."""
         return self._planned or self.microscope.clock
 
     @property
     def cost(self) -> CostModel:
-        """The microscope's."""
+        """The microscope's cost model."""
         return self.microscope.cost
 
     def continue_from(self, issued: int, elapsed_s: float) -> None:
-        """Count on from an earlier stretch of the run, on a microscope that cannot be restored."""
+        """Count on from an earlier part of the run, on a microscope that cannot be restored."""
         self.issued, self._elapsed = issued, elapsed_s
 
     # Commands.
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
-        """The limits that measuring there now would break; empty if none."""
+        """List the limits that this measurement would break now."""
         factor = self.microscope.capabilities.slew_factor
         found = self.limits.of_waveform(waveform, slew_factor=factor)
         found += self.limits.of_count(self.issued)
@@ -171,7 +168,7 @@ class Guard:
         return found + self.limits.of_position(*self._scan.position(site))
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Measure there if no limit forbids it; LimitError otherwise, and nothing is issued.
+        """Measure if no limit forbids it; LimitError otherwise, and nothing is issued.
 
         MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
         number of samples, lost voltages, an overflow code for a current, a clock that ran back.
@@ -193,8 +190,8 @@ class Guard:
             if go:
                 before = self.clock.now()
                 curve = self.microscope.measure(site, waveform)
-                self._believe(curve, waveform, before)
-                self._comply(curve)
+                check_answer(curve, waveform, seconds=self.clock.now() - before)
+                self._check_current(curve)
                 return curve
         self.clock.spend(seconds)
         return IVCurve(
@@ -204,7 +201,7 @@ class Guard:
         )
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image; sites refer to it from now on.  LimitError once the time is up."""
+        """Take an image, which sites refer to from now on; LimitError once the time is up."""
         words = {"channels": list(channels)}
         self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
@@ -225,7 +222,7 @@ class Guard:
                 self.microscope.light(suns)
 
     def park(self) -> None:
-        """Bias 0 V and tip withdrawn; no limit forbids it, no signal interrupts it.
+        """Set 0 V and withdraw the tip; no limit forbids it, no signal interrupts it.
 
         MicroscopeError if the microscope fails to, twice.
         """
@@ -309,19 +306,14 @@ class Guard:
         self._interrupts.install()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.park()
             self.close()
         finally:
             self._interrupts.remove()
 
-    # How.
+    # Logging, refusing, parking.
 
     @contextmanager
     def _issue(self, name: str, **arguments: Any) -> Iterator[bool]:
@@ -354,32 +346,12 @@ class Guard:
             self._write(name, words, "refused", str(error))
             raise
 
-    def _believe(self, curve: IVCurve, waveform: Waveform, before: float) -> None:
-        """MicroscopeError if the answer cannot be that of the command."""
-        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
-        after = self.clock.now()
-        for wrong, message in (
-            (len(curve) != len(waveform), f"{len(waveform)} samples; got {len(curve)}"),
-            (not np.isfinite(curve.voltage).all(), "finite voltages; got a NaN or infinite one"),
-            (
-                largest > _OVERFLOW,
-                f"currents of at most {_OVERFLOW:g} A; got {largest:g} A, which is an overflow code "
-                "or another unit",
-            ),
-            (after < before, f"no negative duration; the clock ran back by {before - after:g} s"),
-        ):
-            if wrong:
-                raise MicroscopeError(f"the microscope's curve must have {message}")
-
-    def _comply(self, curve: IVCurve) -> None:
-        """Refuse after the fact what a microscope without compliance let flow."""
-        if self._compliant:
-            return
-        largest = float(np.nanmax(np.abs(curve.current), initial=0.0))
-        found = self.limits.of_current(largest)
-        if found:
+    def _check_current(self, curve: IVCurve) -> None:
+        """Refuse afterwards what a microscope without compliance let flow."""
+        broken = [] if self._compliant else self.limits.of_current(largest_current(curve))
+        if broken:
             raise LimitError(
-                f"{found[0]}. This microscope cannot limit its current; the tip was withdrawn after "
+                f"{broken[0]}. This microscope cannot limit its current; the tip was withdrawn after "
                 "the curve"
             )
 

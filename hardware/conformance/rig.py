@@ -33,6 +33,11 @@ class CheckSetup:
         self._made.append(microscope)
         return microscope
 
+    def start(self) -> tuple[Microscope, tuple[int, int], Waveform]:
+        """Make a microscope and take an image: the microscope, the shape, the waveform to apply."""
+        microscope = self.make()
+        return microscope, self.image(microscope).shape, self.bias(microscope)
+
     def finish(self) -> None:
         """Park and close the microscopes of the last check."""
         while self._made:
@@ -45,6 +50,10 @@ class CheckSetup:
         """Return the waveform to apply."""
         own = microscope.capabilities.waveform
         return own or self.waveform or Waveform.triangle(1.0, 51, 0.5)
+
+    def image(self, microscope: Microscope) -> Scan:
+        """Take an image of the first channel."""
+        return microscope.scan(microscope.capabilities.channels[:1])
 
     def sites(self, microscope: Microscope, shape: tuple[int, int], count: int = 3) -> list[Site]:
         """Return up to `count` different sites that can be measured, well spread."""

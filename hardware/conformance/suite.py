@@ -135,7 +135,7 @@ def _image(setup: CheckSetup) -> Iterator[str]:
             yield f"{name} must be in {unit}; it spans {span:g}, more than {largest:g} {unit}"
         if image.units.get(name, unit) != unit:
             yield f"{name} must be in {unit}; it is labelled {image.units[name]}"
-    again = microscope.scan(able.channels[:1])
+    again = setup.image(microscope)
     if again.shape != image.shape or again.pixel_size != image.pixel_size:
         yield "a second scan must have the same grid"
     yield from refuses("an unknown channel", (DataError,), microscope.scan, ("no such",))
@@ -143,9 +143,7 @@ def _image(setup: CheckSetup) -> Iterator[str]:
 
 def _curve(setup: CheckSetup) -> Iterator[str]:
     """A curve has the waveform's voltage at the sample [V], amperes, and seconds from its start."""
-    microscope = setup.make()
-    shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = setup.bias(microscope)
+    microscope, shape, waveform = setup.start()
     for site in setup.sites(microscope, shape):
         curve = setup.measure(microscope, site, waveform)
         if not isinstance(curve, IVCurve) or len(curve) != len(waveform):
@@ -169,9 +167,7 @@ def _curve(setup: CheckSetup) -> Iterator[str]:
 
 def _saturation(setup: CheckSetup) -> Iterator[str]:
     """Saturated samples lie exactly at one rail of either sign, all others below it."""
-    microscope = setup.make()
-    shape = microscope.scan(microscope.capabilities.channels[:1]).shape
-    waveform = setup.bias(microscope)
+    microscope, shape, waveform = setup.start()
     for site in setup.sites(microscope, shape):
         curve = setup.measure(microscope, site, waveform)
         yield from rails(curve)
@@ -189,7 +185,7 @@ def _saturation(setup: CheckSetup) -> Iterator[str]:
 def _grid_edges(setup: CheckSetup) -> Iterator[str]:
     """All corners of the scan can be measured; sites off it, swapped or negative are refused."""
     microscope = setup.make()
-    rows, columns = microscope.scan(microscope.capabilities.channels[:1]).shape
+    rows, columns = setup.image(microscope).shape
     waveform = setup.bias(microscope)
     if microscope.capabilities.sites is None:
         for corner in (Site(0, 0), Site(rows - 1, 0), Site(0, columns - 1)):
@@ -210,7 +206,7 @@ def _grid_edges(setup: CheckSetup) -> Iterator[str]:
 def _orientation(setup: CheckSetup) -> Iterator[str]:
     """Image and curves are the right way round (where the sample's pattern is known)."""
     microscope = setup.make()
-    image = microscope.scan(microscope.capabilities.channels[:1])
+    image = setup.image(microscope)
     name = next(iter(image.channels))
     if setup.scan is not None and name in setup.scan.channels:
         everywhere = np.argwhere(np.ones(image.shape, bool))
@@ -231,7 +227,7 @@ def _clock(setup: CheckSetup) -> Iterator[str]:
     """The clock never runs backwards, and a measurement takes at least its waveform."""
     microscope = setup.make()
     times = [microscope.clock.now()]
-    shape = microscope.scan(microscope.capabilities.channels[:1]).shape
+    shape = setup.image(microscope).shape
     waveform = setup.bias(microscope)
     times.append(microscope.clock.now())
     setup.measure(microscope, setup.sites(microscope, shape)[0], waveform)
@@ -251,7 +247,7 @@ def _parking(setup: CheckSetup) -> Iterator[str]:
     """It can be parked at any time and again, and measures on afterwards."""
     microscope = setup.make()
     microscope.park()
-    shape = microscope.scan(microscope.capabilities.channels[:1]).shape
+    shape = setup.image(microscope).shape
     waveform, site = setup.bias(microscope), setup.sites(microscope, shape)[0]
     for _ in range(2):
         microscope.park()
@@ -283,7 +279,7 @@ def _fixed(setup: CheckSetup) -> Iterator[str]:
     """A microscope of one waveform or of a few sites refuses others."""
     microscope = setup.make()
     able = microscope.capabilities
-    shape = microscope.scan(able.channels[:1]).shape
+    shape = setup.image(microscope).shape
     site = setup.sites(microscope, shape)[0]
     if able.waveform is not None:
         other = Waveform.triangle(0.123, 51, 0.321)
@@ -332,7 +328,7 @@ def _resume(setup: CheckSetup) -> Iterator[str]:
     if not supports(second, SupportsState):
         yield "every microscope of the factory must be resumable if one is"
         return
-    shape = first.scan(first.capabilities.channels[:1]).shape
+    shape = setup.image(first).shape
     waveform, sites = setup.bias(first), setup.sites(first, shape)
     setup.measure(first, sites[0], waveform)
     second.restore(unpack(pack(first.state())))
@@ -350,7 +346,7 @@ def _wear(setup: CheckSetup) -> Iterator[str]:
     if not supports(microscope, SupportsWear):
         return
     worn = [microscope.wear()]
-    shape = microscope.scan(microscope.capabilities.channels[:1]).shape
+    shape = setup.image(microscope).shape
     worn.append(microscope.wear())
     setup.measure(microscope, setup.sites(microscope, shape)[0], setup.bias(microscope))
     worn.append(microscope.wear())
@@ -361,7 +357,7 @@ def _wear(setup: CheckSetup) -> Iterator[str]:
 def _limits(setup: CheckSetup) -> Iterator[str]:
     """Behind a guard, a command beyond a limit never reaches it."""
     microscope = setup.make()
-    image = microscope.scan(microscope.capabilities.channels[:1])
+    image = setup.image(microscope)
     waveform, site = setup.bias(microscope), setup.sites(microscope, image.shape)[0]
     x, y = image.position(site)
     for limits in (

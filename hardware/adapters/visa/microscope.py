@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from grainscout.hardware.adapters.visa.keithley_2400 import Keithley2400
 from grainscout.hardware.adapters.visa.keithley_2600 import Keithley2600
 from grainscout.hardware.adapters.visa.source_meter import SourceMeter
-from grainscout.hardware.protocol import Capabilities, Clock, SupportsClose
+from grainscout.hardware.protocol import Capabilities, Clock, Microscope, SupportsClose
 from grainscout.hardware.registry import make_microscope
 from grainscout.records import (
     ConfigError,
@@ -26,32 +26,15 @@ _METERS: Mapping[str, type[SourceMeter]] = {"2400": Keithley2400, "2600": Keithl
 
 
 @runtime_checkable
-class Mover(Protocol):
-    """The part of a microscope that images and places the tip."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Its capabilities."""
-
-    @property
-    def clock(self) -> Clock:
-        """Its clock."""
-
-    @property
-    def cost(self) -> CostModel:
-        """Expected cost of a measurement there."""
-
-    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image."""
+class SupportsGo(Protocol):
+    """A microscope that can place its tip without measuring."""
 
     def go(self, site: Site) -> None:
         """Put the tip on a site, in contact, at 0 V; MicroscopeError if it does not arrive."""
 
-    def light(self, suns: float) -> None:
-        """Set the illumination."""
 
-    def park(self) -> None:
-        """Set 0 V and withdraw the tip."""
+class Mover(Microscope, SupportsGo, Protocol):
+    """The part of an instrument that images and places the tip."""
 
 
 class SourceMeterMicroscope:
@@ -143,7 +126,7 @@ def open_source_meter(
     if model not in _METERS:
         raise ConfigError(f"model must be one of {', '.join(_METERS)}; got {model!r}")
     under = make_microscope(mover, mover_options)
-    if not supports(under, Mover):
+    if not supports(under, SupportsGo):
         raise ConfigError(
             f"mover must be a microscope that places its tip by go(site); {mover!r} has none"
         )
