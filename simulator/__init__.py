@@ -1,14 +1,14 @@
-"""Films whose truth is known: grains, topography, transport, instrument and faults.
+"""Films whose truth is known.
 
-The core idea: a film is a *structure* (grains, boundaries, junctions, a surface), from which
-everything electrical follows as maps of a local current-voltage model with ionic memory.
+A film is a *structure* (grains, boundaries, junctions, a surface), from which everything
+electrical follows as maps of a local current-voltage model with ionic memory.
 
     FilmSpec, seed  ->  Structure  ->  TransportMaps  ->  curves at any site, light, temperature
                             |
                             +->  tip dilation, artefacts  ->  the image that a policy sees
 
-:meth:`Film.generate` draws a film, :meth:`Film.from_topography` builds one on a measured image;
-`film.scan()` is all that a policy may know beforehand, everything else is truth for the score.
+:meth:`Film.generate` draws a film, :meth:`Film.from_topography` builds one on a measured image.
+`film.scan()` is all that a policy may know beforehand. Everything else is truth for the score.
 Random streams are independent for each component: switching one off leaves the others bit-equal.
 """
 

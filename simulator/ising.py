@@ -1,8 +1,8 @@
-"""The two-dimensional Ising lattice: a second, exactly solved world for the same policies.
+"""The two-dimensional Ising lattice, exactly solved.
 
 Spins s = +-1 on a periodic n x n square lattice with E = -J1 sum_nn s s' - J2 sum_nnn s s' (k_B = 1).
 Its properties over a plane of two settings (temperature and J2, say) make a small "film" whose
-truth is an order parameter, a heat capacity that peaks, and phases.  For J2 = 0 the infinite
+truth is an order parameter, a heat capacity that peaks, and phases. For J2 = 0 the infinite
 lattice is known exactly (Onsager 1944, Yang 1952).
 """
 
@@ -26,8 +26,16 @@ CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
 class IsingSpec:
     """A lattice and its sampling.
 
-    size : spins on a side, even;  j1, j2 : nearest and next-nearest coupling (> 0 ferromagnetic).
-    temperature : k_B T in units of |J|;  sweeps, warmup : Metropolis sweeps measured and discarded.
+    Parameters
+    ----------
+    size : int
+        Spins on a side, even.
+    j1, j2 : float
+        Nearest and next-nearest coupling, > 0 ferromagnetic.
+    temperature : float
+        k_B T in units of |J|.
+    sweeps, warmup : int
+        Metropolis sweeps measured and discarded.
     """
 
     size: int = 16
@@ -51,11 +59,18 @@ class IsingSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IsingResult:
-    """Thermal averages per spin, (n,) each, one for every lattice.
+    """Thermal averages per spin of n lattices.
 
-    energy : <E>/N;  heat_capacity : var(E)/(N T^2);  magnetisation : <|M|>/N;
-    susceptibility : (<M^2> - <|M|>^2)/(N T);  stripes : <order of rows or columns>/N, 1 for
-    alternating lines;  spins : (n, size, size) int8, the last state.
+    Parameters
+    ----------
+    energy, heat_capacity : (n,) array of float
+        <E>/N and var(E)/(N T^2).
+    magnetisation, susceptibility : (n,) array of float
+        <|M|>/N and (<M^2> - <|M|>^2)/(N T).
+    stripes : (n,) array of float
+        <order of rows or columns>/N, 1 for alternating lines.
+    spins : (n, size, size) array of int8
+        Last state.
     """
 
     energy: FloatArray
@@ -67,10 +82,10 @@ class IsingResult:
 
 
 def simulate(specs: list[IsingSpec], rng: np.random.Generator) -> IsingResult:
-    """Metropolis sampling of many lattices of one size at once.
+    """Sample many lattices of one size by Metropolis.
 
     The lattice is updated in four interpenetrating sub-lattices, no two of whose spins are coupled
-    by J1 or J2, so each is drawn at once.  Starts from all up, which is also right in the ordered
+    by J1 or J2, so each is drawn at once. Starts from all up, which is also right in the ordered
     phase of a finite lattice.
     """
     if not specs or len({(s.size, s.sweeps, s.warmup) for s in specs}) != 1:
@@ -107,7 +122,7 @@ def simulate(specs: list[IsingSpec], rng: np.random.Generator) -> IsingResult:
 
 
 def neighbour_sums(spins: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Sums over the 4 nearest and the 4 next-nearest neighbours of every spin, (n, size, size)."""
+    """Sums over 4 nearest and 4 next-nearest neighbours."""
     rows = np.roll(spins, 1, axis=1) + np.roll(spins, -1, axis=1)
     near = rows + np.roll(spins, 1, axis=2) + np.roll(spins, -1, axis=2)
     far = np.roll(rows, 1, axis=2) + np.roll(rows, -1, axis=2)
@@ -115,7 +130,7 @@ def neighbour_sums(spins: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[n
 
 
 def energy(spins: NDArray[np.int8], j1: FloatArray, j2: FloatArray) -> FloatArray:
-    """Total energies (n,) of (n, size, size) lattices; every bond counts once."""
+    """Total energies (n,) of (n, size, size) lattices."""
     near, far = neighbour_sums(spins)
     bonds1 = 0.5 * (spins * near).sum((1, 2), dtype=np.float64)
     bonds2 = 0.5 * (spins * far).sum((1, 2), dtype=np.float64)
@@ -124,7 +139,7 @@ def energy(spins: NDArray[np.int8], j1: FloatArray, j2: FloatArray) -> FloatArra
 
 
 def onsager_magnetisation(temperature: FloatArray) -> FloatArray:
-    """<|M|>/N of the infinite lattice at J1 = 1, J2 = 0 (Yang 1952); 0 above the critical point."""
+    """<|M|>/N of the infinite lattice (Yang 1952)."""
     below = temperature < CRITICAL_TEMPERATURE
     inner = 1.0 - np.sinh(2.0 / np.where(below, temperature, 1.0)) ** -4.0
     return np.where(below, np.maximum(inner, 0.0) ** 0.125, 0.0)
@@ -141,9 +156,21 @@ def _stripes(spins: NDArray[np.int8]) -> FloatArray:
 def phase_map(
     j1: FloatArray, j2: FloatArray, *, base: IsingSpec | None = None, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Properties over the plane of both couplings: name -> (len(j2), len(j1)) map, the task's truth.
+    """Properties over the plane of both couplings.
 
-    base : size, temperature and sampling of every lattice.
+    Parameters
+    ----------
+    j1, j2 : (columns,) and (rows,) array of float
+        Couplings.
+    base : IsingSpec or None
+        Size, temperature and sampling of every lattice.
+    rng : numpy.random.Generator
+        Source of all randomness.
+
+    Returns
+    -------
+    dict of str to (rows, columns) array of float
+        Maps by property.
     """
     spec = base or IsingSpec()
     plane = [replace(spec, j1=float(a), j2=float(b)) for b in j2 for a in j1]

@@ -1,4 +1,4 @@
-"""A film at a glance.  matplotlib is imported when a picture is asked for, not before."""
+"""A film in one picture."""
 
 from __future__ import annotations
 
@@ -14,116 +14,95 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-#: Colours that colour-blind readers tell apart (Okabe and Ito 2008), for 0 .. 3.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito 2008), for 0 .. 3.
 ARCHETYPE_COLOURS = ("#0072B2", "#E69F00", "#CC3311", "#BBBBBB")
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 
 
 def film_overview(film: Film, waveform: Waveform | None = None, *, light: float = 0.1) -> Figure:
-    """Six panels: image, archetypes, largest current in dark and light, loop area, example curves.
+    """Draw a film and its truth in six panels.
 
-    waveform : a triangle 0 -> 1.5 -> 0 V in 251 samples if None;  light : of the lit panels [suns].
-    Save it with ``figure.savefig(path)``; no window is opened.
+    They show the image, the archetypes, the largest current in dark and light, the loop area, and
+    example curves. Save the figure with ``figure.savefig(path)``. No window is opened.
+
+    Parameters
+    ----------
+    film : Film
+        The film.
+    waveform : Waveform or None
+        A triangle 0 -> 1.5 -> 0 V in 251 samples if None.
+    light : float
+        Light of the lit panels [suns].
     """
     from matplotlib.figure import Figure
 
     sweep = waveform or Waveform.triangle()
-    dark = film.property_map(lambda i: i.max(1), sweep, light=0.0)
-    area = np.empty(film.shape)
-    lit = np.empty(film.shape)
+    dark = film.property_map(lambda i: i.max(1), sweep, light=0.0) / 1e-9
+    area, lit = np.empty((2, *film.shape))
     for rows, current in film.all_curves(sweep, light=light):
-        lit[rows] = current.max(2)
+        lit[rows] = current.max(2) / 1e-9
         # The signed area under the curve over the closed path: what one sweep loses.
-        area[rows] = -np.trapezoid(current, sweep.voltage, axis=2)
+        area[rows] = -np.trapezoid(current, sweep.voltage, axis=2) / 1e-9
 
     figure = Figure(figsize=(13.0, 8.2), layout="constrained")
-    top = figure.subplots(2, 3)
-    extent = _extent(film)
-    unit, power = _length_unit(extent)
-    scale = [v / power for v in extent]
-
+    panels = figure.subplots(2, 3)
     image = film.scan().height
-    _map(top[0, 0], (image - np.median(image)) / 1e-9, scale, "gray", "measured height", "nm")
-    _archetypes(top[0, 1], film, scale)
-    largest = float(np.quantile(np.concatenate([dark, lit]), 0.995)) / 1e-9
-    for axes, values, name in (
-        (top[0, 2], dark, "largest current, dark"),
-        (top[1, 2], lit, f"largest current, {light:g} sun"),
-    ):
-        _map(axes, values / 1e-9, scale, "viridis", name, "nA", low=0.0, high=largest)
+    largest = float(np.quantile(np.concatenate([dark, lit]), 0.995))
     # A few grains with runaway loops must not flatten the rest.
-    low, high = np.quantile(area / 1e-9, [0.005, 0.995])
-    title = f"loop area, {light:g} sun"
-    _map(
-        top[1, 0],
-        area / 1e-9,
-        scale,
-        "magma",
-        title,
-        "nA V",
-        low=min(float(low), 0.0),
-        high=float(high),
+    low, high = (float(q) for q in np.quantile(area, [0.005, 0.995]))
+    lit_name, area_name = f"largest current, {light:g} sun", f"loop area, {light:g} sun"
+    maps: tuple[tuple[Axes, FloatArray, str, str, str, float | None, float | None], ...] = (
+        (
+            panels[0, 0],
+            (image - np.median(image)) / 1e-9,
+            "gray",
+            "measured height",
+            "nm",
+            None,
+            None,
+        ),
+        (panels[0, 2], dark, "viridis", "largest current, dark", "nA", 0.0, largest),
+        (panels[1, 2], lit, "viridis", lit_name, "nA", 0.0, largest),
+        (panels[1, 0], area, "magma", area_name, "nA V", min(low, 0.0), high),
     )
-    _examples(top[1, 1], film, sweep, light)
-    for axes in (top[0, 0], top[0, 1], top[0, 2], top[1, 0], top[1, 2]):
-        axes.set_xlabel(f"x ({unit})")
-        axes.set_ylabel(f"y ({unit})")
+    for axes, values, colours, title, unit, least, most in maps:
+        shown = axes.imshow(values, cmap=colours, vmin=least, vmax=most)
+        axes.set_title(title)
+        figure.colorbar(shown, ax=axes, shrink=0.85).set_label(unit)
+    _archetypes(panels[0, 1], film)
+    _examples(panels[1, 1], film, sweep, light)
+    for axes in panels.flat:
+        if axes is not panels[1, 1]:
+            _scale(axes, film)
     return figure
 
 
-def _extent(film: Film) -> list[float]:
-    """Left, right, bottom, top [m] of the image's outer pixel edges; row 0 on top."""
+def _scale(axes: Axes, film: Film) -> None:
+    """Lengths on the axes of an image, between its outer pixel edges."""
     (rows, columns), (dr, dc) = film.shape, film.pixel_size
-    return [-0.5 * dc, (columns - 0.5) * dc, (rows - 0.5) * dr, -0.5 * dr]
+    left, right, bottom, top = -0.5 * dc, (columns - 0.5) * dc, (rows - 0.5) * dr, -0.5 * dr
+    unit, power = ("µm", 1e-6) if max(right, bottom) >= 1e-6 else ("nm", 1e-9)
+    axes.images[0].set_extent((left / power, right / power, bottom / power, top / power))
+    axes.set_xlabel(f"x ({unit})")
+    axes.set_ylabel(f"y ({unit})")
 
 
-def _length_unit(extent: list[float]) -> tuple[str, float]:
-    return ("µm", 1e-6) if max(extent) >= 1e-6 else ("nm", 1e-9)
-
-
-def _map(
-    axes: Axes,
-    values: FloatArray,
-    extent: list[float],
-    colours: str,
-    title: str,
-    unit: str,
-    low: float | None = None,
-    high: float | None = None,
-) -> None:
-    left, right, bottom, top = extent
-    shown = axes.imshow(
-        values, cmap=colours, extent=(left, right, bottom, top), vmin=low, vmax=high
-    )
-    axes.set_title(title)
-    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85)
-    bar.set_label(unit)
-
-
-def _archetypes(axes: Axes, film: Film, extent: list[float]) -> None:
+def _archetypes(axes: Axes, film: Film) -> None:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    left, right, bottom, top = extent
     colours = ListedColormap(ARCHETYPE_COLOURS)
-    axes.imshow(
-        film.archetype,
-        cmap=colours,
-        vmin=-0.5,
-        vmax=3.5,
-        extent=(left, right, bottom, top),
-        interpolation="nearest",
-    )
+    axes.imshow(film.archetype, cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
     shares = [float((film.archetype == k).mean()) for k in range(4)]
     handles = [
         Patch(color=c, label=f"{name} {100 * share:.0f} %")
         for c, name, share in zip(ARCHETYPE_COLOURS, ARCHETYPE_NAMES, shares, strict=True)
     ]
+    below = (0.5, -0.16)
     axes.legend(
         handles=handles,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.16),
+        bbox_to_anchor=below,
         ncols=2,
         fontsize=8,
         frameon=False,
@@ -132,25 +111,20 @@ def _archetypes(axes: Axes, film: Film, extent: list[float]) -> None:
 
 
 def typical_sites(film: Film) -> list[tuple[int, IntArray]]:
-    """For every archetype that the film has, its index and the (1, 2) site where it is purest."""
+    """Number and purest site (1, 2) of every archetype."""
     out: list[tuple[int, IntArray]] = []
-    for kind in range(4):
-        weight = np.where(film.archetype == kind, film.archetype_weights[..., kind], -1.0)
+    for k in range(len(ARCHETYPE_NAMES)):
+        weight = np.where(film.archetype == k, film.archetype_weights[..., k], -1.0)
         if weight.max() > 0:
             at: Any = np.unravel_index(int(weight.argmax()), film.shape)
-            out.append((kind, np.array([at], dtype=np.int64)))
+            out.append((k, np.array([at], dtype=np.int64)))
     return out
 
 
 def _examples(axes: Axes, film: Film, sweep: Waveform, light: float) -> None:
-    for kind, site in typical_sites(film):
-        current, _ = film.curves(site, sweep, light=light)
-        axes.plot(
-            sweep.voltage,
-            current[0] / 1e-9,
-            color=ARCHETYPE_COLOURS[kind],
-            label=ARCHETYPE_NAMES[kind],
-        )
+    for k, site in typical_sites(film):
+        current = film.curves(site, sweep, light=light)[0][0] / 1e-9
+        axes.plot(sweep.voltage, current, color=ARCHETYPE_COLOURS[k], label=ARCHETYPE_NAMES[k])
     axes.set_box_aspect(1.0)
     axes.axhline(0.0, color="0.6", linewidth=0.6)
     axes.set_xlabel("voltage (V)")

@@ -1,4 +1,4 @@
-"""Named films: the two papers' materials, variants of one hidden setting, and levels of difficulty.
+"""Named films.
 
 The papers disagree about boundaries (hysteresis grows towards them in Gong2026, shrinks in
 Liu2023), so a policy that learnt one sign by heart must meet the other.
@@ -53,7 +53,7 @@ _FORMER = {"s23": "Liu2023", "s26": "Gong2026"}
 
 
 class Presets(Mapping[str, FilmSpec]):
-    """Named film specifications. A former name gives the film of its present one."""
+    """Named film specifications, with former names understood."""
 
     def __init__(self, films: Mapping[str, FilmSpec]) -> None:
         self._films = dict(films)

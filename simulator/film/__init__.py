@@ -1,4 +1,4 @@
-"""Films: a structure, the image of it, and the transport maps that follow from it."""
+"""Films: structure, image and transport maps."""
 
 from grainscout.simulator.film.film import STREAMS as STREAMS
 from grainscout.simulator.film.film import Film, as_seed, stream

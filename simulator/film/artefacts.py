@@ -1,4 +1,6 @@
-"""Scan artefacts on the dilated surface. Each has a switch, a stream of its own and a log.
+"""Scan artefacts on the dilated surface.
+
+Each has a switch, a random stream of its own and a log.
 
 The fast axis runs along the columns, the slow one down the rows, one line after another.
 """
@@ -22,9 +24,9 @@ STREAMS = ("drift", "lines", "jumps", "scars", "plane", "noise")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScanTruth:
-    """Parts of a measured image: shift(dilated) + line + scars + plane + noise [m].
+    """Parts of a measured image [m].
 
-    Pixel (r, c) shows the film at r - displacement / pixel size.
+    The image is shift(dilated) + line + scars + plane + noise. Pixel (r, c) shows the film at r - displacement / pixel size.
     """
 
     dilated: FloatArray  # (rows, columns) surface as the tip sees it
@@ -41,7 +43,7 @@ def image(
     spec: ScanSpec,
     streams: Mapping[str, np.random.Generator],
 ) -> tuple[FloatArray, ScanTruth]:
-    """Measured image [m] of a dilated surface [m], with its log."""
+    """Measured image [m] of a dilated surface, and log."""
     rows, columns = dilated.shape
     displacement = NM * _drift(rows, spec, streams["drift"])
     line = NM * _lines(rows, spec, streams)
@@ -98,7 +100,7 @@ def _lines(rows: int, spec: ScanSpec, streams: Mapping[str, np.random.Generator]
 def _scars(
     shape: tuple[int, int], step: float, spec: ScanSpec, rng: np.random.Generator
 ) -> FloatArray:
-    """Streaks along lines: the tip dragged something, or lost touch, for a while."""
+    """Streaks along lines, from dirt or lost touch."""
     out = np.zeros(shape)
     for _ in range(rng.poisson(spec.scars)):
         row, start = (int(rng.integers(n)) for n in shape)

@@ -76,7 +76,7 @@ class TransportMaps:
 def archetype_weights(
     structure: Structure, spec: TransportSpec
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weights of club, heart and diamond (rows, columns, 3), and the proximities pB and pJ."""
+    """Weights (rows, columns, 3), and proximities pB and pJ."""
     pb = np.exp(-0.5 * (structure.boundary_distance / spec.boundary_length) ** 2)
     pj = np.exp(-0.5 * (structure.junction_distance / spec.junction_length) ** 2)
     a = np.abs(structure.asymmetry)
@@ -158,9 +158,9 @@ def _sample(allowed: BoolArray, wanted: int = 4096) -> NDArray[np.intp]:
 
 
 def contact_factor(structure: Structure, tip_radius: float) -> FloatArray:
-    """A = (cos(slope) / (R (1/R - c+)))^(2/3): a valley holds the tip's sphere more closely.
+    """Contact factor of the surface.
 
-    c+ is the positive (valley) mean curvature, limited to 3/(4R): a sphere cannot touch more
+    A = (cos(slope) / (R (1/R - c+)))^(2/3): a valley holds the tip's sphere more closely. c+ is the positive (valley) mean curvature, limited to 3/(4R): a sphere cannot touch more
     closely than the tip's roughness lets it.
     """
     if tip_radius == 0.0:
@@ -176,7 +176,7 @@ def contact_factor(structure: Structure, tip_radius: float) -> FloatArray:
 
 
 def _field(structure: Structure, length: float, rng: np.random.Generator) -> FloatArray:
-    """A Gaussian random field of unit variance with correlation exp(-(r/length)^2/4)."""
+    """Random field of unit variance and correlation exp(-(r/length)^2/4)."""
     sigma = [length / pixel for pixel in structure.pixel_size]
     pad = [min(4 * int(np.ceil(s)), n) for s, n in zip(sigma, structure.shape, strict=True)]
     shape = [n + 2 * k for n, k in zip(structure.shape, pad, strict=True)]
@@ -194,13 +194,13 @@ def _field(structure: Structure, length: float, rng: np.random.Generator) -> Flo
 
 
 def _across(shape: tuple[int, int], axis: int) -> FloatArray:
-    """-0.5 ... 0.5 along one axis, broadcast to the map."""
+    """A ramp -0.5 ... 0.5 along one axis."""
     line = np.linspace(-0.5, 0.5, shape[axis])
     return np.broadcast_to(line[:, None] if axis == 0 else line[None, :], shape)
 
 
 def _disks(structure: Structure, spec: TransportSpec, rng: np.random.Generator) -> BoolArray:
-    """Insulating disks, placed one after another until their share of the area is reached."""
+    """Insulating disks, one by one up to their share."""
     covered = np.zeros(structure.shape, dtype=bool)
     wanted = spec.insulating_fraction * covered.size
     (rows, columns), (step_r, step_c) = structure.shape, structure.pixel_size

@@ -1,4 +1,4 @@
-"""A film: its truth, the image that a microscope takes of it, and the curve at every site.
+"""A film: truth, image, and curves at every site.
 
 Places of the truth:
 
@@ -38,14 +38,14 @@ from grainscout.simulator.film.generate import generate_structure
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
 
-#: Independent random streams of a film.  The order is part of a seed's meaning: append only.
+#: Independent random streams of a film. The order is part of a seed's meaning: append only.
 STREAMS = (*SURFACE_STREAMS, "transport", *artefacts.STREAMS)
 
 _TILE = 1 << 20  # numbers in one tile of curves: 8 MB
 
 
 def as_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
-    """Seed sequence of a whole number >= 0, or the sequence itself (never advanced)."""
+    """Seed sequence of a number >= 0 or sequence."""
     if isinstance(seed, np.random.SeedSequence):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -171,24 +171,24 @@ class Film:
 
     @cached_property
     def truth(self) -> TransportMaps:
-        """Electrical truth: parameter maps, archetype weights, hidden field, contact factor."""
+        """Electrical truth: parameters, archetype weights, hidden field, contact."""
         if self.stored_truth is not None:
             return self.stored_truth
         return parameter_maps(self.structure, self.spec.transport, stream(self.seed, "transport"))
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
-        """Transport parameters by name, (rows, columns) each, in the units of `PARAMETERS`."""
+        """Maps (rows, columns) by names and units of `PARAMETERS`."""
         return dict(self.truth.parameters)
 
     @property
     def archetype_weights(self) -> FloatArray:
-        """Shares (rows, columns, 4) of club, heart, diamond and insulating, which sum to 1."""
+        """Shares (..., 4) of club, heart, diamond and insulating."""
         return self.truth.weights
 
     @property
     def archetype(self) -> NDArray[np.uint8]:
-        """Archetype of largest share: 0 club, 1 heart, 2 diamond, 3 insulating."""
+        """Number of the largest share in `archetype_weights`."""
         return self.truth.archetype
 
     # -- the image -----------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Film:
     def imaged(
         self, *, tip_radius_nm: float | None = None, repeat: int = 0
     ) -> tuple[FloatArray, ScanTruth]:
-        """A measured image [m], and the log of what made it.
+        """A measured image [m], and its log.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class Film:
     def all_curves(
         self, waveform: Waveform, *, light: float = 0.0, temperature: float = 298.0
     ) -> Iterator[tuple[slice, FloatArray]]:
-        """Every pixel's noiseless current, in tiles of whole rows from the top.
+        """Every pixel's noiseless current, in tiles of rows.
 
         All contacts are rested. The whole film is never in memory. Arguments are those of `curves`.
 
@@ -334,7 +334,7 @@ class Film:
         light: float = 0.0,
         temperature: float = 298.0,
     ) -> FloatArray:
-        """Map (rows, columns) of any property of the noiseless curves.
+        """Map (rows, columns) of a property of noiseless curves.
 
         Parameters
         ----------
@@ -358,7 +358,7 @@ class Film:
         light: float = 0.0,
         temperature: float = 298.0,
     ) -> FloatArray:
-        """States (n, 2) after `seconds` at 0 V at (n, 2) sites."""
+        """States (n, 2) at sites after `seconds` of rest."""
         return relax(
             state,
             self.parameters_at(sites),
@@ -369,11 +369,11 @@ class Film:
         )
 
     def rest_state(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
-        """States (n, 2) of long-rested contacts at (n, 2) sites."""
+        """States (n, 2) of long-rested contacts at sites."""
         return rest_state(self.parameters_at(sites))
 
     def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
-        """Transport parameters (n,) at (n, 2) sites. DataError for a site off the film."""
+        """Transport parameters (n,) at (n, 2) sites."""
         rows, columns = self._index(sites)
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
 
@@ -395,7 +395,7 @@ class Film:
     # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write an HDF5 file with spec, seed, versions and truth. Replaces an existing file."""
+        """Write an HDF5 file, replacing an existing one."""
         parts = store.FilmParts(
             spec=self.spec,
             seed=self.seed,
@@ -407,7 +407,7 @@ class Film:
 
     @classmethod
     def load(cls, path: str | Path) -> Film:
-        """Read the film of a file. DataError if it is damaged, foreign or of another spec."""
+        """Read a file. DataError if damaged or foreign."""
         parts = store.load(Path(path))
         return cls(
             spec=parts.spec,

@@ -1,4 +1,4 @@
-"""Generate a `Structure` from a `FilmSpec`: grains, boundaries, and the surface over them."""
+"""Generate a `Structure` from a `FilmSpec`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WARP_LENGTH = 0.4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Maps:
-    """Numbers of the diagram's cell, edge and vertex at every pixel, and distances [nm]."""
+    """Cell, edge and vertex of every pixel, distances [nm]."""
 
     cell: IntArray
     edge: IntArray
@@ -49,7 +49,7 @@ class _Maps:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Edges:
-    """Random properties of every edge of the diagram, (k,) and (k, 2) arrays [nm]."""
+    """Random properties of the k edges [nm]."""
 
     strength: FloatArray
     smooth: IntArray  # 0 or 1: which of the two cells has the smooth flank
@@ -60,14 +60,14 @@ class _Edges:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tops:
-    """Plateau height (n,) [nm] and tilt (n, 2) of every cell."""
+    """Plateau height [nm] and tilt of every cell."""
 
     height: FloatArray
     tilt: FloatArray
 
 
 def generate_structure(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
-    """Generate a film's structure from independent generators by the names of `STREAMS`."""
+    """Generate a film's structure from generators named as `STREAMS`."""
     pixel = (spec.row_nm, spec.column_nm)
     tess = tessellate(
         np.array([spec.rows * pixel[0], spec.columns * pixel[1]]),
@@ -101,7 +101,7 @@ def generate_structure(spec: FilmSpec, streams: Mapping[str, np.random.Generator
 def _rasterised(
     spec: FilmSpec, tess: Tessellation, edges: _Edges, tops: _Tops, lines: Lines
 ) -> tuple[_Maps, FloatArray]:
-    """The diagram's maps, and the height [nm] of the grains' tops and flanks."""
+    """The diagram's maps, and the grains' height [nm]."""
     pixel, t = (spec.row_nm, spec.column_nm), spec.topography
     cell, edge = np.empty((2, *spec.shape), np.int64)
     straight, height = np.empty((2, *spec.shape))
@@ -132,7 +132,7 @@ def _rasterised(
 
 
 def _frame_lines(spec: FilmSpec, tess: Tessellation) -> Lines:
-    """The boundary lines of the frame and of a grain's width around it."""
+    """Boundary lines of the frame and its surroundings."""
     size = np.array([spec.rows * spec.row_nm, spec.columns * spec.column_nm])
     reach = 2.0 * spec.grains.mean_nm
     ends = tess.corners[tess.ends]
@@ -195,7 +195,7 @@ def _assemble(
     lines: Lines,
     height: FloatArray,
 ) -> Structure:
-    """Number what the frame shows 0, 1, ... and make the tables.
+    """Number the visible grains and boundaries, and make tables.
 
     The nearest boundary of a pixel at the rim may lie outside the frame, so the last grains of the
     table can be neighbours without a pixel (area 0).
@@ -227,7 +227,7 @@ def _assemble(
 def _grain_table(
     spec: FilmSpec, tess: Tessellation, tops: _Tops, labels: NDArray[np.int32], order: IntArray
 ) -> NDArray[Any]:
-    """The table of the cells `order` (grains,), which `labels` number."""
+    """The table of the cells `order`, numbered by `labels`."""
     pixel = np.array([spec.row_nm, spec.column_nm])
     grains = np.zeros(order.size, GRAIN_DTYPE)
     count = np.bincount(labels.ravel(), minlength=order.size)
@@ -249,7 +249,7 @@ def _grain_table(
 def _boundary_table(
     spec: FilmSpec, edges: _Edges, lines: Lines, shown: IntArray, pair: IntArray
 ) -> NDArray[Any]:
-    """The table of the edges `shown` (boundaries,), which separate the grains `pair` (.., 2)."""
+    """The table of the edges `shown` between grains `pair`."""
     table = np.zeros(shown.size, BOUNDARY_DTYPE)
     swap = (pair[:, 0] > pair[:, 1])[:, None]
     table["first"], table["second"] = np.where(swap, pair[:, ::-1], pair).T
@@ -265,7 +265,7 @@ def _boundary_table(
 
 
 def _vertices(spec: FilmSpec, tess: Tessellation) -> FloatArray:
-    """Vertices (m, 3) as row, column and degree, a grain's width around the frame included."""
+    """Vertices (row, column, degree) in and near the frame."""
     pixel, reach = np.array([spec.row_nm, spec.column_nm]), spec.grains.mean_nm
     near = ((tess.vertices > -reach) & (tess.vertices < pixel * spec.shape + reach)).all(1)
     return np.column_stack([tess.vertices[near] / pixel, np.full(int(near.sum()), 3.0)])

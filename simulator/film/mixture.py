@@ -1,4 +1,4 @@
-"""Mixtures of archetypes, and the search for a contrast or a structure share."""
+"""Mixtures of archetypes of a given contrast and share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRIANGLE = Waveform.triangle(peak=1.5, samples=101, duration=1.0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Changes:
-    """Departures of points from their mixture, in standard deviations, of one shape."""
+    """Departures from the mixture, in standard deviations."""
 
     grain: FloatArray  # composition of the grain
     edge: FloatArray  # offset of the boundary
@@ -61,7 +61,7 @@ class Changes:
 def blend(
     table: Mapping[str, FloatArray], weights: FloatArray, changes: Changes
 ) -> dict[str, FloatArray]:
-    """Every parameter where archetypes have the weights (..., 3), moved by `changes` (...)."""
+    """Parameters of mixtures (..., 3), moved by `changes`."""
     grain = changes.grain + changes.gradient
     shape = weights.shape[:-1]
     values: dict[str, FloatArray] = {}
@@ -86,7 +86,7 @@ def blend(
 
 
 def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Values (club, heart, diamond) by name of one film, with its boundary contrast.
+    """Values (club, heart, diamond) of one film by name.
 
     A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
     """
@@ -120,7 +120,7 @@ def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Flo
 
 
 def _contrast(table: Mapping[str, FloatArray], spec: TransportSpec, shift: float) -> float:
-    """Logarithm of the heart's loop area over the club's, with conductance shared anew."""
+    """ln of the heart's loop area over the club's."""
     ions = np.array([0.0, spec.boundary_rates])
     pure = {
         name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions)
@@ -138,7 +138,7 @@ def _with_contrast(
 
 
 def _shifted(table: Mapping[str, FloatArray], shift: float) -> dict[str, FloatArray]:
-    """Conductance moved from path 1 to path 2 outside clubs and back inside. Sums are kept."""
+    """Move conductance to path 2 outside clubs, back inside."""
     total = table["g1"] + table["g2"]
     odds = table["g2"] / table["g1"] * np.exp(shift * np.array([-0.5, 0.5, 0.5]))
     return {**table, "g1": total / (1.0 + odds), "g2": total * odds / (1.0 + odds)}
@@ -151,7 +151,7 @@ def perturbation_for_share(
     given: Mapping[str, FloatArray],
     spec: TransportSpec,
 ) -> float:
-    """Factor on the unseen changes with which structure explains `spec.structure_share`.
+    """Factor on the unseen changes for `spec.structure_share`.
 
     The share is the squared correlation of the loop area with that of the same points unperturbed.
     """
@@ -179,7 +179,7 @@ def perturbation_for_share(
 
 
 def loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
-    """Enclosed area [nA V] of the reference sweep: positive where the way back carries more."""
+    """Loop area [nA V], > 0 if anticlockwise."""
     g = spec.globals_
     current = iv_curves(parameters, _TRIANGLE, light=g.L0, temperature=g.T0, globals_=g).current_nA
     area: FloatArray = -trapezoid(current, _TRIANGLE.voltage, axis=1)

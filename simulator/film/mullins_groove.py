@@ -1,11 +1,11 @@
-"""Groove that surface diffusion digs along a grain boundary (Mullins 1957).
+"""Thermal groove along a grain boundary (Mullins 1957).
 
-Z(u) solves Z'''' - (u/4) Z' + Z/4 = 0 with Z'(0) = 1, Z'''(0) = 0 and Z -> 0.  In Fourier space the
+Z(u) solves Z'''' - (u/4) Z' + Z/4 = 0 with Z'(0) = 1, Z'''(0) = 0 and Z -> 0. In Fourier space the
 surface obeys dy/dt = -k^4 y - 2 k^2 (the slope's jump at the root is a source), so that at t = 1
 
     Z(u) = -(2/pi) int_0^inf (1 - exp(-k^4)) / k^2  cos(k u) dk
 
-and Z(0) = -(2/pi) Gamma(3/4) = -0.7801.  Splitting off (2/pi) int (1 - cos k u)/k^2 dk = |u| leaves
+and Z(0) = -(2/pi) Gamma(3/4) = -0.7801. Splitting off (2/pi) int (1 - cos k u)/k^2 dk = |u| leaves
 an integral over exp(-k^4) that needs no infinite range.
 """
 
@@ -38,11 +38,11 @@ def _table() -> CubicSpline:
 
 
 def mullins(u: FloatArray) -> FloatArray:
-    """Mullins' profile Z(|u|), u = distance / (B t)^(1/4). 0 beyond |u| = 24."""
+    """Mullins' profile Z(|u|), u = distance / (B t)^(1/4)."""
     u = np.abs(u)
     return np.where(u < _FAR, _table()(np.minimum(u, _FAR)), 0.0)
 
 
 def groove(distance: FloatArray, depth: FloatArray, width: FloatArray) -> FloatArray:
-    """Height of a groove: -depth at distance 0, its hump at `width`, in one unit."""
+    """Height of a groove with its hump at `width`."""
     return depth * mullins(MULLINS_HUMP * distance / width) / -MULLINS_ROOT

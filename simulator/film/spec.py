@@ -1,4 +1,4 @@
-"""Settings of a film. Names end in their unit, and ranges are checked."""
+"""Settings of a film, with units in their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Spec = TypeVar("_Spec")
 
 
 def from_mapping(cls: type[_Spec], values: Mapping[str, Any], where: str) -> _Spec:
-    """Make a settings dataclass from nested plain values. ConfigError names an unusable key."""
+    """Make a settings dataclass from nested plain values."""
     hints = get_type_hints(cls)
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     given: dict[str, Any] = {}
@@ -81,7 +81,9 @@ class GrainSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TopographySpec:
-    """The true surface. An amplitude of 0 switches its term off.
+    """The true surface.
+
+    An amplitude of 0 switches its term off.
 
     Parameters
     ----------
@@ -145,7 +147,9 @@ class TopographySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSpec:
-    """Imaging of the surface. 0 switches a part off, and all off gives the dilated surface.
+    """Imaging of the surface.
+
+    0 switches a part off. All off gives the dilated surface.
 
     Parameters
     ----------
@@ -265,17 +269,17 @@ class FilmSpec:
         return self.row_nm * 1e-9, self.column_nm * 1e-9
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings as nested plain values, ready for JSON or TOML."""
+        """Settings as nested plain values for JSON or TOML."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FilmSpec:
-        """Specification from nested plain values. ConfigError names an unknown key or bad value."""
+        """Specification from nested plain values. ConfigError if unusable."""
         return from_mapping(cls, values, "film")
 
 
 def fitted_spec(structure: Structure, spec: FilmSpec) -> FilmSpec:
-    """`spec` with the frame and the mean grain of a measured structure."""
+    """`spec` with a measured structure's frame and mean grain."""
     rows, columns = structure.shape
     area = structure.grains["area"][structure.grains["area"] > 0]
     row_nm, column_nm = (p / 1e-9 for p in structure.pixel_size)

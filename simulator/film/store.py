@@ -1,4 +1,4 @@
-"""Films as HDF5 files: the specification, the seed, what made them, and the whole truth.
+"""Films as HDF5 files.
 
     /                attributes: format, version, spec (JSON), seed (JSON), made_with (JSON), digest
     /structure/...   the maps and tables of `Structure`
@@ -45,7 +45,7 @@ class FilmParts:
 
 
 def save(film: FilmParts, path: Path) -> None:
-    """Write a film. DataError if the place cannot be written."""
+    """Write a film. DataError if that is impossible."""
     made_with = {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -77,7 +77,7 @@ def save(film: FilmParts, path: Path) -> None:
 
 
 def load(path: Path) -> FilmParts:
-    """Read a film. DataError if the file is missing, foreign, damaged or changed."""
+    """Read a film. DataError if missing, foreign or damaged."""
     survived(path, _read)
     header, digest, arrays = _read(path)
     if digest != _digest(header, arrays):

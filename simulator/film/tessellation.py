@@ -1,4 +1,4 @@
-"""Grains as a power diagram of packed circles, curved by a smooth warp.
+"""Grains as a warped power diagram of packed circles.
 
 The cell of circle i is where |q - s_i|^2 - r_i^2 is smallest (Laguerre, or Voronoi with equal
 radii). Lifting the sites to z = |s|^2 - r^2 makes the lower convex hull the dual
@@ -39,7 +39,7 @@ class Warp:
         )
 
     def undo(self, warped: FloatArray) -> FloatArray:
-        """Points p with p + w(p) = warped [nm], by fixed-point iteration (|grad w| < 1)."""
+        """Points p with p + w(p) = warped [nm]."""
         points = warped - self.at(warped)
         moving = np.arange(len(points))
         for _ in range(200):
@@ -54,7 +54,7 @@ class Warp:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tessellation:
-    """A power diagram of n sites, with m vertices and k edges."""
+    """Power diagram of n sites, m vertices, k edges."""
 
     sites: FloatArray  # (n, 2) centres of the circles [nm]
     radii: FloatArray  # (n,) [nm]
@@ -70,7 +70,7 @@ class Tessellation:
 
 
 def pack_circles(radii: FloatArray, extent: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Centres (n, 2) in a periodic box, pushed apart until hardly any circles overlap."""
+    """Centres (n, 2) of hardly overlapping circles, periodic."""
     centres = rng.random((radii.size, 2)) * extent
     reach = 2.0 * _GAP * float(radii.max())
     for _ in range(_ROUNDS):
@@ -98,7 +98,7 @@ def pack_circles(radii: FloatArray, extent: FloatArray, rng: np.random.Generator
 def make_warp(
     low: FloatArray, high: FloatArray, amplitude: float, length: float, rng: np.random.Generator
 ) -> Warp:
-    """A Gaussian random displacement of rms `amplitude` and correlation length `length` [nm]."""
+    """Random displacement of rms `amplitude` and correlation `length` [nm]."""
     step = 0.5 * length
     rows, columns = (np.arange(low[k] - 4 * step, high[k] + 5 * step, step) for k in (0, 1))
     splines = []
@@ -121,9 +121,9 @@ def tessellate(
     rng: np.random.Generator,
     warp_rng: np.random.Generator,
 ) -> Tessellation:
-    """The diagram of a frame of `size` (rows, columns) [nm], with a margin of three grains.
+    """Tessellate a frame of `size` (2,) [nm].
 
-    Circles have ln-normal diameters [nm]. `warp` and `warp_length` are the rms displacement of the
+    The diagram has a margin of three grains. Circles have ln-normal diameters [nm]. `warp` and `warp_length` are the rms displacement of the
     boundaries and its correlation length [nm].
     """
     margin = 3.0 * mean_diameter + 3.0 * warp
@@ -164,7 +164,7 @@ def tessellate(
 
 
 def _dual(sites: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The dual triangulation (m, 3), and the power centre (m, 2) of each triangle."""
+    """Dual triangulation (m, 3), and power centres (m, 2)."""
     origin = sites.mean(0)
     local = sites - origin
     hull = ConvexHull(np.column_stack([local, (local**2).sum(1) - weights**2]))
@@ -175,7 +175,7 @@ def _dual(sites: FloatArray, weights: FloatArray) -> tuple[IntArray, FloatArray]
 
 
 def _edges(triangles: IntArray) -> tuple[IntArray, IntArray]:
-    """Edges (k, 2) of the triangles, and the triangles (k, 2) at each (-1 where there is none)."""
+    """Edges (k, 2), and their triangles (k, 2)."""
     sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [0, 2]], triangles[:, [1, 2]]])
     edges, index = np.unique(sides, axis=0, return_inverse=True)
     owner = np.tile(np.arange(len(triangles)), 3)
@@ -189,7 +189,7 @@ def _edges(triangles: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _neighbours(edges: IntArray, cells: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Neighbours of each cell and the edges to them (cells, most), and their number (cells,)."""
+    """Neighbours of each cell, edges to them, and number."""
     both = np.concatenate([edges, edges[:, ::-1]])
     edge_of = np.tile(np.arange(len(edges)), 2)
     order = np.argsort(both[:, 0], kind="stable")
@@ -204,7 +204,7 @@ def _neighbours(edges: IntArray, cells: int) -> tuple[IntArray, IntArray, IntArr
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Strip:
-    """Some whole rows of the frame, as (rows, columns) arrays."""
+    """Some whole rows of the frame."""
 
     rows: slice
     cell: IntArray  # cell of each pixel
@@ -267,9 +267,9 @@ def rasterise(
 
 
 def edge_lines(tess: Tessellation, chosen: IntArray, spacing: float) -> Lines:
-    """Curved lines of the chosen edges on the film, with points at most `spacing` nm apart.
+    """Curved lines of the chosen edges.
 
-    Edges that are open or end beyond the warp's reach are left out: they lie outside the margin.
+    Points are at most `spacing` nm apart. Edges that are open or end beyond the warp's reach are left out: they lie outside the margin.
     """
     ends = tess.ends[chosen]
     chosen, ends = chosen[(ends[:, 1] >= 0)], ends[(ends[:, 1] >= 0)]
@@ -284,7 +284,7 @@ def edge_lines(tess: Tessellation, chosen: IntArray, spacing: float) -> Lines:
 
 
 def cell_areas(tess: Tessellation) -> FloatArray:
-    """Areas (n,) [nm^2] of the unwarped cells: sums over edges of height times length / 2."""
+    """Areas (n,) of the unwarped cells [nm^2]."""
     closed = tess.ends[:, 1] >= 0
     a, b = (tess.corners[tess.ends[closed, k]] for k in (0, 1))
     length = np.hypot(*(a - b).T)

@@ -1,4 +1,4 @@
-"""Grey dilation of a surface by the tip, and erosion, which undoes what can be undone.
+"""Grey dilation and erosion by a tip.
 
 The image at p is the height at which the tip first touches: max over q of h(p + q) - s(q), with
 s the tip's shape above its apex (Villarrubia 1997). A paraboloid is a sum of a row part and a
@@ -19,7 +19,7 @@ from grainscout.records.arrays import FloatArray
 def tip_shape(
     relief: float, pixel: tuple[float, float], radius: float, half_angle: float
 ) -> FloatArray:
-    """Heights of the tip above its apex on the pixel grid, out to where they exceed `relief`.
+    """Heights of the tip above its apex.
 
     A paraboloid r^2 / (2 radius), continued as a cone of `half_angle` [rad] where the slopes agree.
     `relief`, `pixel` and `radius` share one unit.
@@ -46,7 +46,7 @@ def dilate(
     radius: float,
     half_angle: float = math.radians(20),
 ) -> FloatArray:
-    """Noiseless image of `height` by a tip of apex `radius` (0 = a point), in one unit."""
+    """Noiseless image by a tip of apex `radius`."""
     relief = float(np.ptp(height))
     if radius <= 0 or relief == 0:
         return height.copy()
@@ -62,7 +62,7 @@ def dilate(
 
 
 def dilate_by(height: FloatArray, shape: FloatArray) -> FloatArray:
-    """Grey dilation by any tip, an (odd, odd) array. Nothing lies beyond the frame."""
+    """Grey dilation by any tip, an (odd, odd) array."""
     rows, columns = height.shape
     relief = float(np.ptp(height))
     middle = (shape.shape[0] // 2, shape.shape[1] // 2)
@@ -77,5 +77,5 @@ def dilate_by(height: FloatArray, shape: FloatArray) -> FloatArray:
 
 
 def erode_by(image: FloatArray, shape: FloatArray) -> FloatArray:
-    """Grey erosion: the highest surface that gives `image` by that tip (an upper bound of it)."""
+    """Grey erosion: highest surface that gives `image`."""
     return -dilate_by(-image, shape[::-1, ::-1])

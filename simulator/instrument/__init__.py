@@ -1,4 +1,4 @@
-"""The instrument between a film and its user: noise, drift, wear, contact, memory and faults.
+"""The instrument between a film and its user.
 
 :class:`Instrument` turns a commanded site into a measured curve. :class:`InstrumentSpec` holds its
 settings, each fault a part of its own. ``INSTRUMENTS`` are named settings, and ``FAULT_LADDERS`` are

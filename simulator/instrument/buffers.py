@@ -1,4 +1,7 @@
-"""Append-only tables for microscope state, so that saving it after each measurement is cheap."""
+"""Append-only tables for microscope state.
+
+Saving the state after each measurement is cheap with them.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ class AppendBuffer:
 
     @property
     def rows(self) -> NDArray[np.generic]:
-        """All rows so far. Rows added later do not change them."""
+        """All rows so far. Later rows leave them unchanged."""
         return self._space[: self._used]
 
 
 class PixelTable:
-    """Values of pixels as a table (n, 2 + values), in the order of first visits."""
+    """Values of pixels, rows in order of first visits."""
 
     def __init__(
         self, values: int, dtype: type[np.generic] = np.float64, table: NDArray[Any] | None = None
@@ -44,7 +47,7 @@ class PixelTable:
             self._row = {(int(r), int(c)): k for k, (r, c) in enumerate(table[:, :2].tolist())}
 
     def get(self, pixel: tuple[int, int]) -> list[Any] | None:
-        """The values of a pixel, None if it has none."""
+        """The values of a pixel, or None."""
         row = self._row.get((pixel[0], pixel[1]))
         if row is None:
             return None

@@ -8,12 +8,12 @@ from grainscout.records import ConfigError
 
 
 def positive(spec: object, **units: str) -> None:
-    """ConfigError unless each named setting is None or finite and > 0."""
+    """ConfigError unless settings are None or > 0."""
     _check(spec, units, strict=True)
 
 
 def non_negative(spec: object, **units: str) -> None:
-    """ConfigError unless each named setting is None or finite and >= 0."""
+    """ConfigError unless settings are None or >= 0."""
     _check(spec, units, strict=False)
 
 

@@ -1,4 +1,4 @@
-"""Approach, landing and contact of the tip, and their faults."""
+"""Faults of approach, landing and contact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grainscout.simulator.instrument.checks import non_negative, positive
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
-    """Contact that is lost and made again: a two-state telegraph.
+    """Loss and return of contact, a two-state telegraph.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ class ContactSpec:
         non_negative(self, loss_per_s="1/s", slope_gain="", wear_gain="", left="")
 
     def loss_rate(self, slope: float, wear: float) -> float:
-        """Rate of contact loss [1/s] on a slope (rise over run) with a tip of that wear."""
+        """Rate of contact loss [1/s] by slope and wear."""
         return self.loss_per_s * (1.0 + self.slope_gain * slope) * (1.0 + self.wear_gain * wear)
 
 
 def telegraph(
     duration: float, loss_rate: float, return_rate: float, rng: np.random.Generator
 ) -> tuple[bool, FloatArray]:
-    """Two-state process over `duration` s: contact at the start, and the switching times.
+    """Two-state process: state at the start, switching times [s].
 
     Dwell times are exponential. The start is drawn from the stationary distribution.
     """
@@ -62,7 +62,7 @@ def telegraph(
 
 
 def in_contact(start: bool, switches: FloatArray, time: FloatArray) -> BoolArray:
-    """The state of a telegraph at `time` (n,) [s after its start]."""
+    """State of a telegraph at `time` (n,) [s]."""
     switched = np.searchsorted(switches, time, side="right") % 2 == 1
     touching: BoolArray = switched != start
     return touching
@@ -89,7 +89,15 @@ class ApproachSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LandingSpec:
-    """Outcome of an approach: extra time [s], and the reason of a failure."""
+    """Contacts that differ from one landing to the next.
+
+    A landing squeezes out more or less water and dirt. The film is the same.
+
+    Parameters
+    ----------
+    ln_sd : float
+        Standard deviation of ln(conductance).
+    """
 
     ln_sd: float = 0.05
 
@@ -99,7 +107,7 @@ class LandingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Landing:
-    """What came of an approach: the time that it cost beyond the usual [s], and why it failed."""
+    """Outcome of an approach: extra time [s], failure."""
 
     seconds: float = 0.0
     failure: str = ""
@@ -140,12 +148,12 @@ class CrashSpec:
         )
 
     def chance(self, slope: float) -> float:
-        """Probability of a crash on landing on a slope (rise over run)."""
+        """Probability of a crash on a slope."""
         return min(1.0, self.probability * (1.0 + self.slope_gain * slope))
 
 
 def slope(height: FloatArray, row: int, column: int, pixel_size: tuple[float, float]) -> float:
-    """|Gradient| of a height map [m] at a pixel, rise over run (central differences)."""
+    """Slope of a height map [m] at a pixel."""
     rows, columns = height.shape
     up, down = max(row - 1, 0), min(row + 1, rows - 1)
     left, right = max(column - 1, 0), min(column + 1, columns - 1)

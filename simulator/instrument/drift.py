@@ -1,4 +1,4 @@
-"""Thermal drift of the stage and creep of the piezo."""
+"""Thermal drift and piezo creep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSpec:
-    """Thermal drift: a random walk and a creep that dies away.
+    """Thermal drift: a random walk and a decaying creep.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ class DriftPath:
         )
 
     def increments(self, block: int) -> FloatArray:
-        """The walk's steps number 1024 block ... 1024 (block + 1), (1024, 2) [m]."""
+        """Steps (1024, 2) of one block [m]."""
         scale = self._spec.walk_m_per_sqrt_s * math.sqrt(self._spec.step_s)
         return scale * self._stream(1 + block).standard_normal((_BLOCK, 2))
 
     def at(self, seconds: float) -> FloatArray:
-        """Displacement (2,) along rows and columns [m] at a time on the clock.
+        """Displacement (2,) at a time on the clock [m].
 
         DataError for a negative time, or one beyond two million steps of the walk.
         """
@@ -114,7 +114,7 @@ class CreepSpec:
 
 
 class Creep:
-    """Missing part of the moves so far, `missing` (len(times_s), 2) [m]."""
+    """Missing part of past moves, (len(times_s), 2) [m]."""
 
     def __init__(self, spec: CreepSpec) -> None:
         self._spec = spec
@@ -123,11 +123,11 @@ class Creep:
         self.updated = 0.0
 
     def at(self, seconds: float) -> FloatArray:
-        """Displacement (2,) from the commanded position [m], the late part backwards."""
+        """Displacement (2,) from the commanded position [m]."""
         return np.asarray(-self._left(seconds).sum(axis=0))
 
     def move(self, step: FloatArray, seconds: float) -> None:
-        """A move by `step` (2,) [m] that ends at `seconds`."""
+        """Move by `step` (2,) [m], ending at `seconds`."""
         self.missing = self._left(seconds) + self._spec.per_decade * step
         self.updated = seconds
 

@@ -1,4 +1,4 @@
-"""Settings of an instrument, named instruments, and faults by severity level."""
+"""Settings of instruments, and faults by severity level."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ class InstrumentSpec:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Names of the faults that are on, for grouping results."""
+        """Names of the faults that are on."""
         faults = [f.name for f in fields(self) if f.name in _FAULTS and getattr(self, f.name)]
         return (*(() if self.amplifier.silent else ("noise",)), *faults)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that the instrument did and its user may not have noticed.
+    """A fault that the user may not have noticed.
 
     Part of the truth.
 

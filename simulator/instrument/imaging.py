@@ -1,4 +1,4 @@
-"""Images as a drifting tip takes them, line by line."""
+"""Images by a drifting tip, line by line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 
 def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
-    """Image (rows, columns) whose row i was seen displaced by offsets[i] (rows, 2) [pixels].
+    """Image whose row i is displaced by offsets[i] [pixels].
 
     Linear between pixels, mirrored beyond the edges.
     """
@@ -20,6 +20,6 @@ def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
 
 
 def mirrored(index: IntArray, size: int) -> IntArray:
-    """Pixel that mirrors at both edges show at `index`, of any shape."""
+    """Pixel that mirrors at both edges show."""
     folded = index % (2 * size)
     return np.where(folded < size, folded, 2 * size - 1 - folded)

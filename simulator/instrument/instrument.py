@@ -97,7 +97,7 @@ class Instrument:
     # -- the place of the tip
 
     def offset(self, seconds: float) -> FloatArray:
-        """Displacement (2,) of the tip from its commanded place [m]."""
+        """Displacement (2,) from the commanded place [m]."""
         total = np.zeros(2)
         if self._drift is not None:
             total = total + self._drift.at(seconds)
@@ -106,7 +106,7 @@ class Instrument:
         return total
 
     def pixel(self, site: Site, seconds: float) -> Site:
-        """Pixel of the film under a tip sent to `site`."""
+        """Pixel under a tip sent to `site`."""
         shift = np.rint(self.offset(seconds) / self.film.pixel_size).astype(np.int64)
         row, column = (
             int(mirrored(at + by, size))
@@ -115,14 +115,14 @@ class Instrument:
         return Site(row, column)
 
     def move(self, step: FloatArray, seconds: float) -> None:
-        """Move by `step` (2,) [m] with the tip lifted. The move ends at `seconds`."""
+        """Move by `step` (2,) [m] until `seconds`."""
         if self._creep is not None:
             self._creep.move(step, seconds)
 
     # -- measurements
 
     def land(self, site: Site, visit: int, seconds: float) -> Landing:
-        """Bring the tip into contact, or find no surface, or crash."""
+        """Land the tip, find no surface, or crash."""
         approach, crash = self.spec.approach, self.spec.crash
         self._wear_off(self.tip.landing, seconds, site)
         if approach is None and crash is None:
@@ -150,7 +150,7 @@ class Instrument:
         return _LANDED
 
     def sweep(self, site: Site, visit: int, waveform: Waveform, seconds: float) -> IVCurve:
-        """Read the curve of a tip in contact when `waveform` starts at `seconds`."""
+        """Read the curve of a tip in contact."""
         spec = self.spec
         pixel = self.pixel(site, seconds)
         dy, dx = self.offset(seconds).tolist()
@@ -187,7 +187,7 @@ class Instrument:
         return IVCurve(voltage=waveform.voltage, current=read, time=time, saturated=saturated)
 
     def image(self, channels: Sequence[str], seconds: float) -> Scan:
-        """Scan the film from `seconds` on, channels ``height`` and ``current``.
+        """Scan channels ``height`` and ``current`` from `seconds` on.
 
         The current image meets long-rested contacts at spec.image_bias_V.
         """
@@ -222,7 +222,7 @@ class Instrument:
     def _flow(
         self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
     ) -> FloatArray:
-        """Current (n,) [A] through a steady contact. Its ions move and are remembered."""
+        """Current (n,) [A] through a steady contact, with memory."""
         place = np.array([pixel], dtype=np.int64)
         parameters = self.film.parameters_at(place)
         parameters["A"] = parameters["A"] * self._contact_gain(place)
@@ -246,7 +246,7 @@ class Instrument:
         return current
 
     def _contact_gain(self, sites: IntArray) -> FloatArray:
-        """Contact of this tip at sites (n, 2) against a new tip's on the whole film, (n,)."""
+        """Contact (n,) relative to a new tip's."""
         gain = np.full(len(sites), self.tip.gain)
         if self.spec.crash is not None and self.memory.scars:
             scarred = self.memory.scarred(sites[:, 0], sites[:, 1], self.spec.crash.scar_m)
@@ -271,7 +271,7 @@ class Instrument:
         return touching
 
     def _undamaged(self, site: Site, pixel: Site, waveform: Waveform, seconds: float) -> FloatArray:
-        """Conductance that damage leaves during a sweep, (n,), or a bare 1."""
+        """Conductance (n,) that damage leaves, or a bare 1."""
         damage = self.spec.damage
         if damage is None:
             return np.ones(())
@@ -283,7 +283,7 @@ class Instrument:
         return damage.conductance(dose)
 
     def _current_image(self, offsets: IntArray, lines: FloatArray) -> FloatArray:
-        """Current [A] at the image bias, read line by line through the amplifier."""
+        """Amplified current [A] at the image bias."""
         rows, columns = self.film.shape
         dwell = self.spec.motion.line_s / (2 * columns) or 1e-3
         bias = Waveform.constant(self.spec.image_bias_V, dwell)
@@ -352,7 +352,7 @@ class Instrument:
         }
 
     def restore(self, state: PackedState) -> None:
-        """Continue from `state`, on the same film with the same specification and seed."""
+        """Continue from `state` of the same film and settings."""
         self.tip.worn, self.tip.jump = state["worn"], state["jump"]
         self.compliance = state["compliance"]
         self._images = state["images"]

@@ -10,7 +10,7 @@ from grainscout.simulator.instrument.checks import positive
 
 @dataclass(frozen=True, kw_only=True)
 class LightSpec:
-    """Relaxation of the effective light after the lamp is switched.
+    """Relaxation of the light after switching.
 
     It stands for the slow, ionic part of the photo-response (*assumed*: one exponential).
 
@@ -27,7 +27,10 @@ class LightSpec:
 
 
 class Lamp:
-    """Light against time. `history` holds (time [s], light set [suns], effective light then)."""
+    """Light against time.
+
+    `history` holds (time [s], light set [suns], effective light [suns]).
+    """
 
     def __init__(self, spec: LightSpec | None, suns: float = 0.0) -> None:
         self._relaxation = 0.0 if spec is None else spec.relaxation_s
@@ -38,7 +41,7 @@ class Lamp:
         self.history.append((seconds, suns, self.at(seconds)))
 
     def at(self, seconds: float) -> float:
-        """Effective light [suns] at a time not before the last switch."""
+        """Effective light [suns] after the last switch."""
         since, suns, before = self.history[-1]
         return suns + (before - suns) * self._decay(seconds - since)
 

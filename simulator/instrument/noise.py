@@ -1,4 +1,4 @@
-"""The current amplifier: noise, bandwidth, converter and rails, as pure functions.
+"""The current amplifier as pure functions.
 
 Noise densities are one-sided. White noise of density S [A^2/Hz] has the variance S B with the
 equivalent noise bandwidth B: pi/2 times the corner of a one-pole filter, or, without a filter,
@@ -22,7 +22,9 @@ CHARGE = 1.602176634e-19
 
 @dataclass(frozen=True, kw_only=True)
 class AmplifierSpec:
-    """A trans-impedance amplifier and its converter. None or 0 switches a part off.
+    """A trans-impedance amplifier and its converter.
+
+    None or 0 switches a part off.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def noise_bandwidth(spec: AmplifierSpec, interval: float) -> float:
 
 
 def white_variance(spec: AmplifierSpec, current: FloatArray, interval: float) -> FloatArray:
-    """Variance [A^2] of the Johnson and shot noise, (4 kB T / R + 2 e |I|) B; any shape."""
+    """White variance (4 kB T/R + 2 e |I|) B [A^2]."""
     density = np.zeros_like(current)
     if spec.feedback_ohm is not None:
         density += 4.0 * BOLTZMANN * spec.temperature_K / spec.feedback_ohm
@@ -100,7 +102,7 @@ def white_variance(spec: AmplifierSpec, current: FloatArray, interval: float) ->
 
 
 def one_pole(current: FloatArray, time: FloatArray, corner: float) -> FloatArray:
-    """Current (n,), linear between samples, behind a one-pole low-pass of `corner` Hz.
+    """Filter a current (n,) by a one-pole low-pass [Hz].
 
     Exact for piecewise linear input, and settled on the first sample at the start.
     """
@@ -114,7 +116,7 @@ def one_pole(current: FloatArray, time: FloatArray, corner: float) -> FloatArray
 
 
 def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray:
-    """y[0] = start, y[k + 1] = decay[k] y[k] + drive[k], as an (n + 1,) array."""
+    """y[0] = start, y[k + 1] = decay[k] y[k] + drive[k]."""
     result = np.empty(decay.size + 1)
     result[0] = start
     largest = float(decay.max())
@@ -132,7 +134,7 @@ def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray
 
 
 def _correlated(step: FloatArray, corner: float, rng: np.random.Generator) -> FloatArray:
-    """Unit-variance noise with a Lorentzian spectrum of `corner` Hz, exact for any steps (n,) [s].
+    """Unit-variance Lorentzian noise, exact for any steps (n,) [s].
 
     Gives (n + 1,) values, the first from the stationary distribution.
     """
@@ -142,7 +144,7 @@ def _correlated(step: FloatArray, corner: float, rng: np.random.Generator) -> Fl
 
 
 def flicker(time: FloatArray, bandwidth: float, rng: np.random.Generator) -> FloatArray:
-    """Noise (n,) of density 1/f [1/Hz] between 1e-3 Hz and `bandwidth` Hz.
+    """Noise (n,) of density 1/f up to `bandwidth`.
 
     One Lorentzian of variance ln 10 a decade: their sum is 1/f within a few per cent.
     """
@@ -161,7 +163,7 @@ def amplify(
     *,
     rail: float | None = None,
 ) -> tuple[FloatArray, BoolArray]:
-    """Reading (n,) [A] of a true current (n,) [A] at `time` (n,) [s], and the samples at the rail.
+    """Reading (n,) [A], and samples at the rail.
 
     `rail` is a lower rail than the amplifier's own (a compliance) [A].
     """

@@ -1,4 +1,4 @@
-"""Traces of earlier measurements in the film: ionic states, damage and scars."""
+"""Traces of earlier measurements in the film."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FilmMemory:
         self.scars: list[tuple[int, int, float]] = []  # row, column, radius of the tip [m]
 
     def ions(self, pixel: Site, seconds: float) -> FloatArray | None:
-        """State (1, 2) of a pixel now. None if it was never measured, and so is at rest."""
+        """State (1, 2) of a pixel, or None."""
         left = self._ions.get(pixel)
         if left is None:
             return None
@@ -41,7 +41,7 @@ class FilmMemory:
         )
 
     def keep(self, pixel: Site, state: FloatArray, seconds: float) -> None:
-        """Remember the state (1, 2) that a sweep left at `seconds`."""
+        """Remember the state (1, 2) after a sweep."""
         self._ions.put(pixel, float(state[0, 0]), float(state[0, 1]), seconds)
 
     def dose(self, pixel: Site) -> float:
@@ -53,7 +53,7 @@ class FilmMemory:
         self._dose.put(pixel, dose)
 
     def scarred(self, rows: IntArray, columns: IntArray, reach: float) -> BoolArray:
-        """Mask (n,) of pixels within `reach` [m] of a crash."""
+        """Pixels (n,) within `reach` [m] of a crash."""
         inside = np.zeros(rows.shape, bool)
         dy, dx = self._film.pixel_size
         for row, column, _ in self.scars:
@@ -61,7 +61,7 @@ class FilmMemory:
         return inside
 
     def pits(self, depth: float) -> FloatArray:
-        """Height [m] (rows, columns) that crashes took away: depth - r^2/2R around each, >= 0."""
+        """Depth of pits [m]: depth - r^2/2R around each."""
         dy, dx = self._film.pixel_size
         rows, columns = np.indices(self._film.shape, sparse=True)
         total = np.zeros(self._film.shape)

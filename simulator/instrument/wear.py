@@ -1,4 +1,4 @@
-"""Wear of the tip, and damage of the film under high bias."""
+"""Wear of the tip, and damage of the film."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class WearSpec:
 
 
 def tip_radius(spec: WearSpec, worn: float) -> float:
-    """Apex radius [m] after a worn length [m], without crashes."""
+    """Apex radius [m] by worn length [m]."""
     return spec.radius_m - spec.radius_gain_m * math.expm1(-worn / spec.length_m)
 
 
 def coating(spec: WearSpec, worn: float) -> float:
-    """Conductance of the coating, 1 when new: Weibull survival of shape 4 about life_m."""
+    """Conductance of the coating: Weibull survival of shape 4."""
     left = spec.coating_left
     return left + (1.0 - left) * math.exp(-((worn / spec.life_m) ** 4))
 
 
 def contact_gain(radius: float, radius_new: float) -> float:
-    """Contact area against the new tip's at one load, (R/R0)^(2/3) (Hertz)."""
+    """Relative contact area at one load, (R/R0)^(2/3) (Hertz)."""
     return float((radius / radius_new) ** (2.0 / 3.0))
 
 
@@ -95,7 +95,7 @@ class DamageSpec:
         non_negative(self, threshold_V="V", left="(a fraction)")
 
     def dose(self, voltage: FloatArray, time: FloatArray, before: float) -> FloatArray:
-        """Dose at each sample (n,) of a sweep that starts with the dose `before`."""
+        """Dose at each sample (n,), starting from `before`."""
         rate = np.exp((np.abs(voltage) - self.threshold_V) / self.width_V) / self.time_s
         gained = np.cumsum(0.5 * (rate[1:] + rate[:-1]) * np.diff(time))
         return before + np.concatenate([[0.0], gained])
@@ -106,7 +106,7 @@ class DamageSpec:
 
 
 class Tip:
-    """Present state of the tip: worn length and radius growth by crashes [m].
+    """Worn length and radius growth of the tip [m].
 
     A tip without a `WearSpec` stays new. Only crashes change it.
     """
@@ -118,7 +118,7 @@ class Tip:
         self.jump = 0.0
 
     def wear_off(self, length: float) -> None:
-        """Add worn length [m], unless the tip does not wear."""
+        """Add worn length [m] if the tip wears."""
         if self._spec is not None:
             self.worn += length
 
@@ -138,12 +138,12 @@ class Tip:
 
     @property
     def growth(self) -> float:
-        """Growth of the apex radius over the new tip's [m], >= 0."""
+        """Growth of the apex radius [m]."""
         return self.radius - self._shape.radius_m
 
     @property
     def wear(self) -> float:
-        """Used fraction of the tip's life. Passes 1 if used on."""
+        """Used fraction of the tip's life, unlimited."""
         return self.worn / self._shape.life_m
 
     @property

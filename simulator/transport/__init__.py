@@ -1,4 +1,4 @@
-"""Current-voltage curves of contact points with ionic memory, and their fit."""
+"""Current-voltage curves of contact points with memory."""
 
 from grainscout.simulator.transport.kernel import (
     IVResult,

@@ -1,4 +1,6 @@
-"""Current law of a contact point, given its states. Units are SI with nA for A.
+"""Current law of a contact point, given its states.
+
+Units are SI with nA for A.
 
 Two forms of one formula. `fast` multiplies exponentials that depend on the voltage or on the
 point alone, so that each softplus difference is one logarithm of a ratio. It holds while no
@@ -28,7 +30,7 @@ _RIPPLE = (0.47, 1.05, 1.81)
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """Light [suns] and temperature [K] of a measurement, with the constants."""
+    """Light [suns], temperature [K] and constants."""
 
     light: float
     temperature: float
@@ -50,7 +52,7 @@ class Conditions:
         return phi / (1.0 + self.light / self.g.Lh)
 
     def photocurrent(self, p: Mapping[str, FloatArray]) -> FloatArray:
-        """A IL (L/L0)^gamma [nA], reduced at junctions by 1 + (Lh/L) phiJ/phi0."""
+        """A IL (L/L0)^gamma [nA], reduced at junctions."""
         g = self.g
         if self.light == 0.0:
             return np.zeros_like(p["IL"])
@@ -60,12 +62,12 @@ class Conditions:
 
 
 def wiring(grid: Grid, g: TransportGlobals) -> FloatArray:
-    """Displacement current and offset [nA] at each sample: Cs dV/dt + Ioff."""
+    """Stray current Cs dV/dt + Ioff [nA]."""
     return 1e-3 * g.Cs * grid.slope + g.Ioff
 
 
 def extremes(p: Mapping[str, FloatArray], u0: FloatArray, peak: float, c: Conditions) -> BoolArray:
-    """Mask (n,) of points whose exponents could leave double range in `fast`."""
+    """Points (n,) whose exponents could overflow in `fast`."""
     lag = peak + np.maximum(np.abs(u0), peak)  # u stays between u0 and the voltages applied
     threshold = np.maximum(np.maximum(np.abs(p["V1"]), np.abs(p["V2"])), abs(c.g.VTm))
     inner = (peak + np.abs(p["kappa"]) * lag + threshold + p["phiJ"]) / p["w"]
@@ -75,9 +77,9 @@ def extremes(p: Mapping[str, FloatArray], u0: FloatArray, peak: float, c: Condit
 
 
 def ripple(voltage: FloatArray, p: Mapping[str, FloatArray]) -> FloatArray:
-    """1 + ripple s(V), (len(voltage), n): s smooth, of mean 0 and variance 1 over the phases.
+    """Smooth factors 1 + ripple s(V), (len(voltage), n).
 
-    |s| <= 2.45 and ripple <= 0.4 keep the factor positive, so the sign of the current is kept.
+    s has mean 0 and variance 1 over the phases. |s| <= 2.45 and ripple <= 0.4 keep the factor positive, so the sign of the current is kept.
     """
     s = np.zeros((voltage.size, p["w"].size))
     for m, wave in enumerate(_RIPPLE, start=1):
@@ -88,9 +90,9 @@ def ripple(voltage: FloatArray, p: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def telegraph(grid: Grid, p: Mapping[str, FloatArray], rng: np.random.Generator) -> FloatArray:
-    """1 + telegraph s(t), (n, samples): s = +-1 with equal odds, <s(0) s(t)> = exp(-rate t).
+    """Telegraph factors 1 + telegraph s(t), (n, samples).
 
-    Points are drawn one after another, so a longer list of points begins with the same draws.
+    s = +-1 with equal odds and <s(0) s(t)> = exp(-rate t). Points are drawn one after another, so a longer list of points begins with the same draws.
     """
     rate = p["telegraph_rate"][:, None]
     draws = rng.random((p["w"].size, grid.at.size))
@@ -110,9 +112,9 @@ def currents(
     extreme: BoolArray,
     out: FloatArray,
 ) -> None:
-    """Write the current [nA] but for the shunt into `out` (n, samples).
+    """Write the current [nA] without shunt to `out`.
 
-    away = u - V [V] and x are (samples, n). `stable` computes the points of the mask `extreme`.
+    `out` is (n, samples). away = u - V [V] and x are (samples, n). `stable` computes the points of the mask `extreme`.
     """
     if not extreme.any():
         fast(grid, p, away, x, c, switching, out)
@@ -163,9 +165,9 @@ class _Factors:
 def _electronic(
     f: _Factors, at: IntArray, away: FloatArray, x: FloatArray, registers: list[FloatArray]
 ) -> FloatArray:
-    """g1 (ln R1 - rho ln Rm) + x g2 (ln R2 - rho ln Rm) of some samples, in the first register.
+    """Conducted current of some samples.
 
-    Every register is overwritten in place, as memory traffic is what this costs:
+    It is g1 (ln R1 - rho ln Rm) + x g2 (ln R2 - rho ln Rm), in the first register. Every register is overwritten in place, as memory traffic is what this costs:
 
         total      E, P E, P E + c1, R1, then the sum
         P          P, then P + c1
@@ -199,7 +201,7 @@ def fast(
     switching: FloatArray | None,
     out: FloatArray,
 ) -> None:
-    """As `currents`, for points whose exponents stay within double range."""
+    """As `currents`, for exponents within double range."""
     samples, n = away.shape
     factors = _Factors.of(grid, p, c)
     factor = ripple(grid.levels, p) if p["ripple"].any() else None

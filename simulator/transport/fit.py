@@ -1,4 +1,4 @@
-"""Fit of the transport model to measured curves, with warnings of what they leave open."""
+"""Fit of the transport model to measured curves."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class _Model:
     constants: TransportGlobals
 
     def current(self, points: FloatArray) -> FloatArray:
-        """Currents (m, samples) of points (m, q), in the curves' unit."""
+        """Currents (m, samples) of points (m, q)."""
         values: dict[str, ArrayLike] = {
             name: _value(name, points[:, j]) for j, name in enumerate(FREE)
         }
@@ -148,7 +148,7 @@ class _Model:
         return gap
 
     def residuals(self, scale: FloatArray) -> Residuals:
-        """Misfits in units of their size (n,) for each curve, and the priors' pulls."""
+        """Misfits over their sizes (n,), and the priors' pulls."""
 
         def residuals(points: FloatArray, owner: IntArray) -> FloatArray:
             pulls = (points - self.prior.centre) / self.prior.width
@@ -234,7 +234,7 @@ def _usable(
     clipped: ArrayLike | None,
     window: tuple[float, float] | None,
 ) -> _Curves:
-    """The curves of `fit_iv`; DataError unless a fit can use them."""
+    """Usable curves of `fit_iv`, or DataError."""
     volts = np.asarray(voltage, dtype=np.float64)
     data = np.atleast_2d(np.asarray(current, dtype=np.float64)) * 1e9
     state = np.zeros(data.shape, int) if clipped is None else np.atleast_2d(np.asarray(clipped))
@@ -275,7 +275,7 @@ def _usable(
 
 
 def _optima(model: _Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
-    """The _KEEP best optima of each curve: points (m, q), costs, curves and covariances."""
+    """Optima (m, q), costs, curves and covariances."""
     prior, span = model.prior, model.curves.span
     bounds = prior.low, prior.high
     n = len(span)
@@ -299,7 +299,7 @@ def _optima(model: _Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray,
 
 
 def _report(model: _Model, curve: int, point: FloatArray, spread: FloatArray) -> Fit:
-    """The fit of one curve from its best point (q,) and the spread (q, q) about it."""
+    """The fit of one curve from point and spread."""
     unit = model.curves.unit
     amperes = 1e-9 * unit
     gap = model.misfit(point[None], np.array([curve]))[0]
@@ -328,7 +328,7 @@ def _report(model: _Model, curve: int, point: FloatArray, spread: FloatArray) ->
 
 
 def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float, float, float]]:
-    """Archetypes of a film in the likeness of three curves.
+    """Archetypes in the likeness of three curves.
 
     Activation energies and what the fit leaves at its default stay those of the standard film.
 
@@ -344,7 +344,7 @@ def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float,
 
 
 def _value(name: str, coordinate: FloatArray) -> FloatArray:
-    """A parameter from the fit's coordinate, which is a logarithm if it blends geometrically."""
+    """A parameter from the fit's coordinate."""
     return np.exp(coordinate) if PARAMETERS[name].blend == "geometric" else coordinate
 
 
@@ -354,7 +354,7 @@ def _coordinate(name: str, value: ArrayLike) -> FloatArray:
 
 
 def _prior() -> _Prior:
-    """Centres and half-widths of the draw ranges, and the bounds beyond them."""
+    """Priors from the draw ranges, and bounds."""
     ends = np.array([_coordinate(name, PARAMETERS[name].draw) for name in FREE] + [_OFFSET])
     centre, width = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
     reach = (1.0 + 2.0 * _BEYOND) * width
@@ -362,7 +362,7 @@ def _prior() -> _Prior:
 
 
 def _starts(prior: _Prior, rng: np.random.Generator) -> FloatArray:
-    """The three archetypes and random points of the priors' middle, (_STARTS, q)."""
+    """The three archetypes and random points, (_STARTS, q)."""
     centre = prior.centre
     starts = centre + prior.width * rng.uniform(-0.8, 0.8, (_STARTS, centre.size))
     pure = [_coordinate(name, PARAMETERS[name].archetypes) for name in FREE]
@@ -387,7 +387,7 @@ def _size(gap: FloatArray) -> float:
 def _mixture(
     points: FloatArray, cost: FloatArray, covariance: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """The best point, and the spread about it of a mixture of Gaussians, one for each optimum.
+    """Best point and spread of a mixture of Gaussians.
 
     Weights are Laplace's, exp(-cost/2) sqrt(det covariance). An optimum found twice counts once.
     """

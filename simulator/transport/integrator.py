@@ -29,7 +29,7 @@ _FEW = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """A waveform cut into steps, with equal voltages and equal steps found."""
+    """A waveform cut into steps."""
 
     voltage: FloatArray  # (samples,) [V]
     slope: FloatArray  # (samples,) of the ramp that ends at the sample [V/s], 0 at the first
@@ -47,7 +47,7 @@ class Grid:
 
 
 def _significant(values: FloatArray) -> FloatArray:
-    """Values rounded to 12 digits, so that equal steps of a waveform are equal numbers."""
+    """Values rounded to 12 digits."""
     size = np.abs(values)
     scale = 10.0 ** (11.0 - np.floor(np.log10(np.where(size > 0.0, size, 1.0))))
     return np.round(values * scale) / scale
@@ -55,7 +55,7 @@ def _significant(values: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def grid(waveform: Waveform) -> Grid:
-    """The grid of a waveform. Cached, as an experiment applies few."""
+    """The grid of a waveform, cached."""
     # Rounding lets branches that pass the same voltages share levels; + 0.0 turns -0.0 into 0.0.
     voltage = np.round(waveform.voltage, 12) + 0.0
     rise, span = np.diff(voltage), np.diff(waveform.time)
@@ -115,7 +115,10 @@ def rate(
     factor: FloatArray,
     k_max: float,
 ) -> FloatArray:
-    """k [1/s], (levels, n): 1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a)."""
+    """Rate k [1/s], (levels, n).
+
+    1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a).
+    """
     z = _exponential(voltage, vx, 0.5 / wx)
     scratch = np.reciprocal(z)
     z += scratch
@@ -128,7 +131,7 @@ def rate(
 
 
 def _exponential(voltage: FloatArray, centre: FloatArray, inverse: FloatArray) -> FloatArray:
-    """exp((V - centre) inverse), (levels, n). Beyond _FLAT the exponent no longer matters."""
+    """exp((V - centre) inverse), clipped at _FLAT."""
     z = np.subtract.outer(voltage, centre)
     z *= inverse
     reach = (np.abs(voltage).max(initial=0.0) + np.abs(centre)) * np.abs(inverse)
@@ -146,7 +149,7 @@ def integrate(
     u0: FloatArray,
     x0: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """u - V [V] and x at every sample, (samples, n) each.
+    """u - V [V] and x, (samples, n) each.
 
     u0 [V] and x0 (n,) hold at the first sample. The rates of x are multiplied by `factor` (n,),
     and u follows the voltage within `tau` (n,) [s].
@@ -185,7 +188,7 @@ def integrate(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tables:
-    """Factors and summands of the steps, for x by step and direction, for u by ramp."""
+    """Factors and summands of the steps."""
 
     keep: FloatArray
     add: tuple[FloatArray, FloatArray]
@@ -225,7 +228,7 @@ def _rows(g: Grid, t: _Tables, u0: FloatArray, away: FloatArray, x: FloatArray) 
 
 
 def _scalar(g: Grid, t: _Tables, u: float, away: FloatArray, x: FloatArray) -> None:
-    """As `_rows` for one point: the same operations in the same order, so the same bits."""
+    """As `_rows` for one point, to the same bits."""
     keeps, adds = t.keep.tolist(), [a.tolist() for a in t.add]
     decays, drives = t.decay.tolist(), t.drive.tolist()
     lags, xs = away.tolist(), x.tolist()

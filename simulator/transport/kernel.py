@@ -1,4 +1,4 @@
-"""Current against voltage, time, light and temperature at contact points with ionic memory.
+"""Curves of contact points with ionic memory.
 
 The two-state model in V, nA, s, suns and K, for n contact points at once:
 
@@ -163,7 +163,7 @@ def iv_curves(
 
 
 def rest_state(parameters: Mapping[str, ArrayLike], *, voltage: float = 0.0) -> FloatArray:
-    """State after a long rest: u = V, x = x_inf(V).
+    """State after a long rest.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def jacobian(
     low: FloatArray,
     high: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Residuals (m, r) and their derivatives (m, r, q) at points (m, q).
+    """Residuals (m, r) and derivatives (m, r, q).
 
     Differences step inwards at a bound, by 1e-5 of the distance between the bounds.
     """
@@ -46,7 +46,7 @@ def levenberg(
     iterations: int,
     tolerance: float = 1e-6,
 ) -> tuple[FloatArray, FloatArray]:
-    """Move points (m, q) downhill within low ... high (q,).
+    """Move points (m, q) downhill within bounds (q,).
 
     Gives them and their sums of squares (m,). Each point has its own damping. A point rests once a step lowers its sum by less than
     `tolerance` of it, or no step does.

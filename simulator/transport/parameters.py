@@ -251,7 +251,7 @@ def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, FloatArra
 def ionic_factors(
     parameters: Mapping[str, FloatArray], light: float, temperature: float, g: TransportGlobals
 ) -> tuple[FloatArray, FloatArray]:
-    """Rate factor a (n,) and screening time tau_u [s] (n,).
+    """Rate factor a and screening time tau_u [s].
 
     a = exp[-Ex/kB (1/T - 1/T0)] (1 + bL L/L0) multiplies nu and k_max.
     tau_u = tau exp[Eu/kB (1/T - 1/T0)] / (1 + bL L/L0).
@@ -264,7 +264,7 @@ def ionic_factors(
 
 
 def check_conditions(light: float, temperature: float) -> None:
-    """Raise ConfigError beyond 0 ... 100 suns or 50 ... 600 K."""
+    """ConfigError beyond 100 suns or 50 ... 600 K."""
     for name, value, low, high, unit in (
         ("light", light, 0.0, 100.0, "suns"),
         ("temperature", temperature, *TEMPERATURES, "K"),

@@ -37,7 +37,9 @@ _OPTIONAL = ("boundary_contrast", "structure_share")
 
 @dataclass(frozen=True, kw_only=True)
 class TransportSpec:
-    """Law from microstructure to transport. Every contrast is a hidden setting of a film.
+    """Law from microstructure to transport.
+
+    Every contrast is a hidden setting of a film.
 
     Parameters
     ----------

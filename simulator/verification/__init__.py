@@ -1,4 +1,4 @@
-"""Known facts of transport, films and scans, recomputed beside their targets.
+"""Known facts of transport, films and scans, recomputed.
 
 ``grainscout simulate --verify`` prints them.
 """

@@ -1,4 +1,4 @@
-"""Known facts of grains, topography and scan, recomputed beside their targets."""
+"""Known facts of grains, topography and scan, recomputed."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ def _grains() -> Iterator[Check]:
         )
         inside = ((tess.sites > 0) & (tess.sites < size)).all(1)
         ln = np.log(np.sqrt(4 * cell_areas(tess)[inside] / math.pi))
+        mean = float(np.exp(ln).mean()) / 440.0
+        yield Check(name="mean grain diameter over the target", value=mean, low=0.97, high=1.03)
         yield Check(
             name=f"ln-sd of grain diameters, {target} asked",
             value=float(ln.std()),

@@ -47,7 +47,7 @@ class PatchRealism:
 def patches_of(
     image: FloatArray, count: int, rng: np.random.Generator, size: int = 16
 ) -> FloatArray:
-    """(count, size, size) patches at random places of an image. DataError if it is too small."""
+    """Patches (count, size, size) at random places."""
     rows, columns = image.shape
     if min(rows, columns) < size:
         raise DataError(f"image must be at least {size} pixels on a side; got {image.shape}")
@@ -56,7 +56,7 @@ def patches_of(
 
 
 def patch_features(patches: FloatArray) -> FloatArray:
-    """(n, len(FEATURES)) shape descriptors of (n, size, size) patches, rows = slow scan axis."""
+    """Shape descriptors (n, features) of (n, size, size) patches."""
     p = np.asarray(patches, dtype=np.float64)
     if p.ndim != 3 or min(p.shape[1:]) < 8 or not np.isfinite(p).all():
         raise DataError(f"patches must be finite and (n, 8 or more, 8 or more); got {p.shape}")
@@ -131,7 +131,7 @@ def patch_realism(
 
 
 def separation(many: FloatArray, few: FloatArray) -> float:
-    """Cross-validated area under the curve of a ridge linear discriminant, >= 0.5 in expectation."""
+    """Cross-validated area under the curve of a linear discriminant."""
     scale = many.std(0)
     many, few = many / scale, few / scale
     folds = len(few)

@@ -1,6 +1,6 @@
-"""Independent solution of the transport equations in the textbook form, by a stiff solver.
+"""Independent solution of the transport equations.
 
-It takes about a second a curve and shares nothing but the constants with the kernel. `verify`, the
+A stiff solver takes the textbook form, about a second a curve. It shares nothing but the constants with the kernel. `verify`, the
 tests and the speed benchmark compare the kernel with it.
 """
 
@@ -27,7 +27,7 @@ def solve(
     rtol: float = 1e-10,
     g: TransportGlobals | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Current [nA], u [V] and x (samples,) of one contact point. Each ramp is solved alone."""
+    """Current [nA], u [V] and x of one contact."""
     g = g or TransportGlobals()
     inverse = (1.0 / temperature - 1.0 / g.T0) / BOLTZMANN
     gain = 1.0 + g.bL * light / g.L0
@@ -66,7 +66,7 @@ def law(
     temperature: float,
     g: TransportGlobals,
 ) -> FloatArray:
-    """Electronic, photo and shunt current [nA] of one contact at given states."""
+    """Current [nA] of one contact at given states."""
     phi = p.get("phiJ", 0.0) / (1.0 + light / g.Lh)
     contact = p.get("A", 1.0)
 

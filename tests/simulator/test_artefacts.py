@@ -107,7 +107,7 @@ def test_drift_moves_features_by_the_logged_displacement():
     assert np.allclose(log.displacement, np.linspace(0, 1, 64)[:, None] * log.displacement[-1])
 
 
-def test_amplitudes_are_what_was_asked_for():
+def test_amplitudes_are_as_specified():
     base = FilmSpec(rows=400, columns=64, scan=replace(OFF, noise_nm=0.5, line_nm=0.8))
     _, log = Film.generate(base, 1).imaged()
     assert log.noise.std() == pytest.approx(0.5e-9, rel=0.03)
@@ -120,7 +120,7 @@ def test_amplitudes_are_what_was_asked_for():
     assert np.mean(counts) == pytest.approx(2.0, abs=0.6)
 
 
-def test_images_repeat_or_differ_as_asked():
+def test_images_repeat_or_differ_by_their_number():
     f = film(ScanSpec())
     assert np.array_equal(f.scan().height, f.scan().height)
     assert not np.array_equal(f.scan().height, f.scan(repeat=1).height)

@@ -1,4 +1,4 @@
-"""What microstructure makes of a contact point."""
+"""Parameter maps from the microstructure."""
 
 from __future__ import annotations
 
@@ -193,14 +193,14 @@ def test_the_boundary_contrast_is_the_one_set(contrast):
 
 @pytest.mark.parametrize("seed", [63, 73, 160, 0])
 def test_every_film_of_a_preset_can_be_made(seed):
-    # 3 % of the first draws of s23's archetypes cannot have its contrast, as with the first three.
-    spec = PRESETS["s23"].transport
+    # 3 % of the first draws of Liu2023's archetypes cannot have its contrast, as with the first three.
+    spec = PRESETS["Liu2023"].transport
     table = archetype_table(spec, np.random.default_rng(seed))
     areas = loop_area({name: values[:2] for name, values in table.items()}, spec)
     assert np.log(areas[1] / areas[0]) == pytest.approx(spec.boundary_contrast, abs=1e-4)
 
 
-def test_a_contrast_that_cannot_be_had_is_refused_with_the_range():
+def test_an_unreachable_contrast_is_refused_with_the_range():
     with pytest.raises(ConfigError, match=r"boundary_contrast must be in -1\.\d\d \.\.\. \d"):
         parameter_maps(
             checkerboard(), replace(QUIET, boundary_contrast=-3.0), np.random.default_rng(0)

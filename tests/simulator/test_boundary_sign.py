@@ -1,6 +1,6 @@
-"""What holds for any film holds for every sign of the boundaries' contrast.
+"""Facts of any film, for every sign of the boundaries' contrast.
 
-The papers disagree about it (S26: larger loops at boundaries, S23: smaller), so nothing in the
+The papers disagree about it (Gong2026: larger loops at boundaries, Liu2023: smaller), so nothing in the
 simulator may lean on one of them.
 """
 
@@ -62,10 +62,11 @@ def test_the_same_seed_is_the_same_film_to_the_last_bit(name, film, sites):
         np.array_equal(film.parameters[key], again.parameters[key]) for key in film.parameters
     )
     other_seed = Film.generate(sized(name), SEED + 1)
+    assert not np.array_equal(other_seed.structure.labels, film.structure.labels)
     assert not np.array_equal(other_seed.curves(sites, SWEEP, light=SUN)[0], current)
 
 
-def test_a_curve_knows_neither_its_order_nor_its_company(film, sites):
+def test_a_curve_does_not_depend_on_its_order_or_company(film, sites):
     together, end = film.curves(sites, SWEEP, light=SUN)
     shuffled = np.random.default_rng(0).permutation(len(sites))
     mixed, mixed_end = film.curves(sites[shuffled], SWEEP, light=SUN)
@@ -117,6 +118,8 @@ def test_maps_agree_with_each_other(film):
     tilted = s.asymmetry != 0
     assert (np.sign(s.asymmetry) == np.where(own["smooth_side"] == s.labels, 1, -1))[tilted].all()
     weights = film.archetype_weights
+    assert weights.shape == (40, 40, 4)
+    assert weights.min() >= 0.0
     assert np.allclose(weights.sum(2), 1.0)
     assert np.array_equal(film.archetype, weights.argmax(2))
 

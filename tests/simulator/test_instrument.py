@@ -1,4 +1,4 @@
-"""The instrument over a film: what is read, where, and what the film remembers."""
+"""The instrument over a film: readings, places, and the memory of the film."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from grainscout.simulator.instrument import (
     instrument_spec,
 )
 from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER
-from grainscout.simulator.transport.integrator import grid
+from grainscout.simulator.transport import stray_current
 
 SEED = np.random.SeedSequence(17)
 TRIANGLE = Waveform.triangle()
@@ -54,8 +54,7 @@ def truth(film: Film, site: Site, state: np.ndarray | None = None) -> np.ndarray
 
 
 def stray(film: Film) -> np.ndarray:
-    law = film.spec.transport.globals_
-    return 1e-9 * (1e-3 * law.Cs * grid(TRIANGLE).slope + law.Ioff)
+    return stray_current(TRIANGLE, film.spec.transport.globals_)
 
 
 def with_only(**parts: object) -> InstrumentSpec:
@@ -303,7 +302,7 @@ def test_light_is_followed_with_its_relaxation_time(film):
     assert instrument.lamp.mean(0.0, 15.0) == pytest.approx(mean, rel=1e-3)
 
 
-def test_ions_at_rest_know_only_the_mean_light(film, good):
+def test_ions_at_rest_follow_the_mean_light(film, good):
     """Rates are linear in light: relaxing in many small steps of it is relaxing in its mean."""
     instrument = Instrument(film, with_only(memory=True, light=LightSpec()), SEED, 0.0)
     instrument.sweep(good, 0, TRIANGLE, 0.0)
@@ -329,10 +328,10 @@ def test_the_films_own_telegraph_is_drawn_anew_at_each_visit(film, good):
     assert np.array_equal(one, again)
 
 
-# Ladders.
+# Severity levels.
 
 
-def test_every_rung_is_tagged_with_its_faults():
+def test_every_severity_level_is_tagged_with_its_faults():
     assert FAULT_LADDERS["none"].tags == ("noise",)
     assert IDEAL.tags == ()
     for name, spec in FAULT_LADDERS.items():

@@ -1,4 +1,4 @@
-"""Drift, creep, wear and images: where the tip is and what it has become."""
+"""Drift, creep and wear of the tip, and images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_drift_creep_dies_away():
     assert length == near([0.0, 50e-9 * (1 - math.exp(-1)), 50e-9])
 
 
-def test_the_path_does_not_depend_on_when_it_is_asked_for():
+def test_the_path_does_not_depend_on_the_queries():
     spec = DriftSpec()
     often, once, backwards = (DriftPath(spec, SEED) for _ in range(3))
     times = np.arange(0.0, 3000.0, 7.3)

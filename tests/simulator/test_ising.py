@@ -85,7 +85,7 @@ def test_bad_lattices(bad):
         IsingSpec(**bad)
 
 
-def test_phase_map_knows_its_axes():
+def test_phase_map_has_its_axes_right():
     """Ferromagnet at large J1, stripes at strongly negative J2, disorder where both are small."""
     base = IsingSpec(size=12, temperature=1.5, sweeps=60, warmup=150)
     maps = phase_map(

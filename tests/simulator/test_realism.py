@@ -1,4 +1,4 @@
-"""Patches against real ones, and what the comparison can and cannot see."""
+"""Simulated patches against real ones, and the limits of the comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def simulated() -> np.ndarray:
     )
 
 
-def test_features_know_only_shape(simulated):
+def test_features_depend_on_shape_alone(simulated):
     some = simulated[:20]
     assert np.allclose(patch_features(some), patch_features(3e9 * some - 7.0))
     assert patch_features(some).shape == (20, len(FEATURES))
@@ -39,7 +39,7 @@ def test_slow_and_fast_axis_change_places_on_transposition(simulated):
     assert np.exp(np.median(a)) == pytest.approx(2.0, abs=0.4)
 
 
-def test_the_rule_tells_different_from_same():
+def test_the_rule_separates_different_sets_and_not_equal_ones():
     rng = np.random.default_rng(0)
     many, same = rng.standard_normal((300, 5)), rng.standard_normal((13, 5))
     assert separation(many, same + 2.0) > 0.95
@@ -48,7 +48,7 @@ def test_the_rule_tells_different_from_same():
     assert 0.4 < np.mean(values) < 0.54
 
 
-def test_a_film_without_artefacts_is_told_from_one_with(simulated):
+def test_a_film_without_artefacts_is_separated_from_one_with(simulated):
     clean = np.concatenate(
         [
             patches_of(Film.generate(FilmSpec(), s).dilated(), 7, np.random.default_rng(s))

@@ -20,6 +20,7 @@ from grainscout.simulator.transport import (
 )
 from grainscout.simulator.transport.integrator import grid
 from grainscout.simulator.verification.reference import law, solve
+from grainscout.simulator.verification.transport import finer
 
 WAVEFORMS = {
     "triangle": Waveform.triangle(),
@@ -31,14 +32,6 @@ WAVEFORMS = {
 
 def at(parameters, i):
     return {name: float(array[i]) for name, array in parameters.items()}
-
-
-def resampled(waveform, parts):
-    """The same voltage against time with `parts` times as many samples."""
-    fine = np.interp(
-        np.arange((len(waveform) - 1) * parts + 1) / parts, np.arange(len(waveform)), waveform.time
-    )
-    return Waveform(voltage=np.interp(fine, waveform.time, waveform.voltage), time=fine)
 
 
 def test_random_points_follow_the_stiff_solver_in_light_dark_and_cold(drawn):
@@ -57,9 +50,9 @@ def test_random_points_follow_the_stiff_solver_in_light_dark_and_cold(drawn):
 def test_order_is_two():
     p = archetype_parameters("heart")
     errors = []
-    reference = iv_curves(p, resampled(Waveform.triangle(), 64), trajectories=True).x[0, ::64]
+    reference = iv_curves(p, finer(Waveform.triangle(), 64), trajectories=True).x[0, ::64]
     for parts in (1, 2, 4):
-        x = iv_curves(p, resampled(Waveform.triangle(), parts), trajectories=True).x[0, ::parts]
+        x = iv_curves(p, finer(Waveform.triangle(), parts), trajectories=True).x[0, ::parts]
         errors.append(np.abs(x - reference).max())
     orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
     assert np.allclose(orders, 2.0, atol=0.1)
@@ -96,7 +89,7 @@ def test_resampling_leaves_the_curve(name, parts):
     for kind in ("triangle", "bipolar", "forc"):
         coarse = WAVEFORMS[kind]
         difference = (
-            iv_curves(p, resampled(coarse, parts), light=0.1).current_nA[:, ::parts]
+            iv_curves(p, finer(coarse, parts), light=0.1).current_nA[:, ::parts]
             - iv_curves(p, coarse, light=0.1).current_nA
         )
         assert np.abs(difference).max() <= 1e-3
@@ -130,7 +123,7 @@ def test_a_waveform_cut_in_two_gives_the_same_bits(kind, drawn):
     assert np.array_equal(c.state, a.state)
 
 
-def test_a_point_does_not_depend_on_its_company(drawn):
+def test_a_point_does_not_depend_on_the_others(drawn):
     p = drawn(1100, seed=4)
     p["w"][7] = 0.005  # one point that needs the stable form of the current law
     waveform = Waveform.bipolar(peak=2.0)

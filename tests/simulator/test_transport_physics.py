@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.integrate import trapezoid
 
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator.transport import (
@@ -49,34 +48,6 @@ def test_a_sweep_without_memory_is_single_valued(limit, drawn):
     wave = Waveform.triangle()
     current = iv_curves(p, wave, light=0.1, globals_=g).current_nA
     assert np.abs(current[:, :126] - current[:, 125:][:, ::-1]).max() < 1e-5
-
-
-def test_loop_area_against_sweep_time_has_one_peak_and_unit_slopes():
-    durations = np.logspace(-7, 7, 57)
-    p = archetype_parameters("heart") | {"IL": np.zeros(1), "kappa": np.zeros(1)}
-    wave = Waveform.triangle()
-
-    def areas(light):
-        return np.array(
-            [
-                -trapezoid(
-                    iv_curves(
-                        p, Waveform.triangle(duration=d), light=light, globals_=PLAIN
-                    ).current_nA[0],
-                    wave.voltage,
-                )
-                for d in durations
-            ]
-        )
-
-    dark, lit = areas(0.0), areas(0.1)
-    for area in (dark, lit):
-        rising = np.diff(area) > 0
-        assert (np.diff(rising.astype(int)) != 0).sum() == 1
-        slope = np.diff(np.log(area)) / np.diff(np.log(durations))
-        assert slope[0] == pytest.approx(1.0, abs=0.01)
-        assert slope[-1] == pytest.approx(-1.0, abs=0.01)
-    assert durations[lit.argmax()] < durations[dark.argmax()]
 
 
 def test_rates_and_time_scale_together(drawn):
@@ -165,38 +136,6 @@ def test_slower_ions_give_longer_memory():
         after = iv_curves(p, Waveform.triangle(), globals_=g).state
         left.append(relax(after, p, 0.05, globals_=g)[0, 1])
     assert left[0] > 10.0 * left[1]
-
-
-def windows(name):
-    wave = Waveform.triangle()
-    current = iv_curves(archetype_parameters(name), wave, light=0.1).current_nA[0]
-    opened = current[125:][::-1] - current[:126] > 0.025
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], opened.astype(int), [0]])))
-    return [(wave.voltage[a], wave.voltage[b - 1]) for a, b in edges.reshape(-1, 2)]
-
-
-def test_archetypes_open_where_the_papers_say():
-    (club,) = windows("club")
-    assert club == pytest.approx((0.52, 1.03), abs=0.013)
-    first, second = windows("heart")
-    assert first == pytest.approx((0.05, 0.35), abs=0.013)
-    assert second == pytest.approx((0.68, 1.33), abs=0.013)
-    low, main = windows("diamond")
-    assert main == pytest.approx((1.28, 1.49), abs=0.013)
-    assert low[1] < 0.3
-
-
-def test_junctions_insulate_in_the_dark_and_conduct_in_light():
-    heart, club = archetype_parameters("heart"), archetype_parameters("club")
-    heart["phiJ"] = np.array([1.2])
-    wave = Waveform.triangle()
-
-    def ratio(light):
-        junction = iv_curves(heart, wave, light=light, globals_=PLAIN).current_nA.max()
-        return junction / iv_curves(club, wave, light=light, globals_=PLAIN).current_nA.max()
-
-    assert ratio(0.0) < 0.05
-    assert ratio(0.1) > 0.5
 
 
 def test_light_raises_the_current_and_makes_it_negative_at_zero_bias():
