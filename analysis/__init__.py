@@ -1,4 +1,4 @@
-"""What was learnt: curves become numbers, numbers become scores, scores become verdicts.
+"""Analysis: from curves to descriptors, scores and verdicts.
 
 ::
 
@@ -6,15 +6,15 @@
        \\--archetypes--> club, heart, diamond, insulating           |
                                       report, leaderboard  <--statistics (paired, by film)
 
-* `descriptors`: versioned numbers of a curve, never silent ones;  `archetypes`: its loop shape.
+* `curves`: versioned descriptors, loop archetypes, reversal families, lifetimes and solar cells.
 * `metrics`, `diversity`: a run against the truth, as pure functions of arrays.
-* `statistics`: intervals, paired differences and a verdict that can say "not decided".
-* `forensics`: what a run looked at, and what it would have concluded otherwise;  `forc`: where in
-  a reversal family the loop is made;  `latent`: representations of patches and curves;
-  `characterisation`: lifetimes and cells.
-* `figures`: one function a figure, in one style.  `formats`: files from instruments.
+* `statistics`: intervals, paired differences and verdicts that can be "not decided".
+* `forensics`: choices of a run, and other descriptors of its curves.
+* `latent`: representations of patches and curves.
+* `figures`: one function per figure, in one style.
+* `formats`: files from instruments.
 
-Sub-modules are imported when they are first used, so that this package costs nothing by itself.
+Sub-modules are imported when they are first used.
 """
 
 import lazy_loader

@@ -119,7 +119,7 @@ def vendi(kernel: ArrayLike) -> float:
 
 
 def vendi_trace(kernel: ArrayLike, *, every: int = 1) -> FloatArray:
-    """Vendi score (n,) of the first k points of a kernel (n, n).
+    """Vendi score (n,) of the first k points.
 
     Computed at each `every`-th step and held in between.
     """
@@ -150,7 +150,7 @@ def outcome_edges(values: ArrayLike, bins: int = 20) -> FloatArray:
 def coverage_trace(
     values: ArrayLike, edges: ArrayLike, reachable: ArrayLike | None = None
 ) -> FloatArray:
-    """Share (n,) of outcome bins that the first k values reached.
+    """Share (n,) of outcome bins reached so far.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def coverage_trace(
 
 
 def first_occurrences(labels: ArrayLike) -> IntArray:
-    """Mark (n,) the first occurrence of each label with 1, else 0.
+    """Mark (n,) first occurrences of labels with 1.
 
     Labels are integers, and -1 stands for none.
     """

@@ -1,4 +1,4 @@
-"""Forensics of a run: its choices, their drivers, and other descriptors of its curves.
+"""Forensics: choices of a run and their drivers.
 
     patch_components(image, candidates)     principal components of the patches around sites
     density_test(features, visited)         visited against offered population

@@ -1,4 +1,4 @@
-"""Scores of predicted maps against the truth: error, calibration and regret."""
+"""Scores of predicted maps against the truth."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray
 
 
 def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
-    """True value lost at the maximum of a predicted map.
+    """Value lost at the maximum of a map.
 
     NaN pixels of `truth` or `mean` (any one shape) are no candidates.
     """

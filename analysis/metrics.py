@@ -1,4 +1,4 @@
-"""Metrics of a run against the truth: discovery, optimisation, maps and cost.
+"""Metrics of a run against the truth.
 
 All are pure functions of arrays. A *trace* is an (n,) array with the value after each of the n
 measurements. The *oracle* trace gives the noiseless truth of the measured sites. The *inference*
@@ -122,7 +122,7 @@ def recall_trace(objects: ArrayLike, total: int) -> FloatArray:
 
 
 def enrichment_trace(hits: ArrayLike, base_rate: float) -> FloatArray:
-    """Share of hits (n,) so far over that of random sites (1 is chance)."""
+    """Share of hits so far, relative to chance."""
     if not 0 < base_rate <= 1:
         raise DataError(f"base_rate must be within 0 to 1 and not 0; got {base_rate}")
     hit = np.asarray(hits, dtype=np.float64)
@@ -212,7 +212,7 @@ def draws_until_all(counts: ArrayLike, total: int) -> float:
 
 
 def regret(trace: ArrayLike, best: float) -> FloatArray:
-    """Difference (n,) of the film's best value and a trace of best values."""
+    """Gap (n,) between the film's best and a trace."""
     return best - np.asarray(trace, dtype=np.float64)
 
 
@@ -226,7 +226,7 @@ def travel_trace(positions: ArrayLike) -> FloatArray:
 
 
 def normalised(value: ArrayLike, random: ArrayLike, oracle: ArrayLike) -> FloatArray:
-    """Scale values to 0 for random sampling and 1 for the oracle.
+    """Scale to 0 for random and 1 for oracle.
 
     NaN where the two do not differ. Below 0 is worse than random.
     """
@@ -249,7 +249,7 @@ def run_traces(
     junction_id: ArrayLike | None = None,
     boundary_id: ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
-    """Compute the learning curves of a run on a film's truth maps.
+    """Compute learning curves on a film's truth maps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Curves become numbers: quality, descriptors, archetypes and families of reversal curves."""
+"""Curves: descriptors, archetypes and reversal families."""
 
 import lazy_loader
 

@@ -47,7 +47,7 @@ _LOBES = ("area", "low_share", "centre", "first", "last")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lobes:
-    """Openings of n loops; NaN where nothing opens.
+    """Openings of n loops, NaN where nothing opens.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Classification:
 def classify(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> NDArray[np.uint8]:
-    """Return archetype indices (n,); see `classification`."""
+    """Classify curves (n,) by index, see `classification`."""
     return classification(voltage, current, saturated).archetype
 
 
@@ -216,6 +216,6 @@ def _lobes(curves: Curves) -> FloatArray:
 
 
 def _half_rise(grid: FloatArray, out: FloatArray) -> FloatArray:
-    """Voltage (n,) at half of the rise of the forward current."""
+    """Voltage (n,) at half of the forward rise."""
     level = 0.5 * (out.min(axis=1) + out.max(axis=1))
     return np.asarray(grid[(out >= level[:, None]).argmax(axis=1)])

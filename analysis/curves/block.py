@@ -1,4 +1,4 @@
-"""A block of curves ready for descriptors: repaired, flagged, with its noise."""
+"""Block of curves, repaired and flagged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EQUAL = 0.1
 
 
 class Flag(enum.IntFlag):
-    """Reasons why a value is invalid, a bound, or uncertain."""
+    """Reasons for an invalid, bounded or uncertain value."""
 
     NONE = 0
     UNORDERED = 1  # the voltage axis has no order; no descriptor is defined
@@ -58,12 +58,12 @@ _EXPLAIN = {
 
 
 def explain(flags: int) -> str:
-    """Describe flags in words; empty for no flag."""
+    """Describe flags in words, empty for none."""
     return "; ".join(text for flag, text in _EXPLAIN.items() if flags & flag)
 
 
 class Curves:
-    """Currents of one sweep, with the quantities that several descriptors need.
+    """Currents of one sweep with common quantities.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Curves:
         return len(self.current)
 
     def _repaired(self, current: FloatArray) -> FloatArray:
-        """Interpolate short gaps (NaN, infinite, absurd); flag rows with long ones."""
+        """Interpolate short gaps and flag rows with long ones."""
         with np.errstate(invalid="ignore"):
             lost = ~(np.abs(current) < ABSURD)
         rows = np.flatnonzero(lost.any(axis=1))
@@ -116,7 +116,7 @@ class Curves:
 
     @cached_property
     def noise(self) -> FloatArray:
-        """Standard deviation (n,) [A] of the white noise; NaN if too short.
+        """Standard deviation (n,) [A] of the white noise.
 
         From the third differences, robust against steps. Smooth current contributes its third
         derivative, so that a noiseless curve has a small positive value. Noise that is correlated
@@ -155,7 +155,7 @@ class Curves:
         return np.asarray(third[:, middle] / _THIRD_DIFFERENCE, dtype=np.float64)
 
     def _rails(self) -> BoolArray | None:
-        """Find flat tops and bottoms of curves without a saturation mask."""
+        """Find flat tops and bottoms without a mask."""
         if self.current.shape[1] < MIN_SAMPLES:
             return None
         top, bottom = self.current.max(axis=1), self.current.min(axis=1)
@@ -212,7 +212,7 @@ class Curves:
         return back - out
 
     def at_rail(self, indices: IntArray | None = None) -> BoolArray:
-        """True (n,) where any of these samples is saturated; all samples if None."""
+        """Rows (n,) with a saturated sample among `indices`."""
         if self.saturated is None:
             return np.zeros(len(self), bool)
         part = self.saturated if indices is None else self.saturated[:, indices]

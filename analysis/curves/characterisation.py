@@ -18,7 +18,7 @@ from grainscout.records.arrays import FloatArray
 
 
 def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
-    """Return sum A tau^2 / sum A tau, in the unit of the lifetimes."""
+    """Intensity-weighted average sum A tau^2 / sum A tau."""
     a, tau = np.asarray(amplitudes, dtype=np.float64), np.asarray(lifetimes, dtype=np.float64)
     if a.shape != tau.shape or a.ndim != 1 or a.size == 0 or (tau <= 0).any() or not a.any():
         raise DataError(
@@ -30,7 +30,7 @@ def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecayFit:
-    """Sum of exponentials and a background, fitted to photon counts.
+    """Exponentials and a background fitted to counts.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def _maximise(scaled: FloatArray, n: FloatArray, components: int) -> FloatArray:
 
 
 def _start(scaled: FloatArray, counts: FloatArray, components: int) -> FloatArray:
-    """Start values: a spectrum of fixed lifetimes, gathered into groups."""
+    """Start values from a spectrum of fixed lifetimes."""
     grid = np.geomspace(2e-3, 1.0, 40)
     basis = np.column_stack([np.exp(-scaled[:, None] / grid), np.ones_like(counts)])
     weight = 1 / np.sqrt(counts + 1)
@@ -160,7 +160,7 @@ def _start(scaled: FloatArray, counts: FloatArray, components: int) -> FloatArra
 
 
 def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0) -> FloatArray:
-    """Map mean arrival times [s], a structure channel for policies.
+    """Map mean arrival times [s] of photons.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class Merit:
 def jv_merit(
     voltage: ArrayLike, current_density: ArrayLike, *, irradiance: float = 1000.0
 ) -> Merit:
-    """Compute figures of merit of one J-V branch in light.
+    """Compute figures of merit of one J-V branch.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def jv_merit(
 
 @dataclass(frozen=True, kw_only=True)
 class Hysteresis:
-    """Difference of a cell's two sweeps; 0 for none.
+    """Difference of a cell's two sweeps.
 
     Attributes
     ----------

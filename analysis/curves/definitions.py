@@ -1,4 +1,4 @@
-"""Definitions of the descriptors: value, sigma and flags of a block of curves."""
+"""Definitions of the descriptors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 @dataclass(eq=False)
 class Raw:
-    """Result of a definition for n curves, before masks are applied.
+    """Result of a definition for n curves, unmasked.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Raw:
 
 
 def undefined(curves: Curves, flag: Flag) -> Raw:
-    """Return no value for any curve, for a reason of the sweep."""
+    """Return no value for any curve."""
     n = len(curves)
     return Raw(np.full(n, np.nan), np.full(n, np.nan)).reject(np.ones(n, bool), flag)
 
@@ -133,7 +133,7 @@ def _opening_noise(curves: Curves) -> FloatArray:
 
 
 def _fold_bias(curves: Curves, weights: FloatArray) -> FloatArray:
-    """Expected excess (n,) [A V] of a loop area because noise is folded at 0.
+    """Bias (n,) [A V] of a loop area by folded noise.
 
     The mean of a folded normal gives E|N(m, s)| - |m| = 2 s [phi(z) - z Q(z)] with z = |m|/s. Here
     m is the mean of five neighbours minus two of its own standard deviations. Where an opening is
@@ -248,7 +248,7 @@ def log_max_current(curves: Curves) -> Raw:
 
 
 def _line(curves: Curves) -> tuple[IntArray, FloatArray] | None:
-    """Samples around 0 V, and (2, k) weights of intercept and slope."""
+    """Samples around 0 V, and weights of a line (2, k)."""
     sweep = curves.sweep
     at = sweep.voltage[sweep.forward]
     if at.size < MIN_SAMPLES:

@@ -1,4 +1,4 @@
-"""Descriptors of curves: numbers with an uncertainty, a validity and a version.
+"""Descriptors: numbers with uncertainty, validity and version.
 
 The version of a descriptor rises whenever its definition changes, so that stored values are never
 compared with numbers of another meaning::
@@ -98,7 +98,7 @@ class Described:
         return len(self.value)
 
     def reasons(self) -> list[str]:
-        """Explain the flags of each curve; empty where there are none."""
+        """Explain the flags of each curve in words."""
         return [explain(int(flags)) for flags in self.flags]
 
 
@@ -141,7 +141,7 @@ def descriptor_names() -> list[str]:
 
 
 def find_descriptor(name: str) -> Descriptor:
-    """Look a descriptor up by name; ConfigError lists the known ones."""
+    """Look a descriptor up by name (ConfigError if unknown)."""
     if name in DESCRIPTORS:
         return DESCRIPTORS[name]
     band = _LOOP_BAND.fullmatch(name)
@@ -156,7 +156,7 @@ def find_descriptor(name: str) -> Descriptor:
 def describe(
     name: str, voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> Described:
-    """Compute one descriptor of curves with a common voltage axis.
+    """Compute one descriptor of curves of one sweep.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def describe_all(
 def describe_target(
     problem: Problem, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> Described:
-    """Describe curves of a problem's waveform by the problem's target.
+    """Describe curves by the problem's target.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def describe_curve(name: str, curve: IVCurve) -> Described:
 def check_curves(
     voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None
 ) -> tuple[Sweep, FloatArray, BoolArray | None]:
-    """Return the sweep, currents (n, s) and mask; DataError if shapes differ."""
+    """Check shapes and return sweep, currents and mask."""
     sweep = read_sweep(np.asarray(voltage, dtype=np.float64))
     samples = sweep.voltage.size
     data = np.atleast_2d(np.asarray(current, dtype=np.float64))
@@ -242,7 +242,7 @@ def check_curves(
 
 
 def _joined(descriptor: Descriptor, name: str, parts: list[tuple[Raw, Curves]]) -> Described:
-    """Join the blocks and take out curves that are not usable."""
+    """Join the blocks and mask unusable curves."""
     value = np.concatenate([raw.value for raw, _ in parts])
     sigma = np.concatenate([raw.sigma for raw, _ in parts])
     flags = np.concatenate([raw.flags | curves.flags for raw, curves in parts])

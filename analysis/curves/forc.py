@@ -1,4 +1,4 @@
-"""First-order reversal curves: loop density over reversal voltage and voltage.
+"""First-order reversal curves and their loop density.
 
 A family of triangles with growing peaks gives the current I(Vr, V) on the way back from each
 reversal Vr. The density -1/2 d2I / dVr dV is zero where the way back does not depend on the
@@ -107,7 +107,7 @@ def forc_density(
 def _mixed_derivative(
     branches: FloatArray, reversal: FloatArray, axis: FloatArray, half: int
 ) -> FloatArray:
-    """d2I/dVr dV by least squares over (2 half + 1)^2 windows, or NaN."""
+    """d2I/dVr dV by least squares over square windows."""
     n, k, m = branches.shape
     result = np.full_like(branches, np.nan)
     for i in range(half, k - half):

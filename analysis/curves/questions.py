@@ -1,4 +1,4 @@
-"""Other questions to recorded curves: every descriptor, and the effect of light."""
+"""All descriptors of recorded curves, and light's effect."""
 
 from __future__ import annotations
 

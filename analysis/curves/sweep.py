@@ -69,11 +69,11 @@ class Sweep:
 
     @property
     def is_loop(self) -> bool:
-        """True if there is a reverse branch to compare with."""
+        """True if there is a reverse branch."""
         return self.kind == "loop"
 
     def split(self, current: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Split (n, s) currents into forward and reverse ones on `grid`, (n, m) each."""
+        """Split currents (n, s) into branches on `grid`."""
         out = np.take(current, self.on_grid, axis=1)
         back = np.take(current, self.lower, axis=1)
         if self.weight.any():
@@ -82,7 +82,7 @@ class Sweep:
         return out, back
 
     def integral(self, low: float, high: float) -> FloatArray:
-        """Weights (m,) of the trapezoidal integral from `low` to `high` [V].
+        """Weights (m,) of the integral between two voltages [V].
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Sweep:
         return weights
 
     def covers(self, low: float, high: float) -> bool:
-        """True if the grid spans `low` to `high` [V] within half a step."""
+        """True if the grid spans both voltages [V]."""
         if self.grid.size < 2:
             return False
         slack = 0.5 * float(np.diff(self.grid).max())
@@ -115,7 +115,7 @@ class Sweep:
 
 
 def read_sweep(voltage: FloatArray) -> Sweep:
-    """Cut a voltage axis (s,) [V] into branches; DataError if not 1-D and finite."""
+    """Cut a voltage axis (s,) [V] into branches."""
     axis = np.ascontiguousarray(voltage, dtype=np.float64)
     if axis.ndim != 1 or axis.size == 0 or not np.isfinite(axis).all():
         raise DataError(
@@ -147,7 +147,7 @@ def _read(raw: bytes) -> Sweep:
 def _loop(
     voltage: FloatArray, pieces: tuple[tuple[int, int], ...], pair: int, span: float
 ) -> Sweep | None:
-    """Lay the reverse piece over the forward one; None if they share too few samples."""
+    """Lay the reverse piece over the forward one."""
     forward, reverse = (_by_voltage(voltage, pieces[pair + k]) for k in (0, 1))
     low = max(voltage[forward[0]], voltage[reverse[0]])
     high = min(voltage[forward[-1]], voltage[reverse[-1]])
@@ -185,14 +185,14 @@ def weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def running_mean(values: FloatArray, width: int) -> FloatArray:
-    """Average `width` neighbours along axis 1; (n, m - width + 1)."""
+    """Average `width` neighbours along axis 1."""
     total = np.cumsum(values, axis=1)
     total[:, width:] = total[:, width:] - total[:, :-width]
     return np.asarray(total[:, width - 1 :] / width)
 
 
 def _turning_points(voltage: FloatArray, jitter: float) -> list[int]:
-    """Indices of the first sample, each reversal above `jitter`, and the last."""
+    """First sample, reversals above `jitter`, last sample."""
     turns, direction, extreme = [0], 0.0, 0
     for i in range(1, voltage.size):
         if direction == 0.0:
@@ -207,7 +207,7 @@ def _turning_points(voltage: FloatArray, jitter: float) -> list[int]:
 
 
 def _by_voltage(voltage: FloatArray, piece: tuple[int, int]) -> IntArray:
-    """Samples of a piece by rising voltage, the first of equal ones."""
+    """Samples of a piece by rising voltage, without repeats."""
     indices = np.arange(piece[0], piece[1] + 1)
     return indices[np.unique(voltage[indices], return_index=True)[1]].astype(np.int64)
 
@@ -225,7 +225,7 @@ def _widest_pair(
     span: float,
     taken: tuple[float, float] | None = None,
 ) -> int | None:
-    """Index of the first of two neighbouring pieces with the widest common range.
+    """Index of the pair of pieces with most overlap.
 
     With `taken`, only pairs whose range meets that range [V] in no more than jitter.
     """

@@ -1,4 +1,4 @@
-"""Figures in one style: each function takes arrays or a table and returns a Figure.
+"""Figures in one style, one function for each.
 
     with style():                        # the common style for your own drawings
         ...

@@ -47,7 +47,7 @@ def learning_curves(
     panels: str | None = "task",
     seed: int = 0,
 ) -> Figure:
-    """Draw a metric against measurements: interquartile mean, 95 % band.
+    """Draw a metric against measurements, with 95 % bands.
 
     Films are resampled, not rows. A run that ended early keeps its last value.
 
@@ -96,7 +96,7 @@ def learning_curves(
 def _bands(
     ax: Axes, part: pd.DataFrame, metric: str, names: Sequence[str], factor: float, seed: int
 ) -> list[FloatArray]:
-    """Draw a line and a band per policy; return all values drawn."""
+    """Draw a line and a band per policy."""
     palette, lines = colours(names), dashes(names)
     seen = []
     for name in names:
@@ -124,7 +124,7 @@ def _reference(ax: Axes, caption: str, line: pd.Series[float]) -> None:
 
 
 def _frame(ax: Axes, seen: list[FloatArray]) -> None:
-    """Limit the axis to the runs; the band of very few films may exceed them."""
+    """Limit the axis to the runs, not their bands."""
     values = np.concatenate([v.ravel() for v in seen]) if seen else np.zeros(0)
     values = values[np.isfinite(values)]
     if values.size and np.ptp(values) > 0:
@@ -146,7 +146,7 @@ def _wrapped(title: str, width: int = 30) -> str:
 
 
 def _runs(runs: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray, list[Any]]:
-    """Return the steps, (runs, steps) values and the film of each run.
+    """Return steps, values (runs, steps) and films.
 
     A run keeps its last value between its own steps and after its end. The curve begins where every
     run has a value.
@@ -171,7 +171,7 @@ def policy_ranking(
     highlight: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """Draw a dot and an interval for each policy, best on top.
+    """Draw scores with intervals, best on top.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def cost_benefit(
     log_cost: bool = False,
     title: str = "",
 ) -> Figure:
-    """Draw cost against benefit: a dot per film, a large one for the median.
+    """Draw cost against benefit by policy.
 
     The staircase joins the policies that no other beats in both (the Pareto front of the medians).
 
@@ -271,7 +271,7 @@ def cost_benefit(
 def diversity_of_run(
     measures: Mapping[str, ArrayLike], *, seeds: int = 0, title: str = ""
 ) -> Figure:
-    """Draw the diversity of the measured set after each step.
+    """Draw diversity of the measured set by step.
 
     Parameters
     ----------

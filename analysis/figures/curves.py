@@ -1,4 +1,4 @@
-"""Figures of curves by archetype, as cards, and over one axis."""
+"""Figures of curves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def archetype_examples(
     time: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw the curves of a run by archetype, with true means in black.
+    """Draw the curves of a run by archetype.
 
     Parameters
     ----------
@@ -63,22 +63,23 @@ def archetype_examples(
     """
     axis = np.asarray(voltage if time is None else time, dtype=np.float64)
     data = np.asarray(current, dtype=np.float64)
-    kinds = np.asarray(archetype)
-    if data.ndim != 2 or data.shape != (kinds.size, axis.size):
+    classes = np.asarray(archetype)
+    if data.ndim != 2 or data.shape != (classes.size, axis.size):
         raise DataError(
-            f"current must be ({kinds.size}, {axis.size}), a row for each archetype and a column "
+            f"current must be ({classes.size}, {axis.size}), a row for each archetype and a column "
             f"for each voltage; got {data.shape}"
         )
     palette = colours(list(names))
     fig = figure(2.9 * len(names), 3.0)
     for k, (ax, name) in enumerate(zip(fig.subplots(1, len(names)), names, strict=True)):
-        found = np.flatnonzero(kinds == k)
+        rows = np.flatnonzero(classes == k)
         mean = None
         if true_current is not None and true_archetype is not None:
             here = np.asarray(true_archetype) == k
             if here.any():
                 mean = np.asarray(true_current, dtype=np.float64)[here].mean(axis=0)
-        shown = found[np.unique(np.linspace(0, found.size - 1, min(most, found.size)).astype(int))] if found.size else found  # fmt: skip
+        some = np.linspace(0, rows.size - 1, min(most, rows.size)).astype(int)
+        shown = rows[np.unique(some)]
         parts = [data[shown]] + ([mean[None]] if mean is not None else [])
         factor, unit = engineering(np.concatenate(parts), "A")
         for row in shown:
@@ -87,13 +88,13 @@ def archetype_examples(
             ax.plot(axis, mean * factor, color=TRUTH, lw=1.8, label="mean true curve")
         ax.axhline(0, color="#BBBBBB", lw=0.6, zorder=0)
         first = ""
-        if found.size and steps is not None:
-            first = f", first at {int(np.asarray(steps)[found].min())}"
-        if not found.size and mean is None:
+        if rows.size and steps is not None:
+            first = f", first at {int(np.asarray(steps)[rows].min())}"
+        if not rows.size and mean is None:
             ax.set_xlim(axis.min(), axis.max())
             ax.set_yticks([])
         ax.set_title(name)
-        count = f"{found.size} found{first}" if found.size else "none found"
+        count = f"{rows.size} found{first}" if rows.size else "none found"
         ax.text(0.04, 0.95, count, transform=ax.transAxes, va="top", fontsize=8)
         if time is not None:
             ax.margins(y=0.18)  # curves against time leave no corner free for the words
@@ -115,7 +116,7 @@ def curve_cards(
     names: Sequence[str] = ("turn_on", "loop_area", "hysteresis", "max_current"),
     columns: int = 3,
 ) -> Figure:
-    """Draw a card per curve: patch, curve, archetype and descriptors.
+    """Draw a card per curve with its descriptors.
 
     A bound is written with < or >, an undefined value with its reason.
 
@@ -139,17 +140,17 @@ def curve_cards(
     axis = np.asarray(voltage, dtype=np.float64)
     data = np.atleast_2d(np.asarray(current, dtype=np.float64))
     rail = None if saturated is None else np.atleast_2d(np.asarray(saturated, dtype=bool))
-    found = describe_all(names, axis, data, rail)
-    kinds = classification(axis, data, rail)
+    described = describe_all(names, axis, data, rail)
+    classes = classification(axis, data, rail)
     palette = colours(ARCHETYPE_NAMES)
     rows = -(-len(data) // columns)
     fig = figure(4.1 * columns, 2.35 * rows)
     cards = fig.subfigures(rows, columns, squeeze=False).ravel()
     for k, card in enumerate(cards[: len(data)]):
         left, right = card.subplots(1, 2, width_ratios=[1.0, 1.5])
-        known = kinds.archetype[k] != UNKNOWN
-        kind = ARCHETYPE_NAMES[kinds.archetype[k]] if known else "unknown"
-        colour = palette[kind] if known else TRUTH
+        known = classes.archetype[k] != UNKNOWN
+        archetype = ARCHETYPE_NAMES[classes.archetype[k]] if known else "unknown"
+        colour = palette[archetype] if known else TRUTH
         factor, unit = engineering(data[k], "A")
         seen = data[k] * factor
         right.plot(axis, seen, color=colour, lw=0.8, ls=":")
@@ -157,10 +158,12 @@ def curve_cards(
             seen = np.where(rail[k], np.nan, seen)
         right.plot(axis, seen, color=colour, lw=1.4)
         right.set(xlabel="bias (V)", ylabel=f"current ({unit})")
-        right.set_title(f"{labels[k]}: {kind}" if labels is not None else kind, color=colour)
+        right.set_title(
+            f"{labels[k]}: {archetype}" if labels is not None else archetype, color=colour
+        )
         left.set_axis_off()
-        text = [f"confidence {kinds.confidence[k]:.2f}"]
-        text += [_described(name, found[name], k) for name in names]
+        text = [f"confidence {classes.confidence[k]:.2f}"]
+        text += [_described(name, described[name], k) for name in names]
         left.text(
             0.0, -0.03 if patches is not None else 0.9, "\n".join(text), fontsize=6.5,
             va="top", transform=left.transAxes, linespacing=1.35,
@@ -172,7 +175,7 @@ def curve_cards(
 
 
 def _described(name: str, described: Described, k: int) -> str:
-    """Describe curve k by one descriptor in a short line."""
+    """Describe curve k in a short line."""
     text = name.replace("_", " ")
     if not described.valid[k]:
         return f"{text}: {explain(int(described.flags[k]))}"
@@ -186,7 +189,7 @@ def _described(name: str, described: Described, k: int) -> str:
 def iv_curves(
     voltage: ArrayLike, current: ArrayLike, *, labels: Sequence[str] | None = None, title: str = ""
 ) -> Figure:
-    """Draw curves over one voltage axis, with arrows along the first.
+    """Draw curves over one voltage axis.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures for forensics: densities, reversal families, calibration, boundaries."""
+"""Figures for forensics and calibration."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def latent_density(
     note: str = "",
     title: str = "",
 ) -> Figure:
-    """Draw densities of all and of visited candidates, and the path.
+    """Draw densities of all and of visited candidates.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def latent_density(
 
 @style()
 def forc_map(family: Forc, *, spot: int = 0, title: str = "") -> Figure:
-    """Draw the curves of a reversal family at site `spot`, and their density."""
+    """Draw a reversal family at `spot`, and its density."""
     fig = figure(8.4, 3.5)
     left, right = fig.subplots(1, 2)
     curves = family.current[spot]
@@ -128,7 +128,7 @@ def performance_profiles(
     label: str = "normalised score",
     seed: int = 0,
 ) -> Figure:
-    """Draw the share of films on which each policy reaches a score.
+    """Draw the share of films above each score.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def boundary_visits(
     width: float = 30e-9,
     title: str = "",
 ) -> Figure:
-    """Draw visits to each boundary over expectation, as map and bars.
+    """Draw visits to boundaries as map and bars.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of latent maps; importing this module imports torch."""
+"""Figures of latent maps (imports torch)."""
 
 from grainscout.analysis.latent.figures import (
     latent_archetypes,

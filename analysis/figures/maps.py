@@ -1,4 +1,4 @@
-"""Figures on the pixel grid: measured sites, predictions and true maps."""
+"""Figures on the pixel grid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sites_over_topography(
     boundary: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw the measured sites over the topography, coloured by step.
+    """Draw measured sites over topography, coloured by step.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def archetype_map(
     sites: ArrayLike | None = None,
     title: str = "true archetypes",
 ) -> Figure:
-    """Draw a map of archetypes with a legend of their shares.
+    """Draw a map of archetypes with their shares.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _in_extent(
 
 
 def _outline(ax: Any, mask: BoolArray, extent: Extent) -> None:
-    """Draw the edge of a mask; contour counts rows upwards, unlike imshow."""
+    """Draw the edge of a mask (contour counts upwards)."""
     left, right, bottom, top = extent
     ax.contour(
         mask.astype(float), levels=[0.5], extent=(left, right, top, bottom), colors="#56B4E9",

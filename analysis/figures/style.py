@@ -1,4 +1,4 @@
-"""Common style of figures: colours for all eyes, units on every axis."""
+"""Common style of figures: colours, units, panels."""
 
 from __future__ import annotations
 
@@ -66,24 +66,24 @@ Extent = tuple[float, float, float, float]
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the common style inside a block, or as a decorator."""
+    """Apply the style in a block or as decorator."""
     with rc_context(_RC):
         yield
 
 
 def figure(width: float, height: float) -> Figure:
-    """Make an empty figure of width x height inches with constrained layout."""
+    """Make an empty figure of that size [inches]."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def headline(fig: Figure, title: str) -> None:
-    """Set the title of a figure with several panels, if there is one."""
+    """Set the title over several panels, if any."""
     if title:
         fig.suptitle(title, fontsize=10, x=0.01, ha="left")
 
 
 def single(width: float, height: float) -> tuple[Figure, Axes]:
-    """Make a figure of width x height inches with one panel."""
+    """Make a figure [inches] with one panel."""
     fig = figure(width, height)
     return fig, fig.add_subplot()
 
@@ -97,7 +97,7 @@ def panels(
     down: float = 0.0,
     columns: int = 3,
 ) -> tuple[Figure, list[Axes]]:
-    """Make panels of width x height inches, with further room across and down."""
+    """Make panels [inches] with further room around them."""
     columns = min(count, columns)
     rows = -(-count // columns)
     fig = figure(width * columns + across, height * rows + down)
@@ -108,7 +108,7 @@ def panels(
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour per name, the same wherever the same names are shown.
+    """Return a colour for each name.
 
     Archetypes, the random policy and the oracle have fixed colours.
     """
@@ -129,7 +129,7 @@ def dashes(names: Sequence[str]) -> dict[str, Any]:
 
 
 def engineering(values: ArrayLike, unit: str) -> tuple[float, str]:
-    """Choose an SI prefix: amperes to nA, metres to nm or µm.
+    """Choose an SI prefix for readable numbers.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def labelled(name: str, unit: str) -> str:
 
 
 def image_extent(shape: Sequence[int], pixel_size: tuple[float, float]) -> tuple[Extent, str]:
-    """Return the imshow extent with row 0 on top, and its unit (µm or nm)."""
+    """Return the imshow extent, row 0 on top."""
     height, width = shape[0] * pixel_size[0], shape[1] * pixel_size[1]
     factor, unit = (1e6, "µm") if max(height, width) >= 1e-6 else (1e9, "nm")
     return (0.0, width * factor, height * factor, 0.0), unit
@@ -174,7 +174,7 @@ def draw_image(
     cmap: str,
     limits: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw an image with axes in µm or nm, row 0 on top, NaN grey."""
+    """Draw an image with axes in µm or nm."""
     from matplotlib import colormaps
 
     extent, unit = image_extent(image.shape, pixel_size)
@@ -189,7 +189,7 @@ def draw_image(
 
 
 def robust_limits(*images: ArrayLike, share: float = 0.01) -> tuple[float, float]:
-    """Return common colour limits of images from quantiles, against hot pixels."""
+    """Return common colour limits from quantiles."""
     values = np.concatenate([np.ravel(np.asarray(i, dtype=np.float64)) for i in images])
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -203,7 +203,7 @@ def robust_limits(*images: ArrayLike, share: float = 0.01) -> tuple[float, float
 
 
 def scale_bar(ax: Axes, width: float, unit: str) -> None:
-    """Draw a bar of a round length in the lower left corner."""
+    """Draw a bar of a round length."""
     target = width / 5
     decade = 10.0 ** np.floor(np.log10(target))
     length = max(step * decade for step in (1.0, 2.0, 5.0) if step * decade <= target * 1.0001)

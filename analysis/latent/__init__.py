@@ -1,4 +1,4 @@
-"""Latent maps of patches and curves, invariant to rotation and shift, with held-out scores.
+"""Latent maps of patches and curves.
 
 ::
 

@@ -57,7 +57,7 @@ def site_invariants(patches: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrossModalRegression:
-    """Fitted regression of the points of spectra on features of their images.
+    """Fitted regression of spectra on image features.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ Link = CrossModalRegression
 
 
 def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Twice iterated arc-cosine kernel (n, m) of degree one, of rows with a bias."""
+    """Twice iterated arc-cosine kernel (n, m) of rows."""
     x, y = (np.column_stack([np.ones(len(t)), t]) / np.sqrt(1 + t.shape[1]) for t in (a, b))
     product, own, other = x @ y.T, np.square(x).sum(1), np.square(y).sum(1)
     scale = np.sqrt(np.outer(own, other))

@@ -1,4 +1,4 @@
-"""Autoencoders of patches and spectra with a linear map between their latents."""
+"""Aligned autoencoders of patches and spectra."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DualOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualVAE:
-    """Fitted model of pairs (patch, spectrum); make one with :meth:`fit`.
+    """Fitted model of pairs, made by :meth:`fit`.
 
     Attributes
     ----------
@@ -172,7 +172,7 @@ class DualVAE:
         return encode_patches(self.image, self.image_scaling, patches, self.window)
 
     def encode_spectrum(self, spectra: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Mean and sigma (n, d) of spectra in the map's coordinates, with A applied."""
+        """Mean and sigma (n, d) of spectra, A applied."""
         data = checked(spectra, "spectra", 3)
         if data.shape[1:] != self.shape:
             raise DataError(
@@ -214,7 +214,7 @@ class DualVAE:
         return self.spectrum_scaling.undo(decoded.numpy())
 
     def expect(self, patches: ArrayLike) -> FloatArray:
-        """Points (n, d) of the map where the spectra of patches are expected.
+        """Points (n, d) where spectra of patches are expected.
 
         The patches themselves lie elsewhere: their content is what rebuilds the whole patch.
         """
@@ -259,7 +259,7 @@ def _scalings(
 
 
 def _sized(latent: Tensor) -> Tensor:
-    """Divide latents (n, d) by their size in the batch, with gradient."""
+    """Divide latents by their size in the batch."""
     return latent / latent.square().mean(dim=0).sqrt().clamp_min(1e-2)
 
 

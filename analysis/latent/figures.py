@@ -1,4 +1,4 @@
-"""Figures of latent maps, with extrapolated cells pale and crossed out."""
+"""Figures of latent maps."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def latent_archetypes(
     held_out: ArrayLike | None = None,
     columns: int = 2,
 ) -> Figure:
-    """Draw maps of the same curves side by side, coloured by archetype.
+    """Draw maps of the same curves by archetype.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def latent_archetypes(
 
 
 def _archetypes(ax: Axes, z: FloatArray, archetype: NDArray[Any]) -> None:
-    """Draw the points of each archetype with a colour and a marker."""
+    """Draw points by archetype, with colour and marker."""
     for k in np.unique(archetype):
         if not 0 <= k < len(ARCHETYPE_NAMES):
             raise DataError(f"archetype indices must be 0 to 3; got {int(k)}")
@@ -306,7 +306,7 @@ def _spectra(ax: Axes, decoded: DecodedMap, spectra: FloatArray, names: Sequence
 
 
 def _frame(ax: Axes, decoded: DecodedMap, known: ArrayLike | None) -> None:
-    """Draw veils, crosses and data, with latent coordinates on both axes."""
+    """Draw veils, crosses and data, and label axes."""
     k = len(decoded.first)
     for row, column in np.argwhere(~decoded.supported):
         ax.fill(

@@ -1,4 +1,4 @@
-"""Image half of a model: invariant encoder, pose search, coordinate decoder."""
+"""Image half of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIXELS = 96  # pixels of a patch in a training step
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Read:
-    """Patches (n, c, w, w), pixels in the disc (n, c, p), rings about every shift."""
+    """Prepared patches: images, disc pixels and rings."""
 
     patches: Tensor
     pixels: Tensor
@@ -67,7 +67,7 @@ class ImageModel:
         return Read(patches=patches, pixels=pixels, values=self.grid.read(patches))
 
     def encode(self, read: Read, about: Tensor, *, turns: int = ANGLES) -> tuple[Tensor, Tensor]:
-        """Mean and log sigma (n, d) of the content about its centre (n, 2).
+        """Mean and log sigma (n, d) about a centre.
 
         Averaged over `turns` rotations, which start at a random angle if fewer than `ANGLES`.
         """
@@ -83,7 +83,7 @@ class ImageModel:
         return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
 
     def infer(self, read: Read, rounds: int = 3) -> tuple[Tensor, Tensor, Poses]:
-        """Mean and log sigma of the contents, and poses, in alternation."""
+        """Infer contents and poses in alternation."""
         with torch.no_grad():
             about = torch.zeros(len(read), 2)
             for _ in range(rounds):
@@ -95,7 +95,7 @@ class ImageModel:
             return mean, log_sigma, self._refine(read, mean, poses)
 
     def _refine(self, read: Read, content: Tensor, poses: Poses) -> Poses:
-        """Take a Gauss-Newton step in angle and shift where it is likelier."""
+        """Take a Gauss-Newton step where it is likelier."""
         prior = torch.zeros(3)
         if self.grid.reach:
             prior[1:] = (self.grid.reach / 2) ** -2
@@ -103,8 +103,8 @@ class ImageModel:
 
         def residual(at: Tensor) -> Tensor:
             pose = replace(poses, angle=at[:, 0], shift=at[:, 1:])
-            found = self.decode(content, self.grid.pixels, pose).transpose(1, 2)
-            return ((read.pixels - found) / self.noise[:, None]).flatten(1)
+            decoded = self.decode(content, self.grid.pixels, pose).transpose(1, 2)
+            return ((read.pixels - decoded) / self.noise[:, None]).flatten(1)
 
         def cost(at: Tensor, rest: Tensor) -> Tensor:
             return rest.square().sum(1) + (prior * at.square()).sum(1)
@@ -130,7 +130,7 @@ class ImageModel:
         )
 
     def pose(self, read: Read, content: Tensor, *, draw: bool) -> Poses:
-        """Draw poses of contents (n, d) from the posterior, or take the likeliest."""
+        """Draw poses of contents, or take the likeliest."""
         with torch.no_grad():
             y = self.decoder(content, self.grid.polar[None]).transpose(1, 2)
             score = self.grid.score(read.values, y, self.noise)
@@ -154,8 +154,8 @@ class ImageModel:
         some = torch.arange(count)
         if training and count > _PIXELS:
             some = torch.randperm(count, generator=self.generator)[:_PIXELS]
-        found = self.decode(content, self.grid.pixels[some], poses).transpose(1, 2)
-        square = (read.pixels[:, :, some] - found).square()
+        decoded = self.decode(content, self.grid.pixels[some], poses).transpose(1, 2)
+        square = (read.pixels[:, :, some] - decoded).square()
         if training:
             with torch.no_grad():
                 # The best noise is the residual (Rybkin et al. 2021, ICML): nothing to tune.
@@ -168,7 +168,7 @@ class ImageModel:
         return bound, content
 
     def _wander(self, read: Read, about: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-        """Shift (n,) of the content, in its sigmas, if read about another centre.
+        """Change (n,) of content about another centre.
 
         Without this term content would depend on the place of the patch.
         """
@@ -178,7 +178,7 @@ class ImageModel:
 
 
 class ImageLoss:
-    """Loss of prepared patches, which keeps their centres from step to step."""
+    """Loss of patches that keeps their centres."""
 
     def __init__(self, image: ImageModel, read: Read) -> None:
         self.image, self.read, self.about = image, read, torch.zeros(len(read), 2)

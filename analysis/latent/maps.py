@@ -1,4 +1,4 @@
-"""Decoded maps over a latent plane, with extrapolated cells marked."""
+"""Decoded maps over a latent plane."""
 
 from __future__ import annotations
 

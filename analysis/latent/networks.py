@@ -1,4 +1,4 @@
-"""Networks of plain tensors with initial weights from a given generator."""
+"""Networks of plain tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: faster for small products, and reproducible."""
+    """Run torch on one thread: faster and reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 
 def tanh(x: Tensor) -> Tensor:
-    """Hyperbolic tangent by the sigmoid, which torch computes several times faster.
+    """Hyperbolic tangent by the faster sigmoid.
 
     Without gradients it works in place and overwrites x.
     """
@@ -51,7 +51,7 @@ class Network:
         return self.after_first(flat).reshape(*x.shape[:-1], -1)
 
     def after_first(self, h: Tensor) -> Tensor:
-        """Outputs (n, outputs) of the first layer's sums (n, hidden), which are overwritten."""
+        """Outputs of the first layer's sums, overwritten."""
         for at in range(2, len(self.parameters), 2):
             h = torch.addmm(self.parameters[at + 1], tanh(h), self.parameters[at])
         return h

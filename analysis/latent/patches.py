@@ -1,4 +1,4 @@
-"""Preparation of patches and spectra: cut, check, scale and split."""
+"""Preparation of patches and spectra."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def patches_at(images: ArrayLike, sites: ArrayLike, window: int) -> FloatArray:
 
 
 def checked(data: ArrayLike, name: str, dimensions: int) -> FloatArray:
-    """Return an (n, channels, ...) array, with a channel axis added if missing."""
+    """Return finite data with a channel axis."""
     array = np.asarray(data, dtype=np.float64)
     array = array[:, None] if array.ndim == dimensions - 1 else array
     if array.ndim != dimensions or 0 in array.shape:
@@ -106,7 +106,7 @@ class Scaling:
         flat_mean: bool,
         name: str,
     ) -> Scaling:
-        """Learn from training data; `flat_mean` gives one mean per channel."""
+        """Learn from training data."""
         channels, inner = data.shape[1], tuple(range(2, data.ndim))
         means, sizes = _switch(own_mean, channels, name), _switch(own_size, channels, name)
         size = np.sqrt(np.mean(np.square(data), axis=inner))
@@ -137,7 +137,7 @@ class Scaling:
         return np.asarray((bare - self.mean) / self.scale.reshape(shape), dtype=np.float32)
 
     def undo(self, data: NDArray[np.floating]) -> FloatArray:
-        """Scale outputs back to the data's unit, without own means and sizes."""
+        """Scale outputs back, without own means and sizes."""
         shape = (-1,) + (1,) * (data.ndim - 2)
         return np.asarray(data.astype(np.float64) * self.scale.reshape(shape) + self.mean)
 
@@ -162,7 +162,7 @@ def _switch(value: bool | Sequence[bool], channels: int, name: str) -> BoolArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Indices of samples for training, for stopping, and for tests."""
+    """Indices for training, stopping and tests."""
 
     train: IntArray
     stop: IntArray

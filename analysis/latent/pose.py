@@ -1,4 +1,4 @@
-"""Pose of a patch: posterior of its angle and shift by search on a grid.
+"""Pose of a patch by search on a grid.
 
 Convention: patch(p) = content(R(-angle) (p - shift)). Positions are (row, column) from the window's
 centre, in half windows. The angle turns the column axis towards the row axis.
@@ -105,9 +105,9 @@ class PoseGrid:
 
     def read(self, patches: Tensor) -> Tensor:
         """Values (n, shifts, c, points) of patches on rings about every shift."""
-        found = self.at(patches * self.disc, self._everywhere)
-        found = found.reshape(*found.shape[:2], *self.cover.shape) / self.cover.clamp_min(1e-3)
-        return found.transpose(1, 2).contiguous()
+        values = self.at(patches * self.disc, self._everywhere)
+        values = values.reshape(*values.shape[:2], *self.cover.shape) / self.cover.clamp_min(1e-3)
+        return values.transpose(1, 2).contiguous()
 
     def read_about(self, patches: Tensor, shift: Tensor, angle: Tensor) -> Tensor:
         """Values (n, c, inner points) of patches on inner rings about one shift."""
@@ -131,7 +131,7 @@ class PoseGrid:
         return cross - 0.5 * size - 0.5 * own[:, None]
 
     def draw(self, score: Tensor, generator: torch.Generator | None) -> Poses:
-        """Draw poses from log likelihoods; their maximum without a generator.
+        """Draw poses from log likelihoods, or their maximum.
 
         Both are refined between the grid's points by parabolas.
         """
@@ -169,7 +169,7 @@ class PoseGrid:
         )
 
     def _between(self, log: Tensor, k: Tensor, s: Tensor) -> Tensor:
-        """Refinement (n, 2) of the shift; none at the grid's edge."""
+        """Refine the shift (n, 2), except at the edge."""
         if not self.reach:
             return torch.zeros(len(k), 2)
         every = torch.arange(len(k))
@@ -190,7 +190,7 @@ def window_positions(window: int) -> Tensor:
 
 
 def _peak(before: Tensor, at: Tensor, after: Tensor) -> Tensor:
-    """Offset of a parabola's maximum through three values, -0.5 to 0.5 steps."""
+    """Offset of a parabola's maximum [steps]."""
     bend = before - 2 * at + after
     offset = 0.5 * (before - after) / torch.where(bend < 0, bend, torch.ones_like(bend))
     return torch.where(bend < 0, offset.clamp(-0.5, 0.5), torch.zeros_like(offset))

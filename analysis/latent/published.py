@@ -1,4 +1,4 @@
-"""Published dual autoencoder with its faults as switches, for comparison only.
+"""Published dual autoencoder with its faults.
 
 The training of Gong et al. 2026: encoders of two layers of 128 tanh units that guess angle, shift
 and content at once. Binary cross-entropy of images and spectra scaled to 0..1, plus beta KL, plus
@@ -43,7 +43,7 @@ _BETA, _GAMMA, _RATE, _SHIFT = 1.0, 10.0, 1e-4, 0.1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PublishedDualVAE:
-    """Fitted model for comparison; points of its map are image latents."""
+    """Fitted model whose points are image latents."""
 
     faults: frozenset[str]
     alignment: FloatArray
@@ -120,11 +120,11 @@ class PublishedDualVAE:
             return self._networks[0](scaled.flatten(1))[:, 6:8].numpy().astype(np.float64)
 
     def encode_spectrum(self, spectra: ArrayLike) -> FloatArray:
-        """Latents (n, 2) of spectra times A, in the coordinates of images."""
+        """Latents (n, 2) of spectra times A."""
         scaled = (checked(spectra, "spectra", 3) - self.low[1]) / self.span[1]
         with torch.no_grad(), one_thread():
-            found = self._networks[2](torch.from_numpy(scaled.astype(np.float32)).flatten(1))
-        return np.asarray(found[:, :2].numpy().astype(np.float64) @ self.alignment)
+            code = self._networks[2](torch.from_numpy(scaled.astype(np.float32)).flatten(1))
+        return np.asarray(code[:, :2].numpy().astype(np.float64) @ self.alignment)
 
     def decode_image(self, content: ArrayLike) -> FloatArray:
         """Patches (n, channels, w, w) at points (n, 2) of the map."""
@@ -132,16 +132,16 @@ class PublishedDualVAE:
         z = z @ self.alignment if "twice" in self.faults else z
         with torch.no_grad(), one_thread():
             latent = torch.from_numpy(z.astype(np.float32))
-            found = self._networks[1](latent, window_positions(self.window)[None]).transpose(1, 2)
-        values = torch.sigmoid(found).numpy() * self.span[0] + self.low[0]
+            decoded = self._networks[1](latent, window_positions(self.window)[None]).transpose(1, 2)
+        values = torch.sigmoid(decoded).numpy() * self.span[0] + self.low[0]
         return np.asarray(values.reshape(len(z), -1, self.window, self.window), dtype=np.float64)
 
     def decode_spectrum(self, content: ArrayLike) -> FloatArray:
         """Spectra (n, channels, samples) at points (n, 2) of the map."""
         own = np.linalg.lstsq(self.alignment.T, np.asarray(content, np.float64).T, rcond=None)[0].T
         with torch.no_grad(), one_thread():
-            found = torch.sigmoid(self._networks[3](torch.from_numpy(own.astype(np.float32))))
-        values = found.numpy().reshape(len(own), len(self.span[1]), -1)
+            decoded = torch.sigmoid(self._networks[3](torch.from_numpy(own.astype(np.float32))))
+        values = decoded.numpy().reshape(len(own), len(self.span[1]), -1)
         return np.asarray(values * self.span[1] + self.low[1], dtype=np.float64)
 
 
@@ -154,7 +154,7 @@ def _loss(
     faults: Collection[str],
     generator: torch.Generator,
 ) -> Tensor:
-    """Mean loss of all pairs of images x (n, c, p) and spectra y (n, c, s), scaled to 0..1."""
+    """Mean loss of all pairs, scaled to 0..1."""
     to_image, from_image, to_curve, from_curve = networks
 
     def divergence(mean: Tensor, log_sigma: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def _loss(
 
 
 def networks_of(window: int, channels: int, size: int, generator: torch.Generator) -> Networks:
-    """Make networks to and from images, and to and from spectra of `size` numbers."""
+    """Make networks to and from images and spectra."""
     return (
         Network((channels * window**2, 128, 128, 10), generator),
         CoordinateDecoder(2, 128, channels, generator),
@@ -188,7 +188,7 @@ def networks_of(window: int, channels: int, size: int, generator: torch.Generato
 
 
 def _unit(data: FloatArray) -> tuple[Tensor, FloatArray, FloatArray]:
-    """Scale data (n, c, p) to 0..1 by channel; also the low ends and spans (c, 1)."""
+    """Scale data (n, c, p) to 0..1 by channel."""
     low, high = data.min(axis=(0, 2))[:, None], data.max(axis=(0, 2))[:, None]
     if not (high > low).all():
         raise DataError("patches and spectra must have contrast in every channel")

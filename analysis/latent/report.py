@@ -95,7 +95,7 @@ def judge(
     permutations: int = 1999,
     seed: int = 0,
 ) -> DualReport:
-    """Score a model on the test pairs of its fit.
+    """Score a model on its test pairs.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def judge(
 def _explained(
     model: DualVAE, images: FloatArray, curves: FloatArray, codes: FloatArray
 ) -> dict[str, float]:
-    """Explained shares of held-out pairs, in the model's own scaled units."""
+    """Explained shares in the model's scaled units."""
     scaling = model.spectrum_scaling
     true = scaling.apply(curves)
     nothing = np.zeros_like(true)

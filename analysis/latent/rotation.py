@@ -23,7 +23,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Latents:
-    """Content and pose of n patches, each with a standard deviation.
+    """Content and pose of n patches.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RotationVAE:
-    """Fitted autoencoder; make one with :meth:`fit`.
+    """Fitted autoencoder, made by :meth:`fit`.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class RotationVAE:
         )
 
     def encode(self, patches: ArrayLike) -> Latents:
-        """Infer content and pose of patches like those of the fit."""
+        """Infer content and pose of patches."""
         return encode_patches(self.image, self.scaling, patches, self.window)
 
     def decode(
@@ -193,7 +193,7 @@ class RotationVAE:
 
 
 def check_patches(patches: ArrayLike, window: int | None = None) -> FloatArray:
-    """Return patches as (n, channels, w, w); DataError if of another window."""
+    """Return square patches as (n, channels, w, w)."""
     data = checked(patches, "patches", 4)
     w = data.shape[-1]
     if data.shape[-2] != w or w < 4 or (window is not None and w != window):
@@ -218,7 +218,7 @@ def image_model(options: ImageOptions, data: FloatArray, generator: torch.Genera
 
 
 def active_units(contents: FloatArray) -> BoolArray:
-    """Latents (d,) whose means (n, d) vary by more than 0.01 prior variances."""
+    """Latents (d,) in use, by their variance."""
     return np.asarray(contents.var(axis=0) > 0.01)
 
 
@@ -230,8 +230,8 @@ def encode_patches(image: ImageModel, scaling: Scaling, patches: ArrayLike, wind
         for at in range(0, len(data), _CHUNK):
             read = image.read(torch.from_numpy(scaling.apply(data[at : at + _CHUNK])))
             mean, log_sigma, p = image.infer(read)
-            found = (mean, log_sigma.exp(), p.angle, p.angle_sigma, p.shift, p.shift_sigma)
-            for column, tensor in zip(columns, found, strict=True):
+            parts = (mean, log_sigma.exp(), p.angle, p.angle_sigma, p.shift, p.shift_sigma)
+            for column, tensor in zip(columns, parts, strict=True):
                 column.append(tensor)
     arrays = [torch.cat(c).numpy().astype(np.float64) for c in columns]
     return Latents(
@@ -258,5 +258,5 @@ def decode_patches(
     none = torch.zeros(n)
     poses = Poses(angle=turn, shift=move, angle_sigma=none, shift_sigma=move, divergence=none)
     with torch.no_grad(), one_thread():
-        found = image.decode(torch.from_numpy(z), positions, poses)
-    return scaling.undo(found.transpose(1, 2).reshape(n, -1, w, w).numpy())
+        decoded = image.decode(torch.from_numpy(z), positions, poses)
+    return scaling.undo(decoded.transpose(1, 2).reshape(n, -1, w, w).numpy())

@@ -18,7 +18,7 @@ _NEIGHBOURS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """Retrieval of one half of a pair among n held-out ones.
+    """Retrieval of true partners among n pairs.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Retrieval:
 def retrieval(
     query: ArrayLike, answers: ArrayLike, *, permutations: int = 4999, seed: int = 0
 ) -> Retrieval:
-    """Rank the true partners of queries among answers by distance.
+    """Rank true partners among answers by distance.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def retrieval(
 def canonical_correlations(
     a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]
 ) -> FloatArray:
-    """Correlations (d,) of held-out a, b (n, d) along canonical directions of `fit`.
+    """Held-out correlations (d,) along canonical directions.
 
     The directions come from the training pairs, strongest first. Held-out values can be negative. A
     direction without variance has correlation 0.
@@ -89,7 +89,7 @@ def canonical_correlations(
 
 
 def explained(truth: ArrayLike, guess: ArrayLike, reference: ArrayLike) -> float:
-    """Return 1 - squared error of `guess` over that of `reference`."""
+    """Share of the reference's squared error explained."""
     t = np.asarray(truth, dtype=np.float64)
     error = np.sum((t - np.asarray(guess, dtype=np.float64)) ** 2)
     return float(1 - error / np.sum((t - np.asarray(reference, dtype=np.float64)) ** 2))
@@ -179,7 +179,7 @@ def separation(
 
 
 def _nearest(known: FloatArray, labels: Labels, asked: FloatArray, classes: Labels) -> Labels:
-    """Class whose few nearest members are nearest, so that rare classes can win.
+    """Class whose few nearest members are nearest.
 
     Each class counts by its density at the place. The k-th nearest distance to the power of the
     dimension, with k proportional to the class (at least 1), is the density up to a constant.
@@ -201,7 +201,7 @@ def _balanced(guess: Labels, true: Labels, classes: Labels) -> float:
 
 
 def _silhouette(z: FloatArray, labels: Labels) -> float:
-    """Mean silhouette (Rousseeuw 1987); single members count 0."""
+    """Mean silhouette (Rousseeuw 1987), 0 for single members."""
     distance, classes = cdist(z, z), np.unique(labels)
     sums = np.column_stack([distance[:, labels == c].sum(axis=1) for c in classes])
     counts = np.array([(labels == c).sum() for c in classes])

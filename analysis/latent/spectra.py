@@ -1,4 +1,4 @@
-"""Spectrum half of a model: a plain variational autoencoder of curves."""
+"""Spectrum half of a model."""
 
 from __future__ import annotations
 

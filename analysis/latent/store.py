@@ -1,4 +1,4 @@
-"""Files of fitted models: checked arrays with a header, without code.
+"""Files of fitted models, without code.
 
 A file is `records.pack` of one tree: identifier, version, class of the model, options and arrays. A
 model is built anew from the options and accepts only arrays of the shapes that it has.
@@ -30,7 +30,7 @@ Model = RotationVAE | DualVAE | PublishedDualVAE
 
 
 def save_model(model: Model, path: str | Path) -> None:
-    """Write a fitted model; an existing file is replaced atomically."""
+    """Write a fitted model and replace atomically."""
     state = {"what": WHAT, "version": VERSION, "kind": type(model).__name__, **_state(model)}
     target = Path(path)
     draft = target.with_name(target.name + ".part")
@@ -39,7 +39,7 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_model(path: str | Path) -> Model:
-    """Load a model that encodes and decodes exactly as the saved one.
+    """Load a model exactly as it was saved.
 
     Raises
     ------
@@ -48,20 +48,20 @@ def load_model(path: str | Path) -> Model:
     """
     try:
         state = unpack(Path(path).read_bytes())
-        found = (state.get("what"), state.get("version"))
-        if found != (WHAT, VERSION):
+        header = (state.get("what"), state.get("version"))
+        if header != (WHAT, VERSION):
             raise DataError(
-                f"the file must be a {WHAT} of version {VERSION}; it is {found[0]!r} of version "
-                f"{found[1]!r}. Fit the model again with this version and save it"
+                f"the file must be a {WHAT} of version {VERSION}; it is {header[0]!r} of version "
+                f"{header[1]!r}. Fit the model again with this version and save it"
             )
-        kinds: dict[object, Callable[[_Reader], Model]] = {
+        makers: dict[object, Callable[[_Reader], Model]] = {
             "RotationVAE": _rotation,
             "DualVAE": _dual,
             "PublishedDualVAE": _published,
         }
-        if state.get("kind") not in kinds:
-            raise DataError(f"kind must be one of {', '.join(map(str, kinds))}; got {state.get('kind')!r}")  # fmt: skip
-        return kinds[state["kind"]](_Reader(tree=state))
+        if state.get("kind") not in makers:
+            raise DataError(f"kind must be one of {', '.join(map(str, makers))}; got {state.get('kind')!r}")  # fmt: skip
+        return makers[state["kind"]](_Reader(tree=state))
     except (DataError, ConfigError) as error:
         raise DataError(f"{path} cannot be loaded as a latent model: {error}") from error
 
@@ -118,7 +118,7 @@ def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[np.float32]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """Part of the tree whose values are checked when read (DataError)."""
+    """Part of the tree, checked when read."""
 
     tree: Any
     where: str = "the file"
@@ -133,12 +133,12 @@ class _Reader:
             raise DataError(f"{self.where} must be a whole number of 1 or more; got {self.tree!r}")
         return self.tree
 
-    def array(self, shape: Sequence[int | None], kind: str = "f") -> NDArray[Any]:
-        """Return a finite array of that shape, None for any length."""
+    def array(self, shape: Sequence[int | None], dtype: str = "f") -> NDArray[Any]:
+        """Return a finite array of that shape."""
         a = self.tree
         fits = (
             isinstance(a, np.ndarray)
-            and a.dtype.kind == kind
+            and a.dtype.kind == dtype
             and a.ndim == len(shape)
             and all(n is None or n == m for n, m in zip(shape, a.shape, strict=True))
         )
@@ -159,14 +159,16 @@ class _Reader:
         for item, tensor in zip(self.items(len(tensors)), tensors, strict=True):
             tensor.copy_(torch.from_numpy(item.array(tuple(tensor.shape))))
 
-    def keywords(self, kind: type[Any], **changes: Any) -> Any:
+    def keywords(self, options: type[Any], **changes: Any) -> Any:
         """Make an options object of these plain values."""
         if not isinstance(self.tree, Mapping):
             raise DataError(f"{self.where} must hold named values")
         try:
-            return kind(**{**self.tree, **changes})
+            return options(**{**self.tree, **changes})
         except TypeError as error:
-            raise DataError(f"{self.where} must be options of {kind.__name__}: {error}") from error
+            raise DataError(
+                f"{self.where} must be options of {options.__name__}: {error}"
+            ) from error
 
 
 def _scaling(r: _Reader, shape: tuple[int, ...]) -> Scaling:

@@ -64,7 +64,7 @@ def learn(
     progress: bool,
     title: str,
 ) -> History:
-    """Set `parameters` in place to the epoch of least held-out loss.
+    """Set `parameters` to the best held-out epoch.
 
     `loss` gives the mean loss of the samples of these indices, in training or not. `progress` shows
     a bar on the terminal.

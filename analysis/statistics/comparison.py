@@ -1,4 +1,4 @@
-"""Paired comparison of policies: differences by film, tests, and a verdict in words."""
+"""Paired comparison of policies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EXACT_FLIPS = 14  # up to 2^14 sign patterns are enumerated
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean of a - b over films, with equal weight of the tasks.
+    """Mean of a - b over films.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Verdict:
 def film_rows(
     values: FloatArray, film: ArrayLike | None, task: ArrayLike | None
 ) -> tuple[list[list[NDArray[np.intp]]], int]:
-    """Group the rows of scores (n,) by task and film, and count the NaN left out.
+    """Group rows by task and film, without NaN.
 
     Films are in sorted order. DataError if labels do not fit or nothing is left.
     """
@@ -112,13 +112,13 @@ def film_rows(
 def film_means(
     values: FloatArray, film: ArrayLike | None, task: ArrayLike | None
 ) -> tuple[list[FloatArray], int]:
-    """Average scores (n,) by film, one array per task; see `film_rows`."""
+    """Average scores by film, one array per task."""
     strata, failed = film_rows(values, film, task)
     return [np.array([values[rows].mean() for rows in films]) for films in strata], failed
 
 
 def differences(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """Return a - b of paired scores (n,); DataError if their shapes differ."""
+    """Return a - b of paired scores (n,)."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
         raise DataError(f"paired scores must have one shape; got {first.shape} and {second.shape}")
@@ -126,7 +126,7 @@ def differences(a: ArrayLike, b: ArrayLike) -> FloatArray:
 
 
 def check_table(scores: ArrayLike, names: Sequence[str]) -> FloatArray:
-    """Return scores as a (cells, policies) array; DataError if it does not fit the names."""
+    """Return scores as a (cells, policies) array."""
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != len(names):
         raise DataError(
@@ -144,7 +144,7 @@ def paired_difference(
     task: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Difference:
-    """Estimate the mean of a - b with Student's interval.
+    """Estimate the mean of a - b.
 
     Films are independent units within tasks. Variances of tasks add, and their degrees of freedom
     follow Welch and Satterthwaite. If a task has one film, p is 1 and the interval infinite.
@@ -180,7 +180,7 @@ def paired_difference(
 def films_needed(
     difference: float, spread: float, *, level: float = 0.95, tasks: int = 1
 ) -> int | None:
-    """Films per task that decide a difference with 80 % power.
+    """Films per task that decide with 80 % power.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def sign_flip_p(
     samples: int = 10_000,
     seed: int = 0,
 ) -> float:
-    """Two-sided p-value of the mean paired difference by sign flips.
+    """Two-sided p-value by sign flips.
 
     The null flips the sign of each film, without normality. Exact up to 14 films, sampled beyond.
     With n films p is at least 2^(1 - n).
@@ -274,7 +274,7 @@ def verdicts(
     task: ArrayLike | None = None,
     level: float = 0.95,
 ) -> list[Verdict]:
-    """Give a verdict for every pair of policies, or against `baseline`.
+    """Give verdicts on all pairs, or against `baseline`.
 
     The chance of any wrong "better" or "worse" among all verdicts is at most 1 - level.
 
@@ -324,7 +324,7 @@ def verdicts(
 
 
 def _more(difference: Difference, pairs: int, level: float, task: ArrayLike | None) -> int | None:
-    """Films per task to add, at the level of the first step of Holm."""
+    """Films per task to add, by Holm's first step."""
     tasks = 1 if task is None else len(np.unique(np.asarray(task)))
     have = difference.films // tasks
     reach = difference.high - difference.estimate

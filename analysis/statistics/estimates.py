@@ -1,4 +1,4 @@
-"""Interquartile means, intervals, paired rankings and profiles of scores by film."""
+"""Estimates of scores by film, with intervals."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def interval(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Estimate a statistic over films, with a stratified bootstrap interval.
+    """Estimate a statistic with a stratified bootstrap interval.
 
     Parameters
     ----------

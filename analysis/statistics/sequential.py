@@ -1,4 +1,4 @@
-"""Sequential test: p-values and intervals that stay valid after every film."""
+"""Sequential test, valid after every film."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FilmSequence:
 def sequential_difference(
     differences: ArrayLike, *, level: float = 0.95, effect: float = 1.0
 ) -> FilmSequence:
-    """Test a mean difference after every film, and stop at will.
+    """Test a mean difference after every film.
 
     Parameters
     ----------
