@@ -11,7 +11,7 @@ _OVERFLOW = 1.0
 
 
 def largest_current(curve: IVCurve) -> float:
-    """Return the largest absolute current [A]; 0 if all samples were lost."""
+    """Return the largest absolute current [A]. 0 if all samples were lost."""
     return float(np.nanmax(np.abs(curve.current), initial=0.0))
 
 

@@ -19,7 +19,7 @@ class SimulatedClock:
         return self._now
 
     def spend(self, seconds: float) -> None:
-        """Charge `seconds` [s]; ConfigError if negative or not finite."""
+        """Charge `seconds` [s]. ConfigError if negative or not finite."""
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ConfigError(f"time spent must be finite and >= 0 s; got {seconds}")
         self._now += seconds

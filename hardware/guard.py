@@ -130,7 +130,7 @@ class Guard:
 
     @property
     def clock(self) -> Clock:
-        """The microscope's clock; in a dry run a simulated one that starts at its time."""
+        """The microscope's clock. In a dry run a simulated one."""
         return self._planned or self.microscope.clock
 
     @property
@@ -139,7 +139,7 @@ class Guard:
         return self.microscope.cost
 
     def continue_from(self, issued: int, elapsed_s: float) -> None:
-        """Count on from an earlier part of the run, on a microscope that cannot be restored."""
+        """Count on from an earlier part of the run."""
         self.issued, self._elapsed = issued, elapsed_s
 
     # Commands.
@@ -168,7 +168,7 @@ class Guard:
         return found + self.limits.of_position(*self._scan.position(site))
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Measure if no limit forbids it; LimitError otherwise, and nothing is issued.
+        """Measure if no limit forbids it. LimitError otherwise, and nothing is issued.
 
         MicroscopeError, with the tip withdrawn, if the answer is not one to this command: another
         number of samples, lost voltages, an overflow code for a current, a clock that ran back.
@@ -201,7 +201,7 @@ class Guard:
         )
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image, which sites refer to from now on; LimitError once the time is up."""
+        """Take the image of later sites. LimitError once the time is up."""
         words = {"channels": list(channels)}
         self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
@@ -222,9 +222,9 @@ class Guard:
                 self.microscope.light(suns)
 
     def park(self) -> None:
-        """Set 0 V and withdraw the tip; no limit forbids it, no signal interrupts it.
+        """Set 0 V and withdraw the tip.
 
-        MicroscopeError if the microscope fails to, twice.
+        No limit forbids it and no signal interrupts it. MicroscopeError if the microscope fails twice.
         """
         with self._interrupts.held():
             try:
@@ -234,18 +234,18 @@ class Guard:
                     self._withdraw()
 
     def close(self) -> None:
-        """Close the microscope's connection, if it has one; park before."""
+        """Close the microscope's connection, if it has one. Park before."""
         if supports(self.microscope, SupportsClose):
             self.microscope.close()
 
     # Optional methods; `unsupported` names those that the microscope lacks.
 
     def wear(self) -> float:
-        """Return the tip's wear; MicroscopeError if the microscope does not know it."""
+        """Return the tip's wear. MicroscopeError if the microscope does not know it."""
         return self._optional(SupportsWear).wear()
 
     def faults(self) -> list[PackedState]:
-        """Return the microscope's faults; MicroscopeError if it does not log them."""
+        """Return the microscope's faults. MicroscopeError if it does not log them."""
         return self._optional(SupportsFaults).faults()
 
     def state(self) -> PackedState:

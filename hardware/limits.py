@@ -38,7 +38,7 @@ class Violation:
 
     @property
     def excess(self) -> float:
-        """Distance beyond the limit [unit]; always positive."""
+        """Distance beyond the limit [unit]. Always positive."""
         return abs(self.value - self.allowed)
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Violation:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits of a microscope and its sample; None means no limit.
+    """Limits of a microscope and its sample. None means no limit.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Limits:
             object.__setattr__(self, "frame_m", frame)
 
     def of_waveform(self, waveform: Waveform, *, slew_factor: float = 1.0) -> list[Violation]:
-        """List the limits that this waveform would break; `slew_factor` as in `Capabilities`."""
+        """List the limits that this waveform would break. `slew_factor` as in `Capabilities`."""
         slew = slew_factor * _slew(waveform)
         return [
             *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),

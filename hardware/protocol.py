@@ -20,10 +20,10 @@ class Clock(Protocol):
     """The experiment's time."""
 
     def now(self) -> float:
-        """Return the seconds since the experiment's start; never decreases."""
+        """Return the seconds since the experiment's start. Never decreases."""
 
     def spend(self, seconds: float) -> None:
-        """Charge time outside the microscope (a decision) [s]; real clocks ignore it."""
+        """Charge time outside the microscope (a decision) [s]. Real clocks ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +63,7 @@ class Microscope(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its capabilities; constant."""
+        """Its capabilities. Constant."""
 
     @property
     def clock(self) -> Clock:
@@ -74,16 +74,16 @@ class Microscope(Protocol):
         """Expected cost of a measurement."""
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image; DataError for an unknown channel."""
+        """Take an image. DataError for an unknown channel."""
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Move there, settle and sweep; MicroscopeError if it fails."""
+        """Move there, settle and sweep. MicroscopeError if it fails."""
 
     def light(self, suns: float) -> None:
-        """Set the illumination [suns]; 0 is dark."""
+        """Set the illumination [suns]. 0 is dark."""
 
     def park(self) -> None:
-        """Set 0 V and withdraw the tip; safe at any time and again."""
+        """Set 0 V and withdraw the tip. Safe at any time and again."""
 
 
 @runtime_checkable
@@ -104,10 +104,10 @@ class SupportsFaults(Protocol):
 
 @runtime_checkable
 class SupportsClose(Protocol):
-    """A microscope with a connection; a controller may accept one client only."""
+    """A microscope with a connection. A controller may accept one client only."""
 
     def close(self) -> None:
-        """Close the connection, once or again; the microscope was parked before."""
+        """Close the connection, once or again. The microscope was parked before."""
 
 
 @runtime_checkable
@@ -115,12 +115,12 @@ class SupportsLimitCurrent(Protocol):
     """A microscope that can limit its current by itself."""
 
     def limit_current(self, amperes: float) -> None:
-        """Set the compliance [A]; samples at it are flagged as saturated."""
+        """Set the compliance [A]. Samples at it are flagged as saturated."""
 
 
 @runtime_checkable
 class SupportsCheck(Protocol):
-    """A microscope with limits on what it measures and how often, such as a guard."""
+    """A microscope with limits, such as a guard."""
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """List the limits that this measurement would break now."""

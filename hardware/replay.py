@@ -39,9 +39,9 @@ class ReplayMicroscope:
     cost : CostModel, optional
         Cost of a measurement on the simulated clock. The sweep charged is the recorded one.
     light : float
-        Illumination during the recording [suns]; it cannot be changed.
+        Illumination during the recording [suns]. It cannot be changed.
     scan_seconds : float
-        Cost of an image [s]; 0 because it exists already.
+        Cost of an image [s]. 0 because it exists already.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ReplayMicroscope:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The recorded channels, sites and waveform; no new result at a revisit."""
+        """The recorded channels, sites and waveform. No new result at a revisit."""
         return Capabilities(
             channels=tuple(self.recording.scan.channels),
             sites=self.recording.sites,
@@ -86,7 +86,7 @@ class ReplayMicroscope:
         return self._cost
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Return the recorded images; DataError for an unknown channel."""
+        """Return the recorded images. DataError for an unknown channel."""
         recorded = self.recording.scan
         unknown = [c for c in channels if c not in recorded.channels]
         if unknown or not channels:
@@ -101,7 +101,7 @@ class ReplayMicroscope:
         )
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Return the curve recorded there; MicroscopeError for another site or waveform."""
+        """Return the curve recorded there. MicroscopeError for another site or waveform."""
         if waveform != self.recording.waveform:
             own = self.recording.waveform
             raise MicroscopeError(
@@ -126,7 +126,7 @@ class ReplayMicroscope:
         return curve
 
     def light(self, suns: float) -> None:
-        """Do nothing for the recorded light; MicroscopeError for another."""
+        """Do nothing for the recorded light. MicroscopeError for another."""
         if suns != self._light:
             raise MicroscopeError(
                 f"light of a recording must stay at the recorded {self._light:g} suns; got {suns:g}"

@@ -44,7 +44,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold signals back; one that arrived meanwhile is raised at the end."""
+        """Hold signals back. One that arrived meanwhile is raised at the end."""
         mine = not self._old
         self.install()
         self._holding += 1

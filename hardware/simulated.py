@@ -38,7 +38,7 @@ class SimulatedMicroscope:
 
     The clock is charged for travel, landing, settling, sweeps and images. Decisions are charged
     through ``clock.spend``. The attribute ``instrument`` holds the truth (``events``, ``path``) for
-    scoring; the protocol's own methods never show it.
+    scoring. The protocol's own methods never show it.
 
     Parameters
     ----------
@@ -92,14 +92,14 @@ class SimulatedMicroscope:
 
     @property
     def cost(self) -> CostModel:
-        """Cost of a measurement with a 1 s sweep; the sweep charged is the waveform's own."""
+        """Cost of a measurement, with a sweep of 1 s."""
         motion = self.spec.motion
         return CostModel(
             speed=motion.speed_m_per_s, settle=motion.settle_s, overhead=motion.overhead_s
         )
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take an image of the whole film; DataError for an unknown channel."""
+        """Take an image of the whole film. DataError for an unknown channel."""
         unknown = [c for c in channels if c not in self._channels]
         if unknown or not channels:
             raise DataError(
@@ -138,7 +138,7 @@ class SimulatedMicroscope:
         return curve
 
     def light(self, suns: float) -> None:
-        """Set the illumination [suns]; ConfigError if negative or not finite."""
+        """Set the illumination [suns]. ConfigError if negative or not finite."""
         self.instrument.lamp.switch(_suns(suns), self._clock.now())
 
     def limit_current(self, amperes: float) -> None:
@@ -153,7 +153,7 @@ class SimulatedMicroscope:
         self.engaged = False
 
     def wear(self) -> float:
-        """Return the used fraction of the tip's life; passes 1 if used on."""
+        """Return the used fraction of the tip's life. Passes 1 if used on."""
         return self.instrument.tip.wear
 
     def faults(self) -> list[PackedState]:
@@ -225,7 +225,7 @@ def on_film(
     channels: Sequence[str] = ("height",),
     temperature_K: float = 298.0,
 ) -> SimulatedMicroscope:
-    """Put a film under the named instrument; settings as of `open_simulated`."""
+    """Put a film under the named instrument. Settings as of `open_simulated`."""
     spec = replace(instrument_spec(instrument), temperature_K=temperature_K)
     noise = spawn_streams(seed).instrument
     return SimulatedMicroscope(film, spec, seed=noise, light=light, channels=tuple(channels))

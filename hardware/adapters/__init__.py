@@ -1,1 +1,1 @@
-"""Real controllers; each is imported when it is first named."""
+"""Real controllers. Each is imported when it is first named."""

@@ -24,14 +24,14 @@ class RealMicroscope:
         return self._clock
 
     def light(self, suns: float) -> None:
-        """Do nothing for 0 suns; MicroscopeError for more, there is no lamp."""
+        """Do nothing for 0 suns. MicroscopeError for more, there is no lamp."""
         if suns != 0:
             raise MicroscopeError(
                 f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
             )
 
     def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
-        """Return the image and x, y [m] of a site; MicroscopeError without an image, or off it."""
+        """Return the image and x, y [m] of a site. MicroscopeError without an image."""
         if self._frame is None:
             raise MicroscopeError(
                 "a move needs a scan before it: sites are pixels of the last image"

@@ -31,7 +31,7 @@ class Worker:
         threading.Thread(target=self._run, daemon=True, name=what).start()
 
     def call(self, function: Callable[[], Any], timeout: float) -> Any:
-        """Return the function's result or raise its error; MicroscopeError after `timeout` [s]."""
+        """Return the function's result or raise its error. MicroscopeError after `timeout` [s]."""
         if self._stuck:
             raise MicroscopeError(
                 f"{self._what} must answer before it is asked again; an earlier call hangs. Look at "

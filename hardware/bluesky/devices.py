@@ -111,7 +111,7 @@ class MicroscopeDevice(StandardReadable):
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        """Measure at ``row`` and ``column``; take an image first if there is none."""
+        """Measure at ``row`` and ``column``. Take an image first if there is none."""
         scan = self.image.scan or await self.image.take()
         site = Site(await self.row.get_value(), await self.column.get_value())
         curve = await self._do(lambda: self._guard.measure(site, self._waveform))
@@ -127,7 +127,7 @@ class MicroscopeDevice(StandardReadable):
         return await asyncio.get_running_loop().run_in_executor(self._thread, command)
 
     def _whole(self, axis: int) -> Callable[[float], int]:
-        """Make a check of one coordinate: a fraction of a pixel is refused, never rounded."""
+        """Make the check of a coordinate: a fraction is refused, never rounded."""
 
         def check(value: float) -> int:
             if not (math.isfinite(value) and value == int(value)):
@@ -170,7 +170,7 @@ class ImageDevice(StandardReadable):
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        """Take an image; the sites of later measurements are its pixels."""
+        """Take an image. The sites of later measurements are its pixels."""
         await self.take()
 
     async def take(self) -> Scan:
@@ -184,7 +184,7 @@ class RunCurves:
     """Curves of runs, as the evaluation function of ``bluesky_adaptive.plans.optimize``.
 
     Subscribe `receive` to the RunEngine. Called with a run's uid and the suggestions it gives the points
-    that `PolicyOptimizer.ingest` takes; DataError for a suggestion that was not measured.
+    that `PolicyOptimizer.ingest` takes. DataError for a suggestion that was not measured.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class RunCurves:
             self._events.setdefault(run, []).append(dict(document["data"]))
 
     def __call__(self, uid: str, suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return one point a suggestion, found by its site; a site suggested twice is measured twice."""
+        """Return one point a suggestion. A site suggested twice is measured twice."""
         row, column = self._device.row.name, self._device.column.name
         left = list(self._events.pop(uid, []))
         points = []

@@ -89,7 +89,7 @@ class PolicyOptimizer:
         self._done = False
 
     def suggest(self, num_points: int | None = None) -> list[dict[str, Any]]:
-        """Suggest up to `num_points` sites (default 1); PolicyError if nothing is left to learn."""
+        """Suggest up to `num_points` sites (default 1). PolicyError if nothing is left to learn."""
         proposals = self._policy.ask(1 if num_points is None else num_points)
         self._done = not proposals
         if not proposals:
@@ -98,7 +98,7 @@ class PolicyOptimizer:
         return [{ID: p.id, **self._point(p.site)} for p in proposals]
 
     def ingest(self, points: Sequence[Point]) -> None:
-        """Tell the policy; DataError for a point without a curve or a known site."""
+        """Tell the policy. DataError for a point without a curve or a known site."""
         outcomes = [self._outcome(point) for point in points]
         for outcome in outcomes:
             self._sites.pop(outcome.proposal_id or "", None)
@@ -125,7 +125,7 @@ class PolicyOptimizer:
         return done, "nothing left to learn" if done else None
 
     def get_best_points(self) -> list[tuple[Any, Point, Point]]:
-        """Return (id, site, value) of the largest target so far; empty before any curve."""
+        """Return (id, site, value) of the largest target so far. Empty before any curve."""
         if not self._measured:
             return []
         name, site, value = max(self._measured, key=lambda m: m[2])
@@ -195,7 +195,7 @@ class OptimizerPolicy:
         self._count = 0
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Propose up to `n` new sites; fewer when fewer candidates are left."""
+        """Propose up to `n` new sites. Fewer when fewer candidates are left."""
         optimizer = self._ready()
         n = min(n, int(self._free.sum()))
         if n == 0:

@@ -19,7 +19,7 @@ _ATTEMPTS = 6
 
 @dataclass(kw_only=True)
 class CheckSetup:
-    """Source of fresh microscopes, and what is known of the sample; see `check_microscope`."""
+    """Source of fresh microscopes, and what is known of the sample. See `check_microscope`."""
 
     factory: Callable[[], Microscope]
     waveform: Waveform | None = None
@@ -28,13 +28,13 @@ class CheckSetup:
     _made: list[Microscope] = field(default_factory=list)
 
     def make(self) -> Microscope:
-        """Make a fresh microscope; `finish` parks it."""
+        """Make a fresh microscope. `finish` parks it."""
         microscope = self.factory()
         self._made.append(microscope)
         return microscope
 
     def start(self) -> tuple[Microscope, tuple[int, int], Waveform]:
-        """Make a microscope and take an image: the microscope, the shape, the waveform to apply."""
+        """Return a microscope with an image, its shape, and the waveform to apply."""
         microscope = self.make()
         return microscope, self.image(microscope).shape, self.bias(microscope)
 
@@ -127,7 +127,7 @@ def oriented(what: str, sites: IntArray, values: FloatArray, truth: FloatArray) 
 
 
 def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
-    """Run `call` in a thread of its own; a problem if it takes too long or raises.
+    """Run `call` in a thread. Report a problem if it is late or raises.
 
     A thread that hangs cannot be stopped. It is left behind as a daemon.
     """

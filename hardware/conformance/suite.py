@@ -54,7 +54,7 @@ def check_microscope(
     factory : callable
         Called without arguments for a fresh microscope, in the state of a new experiment.
     waveform : Waveform, optional
-        Applied where the microscope is free to choose; default 1 V, 0.5 s.
+        Applied where the microscope is free to choose. Default 1 V, 0.5 s.
     scan : Scan, optional
         The image that it must give. Its orientation is checked, so no rotation or mirror may map the
         sample on itself.
@@ -183,7 +183,7 @@ def _saturation(setup: CheckSetup) -> Iterator[str]:
 
 
 def _grid_edges(setup: CheckSetup) -> Iterator[str]:
-    """All corners of the scan can be measured; sites off it, swapped or negative are refused."""
+    """All corners of the scan can be measured. Sites off it, swapped or negative are refused."""
     microscope = setup.make()
     rows, columns = setup.image(microscope).shape
     waveform = setup.bias(microscope)
@@ -259,7 +259,7 @@ def _parking(setup: CheckSetup) -> Iterator[str]:
 
 
 def _light(setup: CheckSetup) -> Iterator[str]:
-    """Light is set if it can be; a microscope without says so instead of ignoring it."""
+    """Light is set if it can be. A microscope without says so instead of ignoring it."""
     microscope = setup.make()
     if microscope.capabilities.light:
         for suns in (0.05, 0.0):

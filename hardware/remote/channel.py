@@ -25,7 +25,7 @@ class ServerForgot(ServerLost):
 
 
 class Channel:
-    """Numbered requests over one DEALER socket, sent until they are answered and carried out once."""
+    """Numbered requests over one DEALER socket, sent until answered."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Channel:
             self._context.term()
 
     def request(self, kind: str, body: wire.Body) -> wire.Body:
-        """Return the answer's body; ServerLost after a silence, LinkError or the policy's own error."""
+        """Return the answer's body. ServerLost after a silence, LinkError or the policy's own error."""
         self._number += 1
         message = wire.Message(kind=kind, session=self.session, number=self._number, body=body)
         self._kind, self._frames = kind, wire.encode(message)
@@ -94,7 +94,7 @@ class Channel:
         to the microscope's computer.
         """
         if self._context.closed:
-            raise LinkError("the link must be open; it was closed")
+            raise LinkError("the connection must be open; it was closed")
         self._open()
         try:
             return self._answer(patience)
@@ -139,7 +139,7 @@ class Channel:
                 sent = self._send(wire.encode(ping) if sent else self._frames)
 
     def _send(self, frames: list[Any]) -> bool:
-        """Tell if the message is on its way; never blocks, even without a server."""
+        """Tell if the message is on its way. Never blocks, even without a server."""
         try:
             self._socket.send_multipart(frames, flags=self._zmq.NOBLOCK)
         except self._zmq.Again:
@@ -148,7 +148,7 @@ class Channel:
 
 
 def _error(body: wire.Body) -> GrainscoutError:
-    """Return the server's error, in its own type if it is one of ours; its text is made printable."""
+    """Return the server's error with printable text, in its own type if ours."""
     name = str(body.get("error"))
     text = "".join(c if c.isprintable() else " " for c in str(body.get("text"))[:2000])
     if text.startswith("unknown session"):

@@ -120,7 +120,7 @@ class RemotePolicy:
         if self.server.get("version") != wire.VERSION or not isinstance(offers, list):
             self._channel.close()
             raise LinkError(
-                f"server must speak link version {wire.VERSION} and say what it offers; got "
+                f"server must speak protocol version {wire.VERSION} and say what it offers; got "
                 f"{self.server!r:.200}"
             )
         #: Optional methods that the server's policy lacks; see `records.supports.supports`.
@@ -133,11 +133,11 @@ class RemotePolicy:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the server keeps the session for a while."""
+        """Close the connection. The server keeps the session for a while."""
         self._channel.close()
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
-        """Begin a new experiment on the server, with a generator in the state of `rng`."""
+        """Begin a new experiment on the server."""
         self._problem, self._rng = problem, generator_state(rng)
         self._log, self._waiting, self._fallback_knows = [], [], -1
         self._pending = self._unclaimed = None
@@ -170,7 +170,7 @@ class RemotePolicy:
         return {"problem": wire.sent_problem(self._problem), "rng": self._rng}
 
     def _call(self, kind: str, body: wire.Body, use: Callable[[wire.Body], None]) -> None:
-        """Send a request and use its answer, now or, if the server is lost, when it comes back."""
+        """Send a request and use its answer, as soon as the server gives it."""
         self._pending = use
         self._settle(self._channel.request(kind, body))
 
@@ -203,7 +203,7 @@ class RemotePolicy:
     # A server that comes and goes.
 
     def _guarded(self, action: Callable[[], _T]) -> _T:
-        """Run the action, first bringing a returned server up to date; ServerLost if it is gone."""
+        """Run the action on an up-to-date server. ServerLost if it is gone."""
         try:
             if self._lost:
                 self._recover()

@@ -14,17 +14,17 @@ _SECRET = 0o600
 
 
 def zmq_module() -> ModuleType:
-    """Import pyzmq with CURVE; ConfigError says how to install it."""
+    """Import pyzmq with CURVE. ConfigError says how to install it."""
     try:
         import zmq
         import zmq.auth
         import zmq.utils.z85
     except ImportError as error:
         raise ConfigError(
-            "the remote link needs the package pyzmq: pip install -e '.[link]' in the checkout"
+            "remote policies need the package pyzmq: pip install -e '.[link]' in the checkout"
         ) from error
     if not zmq.has("curve"):
-        raise ConfigError("the remote link needs a pyzmq built with CURVE (libsodium)")
+        raise ConfigError("remote policies need a pyzmq built with CURVE (libsodium)")
     return zmq
 
 
@@ -85,7 +85,7 @@ def _place(source: str, target: Path) -> None:
 
 
 def load_secret(path: Path) -> tuple[bytes, bytes]:
-    """Read (public, secret) of a key file; ConfigError if missing, damaged or open to others."""
+    """Read (public, secret). ConfigError for a file missing, damaged or open to others."""
     zmq = zmq_module()
     try:
         mode = path.stat().st_mode
@@ -105,7 +105,7 @@ def load_secret(path: Path) -> tuple[bytes, bytes]:
 
 
 def load_public(path: Path) -> bytes:
-    """Read the public key of a file; ConfigError if missing or damaged."""
+    """Read the public key of a file. ConfigError if missing or damaged."""
     zmq = zmq_module()
     try:
         public: bytes = zmq.auth.load_certificate(path)[0]
@@ -115,7 +115,7 @@ def load_public(path: Path) -> bytes:
 
 
 def allowed_keys(folder: Path) -> dict[bytes, str]:
-    """Map the public key of every admitted client to its name; ConfigError if there is none."""
+    """Map the public keys of admitted clients to names. ConfigError for none."""
     keys = {load_public(path): path.stem for path in sorted((folder / "allowed").glob("*.key"))}
     if not keys:
         raise ConfigError(

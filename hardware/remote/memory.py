@@ -22,7 +22,7 @@ def resident() -> int:
 
 @functools.cache
 def _process(pid: int) -> psutil.Process:
-    """Look a process up; a forked one has its own."""
+    """Look a process up. A forked one has its own."""
     return psutil.Process(pid)
 
 

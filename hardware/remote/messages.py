@@ -1,9 +1,9 @@
-"""Messages of the remote link: one JSON header and raw array frames, every size checked.
+"""Messages between a remote policy and its server. Every size is checked.
 
-A message is ``[header, array, array, ...]``.  The header is a JSON object with the protocol's version,
-a kind, a session, a request number and a body.  The body is a tree as `grainscout.records.packing`
-flattens it; the frames are its arrays in order.  Nothing that arrives is executed or un-pickled, and
-nothing is allocated that the sender has not sent.
+A message is ``[header, array, array, ...]``. The header is a JSON object with the protocol's version,
+a kind, a session, a request number and a body. The body is a tree as `grainscout.records.packing`
+flattens it, and the frames are its arrays in order. Nothing that arrives is executed or un-pickled,
+and nothing is allocated that the sender has not sent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """kind : what is asked or answered;  session, number : which request of whom."""
+    """A request or its answer: kind, session, number and body."""
 
     kind: str
     session: str = ""
@@ -48,11 +48,11 @@ class Message:
 
 
 class OtherVersion(LinkError):
-    """The other side speaks another version of the link."""
+    """The other side speaks another version of the protocol."""
 
 
 def encode(message: Message) -> list[bytes | memoryview]:
-    """The frames of a message; LinkError names a value that cannot be sent."""
+    """Return the frames of a message. LinkError names a value that cannot be sent."""
     try:
         body, arrays = flatten(message.body, "body")
     except TypeError as error:
@@ -78,7 +78,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Message:
-    """The message of these frames; LinkError says what is wrong with them."""
+    """Return the message of these frames. LinkError for a malformed one."""
     if not frames or len(frames) > MAX_FRAMES or len(frames[0]) > MAX_HEADER:
         raise LinkError(
             f"a message must have 1 to {MAX_FRAMES} frames and a header of at most {MAX_HEADER} bytes; "
@@ -92,13 +92,13 @@ def decode(frames: Sequence[bytes | memoryview]) -> Message:
         raise LinkError(f"a header must be a JSON object; got {type(header).__name__}")
     if header.get("v") != VERSION:
         raise OtherVersion(
-            f"a message must be of link version {VERSION}; got {header.get('v')!r:.20}. Use the same "
+            f"a message must be of protocol version {VERSION}; got {header.get('v')!r:.20}. Use the same "
             "Grainscout version on both sides"
         )
     left = list(frames[:0:-1])
 
     def take(count: int) -> bytes | memoryview:
-        """The next frame; each is used once, or one frame would fill any amount of memory."""
+        """Return the next frame. Each is used once, so that none fills memory twice."""
         if not left or len(left[-1]) != count:
             raise DataError(f"an array must have a frame of {count} bytes of its own")
         return left.pop()
@@ -127,17 +127,17 @@ def decode(frames: Sequence[bytes | memoryview]) -> Message:
 
 
 def weight(frames: Sequence[bytes | memoryview]) -> int:
-    """About how many bytes of memory a message takes once it is decoded, at most."""
+    """Estimate the largest memory of a decoded message [bytes]."""
     return _HEADER_WEIGHT * len(frames[0]) + sum(map(len, frames[1:]))
 
 
 def worth_a_line(count: int) -> bool:
-    """The first ones and then ever fewer, so that nobody fills a disk with our log."""
+    """Tell if an event is logged: the first ten, then ever fewer."""
     return count <= 10 or count % 10 ** (len(str(count)) - 1) == 0
 
 
 def error_reply(message: Message, error: Exception) -> Message:
-    """What a client is told of an error, in its own type if that is one of ours."""
+    """Make the reply for an error, in its own type if it is one of ours."""
     kind = type(error).__name__
     text = str(error) if isinstance(error, GrainscoutError) else f"{kind}: {error}"
     name = kind if isinstance(error, GrainscoutError) else "PolicyError"
@@ -145,20 +145,20 @@ def error_reply(message: Message, error: Exception) -> Message:
 
 
 def parsed(what: str, make: Callable[[Any], _T], body: Any) -> _T:
-    """make(body), with whatever a wrong body does to it as a LinkError."""
+    """Return make(body). A malformed body is a LinkError."""
     with understood(f"a {what} from the other side", LinkError):
         return make(body)
 
 
 def sent_problem(problem: Problem) -> Body:
-    """A problem without its scan's metadata, which stay with the microscope."""
+    """Return a problem's body without the scan's metadata."""
     body = problem_state(problem)
     body["scan"]["metadata"] = "{}"
     return body
 
 
 def received_problem(body: Body) -> Problem:
-    """The problem of a body; ValueError for one that is too large to be worked on."""
+    """Return the problem of a body. ValueError for a too large one."""
     images = body["scan"]["channels"].values()
     pixels = max((np.size(image) for image in images), default=0)
     if pixels > MAX_PIXELS or len(body["candidates"]) > pixels:
@@ -170,7 +170,7 @@ def received_problem(body: Body) -> Problem:
 
 
 def received_proposal(body: Body) -> Proposal:
-    """The proposal of a body; ValueError for an id that is no short, printable text."""
+    """Return the proposal of a body. ValueError for an unprintable id."""
     name = body["id"]
     if not (isinstance(name, str) and len(name) <= 200 and name.isprintable()):
         raise ValueError(f"a proposal's id must be a printable text; got {name!r:.100}")

@@ -40,7 +40,7 @@ class PolicyServer:
     policy_factory : callable
         Called without arguments for each client's policy.
     address : str
-        Address to listen at. Port 0 takes a free one; the attribute ``address`` shows it.
+        Address to listen at. Port 0 takes a free one. The attribute ``address`` shows it.
     keys : Path or str, optional
         The ``server`` folder of `generate_keys`. Without it nothing is encrypted, and any address but
         this machine's own is refused.
@@ -218,7 +218,7 @@ class PolicyServer:
             self._done.close(0)
 
     def _relieve(self) -> None:
-        """Free what lies below the socket; clients connect and send again by themselves."""
+        """Free what lies below the socket. Clients connect and send again by themselves."""
         self.relieved += 1
         _LOG.warning("memory grew by over %d bytes: all connections are closed", wire.MAX_GROWTH)
         self._router.close(0)
@@ -313,7 +313,7 @@ class PolicyServer:
         return None
 
     def _make_room(self, owner: str) -> None:
-        """Drop this client's session that was silent longest; never another's."""
+        """Drop this client's session that was silent longest. Never another's."""
         own = [n for n, s in self._sessions.items() if s.owner == owner]
         idle = [n for n in own if self._sessions[n].busy is None]
         if len(own) < self._limit:

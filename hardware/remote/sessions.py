@@ -38,7 +38,7 @@ def perform(
     factory: Callable[[], Any],
     offered: Collection[str],
 ) -> wire.Message:
-    """Carry out a request with the session's policy; a reset makes a new one with `factory`."""
+    """Carry out a request with the session's policy."""
     kind, result = message.kind, None
     if kind == "reset":
         _reset(session, message.body, factory)

@@ -16,7 +16,7 @@ _WAVE = "GrainscoutReadout"
 
 
 class CypherIgor:
-    """Igor through ``PyCypher``; made and used in one thread, as COM wants it."""
+    """Igor through ``PyCypher``. Made and used in one thread, as COM wants it."""
 
     def __init__(self) -> None:
         try:
@@ -77,7 +77,7 @@ class CypherIgor:
         self._cypher.engage()
 
     def withdraw(self) -> None:
-        """Withdraw; stops a scan, too."""
+        """Withdraw. Stops a scan, too."""
         self._cypher.withdraw()
 
 
@@ -92,7 +92,7 @@ def open_aecroscopy(
     timeout_s: float = 10.0,
     scan_timeout_s: float = 3600.0,
 ) -> AsylumMicroscope:
-    """Connect to the Igor that runs on this PC; options as in `AsylumMicroscope`."""
+    """Connect to the Igor that runs on this PC. Options as in `AsylumMicroscope`."""
     return AsylumMicroscope(
         CypherIgor,
         Path(folder),

@@ -65,7 +65,7 @@ class AespmIgor:
         return self._read(_SENSORS)
 
     def _read(self, names: tuple[str, str]) -> tuple[float, float]:
-        """Read two values of the controller; MicroscopeError if Igor does not answer.
+        """Read two values of the controller. MicroscopeError if Igor does not answer.
 
         The lines are ours, because the package asks for a sensor as if it were a parameter of a panel. It
         reads a file that Igor writes. An old file is removed first, or it would be taken for the answer.
@@ -95,7 +95,7 @@ class AespmIgor:
             time.sleep(0.05)
 
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
-        """Jump from `start` to `end` in equal steps of at most `step`, in at least `seconds`."""
+        """Jump from `start` to `end` [V] in equal steps, in at least `seconds`."""
         count = max(1, math.ceil(math.dist(start, end) / self._step))
         way = np.linspace(start, end, count + 1)
         for here, there in pairwise(way):
@@ -117,7 +117,7 @@ class AespmIgor:
         self.execute('SimpleEngageMe("SimpleEngageButton")')
 
     def withdraw(self) -> None:
-        """Withdraw; stops a scan, too."""
+        """Withdraw. Stops a scan, too."""
         self.execute('DoScanFunc("StopEngageButton")')
 
 

@@ -1,4 +1,4 @@
-"""The .ibw files of the Asylum software; old, truncated or other ones are rejected."""
+"""The .ibw files of the Asylum software. Old, truncated or other ones are rejected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SaveFolder:
         self._before = self._stamps()
 
     def image(self, seconds: float) -> Scan:
-        """Return the image saved since `mark`; MicroscopeError after `seconds`, or for several."""
+        """Return the image saved since `mark`. MicroscopeError after `seconds`, or for several."""
         return self._wait("image", _image, seconds)
 
     def curve(self, seconds: float) -> Traces:
@@ -88,7 +88,7 @@ def _image(path: Path) -> Scan:
 
 
 def fitted(traces: Traces, waveform: Waveform, rail: float) -> IVCurve:
-    """Pick the recorded samples nearest in time to the waveform's; none is invented.
+    """Pick the recorded samples nearest in time to the waveform's. None is invented.
 
     The software records faster than asked for, and its bias is NaN before and after the sweep.
 

@@ -3,7 +3,7 @@
 Two packages send commands to it: ``aecroscopywave`` through COM and ``aespm`` through command files.
 Neither has limits, time-outs or results: the software saves images and curves as .ibw files, which
 are read back. Written from the packages' sources and tested with a fake Igor behind the real
-packages; no instrument was used.
+packages. No instrument was used.
 
 Igor counts rows from the bottom and pixels from edge to edge: N pixels lie ScanSize / (N - 1) apart.
 Its Y points up. Here row 0 is on top and y points down, so y = -Y, in this file and nowhere else.
@@ -130,16 +130,16 @@ class AsylumMicroscope(RealMicroscope):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Height and current images; any site; no light."""
+        """Height and current images. Any site. No light."""
         return Capabilities(channels=("height", "current"), simulated=False)
 
     @property
     def cost(self) -> CostModel:
-        """Travel and settling as configured; 3 s for landing, saving and withdrawal."""
+        """Travel and settling as configured. 3 s for landing, saving and withdrawal."""
         return CostModel(speed=self._speed, settle=2 * self._settle, overhead=3.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take one image and read the saved file; DataError for an unknown channel."""
+        """Take one image and read the saved file. DataError for an unknown channel."""
         known_channels(channels, self.capabilities.channels)
         self._files.mark()
         self._do(self._igor.image)
@@ -155,7 +155,10 @@ class AsylumMicroscope(RealMicroscope):
         return self._frame
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, land, sweep and read the saved curve; MicroscopeError if anything differs from the command."""
+        """Go there, land, sweep and read the saved curve.
+
+        MicroscopeError if anything differs from the command.
+        """
         if not _same(waveform, self._shape):
             raise MicroscopeError(
                 f"the DoIV panel applies {self._shape} sweeps of equal steps from 0 V; got "
@@ -210,7 +213,10 @@ class AsylumMicroscope(RealMicroscope):
             time.sleep(0.02)
 
     def park(self) -> None:
-        """Stop the scan, set 0 V and withdraw, the last even if the others fail."""
+        """Stop the scan, set 0 V and withdraw.
+
+        The tip is withdrawn even if the others fail.
+        """
         try:
             self._zero()
         finally:
@@ -233,7 +239,7 @@ class AsylumMicroscope(RealMicroscope):
 def _placed(
     image: Scan, channels: Sequence[str]
 ) -> tuple[Scan, Callable[[float, float], tuple[float, float]]]:
-    """Return the image in the instrument's frame, and loop voltages [V] as a function of x and y [m]."""
+    """Return the image in the instrument's frame, and (x, y) [m] -> loop voltages [V]."""
     note: Mapping[str, str] = image.metadata["note"]
 
     def number(key: str) -> float:
@@ -279,7 +285,7 @@ def _placed(
 
 
 def _same(waveform: Waveform, shape: str) -> bool:
-    """Tell if the waveform is the panel's: from 0 V, equal steps in equal times."""
+    """Tell if the waveform is the panel's: equal steps from 0 V in equal times."""
     count = len(waveform)
     even = np.linspace(waveform.time[0], waveform.time[-1], count)
     turns = [0.0, 0.5, 1.0] if shape == "triangle" else [0.0, 0.25, 0.75, 1.0]

@@ -83,7 +83,7 @@ class TimedSocket:
 
 
 class NanonisConnection:
-    """Commands to a controller; after a failure the next one opens a fresh connection."""
+    """Commands to a controller. After a failure the next one opens a fresh connection."""
 
     def __init__(self, host: str, port: int, *, timeout: float) -> None:
         try:
@@ -102,7 +102,7 @@ class NanonisConnection:
                 return super().parseGeneralResponse(response, types)
 
             def parseError(self, response: Any, index: int) -> str:
-                """No error was announced; what stands there instead shows that the values were misread."""
+                """No error was announced. What stands there instead shows that the values were misread."""
                 if index not in (0, len(response) - 8):
                     raise MicroscopeError(
                         f"an answer of Nanonis must be of {index + 8} bytes, as is documented; got "
@@ -116,9 +116,21 @@ class NanonisConnection:
         self._nanonis: Any = None
 
     def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
-        """The variables that a method of the package returns; MicroscopeError for every failure.
+        """Call a method of the package and return its variables.
 
-        command : the method's name, such as ``"FolMe_XYPosSet"``;  timeout [s] : of this command.
+        Parameters
+        ----------
+        command : str
+            Name of the method, such as ``"Scan_FrameGet"``.
+        *arguments
+            Its arguments.
+        timeout : float, optional
+            Time-out of this command [s].
+
+        Raises
+        ------
+        MicroscopeError
+            For every failure.
         """
         return self._run(command, lambda nanonis: getattr(nanonis, command)(*arguments), timeout)
 
@@ -132,7 +144,7 @@ class NanonisConnection:
         return str(answer[1]), str(answer[3]), int(answer[4])
 
     def slots(self) -> list[str]:
-        """Return the signals in the slots of the Signals Manager, which scans are made of."""
+        """Return the signals in the slots of the Signals Manager."""
         answer = self.query("Signals.InSlotsGet", ["i", "i", "*+c", "i", "*i"])
         return [str(name) for name in answer[2]]
 
@@ -160,16 +172,17 @@ class NanonisConnection:
         return list(answer[2])
 
     def close(self) -> None:
-        """Close the connection; the next command opens another."""
+        """Close the connection. The next command opens another."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
 
 def _error_text(response: bytes) -> str:
-    """Return the error at the end of an answer: status 1 (4 bytes), size (4 bytes), text.
+    """Return the error at the end of an answer.
 
-    It is found from the end, because the part before the error depends on the controller.
+    It is status 1 (4 bytes), the text's size (4 bytes), and the text. It is found from the end,
+    because the part before it depends on the controller.
     """
     for size in range(min(len(response) - 8, _MAX_ERROR), -1, -1):
         status, length = struct.unpack(">Ii", response[-size - 8 :][:8])

@@ -1,7 +1,7 @@
 """A Nanonis controller as a microscope (optional extra ``nanonis``).
 
 Written from the package and the documented protocol and tested against a fake controller that speaks
-its frames; no instrument was used.  Y points up at the controller and down here: y = -Y, in this file
+its frames. No instrument was used. Y points up at the controller and down here: y = -Y, in this file
 and nowhere else.
 """
 
@@ -87,7 +87,7 @@ class NanonisMicroscope(RealMicroscope):
             raise
 
     def _introduce(self, versions: tuple[str, ...]) -> dict[str, int]:
-        """Slots of our channels; MicroscopeError for another controller or missing channels."""
+        """Slots of our channels. MicroscopeError for another controller or missing channels."""
         product, version, release = self._connection.version()
         if "SPM" not in product or not version.startswith(versions):
             raise MicroscopeError(
@@ -107,16 +107,16 @@ class NanonisMicroscope(RealMicroscope):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Height and current images; any site; no light."""
+        """Height and current images. Any site. No light."""
         return Capabilities(channels=tuple(self._index), slew_factor=1.0 / _RAMP)
 
     @property
     def cost(self) -> CostModel:
-        """Travel and settling as configured; 1 s for landing and withdrawal."""
+        """Travel and settling as configured. 1 s for landing and withdrawal."""
         return CostModel(speed=self._speed, settle=self._settle, overhead=1.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
-        """Take one image downwards, forward direction; DataError for an unknown channel."""
+        """Take one image downwards, forward direction. DataError for an unknown channel."""
         known_channels(channels, tuple(self._index))
         call = self._connection.call
         pixels, lines = call("Scan_BufferGet")[2:]
@@ -149,7 +149,7 @@ class NanonisMicroscope(RealMicroscope):
         return self._frame
 
     def _image(self, channel: str) -> FloatArray:
-        """Return a channel with row 0 on top; rows come in the order of the scan."""
+        """Return a channel with row 0 on top. Rows arrive in scan order."""
         answer = self._connection.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
         image = np.asarray(answer[4], dtype=np.float64)
         upwards = int(answer[5]) == 1
@@ -161,7 +161,7 @@ class NanonisMicroscope(RealMicroscope):
         return image[::-1] if upwards else image
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, land and sweep; MicroscopeError if anything differs from the command."""
+        """Go there, land and sweep. MicroscopeError if anything differs from the command."""
         points, step = _triangle(waveform)
         hold = (1.0 - _RAMP) * step
         call = self._connection.call
@@ -229,7 +229,10 @@ class NanonisMicroscope(RealMicroscope):
         )
 
     def park(self) -> None:
-        """Set 0 V and withdraw fully, on a fresh connection if the old one is broken."""
+        """Set 0 V and withdraw the tip fully.
+
+        A broken connection is replaced by a fresh one.
+        """
         try:
             self._connection.call("Bias_Set", 0.0)
         finally:
@@ -241,7 +244,10 @@ class NanonisMicroscope(RealMicroscope):
 
 
 def _triangle(waveform: Waveform) -> tuple[int, float]:
-    """Return the samples of one branch and seconds a sample; MicroscopeError if it is no even triangle."""
+    """Return the samples of one branch and seconds a sample.
+
+    MicroscopeError if the waveform is no even triangle.
+    """
     volts, clock = waveform.voltage, waveform.time
     points = len(volts) // 2 + 1
     ramp = np.linspace(volts[0], volts[points - 1], points)

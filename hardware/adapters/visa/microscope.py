@@ -30,22 +30,25 @@ class SupportsGo(Protocol):
     """A microscope that can place its tip without measuring."""
 
     def go(self, site: Site) -> None:
-        """Put the tip on a site, in contact, at 0 V; MicroscopeError if it does not arrive."""
+        """Put the tip on a site, in contact, at 0 V.
+
+        MicroscopeError if it does not arrive.
+        """
 
 
 class Mover(Microscope, SupportsGo, Protocol):
-    """The part of an instrument that images and places the tip."""
+    """An instrument that images and places the tip."""
 
 
 class SourceMeterMicroscope:
-    """A mover places the tip, a source-meter measures the curve; any waveform, software-timed."""
+    """A mover places the tip, a source-meter measures the curve. Any waveform, software-timed."""
 
     def __init__(self, mover: Mover, meter: SourceMeter) -> None:
         self._mover, self._meter = mover, meter
 
     @property
     def capabilities(self) -> Capabilities:
-        """The mover's, but for the sweep, which is not its own."""
+        """The mover's capabilities, with any waveform."""
         return replace(self._mover.capabilities, waveform=None, slew_factor=1.0)
 
     @property

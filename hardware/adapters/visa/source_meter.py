@@ -1,6 +1,6 @@
 """Voltage sweeps with a VISA source-meter (optional extra ``visa``).
 
-The extra installs pymeasure and pyvisa. Tested against pyvisa-sim; no instrument was used.
+The extra installs pymeasure and pyvisa. Tested against pyvisa-sim. No instrument was used.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class SourceMeter(ABC):
         self.limit_current(compliance)
 
     def limit_current(self, amperes: float) -> None:
-        """Set the compliance [A]; samples at it are flagged as saturated."""
+        """Set the compliance [A]. Samples at it are flagged as saturated."""
         if not 0 < amperes <= _MOST_AMPERES:
             raise ConfigError(
                 f"current compliance must be > 0 and at most {_MOST_AMPERES} A; got {amperes}"
@@ -114,10 +114,10 @@ class SourceMeter(ABC):
         self._compliance = amperes
 
     def sweep(self, waveform: Waveform) -> IVCurve:
-        """Source each voltage at its time and read the current; times are those of the readings.
+        """Source each voltage at its time and read the current.
 
-        The output is off before and after. MicroscopeError if the instrument fails, answers less than a
-        reading, or cannot keep up.
+        The times of the curve are those of the readings. The output is off before and after.
+        MicroscopeError if the instrument fails, answers less than a reading, or cannot keep up.
         """
         if waveform.peak > _MOST_VOLTS:
             raise MicroscopeError(

@@ -1,4 +1,4 @@
-"""The loop: ask, journal, measure, journal, tell; the same offline and on the instrument.
+"""The loop: ask, journal, measure, journal, tell. The same offline and on the instrument.
 
 >>> from grainscout.experiment import Experiment, make_problem
 >>> from grainscout.hardware import Guard, make_microscope

@@ -94,7 +94,7 @@ class ProposalCheck:
         self.ids: set[str] = set()
 
     def checked(self, proposals: list[Proposal], wanted: int) -> list[Proposal]:
-        """Return the answer to ``ask(wanted)``; PolicyError if it is not as it must be."""
+        """Return the answer to ``ask(wanted)``. PolicyError if it is not as it must be."""
         if not isinstance(proposals, list) or not all(isinstance(p, Proposal) for p in proposals):
             raise PolicyError(f"ask({wanted}) must give a list of Proposal; got {proposals!r:.80}")
         if len(proposals) > wanted:

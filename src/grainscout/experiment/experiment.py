@@ -292,7 +292,7 @@ class Experiment:
             self.journal.record_event(kind, self._now(), **detail)
 
     def _note_faults(self) -> None:
-        """Journal the faults that a simulated instrument logged; the policy does not see them."""
+        """Journal the faults that a simulated instrument logged. The policy does not see them."""
         if self.journal is None or not supports(self.microscope, SupportsFaults):
             return
         faults = self.microscope.faults()

@@ -74,7 +74,7 @@ class OperatorRequests:
     def apply(
         self, *, measure: Callable[[Site], None], attach: Callable[[ExternalCurve], None]
     ) -> None:
-        """Carry out all open requests; return when the run is not paused.
+        """Carry out all open requests. Return when the run is not paused.
 
         A request that cannot be carried out becomes an event of the journal. Aborted is raised
         for a request to abort.

@@ -20,7 +20,10 @@ def measure(
     now: Callable[[], float],
     proposal_id: str | None = None,
 ) -> Outcome:
-    """Measure a site; a microscope that fails gives a failed outcome, LimitError passes."""
+    """Measure a site.
+
+    A microscope that fails gives a failed outcome. LimitError passes.
+    """
     started = now()
     curve: IVCurve | None = None
     message = ""
@@ -56,7 +59,7 @@ def vetoed(site: Site, proposal_id: str, *, visit: int, at: float) -> Outcome:
 
 
 def attached(site: Site, curve: IVCurve, *, visit: int, at: float) -> Outcome:
-    """Return the outcome of a curve that exists already, such as of an earlier run."""
+    """Return the outcome of a curve that exists already."""
     return Outcome(
         site=site,
         status=_status(curve),

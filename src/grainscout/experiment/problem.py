@@ -1,4 +1,4 @@
-"""The problem that a policy is given, made from a microscope."""
+"""Makes the problem of a policy from a microscope."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:
     Returns
     -------
     (n, 2) array of int
-        Rows and columns, row-major; n = (rows - window + 1)(columns - window + 1).
+        Rows and columns, row-major. N = (rows - window + 1)(columns - window + 1).
 
     Raises
     ------
@@ -70,7 +70,7 @@ def make_problem(
     window : int
         Candidates have a full patch of this side [pixels] around them.
     channels : tuple of str, optional
-        Images to take; default all that the microscope offers.
+        Images to take. Default all that the microscope offers.
     frame : tuple of float, optional
         (x_min, y_min, x_max, y_max) [m] that candidates must lie in.
 

@@ -180,4 +180,4 @@ def test_another_version_is_found_at_connect(keys):
         command = [sys.executable, "-c", script, server.address, str(keys / "microscope")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert "link version 99; got 2" in done.stderr
+    assert "protocol version 99; got 2" in done.stderr
