@@ -1,4 +1,5 @@
-from .campaign.campaign import Campaign, run_campaign
+from .campaign.campaign import Campaign
+from .campaign.runner import run_campaign
 from .campaign.store import CampaignStore, CellKey
 from .loading import Loaded, load
 from .reports.results import Results, write_results

@@ -1,36 +1,77 @@
-"""Campaigns: tasks x policies x films, resumable at the level of one cell."""
+"""Campaigns: tasks x policies x films, and the rule that stops their comparisons."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import grainscout
-from grainscout.benchmarks.campaign.incremental_scores import Standing
-from grainscout.benchmarks.campaign.jobs import Call
 from grainscout.benchmarks.campaign.leaderboard import BASELINE
-from grainscout.benchmarks.campaign.scheduler import make_workers
-from grainscout.benchmarks.campaign.stopping import Stopping, course
-from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
+from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
 from grainscout.records import ConfigError
 
-#: Settings of how cells are run, which say nothing of what is run.
+#: Settings that bound a cell and change no result.
 _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopping:
+    """Rule that stops the comparisons of a campaign once they are decided.
+
+    Parameters
+    ----------
+    first_films : int
+        Films of every task before the first test.
+    block_films : int
+        Films from test to test. A block is run to its end before the next begins: on a cluster,
+        choose blocks of at least as many cells as there are workers.
+    error : float
+        Chance of any wrong decision in the whole campaign, however often it is tested.
+    against : str
+        Policy that all others are compared with. Without one every pair is compared.
+    """
+
+    first_films: int = 4
+    block_films: int = 2
+    error: float = 0.05
+    against: str = ""
+
+    def __post_init__(self) -> None:
+        if self.first_films < 2:
+            raise ConfigError(
+                f"stopping first_films must be at least 2, one film decides nothing; "
+                f"got {self.first_films}"
+            )
+        if self.block_films < 1:
+            raise ConfigError(f"stopping block_films must be at least 1; got {self.block_films}")
+        if not 0 < self.error < 0.5:
+            raise ConfigError(f"stopping error must lie within 0 to 0.5; got {self.error}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
     """Tasks x policies x films.
 
-    films : how many films (seeds) each task is run on; policies meet the same films and noise.
-    seed : film k of every task is made from (seed, k).
-    cell_timeout_s, cell_memory_GiB : what one cell may take in a worker process; 0 is no bound.  They
-        say nothing of the results, and may change when a campaign is resumed.
-    stopping : when to stop comparisons; without, every policy runs on every film.
+    Parameters
+    ----------
+    name, description : str
+        Words for people.
+    seed : int
+        Film k of every task is made from (seed, k).
+    films : int
+        Films (seeds) of each task. Policies meet the same films and noise.
+    tasks : tuple of Task
+        Tasks, each under an id of its own.
+    policies : tuple of PolicySpec
+        Policies, each under a title of its own.
+    cell_timeout_s, cell_memory_GiB : float
+        Time [s] and memory [GiB] that one cell may take in a worker process; 0 is no bound. They
+        change no result, and may differ when a campaign is resumed.
+    stopping : Stopping, optional
+        When to stop comparisons. Without it every policy runs on every film.
     """
 
     name: str
@@ -54,22 +95,15 @@ class Campaign:
                     f"campaign {name} must be a finite number >= 0, 0 for no bound; "
                     f"got {getattr(self, name)}"
                 )
-        for what, names in (
-            ("task", [t.id for t in self.tasks]),
-            ("policy", [p.title for p in self.policies]),
-        ):
-            if not names:
-                raise ConfigError(f"campaign {self.name!r} must have at least one {what}; got none")
-            twice = sorted({n for n in names if names.count(n) > 1})
-            if twice:
-                raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
-        if self.stopping is not None and self.stopping.against:
-            fair = [p.title for p in self.policies if not p.uses_truth]
-            if self.stopping.against not in fair:
-                raise ConfigError(
-                    f"stopping against must be a policy of the campaign that is not told the truth "
-                    f"({', '.join(fair)}); got {self.stopping.against!r}"
-                )
+        self._check_names("task", [t.id for t in self.tasks])
+        self._check_names("policy", [p.title for p in self.policies])
+        against = self.stopping.against if self.stopping is not None else ""
+        fair = [p.title for p in self.policies if not p.uses_truth]
+        if against and against not in fair:
+            raise ConfigError(
+                f"stopping against must be a policy of the campaign that is not given the truth "
+                f"({', '.join(fair)}); got {against!r}"
+            )
         needing = [t.id for t in self.tasks if t.needs_random]
         if needing and not any(p.title == p.name == BASELINE for p in self.policies):
             raise ConfigError(
@@ -77,6 +111,13 @@ class Campaign:
                 f"are the zero of the goal mapping, and of every goal under a budget of seconds or "
                 f"wear. Add it; {needing[0]!r} needs it"
             )
+
+    def _check_names(self, what: str, names: list[str]) -> None:
+        if not names:
+            raise ConfigError(f"campaign {self.name!r} must have at least one {what}; got none")
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
 
     def task(self, id_: str) -> Task:
         """Return the task of that id; ConfigError lists the ids if there is none."""
@@ -86,27 +127,27 @@ class Campaign:
         return known[id_]
 
     def with_tasks(self, *tasks: Task) -> Campaign:
-        """The same campaign with more tasks."""
+        """Return the campaign with more tasks."""
         return dataclasses.replace(self, tasks=(*self.tasks, *tasks))
 
     def with_policies(self, *policies: PolicySpec) -> Campaign:
-        """The same campaign with more policies; those that it has already stay as they are."""
+        """Return the campaign with more policies; those that it has stay as they are."""
         known = {p.title for p in self.policies}
         more = [p for p in policies if p.title not in known]
         return dataclasses.replace(self, policies=(*self.policies, *more))
 
     def identity(self) -> dict[str, Any]:
-        """Plain values that say which campaign this is, and by which version it is run."""
+        """Return plain values that identify the campaign and the version that runs it."""
         campaign = plain(self, stored=True)
         for name in _BOUNDS:
             del campaign[name]
         return {"campaign": campaign, "grainscout": grainscout.__version__}
 
     def cells(self) -> list[CellKey]:
-        """All cells, film by film: an interrupted campaign is whole as far as it went.
+        """List all cells, film by film: an interrupted campaign is whole as far as it went.
 
-        Those on one film of a task stand together, so that a worker makes it once.
-        A replayed recording is the same for every seed, but policies are not: it is run on as many.
+        Cells on one film of a task are neighbours, so that a worker makes it once. A replayed
+        recording is the same for every seed, but policies are not: it has as many cells.
         """
         return [
             CellKey(task=task.id, film=film, policy=policy.title)
@@ -114,60 +155,3 @@ class Campaign:
             for task in self.tasks
             for policy in self.policies
         ]
-
-
-def run_campaign(
-    campaign: Campaign,
-    store: CampaignStore,
-    *,
-    jobs: int = 0,
-    scheduler: str | None = None,
-    progress: Callable[[CellKey, str, str], None] | None = None,
-) -> None:
-    """Run every cell that the store does not hold as finished.
-
-    jobs : worker processes on this machine; 0 runs the cells in this process, where nothing ends
-        a cell that hangs.  scheduler : address of a Dask scheduler, whose workers then run them.
-    progress : called in this process after each cell with its key, status and traceback, if any.
-
-    A cell that raises, takes longer than the campaign's ``cell_timeout_s`` or needs more than its
-    ``cell_memory_GiB`` is stored as failed and the others go on; the next call tries it again.  When
-    a worker is killed, the cell that it was at is run again, once.  Whatever ends this call ends
-    the workers.  ConfigError for a scheduler that cannot be used, DataError when the store cannot be
-    written; finished cells are in it.
-    """
-    workers = make_workers(jobs, scheduler)
-    try:
-        settled = store.finished()
-        standing = None if campaign.stopping is None else Standing(campaign, store)
-        while True:
-            now = course(campaign, None if standing is None else standing.scores, settled)
-            if now.over:
-                break
-            done = []
-            for key, reply in workers.run(_calls(campaign, now.waiting, workers.campaign)):
-                store.record(key, reply.status, reply.seconds, reply.payload, reply.error)
-                settled.add(key)
-                if reply.status == "finished":
-                    done.append(key)
-                if progress is not None:
-                    progress(key, reply.status, reply.error)
-            if standing is not None:
-                standing.add(done)
-    finally:
-        workers.close()
-
-
-def _calls(campaign: Campaign, keys: Iterable[CellKey], mark: str) -> Iterator[Call]:
-    tasks = {t.id: t for t in campaign.tasks}
-    policies = {p.title: p for p in campaign.policies}
-    for key in keys:
-        yield Call(
-            key=key,
-            task=tasks[key.task],
-            policy=policies[key.policy],
-            seed=campaign.seed,
-            timeout_s=campaign.cell_timeout_s,
-            memory_GiB=campaign.cell_memory_GiB,
-            campaign=mark,
-        )

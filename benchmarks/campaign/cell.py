@@ -25,7 +25,7 @@ _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
 
 
 def film_seed(seed: int, task: str, film: int) -> int:
-    """The seed of film k of a task: the same for every policy, and another for every task.
+    """Derive the seed of film k of a task: the same for every policy, another for every task.
 
     Tasks that shared films would not be independent evidence.
     """
@@ -33,41 +33,44 @@ def film_seed(seed: int, task: str, film: int) -> int:
 
 
 def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedState:
-    """Run and score one cell; the result is a packable tree.
+    """Run and score one cell.
 
-    steps : one value a measurement, identical on every machine of a kind (see ``score_run``, and
-        spent : share of the budget that is used up then).
-    checkpoints : scores of predicted maps at a few numbers of measurements.
-    timing : seconds of this computer; not reproducible and kept apart.
-    final : (n_candidates,) float32 predicted mean and standard deviation at the end.
-    curves : (n, samples) float32 measured currents [A].
+    Returns
+    -------
+    tree : packable mapping
+        - steps: one value a measurement, identical on every machine of a kind. They are those of
+          ``score_run``, and spent, the share of the budget used up then.
+        - checkpoints: scores of predicted maps at a few numbers of measurements.
+        - timing: seconds of this computer, not reproducible and kept apart.
+        - final: (n_candidates,) float32 predicted mean and standard deviation at the end.
+        - curves: (n, samples) float32 measured currents [A], at curve_sites.
     """
     cell_seed = film_seed(seed, key.task, key.film)
     environment = make_environment(task, cell_seed)
     problem = environment.problem()
     truth = environment.truth(problem)
-    run = _Run(problem, truth, environment.microscope)
+    scorer = _RunScorer(problem, truth, environment.microscope)
     result = Experiment(
         environment.microscope,
         _policy(policy, task, truth),
         problem=problem,
         seed=cell_seed,
         batch=task.batch,
-        observe=run.observe,
+        observe=scorer.observe,
     ).run()
     if not result.outcomes:
         raise PolicyError(f"policy {policy.title!r} asked for no measurement at all")
-    run.check_map()
+    scorer.check_map()
     ok = [o for o in result.outcomes if o.curve is not None]
     return {
         "reason": result.reason,
         "steps": {
             **score_run(problem, truth, result.outcomes),
-            "spent": np.array(run.spent),
+            "spent": np.array(scorer.spent),
         },
-        "checkpoints": run.table(),
-        "timing": {"decision_s": np.array(run.decisions)},
-        "final": {k: v.astype(np.float32) for k, v in run.final.items()},
+        "checkpoints": scorer.table(),
+        "timing": {"decision_s": np.array(scorer.decisions)},
+        "final": {k: v.astype(np.float32) for k, v in scorer.final.items()},
         "curves": np.array([o.curve.current for o in ok if o.curve is not None], np.float32),
         "curve_sites": np.array([tuple(o.site) for o in ok], np.int64).reshape(-1, 2),
     }
@@ -76,7 +79,7 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
 def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
     options = dict(spec.options)
     if spec.uses_truth:
-        # A control that is told the answer, and says so: which kind each site is, or its value.
+        # A control that is given the answer: the class of each site, or its value.
         wanted = np.isin(truth.archetype, truth.wanted)
         kinds = np.where(wanted, truth.archetype.astype(float), np.nan)
         aim = options.setdefault("aim", "largest" if task.goals == ("optimisation",) else "classes")
@@ -84,8 +87,8 @@ def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
     return make_policy(spec.name, options)
 
 
-class _Run:
-    """Watches a run and scores its maps at the checkpoints."""
+class _RunScorer:
+    """Observer of a run that scores its maps at the checkpoints."""
 
     def __init__(self, problem: Problem, truth: TaskTruth, microscope: Guard) -> None:
         self.problem = problem
@@ -123,7 +126,7 @@ class _Run:
             self.check_map()
 
     def _share(self, outcome: Outcome) -> float:
-        """How much of the budget is used up after this measurement; 1 ends the run.
+        """Share of the budget used up after this measurement; 1 ends the run.
 
         Wear is read after a batch, which then counts as a whole.
         """
@@ -136,14 +139,13 @@ class _Run:
         return max(shares)
 
     def check_map(self) -> None:
-        """Score what the data of the run say about every candidate, by one referee for all policies.
+        """Score the map that the evaluation model predicts from the run's data.
 
-        Policies without a model then stand in the same table, and what is compared is the choice
-        of sites.  A policy's own model is scored beside it by ``score_run`` of its proposals.
+        One model for all policies compares their choice of sites, and serves those without a model.
         """
         if not any(o.curve is not None for o in self.outcomes):
             return
-        mean, std = referee(self.problem, self.outcomes)
+        mean, std = evaluation_map(self.problem, self.outcomes)
         self.final = {"mean": mean, "std": std}
         self.rows.append({"n": len(self.outcomes), **score_map(self.truth, mean, std)})
 
@@ -152,15 +154,20 @@ class _Run:
         return {k: np.array([row[k] for row in self.rows], float) for k in names}
 
 
-def referee(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of the target at every candidate, from these outcomes alone.
+def evaluation_map(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
+    """Predict the target at every candidate with the evaluation model, from these outcomes alone.
 
-    The closed-form deep kernel (``dkl`` with its defaults) fitted once: a fixed, deterministic model
-    that no policy can tune.
+    The model is the closed-form deep kernel (``dkl`` with its defaults), fitted once: fixed and
+    deterministic, and no policy can tune it.
+
+    Returns
+    -------
+    mean, std : (n_candidates,) array of float
+        Prediction and its standard deviation, in the target's unit.
     """
     model = make_policy("dkl", {})
     model.reset(problem, rng=np.random.default_rng(0))
     model.tell(list(outcomes))
     if not supports(model, SupportsPredict):
-        raise PolicyError("the referee must be able to predict")
+        raise PolicyError("the evaluation model must be able to predict")
     return model.predict()

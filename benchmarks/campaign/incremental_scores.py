@@ -1,25 +1,27 @@
-"""The scores of a running campaign, brought up to date cell by cell."""
+"""Scores of a running campaign, brought up to date cell by cell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.leaderboard import goal_scores
 from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.benchmarks.tasks.task import GOALS
 
-if TYPE_CHECKING:
-    from grainscout.benchmarks.campaign.campaign import Campaign
 
-
-class Standing:
+class IncrementalScores:
     """Scores of the finished cells, without reading the whole store again after each.
 
-    scores : as `goal_scores` of all cells that were added;  finished : those cells.
+    Attributes
+    ----------
+    table : DataFrame
+        Scores of all cells that were added, as of `goal_scores`.
+    finished : set of CellKey
+        Those cells.
     """
 
     def __init__(self, campaign: Campaign, store: CampaignStore) -> None:
@@ -27,36 +29,35 @@ class Standing:
         self._policies = [p.title for p in campaign.policies]
         self._store = store
         self.finished: set[CellKey] = set()
-        self.scores = goal_scores(read_tables(store, []), self._tasks)
+        self.table = goal_scores(read_tables(store, []), self._tasks)
         self.add(store.finished())
 
     def add(self, keys: Iterable[CellKey]) -> None:
-        """Take finished cells in; a film's scores are made anew, its baseline may be among them."""
+        """Add finished cells; all scores of their films change, as their baseline may be new."""
         new = {key for key in keys if key.task in self._tasks and key.policy in self._policies}
         self.finished |= new
-        touched = {(key.task, key.film) for key in new}
-        if not touched:
+        changed = {(key.task, key.film) for key in new}
+        if not changed:
             return
         again = sorted(
             CellKey(task=task, film=film, policy=policy)
-            for task, film in touched
+            for task, film in changed
             for policy in self._policies
         )
-        made = goal_scores(
-            read_tables(self._store, [k for k in again if k in self.finished]), self._tasks
-        )
-        place = pd.MultiIndex.from_frame(self.scores[["task", "film"]])
-        kept = self.scores[~place.isin(list(touched))]
-        self.scores = pd.concat([f for f in (kept, made) if len(f)] or [made], ignore_index=True)
+        tables = read_tables(self._store, [k for k in again if k in self.finished])
+        made = goal_scores(tables, self._tasks)
+        place = pd.MultiIndex.from_frame(self.table[["task", "film"]])
+        kept = self.table[~place.isin(list(changed))]
+        self.table = pd.concat([f for f in (kept, made) if len(f)] or [made], ignore_index=True)
 
     def rows(self, racing: Sequence[str]) -> list[tuple[str, str, float, int]]:
-        """(goal, policy, mean score, films) on the films that all `racing` finished, best first."""
-        found: list[tuple[str, str, float, int]] = []
+        """List (goal, policy, mean score, films), best first, on films that all `racing` finished."""
+        rows: list[tuple[str, str, float, int]] = []
         for goal in GOALS:
-            part = self.scores[self.scores["goal"] == goal]
+            part = self.table[self.table["goal"] == goal]
             wide = part.pivot(index=["task", "film"], columns="policy", values="score")
             wide = wide.reindex(columns=[p for p in self._policies if p in racing]).dropna()
             if len(wide):
                 means = wide.mean().sort_values(ascending=False, kind="stable")
-                found += [(goal, str(p), float(m), len(wide)) for p, m in means.items()]
-        return found
+                rows += [(goal, str(p), float(m), len(wide)) for p, m in means.items()]
+        return rows

@@ -1,4 +1,4 @@
-"""A cell and its result as they travel: plain JSON and packed bytes, over a pipe or a network."""
+"""A cell and its result as JSON and packed bytes, over a pipe or a network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ from grainscout.records import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class Job:
     """One cell with all that it takes to run it, anywhere.
 
-    timeout_s, memory_GiB : what it may take; 0 is no bound.  campaign : which run of a campaign asks.
-    version : of Grainscout, where the campaign is run from.
+    Parameters
+    ----------
+    key : CellKey
+        The cell.
+    task, policy, seed
+        Its settings.
+    timeout_s, memory_GiB : float
+        Bounds [s], [GiB]; 0 is none.
+    campaign : str
+        Mark of the run of a campaign that asks.
+    version : str
+        Version of Grainscout where the campaign is run from.
     """
 
     key: CellKey
@@ -34,12 +44,12 @@ class Call:
     version: str = grainscout.__version__
 
     def to_json(self) -> str:
-        """As text; ConfigError if a policy's option is not a plain value."""
+        """Write it as text; ConfigError if a policy's option is not a plain value."""
         return json.dumps(dataclasses.asdict(self), default=_path)
 
     @classmethod
-    def from_json(cls, text: str) -> Call:
-        """The call of that text."""
+    def from_json(cls, text: str) -> Job:
+        """Read the job of a text."""
         return TypeAdapter(cls).validate_json(text, strict=True)
 
 
@@ -53,8 +63,8 @@ def _path(value: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What became of a cell: packed result if it finished, else why not (the last line says it)."""
+class JobResult:
+    """Packed result of a finished cell, or the error of a failed one."""
 
     status: str
     seconds: float
@@ -63,7 +73,7 @@ class Reply:
 
 
 def receive(stream: IO[bytes]) -> bytes | None:
-    """One message (8 bytes of length, big endian, and as many); None when the other end is gone."""
+    """Read a message: 8 bytes of length, big endian, and as many. None when the other end is gone."""
     head = stream.read(8)
     if len(head) < 8:
         return None
@@ -73,6 +83,6 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def send(stream: IO[bytes], body: bytes) -> None:
-    """One message."""
+    """Write a message."""
     stream.write(len(body).to_bytes(8, "big") + body)
     stream.flush()

@@ -1,4 +1,4 @@
-"""From tables to a ranking with intervals and verdicts."""
+"""Rankings with intervals and verdicts, from a campaign's tables."""
 
 from __future__ import annotations
 
@@ -11,23 +11,32 @@ from grainscout.analysis import statistics
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
 
-#: The policy that 0 means.
+#: Policy whose score is 0.
 BASELINE = "random"
 
 
 def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
-    """One row for each task, film, policy and goal: the raw value and the normalised score.
+    """Make one row for each task, film, policy and goal: the raw value and the normalised score.
 
-    discovery : raw = area under the discovery curve; score from its exact random expectation (0)
-        to the ideal (1).
-    optimisation : raw = regret, how far the largest true value in hand stays below the candidates'
-        largest, over their range, mean over the run; score from its exact random expectation (0) to the
-        oracle (1), which begins with the largest.
-    mapping : raw = error of the map, mean over checkpoints; score from the random policy of the same
-        film (0) to no error (1); `Campaign` sees to it that there is one.
+    Parameters
+    ----------
+    tables : Tables
+        What the campaign measured.
+    tasks : mapping of str to Task
+        Tasks by id; goals that a task has not are left out.
 
-    Where seconds or wear are limited, policies measure unequal numbers of curves: the mean is then over
-    what is spent, 0 is what random sampling is expected to have at the pace of the random policy's
+    Notes
+    -----
+    - discovery: raw is the area under the discovery curve. Its score runs from the exact random
+      expectation (0) to the ideal (1).
+    - optimisation: raw is the regret: the distance of the largest true value measured so far from
+      the candidates' largest, over their range, mean over the run. Its score runs from the exact
+      random expectation (0) to the oracle (1), which begins with the largest.
+    - mapping: raw is the error of the map, mean over checkpoints. Its score runs from the random
+      policy on the same film (0) to no error (1); `Campaign` ensures that there is one.
+
+    Where seconds or wear are limited, policies measure unequal numbers of curves. The mean is then
+    over what is spent, 0 is the expectation of random sampling at the pace of the random policy's
     own run on that film, and 1 the ideal choice at that pace.
     """
     frames = []
@@ -83,8 +92,8 @@ def _mean(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def _mean_over_spent(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Mean over the budget of the first column, in each run, and of the others, in random's.
 
-    A value holds from the end of its measurement to the end of the next; nothing is in hand before the
-    first, and what ends beyond the budget does not count.
+    A value holds from the end of its measurement to the end of the next. It is 0 before the first,
+    and a measurement that ends beyond the budget does not count.
     """
     until = steps.groupby(_RUN, sort=True)["spent"].shift(-1).fillna(1.0).clip(upper=1.0)
     held = until - steps["spent"].clip(upper=1.0)
@@ -95,53 +104,75 @@ def _mean_over_spent(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Board:
-    """The ranking for one goal.
+class GoalRanking:
+    """Ranking of the policies for one goal.
 
-    ranked : best first;  against_baseline : policy -> verdict against `BASELINE`;  rivals : policies
-    that cannot be told from the best one (Holm over all pairs);  pairs : every verdict behind that;
-    cells : films that all policies finished;  told : controls that are told the truth: they are ranked
-    to show what is possible, and are no part of the verdict;  rule : how sure the verdicts are.
+    Parameters
+    ----------
+    goal : str
+        The goal.
+    ranked : list of Ranked
+        Policies, best first.
+    against_baseline : mapping
+        Policy -> verdict against `BASELINE`.
+    undecided_against : list of str
+        Policies that are not significantly worse than the best one (Holm over all pairs).
+    pairs : list of Verdict
+        Every verdict behind that.
+    films : int
+        Films (task x seed) that all policies finished.
+    oracles : frozenset of str
+        Controls that are given the truth. They are ranked to show the ideal, and have no part in
+        the verdict.
+    rule : str
+        Certainty of the verdicts, in words.
     """
 
     goal: Goal
     ranked: list[statistics.Ranked]
     against_baseline: dict[str, statistics.Verdict]
-    rivals: list[str]
+    undecided_against: list[str]
     pairs: list[statistics.Verdict]
-    cells: int
-    told: frozenset[str] = frozenset()
+    films: int
+    oracles: frozenset[str] = frozenset()
     rule: str = "95 %, Holm over all pairs"
 
     @property
     def best(self) -> str:
-        """The policy with the highest score; a control that is told the truth only if alone."""
-        return next((r.name for r in self.ranked if r.name not in self.told), self.ranked[0].name)
+        """Policy with the highest score; a control that is given the truth only if alone."""
+        return next(
+            (r.name for r in self.ranked if r.name not in self.oracles), self.ranked[0].name
+        )
 
     def verdict(self) -> str:
-        """The verdict in a sentence."""
+        """Return the verdict as a sentence."""
         head = f"{self.goal.capitalize()}: {self.best} scores highest"
-        if len([r for r in self.ranked if r.name not in self.told]) < 2:
+        if len([r for r in self.ranked if r.name not in self.oracles]) < 2:
             return f"{head}; it ran alone."
-        if not self.rivals:
+        if not self.undecided_against:
             return f"{head}, and better than every other policy ({self.rule})."
         needed = [
             v.more_films
             for v in self.pairs
-            if {v.policy, v.baseline} == {self.best, self.rivals[0]} and v.more_films
+            if {v.policy, v.baseline} == {self.best, self.undecided_against[0]} and v.more_films
         ]
         more = (
             f" About {needed[0]} more films a task would decide the closest pair." if needed else ""
         )
-        return f"{head}, but it is not decided against {'; '.join(self.rivals)}.{more}"
+        return f"{head}, but it is not decided against {'; '.join(self.undecided_against)}.{more}"
 
 
-def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:
-    """A ranking for each goal that has scores, from the cells that all policies finished.
+def goal_rankings(scores: pd.DataFrame, oracles: Collection[str] = ()) -> list[GoalRanking]:
+    """Rank the policies for each goal that has scores, on the films that all of them finished.
 
-    told : policies that are told the truth.
+    Parameters
+    ----------
+    scores : DataFrame
+        Scores as of `goal_scores`.
+    oracles : collection of str
+        Policies that are given the truth.
     """
-    found = []
+    rankings = []
     for goal in GOALS:
         part = scores[scores["goal"] == goal]
         table = part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
@@ -158,41 +189,46 @@ def boards(scores: pd.DataFrame, told: Collection[str] = ()) -> list[Board]:
         if len(names) > 1 and BASELINE in names:
             base = statistics.verdicts(values, names, baseline=BASELINE, film=film, task=task)
         order = [r.name for r in ranked]
-        best = next((name for name in order if name not in told), order[0])
-        rivals = {
+        best = next((name for name in order if name not in oracles), order[0])
+        undecided = {
             name
             for v in pairs
             if v.outcome == "not decided" and best in (v.policy, v.baseline)
             for name in (v.policy, v.baseline)
-        } - {best, *told}
-        found.append(
-            Board(
+        } - {best, *oracles}
+        rankings.append(
+            GoalRanking(
                 goal=goal,
                 ranked=ranked,
                 against_baseline={v.policy: v for v in base},
-                rivals=sorted(rivals, key=order.index),
+                undecided_against=sorted(undecided, key=order.index),
                 pairs=pairs,
-                cells=len(table),
-                told=frozenset(told),
+                films=len(table),
+                oracles=frozenset(oracles),
             )
         )
-    return found
+    return rankings
 
 
-def winner(found: list[Board], eligible: Collection[str]) -> str | None:
-    """The policy with the best mean score over the goals; ties go to the better mean rank.
+def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None:
+    """Return the policy with the best mean score over the goals; ties go to the better mean rank.
 
-    A score says how much is gained on the way from random to ideal; a rank makes a step between two
-    policies that nothing tells apart as large as one between two that are far apart.
+    A score measures the gain on the way from random to ideal. A rank makes a step between two
+    indistinguishable policies as large as one between two that are far apart.
 
-    eligible : the policies that can run on a microscope; a control that is told the truth cannot.
+    Parameters
+    ----------
+    rankings : list of GoalRanking
+        One ranking for each goal.
+    eligible : collection of str
+        Policies that can run on a microscope; a control that is given the truth cannot.
     """
-    names = [r.name for r in found[0].ranked if r.name in eligible] if found else []
+    names = [r.name for r in rankings[0].ranked if r.name in eligible] if rankings else []
     if not names:
         return None
 
     def merit(name: str) -> tuple[float, float]:
-        rows = [r for board in found for r in board.ranked if r.name == name]
+        rows = [r for ranking in rankings for r in ranking.ranked if r.name == name]
         ranks = [r.mean_rank.estimate for r in rows]
         return (-sum(r.score.estimate for r in rows) / len(rows), sum(ranks) / len(ranks))
 

@@ -1,8 +1,7 @@
-"""Cells in processes of their own, which can be ended: time-outs, deaths and memory stay in the cell."""
+"""Worker processes for cells: each can be ended, so time-outs, deaths and memory stay in its cell."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from contextlib import suppress
 from typing import IO, TypeVar, cast
 
 import grainscout
-from grainscout.benchmarks.campaign.jobs import Call, Reply, receive, send
+from grainscout.benchmarks.campaign.jobs import Job, JobResult, receive, send
 from grainscout.records import GrainscoutError
 
 T = TypeVar("T")
@@ -23,11 +22,11 @@ T = TypeVar("T")
 #: Seconds that a process may take to import everything, on a busy machine or a slow file system.
 _START_S = 300.0
 
-_CHILD = "from grainscout.benchmarks.campaign.worker_process import main; main({})"
+_MAIN = "from grainscout.benchmarks.campaign.worker_process import main; main({})"
 
 
 class _Died(GrainscoutError):
-    """The process is gone in the middle of a cell."""
+    """The process ended in the middle of a cell."""
 
 
 class _Overdue(GrainscoutError):
@@ -42,7 +41,7 @@ class CellProcess:
         # What can be imported here can be imported there: plug-ins on a path of the user's own.
         path = os.pathsep.join(p or os.getcwd() for p in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD.format(memory_GiB)],
+            [sys.executable, "-P", "-c", _MAIN.format(memory_GiB)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **one, "PYTHONPATH": path},
@@ -54,11 +53,11 @@ class CellProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can take a cell."""
+        """True if it can take a cell."""
         return self._process.poll() is None
 
-    def run(self, text: str, timeout_s: float) -> Reply:
-        """Run one cell; _Overdue if it took longer, _Died if the process is gone."""
+    def run(self, text: str, timeout_s: float) -> JobResult:
+        """Run one cell; _Overdue if it took longer, _Died if the process ended."""
         with self._using:
             if not self._ready:
                 try:
@@ -67,10 +66,10 @@ class CellProcess:
                     raise _Died(f"it did not start within {_START_S:g} s") from None
                 self._ready = True
             self.cells += 1
-            return self._timed(timeout_s, lambda: self._call(text))
+            return self._timed(timeout_s, lambda: self._send(text))
 
     def end(self) -> None:
-        """End it now, with whatever it has started; returns when it is gone."""
+        """End it and whatever it has started, and wait for that."""
         if self._ended:  # its number may be another's by now
             return
         self._ended = True
@@ -80,7 +79,7 @@ class CellProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        with self._using:  # whoever reads from it has been told by now
+        with self._using:  # a reader has seen the end by now
             for stream in (self._process.stdin, self._process.stdout):
                 with suppress(OSError):  # what was not sent is not missed
                     cast(IO[bytes], stream).close()
@@ -95,9 +94,7 @@ class CellProcess:
         timer = threading.Timer(seconds, late) if seconds > 0 else None
         try:
             if timer is not None:
-                timer.daemon = (
-                    True  # nobody waits for it where an interruption keeps it from its end
-                )
+                timer.daemon = True  # an interruption must not wait for it
                 timer.start()
             return act()
         except _Died:
@@ -109,14 +106,14 @@ class CellProcess:
             if timer is not None:
                 timer.cancel()
 
-    def _call(self, text: str) -> Reply:
+    def _send(self, text: str) -> JobResult:
         try:
             send(cast(IO[bytes], self._process.stdin), text.encode())
         except OSError as error:
             raise _Died(str(error)) from error
         status, seconds, wrong = json.loads(self._receive())
         payload = self._receive()
-        return Reply(status=status, seconds=seconds, payload=payload or None, error=wrong)
+        return JobResult(status=status, seconds=seconds, payload=payload or None, error=wrong)
 
     def _receive(self) -> bytes:
         body = receive(cast(IO[bytes], self._process.stdout))
@@ -134,62 +131,65 @@ _over: set[str] = set()
 _lock = threading.Lock()
 
 
-def attempt(text: str) -> Reply:
-    """Run one cell in a process that no other cell is in, and say what became of it.
+def attempt(text: str) -> JobResult:
+    """Run one cell in a process of its own.
 
-    A process that is killed under it, or has no memory left after other cells, is replaced and the
-    cell run again, once: a second time the fault is the cell's.
+    A process that is killed, or has no memory left after other cells, is replaced and the cell run
+    again, once: a second time the fault is the cell's.
     """
     wanted = json.loads(text)["version"]
-    if wanted != grainscout.__version__:  # it joined a cluster after all were asked
-        said = f"the worker must have grainscout {wanted}; it has {grainscout.__version__}"
-        return Reply(status="failed", seconds=0.0, error=said)
-    call = Call.from_json(text)
+    if wanted != grainscout.__version__:  # it joined a cluster after all workers were checked
+        return _failed(f"the worker must have grainscout {wanted}; it has {grainscout.__version__}")
+    job = Job.from_json(text)
     begun = time.perf_counter()
-    reply = Reply(status="failed", seconds=0.0, error="the campaign is over")
+    result = _failed("the campaign is over")
     for _ in range(2):
-        process = _take(call)
+        process = _take(job)
         if process is None:
-            return reply
+            return result
         try:
-            reply = process.run(text, call.timeout_s)
+            result = process.run(text, job.timeout_s)
         except _Overdue:
-            said = f"time-out: the cell took longer than {call.timeout_s:g} s and was ended"
-            return Reply(status="failed", seconds=time.perf_counter() - begun, error=said)
+            why = f"time-out: the cell took longer than {job.timeout_s:g} s and was ended"
+            return _failed(why, time.perf_counter() - begun)
         except _Died as error:
-            said = f"the worker died twice: killed, out of memory, or a crash in compiled code: {error}"
-            reply = Reply(status="failed", seconds=time.perf_counter() - begun, error=said)
+            why = f"the worker died twice: killed, out of memory, or a crash in compiled code: {error}"
+            result = _failed(why, time.perf_counter() - begun)
             continue
-        if reply.status != "memory":
+        if result.status != "memory":
             with _lock:
-                _idle.setdefault(call.campaign, []).append(process)
-            return reply
+                _idle.setdefault(job.campaign, []).append(process)
+            return result
         process.end()
-        said = f"{reply.error}out of memory: the cell needed more than {call.memory_GiB:g} GiB"
-        reply = dataclasses.replace(reply, status="failed", error=said)
+        why = f"{result.error}out of memory: the cell needed more than {job.memory_GiB:g} GiB"
+        result = _failed(why, result.seconds)
         if process.cells == 1:
-            return reply
-    return reply
+            return result
+    return result
 
 
-def _take(call: Call) -> CellProcess | None:
-    """A process for the call's cell alone; None when the campaign is over."""
+def _failed(why: str, seconds: float = 0.0) -> JobResult:
+    return JobResult(status="failed", seconds=seconds, error=why)
+
+
+def _take(job: Job) -> CellProcess | None:
+    """Process for the cell alone; None when the campaign is over."""
     with _lock:
-        if call.campaign in _over:
+        if job.campaign in _over:
             return None
-        idle = _idle.get(call.campaign, [])
+        idle = _idle.get(job.campaign, [])
         while idle:
-            found = idle.pop()
-            if found.alive:
-                return found
-            found.end()  # it was killed while it waited, or has waited for long
-        made = CellProcess(call.memory_GiB)
-        _processes.setdefault(call.campaign, set()).add(made)
-        return made
+            process = idle.pop()
+            if process.alive:
+                return process
+            process.end()  # it was killed while it waited, or has waited for long
+        process = CellProcess(job.memory_GiB)
+        _processes.setdefault(job.campaign, set()).add(process)
+        return process
 
 
 def end_processes(campaign: str) -> None:
-    """End the processes of a campaign that are under this one, and start no more for it."""
+    """End the worker processes of a campaign, and start no more for it."""
     with _lock:
         _over.add(campaign)
         _idle.pop(campaign, None)

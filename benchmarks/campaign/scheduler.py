@@ -1,4 +1,4 @@
-"""Where cells run: in this process, in processes of this machine, or on a Dask cluster."""
+"""Workers: this process, processes of this machine, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 from joblib import Parallel, delayed
 
-from grainscout.benchmarks.campaign.jobs import Call, Reply
+from grainscout.benchmarks.campaign.jobs import Job, JobResult
 from grainscout.benchmarks.campaign.process_pool import attempt, end_processes
 from grainscout.benchmarks.campaign.store import CellKey
-from grainscout.benchmarks.campaign.worker_process import run_call
+from grainscout.benchmarks.campaign.worker_process import run_job
 from grainscout.journal import package_versions
 from grainscout.records import ConfigError, GrainscoutError
 
@@ -28,21 +28,21 @@ _ANSWER_S = 5.0
 
 
 class Workers(Protocol):
-    """Runs cells; `campaign` marks the processes that are its."""
+    """Runs cells; `campaign` marks its processes."""
 
     campaign: str
 
-    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
-        """What became of the cells, as they end."""
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[CellKey, JobResult]]:
+        """Yield the result of each cell as it ends."""
         ...
 
     def close(self) -> None:
-        """End what is under way; no process is left when this returns."""
+        """End all cells and their processes, and wait for that."""
         ...
 
 
 def make_workers(jobs: int, scheduler: str | None) -> Workers:
-    """Workers of a cluster if it has an address, else `jobs` of this machine, 0 for this process."""
+    """Make the workers of a cluster if it has an address, else of this machine (0: this process)."""
     if jobs < 0:
         raise ConfigError(f"jobs must be at least 0; got {jobs}")
     if scheduler is not None:
@@ -55,24 +55,24 @@ class _Here:
 
     campaign = ""
 
-    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
-        for call in calls:
-            status, seconds, payload, error = run_call(call)
-            status = "finished" if status == "finished" else "failed"
-            yield call.key, Reply(status=status, seconds=seconds, payload=payload, error=error)
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[CellKey, JobResult]]:
+        for job in jobs:
+            status, seconds, payload, error = run_job(job)
+            status = "finished" if status == "finished" else "failed"  # "memory" is a failure here
+            yield job.key, JobResult(status=status, seconds=seconds, payload=payload, error=error)
 
     def close(self) -> None:
         pass
 
 
 class _Machine:
-    """joblib's threads, each of which looks after a worker process of this machine."""
+    """joblib's threads, each with a worker process of this machine."""
 
     def __init__(self, jobs: int) -> None:
         self.campaign = uuid.uuid4().hex
         self._jobs = jobs
 
-    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[CellKey, JobResult]]:
         pool = Parallel(
             n_jobs=self._jobs,
             backend="threading",
@@ -80,7 +80,7 @@ class _Machine:
             batch_size=1,
             pre_dispatch="2 * n_jobs",  # nobody waits while a result is written
         )
-        results = pool(delayed(_attempt)(call) for call in calls)
+        results = pool(delayed(_attempt)(job) for job in jobs)
         try:
             for result in results:  # noqa: UP028 - "yield from" would close it before the processes
                 yield result
@@ -95,7 +95,7 @@ class _Machine:
 
 
 class _Cluster:
-    """The threads of a Dask cluster's workers; each looks after a process as on one machine."""
+    """Threads of a Dask cluster's workers, each with a worker process as on one machine."""
 
     def __init__(self, address: str) -> None:
         try:
@@ -163,9 +163,9 @@ class _Cluster:
         workers = self._client.scheduler_info(n_workers=-1).get("workers", {})
         return max(8, 2 * sum(int(w["nthreads"]) for w in workers.values()))
 
-    def run(self, calls: Iterable[Call]) -> Iterator[tuple[CellKey, Reply]]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[CellKey, JobResult]]:
         try:
-            yield from _keep_busy(self._pool, calls, self._width)
+            yield from _keep_busy(self._pool, jobs, self._width)
         except self._lost as error:
             raise GrainscoutError(
                 f"the scheduler at {self._address} is gone. The finished cells are kept; the same "
@@ -183,7 +183,7 @@ class _Cluster:
 
 
 def _in_time(connect: Callable[[], Any]) -> Any:
-    """What `connect` gives, or TimeoutError: Dask waits for ever for a peer that says nothing."""
+    """Call `connect`; TimeoutError after a while: Dask waits for ever for a silent peer."""
     made: Future[Any] = Future()
 
     def act() -> None:
@@ -196,41 +196,41 @@ def _in_time(connect: Callable[[], Any]) -> Any:
     return made.result(timeout=2 * _ANSWER_S)
 
 
-def _attempt(call: Call) -> tuple[CellKey, Reply]:
-    return call.key, attempt(call.to_json())
+def _attempt(job: Job) -> tuple[CellKey, JobResult]:
+    return job.key, attempt(job.to_json())
 
 
 def _computing() -> dict[str, str]:
-    """What decides about the last bits of a result."""
+    """Versions that decide about the last bits of a result."""
     return {name: version for name, version in package_versions().items() if name != "python"}
 
 
 def _keep_busy(
-    pool: Executor, calls: Iterable[Call], width: Callable[[], int]
-) -> Iterator[tuple[CellKey, Reply]]:
-    """Keep `width` cells with the pool: a campaign of a million must not be sent at once."""
-    waiting: dict[Future[Reply], CellKey] = {}
-    todo = iter(calls)
+    pool: Executor, jobs: Iterable[Job], width: Callable[[], int]
+) -> Iterator[tuple[CellKey, JobResult]]:
+    """Keep `width` cells in the pool: a campaign of a million must not be sent at once."""
+    waiting: dict[Future[JobResult], CellKey] = {}
+    todo = iter(jobs)
     more = True
     while more or waiting:
         for _ in range(width() - len(waiting) if more else 0):
-            call = next(todo, None)
-            if call is None:
+            job = next(todo, None)
+            if job is None:
                 more = False
                 break
-            waiting[pool.submit(attempt, call.to_json())] = call.key
+            waiting[pool.submit(attempt, job.to_json())] = job.key
         if not waiting:
             return
         done, _ = wait_for(waiting, return_when=FIRST_COMPLETED)
         for future in done:
-            yield waiting.pop(future), _reply(future)
+            yield waiting.pop(future), _result(future)
 
 
-def _reply(future: Future[Reply]) -> Reply:
+def _result(future: Future[JobResult]) -> JobResult:
     fault: Any = future.exception()
     if fault is None:
         return future.result()
     if type(fault).__name__ == "KilledWorker":
-        said = f"the worker died again and again: killed, or out of memory: {fault}"
-        return Reply(status="failed", seconds=0.0, error=said)
+        why = f"the worker died again and again: killed, or out of memory: {fault}"
+        return JobResult(status="failed", seconds=0.0, error=why)
     raise fault

@@ -1,4 +1,4 @@
-"""Stopping a campaign's comparisons when they are decided; films then go where nothing is."""
+"""Stop each comparison once it is decided, and spend further films on undecided ones."""
 
 from __future__ import annotations
 
@@ -6,73 +6,50 @@ import dataclasses
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.analysis.statistics import Difference, Verdict
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, Board
+from grainscout.benchmarks.campaign.campaign import Campaign, Stopping
+from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.task import GOALS, Goal
-from grainscout.records import ConfigError
-
-if TYPE_CHECKING:
-    from grainscout.benchmarks.campaign.campaign import Campaign
 
 _MOST_FILMS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stopping:
-    """When the comparisons of a campaign are decided.
-
-    first_films : films of every task before the first look;  block_films : films from look to look.
-        A block is run to its end before the next begins: on a cluster take blocks of at least as many
-        cells as there are workers.
-    error : chance of any wrong decision in the whole campaign, however often it is looked at.
-    against : the policy that all others are compared with; without one every pair is compared.
-    """
-
-    first_films: int = 4
-    block_films: int = 2
-    error: float = 0.05
-    against: str = ""
-
-    def __post_init__(self) -> None:
-        if self.first_films < 2:
-            raise ConfigError(
-                f"stopping first_films must be at least 2, one film decides nothing; "
-                f"got {self.first_films}"
-            )
-        if self.block_films < 1:
-            raise ConfigError(f"stopping block_films must be at least 1; got {self.block_films}")
-        if not 0 < self.error < 0.5:
-            raise ConfigError(f"stopping error must lie within 0 to 0.5; got {self.error}")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two policies towards one goal: decided or not, after so many films."""
+    """Two policies compared towards one goal."""
 
     goal: Goal
     verdict: Verdict
 
     @property
     def decided(self) -> bool:
-        """Whether 0 left the confidence sequence."""
+        """True if the confidence sequence excludes 0."""
         return self.verdict.outcome != "not decided"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """Where a campaign stands.
+class CampaignProgress:
+    """State of a campaign.
 
-    asked : the cells that were asked for so far, the next block's among them;  waiting : those of them
-    that have not been tried, none when the campaign is over;  planned : the cells of the whole;
-    comparisons : what is decided (only with a rule for stopping);  racing : policies that the next
-    films are spent on.
+    Parameters
+    ----------
+    asked : list of CellKey
+        Cells that were asked for so far, those of the next block among them.
+    waiting : list of CellKey
+        Those that have not been tried; none when the campaign is over.
+    planned : int
+        Cells of the whole campaign.
+    comparisons : list of Comparison
+        Comparisons, with a rule for stopping.
+    racing : list of str
+        Policies that the next films are spent on.
     """
 
     asked: list[CellKey]
@@ -83,101 +60,136 @@ class Course:
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to run."""
+        """True if no cell is left to run."""
         return not self.waiting
 
     @property
     def saved(self) -> int:
-        """Cells that need not be run."""
+        """Number of cells that stopping saved."""
         return self.planned - len(self.asked) if self.over else 0
 
 
-def course(campaign: Campaign, scores: pd.DataFrame | None, settled: Container[CellKey]) -> Course:
-    """What the finished cells say, block by block from the first film.
+def plan_next_block(
+    campaign: Campaign, scores: pd.DataFrame | None, settled: Container[CellKey]
+) -> CampaignProgress:
+    """Decide the comparisons block by block from the first film, and plan the next block.
 
-    scores : see `goal_scores`, needed with a rule for stopping;  settled : the cells that have finished, or failed for good.
+    Parameters
+    ----------
+    campaign : Campaign
+        The campaign.
+    scores : DataFrame, optional
+        Scores as of `goal_scores`, needed with a rule for stopping.
+    settled : container of CellKey
+        Cells that have finished, or failed for good.
 
+    Notes
+    -----
     It is a function of the cells alone: neither the number of workers, nor their speed, nor an
-    interruption changes a decision.  Each comparison is an e-process of
-    `statistics.sequential_difference` over the films that both policies were asked to run, the mean
-    over the goal's tasks being one step; whether the next film is one of them depends on earlier films
-    only, so that it stays a test martingale, and is above 1/a at any time with chance a at most
-    (Ville 1939).  With m comparisons a = error/m, and none of them is wrong with chance 1 - error
-    (Bonferroni).  A film on which one of the two failed is left out of their comparison.
+    interruption changes a decision. Each comparison is an e-process of
+    `statistics.sequential_difference` over the films that both policies were asked to run; the mean
+    over the goal's tasks is one step. Whether the next film is one of them depends on earlier films
+    only, so it stays a test martingale, and exceeds 1/a at any time with chance a at most. With m
+    comparisons a = error/m, and none of them is wrong with chance 1 - error (Bonferroni). A film on
+    which one of the two failed is left out of their comparison.
+
+    References
+    ----------
+    J. Ville, Etude critique de la notion de collectif, 1939.
     """
-    rule = campaign.stopping
     titles = [p.title for p in campaign.policies]
-    if rule is None or scores is None:
+    if campaign.stopping is None or scores is None:
         asked = campaign.cells()
-        waiting = [key for key in asked if key not in settled]
-        return Course(
-            asked=asked, waiting=waiting, planned=len(asked), comparisons=[], racing=titles
+        return CampaignProgress(
+            asked=asked,
+            waiting=[key for key in asked if key not in settled],
+            planned=len(asked),
+            comparisons=[],
+            racing=titles,
         )
-    means = _means(campaign, scores)
-    goals = [g for g in GOALS if any(g in t.goals for t in campaign.tasks)]
-    pairs = [(goal, *pair) for goal in goals for pair in _pairs(campaign, rule)]
-    level = 1 - rule.error / max(1, len(pairs))
-    runs = {
-        pair: _Run.of(means[pair[0]], pair[1], pair[2], campaign.films, level) for pair in pairs
-    }
-    films = dict.fromkeys(pairs, 0)
-    racing, asked = set(titles), []
+    rule = campaign.stopping
+    tests = _tests(campaign, rule, scores)
+    films = dict.fromkeys(tests, 0)
+    # Baseline and oracle must run on every film: scores are normalised by them per film.
     marks = {BASELINE} | {p.title for p in campaign.policies if p.uses_truth}
+    racing: set[str] = set(titles)
+    asked = []
     begin, end = 0, min(rule.first_films, campaign.films)
     while True:
-        block = [
-            CellKey(task=task.id, film=film, policy=title)
-            for task in campaign.tasks
-            for film in range(begin, end)
-            for title in titles
-            if title in racing
-        ]
+        block = _block(campaign, range(begin, end), racing)
         asked += block
         waiting = [key for key in block if key not in settled]
         if waiting:
             break
-        # Who is in an undecided pair runs on, so that its films are all those from the first.
-        open_ = [pair for pair in pairs if not runs[pair].decided_by(films[pair])]
-        films |= dict.fromkeys(open_, end)
-        undecided = [pair for pair in open_ if not runs[pair].decided_by(end)]
-        # What marks 0 and 1 goes on with the others: scores are made from runs on the same film.
+        # A policy in an undecided pair runs on, so that its films are all those from the first.
+        running = [pair for pair, test in tests.items() if not test.decided_by(films[pair])]
+        films |= dict.fromkeys(running, end)
+        undecided = [pair for pair in running if not tests[pair].decided_by(end)]
         racing = {name for _, *pair in undecided for name in pair} | marks
         if not undecided or end == campaign.films:
             racing = set()
             break
         begin, end = end, min(end + rule.block_films, campaign.films)
-    return Course(
+    return CampaignProgress(
         asked=asked,
         waiting=waiting,
         planned=len(campaign.cells()),
         comparisons=[
-            Comparison(goal=pair[0], verdict=runs[pair].verdict(films[pair], len(pairs)))
-            for pair in pairs
+            Comparison(goal=pair[0], verdict=test.verdict(films[pair], len(tests)))
+            for pair, test in tests.items()
         ],
         racing=[t for t in titles if t in racing],
     )
 
 
-def judged(boards: Sequence[Board], found: Course, rule: Stopping) -> list[Board]:
-    """The boards with the verdicts of a campaign that could stop.
+def _block(campaign: Campaign, films: range, racing: Container[str]) -> list[CellKey]:
+    return [
+        CellKey(task=task.id, film=film, policy=policy.title)
+        for task in campaign.tasks
+        for film in films
+        for policy in campaign.policies
+        if policy.title in racing
+    ]
 
-    A test for a fixed number of films would not be valid: that number was chosen by looking.
+
+def _tests(
+    campaign: Campaign, rule: Stopping, scores: pd.DataFrame
+) -> dict[tuple[Goal, str, str], _SequentialTest]:
+    """(goal, policy, baseline) -> their test over all films with scores."""
+    means = _means(campaign, scores)
+    goals = [g for g in GOALS if any(g in t.goals for t in campaign.tasks)]
+    pairs = [(goal, *pair) for goal in goals for pair in _pairs(campaign, rule)]
+    level = 1 - rule.error / max(1, len(pairs))
+    return {
+        (goal, policy, baseline): _SequentialTest.of(
+            means[goal], policy, baseline, campaign.films, level
+        )
+        for goal, policy, baseline in pairs
+    }
+
+
+def with_sequential_verdicts(
+    rankings: Sequence[GoalRanking], state: CampaignProgress, rule: Stopping
+) -> list[GoalRanking]:
+    """Replace the verdicts of rankings by those of a campaign that could stop.
+
+    A test for a fixed number of films would not be valid: that number depends on the results.
     """
-    sure = f"{100 * (1 - rule.error):g} %, all comparisons and looks together"
-    return [_judged(board, found, sure) for board in boards]
+    certainty = f"{100 * (1 - rule.error):g} %, all comparisons and looks together"
+    return [_with_verdicts(ranking, state, certainty) for ranking in rankings]
 
 
-def said(campaign: Campaign, found: Course) -> str:
-    """What stopping saved, in words."""
+def describe_progress(campaign: Campaign, state: CampaignProgress) -> str:
+    """Describe in words how many cells stopping saved, and how sure its decisions are."""
     rule = campaign.stopping or Stopping()
-    decided = sum(c.decided for c in found.comparisons)
-    state = (
-        f"{len(found.asked)} cells were run and {found.saved} saved"
-        if found.over
-        else f"{len(found.asked) - len(found.waiting)} cells are run so far"
+    decided = sum(c.decided for c in state.comparisons)
+    cells = (
+        f"{len(state.asked)} cells were run and {state.saved} saved"
+        if state.over
+        else f"{len(state.asked) - len(state.waiting)} cells are run so far"
     )
     return (
-        f"Of {found.planned} planned cells {state}. {decided} of {len(found.comparisons)} comparisons "
+        f"Of {state.planned} planned cells {cells}. {decided} of {len(state.comparisons)} comparisons "
         f"are decided; each was stopped when it was, by a confidence sequence that may be looked at "
         f"after every film: the chance of any wrong decision is at most {rule.error:g}. The ranking "
         "uses the films that all policies ran, so that it stays paired; its intervals describe those "
@@ -185,15 +197,16 @@ def said(campaign: Campaign, found: Course) -> str:
     )
 
 
-def _judged(board: Board, found: Course, rule: str) -> Board:
-    pairs = [c.verdict for c in found.comparisons if c.goal == board.goal]
-    beaten = {_loser(v) for v in pairs if _winner(v) == board.best}
-    order = [r.name for r in board.ranked]
+def _with_verdicts(ranking: GoalRanking, state: CampaignProgress, rule: str) -> GoalRanking:
+    pairs = [c.verdict for c in state.comparisons if c.goal == ranking.goal]
+    beaten = {_loser(v) for v in pairs if _winner(v) == ranking.best}
+    against = [_about_others(v) for v in pairs]
+    out = {ranking.best, *ranking.oracles, *beaten}
     return dataclasses.replace(
-        board,
+        ranking,
         pairs=pairs,
-        against_baseline={v.policy: v for v in map(_about_others, pairs) if v.baseline == BASELINE},
-        rivals=[n for n in order if n != board.best and n not in {*board.told, *beaten}],
+        against_baseline={v.policy: v for v in against if v.baseline == BASELINE},
+        undecided_against=[r.name for r in ranking.ranked if r.name not in out],
         rule=rule,
     )
 
@@ -207,7 +220,7 @@ def _loser(v: Verdict) -> str | None:
 
 
 def _about_others(v: Verdict) -> Verdict:
-    """The same verdict, told of the other policy where `BASELINE` is the first of the two."""
+    """The same verdict about the other policy, where `BASELINE` is the first of the two."""
     if v.policy != BASELINE:
         return v
     d = v.difference
@@ -222,7 +235,7 @@ def _about_others(v: Verdict) -> Verdict:
 
 
 def _pairs(campaign: Campaign, rule: Stopping) -> list[tuple[str, str]]:
-    """Who is compared; controls that are told the truth are no competitors."""
+    """Pairs to compare; controls that are given the truth do not compete."""
     names = [p.title for p in campaign.policies if not p.uses_truth]
     if rule.against:
         return [(name, rule.against) for name in names if name != rule.against]
@@ -231,21 +244,21 @@ def _pairs(campaign: Campaign, rule: Stopping) -> list[tuple[str, str]]:
 
 def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]:
     """Score of each policy (columns) on each film (rows), mean over the goal's tasks; NaN if not all."""
-    found: dict[Goal, pd.DataFrame] = {}
+    means: dict[Goal, pd.DataFrame] = {}
     for goal in GOALS:
         tasks = [t.id for t in campaign.tasks if goal in t.goals]
         part = scores[(scores["goal"] == goal) & scores["task"].isin(tasks)].dropna()
         wide = part.pivot(index=["film", "task"], columns="policy", values="score")
         grouped = wide.groupby("film")
-        found[goal] = grouped.mean().where(grouped.count() == len(tasks))
-    return found
+        means[goal] = grouped.mean().where(grouped.count() == len(tasks))
+    return means
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Run:
-    """Two policies over the films: their differences, NaN where one is missing, and the decision.
+class _SequentialTest:
+    """Differences of two policies over the films, NaN where one is missing, and the decision.
 
-    What is known after n films is in the first n values alone: later ones change nothing of it.
+    The verdict after n films depends on the first n values alone.
     """
 
     policy: str
@@ -255,7 +268,9 @@ class _Run:
     decided_at: int | None
 
     @classmethod
-    def of(cls, means: pd.DataFrame, policy: str, baseline: str, films: int, level: float) -> _Run:
+    def of(
+        cls, means: pd.DataFrame, policy: str, baseline: str, films: int, level: float
+    ) -> _SequentialTest:
         table = means.reindex(index=range(films), columns=[policy, baseline])
         difference = table[policy].to_numpy(float) - table[baseline].to_numpy(float)
         seen = np.flatnonzero(np.isfinite(difference))
@@ -268,11 +283,11 @@ class _Run:
         )
 
     def decided_by(self, films: int) -> bool:
-        """Whether it was decided on one of the first films."""
+        """True if one of the first films decided it."""
         return self.decided_at is not None and self.decided_at < films
 
     def verdict(self, films: int, comparisons: int) -> Verdict:
-        """What the first films say; where they decide, what was said at that moment."""
+        """Verdict of the first films, or of the film that decided."""
         decided = self.decided_by(films)
         part = self.difference[
             : films if self.decided_at is None or not decided else self.decided_at + 1

@@ -1,4 +1,4 @@
-"""The process that runs cells, one after another; its other end is ``_worker.CellProcess``."""
+"""Worker process that runs cells, one after another, for ``process_pool.CellProcess``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import traceback
 from typing import IO
 
 from grainscout.benchmarks.campaign.cell import run_cell
-from grainscout.benchmarks.campaign.jobs import Call, receive, send
+from grainscout.benchmarks.campaign.jobs import Job, receive, send
 from grainscout.experiment import one_thread
 from grainscout.records import pack
 
-#: Seconds without a call after which the process ends: a cluster's worker may outlive its campaign.
+#: Seconds without a job after which the process ends: a cluster's worker may outlive its campaign.
 _IDLE_S = 120.0
 
 
-def run_call(call: Call) -> tuple[str, float, bytes | None, str]:
-    """Run one cell: status (finished, failed, memory), seconds, packed result, what was wrong."""
+def run_job(job: Job) -> tuple[str, float, bytes | None, str]:
+    """Run one cell: status (finished, failed, memory), seconds, packed result, traceback."""
     begun = time.perf_counter()
     try:
         with one_thread():
-            payload = pack(run_cell(call.key, call.task, call.policy, call.seed))
+            payload = pack(run_cell(job.key, job.task, job.policy, job.seed))
     except Exception as error:  # noqa: BLE001 - whatever a policy raises must be recorded, not lost
         # torch has no class of its own for it: "DefaultCPUAllocator: can't allocate memory".
         memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
@@ -45,33 +45,33 @@ def _limit(memory_GiB: float) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))
 
 
-def _calls(stream: IO[bytes], calls: queue.SimpleQueue[bytes]) -> None:
-    """Hand calls over; when the other end is gone, so is this process, whatever it is at."""
+def _receive_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
+    """Queue the jobs; end this process when the other end is gone."""
     while (body := receive(stream)) is not None:
-        calls.put(body)
+        jobs.put(body)
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # with all that a policy may have started
     os._exit(1)
 
 
 def main(memory_GiB: float) -> None:
-    """Answer calls until there are no more: each with a JSON text and the packed result, if any.
+    """Run jobs until there are no more; answer each with a JSON text and the packed result, if any.
 
-    The standard streams are for messages; what a policy prints goes to the error stream.
+    The standard streams carry messages, so a policy's prints go to the error stream.
     """
     commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     _limit(memory_GiB)
-    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_calls, args=(commands, calls), daemon=True).start()
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive_jobs, args=(commands, jobs), daemon=True).start()
     send(replies, b"ready")
     while True:
         try:
-            call = Call.from_json(calls.get(timeout=_IDLE_S).decode())
+            job = Job.from_json(jobs.get(timeout=_IDLE_S).decode())
         except queue.Empty:
             return
-        status, seconds, payload, error = run_call(call)
+        status, seconds, payload, error = run_job(job)
         send(replies, json.dumps([status, seconds, error]).encode())
         send(replies, payload or b"")

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from grainscout.analysis.metrics import BOUNDARY_WIDTH
-from grainscout.benchmarks.campaign.cell import referee
+from grainscout.benchmarks.campaign.cell import evaluation_map
 from grainscout.benchmarks.regression.films import (
     FILM_NAMES,
     RUN_CURVES,
@@ -200,7 +200,7 @@ def _score_policy(policy: Any, case: FilmCase, truth: FilmTruth) -> dict[str, fl
     if not any(o.curve is not None for o in outcomes):
         raise DataError("a policy must measure at least one curve")
     steps = score_run(problem, truth.task, outcomes)
-    mean, std = referee(problem, outcomes)
+    mean, std = evaluation_map(problem, outcomes)
     return {
         "found": float(steps["found"].mean()),
         "run_map_error": score_map(truth.task, mean, std)["nrmse"],

@@ -11,8 +11,8 @@ import tomli_w
 from grainscout.analysis import figures
 from grainscout.analysis.statistics import Verdict
 from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, Board
-from grainscout.benchmarks.campaign.stopping import Course, said
+from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
+from grainscout.benchmarks.campaign.stopping import CampaignProgress, describe_progress
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.reports.learning import (
@@ -51,17 +51,17 @@ def write_report(
     store: CampaignStore,
     tables: Tables,
     scores: pd.DataFrame,
-    boards: list[Board],
+    rankings: list[GoalRanking],
     winner: str | None,
-    course: Course,
+    progress: CampaignProgress,
     findings: Sequence[Finding] = (),
 ) -> None:
     """Write the page; `findings` are verdicts on published statements."""
-    sections: list[Section | None] = [_result(boards, campaign), asked_section(campaign)]
+    sections: list[Section | None] = [_result(rankings, campaign), asked_section(campaign)]
     if findings:
         sections.append(_published(findings))
     if campaign.stopping is not None:
-        sections.append(_stopping(campaign, course))
+        sections.append(_stopping(campaign, progress))
     if len(tables.steps):
         sections += [
             by_task_section(campaign, scores),
@@ -70,11 +70,11 @@ def write_report(
         ]
         tasks = campaign.tasks[:PICTURED_TASKS]
         sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
-    sections += [_failures(course, store), _repeat(campaign)]
+    sections += [_failures(progress, store), _repeat(campaign)]
     policies = "; ".join(p.title for p in campaign.policies)
-    verdicts = [board.verdict() for board in boards]
+    verdicts = [board.verdict() for board in rankings]
     if winner is not None:
-        decided = all(b.best == winner and not b.rivals for b in boards)
+        decided = all(b.best == winner and not b.undecided_against for b in rankings)
         verdicts.append(
             f"Over all goals {winner} has the best mean score, so winner.toml runs it"
             + ("." if decided else ". The verdicts above do not prove that it is the best.")
@@ -117,16 +117,16 @@ def _published(findings: Sequence[Finding]) -> Section:
     )
 
 
-def _result(boards: list[Board], campaign: Campaign) -> Section:
+def _result(rankings: list[GoalRanking], campaign: Campaign) -> Section:
     tables, pictures = [], []
-    for board in boards:
+    for board in rankings:
         asked = campaign.films * sum(board.goal in t.goals for t in campaign.tasks)
-        films = f"{board.cells} films"
-        if board.cells < asked:
+        films = f"{board.films} films"
+        if board.films < asked:
             films += f" of {asked}: those that every policy finished"
         rows: list[Row] = [
             [
-                r.name + (" (told the truth)" if r.name in board.told else ""),
+                r.name + (" (given the truth)" if r.name in board.oracles else ""),
                 f"{r.score.estimate:.2f}",
                 f"{r.score.low:.2f} to {r.score.high:.2f}",
                 f"{r.mean_rank.estimate:.1f}",
@@ -161,7 +161,7 @@ def _result(boards: list[Board], campaign: Campaign) -> Section:
             title=f"Every pair of policies, {board.goal}",
             pre="\n".join(str(v) for v in board.pairs),
         )
-        for board in boards
+        for board in rankings
         if board.pairs
     ]
     return Section(id="result", title="Result", tables=tables, pictures=pictures, details=pairs)
@@ -176,7 +176,7 @@ def _against(verdict: Verdict | None) -> dict[str, str]:
     return styled(text, verdict.outcome.split()[0])
 
 
-def _stopping(campaign: Campaign, course: Course) -> Section:
+def _stopping(campaign: Campaign, progress: CampaignProgress) -> Section:
     rows: list[Row] = [
         [
             c.goal,
@@ -184,12 +184,12 @@ def _stopping(campaign: Campaign, course: Course) -> Section:
             str(c.verdict.difference.films),
             _against(c.verdict),
         ]
-        for c in course.comparisons
+        for c in progress.comparisons
     ]
     return Section(
         id="stopping",
         title="Early stopping",
-        text=[said(campaign, course)],
+        text=[describe_progress(campaign, progress)],
         tables=[
             Table(
                 title="Comparisons, with the films of each decision",
@@ -207,10 +207,10 @@ def campaign_file(campaign: Campaign) -> str:
     return tomli_w.dumps(document)
 
 
-def _failures(course: Course, store: CampaignStore) -> Section:
+def _failures(progress: CampaignProgress, store: CampaignStore) -> Section:
     failed = store.failures()
-    asked = course.planned - course.saved
-    waiting = asked - len(store.finished() & set(course.asked)) - len(failed)
+    asked = progress.planned - progress.saved
+    waiting = asked - len(store.finished() & set(progress.asked)) - len(failed)
     text = []
     if not failed and not waiting:
         text.append(f"None: all {asked} cells finished.")

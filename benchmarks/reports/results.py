@@ -10,8 +10,18 @@ import tomli_w
 from rich.table import Table
 
 from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import Board, boards, goal_scores, winner
-from grainscout.benchmarks.campaign.stopping import Course, course, judged, said
+from grainscout.benchmarks.campaign.leaderboard import (
+    GoalRanking,
+    goal_rankings,
+    goal_scores,
+    winner,
+)
+from grainscout.benchmarks.campaign.stopping import (
+    CampaignProgress,
+    describe_progress,
+    plan_next_block,
+    with_sequential_verdicts,
+)
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.benchmarks.reports.campaign_report import write_report
@@ -40,15 +50,15 @@ class Results:
     """
 
     files: dict[str, Path]
-    boards: list[Board]
+    rankings: list[GoalRanking]
     winner: str | None
     missing: int
-    course: Course
+    progress: CampaignProgress
 
     def leaderboard_table(self) -> Table:
         """Ranking as a table for the terminal."""
         table = Table("goal", "policy", "score", "95 % interval", "mean rank", "against random")
-        for board in self.boards:
+        for board in self.rankings:
             for row in board.ranked:
                 table.add_row(*_row(board, row.name))
             table.add_section()
@@ -81,13 +91,13 @@ def write_results(
     ):
         frame.to_parquet(path, index=False)
     scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
-    told = {p.title for p in campaign.policies if p.uses_truth}
-    found = boards(scores, told)
+    oracles = {p.title for p in campaign.policies if p.uses_truth}
+    found = goal_rankings(scores, oracles)
     finished = store.finished()
-    state = course(campaign, scores, finished | store.failures().keys())
+    state = plan_next_block(campaign, scores, finished | store.failures().keys())
     if campaign.stopping is not None:
-        found = judged(found, state, campaign.stopping)
-    best = winner(found, {p.title for p in campaign.policies} - told)
+        found = with_sequential_verdicts(found, state, campaign.stopping)
+    best = winner(found, {p.title for p in campaign.policies} - oracles)
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
     files["leaderboard"].write_text(_markdown(campaign, found, missing, state), encoding="utf-8")
@@ -100,17 +110,17 @@ def write_results(
         files["winner"].write_text(_winner(campaign, best, task, folder), encoding="utf-8")
     files["report"] = report or folder / "report.html"
     write_report(files["report"], campaign, store, tables, scores, found, best, state, findings)
-    return Results(files=files, boards=found, winner=best, missing=missing, course=state)
+    return Results(files=files, rankings=found, winner=best, missing=missing, progress=state)
 
 
-def _row(board: Board, name: str) -> list[str]:
+def _row(board: GoalRanking, name: str) -> list[str]:
     row = next(r for r in board.ranked if r.name == name)
     verdict = board.against_baseline.get(name)
     against = "" if verdict is None else f"{verdict.outcome} ({verdict.difference.estimate:+.2f})"
     score = row.score
     return [
         board.goal,
-        name + (" (told the truth)" if name in board.told else ""),
+        name + (" (given the truth)" if name in board.oracles else ""),
         f"{score.estimate:.2f}",
         f"{score.low:.2f} to {score.high:.2f}",
         f"{row.mean_rank.estimate:.1f}",
@@ -118,17 +128,19 @@ def _row(board: Board, name: str) -> list[str]:
     ]
 
 
-def _markdown(campaign: Campaign, found: list[Board], missing: int, state: Course) -> str:
+def _markdown(
+    campaign: Campaign, found: list[GoalRanking], missing: int, state: CampaignProgress
+) -> str:
     lines = [f"# {campaign.name}: leaderboard", "", campaign.description, ""]
     if missing:
         lines += [f"**{missing} cells are missing or failed and count for nothing here.**", ""]
     if campaign.stopping is not None:
-        lines += [said(campaign, state), ""]
+        lines += [describe_progress(campaign, state), ""]
     for board in found:
         lines += [
             board.verdict(),
             "",
-            f"{board.cells} films (task x seed). Score: 0 = random sampling, 1 = ideal.",
+            f"{board.films} films (task x seed). Score: 0 = random sampling, 1 = ideal.",
             "",
             "| policy | score | 95 % interval | mean rank | against random |",
             "|---|---|---|---|---|",

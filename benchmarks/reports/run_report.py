@@ -9,7 +9,7 @@ import numpy as np
 from grainscout.analysis import figures
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
 from grainscout.analysis.curves.descriptors import describe_target
-from grainscout.benchmarks.campaign.cell import referee
+from grainscout.benchmarks.campaign.cell import evaluation_map
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
@@ -201,7 +201,7 @@ def _explanation(
 def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) -> Section:
     """Metrics of the run against the truth."""
     steps = score_run(problem, truth, outcomes)
-    mean, std = referee(problem, outcomes)
+    mean, std = evaluation_map(problem, outcomes)
     score = score_map(truth, mean, std)
     rows = [
         ["wanted examples found", f"{steps['found'][-1]:.0%}"],

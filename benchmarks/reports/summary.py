@@ -8,7 +8,7 @@ from typing import Any
 import grainscout
 from grainscout.analysis.statistics import Verdict
 from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import Board
+from grainscout.benchmarks.campaign.leaderboard import GoalRanking
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.reports.results import Results
 
@@ -33,7 +33,7 @@ def summary(
         Time taken by this call [s].
     """
     failures = store.failures()
-    asked = set(results.course.asked)
+    asked = set(results.progress.asked)
     return {
         "format": FORMAT,
         "grainscout": grainscout.__version__,
@@ -41,15 +41,15 @@ def summary(
         "seed": campaign.seed,
         "seconds": round(seconds, 3),
         "cells": {
-            "planned": results.course.planned,
+            "planned": results.progress.planned,
             "finished": len(store.finished() & asked),
             "failed": len(failures),
             "missing": results.missing,
-            "saved": results.course.saved,
+            "saved": results.progress.saved,
             "run": run,
         },
         "winner": results.winner,
-        "boards": [_board(board) for board in results.boards],
+        "boards": [_board(board) for board in results.rankings],
         "failures": [
             {
                 "task": key.task,
@@ -63,17 +63,17 @@ def summary(
     }
 
 
-def _board(board: Board) -> dict[str, Any]:
+def _board(board: GoalRanking) -> dict[str, Any]:
     return {
         "goal": board.goal,
-        "films": board.cells,
+        "films": board.films,
         "best": board.best,
-        "not_decided_against": board.rivals,
+        "not_decided_against": board.undecided_against,
         "verdict": board.verdict(),
         "ranking": [
             {
                 "policy": r.name,
-                "told_the_truth": r.name in board.told,
+                "told_the_truth": r.name in board.oracles,
                 "score": _number(r.score.estimate),
                 "low": _number(r.score.low),
                 "high": _number(r.score.high),

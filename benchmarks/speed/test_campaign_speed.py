@@ -11,8 +11,9 @@ import time
 import pytest
 
 from grainscout.benchmarks import Campaign, CampaignStore, PolicySpec, run_campaign, write_results
+from grainscout.benchmarks.campaign.campaign import Stopping
 from grainscout.benchmarks.campaign.leaderboard import goal_scores
-from grainscout.benchmarks.campaign.stopping import Stopping, course
+from grainscout.benchmarks.campaign.stopping import plan_next_block
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.config import load_campaign
 from grainscout.records import pack
@@ -106,4 +107,4 @@ def test_looking_whether_comparisons_are_decided(benchmark, tmp_path, cells):
         fill(store, many, cells)
         scores = goal_scores(read_tables(store), {t.id: t for t in many.tasks})
         settled = store.finished()
-    benchmark.pedantic(course, (many, scores, settled), rounds=3)
+    benchmark.pedantic(plan_next_block, (many, scores, settled), rounds=3)

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 import grainscout
 from grainscout.analysis import metrics
 from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
-from grainscout.benchmarks.campaign.cell import film_seed, referee
+from grainscout.benchmarks.campaign.cell import evaluation_map, film_seed
 from grainscout.benchmarks.tasks.registry import builtin_tasks
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, site_worth
 from grainscout.experiment import Experiment
@@ -56,7 +56,7 @@ def left_by_random(task: Task, film: int) -> dict[str, float]:
         found = metrics.found_by_random(counts, steps, total=sites, examples=EXAMPLES)
         left["discovery"] = 1.0 - float(found[-1])
     if "mapping" in task.goals:
-        left["mapping"] = score_map(truth, *referee(problem, run.outcomes))["nrmse"]
+        left["mapping"] = score_map(truth, *evaluation_map(problem, run.outcomes))["nrmse"]
     worth = site_worth(truth)
     if "optimisation" in task.goals and worth is not None:
         left["optimisation"] = 1.0 - float(metrics.best_by_random(worth, steps)[-1])

@@ -31,7 +31,8 @@ from threadpoolctl import threadpool_limits
 from grainscout.analysis import metrics
 from grainscout.analysis.statistics import interval, iqm, paired_difference, verdicts
 from grainscout.benchmarks import Campaign, PolicySpec, find_task
-from grainscout.benchmarks.campaign.stopping import Stopping, course
+from grainscout.benchmarks.campaign.campaign import Stopping
+from grainscout.benchmarks.campaign.stopping import plan_next_block
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.score import EXAMPLES
 from grainscout.records.arrays import FloatArray
@@ -152,7 +153,7 @@ def told_apart(draw: Draw, repeats: int) -> tuple[float, float]:
             )
             tables.append(table)
         scores = pd.concat(frames, ignore_index=True).assign(task=task.id)
-        by_rule += any(c.decided for c in course(plan, scores, everything).comparisons)
+        by_rule += any(c.decided for c in plan_next_block(plan, scores, everything).comparisons)
         by_fixed += repeat < few and any(
             v.outcome != "not decided"
             for end in range(4, 41, 2)

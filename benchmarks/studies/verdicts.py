@@ -16,7 +16,7 @@ import pandas as pd
 
 from grainscout.analysis.statistics import interval, paired_difference, verdicts
 from grainscout.benchmarks import Campaign, CampaignStore
-from grainscout.benchmarks.campaign.leaderboard import Board, boards, goal_scores
+from grainscout.benchmarks.campaign.leaderboard import GoalRanking, goal_rankings, goal_scores
 from grainscout.benchmarks.campaign.tables import Tables, read_tables
 from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown
@@ -39,8 +39,8 @@ def main() -> None:
     given = parser.parse_args()
     campaign, tables = _of("policies", given.policies)
     scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
-    told = {p.title for p in campaign.policies if p.uses_truth}
-    for board in boards(scores, told):
+    oracles = {p.title for p in campaign.policies if p.uses_truth}
+    for board in goal_rankings(scores, oracles):
         print("\n".join(_board(board, scores)), end="\n\n")
         print("\n".join(_by_case(board, scores)), end="\n\n")
     print("\n".join(_all_kinds(tables)), end="\n\n")
@@ -53,12 +53,12 @@ def _of(name: str, folder: Path) -> tuple[Campaign, Tables]:
         return load_campaign(name), read_tables(store)
 
 
-def _wide(board: Board, scores: pd.DataFrame) -> pd.DataFrame:
+def _wide(board: GoalRanking, scores: pd.DataFrame) -> pd.DataFrame:
     part = scores[scores["goal"] == board.goal]
     return part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
 
 
-def _board(board: Board, scores: pd.DataFrame) -> Iterator[str]:
+def _board(board: GoalRanking, scores: pd.DataFrame) -> Iterator[str]:
     """Every policy with its score, and its paired difference to the controls (Holm over policies)."""
     wide = _wide(board, scores)
     names = [str(n) for n in wide.columns]
@@ -82,7 +82,7 @@ def _board(board: Board, scores: pd.DataFrame) -> Iterator[str]:
             d = found.difference
             text = f"{d.estimate:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
             cells.append(text if found.outcome == "not decided" else f"**{text}**")
-        label = row.name + (" (told the truth)" if row.name in board.told else "")
+        label = row.name + (" (given the truth)" if row.name in board.oracles else "")
         yield "| " + " | ".join([label, *cells]) + " |"
 
 
@@ -117,7 +117,7 @@ def _met(steps: pd.DataFrame) -> int:
     return int(steps["step"].loc[met.index[wanted - 1]]) if len(met) >= wanted else len(steps) + 1
 
 
-def _by_case(board: Board, scores: pd.DataFrame) -> Iterator[str]:
+def _by_case(board: GoalRanking, scores: pd.DataFrame) -> Iterator[str]:
     """Some of them, material by material, in the dark and in light."""
     wide = _wide(board, scores)
     kinds = wide.index.get_level_values("task").map(lambda t: " ".join(t.split("/")[1:3]))

@@ -112,7 +112,7 @@ def bench(
                 console.print(f"{label + ':':12} {path}")
         if failures := store.failures():
             raise GrainscoutError(
-                f"{len(failures)} of {results.course.planned} cells failed and count for nothing; the "
+                f"{len(failures)} of {results.progress.planned} cells failed and count for nothing; the "
                 "report has their tracebacks. The same command tries them again"
             )
 

@@ -53,11 +53,11 @@ class CampaignDisplay:
         self._live = Live(self._bar, console=notes, refresh_per_second=4) if shown else None
 
     def __enter__(self) -> Self:
-        from grainscout.benchmarks.campaign.incremental_scores import Standing
+        from grainscout.benchmarks.campaign.incremental_scores import IncrementalScores
 
         if self._live is not None:
             self._live.start()
-            self._scores = Standing(self._campaign, self._store)
+            self._scores = IncrementalScores(self._campaign, self._store)
             self._bar.update(self._task, completed=len(self._scores.finished))
             self._refresh(self._live)
         return self
@@ -87,12 +87,12 @@ class CampaignDisplay:
                 self._refresh(self._live)
 
     def _refresh(self, live: Live) -> None:
-        from grainscout.benchmarks.campaign.stopping import course
+        from grainscout.benchmarks.campaign.stopping import plan_next_block
 
         begun = time.monotonic()
         self._scores.add(self._new)
         self._new = []
-        now = course(self._campaign, self._scores.scores, self._scores.finished)
+        now = plan_next_block(self._campaign, self._scores.table, self._scores.finished)
         if now.over:
             self._bar.update(self._task, total=now.planned - now.saved)
         table = Table("goal", "policy", "score so far", "films", box=None)

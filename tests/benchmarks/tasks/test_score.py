@@ -12,7 +12,7 @@ from grainscout.analysis.metrics import (
     found_by_random,
     found_trace,
 )
-from grainscout.benchmarks.campaign.leaderboard import boards, goal_scores, winner
+from grainscout.benchmarks.campaign.leaderboard import goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.score import (
     EXAMPLES,
@@ -186,10 +186,10 @@ def test_a_clear_difference_is_decided_and_none_is_not():
         for name, gain in (("random", 0.0), ("same", 0.0), ("good", 0.2)):
             found[film, name] = shared + gain + rng.normal(0, 0.02)
             error[film, name] = 0.8 - gain + rng.normal(0, 0.02)
-    result = boards(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
+    result = goal_rankings(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
     for board in result:
         assert board.best == "good"
-        assert board.rivals == []
+        assert board.undecided_against == []
         assert board.against_baseline["good"].outcome == "better"
         assert board.against_baseline["same"].outcome == "not decided"
     assert winner(result, {"random", "same", "good"}) == "good"
@@ -208,7 +208,7 @@ def test_much_gained_for_one_goal_outweighs_a_little_lost_for_the_other():
             found[film, name] = shared + gain + rng.normal(0, 0.002)
             worse = 0.02 if name == "finder" else -0.005 * k
             error[film, name] = 0.8 + worse + rng.normal(0, 0.0005)
-    result = boards(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
+    result = goal_rankings(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
     assert {b.goal: b.best for b in result} == {"discovery": "finder", "mapping": "c"}
     assert winner(result, {"random", "a", "b", "c", "finder"}) == "finder"
 
@@ -216,14 +216,14 @@ def test_much_gained_for_one_goal_outweighs_a_little_lost_for_the_other():
 def test_a_film_that_one_policy_failed_on_is_compared_for_none():
     found = {(f, p): 0.5 + 0.1 * f for f in range(4) for p in ("random", "other")}
     del found[2, "other"]
-    (board,) = boards(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
-    assert board.cells == 3
+    (board,) = goal_rankings(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
+    assert board.films == 3
 
 
 def test_a_tie_is_said_to_be_undecided():
     found = {(f, p): 0.5 + 0.01 * f for f in range(4) for p in ("random", "twin")}
-    (board,) = boards(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
-    assert len(board.rivals) == 1
+    (board,) = goal_rankings(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
+    assert len(board.undecided_against) == 1
     assert "not decided" in board.verdict()
 
 
@@ -253,10 +253,10 @@ def test_who_is_told_the_truth_is_ranked_but_never_the_verdict():
         for name, gain in (("random", 0.0), ("good", 0.2), ("oracle", 0.4)):
             found[film, name] = shared + gain + rng.normal(0, 0.02)
     scores = goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)})
-    (board,) = boards(scores, told={"oracle"})
+    (board,) = goal_rankings(scores, oracles={"oracle"})
     assert board.ranked[0].name == "oracle"
     assert board.best == "good"
-    assert board.rivals == []
+    assert board.undecided_against == []
     assert "good scores highest" in board.verdict()
 
 

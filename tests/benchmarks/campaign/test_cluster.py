@@ -10,7 +10,7 @@ import pytest
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
 from grainscout.benchmarks.campaign import scheduler as scheduler
-from grainscout.benchmarks.campaign.jobs import Call
+from grainscout.benchmarks.campaign.jobs import Job
 from grainscout.benchmarks.campaign.process_pool import attempt
 from grainscout.records import ConfigError
 
@@ -131,7 +131,7 @@ def test_a_scheduler_without_workers_is_said_so(tmp_path, monkeypatch):
 
 def test_a_worker_of_another_version_that_joins_later_fails_its_cells_by_name():
     key, random = rogues.campaign().cells()[0], PolicySpec(name="random")
-    call = Call(key=key, task=rogues.TASK, policy=random, seed=0, version="9.9.9")
+    call = Job(key=key, task=rogues.TASK, policy=random, seed=0, version="9.9.9")
     reply = attempt(call.to_json())
     assert reply.status == "failed"
     assert "must have grainscout 9.9.9" in reply.error

@@ -7,7 +7,8 @@ import pytest
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.benchmarks.campaign.stopping import Stopping, course
+from grainscout.benchmarks.campaign.campaign import Stopping
+from grainscout.benchmarks.campaign.stopping import plan_next_block
 from grainscout.records import ConfigError
 
 NAMES = ("random", "grid", "sobol", "dkl")
@@ -45,7 +46,7 @@ def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
     campaigns = 120
     for number in range(campaigns):
         scores = scores_of(rng, (0, 0, 0, 0))
-        found = course(plan(), scores, Everything())
+        found = plan_next_block(plan(), scores, Everything())
         wrong += any(c.decided for c in found.comparisons)
         if number >= 60:
             continue
@@ -64,7 +65,7 @@ def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
 
 def test_films_are_spent_where_nothing_is_decided():
     scores = scores_of(np.random.default_rng(1), (0, 0, 4, 8))
-    found = course(plan(), scores, Everything())
+    found = plan_next_block(plan(), scores, Everything())
     assert found.over
     decided = {
         frozenset((c.verdict.policy, c.verdict.baseline)): c.verdict
@@ -84,11 +85,11 @@ def test_films_are_spent_where_nothing_is_decided():
 
 def test_decisions_are_the_same_at_whatever_moment_the_cells_came_in():
     scores = scores_of(np.random.default_rng(2), (0, 1, 2, 3))
-    whole = course(plan(), scores, Everything())
+    whole = plan_next_block(plan(), scores, Everything())
     asked, settled = [], set()
     while True:  # block after block, with nothing known of later films
         seen = scores[[(t, f, p) in asked for t, f, p in scores[["task", "film", "policy"]].values]]
-        now = course(plan(), seen, settled)
+        now = plan_next_block(plan(), seen, settled)
         if now.over:
             break
         assert now.saved == 0
@@ -104,7 +105,7 @@ def test_a_film_on_which_one_policy_failed_is_left_out_of_its_comparisons_alone(
     small = rogues.campaign(
         *(PolicySpec(name=name) for name in NAMES), films=4, stopping=Stopping(first_films=4)
     )
-    found = course(small, scores[~lost], Everything())
+    found = plan_next_block(small, scores[~lost], Everything())
     for c in found.comparisons:
         touched = "grid" in (c.verdict.policy, c.verdict.baseline)
         assert (c.verdict.difference.films, c.verdict.difference.failed) == (
@@ -114,7 +115,7 @@ def test_a_film_on_which_one_policy_failed_is_left_out_of_its_comparisons_alone(
 
 def test_against_compares_with_one_policy_only():
     scores = scores_of(np.random.default_rng(4), (0, 0, 0, 0))
-    found = course(plan(against="random"), scores, Everything())
+    found = plan_next_block(plan(against="random"), scores, Everything())
     assert len(found.comparisons) == 3 * 2
     assert {c.verdict.baseline for c in found.comparisons} == {"random"}
 
@@ -141,9 +142,9 @@ def test_a_real_campaign_says_what_it_saved_and_resumes_to_the_same(tmp_path):
                     run_campaign(small, store, progress=stop)
             run_campaign(small, store)
             results = write_results(small, store, folder)
-            assert store.finished() == set(results.course.asked)
+            assert store.finished() == set(results.progress.asked)
         assert results.missing == 0
-        saved = results.course.saved
+        saved = results.progress.saved
         assert f"{18 - saved} cells were run and {saved} saved" in (
             results.files["leaderboard"].read_text()
         )

@@ -12,7 +12,7 @@ from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import FilmCase
 from grainscout.cli import main
 
-STUDY = Path(__file__).parents[2] / "benchmarks" / "studies" / "regress_twenty.py"
+STUDY = Path(__file__).parents[3] / "benchmarks" / "studies" / "regress_twenty.py"
 
 MODULE = """
 def mine(case):
