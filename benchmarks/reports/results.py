@@ -39,13 +39,13 @@ class Results:
     ----------
     files : dict of str to Path
         Path of each file by its label.
-    boards : list of Board
+    rankings : list of GoalRanking
         Ranking for each goal.
     winner : str, optional
         Policy with the best mean score.
     missing : int
         Number of cells that are neither finished nor saved by stopping.
-    course : Course
+    progress : CampaignProgress
         Progress of the campaign.
     """
 
