@@ -27,38 +27,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from grainscout.microstructure.from_image import checked_image, structure_from_image
 from grainscout.microstructure.structure import Structure
-from grainscout.records import ConfigError, DataError, Scan, Waveform
+from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
 from grainscout.simulator.film.blend import TransportMaps, parameter_maps
-from grainscout.simulator.film.generate import STREAMS as SURFACE_STREAMS
-from grainscout.simulator.film.generate import generate_structure
+from grainscout.simulator.film.generate import SURFACE_STREAMS, generate_structure
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
+from grainscout.simulator.film.streams import STREAMS, as_seed, stream
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
 
-#: Independent random streams of a film. The order is part of a seed's meaning: append only.
-STREAMS = (*SURFACE_STREAMS, "transport", *artefacts.STREAMS)
-
 _TILE = 1 << 20  # numbers in one tile of curves: 8 MB
-
-
-def as_seed(seed: int | np.random.SeedSequence) -> np.random.SeedSequence:
-    """Seed sequence of a number >= 0 or sequence."""
-    if isinstance(seed, np.random.SeedSequence):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(f"film seed must be a whole number >= 0 or a SeedSequence; got {seed!r}")
-    return np.random.SeedSequence(int(seed))
-
-
-def stream(seed: np.random.SeedSequence, name: str) -> np.random.Generator:
-    """Fresh generator of a film's named stream."""
-    key = (*seed.spawn_key, STREAMS.index(name))
-    return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence(entropy=seed.entropy, spawn_key=key))
-    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -30,7 +30,7 @@ from grainscout.simulator.film.tessellation import (
 NM = 1e-9
 
 #: Random streams that `generate_structure` needs.
-STREAMS = ("grains", "warp", "boundaries", "tops", "undulation", "roughness")
+SURFACE_STREAMS = ("grains", "warp", "boundaries", "tops", "undulation", "roughness")
 #: Curvature of a boundary: correlation length of the warp in mean grain diameters.
 WARP_LENGTH = 0.4
 
@@ -67,7 +67,7 @@ class _Tops:
 
 
 def generate_structure(spec: FilmSpec, streams: Mapping[str, np.random.Generator]) -> Structure:
-    """Generate a film's structure from generators named as `STREAMS`."""
+    """Generate a film's structure from generators named as `SURFACE_STREAMS`."""
     pixel = (spec.row_nm, spec.column_nm)
     tess = tessellate(
         np.array([spec.rows * pixel[0], spec.columns * pixel[1]]),

@@ -7,29 +7,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.records import DataError, Waveform
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.simulator.transport.kernel import iv_curves
-from grainscout.simulator.transport.least_squares import Residuals, jacobian, levenberg
+from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.simulator.transport.fit_model import (
+    FIXED,
+    FREE,
+    Model,
+    Prior,
+    coordinate,
+    draw_prior,
+    usable_curves,
+    value,
+)
+from grainscout.simulator.transport.least_squares import jacobian, levenberg
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
 
 __all__ = ["FREE", "Fit", "Undetermined", "as_archetypes", "fit_iv"]
 
-#: Parameters that a fit varies, with the amplifier's offset as the fifteenth.
-FREE = ("g1", "g2", "V1", "V2", "w", "kappa", "Vx", "wx", "nu", "tau", "IL", "Vc", "wc", "kc")
-OFFSET = "offset"
-
-#: Ranges beyond `draw` in units of its width that a fit may use: nature does not know ours.
-_BEYOND = 0.5
-#: Offset of the amplifier [nA]: what a preamplifier's specification allows.
-_OFFSET = (-0.01, 0.0)
-#: Visible range of the curves that the priors are made for [nA].
-_SPAN = 0.6
 #: A parameter whose posterior is wider than this share of its prior is called undetermined.
 _DETERMINED = 0.5
 _STARTS, _KEEP = 32, 6
-#: Not in a curve at one temperature: activation energies [eV], as assumed for the archetypes.
-_FIXED = {"Ex": 0.3, "Eu": 0.3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,73 +86,6 @@ class Fit:
     warnings: tuple[Undetermined, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Curves:
-    """Measured curves (n, samples) in units of `unit` nA."""
-
-    waveform: Waveform
-    current: FloatArray  # 0 where not visible
-    visible: BoolArray
-    clipped: IntArray
-    window: tuple[float, float]
-    span: FloatArray  # (n,) visible range
-    unit: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Prior:
-    """Bounds, centres and widths (q,) in the fit's coordinates."""
-
-    low: FloatArray
-    high: FloatArray
-    centre: FloatArray
-    width: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Model:
-    """Curves, conditions and prior that a fit compares."""
-
-    curves: _Curves
-    prior: _Prior
-    light: float
-    temperature: float
-    constants: TransportGlobals
-
-    def current(self, points: FloatArray) -> FloatArray:
-        """Currents (m, samples) of points (m, q)."""
-        values: dict[str, ArrayLike] = {
-            name: _value(name, points[:, j]) for j, name in enumerate(FREE)
-        }
-        result = iv_curves(
-            {**values, **_FIXED},
-            self.curves.waveform,
-            light=self.light,
-            temperature=self.temperature,
-            globals_=self.constants,
-        )
-        current = result.current_nA
-        current += points[:, -1:]
-        return current
-
-    def misfit(self, points: FloatArray, owner: IntArray) -> FloatArray:
-        """Misfits (m, samples) to the curves `owner` (m,)."""
-        c, fitted = self.curves, self.current(points)
-        gap = np.where(c.visible[owner], fitted - c.current[owner], 0.0)
-        gap += np.where(c.clipped[owner] > 0, np.minimum(fitted - c.window[1], 0.0), 0.0)
-        gap += np.where(c.clipped[owner] < 0, np.maximum(fitted - c.window[0], 0.0), 0.0)
-        return gap
-
-    def residuals(self, scale: FloatArray) -> Residuals:
-        """Misfits over their sizes (n,), and the priors' pulls."""
-
-        def residuals(points: FloatArray, owner: IntArray) -> FloatArray:
-            pulls = (points - self.prior.centre) / self.prior.width
-            return np.concatenate([self.misfit(points, owner) / scale[owner, None], pulls], axis=1)
-
-        return residuals
-
-
 def fit_iv(
     voltage: ArrayLike,
     current: ArrayLike,
@@ -209,11 +138,11 @@ def fit_iv(
     that explain the curve nearly as well. They allow for residuals that are correlated from sample
     to sample.
     """
-    curves = _usable(voltage, current, time, clipped, window)
+    curves = usable_curves(voltage, current, time, clipped, window)
     base = globals_ or TransportGlobals()
-    model = _Model(
+    model = Model(
         curves=curves,
-        prior=_prior(),
+        prior=draw_prior(),
         light=light,
         temperature=temperature,
         constants=replace(base, Ioff=0.0, Cs=base.Cs / curves.unit),
@@ -227,54 +156,7 @@ def fit_iv(
     return fits
 
 
-def _usable(
-    voltage: ArrayLike,
-    current: ArrayLike,
-    time: ArrayLike | None,
-    clipped: ArrayLike | None,
-    window: tuple[float, float] | None,
-) -> _Curves:
-    """Usable curves of `fit_iv`, or DataError."""
-    volts = np.asarray(voltage, dtype=np.float64)
-    data = np.atleast_2d(np.asarray(current, dtype=np.float64)) * 1e9
-    state = np.zeros(data.shape, int) if clipped is None else np.atleast_2d(np.asarray(clipped))
-    if volts.ndim != 1 or data.shape != (len(data), volts.size) or state.shape != data.shape:
-        raise DataError(
-            "fit_iv current and clipped must be (samples,) or (n, samples) like the voltage; got "
-            f"voltage {volts.shape}, current {data.shape}, clipped {state.shape}"
-        )
-    visible = np.isfinite(data) & (state == 0)
-    few = np.flatnonzero(visible.sum(1) <= len(FREE) + 1)
-    if few.size:
-        raise DataError(
-            f"fit_iv needs more than {len(FREE) + 1} visible samples; curve {few[0]} has "
-            f"{int(visible[few[0]].sum())}"
-        )
-    if window is not None:
-        low, high = window[0] * 1e9, window[1] * 1e9
-        span = np.full(len(data), high - low)
-    elif (state != 0).any():
-        raise DataError("fit_iv needs the window [A] that the clipped samples lie outside of")
-    else:
-        low = high = 0.0
-        span = np.array([np.ptp(row[ok]) for row, ok in zip(data, visible, strict=True)])
-    if not (span > 0).all():
-        raise DataError("fit_iv needs curves whose visible range is > 0 A")
-    times = np.linspace(0.0, 1.0, volts.size) if time is None else np.asarray(time, np.float64)
-    # Priors are for sub-nanoampere curves; a sample that conducts more is fitted in its own unit.
-    unit = max(1.0, float(np.median(span)) / _SPAN)
-    return _Curves(
-        waveform=Waveform(voltage=volts, time=times, kind="measured"),
-        current=np.where(visible, data / unit, 0.0),
-        visible=visible,
-        clipped=state,
-        window=(low / unit, high / unit),
-        span=span / unit,
-        unit=unit,
-    )
-
-
-def _optima(model: _Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+def _optima(model: Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
     """Optima (m, q), costs, curves and covariances."""
     prior, span = model.prior, model.curves.span
     bounds = prior.low, prior.high
@@ -298,21 +180,21 @@ def _optima(model: _Model, seed: int) -> tuple[FloatArray, FloatArray, IntArray,
     return points, cost, owner, np.asarray(np.linalg.inv(information), np.float64)
 
 
-def _report(model: _Model, curve: int, point: FloatArray, spread: FloatArray) -> Fit:
+def _report(model: Model, curve: int, point: FloatArray, spread: FloatArray) -> Fit:
     """The fit of one curve from point and spread."""
     unit = model.curves.unit
     amperes = 1e-9 * unit
     gap = model.misfit(point[None], np.array([curve]))[0]
     rms = float(np.sqrt((gap**2).sum() / model.curves.visible[curve].sum()))
     deviation = np.sqrt(np.diag(spread))
-    names = (*FREE, OFFSET)
-    values = {name: float(_value(name, v)) for name, v in zip(FREE, point[:-1], strict=True)}
+    names = (*FREE, "offset")
+    values = {name: float(value(name, v)) for name, v in zip(FREE, point[:-1], strict=True)}
     values |= {name: unit * values[name] for name in ("g1", "g2", "IL")}
     return Fit(
-        parameters=values | _FIXED,
+        parameters=values | FIXED,
         offset=float(point[-1]) * amperes,
         sigma={
-            name: float(s) * (amperes if name == OFFSET else 1.0)
+            name: float(s) * (amperes if name == "offset" else 1.0)
             for name, s in zip(names, deviation, strict=True)
         },
         correlation=spread / np.multiply.outer(deviation, deviation),
@@ -343,29 +225,11 @@ def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float,
     }
 
 
-def _value(name: str, coordinate: FloatArray) -> FloatArray:
-    """A parameter from the fit's coordinate."""
-    return np.exp(coordinate) if PARAMETERS[name].blend == "geometric" else coordinate
-
-
-def _coordinate(name: str, value: ArrayLike) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
-    return np.log(array) if PARAMETERS[name].blend == "geometric" else array
-
-
-def _prior() -> _Prior:
-    """Priors from the draw ranges, and bounds."""
-    ends = np.array([_coordinate(name, PARAMETERS[name].draw) for name in FREE] + [_OFFSET])
-    centre, width = ends.mean(1), 0.5 * (ends[:, 1] - ends[:, 0])
-    reach = (1.0 + 2.0 * _BEYOND) * width
-    return _Prior(low=centre - reach, high=centre + reach, centre=centre, width=width)
-
-
-def _starts(prior: _Prior, rng: np.random.Generator) -> FloatArray:
+def _starts(prior: Prior, rng: np.random.Generator) -> FloatArray:
     """The three archetypes and random points, (_STARTS, q)."""
     centre = prior.centre
     starts = centre + prior.width * rng.uniform(-0.8, 0.8, (_STARTS, centre.size))
-    pure = [_coordinate(name, PARAMETERS[name].archetypes) for name in FREE]
+    pure = [coordinate(name, PARAMETERS[name].archetypes) for name in FREE]
     starts[: len(ARCHETYPES), :-1] = np.transpose(pure)
     starts[: len(ARCHETYPES), -1] = centre[-1]
     return starts

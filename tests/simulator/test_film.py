@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from grainscout.microstructure.structure import MAPS
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
-from grainscout.simulator.film.film import STREAMS, stream
+from grainscout.simulator.film.streams import STREAMS, stream
 
 TINY = PRESETS["tiny"]
 TRIANGLE = Waveform.triangle(samples=101)
