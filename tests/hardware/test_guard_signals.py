@@ -116,7 +116,7 @@ def test_in_another_thread_the_guard_works_without_signals(film):
 def test_importing_the_hardware_room_loads_no_learning_stack_and_no_adapter():
     code = (
         "import sys, grainscout.hardware as h; h.Guard, h.Limits; h.microscope_names();"
-        "heavy = {'torch', 'gpytorch', 'scipy', 'pandas', 'matplotlib', 'h5py', 'sklearn'};"
+        "heavy = {'torch', 'gpytorch', 'scipy', 'pandas', 'matplotlib', 'h5py', 'sklearn', 'zmq', 'tornado'};"
         "print(sorted(heavy & set(sys.modules)), "
         "sorted(m for m in sys.modules if m.startswith('grainscout.simulator')))"
     )

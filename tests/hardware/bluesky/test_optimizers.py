@@ -42,6 +42,23 @@ def measure(site: Site) -> IVCurve:
     return IVCurve(voltage=SWEEP.voltage, current=current, time=SWEEP.time)
 
 
+def outcome(proposal: Proposal) -> Outcome:
+    curve = measure(proposal.site)
+    return Outcome(site=proposal.site, status="ok", curve=curve, proposal_id=proposal.id)
+
+
+def measured(suggestion: dict) -> dict:
+    site = Site(suggestion["row"], suggestion["column"])
+    return curve_point(suggestion["_id"], site, measure(site))
+
+
+@pytest.fixture
+def climbing() -> OptimizerPolicy:
+    policy = OptimizerPolicy(Climber)
+    policy.reset(problem(), rng=np.random.default_rng(0))
+    return policy
+
+
 class Climber:
     """A small optimizer of its own: random at first, then around the best, in real numbers."""
 
@@ -71,37 +88,24 @@ def test_an_optimizer_is_a_conforming_policy():
     assert [r for r in results if not r.passed] == []
 
 
-def test_an_optimizer_finds_the_maximum_through_our_loop():
-    policy = OptimizerPolicy(Climber)
-    policy.reset(problem(), rng=np.random.default_rng(0))
+def test_an_optimizer_finds_the_maximum_through_our_loop(climbing):
     for _ in range(24):
-        (proposal,) = policy.ask()
-        policy.tell(
-            [
-                Outcome(
-                    site=proposal.site,
-                    status="ok",
-                    curve=measure(proposal.site),
-                    proposal_id=proposal.id,
-                )
-            ]
-        )
-    best = max(policy._optimizer.points, key=lambda p: p["max_current"])
+        (proposal,) = climbing.ask()
+        climbing.tell([outcome(proposal)])
+    best = max(climbing._optimizer.points, key=lambda p: p["max_current"])
     assert (best["row"], best["column"]) == (4, 1)
     # What it was told is where the tip was and what was measured there.
     assert all(
         p["max_current"] == pytest.approx(PEAK[p["row"], p["column"]])
-        for p in policy._optimizer.points
+        for p in climbing._optimizer.points
     )
 
 
-def test_failures_reach_the_optimizer_as_failures():
-    policy = OptimizerPolicy(Climber)
-    policy.reset(problem(), rng=np.random.default_rng(0))
-    (proposal,) = policy.ask()
-    policy.tell([Outcome(site=proposal.site, status="failed", proposal_id=proposal.id)])
-    assert [f["_id"] for f in policy._optimizer.failures] == [(0, 0)]
-    assert policy._optimizer.points == []
+def test_failures_reach_the_optimizer_as_failures(climbing):
+    (proposal,) = climbing.ask()
+    climbing.tell([Outcome(site=proposal.site, status="failed", proposal_id=proposal.id)])
+    assert [f["_id"] for f in climbing._optimizer.failures] == [(0, 0)]
+    assert climbing._optimizer.points == []
 
 
 @pytest.mark.parametrize("point", [{}, {"row": "x", "column": 1}, {"row": np.nan, "column": 1.0}])
@@ -130,17 +134,8 @@ def test_ours_suggests_what_the_policy_asks_and_learns_what_is_ingested():
         suggestions = optimizer.suggest(2)
         proposals = plain.ask(2)
         assert [(s["row"], s["column"]) for s in suggestions] == [tuple(p.site) for p in proposals]
-        points = []
-        for s in suggestions:
-            site = Site(s["row"], s["column"])
-            points.append(curve_point(s["_id"], site, measure(site)))
-        optimizer.ingest(points)
-        plain.tell(
-            [
-                Outcome(site=p.site, status="ok", curve=measure(p.site), proposal_id=p.id)
-                for p in proposals
-            ]
-        )
+        optimizer.ingest([measured(s) for s in suggestions])
+        plain.tell([outcome(p) for p in proposals])
     hand = Site(4, 1)
     optimizer.ingest([curve_point(None, hand, measure(hand))])
     ((name, where, value),) = optimizer.get_best_points()
@@ -175,14 +170,12 @@ def test_the_policy_is_told_curves_sites_ids_and_visits():
     np.testing.assert_array_equal(policy.told[0].curve.current, curve.current)
 
 
-def test_a_curve_without_the_target_is_a_failure_not_a_number():
-    policy = OptimizerPolicy(Climber)
-    policy.reset(problem(), rng=np.random.default_rng(0))
-    (proposal,) = policy.ask()
+def test_a_curve_without_the_target_is_a_failure_not_a_number(climbing):
+    (proposal,) = climbing.ask()
     lost = IVCurve(voltage=SWEEP.voltage, current=np.full(len(SWEEP), np.nan), time=SWEEP.time)
-    policy.tell([Outcome(site=proposal.site, status="ok", curve=lost, proposal_id=proposal.id)])
-    assert policy._optimizer.points == []
-    assert len(policy._optimizer.failures) == 1
+    climbing.tell([Outcome(site=proposal.site, status="ok", curve=lost, proposal_id=proposal.id)])
+    assert climbing._optimizer.points == []
+    assert len(climbing._optimizer.failures) == 1
 
 
 def test_ours_refuses_points_that_it_cannot_place():
@@ -200,9 +193,8 @@ def test_ours_refuses_points_that_it_cannot_place():
 
 def test_ours_stops_when_nothing_is_left():
     optimizer = ours()
-    for s in optimizer.suggest(100):
-        site = Site(s["row"], s["column"])
-        optimizer.ingest([curve_point(s["_id"], site, measure(site))])
+    for suggestion in optimizer.suggest(100):
+        optimizer.ingest([measured(suggestion)])
     assert optimizer.should_stop()[0]
     with pytest.raises(PolicyError, match="nothing left"):
         optimizer.suggest()
@@ -224,20 +216,17 @@ def test_ours_under_the_run_engine():
     assert isinstance(optimizer, Optimizer)
     assert isinstance(optimizer, TrialFaultAware)
     assert isinstance(optimizer, SupportsStoppingCriteria)
-    curves: dict[str, IVCurve] = {}
+    points: dict[str, dict] = {}
 
     def acquire(suggestions, actuators, sensors=None, md=None):
-        for s in suggestions:
-            curves[s["_id"]] = measure(Site(s["row"], s["column"]))
+        for suggestion in suggestions:
+            points[suggestion["_id"]] = measured(suggestion)
             yield from bps.null()
         return "run"
 
     def evaluate(uid, suggestions):
         assert uid == "run"
-        return [
-            curve_point(s["_id"], Site(s["row"], s["column"]), curves[s["_id"]])
-            for s in suggestions
-        ]
+        return [points[s["_id"]] for s in suggestions]
 
     documents = []
     engine = RunEngine({})
@@ -255,7 +244,7 @@ def test_ours_under_the_run_engine():
         ),
         lambda name, document: documents.append(name),
     )
-    assert len(curves) == 10
+    assert len(points) == 10
     assert documents.count("event") >= 5
     assert documents[-1] == "stop"
     best = max(PEAK[tuple(s)] for s in optimizer._visits)

@@ -83,6 +83,11 @@ def test_a_real_policy_from_the_registry(keys):
             assert [p.site for p in policy.ask(2)] == [p.site for p in local.ask(2)]
 
 
+def test_a_policy_is_asked_for_no_more_sites_than_there_are_candidates(keys):
+    with rig.serve(keys) as server, rig.connected(server, keys) as policy:
+        assert len(policy.ask(10_000)) == len(rig.a_problem().candidates)
+
+
 def test_errors_of_the_policy_reach_the_client_as_its_own(keys):
     with rig.serve(keys, rig.Failing) as server, rig.connected(server, keys) as policy:
         with pytest.raises(PolicyError, match="RuntimeError: no idea"):
