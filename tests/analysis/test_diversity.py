@@ -47,7 +47,7 @@ def test_vendi_counts_the_effective_number_of_different_things():
     assert vendi(far) == pytest.approx(5)
 
 
-def test_vendi_of_two_things_by_hand():
+def test_vendi_of_two_points_agrees_with_its_formula():
     s = 0.6
     shares = np.array([(1 + s) / 2, (1 - s) / 2])
     assert vendi([[1, s], [s, 1]]) == pytest.approx(np.prod(shares**-shares))

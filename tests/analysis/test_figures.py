@@ -134,7 +134,7 @@ def test_an_image_is_shown_upright():
     assert tuple(shown.get_extent()) == pytest.approx((0, 960, 640, 0))
 
 
-def test_a_card_says_what_a_curve_is_and_what_cannot_be_said():
+def test_a_card_shows_archetype_bounds_and_reasons():
     curve = np.minimum(1e-9 * np.maximum(V - 0.5, 0), 0.4e-9)
     figure = figures.curve_cards(V, curve, saturated=curve == 0.4e-9)
     words = " ".join(t.get_text() for card in figure.subfigs for ax in card.axes for t in ax.texts)
@@ -217,12 +217,18 @@ def test_pictures_without_contrast_and_bad_input():
         figures.policy_ranking([])
 
 
-def test_importing_the_room_is_light():
-    """Nothing heavy until a figure or a table is asked for."""
+@pytest.mark.parametrize(
+    ("used", "heavy"),
+    [
+        ("a.descriptors; a.archetypes; a.metrics", "torch matplotlib pandas seaborn sklearn"),
+        ("a.figures; a.figures.learning_curves", "torch"),
+    ],
+)
+def test_importing_the_package_is_light(used, heavy):
+    """Nothing heavy until a figure, a table or a latent map is used."""
     code = (
-        "import sys; import grainscout.analysis as a; a.descriptors; a.archetypes; a.metrics;"
-        "heavy = {'torch', 'matplotlib', 'pandas', 'seaborn', 'sklearn'} & set(sys.modules);"
-        "sys.exit(str(heavy) if heavy else 0)"
+        f"import sys; import grainscout.analysis as a; {used};"
+        f"loaded = set({heavy.split()}) & set(sys.modules); sys.exit(str(loaded) if loaded else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

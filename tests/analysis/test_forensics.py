@@ -129,7 +129,7 @@ def test_light_makes_current_and_a_negative_current_at_zero_bias():
     assert not nothing[nothing["descriptor"] == "zero_bias_current"]["clear"].any()
 
 
-def test_a_spot_that_turns_on_only_in_light_has_a_bounded_difference():
+def test_a_contact_that_turns_on_only_in_light_has_a_bounded_difference():
     wave = Waveform.triangle()
     noise = np.random.default_rng(6).normal(0, 1e-12, (1, 251))
     light = 1e-9 * iv_curves(PURE, wave, light=0.1).current_nA[:1] + noise
@@ -166,7 +166,7 @@ def test_forc_density_appears_with_the_activation_window():
     assert strength[found.reversal[1:-1] <= 0.4].max() < 0.05 * strength.max()
 
 
-def test_an_image_without_contrast_tells_nothing_of_a_choice():
+def test_an_image_without_contrast_shows_no_choice():
     sites = np.argwhere(np.ones((30, 30), bool)) + 8
     space = patch_components(np.full((46, 46), 3e-9), sites)
     found = density_test(space, np.arange(40), permutations=49)

@@ -64,7 +64,7 @@ def test_turn_on_is_measured_outwards_on_the_negative_side_of_a_negative_sweep()
     assert found.value[0] == pytest.approx(-0.61, abs=1e-9)
 
 
-def test_a_spot_that_never_turns_on_is_censored_at_the_end_of_the_sweep():
+def test_a_contact_that_never_turns_on_is_censored_at_the_end_of_the_sweep():
     found = describe("turn_on", V, noisy(0 * V, 5))
     assert found.censored.all()
     assert found.valid.all()
@@ -72,7 +72,7 @@ def test_a_spot_that_never_turns_on_is_censored_at_the_end_of_the_sweep():
     assert "did not happen" in found.reasons()[0]
 
 
-def test_a_single_spike_does_not_turn_a_spot_on():
+def test_a_single_spike_is_no_turn_on():
     curve = noisy(0 * V, 1)
     curve[0, 30:32] = 1e-9
     assert describe("turn_on", V, curve).censored[0]
@@ -197,7 +197,7 @@ def test_turn_on_sigma_covers_the_truth():
     assert within.mean() > 0.9
 
 
-def test_noise_alone_has_a_loop_area_no_larger_than_its_sigma_says():
+def test_noise_alone_has_a_loop_area_within_its_sigma():
     """|noise| integrates to a positive number; sigma owns up to that bias."""
     found = describe("loop_area", V, noisy(0 * V, 500))
     assert np.median(found.value / found.sigma) == pytest.approx(1.0, abs=0.1)
@@ -371,7 +371,7 @@ def test_no_curves_give_no_values():
     assert len(describe("loop_area", V, np.zeros((0, 251)))) == 0
 
 
-def test_every_descriptor_says_what_it_means():
+def test_every_descriptor_has_a_meaning_and_a_version():
     for name, descriptor in DESCRIPTORS.items():
         assert find_descriptor(name) is descriptor
         assert descriptor.version >= 1

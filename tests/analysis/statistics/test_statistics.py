@@ -125,7 +125,7 @@ def test_holm_keeps_the_family_of_verdicts_honest():
     assert plain / 160 > 0.2  # what leaving the correction out would have claimed
 
 
-def test_holm_by_hand():
+def test_holm_agrees_with_worked_examples():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     with pytest.raises(DataError, match="0 to 1"):

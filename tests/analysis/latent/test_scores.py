@@ -26,7 +26,7 @@ def test_retrieval_of_identical_random_and_constant_latents():
     assert retrieval(z, np.zeros((40, 2)), permutations=99).p_value == 1.0
 
 
-def test_retrieval_p_values_are_uniform_without_a_link():
+def test_retrieval_p_values_are_uniform_without_a_relation():
     rng = np.random.default_rng(1)
     p = [
         retrieval(*rng.normal(size=(2, 25, 2)), permutations=199, seed=k).p_value

@@ -53,7 +53,7 @@ def test_the_evidence_is_the_mixture_of_t_densities():
     )
 
 
-def test_units_do_not_matter_and_one_film_says_nothing():
+def test_units_do_not_matter_and_one_film_decides_nothing():
     d = np.random.default_rng(4).normal(1, 1, 20)
     volts, nano = sequential_difference(d), sequential_difference(1e-9 * d)
     assert nano.evidence == pytest.approx(volts.evidence)

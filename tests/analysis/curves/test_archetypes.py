@@ -109,7 +109,7 @@ def test_lobes_lie_in_the_published_windows():
     assert bands["loop_1.3_1.5"].argmax() == 2
 
 
-def test_curves_that_say_nothing_are_unknown_with_confidence_zero():
+def test_curves_without_evidence_are_unknown_with_confidence_zero():
     one_way = np.linspace(-0.22, 0.22, 200)
     assert classify(one_way, 1e-9 * one_way)[0] == UNKNOWN
     short = Waveform.triangle(peak=1.0)

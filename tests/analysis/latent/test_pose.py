@@ -44,7 +44,7 @@ def turn(found: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angle", [0.3, 1.1, np.pi / 2, -2.6])
-def test_a_turned_patch_has_the_same_content_and_another_angle(model, angle):
+def test_a_rotated_patch_has_the_same_content_and_another_angle(model, angle):
     kind, lies, shift = UNSEEN
     before = model.encode(objects(kind, lies, shift))
     after = model.encode(objects(kind, lies + angle, shift))
@@ -102,7 +102,7 @@ def test_content_is_what_was_varied_and_patches_are_rebuilt(model):
     assert model.history.held_out[model.history.best] == model.history.held_out.min()
 
 
-def test_latents_without_anything_to_tell_are_said_to_be_idle():
+def test_latents_without_information_are_inactive():
     """One and the same object, turned and shifted: all that differs is its pose, and noise."""
     _, angle, shift = drawn(60, 3)
     same = objects(np.zeros(60), angle, shift)

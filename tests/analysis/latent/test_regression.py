@@ -40,7 +40,7 @@ def test_what_is_read_about_the_site_does_not_turn():
     assert raised[0] == pytest.approx(found[0], abs=1e-9)
 
 
-def test_a_link_is_found_where_there_is_one_and_regressed_to_the_mean_where_there_is_none():
+def test_a_relation_is_learnt_and_without_one_the_prediction_is_the_mean():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(220, 6)) * np.array([1e-9, 1, 1, 1, 1e3, 1])
     y = np.column_stack([np.tanh(x[:, 1] * x[:, 2]), 1e9 * x[:, 0]]) + rng.normal(0, 0.1, (220, 2))
@@ -82,7 +82,7 @@ def decoded(spectra: bool) -> DecodedMap:
     )  # fmt: skip
 
 
-def test_maps_are_compared_below_each_other_with_their_support_told():
+def test_compared_maps_show_their_support():
     drawn = latent_comparison({"published": decoded(True), "ours": decoded(True)})
     titles = [ax.get_title(loc="left") for ax in drawn.axes]
     assert titles[0] == "published: images (25% of cells on data)"
@@ -112,7 +112,7 @@ def test_no_picture_of_a_map_is_cut_off_at_its_edge(tmp_path):
             assert (edge > 0.8).all()
 
 
-def test_maps_of_the_same_curves_side_by_side_show_each_curve_once_with_its_kind():
+def test_maps_side_by_side_show_each_curve_once_with_its_archetype():
     rng = np.random.default_rng(0)
     kinds, maps = np.array([0] * 5 + [1] * 3 + [3]), {"a": rng.normal(size=(9, 2)), "b": rng.normal(size=(9, 2)), "c": rng.normal(size=(9, 3))}  # fmt: skip
     drawn = latent_archetypes(maps, kinds, notes={"b": "score 0.9"}, held_out=[2, 8])
