@@ -1,0 +1,341 @@
+"""Quality of measured curves: usable or not, with named reasons and a score.
+
+Each test gives *evidence*: how many times a curve exceeds the test's threshold. Evidence above 1 sets the
+test's reason. Nothing here knows a simulated instrument's log of faults.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from grainscout.analysis.curves.block import ABSURD, MAX_GAP, MAX_LOST
+from grainscout.analysis.curves.sweep import MIN_SAMPLES
+from grainscout.records import DataError, IVCurve
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.quality import Quality
+
+#: Version of the tests: it changes whenever a verdict may change.
+VERSION = 1
+
+_THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
+# A sample that is lost falls under this share of where the sweep was going, by so many deviations of the
+# noise, so many times the bend before it, and at least so much [A].
+_LEFT, _NOISES, _BENDS, _FLOOR = 0.4, 10.0, 8.0, 5e-12
+# A step that is none of a contact: so many noise deviations and bends, and this share of the top.
+_STEP_NOISES, _STEP_BENDS, _STEP_SHARE = 25.0, 8.0, 0.25
+_FROZEN = 6  # equal readings in a row of an amplifier that has noise
+_BIAS = 0.02  # of the peak: a larger difference is not the bias that was asked for
+_NEIGHBOURS = 8  # fewer curves say nothing about what is usual
+_LOUD = 10.0  # times the usual noise
+
+
+class Reason(enum.IntFlag):
+    """What was seen in a curve."""
+
+    NONE = 0
+    CONTACT_LOST = 1
+    JUMP = 2
+    IN_AIR = 4
+    AT_RAIL = 8
+    SAMPLES_MISSING = 16
+    SAMPLES_REPEATED = 32
+    OTHER_BIAS = 64
+    NOISY = 128
+    GAIN_CHANGED = 256
+    TOO_SHORT = 512
+
+
+#: Reasons that leave a curve usable: a bound, or nothing that could be tested.
+HARMLESS = Reason.AT_RAIL | Reason.TOO_SHORT
+
+
+def names(reasons: int) -> tuple[str, ...]:
+    """Reasons in words, such as ``("contact lost",)``."""
+    return tuple(r.name.lower().replace("_", " ") for r in Reason if r.name and reasons & r)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """Verdicts on n curves.
+
+    Parameters
+    ----------
+    reasons : (n,) array of int
+        Sums of :class:`Reason`.
+    score : (n,) array of float
+        As in :class:`~grainscout.records.Quality`.
+    """
+
+    reasons: IntArray
+    score: FloatArray
+
+    @property
+    def usable(self) -> BoolArray:
+        """True (n,) for curves that may be learned from."""
+        return (self.reasons & ~int(HARMLESS)) == 0
+
+    def quality(self, k: int) -> Quality:
+        """The verdict on curve k as a record."""
+        return Quality(
+            usable=bool(self.usable[k]),
+            reasons=names(int(self.reasons[k])),
+            score=float(self.score[k]),
+            version=VERSION,
+        )
+
+
+def judge(
+    voltage: ArrayLike,
+    current: ArrayLike,
+    *,
+    asked: ArrayLike | None = None,
+    saturated: ArrayLike | None = None,
+    deflection: ArrayLike | None = None,
+    setpoint: float = 1.0,
+) -> Judged:
+    """Judge curves of one sweep.
+
+    Parameters
+    ----------
+    voltage : (s,) or (n, s) array
+        Bias as measured [V].
+    current : (n, s) array
+        Current [A], NaN where a sample was lost.
+    asked : (s,) array, optional
+        Bias that was asked for [V].
+    saturated : (n, s) array of bool, optional
+        True where the amplifier was at its rail.
+    deflection : (n, s) array, optional
+        Cantilever deflection during the sweep, in units of `setpoint` above the free cantilever.
+    setpoint : float
+        Deflection in contact, in the unit of `deflection`.
+
+    Raises
+    ------
+    DataError
+        If the shapes disagree. No content of a curve raises an error.
+    """
+    current = np.atleast_2d(np.asarray(current, np.float64))
+    volts = np.asarray(voltage, np.float64)
+    n, s = current.shape
+    if volts.shape not in ((s,), (n, s)):
+        raise DataError(f"voltage must have shape ({s},) or ({n}, {s}); got {volts.shape}")
+    bench = _Tests(n)
+    filled = _fill(current, bench)
+    if asked is not None:
+        goal = np.asarray(asked, np.float64)
+        if goal.shape != (s,):
+            raise DataError(f"asked must have shape ({s},); got {goal.shape}")
+        off = np.broadcast_to(np.abs(volts - goal), (n, s))
+        peak = float(np.abs(goal).max()) or 1.0
+        bench.add(Reason.OTHER_BIAS, np.nan_to_num(off, nan=np.inf).max(axis=1) / (_BIAS * peak))
+    rail = np.zeros((n, s), bool) if saturated is None else np.asarray(saturated, bool)
+    bench.mark(Reason.AT_RAIL, rail.any(axis=1))
+    if deflection is not None:
+        _deflection(np.atleast_2d(np.asarray(deflection, np.float64)) / setpoint, bench)
+    if s < MIN_SAMPLES:
+        bench.mark(Reason.TOO_SHORT, np.ones(n, bool))
+        return bench.judged()
+    noise = noise_of(filled)
+    axis = volts if volts.ndim == 1 else volts[0]
+    bench.mark(Reason.SAMPLES_REPEATED, _frozen(filled, noise, rail))
+    _losses(axis, filled, noise, rail, bench)
+    _steps(axis, filled, noise, rail, bench)
+    return bench.judged()
+
+
+def judge_curve(curve: IVCurve, asked: FloatArray | None = None) -> Quality:
+    """Judge one curve by itself and by the signals that came with it."""
+    deflection = curve.signals.get("deflection")
+    found = judge(
+        curve.voltage,
+        curve.current[np.newaxis],
+        asked=asked if asked is not None and asked.shape == curve.voltage.shape else None,
+        saturated=curve.saturated[np.newaxis],
+        deflection=None if deflection is None else deflection[np.newaxis],
+    )
+    if asked is not None and asked.shape != curve.voltage.shape:
+        reasons = found.reasons | Reason.OTHER_BIAS
+        found = Judged(reasons=reasons, score=np.minimum(found.score, 0.1))
+    return found.quality(0)
+
+
+def among_neighbours(current: ArrayLike, judged: Judged) -> Judged:
+    """Judge curves again by what is usual among them: noise far above the others'.
+
+    Parameters
+    ----------
+    current : (n, s) array
+        Currents of neighbouring curves [A].
+    judged : Judged
+        Verdicts on each by itself; unusable ones do not say what is usual.
+    """
+    current = np.atleast_2d(np.asarray(current, np.float64))
+    good = judged.usable
+    if good.sum() < _NEIGHBOURS or current.shape[1] < MIN_SAMPLES:
+        return judged
+    noise = noise_of(np.where(np.abs(current) < ABSURD, current, 0.0))
+    usual = float(np.median(noise[good]))
+    if usual <= 0:
+        return judged
+    again = _Tests(len(current), judged)
+    # Shot noise grows with the current: only noise beside a small signal spoils a curve.
+    signal = np.nanmax(np.abs(current), axis=1)
+    again.add(
+        Reason.NOISY, np.minimum(noise / (_LOUD * usual), 5.0 * noise / np.fmax(signal, usual))
+    )
+    return again.judged()
+
+
+class _Tests:
+    """Evidence of all tests on n curves."""
+
+    def __init__(self, n: int, begun: Judged | None = None) -> None:
+        self.reasons = np.zeros(n, np.int64) if begun is None else begun.reasons.copy()
+        self.score = np.ones(n) if begun is None else begun.score.copy()
+
+    def add(self, reason: Reason, evidence: FloatArray) -> None:
+        """Count evidence (n,) for a reason; above 1 it is seen."""
+        self.reasons[evidence > 1.0] |= reason
+        self.score = np.minimum(self.score, 1.0 / (1.0 + np.minimum(evidence, 1e6) ** 2))
+
+    def mark(self, reason: Reason, seen: BoolArray) -> None:
+        """Set a reason that has no degree."""
+        if reason & HARMLESS:
+            self.reasons[seen] |= reason
+        else:
+            self.add(reason, np.where(seen, 3.0, 0.0))
+
+    def judged(self) -> Judged:
+        """The verdicts."""
+        return Judged(reasons=self.reasons, score=self.score)
+
+
+def noise_of(current: FloatArray) -> FloatArray:
+    """Standard deviation (n,) of the white noise [A], from the median third difference."""
+    third = np.abs(np.diff(current, 3, axis=1))
+    middle = third.shape[1] // 2
+    third.partition(middle, axis=1)
+    return np.maximum(third[:, middle] / _THIRD_DIFFERENCE, 1e-16)
+
+
+def _fill(current: FloatArray, tests: _Tests) -> FloatArray:
+    """Currents with lost samples interpolated; too many of them are a reason."""
+    with np.errstate(invalid="ignore"):
+        lost = ~(np.abs(current) < ABSURD)
+    if not lost.any():
+        return current
+    filled, index = current.copy(), np.arange(current.shape[1])
+    for row in np.flatnonzero(lost.any(axis=1)):
+        gone = lost[row]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]])))
+        gap = int((edges[1::2] - edges[::2]).max())
+        spoilt = gone.mean() > MAX_LOST or gap > MAX_GAP
+        tests.mark(Reason.SAMPLES_MISSING, (np.arange(len(current)) == row) & spoilt)
+        known = ~gone
+        filled[row] = np.interp(index, index[known], current[row, known]) if known.any() else 0.0
+    return filled
+
+
+def _frozen(current: FloatArray, noise: FloatArray, rail: BoolArray) -> BoolArray:
+    """True (n,) where an amplifier that has noise gave the same reading many times in a row."""
+    same = (np.diff(current, axis=1) == 0) & ~rail[:, 1:] & (current[:, 1:] != 0)
+    same &= np.abs(current[:, 1:]) < np.abs(current).max(axis=1, keepdims=True)
+    run = same[:, _FROZEN - 2 :].copy()
+    for k in range(_FROZEN - 2):
+        run &= same[:, k : k + run.shape[1]]
+    step = np.abs(np.diff(current, axis=1))
+    smallest = np.where(step > 0, step, np.inf).min(axis=1)
+    # Readings a converter's step apart stand still by themselves.
+    return np.asarray(run.any(axis=1) & (smallest < 0.1 * noise))
+
+
+def _deflection(deflection: FloatArray, tests: _Tests) -> None:
+    """The cantilever is free for a sample: contact lost; for nearly all of the sweep: in the air."""
+    with np.errstate(invalid="ignore"):
+        free = deflection < 0.5
+    share = free.mean(axis=1)
+    tests.mark(Reason.CONTACT_LOST, (share > 0) & (share <= 0.95))
+    tests.mark(Reason.IN_AIR, share > 0.95)
+
+
+def _losses(
+    volts: FloatArray, current: FloatArray, noise: FloatArray, rail: BoolArray, tests: _Tests
+) -> None:
+    """Contact lost, or found again, between two samples: the current falls to next to nothing.
+
+    The sample after is compared with where the sweep was going, along time and against it.
+    """
+    evidence = np.zeros(len(current))
+    least_drop = np.maximum(_NOISES * noise, _FLOOR)[:, np.newaxis]
+    for I, V in ((current, volts), (current[:, ::-1], volts[::-1])):
+        size = np.abs(I)
+        steep = (size[:, 3:-1] < _LEFT * size[:, 2:-2]) & (
+            size[:, 2:-2] - size[:, 3:-1] > least_drop
+        )
+        rows = np.flatnonzero(steep.any(axis=1))
+        if not rows.size:
+            continue
+        step = np.sign(np.diff(V))
+        # Where the sweep turns the displacement current jumps by itself: nothing is said there.
+        straight = (step[:-3] == step[1:-2]) & (step[1:-2] == step[2:-1]) & (step[2:-1] == step[3:])
+        z, a, b, c = (I[rows, k : k + I.shape[1] - 4] for k in range(4))
+        goal = np.where(straight, 2.0 * b - a, 0.0)
+        goal = np.where(np.sign(goal) == np.sign(b), np.abs(goal), 0.0)
+        least = np.minimum(goal, np.abs(b))
+        bend = np.abs(b - 2.0 * a + z)
+        drop = np.maximum(least - np.abs(c), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.minimum.reduce(
+                [
+                    drop / least_drop[rows],
+                    drop / (_BENDS * bend),
+                    _LEFT * least / np.abs(c),
+                ]
+            )
+        found = np.where(np.isfinite(found), found, 0.0)
+        evidence[rows] = np.maximum(evidence[rows], found.max(axis=1))
+    tests.add(Reason.CONTACT_LOST, evidence)
+
+
+def _displacement(volts: FloatArray, current: FloatArray) -> FloatArray:
+    """Jump (n,) of the displacement current where the sweep turns [A]: twice it, as read near 0 V."""
+    rise, middle = np.sign(np.diff(volts)), 0.5 * (volts[1:] + volts[:-1])
+    mean = 0.5 * (current[:, 1:] + current[:, :-1])
+    sides = [
+        np.flatnonzero((rise == way) & (np.abs(middle) < 0.1 * np.abs(volts).max()))
+        for way in (1, -1)
+    ]
+    if not all(side.size for side in sides):
+        return np.zeros(len(current))
+    up, down = (mean[:, side].mean(axis=1) for side in sides)
+    return np.abs(up - down)
+
+
+def _steps(
+    volts: FloatArray, current: FloatArray, noise: FloatArray, rail: BoolArray, tests: _Tests
+) -> None:
+    """A step between two samples that neither side leads to; at a turning point: another gain."""
+    top = np.abs(current).max(axis=1)
+    low = np.maximum(_STEP_NOISES * noise, _STEP_SHARE * top)[:, np.newaxis]
+    rows = np.flatnonzero((np.abs(np.diff(current, axis=1)) > low).any(axis=1) & ~rail.any(axis=1))
+    if not rows.size:
+        return
+    I = current[rows]
+    y, z, a, b, c, d = (I[:, k : k + I.shape[1] - 5] for k in range(6))
+    step = np.sign(np.diff(volts))
+    turning = (step[1:-3] != step[2:-2]) | (step[2:-2] != step[3:-1])
+    bends = np.maximum.reduce([abs(y - 2 * z + a), abs(a - z), abs(b - 2 * c + d), abs(d - c)])
+    jump = np.maximum(np.abs(b - a) - np.where(turning, _displacement(volts, I)[:, None], 0.0), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.minimum(jump / low[rows], jump / (_STEP_BENDS * bends))
+    found = np.where(np.isfinite(found), found, 0.0)
+    evidence = np.zeros((2, len(current)))
+    evidence[0, rows] = np.where(turning, 0.0, found).max(axis=1)
+    evidence[1, rows] = np.where(turning, found, 0.0).max(axis=1)
+    tests.add(Reason.JUMP, evidence[0])
+    tests.add(Reason.GAIN_CHANGED, evidence[1])
