@@ -65,6 +65,8 @@ class InstrumentSpec:
         Temperature of the sample [K], 50 .. 600, where the transport model may be used.
     image_bias_V : float
         Sample bias of the current image [V]. The papers' is -1.5 V.
+    deflection_noise : float or None
+        Noise of the recorded deflection, a share of the setpoint. None: it is not recorded.
     drift, creep, wear, contact, landing, approach, crash, damage, light : spec or None
         Faults, each with settings of its own.
     """
@@ -74,6 +76,7 @@ class InstrumentSpec:
     memory: bool = True
     temperature_K: float = 298.0
     image_bias_V: float = -1.5
+    deflection_noise: float | None = 0.05
     drift: DriftSpec | None = None
     creep: CreepSpec | None = None
     wear: WearSpec | None = None
@@ -87,6 +90,8 @@ class InstrumentSpec:
     def __post_init__(self) -> None:
         in_range("InstrumentSpec temperature_K", self.temperature_K, *TEMPERATURES, "K")
         in_range("InstrumentSpec image_bias_V", self.image_bias_V, -math.inf, math.inf, "V")
+        if self.deflection_noise is not None:
+            in_range("InstrumentSpec deflection_noise", self.deflection_noise, 0.0, 0.08)
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ from grainscout.simulator.instrument.wear import Tip
 from grainscout.simulator.transport.kernel import iv_curves, stray_current
 
 # Purposes of the random streams of one measurement.
-_NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD = range(5)
+_NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD, _DEFLECTION = range(6)
 _IMAGE_KEY = 3
 
 _LANDED = Landing()
@@ -184,7 +184,13 @@ class Instrument:
         )
         if saturated.any():
             self._log(seconds, "saturated", site, samples=int(saturated.sum()))
-        return IVCurve(voltage=waveform.voltage, current=read, time=time, saturated=saturated)
+        return IVCurve(
+            voltage=waveform.voltage,
+            current=read,
+            time=time,
+            saturated=saturated,
+            signals=self._signals(site, visit, time, touching),
+        )
 
     def image(self, channels: Sequence[str], seconds: float) -> Scan:
         """Scan channels ``height`` and ``current`` from `seconds` on.
@@ -269,6 +275,17 @@ class Instrument:
         lost = seconds + (float(switches[0]) if start else 0.0)
         self._log(lost, "contact_lost", site, samples=int((~touching).sum()))
         return touching
+
+    def _signals(
+        self, site: Site, visit: int, time: FloatArray, touching: BoolArray | None
+    ) -> dict[str, FloatArray]:
+        """What the microscope notes during a sweep: the cantilever's deflection, 1 at the setpoint."""
+        noise = self.spec.deflection_noise
+        if noise is None:
+            return {}
+        rng = measurement_stream(self._seed, site, visit, _DEFLECTION)
+        bent = np.ones(time.size) if touching is None else touching.astype(np.float64)
+        return {"deflection": bent + noise * rng.standard_normal(time.size)}
 
     def _undamaged(self, site: Site, pixel: Site, waveform: Waveform, seconds: float) -> FloatArray:
         """Conductance (n,) that damage leaves, or a bare 1."""

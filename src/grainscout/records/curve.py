@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ class IVCurve:
     """Voltage [V], current [A] and time [s] of a sweep, all of shape (n,), with saturation flags.
 
     saturated : (n,) bool; True where the amplifier was at its rail and the current is the rail.
+    signals : what the microscope noted at each sample, name -> (n,) array, such as ``"deflection"``
+    (of the cantilever, 1 at the setpoint, 0 when free).
     Raises DataError if the shapes differ or the curve has no sample.  NaN is allowed in the
     current (a sample that the instrument lost); descriptors flag it.
     """
@@ -23,6 +26,7 @@ class IVCurve:
     current: FloatArray
     time: FloatArray
     saturated: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    signals: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         voltage, current, time = (
@@ -45,6 +49,15 @@ class IVCurve:
         ):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        signals = {name: np.array(a, dtype=np.float64) for name, a in self.signals.items()}
+        for name, array in signals.items():
+            if array.shape != voltage.shape:
+                raise DataError(
+                    f"IVCurve signal {name!r} must have one value a sample, shape {voltage.shape}; "
+                    f"got {array.shape}"
+                )
+            array.setflags(write=False)
+        object.__setattr__(self, "signals", signals)
 
     def __len__(self) -> int:
         return int(self.voltage.size)
