@@ -272,18 +272,18 @@ def _losses(
     """
     evidence = np.zeros(len(current))
     least_drop = np.maximum(_NOISES * noise, _FLOOR)[:, np.newaxis]
-    for I, V in ((current, volts), (current[:, ::-1], volts[::-1])):
-        size = np.abs(I)
+    for read, bias in ((current, volts), (current[:, ::-1], volts[::-1])):
+        size = np.abs(read)
         steep = (size[:, 3:-1] < _LEFT * size[:, 2:-2]) & (
             size[:, 2:-2] - size[:, 3:-1] > least_drop
         )
         rows = np.flatnonzero(steep.any(axis=1))
         if not rows.size:
             continue
-        step = np.sign(np.diff(V))
+        step = np.sign(np.diff(bias))
         # Where the sweep turns the displacement current jumps by itself: nothing is said there.
         straight = (step[:-3] == step[1:-2]) & (step[1:-2] == step[2:-1]) & (step[2:-1] == step[3:])
-        z, a, b, c = (I[rows, k : k + I.shape[1] - 4] for k in range(4))
+        z, a, b, c = (read[rows, k : k + read.shape[1] - 4] for k in range(4))
         goal = np.where(straight, 2.0 * b - a, 0.0)
         goal = np.where(np.sign(goal) == np.sign(b), np.abs(goal), 0.0)
         least = np.minimum(goal, np.abs(b))
@@ -325,12 +325,14 @@ def _steps(
     rows = np.flatnonzero((np.abs(np.diff(current, axis=1)) > low).any(axis=1) & ~rail.any(axis=1))
     if not rows.size:
         return
-    I = current[rows]
-    y, z, a, b, c, d = (I[:, k : k + I.shape[1] - 5] for k in range(6))
+    read = current[rows]
+    y, z, a, b, c, d = (read[:, k : k + read.shape[1] - 5] for k in range(6))
     step = np.sign(np.diff(volts))
     turning = (step[1:-3] != step[2:-2]) | (step[2:-2] != step[3:-1])
     bends = np.maximum.reduce([abs(y - 2 * z + a), abs(a - z), abs(b - 2 * c + d), abs(d - c)])
-    jump = np.maximum(np.abs(b - a) - np.where(turning, _displacement(volts, I)[:, None], 0.0), 0.0)
+    jump = np.maximum(
+        np.abs(b - a) - np.where(turning, _displacement(volts, read)[:, None], 0.0), 0.0
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.minimum(jump / low[rows], jump / (_STEP_BENDS * bends))
     found = np.where(np.isfinite(found), found, 0.0)

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 from grainscout.experiment.bookkeeping import ProposalCheck, Result, Spending, Step
+from grainscout.experiment.evidence import SpoiltCurves, confirmed, judged
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
 from grainscout.experiment.outcomes import attached, measure, vetoed
 from grainscout.experiment.threads import one_thread
@@ -53,6 +54,13 @@ class Experiment:
         Batches between stored policy states. A resume replays the rest.
     max_failures : int
         Failed measurements in a row after which the run stops with MicroscopeError.
+    judge : bool
+        Give each outcome the verdict on its curve (`analysis.curves.quality`).
+    second_look : int
+        How often a site with an unusable curve is measured again, charged to the budget. Two
+        curves that agree are both real.
+    max_spoilt : float
+        Share of unusable curves among the latest 20 at which the run stops.
     observe : callable, optional
         Called with a `Step` after each batch.
 
@@ -74,6 +82,9 @@ class Experiment:
         decision_seconds: float | None = 0.5,
         checkpoint_every: int = 10,
         max_failures: int = 10,
+        judge: bool = True,
+        second_look: int = 0,
+        max_spoilt: float = 0.95,
         observe: Callable[[Step], None] | None = None,
     ) -> None:
         for name, value in (
@@ -84,6 +95,11 @@ class Experiment:
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1; got {value}")
         self.microscope = microscope
+        if second_look < 0 or not 0.0 < max_spoilt <= 1.0:
+            raise ConfigError(
+                "second_look must be at least 0 and max_spoilt in (0, 1]; got "
+                f"{second_look} and {max_spoilt}"
+            )
         self.policy = policy
         self.problem = problem
         self.seed = seed
@@ -92,6 +108,9 @@ class Experiment:
         self.decision_seconds = decision_seconds
         self.checkpoint_every = checkpoint_every
         self.max_failures = max_failures
+        self.judge = judge
+        self.second_look = second_look
+        self._spoilt = SpoiltCurves(max_spoilt)
         self.observe = observe
         self._started = False
         self._outcomes: list[Outcome] = []  # without a journal; with one, memory stays flat
@@ -225,12 +244,14 @@ class Experiment:
 
     def _finish(self, step: Step) -> None:
         """Measure what is left of a batch and tell the policy."""
-        for proposal in _unmeasured(step):
-            self._requests.apply(
-                measure=lambda site: self._record(self._measured(site), step),
-                attach=lambda curve: self._record(self._attached(curve), step),
-            )
-            self._record(self._outcome_of(proposal), step)
+        for proposal in step.proposals:
+            if not any(o.proposal_id == proposal.id for o in step.outcomes):
+                self._requests.apply(
+                    measure=lambda site: self._record(self._measured(site), step),
+                    attach=lambda curve: self._record(self._attached(curve), step),
+                )
+                self._record(self._outcome_of(proposal), step)
+            self._look_again(proposal, step)
         self.policy.tell(step.outcomes)
         due = (self._number + 1) % self.checkpoint_every == 0
         if self.journal is not None and due and supports(self.policy, SupportsState):
@@ -239,6 +260,8 @@ class Experiment:
             self.observe(step)
         self._number += 1
         self._note_faults()
+        if self._spoilt.new_warning():
+            self._event("warning", what="spoilt curves", share=self._spoilt.share)
         if self._spending.failures >= self.max_failures:
             raise MicroscopeError(
                 f"{self._spending.failures} measurements in a row failed, the last with: "
@@ -251,6 +274,23 @@ class Experiment:
         self._count(outcome)
         step.outcomes.append(outcome)
 
+    def _look_again(self, proposal: Proposal, step: Step) -> None:
+        """Measure the site of an unusable curve again, while the budget has room for it."""
+        looks = [o for o in step.outcomes if o.proposal_id == proposal.id]
+        first = looks[0]
+        looks += [o for o in step.outcomes if o.proposal_id is None and o.site == first.site]
+        for _ in range(self.second_look + 1 - len(looks)):
+            waiting = len(_unmeasured(step))
+            if (
+                first.curve is None
+                or looks[-1].usable
+                or self._spending.left(1 + waiting) <= waiting
+            ):
+                return
+            again = confirmed(self._measured(first.site), first)
+            self._record(again, step)
+            looks.append(again)
+
     def _outcome_of(self, proposal: Proposal) -> Outcome:
         if proposal.id not in self._requests.vetoed:
             return self._measured(proposal.site, proposal.id)
@@ -258,7 +298,7 @@ class Experiment:
         return vetoed(proposal.site, proposal.id, visit=visit, at=self._now())
 
     def _measured(self, site: Site, proposal_id: str | None = None) -> Outcome:
-        return measure(
+        outcome = measure(
             self.microscope,
             self.problem.waveform,
             site,
@@ -266,10 +306,12 @@ class Experiment:
             now=self._now,
             proposal_id=proposal_id,
         )
+        return judged(outcome, self.problem.waveform) if self.judge else outcome
 
     def _attached(self, external: ExternalCurve) -> Outcome:
         visit = self._spending.visit(external.site)
-        return attached(external.site, external.curve, visit=visit, at=self._now())
+        outcome = attached(external.site, external.curve, visit=visit, at=self._now())
+        return judged(outcome, self.problem.waveform) if self.judge else outcome
 
     # Bookkeeping --------------------------------------------------------------------------------
 
@@ -277,9 +319,12 @@ class Experiment:
         if self.journal is None:
             self._outcomes.append(outcome)
         self._spending.count(outcome)
+        self._spoilt.count(outcome)
 
     def _exhausted(self) -> str | None:
-        return self._spending.exhausted(self._now(), self._wear() - self._wear_start)
+        return self._spoilt.stop() or self._spending.exhausted(
+            self._now(), self._wear() - self._wear_start
+        )
 
     def _wear(self) -> float:
         return self.microscope.wear() if supports(self.microscope, SupportsWear) else 0.0
@@ -308,6 +353,9 @@ class Experiment:
     def _replay(self, journal: Journal) -> None:
         """Bring policy, counts and microscope to the end of the journal."""
         restored = -1
+        # A run that began without verdicts goes on without them: its trajectory stays the one it had.
+        recorded = next((o for o in journal.outcomes() if o.curve is not None), None)
+        self.judge = self.judge and (recorded is None or recorded.quality is not None)
         stored = journal.checkpoint("policy")
         if stored is not None and supports(self.policy, SupportsState):
             restored, state = stored

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grainscout.journal.models import Event, Header, Request
-from grainscout.records import Outcome, Proposal, Site, pack, unpack
+from grainscout.records import Outcome, PackedState, Proposal, Site, pack, unpack
 from grainscout.records.codec import (
     curve_from,
     curve_state,
     problem_from,
     problem_state,
+    quality_from,
+    quality_state,
     understood,
 )
 
@@ -69,18 +71,29 @@ def outcome_row(outcome: Outcome, number: int, batch: int) -> tuple[object, ...]
         *(number, batch, outcome.proposal_id, int(outcome.site[0]), int(outcome.site[1])),
         *(outcome.status, int(outcome.visit), float(outcome.started), float(outcome.finished)),
         outcome.message,
-        None if outcome.curve is None else pack(curve_state(outcome.curve)),
+        None if outcome.curve is None else pack(_curve_cell(outcome)),
     )
+
+
+def _curve_cell(outcome: Outcome) -> PackedState:
+    """The curve, and the verdict on it where there is one."""
+    state = {} if outcome.curve is None else curve_state(outcome.curve)
+    if outcome.quality is not None:
+        state["quality"] = quality_state(outcome.quality)
+    return state
 
 
 @understood("an outcome")
 def outcome_from(row: Sequence[Any]) -> Outcome:
     """The inverse of `outcome_row`; DataError if its curve is damaged."""
-    _, _, proposal_id, r, c, status, visit, started, finished, message, curve = row
+    _, _, proposal_id, r, c, status, visit, started, finished, message, cell = row
+    curve = {} if cell is None else dict(unpack(cell))
+    quality = curve.pop("quality", None)
     return Outcome(
         site=Site(r, c),
         status=status,
-        curve=None if curve is None else curve_from(unpack(curve)),
+        curve=curve_from(curve) if curve else None,
+        quality=None if quality is None else quality_from(quality),
         proposal_id=proposal_id,
         started=started,
         finished=finished,

@@ -16,6 +16,7 @@ from grainscout.records.curve import IVCurve
 from grainscout.records.errors import DataError, GrainscoutError
 from grainscout.records.packing import PackedState
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal
+from grainscout.records.quality import Quality
 from grainscout.records.scan import Scan, checked_site
 from grainscout.records.waveform import Waveform
 
@@ -84,10 +85,12 @@ def problem_from(state: PackedState) -> Problem:
 
 
 def curve_state(curve: IVCurve) -> PackedState:
-    """A curve; the saturation flags are left out where none is set."""
+    """A curve; saturation flags and signals are left out where there are none."""
     state: PackedState = {"voltage": curve.voltage, "current": curve.current, "time": curve.time}
     if curve.saturated.any():
         state["saturated"] = curve.saturated
+    if curve.signals:
+        state["signals"] = {name: a.astype(np.float32) for name, a in curve.signals.items()}
     return state
 
 
@@ -97,14 +100,35 @@ def curve_from(state: PackedState) -> IVCurve:
     return IVCurve(**fields)
 
 
+def quality_state(quality: Quality) -> PackedState:
+    """A verdict on a curve."""
+    return {**vars(quality), "reasons": list(quality.reasons)}
+
+
+def quality_from(state: PackedState) -> Quality:
+    """The verdict of a tree."""
+    reasons = tuple(str(reason) for reason in state["reasons"])
+    return Quality(
+        usable=bool(state["usable"]),
+        reasons=reasons,
+        score=float(state["score"]),
+        version=int(state["version"]),
+    )
+
+
 def outcome_state(outcome: Outcome) -> PackedState:
-    """An outcome."""
-    curve = outcome.curve
-    return {
+    """An outcome; a verdict is left out where there is none."""
+    curve, quality = outcome.curve, outcome.quality
+    state = {
         **vars(outcome),
         "site": [int(v) for v in outcome.site],
         "curve": None if curve is None else curve_state(curve),
     }
+    if quality is None:
+        del state["quality"]
+    else:
+        state["quality"] = quality_state(quality)
+    return state
 
 
 def outcome_from(state: PackedState) -> Outcome:
@@ -113,6 +137,7 @@ def outcome_from(state: PackedState) -> Outcome:
     made = {
         "site": checked_site(state["site"]),
         "curve": None if curve is None else curve_from(curve),
+        "quality": quality_from(state["quality"]) if "quality" in state else None,
     }
     return Outcome(**{**state, **made})
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.records.curve import IVCurve
 from grainscout.records.errors import ConfigError, DataError
+from grainscout.records.quality import Quality
 from grainscout.records.scan import Scan, Site
 from grainscout.records.waveform import Waveform
 
@@ -147,6 +148,12 @@ class Outcome:
     finished: float = 0.0
     visit: int = 0
     message: str = ""
+    quality: Quality | None = None
+
+    @property
+    def usable(self) -> bool:
+        """True if there is a curve and nothing says that it must not be believed."""
+        return self.curve is not None and (self.quality is None or self.quality.usable)
 
     def __post_init__(self) -> None:
         measured = self.status in ("ok", "saturated")

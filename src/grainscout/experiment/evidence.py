@@ -1,0 +1,98 @@
+"""Judge curves as they come, look again at suspicious ones, and notice a tip that is gone."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import replace
+
+import numpy as np
+
+from grainscout.analysis.curves.quality import judge_curve
+from grainscout.records import IVCurve, Outcome, Waveform
+
+#: Reason of a curve that looked suspicious and came again.
+CONFIRMED = "confirmed by a second look"
+_WINDOW = 20  # curves over which the share of spoilt ones is taken
+_SAME = 0.2  # rms difference of two curves, as a share of the larger rms, up to which they agree
+
+
+def judged(outcome: Outcome, waveform: Waveform) -> Outcome:
+    """The outcome with the verdict on its curve, if it has one."""
+    if outcome.curve is None:
+        return outcome
+    return replace(outcome, quality=judge_curve(outcome.curve, waveform.voltage))
+
+
+def confirmed(again: Outcome, first: Outcome) -> Outcome:
+    """A second look; if it shows the same as the first, what looked suspicious is real."""
+    same = (
+        again.curve is not None
+        and first.curve is not None
+        and again.quality is not None
+        and not again.quality.usable
+        and agree(first.curve, again.curve)
+    )
+    if not same or again.quality is None:
+        return again
+    reasons = (*again.quality.reasons, CONFIRMED)
+    return replace(again, quality=replace(again.quality, usable=True, reasons=reasons))
+
+
+def agree(first: IVCurve, second: IVCurve) -> bool:
+    """True if two curves of one sweep differ by at most a fifth of their size (rms)."""
+    if len(first) != len(second):
+        return False
+    a, b = first.current, second.current
+    known = np.isfinite(a) & np.isfinite(b)
+    if not known.all():
+        return False
+    size = max(float(np.sqrt(np.mean(a**2))), float(np.sqrt(np.mean(b**2))))
+    return float(np.sqrt(np.mean((a - b) ** 2))) <= _SAME * size
+
+
+class SpoiltCurves:
+    """Share of unusable curves among the latest ones.
+
+    Parameters
+    ----------
+    most : float
+        Share at which the run stops; a warning comes at half of it.
+    """
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self._latest: deque[Outcome] = deque(maxlen=_WINDOW)
+        self._warned = False
+
+    def count(self, outcome: Outcome) -> None:
+        """Take a measured outcome into account; failed and aborted ones say nothing."""
+        if outcome.curve is not None and outcome.quality is not None:
+            self._latest.append(replace(outcome, curve=None, status="aborted"))
+
+    @property
+    def share(self) -> float:
+        """Share of the latest curves that are unusable; 0 while there are too few."""
+        if len(self._latest) < _WINDOW:
+            return 0.0
+        return sum(o.quality is not None and not o.quality.usable for o in self._latest) / _WINDOW
+
+    def reasons(self) -> str:
+        """The reasons in words, the most frequent first."""
+        every = Counter(r for o in self._latest if o.quality for r in o.quality.reasons)
+        return ", ".join(f"{reason} ({n})" for reason, n in every.most_common())
+
+    def new_warning(self) -> bool:
+        """True once, when the share has reached half of what stops the run."""
+        if self._warned or self.share < 0.5 * self.most:
+            return False
+        self._warned = True
+        return True
+
+    def stop(self) -> str | None:
+        """Why the run must stop, or None."""
+        if self.share < self.most:
+            return None
+        return (
+            f"spoilt curves: {round(self.share * _WINDOW)} of the latest {_WINDOW} are unusable "
+            f"({self.reasons()}); look at the tip"
+        )
