@@ -47,6 +47,8 @@ class Capabilities:
     slew_factor : float
         Steepest slew on the sample, as a multiple of the waveform's. Above 1 for a controller that
         ramps from sample to sample and then holds.
+    unit : str
+        Unit of what is measured. The quality of curves is judged for currents only.
     """
 
     channels: tuple[str, ...] = ("height",)
@@ -56,6 +58,7 @@ class Capabilities:
     revisits: bool = True
     simulated: bool = False
     slew_factor: float = 1.0
+    unit: str = "A"
 
 
 class Microscope(Protocol):

@@ -72,6 +72,7 @@ class ReplayMicroscope:
             sites=self.recording.sites,
             waveform=self.recording.waveform,
             revisits=False,
+            unit=self._recording.unit,
             simulated=True,
         )
 

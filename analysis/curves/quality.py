@@ -248,10 +248,17 @@ def _frozen(current: FloatArray, noise: FloatArray, rail: BoolArray) -> BoolArra
     run = same[:, _FROZEN - 2 :].copy()
     for k in range(_FROZEN - 2):
         run &= same[:, k : k + run.shape[1]]
-    step = np.abs(np.diff(current, axis=1))
-    smallest = np.where(step > 0, step, np.inf).min(axis=1)
-    # Readings a converter's step apart stand still by themselves.
-    return np.asarray(run.any(axis=1) & (smallest < 0.1 * noise))
+    frozen = run.any(axis=1) & (noise > 1e-5 * np.abs(current).max(axis=1))
+    rows = np.flatnonzero(frozen)
+    if rows.size:
+        # Readings that are a converter's whole steps apart stand still by themselves.
+        step = np.abs(np.diff(current[rows], axis=1))
+        step[step == 0] = np.nan
+        steps = step / np.nanmin(step, axis=1, keepdims=True)
+        # The smallest step seen may be two or three of the converter's.
+        off = [np.nanmedian(np.abs(k * steps - np.rint(k * steps)), axis=1) for k in (1, 2, 3)]
+        frozen[rows] = np.min(off, axis=0) > 0.1
+    return np.asarray(frozen)
 
 
 def _deflection(deflection: FloatArray, tests: _Tests) -> None:
@@ -271,34 +278,25 @@ def _losses(
     The sample after is compared with where the sweep was going, along time and against it.
     """
     evidence = np.zeros(len(current))
-    least_drop = np.maximum(_NOISES * noise, _FLOOR)[:, np.newaxis]
+    least_drop = np.maximum(_NOISES * noise, _FLOOR)
     for read, bias in ((current, volts), (current[:, ::-1], volts[::-1])):
         size = np.abs(read)
-        steep = (size[:, 3:-1] < _LEFT * size[:, 2:-2]) & (
-            size[:, 2:-2] - size[:, 3:-1] > least_drop
-        )
-        rows = np.flatnonzero(steep.any(axis=1))
-        if not rows.size:
-            continue
-        step = np.sign(np.diff(bias))
+        fall = size[:, 2:-2] - size[:, 3:-1]
+        steep = (size[:, 3:-1] < _LEFT * size[:, 2:-2]) & (fall > least_drop[:, np.newaxis])
         # Where the sweep turns the displacement current jumps by itself: nothing is said there.
-        straight = (step[:-3] == step[1:-2]) & (step[1:-2] == step[2:-1]) & (step[2:-1] == step[3:])
-        z, a, b, c = (read[rows, k : k + read.shape[1] - 4] for k in range(4))
-        goal = np.where(straight, 2.0 * b - a, 0.0)
-        goal = np.where(np.sign(goal) == np.sign(b), np.abs(goal), 0.0)
+        step = np.sign(np.diff(bias))
+        steep &= (step[:-3] == step[1:-2]) & (step[1:-2] == step[2:-1]) & (step[2:-1] == step[3:])
+        row, at = np.nonzero(steep)
+        z, a, b, c, d = (read[row, at + k] for k in range(5))
+        goal = np.where(np.sign(2.0 * b - a) == np.sign(b), np.abs(2.0 * b - a), 0.0)
         least = np.minimum(goal, np.abs(b))
-        bend = np.abs(b - 2.0 * a + z)
-        drop = np.maximum(least - np.abs(c), 0.0)
+        # Contact that is gone stays away for a sample more; a single low reading is something else.
+        left = np.maximum(np.abs(c), np.abs(d))
+        drop = np.maximum(least - left, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.minimum.reduce(
-                [
-                    drop / least_drop[rows],
-                    drop / (_BENDS * bend),
-                    _LEFT * least / np.abs(c),
-                ]
-            )
-        found = np.where(np.isfinite(found), found, 0.0)
-        evidence[rows] = np.maximum(evidence[rows], found.max(axis=1))
+            found = np.minimum(drop / least_drop[row], drop / (_BENDS * np.abs(b - 2.0 * a + z)))
+            found = np.minimum(found, _LEFT * least / left)
+        np.maximum.at(evidence, row, np.where(np.isfinite(found), found, 0.0))
     tests.add(Reason.CONTACT_LOST, evidence)
 
 
@@ -321,23 +319,19 @@ def _steps(
 ) -> None:
     """A step between two samples that neither side leads to; at a turning point: another gain."""
     top = np.abs(current).max(axis=1)
-    low = np.maximum(_STEP_NOISES * noise, _STEP_SHARE * top)[:, np.newaxis]
-    rows = np.flatnonzero((np.abs(np.diff(current, axis=1)) > low).any(axis=1) & ~rail.any(axis=1))
-    if not rows.size:
-        return
-    read = current[rows]
-    y, z, a, b, c, d = (read[:, k : k + read.shape[1] - 5] for k in range(6))
+    low = np.maximum(_STEP_NOISES * noise, _STEP_SHARE * top)
+    large = np.abs(np.diff(current, axis=1))[:, 2:-2] > low[:, np.newaxis]
+    row, at = np.nonzero(large & ~rail.any(axis=1, keepdims=True))
+    y, z, a, b, c, d = (current[row, at + k] for k in range(6))
     step = np.sign(np.diff(volts))
-    turning = (step[1:-3] != step[2:-2]) | (step[2:-2] != step[3:-1])
+    turning = ((step[1:-3] != step[2:-2]) | (step[2:-2] != step[3:-1]))[at]
     bends = np.maximum.reduce([abs(y - 2 * z + a), abs(a - z), abs(b - 2 * c + d), abs(d - c)])
-    jump = np.maximum(
-        np.abs(b - a) - np.where(turning, _displacement(volts, read)[:, None], 0.0), 0.0
-    )
+    natural = _displacement(volts, current)[row] * turning
+    jump = np.maximum(np.abs(b - a) - natural, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.minimum(jump / low[rows], jump / (_STEP_BENDS * bends))
+        found = np.minimum(jump / low[row], jump / (_STEP_BENDS * bends))
     found = np.where(np.isfinite(found), found, 0.0)
-    evidence = np.zeros((2, len(current)))
-    evidence[0, rows] = np.where(turning, 0.0, found).max(axis=1)
-    evidence[1, rows] = np.where(turning, found, 0.0).max(axis=1)
-    tests.add(Reason.JUMP, evidence[0])
-    tests.add(Reason.GAIN_CHANGED, evidence[1])
+    for reason, here in ((Reason.JUMP, ~turning), (Reason.GAIN_CHANGED, turning)):
+        evidence = np.zeros(len(current))
+        np.maximum.at(evidence, row[here], found[here])
+        tests.add(reason, evidence)

@@ -108,8 +108,9 @@ class Experiment:
         self.decision_seconds = decision_seconds
         self.checkpoint_every = checkpoint_every
         self.max_failures = max_failures
-        self.judge = judge
-        self.second_look = second_look
+        able = microscope.capabilities
+        self.judge = judge and able.unit == "A"
+        self.second_look = second_look if able.revisits else 0
         self._spoilt = SpoiltCurves(max_spoilt)
         self.observe = observe
         self._started = False
