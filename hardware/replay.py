@@ -72,7 +72,7 @@ class ReplayMicroscope:
             sites=self.recording.sites,
             waveform=self.recording.waveform,
             revisits=False,
-            unit=self._recording.unit,
+            unit=self.recording.unit,
             simulated=True,
         )
 

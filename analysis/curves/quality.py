@@ -76,7 +76,7 @@ class Judged:
     @property
     def usable(self) -> BoolArray:
         """True (n,) for curves that may be learned from."""
-        return (self.reasons & ~int(HARMLESS)) == 0
+        return np.asarray((self.reasons & ~int(HARMLESS)) == 0)
 
     def quality(self, k: int) -> Quality:
         """The verdict on curve k as a record."""
@@ -124,28 +124,28 @@ def judge(
     n, s = current.shape
     if volts.shape not in ((s,), (n, s)):
         raise DataError(f"voltage must have shape ({s},) or ({n}, {s}); got {volts.shape}")
-    bench = _Tests(n)
-    filled = _fill(current, bench)
+    tests = _Tests(n)
+    filled = _fill(current, tests)
     if asked is not None:
         goal = np.asarray(asked, np.float64)
         if goal.shape != (s,):
             raise DataError(f"asked must have shape ({s},); got {goal.shape}")
         off = np.broadcast_to(np.abs(volts - goal), (n, s))
         peak = float(np.abs(goal).max()) or 1.0
-        bench.add(Reason.OTHER_BIAS, np.nan_to_num(off, nan=np.inf).max(axis=1) / (_BIAS * peak))
+        tests.add(Reason.OTHER_BIAS, np.nan_to_num(off, nan=np.inf).max(axis=1) / (_BIAS * peak))
     rail = np.zeros((n, s), bool) if saturated is None else np.asarray(saturated, bool)
-    bench.mark(Reason.AT_RAIL, rail.any(axis=1))
+    tests.mark(Reason.AT_RAIL, np.asarray(rail.any(axis=1)))
     if deflection is not None:
-        _deflection(np.atleast_2d(np.asarray(deflection, np.float64)) / setpoint, bench)
+        _deflection(np.atleast_2d(np.asarray(deflection, np.float64)) / setpoint, tests)
     if s < MIN_SAMPLES:
-        bench.mark(Reason.TOO_SHORT, np.ones(n, bool))
-        return bench.judged()
+        tests.mark(Reason.TOO_SHORT, np.ones(n, bool))
+        return tests.judged()
     noise = noise_of(filled)
     axis = volts if volts.ndim == 1 else volts[0]
-    bench.mark(Reason.SAMPLES_REPEATED, _frozen(filled, noise, rail))
-    _losses(axis, filled, noise, rail, bench)
-    _steps(axis, filled, noise, rail, bench)
-    return bench.judged()
+    tests.mark(Reason.SAMPLES_REPEATED, _frozen(filled, noise, rail))
+    _losses(axis, filled, noise, rail, tests)
+    _steps(axis, filled, noise, rail, tests)
+    return tests.judged()
 
 
 def judge_curve(curve: IVCurve, asked: FloatArray | None = None) -> Quality:
@@ -220,7 +220,7 @@ def noise_of(current: FloatArray) -> FloatArray:
     third = np.abs(np.diff(current, 3, axis=1))
     middle = third.shape[1] // 2
     third.partition(middle, axis=1)
-    return np.maximum(third[:, middle] / _THIRD_DIFFERENCE, 1e-16)
+    return np.asarray(np.maximum(third[:, middle] / _THIRD_DIFFERENCE, 1e-16))
 
 
 def _fill(current: FloatArray, tests: _Tests) -> FloatArray:
@@ -311,7 +311,7 @@ def _displacement(volts: FloatArray, current: FloatArray) -> FloatArray:
     if not all(side.size for side in sides):
         return np.zeros(len(current))
     up, down = (mean[:, side].mean(axis=1) for side in sides)
-    return np.abs(up - down)
+    return np.asarray(np.abs(up - down))
 
 
 def _steps(
