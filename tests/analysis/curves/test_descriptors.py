@@ -14,10 +14,12 @@ from grainscout.analysis.curves.descriptors import (
     DESCRIPTORS,
     describe,
     describe_all,
+    describe_curve,
+    describe_target,
     descriptor_names,
     find_descriptor,
 )
-from grainscout.records import ConfigError, DataError, Waveform
+from grainscout.records import Budget, ConfigError, DataError, IVCurve, Problem, Scan, Waveform
 
 TRIANGLE = Waveform.triangle()
 V = TRIANGLE.voltage
@@ -365,6 +367,30 @@ def test_blocks_and_single_curves_agree():
         whole, alone = describe(name, V, many), describe(name, V, many[2311])
         assert np.array_equal(whole.value[2311:2312], alone.value, equal_nan=True)
         assert np.array_equal(whole.sigma[2311:2312], alone.sigma, equal_nan=True)
+
+
+def test_curves_of_a_problem_are_described_by_its_target():
+    curve = np.minimum(parallelogram(), 0.4e-9)
+    rail = curve == 0.4e-9
+    scan = Scan(channels={"height": np.zeros((2, 2))}, pixel_size=(1e-8, 1e-8))
+    problem = Problem(
+        scan=scan, candidates=np.array([[0, 0]]), waveform=TRIANGLE, budget=Budget(curves=1),
+        target="max_current",
+    )  # fmt: skip
+    expected = describe("max_current", V, curve, rail[None])
+    single = IVCurve(voltage=V, current=curve, time=TRIANGLE.time, saturated=rail)
+    for described in (
+        describe_target(problem, curve[None], rail[None]),
+        describe_curve("max_current", single),
+    ):
+        assert described.name == "max_current"
+        assert described.censored.all()
+        assert described.value[0] == expected.value[0]
+    # Without the mask a single sample at the top is no rail.
+    tip = parallelogram()
+    mask = (tip == tip.max())[None]
+    assert not describe_target(problem, tip[None]).censored.any()
+    assert describe_target(problem, tip[None], mask).censored.all()
 
 
 def test_no_curves_give_no_values():
