@@ -133,26 +133,18 @@ class TransportGlobals:
 
     Parameters
     ----------
-    L0 : float
-        Reference light [suns].
-    Lh : float
-        Half-light of the junction barrier [suns].
-    bL : float
-        Gain of the ionic rates with L/L0.
+    L0, Lh : float
+        Reference light, and half-light of the junction barrier [suns].
+    bL, gph : float
+        Gain of the ionic rates with L/L0, and photoconductive gain at L0.
     gamma : float
         Exponent of the photocurrent.
-    gph : float
-        Photoconductive gain at L0.
-    rho : float
-        Conductance ratio of negative to positive bias.
-    VTm : float
-        Threshold at negative bias [V].
+    rho, VTm : float
+        Conductance ratio of negative to positive bias, and threshold at negative bias [V].
     phi0 : float
         Barrier at which a junction's photocurrent is gated fully [V].
-    Cs : float
-        Stray capacitance [pF].
-    Ioff : float
-        Amplifier offset [nA].
+    Cs, Ioff : float
+        Stray capacitance [pF] and amplifier offset [nA].
     Ee : float
         Activation energy of the conductance [eV].
     k_max : float

@@ -130,7 +130,7 @@ def _patches(path: Path) -> Iterator[Check]:
     perfect = float(result.perfect.mean())
     limit = float(np.quantile(result.perfect, 0.95))
     yield Check(
-        name=f"real patches told from simulated (AUC; a perfect generator: {perfect:.2f}, 95 % below "
+        name=f"real against simulated patches (AUC, a perfect generator: {perfect:.2f}, 95 % below "
         f"{limit:.2f})",
         value=result.auc,
         high=limit,
