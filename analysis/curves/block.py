@@ -10,13 +10,12 @@ import numpy as np
 
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, Sweep
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.noise import difference_scale
 
 #: A curve with more lost samples than this share, or a longer gap than this, is not repaired.
 MAX_LOST, MAX_GAP = 0.05, 3
 #: No current (in whatever unit a recording has) is this large: such a sample is lost [A].
 ABSURD = 1e9
-# Scale of the median absolute third difference of white noise: its variance is 1 + 9 + 9 + 1.
-_THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
 # A flat top of so many samples is a rail if the curve spans so many noise widths and so many of
 # its own smallest steps.
 _RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
@@ -142,7 +141,7 @@ class Curves:
                 self.flags[row] |= Flag.NO_NOISE
             else:
                 third = np.abs(np.diff(self.current[row], n=3)[runs])
-                noise[row] = np.median(third) / _THIRD_DIFFERENCE
+                noise[row] = np.median(third) / difference_scale(3)
         return noise
 
     @cached_property
@@ -152,7 +151,7 @@ class Curves:
         np.abs(third, out=third)
         middle = third.shape[1] // 2
         third.partition(middle, axis=1)
-        return np.asarray(third[:, middle] / _THIRD_DIFFERENCE, dtype=np.float64)
+        return np.asarray(third[:, middle] / difference_scale(3), dtype=np.float64)
 
     def _rails(self) -> BoolArray | None:
         """Find flat tops and bottoms without a mask."""

@@ -11,6 +11,7 @@ from grainscout.analysis.curves.descriptors import describe, find_descriptor
 from grainscout.policies.observations import Observations
 from grainscout.records import Waveform
 from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records.noise import robust_noise
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def at_floor(current: FloatArray) -> BoolArray:
     """
     if current.shape[1] < 7:
         return np.zeros(len(current), bool)
-    bends = np.diff(current, n=2, axis=1)
-    noise = np.nanmedian(np.abs(bends), axis=1) / (0.6745 * np.sqrt(6.0))
+    noise = robust_noise(current, 2)
     smooth = np.lib.stride_tricks.sliding_window_view(current, 5, axis=1).mean(-1)
     span = np.nanmax(smooth, axis=1) - np.nanmin(smooth, axis=1)
     return np.asarray(span < np.maximum(CONDUCTS, CONDUCTS_WIDTHS * noise / np.sqrt(5.0)))

@@ -1,0 +1,49 @@
+"""White noise of curves and images whose signal is smooth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from grainscout.records.arrays import FloatArray
+
+_NORMAL = 0.6744897501960817  # median size of normal noise, in standard deviations
+
+
+def difference_scale(order: int) -> float:
+    """Median size of differences of normal noise of standard deviation 1.
+
+    Notes
+    -----
+    Differences of order k have the weights of (1 - x)^k: binom(2k, k) times the noise's variance.
+    """
+    return _NORMAL * math.sqrt(math.comb(2 * order, order))
+
+
+def robust_noise(
+    values: FloatArray, order: int, axis: int = -1, *, together: bool = False
+) -> FloatArray:
+    """Standard deviation of the noise, from the median size of differences along an axis.
+
+    Parameters
+    ----------
+    values : array of float
+        Noise on a signal that is smooth along `axis`. NaN is left out.
+    order : int
+        Of the differences. A higher one ignores more of the signal.
+    axis : int
+        Along which differences are taken.
+    together : bool
+        One median of the whole array, in the place of one along the axis.
+
+    Returns
+    -------
+    array of float
+        In the unit of `values`, without `axis`. 0 where there are too few values.
+    """
+    if values.shape[axis] <= order:
+        return np.zeros(() if together else np.delete(values.shape, axis))
+    size = np.abs(np.diff(values, n=order, axis=axis))
+    middle = np.nanmedian(size, axis=None if together else axis)
+    return np.asarray(middle / difference_scale(order), np.float64)
