@@ -20,7 +20,7 @@ from grainscout.microstructure.detector import (
     detect,
     unpack_ensemble,
 )
-from grainscout.microstructure.features import microstructure
+from grainscout.microstructure.features import structure_features
 from grainscout.records import Scan
 from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.simulator import PRESETS, Film, FilmSpec
@@ -82,7 +82,7 @@ def _on_films(spec: FilmSpec, members: tuple[Weights, ...]) -> dict[str, float]:
         found = detect(scan, members)
         mask = found.probability > THRESHOLD
         near = film.structure.boundary_distance <= 1.5 * film.pixel_size[0]
-        classical = microstructure(scan).boundary == 0
+        classical = structure_features(scan).boundary == 0
         wrong = mask != near
         rows.append(
             {
@@ -133,7 +133,7 @@ def _scan(height: FloatArray) -> Scan:
 
 def _told(scan: Scan, found: Detection) -> dict[str, float]:
     mask = found.probability > THRESHOLD
-    classical = microstructure(scan).boundary == 0
+    classical = structure_features(scan).boundary == 0
     agree = boundary_f1(mask, classical)["f1"]
     numbers = {
         "boundary_share": float(mask.mean()),

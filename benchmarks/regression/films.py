@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +176,7 @@ def films_digest() -> str:
     from grainscout.simulator.instrument import instrument_spec
 
     asked = {
-        "films": {name: _spec(name).to_dict() for name in FILM_NAMES},
+        "films": {name: _asked(name) for name in FILM_NAMES},
         "instrument": asdict(instrument_spec(_INSTRUMENT)),
         "voltage": _WAVEFORM.voltage.tolist(),
         "time": _WAVEFORM.time.tolist(),
@@ -185,6 +185,13 @@ def films_digest() -> str:
     }
     text = json.dumps(asked, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _asked(name: str) -> dict[str, Any]:
+    """The specification of a film, without what is of measured images only."""
+    asked = _spec(name).to_dict()
+    del asked["segmentation"]
+    return asked
 
 
 def fingerprint(name: str) -> list[float]:

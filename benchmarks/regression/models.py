@@ -14,6 +14,7 @@ from grainscout.analysis.curves import archetypes
 from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe_all
 from grainscout.benchmarks.regression.films import FilmCase
 from grainscout.benchmarks.regression.scores import Answer, Model
+from grainscout.microstructure import SegmentationSpec, find_structure
 from grainscout.policies import make_policy
 from grainscout.policies.protocol import SupportsPredict
 from grainscout.records import ConfigError, PolicyError
@@ -50,11 +51,9 @@ def _descriptors(case: FilmCase) -> Answer:
 
 
 def _boundaries(case: FilmCase) -> Answer:
-    from grainscout.simulator import Film
-
     scan = case.problem.scan
-    film = Film.from_topography(scan.channel("height"), scan.pixel_size)
-    return {"boundary": -film.structure.boundary_distance}
+    found = find_structure(scan.height, scan.pixel_size, SegmentationSpec())
+    return {"boundary": -found.boundary_distance}
 
 
 def _surrogate(name: str, about: str, **options: object) -> BuiltIn:
@@ -156,7 +155,9 @@ MODELS: dict[str, BuiltIn] = {
         answer=_archetypes,
         version=str(archetypes.VERSION),
     ),
-    "boundaries": BuiltIn(about="grain boundaries found in the image", answer=_boundaries),
+    "boundaries": BuiltIn(
+        about="grain boundaries found in the image", answer=_boundaries, version="2"
+    ),
     "detector": BuiltIn(about="boundaries by the trained detector", answer=_detector),
     "latent-rotation": BuiltIn(about="rotation-invariant map of patches", answer=_rotation),
     "latent-dual": BuiltIn(about="dual map of patches and curves", answer=dual_scores),

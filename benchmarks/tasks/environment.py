@@ -114,10 +114,10 @@ def make_environment(
 
 def on_boundaries(problem: Problem) -> Problem:
     """Keep the sites on grain boundaries only, as the image shows them to anyone."""
-    from grainscout.microstructure.features import microstructure
+    from grainscout.microstructure import structure_features
 
     rows, columns = problem.candidates.T
-    on = microstructure(problem.scan).boundary[rows, columns] == 0
+    on = structure_features(problem.scan).boundary[rows, columns] == 0
     if not on.any():
         raise ConfigError(
             'task sites = "boundaries" needs an image that shows grain boundaries; this one shows none'

@@ -272,10 +272,10 @@ def _made_table(
             scales = tuple(max(0.7, window / 16 * k) for k in (1.0, 2.0, 4.0, 8.0))
             parts.append(_scaled(jets(image, scales, aspect).reshape(image.size, -1)))
     if kind == "structure":
-        from grainscout.microstructure.features import microstructure
+        from grainscout.microstructure.features import structure_features
         from grainscout.policies.models.structure_means import film_model
 
-        parts.append(_scaled(film_model(("all",), microstructure(scan))[1].astype(np.float32)))
+        parts.append(_scaled(film_model(("all",), structure_features(scan))[1].astype(np.float32)))
     table = np.concatenate(parts, axis=1)
     table *= np.float32(1.0 / np.sqrt(len(parts)))
     return np.ascontiguousarray(table)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.microstructure.features import Microstructure
+from grainscout.microstructure.features import StructureFeatures
 from grainscout.policies.models.kernels import Kernel, Pull
 from grainscout.policies.models.structured_gp import MeanModel
 from grainscout.records.arrays import AnyFloatArray, FloatArray
@@ -24,12 +24,12 @@ def _decays(distance: FloatArray) -> list[FloatArray]:
     return [np.exp(-distance / length) for length in _DECAYS]
 
 
-def _asymmetric(m: Microstructure) -> list[FloatArray]:
+def _asymmetric(m: StructureFeatures) -> list[FloatArray]:
     near = np.exp(-m.boundary / _DECAYS[-1])
     return [near * m.asymmetry, near * abs(m.asymmetry)]
 
 
-_COLUMNS: Mapping[str, Callable[[Microstructure], list[FloatArray]]] = {
+_COLUMNS: Mapping[str, Callable[[StructureFeatures], list[FloatArray]]] = {
     "boundary": lambda m: _decays(m.boundary),
     "junction": lambda m: _decays(m.junction),
     "asymmetry": _asymmetric,
@@ -48,7 +48,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 HYPOTHESES = ("constant", *_COLUMNS, "all")
 
 
-def film_model(names: tuple[str, ...], found: Microstructure) -> tuple[MeanModel, FloatArray]:
+def film_model(names: tuple[str, ...], found: StructureFeatures) -> tuple[MeanModel, FloatArray]:
     """The mean model of these causes and its (pixels, p) covariates, a constant first.
 
     Each covariate has mean 0 and deviation 1 over the image, so that its coefficient says how much

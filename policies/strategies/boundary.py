@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.microstructure.features import microstructure
+from grainscout.microstructure.features import structure_features
 from grainscout.policies.parts.roles import Candidates, Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import check_choice, check_number
@@ -51,7 +51,7 @@ class BoundaryCandidates(Candidates):
         scan, sites = run.problem.scan, run.problem.candidates
         at = (sites[:, 0], sites[:, 1])
         if self.detector == "classical":
-            chance = (microstructure(scan).boundary == 0)[at].astype(np.float64)
+            chance = (structure_features(scan).boundary == 0)[at].astype(np.float64)
             spread = np.zeros(len(sites))
             boundary = chance > 0
         else:

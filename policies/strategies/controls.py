@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from grainscout.microstructure.features import grooves
+from grainscout.microstructure.segmentation import grooves
 from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.policies.models.features import FEATURES, check_window, feature_table
 from grainscout.policies.strategies.space_filling import FarthestPoint
@@ -74,7 +74,7 @@ class StratifiedRandom(CandidatePolicy):
 
     def _begin(self) -> None:
         sites = self.problem.candidates
-        self._groove = grooves(self.problem.scan, self.scale)[sites[:, 0], sites[:, 1]]
+        self._groove = grooves(self.problem.scan.image, (self.scale, self.scale))[tuple(sites.T)]
 
     def _choose(self, n: int, available: IntArray) -> Selection:
         inside = self._groove[available]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from grainscout.analysis.curves.archetypes import classification
-from grainscout.microstructure.features import microstructure
+from grainscout.microstructure.features import structure_features
 from grainscout.policies.acquisition import Posterior
 from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.kernels import squared_distances
@@ -117,7 +117,7 @@ class Discovery(StandardAcquisition):
     # ---- chances elsewhere ----------------------------------------------------------------
     def _layout(self, run: RunContext) -> _Layout:
         def read() -> _Layout:
-            shown = microstructure(run.problem.scan)
+            shown = structure_features(run.problem.scan)
             edge = np.exp(-0.5 * (shown.boundary / _REACH) ** 2).ravel()
             corner = np.exp(-0.5 * (shown.junction / (1.3 * _REACH)) ** 2).ravel()
             uneven = np.minimum(np.abs(shown.asymmetry).ravel(), 1.0)

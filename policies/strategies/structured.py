@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from grainscout.microstructure.features import Microstructure, microstructure
+from grainscout.microstructure.features import StructureFeatures, structure_features
 from grainscout.policies.models.features import coordinates
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.structure_means import HYPOTHESES, GrainEffect, film_model
@@ -79,9 +79,9 @@ class StructuredModel(Model):
             nuisance=None if self.nuisance == "none" else partial(self._disturbances, run),
         )
 
-    def _microstructure(self, run: RunContext) -> Microstructure:
+    def _microstructure(self, run: RunContext) -> StructureFeatures:
         return run.memo(
-            "microstructure", lambda: microstructure(run.problem.scan, self.groove_scale)
+            "microstructure", lambda: structure_features(run.problem.scan, scale=self.groove_scale)
         )
 
     def maps(self, run: RunContext) -> Maps:

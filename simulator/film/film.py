@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grainscout.microstructure.from_image import checked_image, structure_from_image
+from grainscout.microstructure.from_image import checked_image, checked_relief, find_structure
 from grainscout.microstructure.structure import Structure
 from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray
@@ -123,7 +123,8 @@ class Film:
         """
         image, steps = checked_image(height, pixel_size)
         wanted = spec or FilmSpec()
-        structure = structure_from_image(image, steps, wanted.segmentation)
+        structure = find_structure(image, steps, wanted.segmentation)
+        checked_relief(structure, image)
         image.setflags(write=False)
         return cls(
             spec=fitted_spec(structure, wanted),

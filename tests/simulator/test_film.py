@@ -207,7 +207,7 @@ BAD_SPECS = [
     (lambda: replace(TINY.topography, hurst=1.4), "hurst must be 0 .. 1"),
     (lambda: replace(TINY.scan, noise_nm=float("inf")), "noise_nm must be 0 .. 10000 nm"),
     (lambda: replace(TINY.scan, tip_angle_deg=0.0), "tip_angle_deg must be 5 .. 85 degrees"),
-    (lambda: replace(TINY.segmentation, valley=0.0, step=0.0), "must not both be 0"),
+    (lambda: replace(TINY.segmentation, contrast=0.0), "contrast must be 0.001 .. 1000"),
     (lambda: FilmSpec.from_dict({"row": 3}), "film has no setting 'row'; it has rows, columns"),
     (lambda: FilmSpec.from_dict({"grains": {"mean": 3}}), "film.grains has no setting 'mean'"),
     (lambda: FilmSpec.from_dict({"grains": 3}), "film grains must be a table of settings; got 3"),

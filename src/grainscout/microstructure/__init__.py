@@ -1,33 +1,31 @@
 """Grains, boundaries and junctions of an image.
 
 :class:`Structure` is the microstructure of a film on its pixel grid, drawn by the simulator or found in
-a measured image by :func:`structure_from_image`.  :func:`microstructure` gives what an image shows as
-maps that policies learn from.  A trained boundary detector is in ``microstructure.detector`` (needs
-torch, and is imported only when used).
+an image by :func:`find_structure`.  :func:`structure_features` gives what a scan shows as maps that
+policies learn from.  A trained boundary detector is in ``microstructure.detector``. It needs torch, and
+is imported only when used.
 """
 
-from grainscout.microstructure.features import (
-    Microstructure,
-    groove_depth,
-    grooves,
-    microstructure,
-)
+from grainscout.microstructure.features import StructureFeatures, structure_features
 from grainscout.microstructure.from_image import (
     checked_image,
-    structure_from_image,
-    structure_from_labels,
+    checked_relief,
+    find_structure,
+    structure_of,
 )
+from grainscout.microstructure.segmentation import groove_depth, grooves
 from grainscout.microstructure.spec import SegmentationSpec
 from grainscout.microstructure.structure import Structure
 
 __all__ = [
-    "Microstructure",
     "SegmentationSpec",
     "Structure",
+    "StructureFeatures",
     "checked_image",
+    "checked_relief",
+    "find_structure",
     "groove_depth",
     "grooves",
-    "microstructure",
-    "structure_from_image",
-    "structure_from_labels",
+    "structure_features",
+    "structure_of",
 ]

@@ -53,7 +53,7 @@ class Detection:
 
 def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
     """Boundaries in the height image (or the first one), by these members; default: those shipped."""
-    image = scan.height if "height" in scan.channels else next(iter(scan.channels.values()))
+    image = scan.image
     # Sides are made multiples of four, as the image is halved twice.
     rows, columns = image.shape
     pad = ((0, -rows % 4), (0, -columns % 4))

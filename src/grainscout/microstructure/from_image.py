@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from grainscout.microstructure.distance import nearest_point
-from grainscout.microstructure.segmentation import find_grains, level, noise_of
+from grainscout.microstructure.segmentation import find_grains, has_relief, level, noise_of
 from grainscout.microstructure.spec import LARGEST, PATCH, SegmentationSpec
 from grainscout.microstructure.structure import (
     BOUNDARY_DTYPE,
@@ -66,22 +66,63 @@ def checked_image(
     return image, (float(steps[0]), float(steps[1]))
 
 
-def structure_from_image(
+def checked_relief(structure: Structure, image: FloatArray) -> None:
+    """Raise DataError if levelling left nothing of an image but what its numbers are rounded by."""
+    if not has_relief(structure.height, image):
+        raise DataError(
+            "topography height must have relief left after levelling; got "
+            f"{np.ptp(structure.height):.2g} m, which is rounding. The image is a plane or line "
+            "offsets alone: switch off level_plane or level_lines if those are what you want"
+        )
+
+
+def find_structure(
     image: FloatArray, pixel_size: tuple[float, float], spec: SegmentationSpec
 ) -> Structure:
-    """Grains found in an image [m], and the structure they make."""
+    """Grains, boundaries and junctions that an image shows.
+
+    Parameters
+    ----------
+    image : (rows, columns) array of float
+        Topography [m].
+    pixel_size : (row step, column step)
+        Pixel size [m].
+    spec : SegmentationSpec
+        Settings.
+
+    Returns
+    -------
+    Structure
+        Its height is the levelled image. An image without relief, or in which nothing stands out
+        of its noise, is one grain.
+    """
     height = level(image, spec)
     pixel = (pixel_size[0] / NM, pixel_size[1] / NM)
-    return structure_from_labels(find_grains(height, pixel, spec), height, pixel_size, spec)
+    labels = np.zeros(image.shape, np.int32)
+    if has_relief(height, image):
+        labels = find_grains(height, pixel, spec)
+    return structure_of(labels, height, pixel_size, spec)
 
 
-def structure_from_labels(
+def structure_of(
     labels: NDArray[np.int32],
     height: FloatArray,
     pixel_size: tuple[float, float],
     spec: SegmentationSpec,
 ) -> Structure:
-    """The structure of a label map 0 .. n-1 over a levelled surface [m]."""
+    """The structure of a label map over a levelled surface.
+
+    Parameters
+    ----------
+    labels : (rows, columns) array of int32
+        Grain of each pixel, 0 .. n-1.
+    height : (rows, columns) array of float
+        Levelled topography [m].
+    pixel_size : (row step, column step)
+        Pixel size [m].
+    spec : SegmentationSpec
+        How flanks are compared.
+    """
     step = np.array(pixel_size)
     points, pairs = _cracks(labels)
     table_pairs, crack_id = np.unique(pairs, axis=0, return_inverse=True)

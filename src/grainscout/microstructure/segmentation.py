@@ -1,35 +1,43 @@
-"""Grains in a measured topography: levelling, boundary strength, watershed, merging."""
+"""Grains in a topography: levelling, groove map, watershed, merging."""
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, median_filter
 from scipy.ndimage import label as connected
+from skimage.filters import threshold_otsu
 from skimage.morphology import h_minima
 from skimage.segmentation import watershed
 
 from grainscout.microstructure.spec import SegmentationSpec
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.noise import robust_noise
 
 Labels = NDArray[np.int32]
 
 _SIGMA = 5.0  # a boundary stands out from its grains by at least so many standard deviations
-_ORDERS = ((2, 0), (1, 1), (0, 2), (1, 0), (0, 1))  # derivatives: three of curvature, two of slope
+_OFFSET = 5.0  # a line offset is at most so many standard deviations of the line offsets
+_NARROWEST = 0.8  # pixels: derivatives of narrower Gaussians are those of single pixels
+_ORDERS = ((2, 0), (1, 1), (0, 2))  # second derivatives
 
 
 def level(height: FloatArray, spec: SegmentationSpec) -> FloatArray:
-    """The image without line offsets (median of differences of neighbouring lines) and plane.
+    """The image without line offsets and plane.
 
-    DataError if nothing is left but what numbers of its size are rounded by.
+    A line's offset is the median of its differences from the line before. One that is far larger
+    than the others is a real step or groove along the whole line, and stays.
     """
     out = height - height.mean()
-    if spec.level_lines:
+    if spec.level_lines and len(out) > 1:
         steps = np.median(np.diff(out, axis=0), axis=1)
+        drift = median_filter(steps, min(15, len(steps)), mode="nearest")
+        largest = _OFFSET * math.sqrt(2.0) * noise_of(height)[1]
+        steps = np.where(np.abs(steps - drift) > largest, drift, steps)
         offset = np.concatenate([[0.0], np.cumsum(steps)])
         # The slow trend belongs to the plane: removing it here would tilt grains.
         line = np.arange(offset.size)
@@ -39,90 +47,120 @@ def level(height: FloatArray, spec: SegmentationSpec) -> FloatArray:
         rows, columns = np.indices(out.shape)
         terms = np.column_stack([np.ones(out.size), rows.ravel(), columns.ravel()])
         out = out - (terms @ np.linalg.lstsq(terms, out.ravel(), rcond=None)[0]).reshape(out.shape)
-    rounding = 1e3 * float(np.finfo(np.float64).eps * np.abs(height).max())
-    if float(np.ptp(out)) <= rounding:
-        raise DataError(
-            f"topography height must have relief left after levelling; got {np.ptp(out):.2g} m, "
-            "which is rounding. The image is a plane or line offsets alone: switch off level_plane "
-            "or level_lines if those are what you want"
-        )
     return np.ascontiguousarray(out)
 
 
+def has_relief(levelled: FloatArray, height: FloatArray) -> bool:
+    """True if levelling left more of an image than its numbers are rounded by."""
+    rounding = 1e3 * float(np.finfo(np.float64).eps * np.abs(height).max())
+    return float(np.ptp(levelled)) > rounding
+
+
 def noise_of(height: FloatArray) -> tuple[float, float]:
-    """Standard deviations [m] of the white noise of a pixel, and of the offset of a whole line.
+    """Standard deviations of a pixel's white noise, and of the offset of a whole line.
 
-    From median fourth differences, which smooth relief hardly changes: those along a line know
-    nothing of its offset, those across lines hold both.
+    Fourth differences hardly see smooth relief. Those along a line know nothing of its offset,
+    those across lines hold both.
     """
-    along, across = (
-        # Weights 1, -4, 6, -4, 1: of white noise they make 70 times its variance.
-        float(np.median(np.abs(np.diff(height, 4, axis=axis)))) / (0.6745 * np.sqrt(70.0))
-        for axis in (1, 0)
-    )
-    return along, float(np.sqrt(max(across**2 - along**2, 0.0)))
+    along, across = (float(robust_noise(height, 4, axis, together=True)) for axis in (1, 0))
+    return along, math.sqrt(max(across**2 - along**2, 0.0))
 
 
-def boundary_strength(
-    height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec
-) -> tuple[FloatArray, float]:
-    """How much each pixel looks like a boundary, and the noise of that: in units of the median.
+def groove_depth(
+    image: FloatArray, sigma: Sequence[float], unit: Sequence[float] = (1.0, 1.0)
+) -> FloatArray:
+    """Curvature across a valley: the larger eigenvalue of the image's Hessian.
 
-    valley: the largest curvature, if positive; step: the slope.  Both times the scale, so both are
-    heights; each is divided by its own median, so that `valley` and `step` are plain weights.
-    The noise is what `noise_of` the image leaves in them, a standard deviation.
+    Parameters
+    ----------
+    image : (rows, columns) array of float
+        Topography, in any unit.
+    sigma : two floats
+        Width of the Gaussian derivatives along rows' and columns' direction [pixels].
+    unit : two floats
+        Lengths per which curvature is given [pixels]; `sigma` makes it a height.
+
+    Returns
+    -------
+    (rows, columns) array of float
+        In the image's unit. Positive in valleys.
     """
-    sigma = [spec.scale_nm / p for p in pixel]
+    yy, xy, xx = (_derivative(image, sigma, unit, order) for order in _ORDERS)
+    return np.asarray(0.5 * (yy + xx) + np.hypot(0.5 * (yy - xx), xy))
 
-    def derivative(image: FloatArray, order: tuple[int, int]) -> FloatArray:
-        """Of the smoothed image, per scale length: a height, whatever the pixels' proportions."""
-        raw = gaussian_filter(image, sigma, order=order, mode="nearest")
-        return raw * sigma[0] ** order[0] * sigma[1] ** order[1]
 
-    rr, rc, cc, r, c = (derivative(height, order) for order in _ORDERS)
-    valley = np.maximum(0.5 * (rr + cc) + np.hypot(0.5 * (rr - cc), rc), 0.0)
-    step = np.hypot(r, c)
+def _derivative(
+    image: FloatArray, sigma: Sequence[float], unit: Sequence[float], order: tuple[int, int]
+) -> FloatArray:
+    raw = gaussian_filter(image, sigma, order=order, mode="mirror")
+    return np.asarray(raw * unit[0] ** order[0] * unit[1] ** order[1])
 
-    # A filter's answer to one pixel and to one line is what it does to independent noise of each.
-    size = [2 * math.ceil(4 * s) + 3 for s in sigma]
-    one = np.zeros(size)
-    one[size[0] // 2, size[1] // 2] = 1.0
-    line = np.zeros(size)
-    line[size[0] // 2] = 1.0
-    white, offset = noise_of(height)
-    noises = [
-        np.hypot(
-            white * np.linalg.norm(derivative(one, order)),
-            offset * np.linalg.norm(derivative(line, order)[:, 0]),
-        )
-        for order in _ORDERS
-    ]
 
-    total, variance = np.zeros(height.shape), 0.0
-    for cue, noise, weight in (
-        (valley, max(noises[:3]), spec.valley),
-        (step, max(noises[3:]), spec.step),
-    ):
-        # A valley is zero on half of the area: its typical size is the median where it is not.
-        typical = float(np.median(cue[cue > 0])) if (cue > 0).any() else 0.0
-        if weight > 0 and typical > 0:
-            total += weight * cue / typical
-            variance += (weight * noise / typical) ** 2
-    return total, math.sqrt(variance)
+def grooves(image: FloatArray, sigma: Sequence[float] = (1.5, 1.5)) -> BoolArray:
+    """Mask of the valleys between grains: `groove_depth` above Otsu's threshold.
+
+    Parameters
+    ----------
+    image : (rows, columns) array of float
+        Topography, in any unit.
+    sigma : two floats
+        Width of the Gaussian derivatives [pixels].
+    """
+    depth = groove_depth((image - image.mean()) / (float(image.std()) or 1.0), sigma)
+    positive = depth[depth > 0]
+    if positive.size == 0 or np.ptp(positive) == 0:
+        return np.zeros(image.shape, bool)
+    return np.asarray(depth > float(threshold_otsu(positive)))  # type: ignore[no-untyped-call]
 
 
 def find_grains(height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
-    """Labels 0 .. n-1 of the grains of a levelled image; one grain where no boundary stands out."""
-    strength, noise = boundary_strength(height, pixel, spec)
-    scale = [0.5 * spec.scale_nm / p for p in pixel]
-    strength = gaussian_filter(strength, scale, mode="nearest")
-    contrast = max(spec.contrast, _SIGMA * noise)
-    minima = h_minima(strength, 0.25 * contrast)  # type: ignore[no-untyped-call]
-    markers, _ = connected(minima, structure=np.ones((3, 3)))
-    flooded = watershed(strength, markers)  # type: ignore[no-untyped-call]
-    labels = flooded.astype(np.int32) - 1
+    """Labels 0 .. n-1 of the grains of a levelled topography.
+
+    Parameters
+    ----------
+    height : (rows, columns) array of float
+        Levelled topography.
+    pixel : (row step, column step)
+        Pixel size [nm].
+    spec : SegmentationSpec
+        Settings.
+
+    Returns
+    -------
+    (rows, columns) array of int32
+        One grain if nothing stands out of the image's own noise.
+    """
+    sigma = [max(spec.scale_nm / step, _NARROWEST) for step in pixel]
+    depth = groove_depth(height, sigma, sigma)
+    spread = float(depth.std())
+    if spread == 0.0:
+        return np.zeros(height.shape, np.int32)
+    strength = np.asarray(gaussian_filter(depth, sigma) / spread)
+    least = max(spec.contrast, _SIGMA * _map_noise(height, sigma) / spread)
+    markers, count = connected(h_minima(strength, least))  # type: ignore[no-untyped-call]
+    if count == 0:
+        return np.zeros(height.shape, np.int32)
+    labels = watershed(depth, markers).astype(np.int32) - 1  # type: ignore[no-untyped-call]
     smallest = np.pi / 4 * spec.smallest_nm**2 / (pixel[0] * pixel[1])
-    return merge(labels, strength, contrast, smallest)
+    return merge(labels, strength, least, smallest)
+
+
+def _map_noise(height: FloatArray, sigma: Sequence[float]) -> float:
+    """Standard deviation that the image's noise leaves in its smoothed groove map."""
+    # A filter's answer to one pixel and to one line is what it does to independent noise of each.
+    wide = [math.sqrt(2.0) * s for s in sigma]
+    size = [2 * math.ceil(4 * s) + 3 for s in wide]
+    one, line = np.zeros(size), np.zeros(size)
+    one[size[0] // 2, size[1] // 2] = 1.0
+    line[size[0] // 2] = 1.0
+    white, offset = noise_of(height)
+    return max(
+        math.hypot(
+            white * float(np.linalg.norm(_derivative(one, wide, sigma, order))),
+            offset * float(np.linalg.norm(_derivative(line, wide, sigma, order)[:, 0])),
+        )
+        for order in _ORDERS
+    )
 
 
 def merge(labels: Labels, strength: FloatArray, contrast: float, smallest: float) -> Labels:

@@ -120,6 +120,11 @@ class Scan:
         """The topography [m]."""
         return self.channel("height")
 
+    @property
+    def image(self) -> FloatArray:
+        """The height, or the first channel of a scan without one."""
+        return self.channels.get("height", next(iter(self.channels.values())))
+
     def position(self, site: Site) -> tuple[float, float]:
         """(x, y) [m] of a pixel's centre in the scan frame."""
         x, y = self.positions(np.array([[site[0], site[1]]]))[0]

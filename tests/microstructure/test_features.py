@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from grainscout.microstructure.features import microstructure
+from grainscout.microstructure import structure_features
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structure_means import HYPOTHESES, GrainEffect, film_model
 from grainscout.records import Scan
@@ -40,7 +40,7 @@ def circumcentre() -> np.ndarray:
 
 LEVEL = np.array([0.0, 4.0, 8.0])[LABEL]
 HEIGHT = 1e-9 * (LEVEL - 20.0 * np.exp(-(bisector() ** 2) / 6.0))
-FOUND = microstructure(scan(HEIGHT))
+FOUND = structure_features(scan(HEIGHT))
 
 
 def test_three_grains_are_found_where_they_are():
@@ -70,7 +70,7 @@ def test_the_wide_flank_is_positive_whatever_the_step_and_the_direction(step, tu
     side = X - 31.5
     width = np.where(side < 0, 1.8, 5.0)
     profile = np.where(side < 0, 0.0, step) - 20.0 * np.exp(-abs(side) / width)
-    found = microstructure(scan(1e-9 * np.rot90(profile, turn)))
+    found = structure_features(scan(1e-9 * np.rot90(profile, turn)))
     asymmetry = np.rot90(found.asymmetry, -turn)
     assert found.label.max() == 1
     assert (asymmetry[:, :30] < -0.1).all()
@@ -78,12 +78,12 @@ def test_the_wide_flank_is_positive_whatever_the_step_and_the_direction(step, tu
 
 
 def test_a_symmetric_groove_has_no_asymmetry():
-    found = microstructure(scan(-2e-8 * np.exp(-((X - 31.5) ** 2) / 6.0)))
+    found = structure_features(scan(-2e-8 * np.exp(-((X - 31.5) ** 2) / 6.0)))
     assert abs(found.asymmetry).max() < 0.05
 
 
 def test_a_flat_image_is_one_grain_without_boundary():
-    found = microstructure(scan(np.full((20, 30), 5e-9)))
+    found = structure_features(scan(np.full((20, 30), 5e-9)))
     assert found.label.max() == 0
     assert (found.boundary == found.boundary[0, 0]).all()
     for hypothesis in HYPOTHESES:
@@ -92,7 +92,7 @@ def test_a_flat_image_is_one_grain_without_boundary():
 
 
 def test_rotating_the_image_rotates_what_is_found():
-    turned = microstructure(scan(np.rot90(HEIGHT)))
+    turned = structure_features(scan(np.rot90(HEIGHT)))
     for name in ("boundary", "junction", "curvature", "slope", "thickness", "grain_height"):
         apart = abs(np.rot90(getattr(FOUND, name)) - getattr(turned, name))
         assert apart.mean() < 0.05 * getattr(FOUND, name).std(), name

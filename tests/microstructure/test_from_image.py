@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grainscout.microstructure.from_image import structure_from_labels
+from grainscout.microstructure import structure_of
 from grainscout.microstructure.segmentation import level, noise_of
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import Film, FilmSpec, SegmentationSpec
@@ -39,7 +39,7 @@ def test_three_grains_are_found_where_they_are():
 
 def test_geometry_of_a_known_label_map():
     labels, height = three_cells()
-    s = structure_from_labels(labels, height, (20 * NM, 10 * NM), SegmentationSpec())
+    s = structure_of(labels, height, (20 * NM, 10 * NM), SegmentationSpec())
     assert s.vertices.tolist() == [[39.5, 39.5, 3.0]]
     assert [tuple(p) for p in s.boundaries[["first", "second"]]] == [(0, 1), (0, 2), (1, 2)]
     assert s.boundaries["length"] == pytest.approx(np.array([400, 560, 1120]) * NM)
@@ -59,7 +59,7 @@ def test_geometry_of_a_known_label_map():
 def test_four_grains_meet_in_a_vertex_of_degree_four():
     r, c = np.indices((40, 40))
     labels = (2 * (r >= 20) + (c >= 20)).astype(np.int32)
-    s = structure_from_labels(labels, r * NM, (1 * NM, 1 * NM), SegmentationSpec())
+    s = structure_of(labels, r * NM, (1 * NM, 1 * NM), SegmentationSpec())
     assert s.vertices.tolist() == [[19.5, 19.5, 4.0]]
 
 
@@ -70,7 +70,7 @@ def test_the_sharp_side_is_the_narrow_flank(flip):
     x = -c if flip else c
     height = np.where(x < 0, np.minimum(-x / 2, 1.0), np.minimum(x / 6, 1.0)) * 30 * NM
     labels = (c > 0).astype(np.int32)
-    s = structure_from_labels(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
+    s = structure_of(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
     (boundary,) = s.boundaries
     assert boundary["asymmetric"]
     assert boundary["smooth_side"] == (0 if flip else 1)
@@ -82,7 +82,7 @@ def test_a_symmetric_valley_is_symmetric():
     c = np.abs(np.indices((64, 64))[1] - 31.5)
     height = np.minimum(c / 4, 1.0) * 30 * NM
     labels = (np.indices((64, 64))[1] > 31).astype(np.int32)
-    s = structure_from_labels(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
+    s = structure_of(labels, height, (20 * NM, 20 * NM), SegmentationSpec())
     assert not s.boundaries["asymmetric"].any()
     assert (s.asymmetry == 0).all()
 
@@ -191,6 +191,28 @@ def test_noise_and_line_offsets_are_told_apart():
     )
 
 
+def test_a_specification_with_settings_of_the_segmenter_of_before_is_read():
+    old = FilmSpec().to_dict()
+    old["segmentation"] |= {"valley": 1.0, "step": 0.5, "contrast": 0.7, "scale_nm": 35.0}
+    found = FilmSpec.from_dict(old).segmentation
+    assert (found.contrast, found.scale_nm) == (0.7, 35.0)
+    with pytest.raises(ConfigError, match="no setting 'vally'"):
+        FilmSpec.from_dict({"segmentation": {"vally": 1.0}})
+
+
+def test_a_step_along_a_whole_line_is_no_line_offset():
+    rng = np.random.default_rng(0)
+    relief = np.zeros((80, 80))
+    relief[40:] += 6.0 * NM  # a terrace over the whole width
+    dirty = (
+        relief + 0.1 * NM * rng.standard_normal((80, 80)) + 0.3 * NM * rng.standard_normal((80, 1))
+    )
+    flat = level(dirty, SegmentationSpec(level_plane=False))
+    steps = np.diff(flat.mean(1))
+    assert steps[39] == pytest.approx(6.0 * NM, abs=NM)
+    assert np.delete(steps, 39).std() < 0.15 * NM  # 0.42 nm before
+
+
 def test_contrast_decides_how_many_grains():
     image = Film.generate(FilmSpec(), 4).scan().height
     counts = [
@@ -227,14 +249,18 @@ def test_bad_images(height, pixel, error, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "grains", "size"),
-    [("PZT_final0001.h5", (15, 60), 2e-6), ("scan_0001.ibw", (50, 120), 5e-6)],
+    ("name", "segmentation", "grains", "size"),
+    [
+        ("PZT_final0001.h5", {"scale_nm": 35.0, "contrast": 0.35}, (15, 60), 2e-6),
+        ("scan_0001.ibw", {}, (50, 120), 5e-6),
+    ],
 )
-def test_real_images(shared_data, name, grains, size):
+def test_real_images(shared_data, name, segmentation, grains, size):
     from grainscout.analysis import formats
 
     scan = formats.read(shared_data / "mit_dtmicroscope" / name)
-    film = Film.from_topography(scan.height, scan.pixel_size, seed=1)
+    spec = FilmSpec(segmentation=SegmentationSpec(**segmentation))
+    film = Film.from_topography(scan.height, scan.pixel_size, spec=spec, seed=1)
     assert film.shape == (256, 256)
     assert film.pixel_size[1] * 255 == pytest.approx(size, rel=0.01)
     assert grains[0] <= len(film.structure.grains) <= grains[1]
