@@ -21,9 +21,9 @@ REQUESTS: Mapping[str, str] = {
     "pause": "park the tip and wait",
     "resume": "go on after a pause",
     "abort": "park and end the run; it can be resumed later",
-    "veto": "do not measure the proposal `id`; the policy is told that it was aborted",
-    "attach": "tell the policy the curves of `file`, a recording or journal on the same scan",
-    "add": "measure the site `row`, `column` next; the policy is told as of any foreign point",
+    "veto": "do not measure the proposal `id`; the policy gets it as aborted",
+    "attach": "give the policy the curves of `file`, a recording or journal on the same scan",
+    "add": "measure the site `row`, `column` next; the policy gets it as an external point",
 }
 
 _POLL_S = 0.1
