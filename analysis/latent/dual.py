@@ -13,7 +13,7 @@ from torch import Tensor
 from grainscout.analysis.latent.cross_modal import CrossModalRegression, site_invariants
 from grainscout.analysis.latent.images import ImageLoss, ImageModel
 from grainscout.analysis.latent.networks import one_thread
-from grainscout.analysis.latent.patches import Scaling, Split, check_pairs, checked, split
+from grainscout.analysis.latent.patches import Scaling, Single, Split, check_pairs, checked, split
 from grainscout.analysis.latent.rotation import (
     ImageOptions,
     Latents,
@@ -142,8 +142,7 @@ class DualVAE:
             )
             contents = image.infer(read)[0].numpy()
             codes = spectrum.encode(table)[0].detach().numpy()
-            sizes = [np.sqrt(np.square(z[parts.train]).mean(axis=0)) for z in (contents, codes)]
-            matrix = sizes[0][:, None] * _rotation(turn).numpy() / np.fmax(sizes[1], 1e-6)
+            matrix = _unscaled(_rotation(turn).numpy(), contents[parts.train], codes[parts.train])
         seen = np.concatenate([parts.train, parts.stop])
         link = CrossModalRegression.fit(
             np.column_stack([site_invariants(images[seen]), contents[seen]]),
@@ -256,6 +255,12 @@ def _scalings(
         curves, own_mean=False, own_size=options.own_size, flat_mean=False, name="spectra"
     )
     return image, spectrum
+
+
+def _unscaled(rotation: Single, contents: Single, codes: Single) -> Single:
+    """Map (d, d) from codes to contents (n, d) of their own sizes."""
+    image, spectrum = (np.sqrt(np.square(z).mean(axis=0)) for z in (contents, codes))
+    return np.asarray(image[:, None] * rotation / np.fmax(spectrum, 1e-6))
 
 
 def _sized(latent: Tensor) -> Tensor:
