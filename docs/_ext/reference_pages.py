@@ -16,6 +16,8 @@ PLAIN = (
     "grainscout.analysis.diversity",
     "grainscout.analysis.forensics",
     "grainscout.analysis.metrics",
+    "grainscout.records.errors",
+    "grainscout.records.streams",
 )
 #: module -> what to read beside it (MyST; relative to the generated pages).
 BESIDE = {

@@ -1,58 +1,53 @@
-"""The nouns that all rooms share; numpy only (but for `_hdf5`, which those who read such files import).
+"""The records that all packages share.
 
 A :class:`Waveform` is applied at a :class:`Site` of a :class:`Scan` and gives an
-:class:`IVCurve`.  A policy makes a :class:`Proposal`, the microscope's answer is an
-:class:`Outcome`, and a :class:`Problem` is all that the policy may know beforehand.
+:class:`IVCurve`. A policy makes a :class:`Proposal`, the microscope's answer is an
+:class:`Outcome`, and a :class:`Problem` is all that the policy may know beforehand. Many curves
+of one scan are a :class:`Recording`.
 
-Units are SI throughout: volts, amperes, metres, seconds (light is in suns).  Arrays are
-indexed ``[row, column]``; row 0 is the top line of the picture, x grows with the column and
-y grows with the *row* (image convention), and :meth:`Scan.position` is the only place where
-pixels become metres.
+Units are SI throughout: volts, amperes, metres, seconds (light is in suns). Arrays are indexed
+``[row, column]``. Row 0 is the top line of the picture, x grows with the column and y grows with
+the *row* (image convention). :meth:`Scan.position` is the only place where pixels become metres.
+
+Errors are in `grainscout.records.errors`, random streams in `grainscout.records.streams`. All of
+them can be imported from here as well.
 """
 
-from grainscout.records.checks import MISTAKES, CheckResult
+from grainscout.records.checks import MISTAKES as MISTAKES
+from grainscout.records.checks import CheckResult as CheckResult
 from grainscout.records.curve import IVCurve
-from grainscout.records.errors import (
-    ConfigError,
-    DataError,
-    GrainscoutError,
-    JournalError,
-    LimitError,
-    LinkError,
-    MicroscopeError,
-    PolicyError,
-)
-from grainscout.records.packing import PackedState, pack, unpack
+from grainscout.records.errors import ConfigError, DataError, GrainscoutError
+from grainscout.records.errors import JournalError as JournalError
+from grainscout.records.errors import LimitError as LimitError
+from grainscout.records.errors import LinkError as LinkError
+from grainscout.records.errors import MicroscopeError as MicroscopeError
+from grainscout.records.errors import PolicyError as PolicyError
+from grainscout.records.packing import PackedState as PackedState
+from grainscout.records.packing import pack as pack
+from grainscout.records.packing import unpack as unpack
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
+from grainscout.records.quality import Quality
+from grainscout.records.recording import Recording
 from grainscout.records.scan import Scan, Site
-from grainscout.records.streams import Streams, measurement_stream, spawn_streams
+from grainscout.records.streams import Streams as Streams
+from grainscout.records.streams import measurement_stream as measurement_stream
+from grainscout.records.streams import spawn_streams as spawn_streams
 from grainscout.records.waveform import Waveform
 
 __all__ = [
-    "MISTAKES",
     "Budget",
-    "CheckResult",
     "ConfigError",
     "CostModel",
     "DataError",
     "GrainscoutError",
     "IVCurve",
-    "JournalError",
-    "LimitError",
-    "LinkError",
-    "MicroscopeError",
     "Outcome",
-    "PackedState",
-    "PolicyError",
     "Problem",
     "Proposal",
+    "Quality",
+    "Recording",
     "Scan",
     "Site",
     "Status",
-    "Streams",
     "Waveform",
-    "measurement_stream",
-    "pack",
-    "spawn_streams",
-    "unpack",
 ]

@@ -1,4 +1,4 @@
-"""What a conformance suite says, of policies and of microscopes alike."""
+"""Results of a conformance suite, of policies or microscopes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,19 @@ MISTAKES = (
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """One check: its name, whether it passed, what was wrong, and what the check is about."""
+    """One check of a conformance suite.
+
+    Attributes
+    ----------
+    name : str
+        Name of the check.
+    passed : bool
+        True if it passed.
+    message : str
+        What was wrong.
+    about : str
+        What the check is about.
+    """
 
     name: str
     passed: bool

@@ -7,19 +7,28 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records.arrays import BoolArray, FloatArray, freeze
 from grainscout.records.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IVCurve:
-    """Voltage [V], current [A] and time [s] of a sweep, all of shape (n,), with saturation flags.
+    """Samples of one sweep.
 
-    saturated : (n,) bool; True where the amplifier was at its rail and the current is the rail.
-    signals : what the microscope noted at each sample, name -> (n,) array, such as ``"deflection"``
-    (of the cantilever, 1 at the setpoint, 0 when free).
-    Raises DataError if the shapes differ or the curve has no sample.  NaN is allowed in the
-    current (a sample that the instrument lost); descriptors flag it.
+    Attributes
+    ----------
+    voltage, current, time : (n,) array of float
+        Voltage [V], current [A] and time [s]. A current that the instrument lost is NaN.
+    saturated : (n,) array of bool
+        True where the amplifier was at its rail and the current is the rail.
+    signals : mapping of str to (n,) array of float
+        Notes of the microscope at each sample, such as ``"deflection"`` (of the cantilever, 1 at
+        the setpoint, 0 when free).
+
+    Raises
+    ------
+    DataError
+        If the shapes differ or the curve has no sample.
     """
 
     voltage: FloatArray
@@ -41,14 +50,7 @@ class IVCurve:
                 "IVCurve voltage, current, time and saturated must be one-dimensional and of one "
                 f"length; got shapes {shapes}"
             )
-        for name, array in (
-            ("voltage", voltage),
-            ("current", current),
-            ("time", time),
-            ("saturated", saturated),
-        ):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        freeze(self, voltage=voltage, current=current, time=time, saturated=saturated)
         signals = {name: np.array(a, dtype=np.float64) for name, a in self.signals.items()}
         for name, array in signals.items():
             if array.shape != voltage.shape:

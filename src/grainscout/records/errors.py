@@ -1,8 +1,8 @@
-"""Every error that Grainscout raises on purpose; a message says expected, found and mending."""
+"""All errors that Grainscout raises on purpose."""
 
 
 class GrainscoutError(Exception):
-    """Base of all errors that are the user's to read; the command line shows no traceback."""
+    """Base of all errors. The command line shows their message, no traceback."""
 
     exit_status = 1
 
@@ -18,7 +18,7 @@ class DataError(GrainscoutError, ValueError):
 
 
 class LimitError(GrainscoutError):
-    """A command would exceed a limit of the microscope; it was not issued."""
+    """A command would exceed a limit of the microscope. It was not issued."""
 
 
 class MicroscopeError(GrainscoutError):

@@ -1,4 +1,4 @@
-"""What passes between the loop and a policy: the problem, proposals and outcomes."""
+"""Messages between loop and policy: problem, proposals and outcomes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import FloatArray, IntArray, freeze
 from grainscout.records.curve import IVCurve
 from grainscout.records.errors import ConfigError, DataError
 from grainscout.records.quality import Quality
-from grainscout.records.scan import Scan, Site
+from grainscout.records.scan import Scan, Site, checked_sites
 from grainscout.records.waveform import Waveform
 
 Status = Literal["ok", "failed", "aborted", "saturated"]
@@ -23,11 +23,21 @@ Status = Literal["ok", "failed", "aborted", "saturated"]
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """When an experiment ends: at the first limit reached.
+    """Limits of an experiment, which ends at the first one reached.
 
-    curves : number of measurements;  seconds : on the experiment's clock;  wear : tip wear
-        used up, as the microscope reports it (a fraction, 1 = a worn-out tip).
-    At least one must be given, and each that is given must be positive (ConfigError).
+    Attributes
+    ----------
+    curves : int, optional
+        Number of measurements.
+    seconds : float, optional
+        Time on the experiment's clock [s].
+    wear : float, optional
+        Tip wear as the microscope reports it (a fraction, 1 = a worn-out tip).
+
+    Raises
+    ------
+    ConfigError
+        Unless at least one limit is given and each is positive.
     """
 
     curves: int | None = None
@@ -45,9 +55,14 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class CostModel:
-    """What a measurement costs on the clock: overhead + distance / speed + settle + sweep.
+    """Time of a measurement: overhead + distance / speed + settle + sweep.
 
-    speed [m/s], settle [s], overhead [s], sweep [s] (the waveform's duration).
+    Attributes
+    ----------
+    speed : float
+        Speed of a move [m/s].
+    settle, overhead, sweep : float
+        Times [s]. `sweep` is the waveform's duration.
     """
 
     speed: float = 1e-6
@@ -56,7 +71,7 @@ class CostModel:
     sweep: float = 1.0
 
     def seconds(self, distance: FloatArray | float) -> FloatArray | float:
-        """Seconds for a measurement after a move of `distance` [m]; any array shape."""
+        """Seconds for a measurement after a move of `distance` [m], of any shape."""
         return self.overhead + distance / self.speed + self.settle + self.sweep
 
 
@@ -64,9 +79,27 @@ class CostModel:
 class Problem:
     """All that a policy may know before its first ask; never the truth.
 
-    scan : the images taken beforehand;  candidates : (n, 2) int array of the sites that may be
-    measured, row-major;  waveform : what will be applied at each;  light [suns];  target : name
-    of the descriptor that the experiment is asked to learn (``analysis.descriptors``).
+    Attributes
+    ----------
+    scan : Scan
+        Images taken beforehand.
+    candidates : (n, 2) array of int
+        Rows and columns that may be measured, row-major.
+    waveform : Waveform
+        Applied at each site.
+    budget : Budget
+        Limits of the experiment.
+    cost : CostModel
+        Time of a measurement.
+    light : float
+        Illumination [suns].
+    target : str
+        Descriptor to be learned (``analysis.curves.descriptors``).
+
+    Raises
+    ------
+    DataError
+        If the candidates are no sites of the scan.
     """
 
     scan: Scan
@@ -78,24 +111,7 @@ class Problem:
     target: str = "loop_area"
 
     def __post_init__(self) -> None:
-        sites = np.array(self.candidates)
-        if sites.ndim != 2 or sites.shape[1] != 2 or sites.shape[0] == 0:
-            raise DataError(
-                f"Problem candidates must be an (n, 2) array of rows and columns with n >= 1; got "
-                f"shape {sites.shape}"
-            )
-        if not np.issubdtype(sites.dtype, np.integer):
-            raise DataError(f"Problem candidates must be integers; got {sites.dtype}")
-        rows, columns = self.scan.shape
-        outside = (sites < 0).any(1) | (sites[:, 0] >= rows) | (sites[:, 1] >= columns)
-        if outside.any():
-            raise DataError(
-                f"Problem candidates must lie on the {rows} x {columns} scan; "
-                f"{int(outside.sum())} do not, the first is {tuple(sites[outside][0])}"
-            )
-        sites = sites.astype(np.int64)
-        sites.setflags(write=False)
-        object.__setattr__(self, "candidates", sites)
+        freeze(self, candidates=checked_sites("Problem candidates", self.candidates, self.scan))
 
     @cached_property
     def _index(self) -> IntArray:
@@ -117,11 +133,18 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A site that a policy wants measured, with what it thought of it.
+    """A site that a policy wants measured.
 
-    id : unique in the experiment, given by the policy;  prediction, uncertainty : mean and
-    standard deviation of the target there, in the target's unit, if the policy predicts;
-    scores : named acquisition values there.
+    Attributes
+    ----------
+    id : str
+        Unique in the experiment, given by the policy.
+    site : Site
+        Row and column.
+    prediction, uncertainty : float, optional
+        Mean and standard deviation of the target there, in the target's unit.
+    scores : mapping of str to float
+        Acquisition values there.
     """
 
     id: str
@@ -133,11 +156,31 @@ class Proposal:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
-    """What came of a measurement.
+    """Result of a measurement.
 
-    proposal_id : None for a point measured by hand or attached;  curve : None if it failed or was
-    aborted;  started, finished : on the experiment's clock [s];  visit : 0 for the first
-    measurement at this site, 1 for the second, ...;  message : why it failed.
+    Attributes
+    ----------
+    site : Site
+        Row and column.
+    status : {"ok", "saturated", "failed", "aborted"}
+        The first two have a curve, the others have none.
+    curve : IVCurve, optional
+        The measured curve.
+    proposal_id : str, optional
+        None for a point that was measured by hand or attached.
+    started, finished : float
+        On the experiment's clock [s].
+    visit : int
+        0 for the first measurement at this site, 1 for the second, and so on.
+    message : str
+        Reason of a failure.
+    quality : Quality, optional
+        Verdict on the curve.
+
+    Raises
+    ------
+    DataError
+        If status and curve disagree.
     """
 
     site: Site

@@ -1,4 +1,4 @@
-"""Recorded curves: many at sites of a scan, or the columns of a single one."""
+"""Recorded curves at sites of a scan, and columns of a single curve."""
 
 from __future__ import annotations
 
@@ -9,21 +9,41 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.records import DataError, IVCurve, Outcome, Scan, Site, Waveform
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray, freeze
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import DataError
+from grainscout.records.problem import Outcome
 from grainscout.records.rails import find_rails as find_rails
+from grainscout.records.scan import Scan, Site, checked_sites
+from grainscout.records.waveform import Waveform
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
     """Curves of one waveform, measured at sites of a scan.
 
-    sites : (n, 2) int64 rows and columns, all different, on the scan;  current : (n, samples) [A],
-    NaN where a sample was lost;  saturated : (n, samples) bool, True where the amplifier was at its
-    rail;  unit : of ``current``; other than "A" only where the source recorded no current (a
-    hysteresis loop in arbitrary units);  metadata : whatever the source said, arrays included.
+    Attributes
+    ----------
+    scan : Scan
+        Images of the place.
+    sites : (n, 2) array of int
+        Rows and columns on the scan, all different.
+    waveform : Waveform
+        Applied at each site.
+    current : (n, samples) array of float
+        Currents [A]. NaN where a sample was lost.
+    saturated : (n, samples) array of bool
+        True where the amplifier was at its rail.
+    unit : str
+        Unit of ``current``. Other than "A" only where the source recorded no current (a hysteresis
+        loop in arbitrary units).
+    metadata : mapping
+        Notes of the source, arrays included.
 
-    Raises DataError for a wrong shape, a site twice or a site off the scan.
+    Raises
+    ------
+    DataError
+        For a wrong shape, a site twice or a site off the scan.
     """
 
     scan: Scan
@@ -35,34 +55,16 @@ class Recording:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        raw = np.array(self.sites)
+        sites = checked_sites("Recording sites", self.sites, self.scan)
         current = np.array(self.current, dtype=np.float64)
         saturated = np.array(self.saturated, dtype=bool)
         if saturated.size == 0:
             saturated = np.zeros(current.shape, bool)
-        if (
-            raw.ndim != 2
-            or raw.shape[1:] != (2,)
-            or raw.shape[0] == 0
-            or raw.dtype.kind not in "iu"
-        ):
-            raise DataError(
-                "Recording sites must be an (n, 2) array of integer rows and columns, n >= 1; got "
-                f"{raw.dtype} of shape {raw.shape}"
-            )
-        sites = raw.astype(np.int64)
         expected = (len(sites), len(self.waveform))
         if current.shape != expected or saturated.shape != expected:
             raise DataError(
                 f"Recording current and saturated must have shape (sites, samples) = {expected}; got "
                 f"{current.shape} and {saturated.shape}"
-            )
-        rows, columns = self.scan.shape
-        outside = ((sites < 0) | (sites >= (rows, columns))).any(1)
-        if outside.any():
-            raise DataError(
-                f"Recording sites must lie on the {rows} x {columns} scan; {int(outside.sum())} do "
-                f"not, the first is {tuple(sites[outside][0].tolist())}"
             )
         unique = np.unique(sites, axis=0)
         if len(unique) != len(sites):
@@ -70,9 +72,7 @@ class Recording:
                 f"Recording sites must all be different; {len(sites) - len(unique)} of {len(sites)} "
                 "are repeated. Keep one visit of each"
             )
-        for name, array in (("sites", sites), ("current", current), ("saturated", saturated)):
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        freeze(self, sites=sites, current=current, saturated=saturated)
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -105,14 +105,26 @@ class Recording:
 
     @property
     def complete(self) -> bool:
-        """Whether every pixel of the scan has a curve."""
+        """True if every pixel of the scan has a curve."""
         rows, columns = self.scan.shape
         return len(self) == rows * columns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Traces:
-    """Columns of one curve: name -> (n,) array in the unit ``units[name]``, in order of time [s]."""
+    """Columns of one curve.
+
+    Attributes
+    ----------
+    channels : mapping of str to (n,) array of float
+        Columns, each in the unit ``units[name]``.
+    units : mapping of str to str
+        Units of the columns that have one.
+    time : (n,) array of float
+        Times [s], in order.
+    metadata : mapping
+        Notes of the source.
+    """
 
     channels: Mapping[str, FloatArray]
     units: Mapping[str, str]
@@ -144,12 +156,26 @@ class Traces:
 
 
 def record_outcomes(scan: Scan, outcomes: Iterable[Outcome]) -> Recording:
-    """The curves of a run as a recording, for export or to be replayed.
+    """The curves of a run as a recording, for export or replay.
 
-    The first usable curve of each site is kept.  ``metadata`` lists the others: "later_visits" and
-    "failed" are (n, 2) rows and columns, "started" and "finished" (n,) the times [s] of the kept
-    ones.  DataError if there is no curve, or the curves are not of one sweep: equal voltages, and
-    times within 1 % of the sweep's duration.
+    Parameters
+    ----------
+    scan : Scan
+        Scan of the run.
+    outcomes : iterable of Outcome
+        In any order. The first usable curve of each site is kept.
+
+    Returns
+    -------
+    Recording
+        Its metadata list the others: "later_visits" and "failed" are (n, 2) rows and columns.
+        "started" and "finished" are the times (n,) of the kept ones [s].
+
+    Raises
+    ------
+    DataError
+        If there is no curve, or the curves are not of one sweep: equal voltages, and times within
+        1 % of the sweep's duration.
     """
     kept: dict[Site, tuple[Outcome, IVCurve]] = {}
     later, failed = [], []

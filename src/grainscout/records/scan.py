@@ -1,4 +1,4 @@
-"""Sites and scans: the pixel grid, and the one rule that turns pixels into metres."""
+"""Sites and scans: the pixel grid and its place in metres."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grainscout.records.errors import ConfigError, DataError, GrainscoutError
 
 
 class Site(NamedTuple):
-    """A pixel of the scan's grid; row 0 is the top line of the picture."""
+    """A pixel of the scan's grid. Row 0 is the top line of the picture."""
 
     row: int
     column: int
@@ -49,20 +49,48 @@ def checked_site(
     return Site(int(pair[0]), int(pair[1]))
 
 
+def checked_sites(what: str, sites: object, scan: Scan) -> IntArray:
+    """Rows and columns (n, 2) as integers; DataError unless all are on the scan."""
+    array = np.array(sites)
+    if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0 or array.dtype.kind not in "iu":
+        raise DataError(
+            f"{what} must be an (n, 2) array of integer rows and columns, n >= 1; got "
+            f"{array.dtype} of shape {array.shape}"
+        )
+    outside = ((array < 0) | (array >= scan.shape)).any(1)
+    if outside.any():
+        raise DataError(
+            f"{what} must lie on the {scan.shape[0]} x {scan.shape[1]} scan; {int(outside.sum())} "
+            f"do not, the first is {tuple(array[outside][0].tolist())}"
+        )
+    return array.astype(np.int64)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scan:
     """Named images on one pixel grid.
 
-    channels : name -> (rows, columns) float array; at least one.  ``"height"`` is in metres,
-        ``"current"`` in amperes.
-    units : name -> unit, for channels whose unit is known.
-    pixel_size : (row step, column step) [m].
-    origin : (x, y) [m] of the centre of pixel (0, 0).
-    angle : rotation of the grid about the origin [rad], from x towards y.
-    metadata : whatever the source said, kept as it was.
+    Attributes
+    ----------
+    channels : mapping of str to (rows, columns) array of float
+        At least one. ``"height"`` is in metres, ``"current"`` in amperes.
+    pixel_size : (row step, column step)
+        Pixel size [m].
+    origin : (x, y)
+        Centre of pixel (0, 0) [m].
+    angle : float
+        Rotation of the grid about the origin [rad], from x towards y.
+    units : mapping of str to str
+        Units of the channels whose unit is known.
+    metadata : mapping
+        Notes of the source, kept as they were.
 
-    Raises DataError for no channel, a wrong or mixed shape, or a NaN; ConfigError for a pixel
-    size that is not positive.
+    Raises
+    ------
+    DataError
+        For no channel, a wrong or mixed shape, or a NaN.
+    ConfigError
+        For a pixel size that is not positive.
     """
 
     channels: Mapping[str, FloatArray]

@@ -1,4 +1,4 @@
-"""Random streams: film, instrument and policy never share one, and nothing is global."""
+"""Random streams of film, instrument and policy; none is shared or global."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from grainscout.records.scan import Site
 
 @dataclass(frozen=True, kw_only=True)
 class Streams:
-    """Three independent seeds from one: entropy for the film, the instrument and the policy."""
+    """Independent seeds of film, instrument and policy, from one."""
 
     film: np.random.SeedSequence
     instrument: np.random.SeedSequence
@@ -20,8 +20,8 @@ class Streams:
     def policy_rng(self) -> np.random.Generator:
         """A fresh generator for ``Policy.reset``.
 
-        It does not know the experiment's seed, from which the film, and so the truth, could be made
-        again: its own seed sequence (used by ``spawn``) is a digest.
+        It does not hold the experiment's seed, from which the film could be made again. Its own
+        seed sequence (used by ``spawn``) is a digest.
         """
         bits = np.random.PCG64(np.random.SeedSequence(self.policy.generate_state(4).tolist()))
         bits.state = np.random.PCG64(self.policy).state
@@ -37,10 +37,19 @@ def spawn_streams(seed: int) -> Streams:
 def measurement_stream(
     instrument: np.random.SeedSequence, site: Site, visit: int, purpose: int = 0
 ) -> np.random.Generator:
-    """The noise of one measurement, keyed to (instrument, site, visit) and not to its order.
+    """Generator for the noise of one measurement, whatever was measured before.
 
-    Two policies that measure the same site on the same visit meet the same noise.  `purpose`
-    separates independent uses within one measurement.
+    Parameters
+    ----------
+    instrument : SeedSequence
+        Seed of the instrument.
+    site : Site
+        Row and column.
+    visit : int
+        Number of the visit. Two policies that measure the same site on the same visit meet the
+        same noise.
+    purpose : int
+        Separates independent uses within one measurement.
     """
     key = (*instrument.spawn_key, 1, int(site[0]), int(site[1]), int(visit), int(purpose))
     seed = np.random.SeedSequence(entropy=instrument.entropy, spawn_key=key)

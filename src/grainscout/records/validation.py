@@ -1,4 +1,4 @@
-"""Checks of settings; every message says what was expected and what was found."""
+"""Checks of settings."""
 
 from __future__ import annotations
 

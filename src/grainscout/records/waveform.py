@@ -1,4 +1,4 @@
-"""Waveforms: what voltage is applied when."""
+"""Waveforms: voltages and the times at which they are applied."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ from functools import cached_property
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import FloatArray, freeze
 from grainscout.records.errors import ConfigError
 
 #: Of one waveform: 160 MB of voltages and times.
 MAX_SAMPLES = 10_000_000
 
 
-#: No instrument is near it [s]; steps of 1e-310 s turned the ions' states into NaN, without a word.
+#: No instrument is near it [s]. Steps of 1e-310 s turned the ions' states into NaN.
 _SHORTEST = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Waveform:
-    """Sample voltages and times; the voltage is linear between samples.
+    """Sample voltages and times, linear in between.
 
-    voltage : (n,) float array [V], at the sample (after any gain).
-    time : (n,) float array [s], strictly increasing; the first sample is the start.
-    kind : a name for people, such as ``"triangle"``.
+    Attributes
+    ----------
+    voltage : (n,) array of float
+        Voltage at the sample, after any gain [V].
+    time : (n,) array of float
+        Times [s], strictly increasing. The first sample is the start.
+    kind : str
+        Name for people, such as ``"triangle"``.
 
-    Raises ConfigError if the arrays differ in shape, have fewer than two samples, hold a NaN or
-    an infinity, or if the time does not increase, by a femtosecond at least.
+    Raises
+    ------
+    ConfigError
+        If the arrays differ in shape, have fewer than two samples, hold a NaN or an infinity, or
+        if a step of time is shorter than a femtosecond.
     """
 
     voltage: FloatArray
@@ -63,10 +71,7 @@ class Waveform:
             raise ConfigError(
                 f"Waveform time must increase by at least {_SHORTEST:g} s; got {step.min():g} s"
             )
-        voltage.setflags(write=False)
-        time.setflags(write=False)
-        object.__setattr__(self, "voltage", voltage)
-        object.__setattr__(self, "time", time)
+        freeze(self, voltage=voltage, time=time)
 
     def __len__(self) -> int:
         return int(self.voltage.size)
@@ -79,7 +84,7 @@ class Waveform:
 
     @cached_property
     def key(self) -> str:
-        """A short digest of the samples: equal for equal waveforms, whatever their name."""
+        """Digest of the samples, equal for equal waveforms of any name."""
         raw = self.voltage.tobytes() + self.time.tobytes()
         return hashlib.sha256(raw).hexdigest()[:16]
 
@@ -103,9 +108,16 @@ class Waveform:
     def triangle(
         cls, peak: float = 1.5, samples: int = 251, duration: float = 1.0, *, start: float = 0.0
     ) -> Waveform:
-        """A start -> peak -> start sweep of equal steps (the papers': 0 -> 1.5 -> 0 V, 251 samples).
+        """A start -> peak -> start sweep of equal steps.
 
-        peak, start : [V];  duration : [s];  samples : odd, at least 3, so that the peak is sampled.
+        Parameters
+        ----------
+        peak, start : float
+            Voltages [V]. The papers sweep 0 -> 1.5 -> 0 V.
+        samples : int
+            Odd, at least 3, so that the peak is sampled.
+        duration : float
+            Length of the sweep [s].
         """
         if samples < 3 or samples % 2 == 0:
             raise ConfigError(f"triangle samples must be odd and at least 3; got {samples}")
@@ -114,7 +126,17 @@ class Waveform:
 
     @classmethod
     def bipolar(cls, peak: float = 1.5, samples: int = 501, duration: float = 2.0) -> Waveform:
-        """A 0 -> +peak -> -peak -> 0 sweep of equal steps; samples must be 4k + 1."""
+        """A 0 -> +peak -> -peak -> 0 sweep of equal steps.
+
+        Parameters
+        ----------
+        peak : float
+            Largest voltage [V].
+        samples : int
+            4k + 1, so that both peaks are sampled.
+        duration : float
+            Length of the sweep [s].
+        """
         if samples < 5 or samples % 4 != 1:
             raise ConfigError(f"bipolar samples must be 4k + 1 (5, 9, ...); got {samples}")
         quarter = _ramp(0.0, peak, samples // 4 + 1)
@@ -132,9 +154,18 @@ class Waveform:
         step: float = 0.012,
         start: float = 0.0,
     ) -> Waveform:
-        """First-order reversal curves: triangles of growing peak, start + k (peak - start)/branches.
+        """First-order reversal curves: triangles of growing peak.
 
-        rate : |dV/dt| [V/s], the same in all branches;  step : largest voltage step [V].
+        Parameters
+        ----------
+        peak, start : float
+            Voltages [V]. Branch k of n rises to start + k (peak - start) / n.
+        branches : int
+            Number of triangles.
+        rate : float
+            Slope |dV/dt| [V/s], the same in all branches.
+        step : float
+            Largest voltage step [V].
         """
         if branches < 1 or not step > 0 or not rate > 0 or peak == start:
             raise ConfigError(
@@ -167,9 +198,20 @@ class Waveform:
         base: float = 0.0,
         samples: int = 20,
     ) -> Waveform:
-        """A train of flat pulses at `levels` [V], each `width` s long, with `rest` s at `base` V.
+        """A train of flat pulses with rests between them.
 
-        edge : rise and fall time [s];  samples : readings in each plateau and each rest.
+        Parameters
+        ----------
+        levels : sequence of float
+            Voltage of each pulse [V].
+        width, rest : float
+            Length of a pulse and of a rest [s].
+        edge : float
+            Rise and fall time [s].
+        base : float
+            Voltage of the rests [V].
+        samples : int
+            Readings in each plateau and each rest.
         """
         if not levels or samples < 2 or min(width, rest, edge) <= 0:
             raise ConfigError(
@@ -189,7 +231,17 @@ class Waveform:
 
     @classmethod
     def constant(cls, level: float, duration: float = 0.01, samples: int = 2) -> Waveform:
-        """A constant bias [V]: the current-image mode (the papers': -1.5 V)."""
+        """A constant bias, as for an image of the current.
+
+        Parameters
+        ----------
+        level : float
+            Voltage [V]. The papers use -1.5 V.
+        duration : float
+            Length [s].
+        samples : int
+            Readings.
+        """
         if not 2 <= samples <= MAX_SAMPLES:
             raise ConfigError(f"constant samples must be 2 to {MAX_SAMPLES}; got {samples}")
         return cls._timed(np.full(samples, float(level)), duration, "constant")
@@ -202,7 +254,7 @@ class Waveform:
 
 
 def _numbers(name: str, values: object) -> FloatArray:
-    """The values as float64; ConfigError for anything but real numbers, for nothing is dropped."""
+    """The values as float64; ConfigError unless they are real numbers."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:  # rows of different lengths
@@ -214,7 +266,7 @@ def _numbers(name: str, values: object) -> FloatArray:
 
 
 def _ramp(start: float, end: float, count: int) -> FloatArray:
-    """Even steps from `start` to `end`; ConfigError for more than MAX_SAMPLES or infinite ends."""
+    """Even steps; ConfigError for too many samples or infinite ends."""
     if not (math.isfinite(start) and math.isfinite(end) and count <= MAX_SAMPLES):
         raise ConfigError(
             f"a waveform must have finite ends and at most {MAX_SAMPLES} samples; got {start:g} to "
