@@ -37,9 +37,6 @@ from grainscout.benchmarks.regression.regress import (
 from grainscout.benchmarks.regression.regress import changes_table as changes_table
 from grainscout.benchmarks.regression.scores import METRICS as METRICS
 from grainscout.benchmarks.regression.scores import Answer, Model
-from grainscout.benchmarks.regression.speed import compare_speed as compare_speed
-from grainscout.benchmarks.regression.speed import read_ratios as read_ratios
-from grainscout.benchmarks.regression.speed import write_ratios as write_ratios
 
 __all__ = [
     "BASELINES",

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from grainscout.analysis.statistics import Difference, holm, paired_difference
@@ -21,14 +20,9 @@ from grainscout.benchmarks.regression.baseline import (
     read_baseline,
     write_baseline,
 )
-from grainscout.benchmarks.regression.films import (
-    FILM_NAMES,
-)
+from grainscout.benchmarks.regression.films import FILM_NAMES
 from grainscout.benchmarks.regression.scores import Metric, Model, metric_of
 from grainscout.benchmarks.regression.scores import score_model as score_on_film
-from grainscout.benchmarks.regression.speed import (
-    SpeedChange,
-)
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 
@@ -179,8 +173,8 @@ def _outcome(metric: Metric, gain: FloatArray, difference: Difference, p: float)
 _STYLES = {"worse": "bold red", "better": "green", "no clear change": "yellow", "unchanged": "dim"}
 
 
-def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) -> Table:
-    """For the terminal: a row a score under each model, and a row a ratio of speed."""
+def changes_table(changes: Sequence[Change]) -> Table:
+    """Make the table for the terminal: a row a score under each model."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", min_width=22, overflow="fold")
     for head in ("baseline", "now", "gain", "p", "verdict"):
@@ -204,17 +198,4 @@ def changes_table(changes: Sequence[Change], speed: Sequence[SpeedChange] = ()) 
         )
         if c.outcome == "worse":
             table.add_row(f"    most on {c.worst_film}")
-    if speed:
-        table.add_section()
-        table.add_row("[bold]speed, as ratios[/]")
-    for s in speed:
-        table.add_row(
-            escape(f"  {s.stored.benchmark.removeprefix('test_')} ↓"),
-            f"{s.stored.ratio:.3g}",
-            f"{s.ratio:.3g}",
-            f"{s.low:.2g} to {s.high:.2g}",
-            "",
-            f"[{_STYLES[s.outcome]}]{s.outcome}[/]",
-        )
-        table.add_row(escape(f"    over {s.stored.over.removeprefix('test_')}"))
     return table

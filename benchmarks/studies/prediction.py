@@ -1,4 +1,4 @@
-"""How well does the engine of ``dkl`` predict, beside its peers and a constant?
+"""Predictions of ``dkl`` beside its peers and a constant.
 
     python benchmarks/studies/prediction.py            all films (peers: pip install -e '.[peers]')
     python benchmarks/studies/prediction.py --smoke    seconds, to see that it runs
@@ -15,31 +15,73 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scout import DESCRIPTORS, Stage
 from threadpoolctl import threadpool_limits
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies.models.training_targets import at_floor
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.records.arrays import FloatArray
+from grainscout.simulator import PRESETS, Film
 
-PRESETS = ("reference", "s26", "s23")
+NOISE = 2e-12  # A
+DESCRIPTORS = ("turn_on", "loop_area", "log_max_current")
+NAMES = ("reference", "s26", "s23")
 OURS = "dkl"
 PEERS = {"botorch": "peer-botorch", "atomai": "peer-atomai"}
 
 
-def cases(stage: Stage, count: int, models: dict[str, str]) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredFilm:
+    """A film with all its noisy curves."""
+
+    seed: int
+    problem: Problem
+    current: FloatArray
+
+    @classmethod
+    def of(cls, seed: int, preset: str, curves: int) -> MeasuredFilm:
+        """Measure every site of a film."""
+        film = Film.generate(PRESETS[preset], seed)
+        rows, columns = film.shape
+        sites = np.mgrid[8 : rows - 7, 8 : columns - 7].reshape(2, -1).T
+        problem = Problem(
+            scan=film.scan(),
+            candidates=sites,
+            waveform=Waveform.triangle(),
+            budget=Budget(curves=curves),
+            light=0.1 * (seed % 2),
+            target="loop_area",
+        )
+        clean, _ = film.curves(sites, problem.waveform, light=problem.light)
+        noise = np.random.default_rng([seed, 1]).normal(0.0, NOISE, clean.shape)
+        return cls(seed=seed, problem=problem, current=clean + noise)
+
+    def outcome(self, k: int, step: int) -> Outcome:
+        """The curve of candidate k."""
+        wave = self.problem.waveform
+        return Outcome(
+            site=Site(*map(int, self.problem.candidates[k])),
+            status="ok",
+            curve=IVCurve(voltage=wave.voltage, current=self.current[k], time=wave.time),
+            started=1.5 * step,
+            finished=1.5 * step + 1.2,
+        )
+
+
+def cases(film: MeasuredFilm, count: int, models: dict[str, str]) -> Iterator[dict[str, Any]]:
     """A row for each descriptor and model."""
-    order = np.random.default_rng([stage.seed, 4]).permutation(len(stage.sites))[:count]
-    dead = at_floor(stage.current)
-    outcomes = [stage.outcome(int(k), step) for step, k in enumerate(order)]
+    order = np.random.default_rng([film.seed, 4]).permutation(len(film.current))[:count]
+    dead = at_floor(film.current)
+    outcomes = [film.outcome(int(k), step) for step, k in enumerate(order)]
     for descriptor in DESCRIPTORS:
-        described = describe(descriptor, stage.waveform.voltage, stage.current)
+        described = describe(descriptor, film.problem.waveform.voltage, film.current)
         y, usable = described.value, described.valid & np.isfinite(described.value) & ~dead
         test, train = usable.copy(), order[usable[order]]
         test[order] = False
@@ -47,7 +89,7 @@ def cases(stage: Stage, count: int, models: dict[str, str]) -> Iterator[dict[str
         predictions = {"constant": flat}
         for name, policy in models.items():
             model: Any = make_policy(policy, {"target": descriptor})
-            model.reset(stage.problem, rng=np.random.default_rng(0))
+            model.reset(film.problem, rng=np.random.default_rng(0))
             model.tell(outcomes)
             mean, std = model.predict()
             noise = model._ahead[0].noise if model._ahead else model.surrogate.noise
@@ -55,7 +97,7 @@ def cases(stage: Stage, count: int, models: dict[str, str]) -> Iterator[dict[str
         for name, (mean, width) in predictions.items():
             away, spread = (y - mean)[test], width[test]
             yield {
-                "film": stage.seed,
+                "film": film.seed,
                 "descriptor": descriptor,
                 "model": name,
                 "error": float(np.sqrt(np.mean(away**2))),
@@ -103,13 +145,13 @@ def main() -> None:
     args = parser.parse_args()
     found = {k: v for k, v in PEERS.items() if importlib.util.find_spec(k)}
     models = {OURS: "dkl", **({} if args.smoke else found)}
-    presets, films, curves = PRESETS, args.films, args.curves
+    presets, films, curves = NAMES, args.films, args.curves
     if args.smoke:
         presets, films, curves = ("tiny",), 1, 40
     rows: list[dict[str, Any]] = []
     for k in range(films):
-        stage = Stage(args.first + k, presets[k % len(presets)], curves)
-        rows += cases(stage, curves, models)
+        film = MeasuredFilm.of(args.first + k, presets[k % len(presets)], curves)
+        rows += cases(film, curves, models)
         if args.out:
             pd.DataFrame(rows).to_csv(args.out, index=False)
         print(f"film {args.first + k} done", flush=True)

@@ -14,7 +14,6 @@ from grainscout.records import ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
     from grainscout.benchmarks.regression import Change, Model
-    from grainscout.benchmarks.regression.speed import SpeedChange, SpeedRatio
 
 _OWN_BASELINES = Path("grainscout-baselines")
 
@@ -30,7 +29,7 @@ Baselines = Annotated[
 ]
 Speed = Annotated[
     Path | None,
-    Option("--speed", help="Also compare ratios in this pytest --benchmark-json file."),
+    Option("--speed", hidden=True, help="Replaced by pytest --benchmark-compare."),
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 
@@ -55,21 +54,20 @@ def regress(
         folder = baselines or (suite.BASELINES if name in suite.MODELS else _OWN_BASELINES)
         return folder / (name.replace(":", ".") + ".json")
 
+    if speed is not None:
+        raise ConfigError(
+            "--speed was replaced: run pytest benchmarks/speed --benchmark-compare "
+            "--benchmark-compare-fail=median:50%"
+        )
     models = {name: suite.find_model(name) for name in model or suite.MODELS}
-    ratios = (baselines or suite.BASELINES) / "speed.json"
     changes = _scored(models, path_of, update=update)
-    speeds, missing = _speeds(speed, ratios, update=update) if speed else ([], [])
     if update:
         for name in models:
             console.print(f"baseline written: {path_of(name)}", soft_wrap=True)
-        if speed is not None:
-            console.print(f"ratios written: {ratios}", soft_wrap=True)
         return
-    outcomes = [c.outcome for c in changes] + [s.outcome for s in speeds]
+    outcomes = [c.outcome for c in changes]
     worse = outcomes.count("worse")
-    _show(changes, speeds, worse, as_json=as_json)
-    if missing and not as_json:
-        console.print(f"{len(missing)} stored ratios have no benchmark in {speed}")
+    _show(changes, worse, as_json=as_json)
     if worse:
         raise GrainscoutError(
             f"{worse} of {len(outcomes)} scores got significantly worse. If that is "
@@ -98,26 +96,13 @@ def _scored(
         return []
 
 
-def _speeds(
-    file: Path, ratios: Path, *, update: bool
-) -> tuple[list[SpeedChange], list[SpeedRatio]]:
-    """Compare the ratios of speed, and with ``update`` store them; also the missing ones."""
-    from grainscout.benchmarks import regression as suite
-
-    if not file.is_file():
-        raise ConfigError(f"--speed must be an existing file; there is none at {file}")
-    stored = suite.read_ratios(ratios)
-    speeds, missing = suite.compare_speed(file, stored)
-    if update:
-        suite.write_ratios(ratios, stored, speeds)
-    return speeds, missing
-
-
-def _show(changes: list[Change], speeds: list[SpeedChange], worse: int, *, as_json: bool) -> None:
+def _show(changes: list[Change], worse: int, *, as_json: bool) -> None:
     from grainscout.benchmarks import regression as suite
 
     if not as_json:
-        console.print(suite.changes_table(changes, speeds), markup=True)
+        console.print(suite.changes_table(changes), markup=True)
         return
-    scores, ratios = [c.plain() for c in changes], [s.plain() for s in speeds]
-    print(json.dumps({"worse": worse, "changes": scores, "speed": ratios}, indent=1))
+    # "speed" is always empty: scripts may still look for it.
+    print(
+        json.dumps({"worse": worse, "changes": [c.plain() for c in changes], "speed": []}, indent=1)
+    )

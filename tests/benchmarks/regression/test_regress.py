@@ -18,7 +18,6 @@ from grainscout.benchmarks.regression import (
 )
 from grainscout.benchmarks.regression.baseline import read_baseline
 from grainscout.benchmarks.regression.scores import score_model
-from grainscout.benchmarks.regression.speed import SpeedRatio, compare_speed
 from grainscout.records import DataError
 
 FILMS = len(FILM_NAMES)
@@ -237,37 +236,3 @@ def test_a_missing_baseline_is_said_before_anything_is_scored(tmp_path):
 def test_the_stored_baselines_are_of_the_present_films_and_definitions(name):
     path = regress.BASELINES / f"{name}.json"
     read_baseline(path, model=name, version=MODELS[name].version, update="")
-
-
-# Speed ----------------------------------------------------------------------------------------
-
-
-def timings(path, **seconds):
-    rows = [
-        {"group": None, "name": name, "fullname": f"b/test_x.py::{name}", "stats": stats}
-        for name, stats in ((name, {"min": s, "median": 1.1 * s}) for name, s in seconds.items())
-    ]
-    path.write_text(json.dumps({"benchmarks": rows}))
-    return path
-
-
-def test_ratios_of_speed_do_not_know_the_machine(tmp_path):
-    ratios = [SpeedRatio(group="test_x", benchmark="a", over="b", ratio=0.5)]
-    for machine in (1.0, 7.0):
-        for a, outcome in ((0.5, "unchanged"), (1.0, "worse"), (0.2, "better")):
-            file = timings(tmp_path / "speed.json", a=a * machine, b=machine)
-            ((change,), missing) = compare_speed(file, ratios)
-            assert change.outcome == outcome
-            assert missing == []
-
-
-def test_ratios_without_benchmarks_are_told(tmp_path):
-    file = timings(tmp_path / "speed.json", a=1.0, b=2.0)
-    there = SpeedRatio(group="test_x", benchmark="a", over="b", ratio=0.5)
-    absent = dataclasses.replace(there, over="c")
-    assert compare_speed(file, [there, absent])[1] == [absent]
-    with pytest.raises(DataError, match="it holds a, b"):
-        compare_speed(file, [absent])
-    file.write_text("{}")
-    with pytest.raises(DataError, match="benchmark-json"):
-        compare_speed(file, [there])

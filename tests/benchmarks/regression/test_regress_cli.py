@@ -118,26 +118,7 @@ def test_a_model_that_is_none_is_bad_usage(call, name):
     assert "model" in said
 
 
-def test_speed_stands_in_the_same_table(call, tmp_path):
-    (tmp_path / "baselines").mkdir()
-    ratio = {"group": "g", "benchmark": "quick", "over": "slow", "ratio": 0.1}
-    (tmp_path / "baselines" / "speed.json").write_text(json.dumps({"ratios": [ratio]}))
-    rows = [
-        {"group": "g", "name": n, "fullname": n, "stats": {"min": s, "median": s}}
-        for n, s in (("quick", 0.4), ("slow", 1.0))
-    ]
-    file = tmp_path / "timings.json"
-    file.write_text(json.dumps({"benchmarks": rows}))
-    words = ("--model", "archetypes", "--baselines", tmp_path / "baselines", "--speed", file)
-    (tmp_path / "baselines" / "archetypes.json").write_bytes(
-        (regress.BASELINES / "archetypes.json").read_bytes()
-    )
-    status, out, _ = call(*words)
-    assert status == 1
-    assert "over slow" in out
-    assert "archetype_accuracy" in out
-    assert call(*words, "--update")[0] == 0
-    assert json.loads((tmp_path / "baselines" / "speed.json").read_text())["ratios"] == [
-        {**ratio, "ratio": 0.4}
-    ]
-    assert call(*words)[0] == 0
+def test_speed_is_compared_by_pytest_benchmark(call):
+    status, _, message = call("--speed", "timings.json")
+    assert status == 2
+    assert "pytest benchmarks/speed --benchmark-compare" in message
