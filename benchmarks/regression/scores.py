@@ -1,9 +1,10 @@
-"""From a model's answer to scores: what is answered decides what is scored."""
+"""Scores of a model's answer: its keys decide what is scored."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,13 @@ Model = Callable[[FilmCase], Answer]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How a score is read: whether more is better, and the mean change that matters in practice."""
+    """Direction of a score, and the mean change that matters in practice."""
 
     higher_is_better: bool
     margin: float
 
 
-#: Scores by name; a model's own scores are judged by `metric_of`.
+#: Scores by name; `metric_of` adds a model's own.
 METRICS: dict[str, Metric] = {
     "map_error": Metric(higher_is_better=False, margin=0.01),
     "map_crps": Metric(higher_is_better=False, margin=0.005),
@@ -59,15 +60,18 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_of(name: str, baseline: float) -> Metric:
-    """How to read a score; one of the model's own: more is better, 1 % of its mean size matters."""
+    """Return the metric; for a model's own, more is better and 1 % of its mean size matters."""
     return METRICS.get(name) or Metric(higher_is_better=True, margin=0.01 * abs(baseline))
 
 
 def score_model(model: Model, film: str) -> dict[str, float]:
-    """Scores of a model on one film.
+    """Score a model on one film.
 
-    DataError names the film if the model fails there or answers with something unusable: a model
-    without a score is never left out of a comparison.
+    Raises
+    ------
+    DataError
+        If the model fails there or its answer is unusable. A model without a score is never left
+        out of a comparison.
     """
     case, truth = film_case(film), film_truth_of(film)
     try:
@@ -90,23 +94,19 @@ def _scores(answer: Answer, case: FilmCase, truth: FilmTruth) -> dict[str, float
             "a model must answer with a policy or a mapping of what it predicts (mean and std, "
             f"archetype, boundary, descriptors, scores of its own); got {type(answer).__name__}"
         )
+    scorers: dict[str, Callable[[Any], dict[str, float]]] = {
+        "std": lambda _: {},  # scored with the mean
+        "mean": lambda mean: _score_map(truth, mean, answer.get("std")),
+        "archetype": lambda a: {"archetype_accuracy": _balanced(truth.archetype, a)},
+        "latent": lambda points: {"latent_archetypes": _separation(truth.archetype, points)},
+        "boundary": lambda image: {"boundary_auc": _auc(truth, image)},
+        "policy": lambda policy: _score_policy(policy, case, truth),
+        **{name: partial(_error, name, values) for name, values in truth.values.items()},
+    }
     scores: dict[str, float] = {}
     for key, value in answer.items():
-        if key == "std":
-            continue
-        if key == "mean":
-            scores |= _score_map(truth, value, answer.get("std"))
-        elif key == "archetype":
-            scores["archetype_accuracy"] = _balanced(truth.archetype, value)
-        elif key == "latent":
-            scores["latent_archetypes"] = _apart(truth.archetype, value)
-        elif key == "boundary":
-            near = truth.film.structure.boundary_distance <= BOUNDARY_WIDTH
-            scores["boundary_auc"] = _auc(near, value)
-        elif key == "policy":
-            scores |= _score_policy(value, case, truth)
-        elif key in truth.values:
-            scores[f"{key}_error"] = _error(truth.values[key], value, key)
+        if key in scorers:
+            scores |= scorers[key](value)
         elif np.ndim(value) == 0:
             scores[key] = float(value)
         else:
@@ -119,10 +119,10 @@ def _scores(answer: Answer, case: FilmCase, truth: FilmTruth) -> dict[str, float
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
-    found = np.asarray(value, dtype=np.float64)
-    if found.shape != shape:
-        raise DataError(f"{name} must be an array of shape {shape}; got {found.shape}")
-    return found
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise DataError(f"{name} must be an array of shape {shape}; got {array.shape}")
+    return array
 
 
 def _score_map(truth: FilmTruth, mean: Any, std: Any) -> dict[str, float]:
@@ -131,38 +131,40 @@ def _score_map(truth: FilmTruth, mean: Any, std: Any) -> dict[str, float]:
     width = np.ones(shape) if std is None else _array("std", std, shape)
     if not (np.isfinite(guess).all() and np.isfinite(width).all()):
         raise DataError("mean and std must be finite at every candidate site")
-    found = score_map(truth.task, guess, width)
-    scores = {"map_error": found["nrmse"]}
-    return scores if std is None else {**scores, "map_crps": found["crps"]}
+    score = score_map(truth.task, guess, width)
+    error = {"map_error": score["nrmse"]}
+    return error if std is None else {**error, "map_crps": score["crps"]}
 
 
 def _balanced(truth: NDArray[np.uint8], answer: Any) -> float:
-    """Mean over the kinds that are there of the share recognised; 0.25 is a guess among four."""
+    """Balanced accuracy over the archetypes of the film; 0.25 is a guess among four."""
     given = _array("archetype", answer, truth.shape)
-    return float(np.mean([(given[truth == kind] == kind).mean() for kind in np.unique(truth)]))
+    return float(np.mean([(given[truth == k] == k).mean() for k in np.unique(truth)]))
 
 
-def _apart(truth: NDArray[np.uint8], answer: Any) -> float:
-    """Balanced share of curves whose kind is that of the nearest kind in a map (n, d).
+def _separation(truth: NDArray[np.uint8], answer: Any) -> float:
+    """Balanced share of curves whose archetype is the nearest one in a map (n, d).
 
-    A kind is as near as its nearest fifth, the curve itself left out; kinds with under five are not asked.
+    The distance of an archetype is that of its nearest fifth, without the curve itself. Archetypes
+    with fewer than five curves are left out.
     """
     points = np.asarray(answer, dtype=np.float64)
     if points.ndim != 2 or len(points) != len(truth) or not np.isfinite(points).all():
         raise DataError(f"latent must be finite ({len(truth)}, d); got shape {points.shape}")
     distance = cdist(points, points)
     np.fill_diagonal(distance, np.inf)
-    kinds = [k for k in np.unique(truth) if (truth == k).sum() >= 5]
+    known = [k for k in np.unique(truth) if (truth == k).sum() >= 5]
     near = [
         np.sort(distance[:, truth == k], axis=1)[:, : max(1, int((truth == k).sum()) // 5)].mean(1)
-        for k in kinds
+        for k in known
     ]
-    found = np.array(kinds)[np.argmin(near, axis=0)]
-    return float(np.mean([(found[truth == k] == k).mean() for k in kinds]))
+    nearest = np.array(known)[np.argmin(near, axis=0)]
+    return float(np.mean([(nearest[truth == k] == k).mean() for k in known]))
 
 
-def _auc(near: BoolArray, answer: Any) -> float:
+def _auc(truth: FilmTruth, answer: Any) -> float:
     """Chance that a boundary pixel has a higher value than another: 1 perfect, 0.5 chance."""
+    near: BoolArray = truth.film.structure.boundary_distance <= BOUNDARY_WIDTH
     given = _array("boundary", answer, near.shape)
     if not np.isfinite(given).all():
         raise DataError("boundary must be finite at every pixel")
@@ -171,24 +173,24 @@ def _auc(near: BoolArray, answer: Any) -> float:
     return float((ranks[near].sum() - hits * (hits + 1) / 2) / (hits * others))
 
 
-def _error(truth: FloatArray, answer: Any, name: str) -> float:
+def _error(name: str, truth: FloatArray, answer: Any) -> dict[str, float]:
     """Mean |error| over that of the constant guess (the median of the truth), which is 1.
 
-    A curve left without a value counts as that guess: silence is no way to a better score.
+    A curve left without a value counts as that guess, so leaving values out wins nothing.
     """
     given = _array(name, answer, truth.shape)
     known = np.isfinite(truth)
     middle = float(np.median(truth[known]))
     value = np.where(np.isfinite(given), given, middle)
     error, guess = np.abs(value - truth)[known], np.abs(middle - truth)[known]
-    return float(error.sum() / guess.sum())
+    return {f"{name}_error": float(error.sum() / guess.sum())}
 
 
 def _score_policy(policy: Any, case: FilmCase, truth: FilmTruth) -> dict[str, float]:
-    """One run: what it found, the referee's map from its curves, and whether it sees the structure.
+    """Score one run: examples found, the evaluation model's map, and sites on the structure.
 
-    at_boundary, at_junction : share of its sites there over that of all candidates; 1 is chance.  The
-    finding of both papers, and much less noisy than what was found.
+    at_boundary and at_junction are the share of its sites there over that of all candidates; 1 is
+    chance. They are the result of both papers, and much less noisy than the examples found.
     """
     if not isinstance(policy, Policy):
         raise DataError(f"policy must have reset, ask and tell; got {type(policy).__name__}")
