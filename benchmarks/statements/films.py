@@ -22,12 +22,12 @@ from grainscout.simulator.verification.transport import verify
 
 _SITES = 1500  # candidates of a film whose curves are computed
 _INTERIOR_M = 60e-9  # from a boundary: well inside a grain
-_SUNS = 0.1  # S23
+_SUNS = 0.1  # Liu2023
 _FLOOR = 1e-12  # [A] what an amplifier would call no current
 
 
 def film_findings(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
-    """The statements of S23, S26 and MRS about films and models, on `films` films of each task."""
+    """The statements of Liu2023, Gong2026 and MRS about films and models, on `films` films of each task."""
     yield from _share_of_the_image(tasks)
     yield from _light_and_junctions(_first(tasks, "s23"), films, seed)
     yield from _hysteresis(_first(tasks, "s26"), films, seed)
@@ -43,7 +43,7 @@ def _share_of_the_image(tasks: Sequence[Task]) -> Iterator[Finding]:
     share = 200 / (rows * columns)
     yield judge(
         "200 steps are about 1.2 % of the image",
-        "S23",
+        "Liu2023",
         f"{rows} x {columns} pixels",
         "0.05 % less the share's distance from 1.2 % (in %)",
         [0.05 - abs(100 * share - 1.2)] * 2,
@@ -87,7 +87,7 @@ def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterat
         ("... and conduct in light", "log10 of their current over half the interior's", light),
         ("the maximum current is higher in light", "log10 of light over dark, median site", gain),
     ):
-        yield judge(text, "S23", "s23 films, truth", measure, values, task=strata)
+        yield judge(text, "Liu2023", "Liu2023 films, truth", measure, values, task=strata)
 
 
 def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
@@ -110,8 +110,8 @@ def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Findin
     if strata:
         yield judge(
             "hysteresis grows from interior to boundary",
-            "S26",
-            "s26 films in light, truth",
+            "Gong2026",
+            "Gong2026 films in light, truth",
             "rank correlation of loop area with nearness",
             found,
             task=strata,
@@ -125,7 +125,7 @@ def _windows() -> Iterator[Finding]:
     passed = [float(c.passed) - 0.5 for c in checks]
     yield judge(
         "windows of club, heart and diamond",
-        "S26",
+        "Gong2026",
         "the model's curves, and their spread over a film",
         f"share of {len(checks)} checks that pass, less a half",
         passed,

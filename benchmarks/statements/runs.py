@@ -22,7 +22,7 @@ from grainscout.records import ConfigError, Problem
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import Structure
 
-#: Peaks of diversity between these steps count as "about 20" (S26).
+#: Peaks of diversity between these steps count as "about 20" (Gong2026).
 _PEAK = (10, 40)
 #: A diversity that ends below this share of its peak has fallen.
 _FALLEN = 0.95
@@ -67,7 +67,7 @@ class Runs:
 
 
 def run_findings(runs: Runs) -> Iterator[Finding]:
-    """The statements of S23 and S26 about a policy's choice of sites."""
+    """The statements of Liu2023 and Gong2026 about a policy's choice of sites."""
     raced = set(runs.steps["policy"])
     for finding in (concentration, boundary_only, latent_density, diversity_peak):
         yield from finding(runs, raced)
@@ -88,7 +88,7 @@ def concentration(runs: Runs, raced: set[str]) -> Iterator[Finding]:
             if strata:
                 yield _judged(
                     f"sites concentrate on {place} regions, whatever the target",
-                    "S23",
+                    "Liu2023",
                     case,
                     "log2 of their share over that of all candidates",
                     strata,
@@ -128,7 +128,7 @@ def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
         ),
     ):
         found = {who: np.array(v) for who, v in values.items()}
-        yield _judged(text, "S23", "all targets, dark and light", measure, strata, found)
+        yield _judged(text, "Liu2023", "all targets, dark and light", measure, strata, found)
 
 
 def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
         if strata:
             yield _judged(
                 "the density of visited patches differs from that of all",
-                "S23" if name == "dkl" else "S26",
+                "Liu2023" if name == "dkl" else "Gong2026",
                 f"{name}, all targets, dark and light",
                 "energy distance over what chance gives, less 1",
                 strata,
@@ -178,7 +178,7 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
         if strata:
             yield _judged(
                 f"diversity of {what} peaks at about 20 steps, then falls",
-                "S26",
+                "Gong2026",
                 "dual-novelty, all targets, dark and light",
                 f"share of runs with the peak at {_PEAK[0]} to {_PEAK[1]} and an end "
                 f"{1 - _FALLEN:.0%} below it, less a half",

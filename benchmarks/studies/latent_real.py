@@ -1,4 +1,4 @@
-"""The 13 real curves and patches of S26 through descriptors, archetypes and a latent map of a simulated film.
+"""The 13 real curves and patches of Gong2026 through descriptors, archetypes and a latent map of a simulated film.
 
     python benchmarks/studies/latent_real.py OUT           writes OUT/index.html and its pictures
     python benchmarks/studies/latent_real.py OUT --smoke   with a map that has hardly learnt
@@ -145,7 +145,7 @@ def make_page(out: Path, *, smoke: bool = False) -> dict[str, float]:
     (out / "index.html").write_text(
         "<!doctype html><meta charset=utf-8><title>13 real curves</title>"
         "<style>body{font:14px sans-serif;margin:2em}td,th{padding:2px 8px;text-align:left}"
-        "img{max-width:100%}</style><h1>13 real curves of Cs0.05MA0.05FA0.90PbI3 (S26)</h1>"
+        "img{max-width:100%}</style><h1>13 real curves of Cs0.05MA0.05FA0.90PbI3 (Gong2026)</h1>"
         "<p>Dotted: beyond the published figure's range. No truth is known: confidence is the "
         f"classifier's own.</p><img src=cards.png>{table.to_html(border=0)}"
         f"<h2>In a map of a simulated film</h2><ul>{words}</ul><img src=spectrum.png><img src=image.png>",

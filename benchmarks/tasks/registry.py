@@ -1,7 +1,8 @@
 """Tasks by name: the built-in families, and the entry points of third parties.
 
-An id says what the task is, such as ``film/s26/light/loop_area``; its tags say what families it belongs
-to.  A task under an id never changes its settings, so that scores under one id can be compared.
+An id names the task, such as ``film/s26/light/loop_area``, and its tags name its families. A task under
+an id never changes its settings, so that scores under one id can be compared. For the same reason ids
+keep the short names of the papers' materials: s26 is Gong2026 and s23 is Liu2023. Both are understood.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from grainscout.benchmarks.tasks.waveforms import Bipolar, Forc, Pulses, Recorde
 from grainscout.records import ConfigError
 
 GROUP = "grainscout.tasks"
+#: Name of a paper's material -> its name in ids and tags.
+_IN_IDS = {"Gong2026": "s26", "Liu2023": "s23"}
 
 _LIGHT = {"dark": 0.0, "light": 0.1}
 _CURVES = 60
 
-#: Films of one hidden setting each, and the ladder of difficulty (see ``simulator.presets``).
+#: Films of one hidden setting each, and the levels of difficulty (see ``simulator.presets``).
 _HIDDEN = (
     "boundary-larger",
     "boundary-same",
@@ -41,7 +44,7 @@ _HIDDEN = (
     "slow-boundaries",
     "conducting-junctions",
 )
-_LADDER = ("clean", "easy-2", "easy-1", "hard-1", "hard-2", "hard-3")
+_LEVELS = ("clean", "easy-2", "easy-1", "hard-1", "hard-2", "hard-3")
 
 _WAVEFORMS: dict[str, WaveformSpec] = {
     "bipolar": Bipolar(peak_V=1.5, samples=501, duration_s=2.0),
@@ -70,10 +73,12 @@ _BUDGETS: dict[str, dict[str, Any]] = {
 
 
 def tasks() -> dict[str, Task]:
-    """Every task by its id: built in, then third parties'.
+    """List every task by its id: built in, then third parties'.
 
-    ConfigError for an id that two claim, and for an entry point that cannot be loaded or gives anything
-    but tasks.
+    Raises
+    ------
+    ConfigError
+        For an id that two claim, and for an entry point that cannot be loaded or does not give tasks.
     """
     found = dict(builtin_tasks())
     origin = dict.fromkeys(found, "a built-in task")
@@ -90,7 +95,8 @@ def tasks() -> dict[str, Task]:
 
 
 def find_task(id_: str) -> Task:
-    """The task of that id; ConfigError names the closest ones if there is none."""
+    """Find the task of that id; ConfigError names the closest ones if there is none."""
+    id_ = "/".join(_IN_IDS.get(part, part) for part in id_.split("/"))
     known = builtin_tasks()
     if id_ not in known:  # a third party's, which are loaded only when one is wanted
         known = tasks()
@@ -102,14 +108,15 @@ def find_task(id_: str) -> Task:
 
 
 def tasks_with(tags: Sequence[str]) -> list[Task]:
-    """Tasks that can be run as they are and have one of `tags`; ``"fault+severe"`` asks for both.
+    """Find the tasks that can be run as they are and have one of `tags`.
 
-    ConfigError for a tag that leads to none.
+    ``"fault+severe"`` asks for both. ConfigError for a tag that no task has.
     """
     usable = [t for t in tasks().values() if not t.microscope.needs_file]
     found: dict[str, Task] = {}
     for wanted in tags:
-        some = [t for t in usable if set(wanted.split("+")) <= set(t.tags)]
+        every = {_IN_IDS.get(tag, tag) for tag in wanted.split("+")}
+        some = [t for t in usable if every <= set(t.tags)]
         if not some:
             known = sorted({tag for t in usable for tag in t.tags})
             raise ConfigError(
@@ -122,22 +129,25 @@ def tasks_with(tags: Sequence[str]) -> list[Task]:
 
 @lru_cache(maxsize=1)
 def builtin_tasks() -> dict[str, Task]:
-    """The families that come with Grainscout."""
-    found: dict[str, Task] = {}
-    for task in _builtin():
-        if task.id in found:
-            raise ConfigError(f"task id {task.id!r} must be unique; it is given twice")
-        found[task.id] = task
-    return found
+    """Return the tasks that come with Grainscout, by id."""
+    return {task.id: task for task in _builtin()}
 
 
 @lru_cache(maxsize=1)
 def difficulties() -> dict[str, dict[str, float]]:
-    """What random sampling leaves undone on each built-in task, by ``benchmarks/studies/difficulty.py``.
+    """Read the difficulty of each built-in task: what random sampling leaves undone.
 
-    discovery : share of the wanted examples not in hand at the end of the budget;  mapping : error
-    of the map then, over the spread of the truth;  optimisation : regret then, over the range of
-    the truth;  until_all : expected random measurements until one of every kind has been met.
+    It is measured by ``benchmarks/studies/difficulty.py``.
+
+    Returns
+    -------
+    table : mapping
+        Task id -> mapping with some of
+
+        - discovery: share of the wanted examples not found at the end of the budget,
+        - mapping: error of the map then, over the spread of the truth,
+        - optimisation: regret then, over the range of the truth,
+        - until_all: expected random measurements until one of every archetype has been met.
     """
     text = (files("grainscout.benchmarks.tasks") / "difficulty.json").read_text(encoding="utf-8")
     table: dict[str, dict[str, float]] = json.loads(text)["tasks"]
@@ -158,7 +168,7 @@ def _theirs(point: EntryPoint) -> Iterable[Task]:
 
 
 def _task(id_: str, *tags: str, light: str = "", film: str = "s26", **settings: Any) -> Task:
-    """A task, its tags completed by its light, its target, its goals and the film's name."""
+    """Make a task and complete its tags by its light, target, goals and film."""
     settings = {"target": "loop_area", "curves": _CURVES, **settings}
     settings.setdefault("microscope", Simulated(film=film))
     task = Task(id=id_, light_suns=_LIGHT.get(light, 0.0), **settings)
@@ -185,7 +195,7 @@ def _builtin() -> Iterator[Task]:
     for name, target in _SWEPT:
         at = {"light": "light", "target": target, "waveform": _WAVEFORMS[name]}
         yield _task(f"waveform/{name}/{target}", "waveform", name, **at)
-    for film in _LADDER:
+    for film in _LEVELS:
         yield _task(f"ladder/{film}", "ladder", film=film, light="light")
     for film in _HIDDEN:
         yield _task(f"hidden/{film}", "hidden", film=film, light="light")
@@ -198,13 +208,13 @@ def _builtin() -> Iterator[Task]:
 
 
 def _faults() -> Iterator[Task]:
-    """One for each rung of the instrument's ladder: no fault, each alone, all; mild and severe."""
+    """One for each fault level of the instrument: none, each fault alone, all; mild and severe."""
     from grainscout.simulator.instrument import FAULT_LADDERS
 
-    for rung in FAULT_LADDERS:
-        spec = Simulated(film="s26", instrument=rung)
-        tags = [tag for tag in rung.partition("-")[::2] if tag]
-        yield _task(f"fault/{rung}", "fault", *tags, light="light", microscope=spec)
+    for level in FAULT_LADDERS:
+        spec = Simulated(film="s26", instrument=level)
+        tags = [tag for tag in level.partition("-")[::2] if tag]
+        yield _task(f"fault/{level}", "fault", *tags, light="light", microscope=spec)
 
 
 def _budgets() -> Iterator[Task]:
@@ -216,7 +226,7 @@ def _budgets() -> Iterator[Task]:
 
 
 def _without_film() -> Iterator[Task]:
-    """Tasks on what is recorded, or computed, at fixed points; files are the user's own."""
+    """Tasks on recorded or computed points; files are the user's own."""
     recorded: dict[str, Any] = {"waveform": Recorded(), "window_px": 1}
     ising: dict[str, tuple[Goal, ...]] = {
         "magnetisation": ("discovery", "mapping"),

@@ -14,7 +14,7 @@ from grainscout.records.arrays import FloatArray
 #: So many examples of each class are wanted.
 EXAMPLES = 3
 
-#: Sites this near to a boundary or a junction count as on it [m]: the widths of S26's films.
+#: Sites this near to a boundary or a junction count as on it [m]: the widths of Gong2026's films.
 BOUNDARY_M, JUNCTION_M = 30e-9, 40e-9
 
 
@@ -82,7 +82,7 @@ def site_worth(truth: TaskTruth) -> FloatArray | None:
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArray:
     """(n,) mean pairwise distance of the curves measured so far, over the rms current of all.
 
-    The measure of S26; it may fall when a new curve resembles the old ones.
+    The measure of Gong2026; it may fall when a new curve resembles the old ones.
     """
     curves = np.array([o.curve.current for o in outcomes if o.curve is not None])
     measured = np.cumsum([o.curve is not None for o in outcomes])

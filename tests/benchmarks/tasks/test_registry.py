@@ -29,7 +29,7 @@ MANUAL = Path(__file__).parents[3] / "docs" / "manual" / "own-policy.md"
 
 def test_the_families_cover_what_films_instruments_and_goals_there_are():
     known = builtin_tasks()
-    # S23's three targets in two states of light, on both papers' materials.
+    # Liu2023's three targets in two states of light, on both papers' materials.
     assert len([i for i in known if i.startswith("film/")]) == 2 * 3 * 2
     faults = {getattr(t.microscope, "instrument", "") for t in known.values() if "fault" in t.tags}
     assert faults == set(FAULT_LADDERS)
@@ -212,3 +212,13 @@ def test_the_manuals_policy_and_task_are_listed_checked_and_raced(example, tmp_p
     page = (tmp_path / "out" / "report.html").read_text()
     assert "best value" in page
     assert "mine/peak" in page
+
+
+def test_the_papers_materials_are_found_by_their_papers_too():
+    assert find_task("film/Gong2026/light/loop_area") == find_task("film/s26/light/loop_area")
+    assert tasks_with(["film+Liu2023+dark"]) == tasks_with(["film+s23+dark"])
+
+
+def test_every_built_in_task_has_an_id_of_its_own():
+    ids = [task.id for task in registry._builtin()]
+    assert len(ids) == len(set(ids))
