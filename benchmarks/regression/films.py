@@ -172,12 +172,14 @@ def plain_values(voltage: FloatArray, current: FloatArray) -> dict[str, FloatArr
 
 
 def films_digest() -> str:
-    """Of everything that the films are asked to be: specs, seeds, instrument, waveform, light."""
+    """Hash everything that the films are asked to be: specs, seeds, instrument, waveform, light."""
     from grainscout.simulator.instrument import instrument_spec
 
+    instrument = asdict(instrument_spec(_INSTRUMENT))
+    del instrument["deflection_noise"]  # of a signal that no model is shown
     asked = {
         "films": {name: _asked(name) for name in FILM_NAMES},
-        "instrument": asdict(instrument_spec(_INSTRUMENT)),
+        "instrument": instrument,
         "voltage": _WAVEFORM.voltage.tolist(),
         "time": _WAVEFORM.time.tolist(),
         "curves": [_CURVES, RUN_CURVES],
