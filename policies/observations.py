@@ -124,7 +124,7 @@ class ObservationHistory:
             if index >= 0:
                 counts = self.failures if outcome.curve is None else self.visits
                 counts[index] += 1
-            if outcome.curve is not None:
+            if outcome.usable and outcome.curve is not None:
                 row, column = map(int, outcome.site)
                 key = (self._asks, row, column, int(outcome.visit), float(outcome.started))
                 at = bisect.bisect_right(self._keys, key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from grainscout.records import (
     pack,
     unpack,
 )
+from grainscout.records.quality import Quality
 
 TOY = ToySample()
 PROBLEM = TOY.problem(40)
@@ -155,3 +158,13 @@ def test_a_restored_history_knows_the_same():
     assert two.propose([5]) == ["p0003"]
     with pytest.raises(PolicyError, match="p0001 was recorded before"):
         two.record([outcome(8, names[1])])
+
+
+def test_an_unusable_curve_is_a_visit_and_no_observation():
+    history = ObservationHistory(PROBLEM)
+    good, bad = outcome(0), outcome(1)
+    bad = dataclasses.replace(bad, quality=Quality(usable=False, reasons=("contact lost",)))
+    history.record([good, bad])
+    assert history.visits[:2].tolist() == [1, 1]
+    assert len(history) == len(history.observations) == 1
+    assert history.observations.index.tolist() == [0]
