@@ -1,4 +1,4 @@
-"""How the manual is built: ``make docs``.  Warnings are errors; nothing is loaded from a network."""
+"""Configuration of the manual (``make docs``). Warnings are errors, and no page loads from a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "myst_nb",
-    "house_style",
+    "public_names",
     "sphinx.ext.napoleon",
     "made_pages",
 ]
@@ -48,7 +48,7 @@ nb_merge_streams = True
 nb_number_source_lines = False
 
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
+autodoc_preserve_defaults = False  # cannot read the signature of a decorated function
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 add_module_names = False
@@ -56,6 +56,7 @@ maximum_signature_line_length = 90
 default_role = "literal"
 viewcode_line_numbers = True
 
-# References to our own public names must exist; other libraries' are not resolved offline.
+# References to our own public names must exist. Those of other libraries are not resolved offline.
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!grainscout\.).*"), (r"py:.*", r".*\._.*")]
+suppress_warnings = ["ref.python"]  # a word of a type, such as shape, that several classes have

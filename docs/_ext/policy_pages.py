@@ -1,70 +1,63 @@
-"""Every registered policy as a page: what it is, where it comes from, its options."""
+"""Page of all registered policies: description, source, options."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from docstrings import items, paragraphs, restructured
 from numpy_sections import parameters, sections
 
 from grainscout.policies.registry import BUILTIN, policy_class, policy_options
 
-_S23 = "Liu et al. 2023 (S23)"
-_S26 = "Gong et al. 2026 (S26)"
+_LIU = "Liu et al. 2023"
+_GONG = "Gong et al. 2026"
 _OWN = "this project"
-#: name -> where the idea was published; the options that the paper leaves open are ours.
+#: Publication of each policy's idea.
 SOURCES = {
     "random": "the baseline of any search",
     "grid": "force-volume mapping",
-    "sobol": "Sobol' 1967; scrambling: Owen 1995",
+    "sobol": "Sobol' 1967, with the scrambling of Owen 1995",
     "farthest-point": "Gonzalez 1985",
-    "kriging": "Krige 1951; Matheron 1963",
-    "dkl": f"{_S23}; the closed-form engine is ours",
-    "dual-novelty": f"{_S26}; the choices that the paper leaves open are options",
+    "kriging": "Krige 1951, Matheron 1963",
+    "dkl": f"{_LIU}, with our closed-form engine",
+    "dual-novelty": f"{_GONG}, with options for the choices that the paper leaves open",
     "scout": _OWN,
-    "boundary-dkl": f"{_S23}, “Res-DKL”",
-    "transfer-dkl": f"{_S23}, last figure",
+    "boundary-dkl": f"{_LIU}, “Res-DKL”",
+    "transfer-dkl": f"{_LIU}, last figure",
     "co-navigation": "Yang et al. 2023, MRS Bulletin",
     "beacon": "Tang, Chakrabarty and Paulson 2024",
     "curiosity": "Vatsavai et al. 2025",
-    "structured-gp": "Ziatdinov, Ghosh and Kalinin 2022; Yang et al. 2023",
+    "structured-gp": "Ziatdinov, Ghosh and Kalinin 2022, Yang et al. 2023",
     "hypothesis": "Ziatdinov et al. 2022, Adv. Mater. 34, 2201345",
-    "shuffled-dkl": f"control; {_OWN}",
-    "structure-only": f"control; {_OWN}",
-    "stratified-random": f"control; {_OWN}",
-    "oracle": f"control; {_OWN}",
+    "shuffled-dkl": f"control, {_OWN}",
+    "structure-only": f"control, {_OWN}",
+    "stratified-random": f"control, {_OWN}",
+    "oracle": f"control, {_OWN}",
 }
 
 _INTRODUCTION = """
-Made from the registry when this manual is built. An option is a key of the table ``[policy] options``
-of an experiment or campaign file, or of the mapping given to
-:func:`grainscout.policies.make_policy`. Other people's optimisers (``peer-atomai``, ``peer-ax``,
-``peer-baybe``, ``peer-botorch``) are known where their package is installed.
+The registry makes this page when the manual is built. An option is a key of the table ``[policy] options`` of an
+experiment or campaign file, or of the mapping for :func:`grainscout.policies.make_policy`. The optimisers of other
+packages (``peer-atomai``, ``peer-ax``, ``peer-baybe``, ``peer-botorch``) are available where their package is installed.
 
-S23 is Liu et al. 2023, *J. Phys. Chem. Lett.* 14, 3352; S26 is Gong et al. 2026. A *control* is no
-competitor: a claim such as "it finds boundaries" stands only against it.
+Liu et al. 2023 is *J. Phys. Chem. Lett.* 14, 3352. A *control* does not compete: a claim such as "it finds boundaries"
+holds only if the control does not do the same.
 """
 
 
 def meanings(name: str) -> dict[str, str]:
-    """Option -> what its class, or the nearest base class that describes it, says of it."""
-    found: dict[str, str] = {}
+    """Meaning of each described option, by its class or the nearest base class."""
     factory = policy_class(name)
     classes = reversed(inspect.getmro(factory)) if inspect.isclass(factory) else ()
-    for cls in getattr(factory, "sources", classes):
-        found |= parameters(cls.__doc__)
-        if dataclasses.is_dataclass(cls) and cls.__doc__:
-            for block in paragraphs(inspect.cleandoc(cls.__doc__).splitlines()):
-                for names, meaning in items(block):
-                    found |= dict.fromkeys(names.split(", "), meaning)
+    found: dict[str, str] = {}
+    for source in getattr(factory, "sources", classes):
+        found |= parameters(source.__doc__)
     return {option: found[option] for option in policy_options(name) if option in found}
 
 
 def page() -> str:
-    """The page as reStructuredText."""
+    """Page as reStructuredText."""
     lines = [*_title("Policies", "="), _INTRODUCTION, "", *_summary()]
     for name in BUILTIN:
         lines += _section(name)
@@ -77,41 +70,31 @@ def _title(text: str, mark: str) -> list[str]:
 
 def _summary() -> Iterator[str]:
     yield from [".. list-table::", "   :header-rows: 1", ""]
-    yield from ["   * - policy", "     - what it does", "     - source"]
+    yield from ["   * - policy", "     - description", "     - source"]
     for name in BUILTIN:
-        first = " ".join(restructured(_doc(name).split("\n\n")[0].splitlines())).strip()
         yield f"   * - :ref:`{name} <policy-{name}>`"
-        yield f"     - {first}"
+        yield f"     - {' '.join(_text(name)[''].split(chr(10) * 2)[0].split())}"
         yield f"     - {SOURCES[name]}"
     yield ""
 
 
 def _section(name: str) -> Iterator[str]:
     yield from ["", f".. _policy-{name}:", "", *_title(name, "-")]
-    text = sections(_doc(name))
-    described = [b for b in paragraphs(text.pop("").splitlines()) if not _options(b)]
-    for block in described:
-        yield from [*restructured(block.splitlines()), ""]
-    for title in ("Notes", "References"):
-        yield from [text[title], ""] if title in text else []
-    yield from [f"*Source:* {SOURCES[name]}.", ""]
-    told = meanings(name)
+    text = _text(name)
+    yield from [text[title] for title in ("", "Notes", "References") if title in text]
+    yield from ["", f"*Source:* {SOURCES[name]}.", ""]
+    described = meanings(name)
     yield from [".. list-table::", "   :header-rows: 1", "   :widths: 18 20 62", ""]
-    yield from ["   * - option", "     - default", "     - what it is"]
+    yield from ["   * - option", "     - default", "     - meaning"]
     for option, default in policy_options(name).items():
         yield f"   * - ``{option}``"
         yield f"     - {_default(default)}"
-        yield f"     - {told.get(option, '')}"
+        yield f"     - {described.get(option, '')}"
     yield ""
 
 
-def _doc(name: str) -> str:
-    return inspect.cleandoc(policy_class(name).__doc__ or "")
-
-
-def _options(block: str) -> bool:
-    """Whether a block is the title or the list of options, which the table says."""
-    return bool(items(block)) or block.startswith("Options\n---")
+def _text(name: str) -> dict[str, str]:
+    return sections(policy_class(name).__doc__)
 
 
 def _default(value: Any) -> str:

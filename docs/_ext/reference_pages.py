@@ -1,8 +1,10 @@
-"""The reference: one page for each public module, filled from its docstrings by autodoc."""
+"""Reference: one page for each public module, filled from its docstrings by autodoc."""
 
 from __future__ import annotations
 
+import inspect
 import tomllib
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -19,9 +21,9 @@ PLAIN = (
     "grainscout.records.errors",
     "grainscout.records.streams",
 )
-#: module -> what to read beside it (MyST; relative to the generated pages).
+#: Related pages of each module (MyST, relative to the generated pages).
 BESIDE = {
-    "grainscout.records": "The nouns of every room.",
+    "grainscout.records": "The data types of all packages.",
     "grainscout.simulator": "Explained in [A film and its truth](../concepts/film.md) and [Films](../manual/films.md).",
     "grainscout.policies": "Each policy and its options: [Policies](policies.rst).",
     "grainscout.hardware": "Explained in [Guard and limits](../concepts/guard.md).",
@@ -41,17 +43,36 @@ BESIDE = {
 
 
 def modules() -> list[str]:
-    """Every public package and module that says what is public in it (``__all__``), and `PLAIN`.
-
-    Modules inside a package are described by what their package hands on.
-    """
+    """Public packages with ``__all__``, and the modules of `PLAIN`."""
     packages = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     named = {p for p in packages if getattr(import_module(p), "__all__", ())}
     return sorted(named - {"grainscout.cli"} | set(PLAIN))
 
 
+@cache
+def homes() -> dict[int, str]:
+    """Public name of each class and function by its id: one, however many packages list it."""
+    found: dict[int, str] = {}
+    for module in sorted(modules(), key=lambda m: m.count(".")):
+        for name, thing in _members(module):
+            own = getattr(thing, "__module__", "").startswith(module + ".")
+            other = found.get(id(thing), "")
+            if not other or (own and other.count(".") == module.count(".") + 1):
+                found[id(thing)] = f"{module}.{name}"
+    return found
+
+
+def _members(module: str) -> list[tuple[str, object]]:
+    package = import_module(module)
+    names = getattr(package, "__all__", None) or [
+        name for name, thing in vars(package).items() if getattr(thing, "__module__", "") == module
+    ]
+    members = [(name, getattr(package, name)) for name in names]
+    return [m for m in members if inspect.isclass(m[1]) or inspect.isroutine(m[1])]
+
+
 def pages() -> dict[str, str]:
-    """File name -> MyST page; the first is the table of contents."""
+    """MyST page of each file name; the first is the table of contents."""
     names = modules()
     contents = (
         "# Reference\n\nEverything public, from its docstrings. Units are SI unless a name or a "
@@ -59,7 +80,22 @@ def pages() -> dict[str, str]:
     )
     found = {"reference.md": contents}
     for module in names:
-        directive = f"```{{eval-rst}}\n.. automodule:: {module}\n```"
-        words = BESIDE.get(module, "")
-        found[f"{module}.md"] = f"# {module}\n\n{words}\n\n{directive}\n"
+        package = import_module(module)
+        elsewhere = [n for n, thing in _members(module) if homes()[id(thing)] != f"{module}.{n}"]
+        elsewhere += [
+            n for n in getattr(package, "__all__", ()) if inspect.ismodule(getattr(package, n))
+        ]
+        links = ", ".join(
+            f"{{py:obj}}`{homes()[id(getattr(package, n))]}`"
+            for n in elsewhere
+            if id(getattr(package, n)) in homes()
+        )
+        also = f"Also here: {links}." if links else ""
+        directive = f".. automodule:: {module}\n   :exclude-members: {', '.join(elsewhere)}"
+        if not elsewhere:
+            directive = directive.split("\n")[0]
+        about = BESIDE.get(module, "")
+        found[f"{module}.md"] = (
+            f"# {module}\n\n{about}\n\n{also}\n\n```{{eval-rst}}\n{directive}\n```\n"
+        )
     return found

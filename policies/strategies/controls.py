@@ -28,9 +28,10 @@ class FeatureFarthestPoint(FarthestPoint):
 
     Farthest point in the space of the image features that DKL uses; the curves are never looked at.
 
-    Options
-    -------
-    features, window, components : as in ``"dkl"``.
+    Parameters
+    ----------
+    features, window, components : str, int, int
+        As in ``"dkl"``.
     """
 
     features: str = "jets"
@@ -58,10 +59,12 @@ class FeatureFarthestPoint(FarthestPoint):
 class StratifiedRandom(CandidatePolicy):
     """Random sites, a fixed share of them where the image shows a groove (a boundary, a junction).
 
-    Options
-    -------
-    share : probability of a site in the grooves; where one stratum is used up, the other gives.
-    scale : width of the grooves looked for [pixels]: the sigma of the Gaussian derivatives.
+    Parameters
+    ----------
+    share : float
+        Probability of a site in the grooves. If one stratum is used up, the other gives the site.
+    scale : float
+        Width of the grooves [pixels]: the sigma of the Gaussian derivatives.
     """
 
     share: float = 0.5
@@ -97,14 +100,15 @@ class StratifiedRandom(CandidatePolicy):
 class Oracle(CandidatePolicy):
     """The policy that is told the truth: an upper bound, never a competitor.
 
-    Options
-    -------
-    truth : (n_candidates,) true value of each candidate, in the order of the problem's candidates;
-        NaN where there is none (those come last).  Who runs a comparison gives it: without it the
-        oracle can be made and checked, but not reset.
-    aim : ``"spread"`` (always the value farthest from all measured ones: the range of outcomes in
-        the fewest curves), ``"largest"`` (descending) or ``"classes"`` (the values are labels: one
-        of each, rarest first, then another of each).
+    Parameters
+    ----------
+    truth : (candidates,) array of float, optional
+        True value of each candidate of the problem. NaN where there is none, which come last. The
+        campaign gives it. Without it the oracle cannot be reset.
+    aim : {"spread", "largest", "classes"}
+        ``"spread"`` takes the value farthest from all measured ones, ``"largest"`` the values in
+        descending order. For ``"classes"`` the values are labels: one of each, the rarest first, then
+        another of each.
     """
 
     truth: FloatArray | None = None

@@ -16,11 +16,13 @@ from grainscout.records.arrays import IntArray
 class Grid(CandidatePolicy):
     """About `points` sites on a regular grid over the candidates, then the sites in between.
 
-    Options
-    -------
-    order : ``"serpentine"`` (every other line backwards: no fly-back) or ``"raster"``.
-    points : grid points of the first pass; 0 takes the budget's number of curves.  The grid has
-        lines and columns in the ratio of the candidates' extent.  Each further pass halves the step.
+    Parameters
+    ----------
+    order : {"serpentine", "raster"}
+        Serpentine measures every other line backwards, without fly-back.
+    points : int
+        Grid points of the first pass. 0 takes the budget's number of curves. Lines and columns have the
+        ratio of the candidates' extent. Each further pass halves the step.
     """
 
     order: str = "serpentine"
