@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.journal import Header, Journal
-from grainscout.journal.delta_log import Chain
+from grainscout.journal.delta_log import DeltaLog
 from grainscout.records import (
     Budget,
     DataError,
@@ -51,18 +51,18 @@ def grown(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 @settings(max_examples=150, deadline=None)
 @given(states=st.lists(STATES, min_size=1, max_size=5))
 def test_a_reader_gets_each_state_bit_for_bit(states):
-    chain = Chain()
+    log = DeltaLog()
     for state in states:
-        chain = chain.after(*chain.link(state))
-        assert pack(chain.state) == pack(state)
+        log = log.after(*log.row(state))
+        assert pack(log.state) == pack(state)
 
 
 def test_what_is_written_grows_with_the_run_and_not_with_its_square():
     rng, written = np.random.default_rng(1), {}
-    state, chain, total = {"n": 0, "table": np.zeros((1, 5)), "still": np.zeros(100)}, Chain(), 0
+    state, log, total = {"n": 0, "table": np.zeros((1, 5)), "still": np.zeros(100)}, DeltaLog(), 0
     for n in range(4001):
-        number, blob = chain.link(state)
-        chain, total = chain.after(number, blob), total + len(blob)
+        number, blob = log.row(state)
+        log, total = log.after(number, blob), total + len(blob)
         written[n] = total
         state = {**state, "n": n, "table": grown(state["table"], rng)}
     assert written[4000] < 2.3 * written[2000] < 5.3 * written[1000]
@@ -70,25 +70,25 @@ def test_what_is_written_grows_with_the_run_and_not_with_its_square():
 
 
 def test_nan_stays_nan_and_minus_zero_minus_zero():
-    chain = Chain()
+    log = DeltaLog()
     before = {"a": np.array([0.0, np.nan, 1.0]), "b": 0.0, "c": 1, "d": True}
     after = {"a": np.array([-0.0, np.nan, 1.0]), "b": -0.0, "c": 1.0, "d": 1}
     for state in (before, before, after):
-        chain = chain.after(*chain.link(state))
-        assert pack(chain.state) == pack(state)
+        log = log.after(*log.row(state))
+        assert pack(log.state) == pack(state)
 
 
 def test_a_state_that_is_changed_afterwards_is_not_changed_in_the_journal():
     live = np.arange(6.0).reshape(3, 2)
-    chain = Chain()
+    log = DeltaLog()
     for value in (7.0, 8.0):
         live[1] = value
-        chain = chain.after(*chain.link({"live": live}))
+        log = log.after(*log.row({"live": live}))
         live[2] = -value
-        assert chain.state["live"][1, 0] == value
-        assert chain.state["live"][2, 0] != -value
-    chain = chain.after(*chain.link({"live": live}))
-    assert pack(chain.state) == pack({"live": live})
+        assert log.state["live"][1, 0] == value
+        assert log.state["live"][2, 0] != -value
+    log = log.after(*log.row({"live": live}))
+    assert pack(log.state) == pack({"live": live})
 
 
 # In a file.
@@ -168,10 +168,10 @@ FAR = {"rows": np.array([9]), "to": np.ones((1, 2)), "more": np.ones((0, 2))}
     ids=repr,
 )
 def test_a_change_that_does_not_fit_is_an_error_of_ours(entry):
-    chain = Chain()
-    chain = chain.after(*chain.link({"a": np.zeros((3, 2))}))
+    log = DeltaLog()
+    log = log.after(*log.row({"a": np.zeros((3, 2))}))
     with pytest.raises(DataError, match=r"a change of state must fit|a state must be"):
-        chain.after(1, pack(entry))
+        log.after(1, pack(entry))
 
 
 def test_the_simulated_microscope_s_state_grows_by_what_a_measurement_adds():
@@ -182,16 +182,16 @@ def test_the_simulated_microscope_s_state_grows_by_what_a_measurement_adds():
     )
     environment = make_environment(task, 3)
     problem = environment.problem()
-    chain, sizes = Chain(), []
-    chain = chain.after(*chain.link(environment.microscope.state()))
+    log, sizes = DeltaLog(), []
+    log = log.after(*log.row(environment.microscope.state()))
     rng = np.random.default_rng(4)
     for row, column in rng.permutation(problem.candidates)[:120].tolist():
         with contextlib.suppress(MicroscopeError):
             environment.microscope.measure(Site(row, column), problem.waveform)
-        number, blob = chain.link(environment.microscope.state())
-        chain = chain.after(number, blob)
-        assert pack(chain.state) == pack(environment.microscope.state())
+        number, blob = log.row(environment.microscope.state())
+        log = log.after(number, blob)
+        assert pack(log.state) == pack(environment.microscope.state())
         if number:
             sizes.append(len(blob))
     assert max(sizes) < 2500
-    assert unpack(pack(chain.state))["microscope"]["instrument"]["path"].shape[1] == 8
+    assert unpack(pack(log.state))["microscope"]["instrument"]["path"].shape[1] == 8

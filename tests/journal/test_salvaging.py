@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grainscout.journal import Header, Journal, is_claimed, salvage, salvaged_recordings
-from grainscout.journal.lock import claim, lock_file
+from grainscout.journal import Header, Journal, is_locked, salvage, salvaged_recordings
+from grainscout.journal.lock import lock_file, locked
 from grainscout.journal.sqlite_pages import read_wal, wal_lost
 from grainscout.records import (
     Budget,
@@ -90,7 +90,7 @@ def test_an_open_journal_is_salvaged_with_its_wal_and_not_without(tmp_path):
 
 
 def test_a_run_killed_before_its_first_frame_is_no_copy(path):
-    """SQLite changes the mode first and makes the -wal later; the claim's file tells the two apart."""
+    """SQLite changes the mode first and makes the -wal later; the lock's file tells the two apart."""
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode = WAL")
     db.close()
@@ -196,12 +196,12 @@ def test_the_checksum_of_a_wal_is_sqlites(tmp_path):
 
 
 def test_a_claim_is_one_even_within_a_process(path):
-    with claim(path):
-        with pytest.raises(JournalError, match="one process"), claim(path):
+    with locked(path):
+        with pytest.raises(JournalError, match="one process"), locked(path):
             pass
         with Journal.open(path) as other:
             other.request("pause")
-        with pytest.raises(JournalError, match="one process"), claim(path):
+        with pytest.raises(JournalError, match="one process"), locked(path):
             pass
     assert not lock_file(path).exists()
 
@@ -211,11 +211,11 @@ def test_a_claim_s_file_is_removed_while_it_is_still_locked(path, monkeypatch):
     remove, held = Path.unlink, []
 
     def looked_at(self, **options):
-        held.append(is_claimed(path))
+        held.append(is_locked(path))
         remove(self, **options)
 
     monkeypatch.setattr(Path, "unlink", looked_at)
-    with claim(path):
+    with locked(path):
         pass
     assert held == [True]
-    assert not is_claimed(path)
+    assert not is_locked(path)

@@ -46,7 +46,7 @@ def _write_run(path: Path, curves: int, killed: bool) -> None:
     environment = make_environment(task, SEED)
     problem = environment.problem()
     header = Header(problem=problem, config={}, seed=SEED)
-    with Journal.create(path, header) as journal, journal.claimed():
+    with Journal.create(path, header) as journal, journal.locked():
         journal.request("veto", id="p0003")
         Experiment(
             environment.microscope,

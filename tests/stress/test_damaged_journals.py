@@ -25,7 +25,7 @@ from stress import Size, Tally, nothing_lost, times
 
 from grainscout.analysis.formats import Recording, read
 from grainscout.benchmarks import CampaignStore
-from grainscout.journal import Journal, is_claimed, salvage
+from grainscout.journal import Journal, is_locked, salvage
 from grainscout.journal.schema import torn
 from grainscout.records import DataError, JournalError
 
@@ -292,12 +292,12 @@ def test_two_processes_never_hold_one_journal(size: Size) -> list[Tally]:
         seconds = times(size, short=1, long=60)
         code = (
             "import sys, time, os\nfrom pathlib import Path\n"
-            "from grainscout.journal.lock import claim\nfrom grainscout.records import JournalError\n"
+            "from grainscout.journal.lock import locked\nfrom grainscout.records import JournalError\n"
             "path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])\n"
             "held = both = 0\n"
             "while time.monotonic() < end:\n"
             "    try:\n"
-            "        with claim(path):\n"
+            "        with locked(path):\n"
             "            held += 1\n"
             "            mark = os.open(str(path) + '.held', os.O_CREAT | os.O_EXCL)\n"
             "            os.close(mark)\n"
@@ -317,8 +317,8 @@ def test_two_processes_never_hold_one_journal(size: Size) -> list[Tally]:
             rival.send_signal(signal.SIGCONT)
             time.sleep(random.uniform(0.0, 0.004))
         said = [rival.communicate()[0] for rival in rivals]
-        left = is_claimed(path)
+        left = is_locked(path)
     counts = [[int(word) for word in words.split()] for words in said if words]
     held, both = (sum(c[k] for c in counts) for k in (0, 1))
     lost = both + left + sum(not words for words in said)  # one that died said nothing
-    return [Tally(what="claims of one journal by three processes", tried=held, lost=lost)]
+    return [Tally(what="locks of one journal by three processes", tried=held, lost=lost)]

@@ -30,7 +30,7 @@ def night(film, tmp_path_factory):
         )
         config = {"policy": {"name": policy, "options": options or {}}, "max_failures": 10}
         header = Header(problem=problem, config=config, seed=SEED)
-        with Journal.create(path, header) as journal, journal.claimed():
+        with Journal.create(path, header) as journal, journal.locked():
             policy_object = make_policy(policy, options or {})
             Experiment(
                 microscope, policy_object, problem=problem, seed=SEED, journal=journal, **settings

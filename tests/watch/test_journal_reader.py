@@ -10,7 +10,7 @@ import pytest
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.benchmarks.tasks.score import running_diversity
-from grainscout.journal import Header, Journal, is_claimed
+from grainscout.journal import Header, Journal, is_locked
 from grainscout.records import JournalError, Outcome
 from grainscout.watch import Reader
 from grainscout.watch.broadcaster import Broadcaster
@@ -59,7 +59,7 @@ def test_reading_bit_by_bit_is_reading_at_once(growing, finished):
 def test_a_run_that_ends_while_it_is_watched_leaves_one_file(growing):
     path, more, copy = growing
     reader = Reader(path)
-    with copy.claimed():
+    with copy.locked():
         more(3)
         assert reader.update().claimed
         more(2)
@@ -73,18 +73,18 @@ def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom grainscout.journal.lock import claim\n"
-        "with claim(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
+        "import sys, time\nfrom pathlib import Path\nfrom grainscout.journal.lock import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "held\n"
-        assert is_claimed(path)
+        assert is_locked(path)
         process.kill()
         process.wait()
     assert path.with_name("night.gsj-lock").exists()  # it could not tidy up
-    assert not is_claimed(path)
+    assert not is_locked(path)
 
 
 def test_a_journal_that_goes_away_is_told_and_comes_back(finished, tmp_path, monkeypatch):

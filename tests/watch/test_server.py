@@ -259,7 +259,7 @@ def test_what_a_person_asks_is_in_the_journal_and_only_what_waits_can_be_vetoed(
     with Journal.read(finished) as journal:
         header, batches = journal.header(), journal.batches()
     path = tmp_path / "going.gsj"
-    with Journal.create(path, header) as journal, journal.claimed():
+    with Journal.create(path, header) as journal, journal.locked():
         journal.record_event("start", wear=0.0)
         journal.record_batch(0, batches[0].proposals, 0.1)
         waiting = batches[0].proposals[0].id

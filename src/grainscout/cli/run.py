@@ -76,7 +76,7 @@ def _start(settings: RunConfig, path: Path) -> None:
     with (
         settings.open_policy(environment.microscope) as policy,
         Journal.create(path, header, left) as journal,
-        journal.claimed(),
+        journal.locked(),
         environment.microscope,
     ):
         make = partial(Experiment, problem=problem, seed=settings.seed, journal=journal)
@@ -89,7 +89,7 @@ def _resume(path: Path, given: RunConfig | None) -> None:
     from grainscout.experiment import Experiment
     from grainscout.journal import Journal
 
-    with Journal.open(path) as journal, journal.claimed():  # before the tip of the other is parked
+    with Journal.open(path) as journal, journal.locked():  # before the tip of the other is parked
         settings = parse(RunConfig, journal.header().config, str(path))
         if given is not None and run_document(given) != run_document(settings):
             raise JournalError(

@@ -176,7 +176,7 @@ class Experiment:
         MicroscopeError, LimitError, PolicyError, JournalError
             After the microscope was parked. KeyboardInterrupt passes likewise.
         """
-        with nullcontext() if self.journal is None else self.journal.claimed():
+        with nullcontext() if self.journal is None else self.journal.locked():
             reason = self._run_and_park()
         outcomes = self._outcomes if self.journal is None else self.journal.outcomes()
         return Result(outcomes=tuple(outcomes), reason=reason)

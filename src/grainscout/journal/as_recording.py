@@ -15,9 +15,22 @@ from grainscout.records import DataError, IVCurve, Outcome, Scan, Waveform
 
 
 def recording_of(journal: Journal) -> Recording:
-    """The curves of a run, the first visit of each site; DataError if there is none.
+    """The curves of a run, of the first visit to each site.
 
-    Later visits and failures are counted in the metadata; the journal keeps them all.
+    Parameters
+    ----------
+    journal : Journal
+        An open journal.
+
+    Returns
+    -------
+    Recording
+        Its metadata count later visits and failures.
+
+    Raises
+    ------
+    DataError
+        If there is no curve.
     """
     header, outcomes = journal.header(), journal.outcomes()
     visits = _by_visit(outcomes)
@@ -37,11 +50,24 @@ def recording_of(journal: Journal) -> Recording:
 
 
 def salvaged_recordings(found: Salvaged) -> list[Recording]:
-    """All sound curves: the first visit of each site, the second of those that have one, and so on.
+    """All sound curves of a journal, one recording for each number of visits.
 
-    Where the header is damaged, the waveform is the first curve's own, and an image of where curves were
-    measured stands for the scan, with pixels of 1 nm; the metadata says so.  DataError if there
-    is no sound curve.
+    Parameters
+    ----------
+    found : Salvaged
+        Sound rows of a damaged journal.
+
+    Returns
+    -------
+    list of Recording
+        First visits, second visits, and so on. Without a sound header the waveform is that of the
+        first curve, and the scan is an image of the measured sites with pixels of 1 nm. The
+        metadata say so.
+
+    Raises
+    ------
+    DataError
+        If there is no sound curve.
     """
     visits = _by_visit(found.outcomes.values())
     if not visits:

@@ -1,4 +1,4 @@
-"""What changed from one state to the next, so that a state that grows is written once and not with every outcome."""
+"""A growing state as a log of its changes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from grainscout.records import DataError, PackedState, pack, unpack
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chain:
-    """A state as a journal holds it: once as a whole, then what each outcome changed.
+class DeltaLog:
+    """A state as a journal holds it: once as a whole, then the change by each outcome.
 
-    state : what a reader of the journal gets.  rows : how many make it.
-    whole, since : bytes of the whole state and of the changes after it.
+    Attributes
+    ----------
+    state : dict, optional
+        State that a reader of the journal gets.
+    rows : int
+        Number of rows that make it.
+    whole, since : int
+        Bytes of the whole state and of the changes after it.
     """
 
     state: PackedState | None = None
@@ -24,11 +30,11 @@ class Chain:
     whole: int = 0
     since: int = 0
 
-    def link(self, state: PackedState) -> tuple[int, bytes]:
-        """(number, bytes) of the row that makes it `state`; number 0 begins anew, with the whole of it.
+    def row(self, state: PackedState) -> tuple[int, bytes]:
+        """Number and bytes of the row that makes it `state`.
 
-        Once the changes are as long as the whole was, it is written as a whole again, so that all that is ever
-        written stays in proportion to the state's last length.
+        Number 0 begins anew, with the whole state. It is due once the changes are as long as the
+        whole was, so that all that is written stays in proportion to the state's last length.
         """
         blob = pack({} if self.state is None else _change(self.state, state) or {"keys": {}})
         if self.state is None or self.since + len(blob) > self.whole:
@@ -36,19 +42,19 @@ class Chain:
         return self.rows, blob
 
     def after(self, number: int, blob: bytes) -> Self:
-        """This chain with one more row; DataError if it does not fit on."""
+        """This log with one more row; DataError if it does not fit."""
         entry = unpack(blob)
         if number == 0:
-            return type(self)(state=_made(None, entry), rows=1, whole=len(blob))
+            return type(self)(state=_applied(None, entry), rows=1, whole=len(blob))
         return type(self)(
-            state=_made(self.state, entry),
+            state=_applied(self.state, entry),
             rows=number + 1,
             whole=self.whole,
             since=self.since + len(blob),
         )
 
 
-def _made(before: PackedState | None, entry: PackedState) -> PackedState:
+def _applied(before: PackedState | None, entry: PackedState) -> PackedState:
     try:
         state = _changed(before, entry)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -61,10 +67,13 @@ def _made(before: PackedState | None, entry: PackedState) -> PackedState:
 
 
 def _change(before: Any, after: Any) -> PackedState | None:
-    """What makes `after` of `before`, None if nothing; short where arrays gained rows or changed in a few."""
+    """The change from `before` to `after`, None if there is none.
+
+    It is short where arrays gained rows or changed in a few.
+    """
     if isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after):
-        found = {key: _change(before[key], after[key]) for key in after}
-        keys = {key: entry for key, entry in found.items() if entry is not None}
+        entries = {key: _change(before[key], after[key]) for key in after}
+        keys = {key: entry for key, entry in entries.items() if entry is not None}
         return {"keys": keys} if keys else None
     if _grown(before, after):
         kept = after[: len(before)]
@@ -79,7 +88,7 @@ def _change(before: Any, after: Any) -> PackedState | None:
 
 
 def _grown(before: Any, after: Any) -> bool:
-    """Whether `after` can be rows of `before`, some of them changed, and more rows."""
+    """True if `after` can be the rows of `before`, some of them changed, and more."""
     return (
         isinstance(before, np.ndarray)
         and isinstance(after, np.ndarray)
@@ -92,12 +101,12 @@ def _grown(before: Any, after: Any) -> bool:
 
 
 def _bits(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Rows (n, bytes): two NaN are the same, 0.0 and -0.0 are not."""
+    """Rows as bytes (n, bytes): two NaN are equal, 0.0 and -0.0 are not."""
     return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
 
 
 def _changed(before: Any, entry: PackedState) -> Any:
-    """`before` with a change made to it; what it was stays as it is."""
+    """A copy of `before` with a change made to it."""
     if "value" in entry:
         return entry["value"]
     if "keys" in entry:

@@ -1,4 +1,4 @@
-"""The journal object."""
+"""The journal of a run: writing and reading."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from grainscout.journal.delta_log import Chain
-from grainscout.journal.lock import claim
+from grainscout.journal.delta_log import DeltaLog
+from grainscout.journal.lock import locked
 from grainscout.journal.models import Batch, Event, Header, Request
 from grainscout.journal.rows import (
     event_from,
@@ -51,10 +50,14 @@ _Row = TypeVar("_Row")
 
 
 class Journal:
-    """One run's file.  Open it with `create`, `open` or `read`; use it as a context manager.
+    """The file of one run, a context manager.
 
-    Raises JournalError for a file that exists (`create`), is missing, foreign, of another version
-    or damaged.
+    Open it with `create`, `open` or `read`.
+
+    Raises
+    ------
+    JournalError
+        For a file that exists (`create`), is missing, foreign, of another version or damaged.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, *, readonly: bool = False) -> None:
@@ -62,27 +65,36 @@ class Journal:
         self._db = db
         self._readonly = readonly
         self._writing = False
-        self._claimed = False
-        self._left: Chain | None = (
-            None  # the microscope's state as it is in the file; None: not read yet
-        )
+        self._locked = False
+        #: The microscope's state as it is in the file. None: not read yet.
+        self._log: DeltaLog | None = None
 
     @classmethod
     def create(
         cls, path: str | Path, header: Header, microscope: PackedState | None = None
     ) -> Self:
-        """A new journal; never overwrites.  A kill leaves a whole one, or one that says it is empty.
+        """A new journal, in the place of no other.
 
-        microscope : its state after the scan, so that a run that is killed before it begins can be resumed.
+        A process that is killed here leaves a whole journal, or one that says it is empty.
+
+        Parameters
+        ----------
+        path : path
+            A new file.
+        header : Header
+            Definition of the run.
+        microscope : dict, optional
+            State of the microscope after the scan, from which a run that is killed before its
+            first measurement is resumed.
         """
         path = Path(path)
         journal = cls(path, create(path))
         try:
             for key, value in header_values(header).items():
                 _insert(journal._db, "header", key, value)
-            left = journal._leave(journal._db, -1, microscope)
+            log = journal._record_state(journal._db, -1, microscope)
             journal._db.execute("COMMIT")
-            journal._left = left
+            journal._log = log
         except sqlite3.Error as error:
             journal._db.close()
             raise JournalError(f"journal {path} could not be written: {error}") from error
@@ -90,7 +102,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """An existing journal, to go on with.  What a power cut tore is noted as an event."""
+        """An existing journal, to be continued. Commits torn by a power cut become an event."""
         path = Path(path)
         lost = torn(path) if path.is_file() else 0
         journal = cls(path, _trusted(path))
@@ -100,54 +112,52 @@ class Journal:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """An existing journal, to look at; may be written by another process meanwhile."""
+        """An existing journal, to be read. Another process may write it meanwhile."""
         return cls(Path(path), _trusted(Path(path), readonly=True), readonly=True)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the file and fold SQLite's side files into it, if nobody else runs it."""
+        """Close the file. Fold SQLite's side files into it, if no other process runs it."""
         if not self._readonly:
-            with suppress(JournalError), self.claimed():
-                pass  # folded at the end of the claim
+            with suppress(JournalError), self.locked():
+                pass  # folded at its end
         self._db.close()
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Be the one process that runs this experiment; JournalError if another is.
 
-        Requests (`request`) may still come from anywhere.  Within a claim a second one is nothing new.
+        Requests (`request`) may still come from anywhere. A second lock within the first does
+        nothing.
         """
-        if self._claimed:
+        if self._locked:
             yield
             return
-        with claim(self.path):
-            self._claimed = True
-            self._left = None  # another process may have gone on with it meanwhile
+        with locked(self.path):
+            self._locked = True
+            self._log = None  # another process may have gone on with it meanwhile
             try:
                 yield
             finally:
-                self._claimed = False
-                # Within the claim, whose file tells a killed run from a copy that lacks its -wal.
+                self._locked = False
+                # While locked: the lock's file distinguishes a killed run from a copy without its -wal.
                 with suppress(*UNREADABLE):
                     self._db.execute("PRAGMA journal_mode = DELETE")
                     self._writing = False
 
+    claimed = locked  # the former name
+
     # Writing ------------------------------------------------------------------------------------
 
     def record_batch(self, number: int, proposals: Sequence[Proposal], decision_s: float) -> None:
-        """Commit the proposals of one ask, before the first of them is measured.
+        """Commit the proposals of one ask, before the first is measured.
 
-        This commit outlives the process but does not wait for the disk: the next outcome's does.
+        This commit outlives the process but does not wait for the disk. The next outcome's does.
         """
         with self._commit(durable=False) as db:
             _insert(db, "batches", number, float(decision_s))
@@ -158,37 +168,37 @@ class Journal:
     def record_outcome(
         self, batch: int, outcome: Outcome, microscope: PackedState | None = None
     ) -> None:
-        """Commit an outcome and the state that it left the microscope in, in one transaction."""
+        """Commit an outcome and the microscope's state after it, in one transaction."""
         with self._commit() as db:
             _insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
-            left = self._leave(db, batch, microscope)
-        self._left = left  # it is in the file now
+            log = self._record_state(db, batch, microscope)
+        self._log = log  # it is in the file now
 
     def record_microscope(self, state: PackedState) -> None:
-        """Commit the state of the microscope before the first measurement."""
+        """Commit the microscope's state before the first measurement."""
         with self._commit() as db:
-            left = self._leave(db, -1, state)
-        self._left = left
+            log = self._record_state(db, -1, state)
+        self._log = log
 
     def record_policy(self, batch: int, state: PackedState) -> None:
-        """Commit the state of the policy after it was told the outcomes of `batch`."""
+        """Commit the policy's state after the outcomes of `batch`."""
         with self._commit() as db:
             _insert(db, "checkpoints", "policy", batch, pack(state), instead=True)
 
     def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
-        """Commit an event; the detail must be plain JSON values."""
+        """Commit an event with a detail of plain JSON values."""
         with self._commit() as db:
             row = (_next(db, "events"), float(clock_s), _wall(), kind, json.dumps(detail))
             _insert(db, "events", *row)
 
     def request(self, kind: str, **detail: Any) -> None:
-        """Ask something of the experiment that writes this journal; from any process."""
+        """Leave a request to the running experiment, from any process."""
         with self._commit() as db:
             row = (_next(db, "requests"), _wall(), kind, json.dumps(detail), 0)
             _insert(db, "requests", *row)
 
     def handled(self, request: Request) -> None:
-        """Commit that a request was done, so that no resume does it again."""
+        """Commit that a request was done. No resume does it again."""
         with self._commit() as db:
             (row,) = self._rows("requests", "WHERE number = ?", request.number)
             _insert(db, "requests", *row[:-1], 1, instead=True)
@@ -196,7 +206,7 @@ class Journal:
     # Reading ------------------------------------------------------------------------------------
 
     def header(self) -> Header:
-        """What the run is."""
+        """Definition of the run."""
         values = dict(self._rows("header"))
         missing = {"problem", "config", "seed", "versions", "created"} - set(values)
         if missing:
@@ -204,22 +214,22 @@ class Journal:
         return self._made(header_from, values)
 
     def count(self) -> int:
-        """How many outcomes there are."""
+        """Number of outcomes."""
         try:
             return _next(self._db, "outcomes")
         except UNREADABLE as error:
             raise self._damaged(f"it could not be read: {error}") from error
 
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
-        """Outcomes in the order of their commits, from number `first` on; all if `count` is -1."""
+        """`count` outcomes in the order of their commits, from number `first` on; -1 for all."""
         return [outcome for _, outcome in self._outcomes(first, count)]
 
     def proposals(self, *, waiting: bool = False) -> list[Proposal]:
-        """All proposals in the order of asking; with `waiting` those without an outcome yet."""
+        """Proposals in the order of asking: all, or those without an outcome."""
         return [proposal for _, proposal in self._proposals(waiting)]
 
     def batches(self) -> list[Batch]:
-        """All asks in order, each with its proposals and the outcomes recorded for it."""
+        """All asks in order."""
         proposals: dict[int, list[Proposal]] = {}
         for number, proposal in self._proposals():
             proposals.setdefault(number, []).append(proposal)
@@ -237,39 +247,41 @@ class Journal:
         ]
 
     def checkpoint(self, kind: str) -> tuple[int, PackedState] | None:
-        """(batch, state) last stored for ``"policy"`` or ``"microscope"``, if any."""
+        """Last batch and state of ``"policy"`` or ``"microscope"``, if any."""
         if kind == "microscope":
-            batch, chain = self._chain()
-            return None if chain.state is None else (batch, chain.state)
+            batch, log = self._delta_log()
+            return None if log.state is None else (batch, log.state)
         for _, batch, blob in self._rows("checkpoints", "WHERE kind = ?", kind):
             return int(batch), self._made(unpack, blob)
         return None
 
     def requests(self) -> list[Request]:
-        """Requests that were not handled yet, in order."""
+        """Requests that wait, in order."""
         waiting = self._rows("requests", "WHERE handled = 0 ORDER BY number")
         return [self._made(request_from, row) for row in waiting]
 
     def events(self, first: int = 0) -> list[Event]:
-        """Events in order, without the `first` ones."""
+        """Events in order, from number `first` on."""
         return [self._made(event_from, row) for row in self._counted("events", first)]
 
-    def _chain(self) -> tuple[int, Chain]:
-        batch, chain = -1, Chain()
+    def _delta_log(self) -> tuple[int, DeltaLog]:
+        batch, log = -1, DeltaLog()
         for row in self._counted("microscope"):
             number, batch, blob = row
-            chain = self._made(partial(chain.after, number), blob)
-        return batch, chain
+            log = self._made(partial(log.after, number), blob)
+        return batch, log
 
-    def _leave(self, db: sqlite3.Connection, batch: int, state: PackedState | None) -> Chain | None:
+    def _record_state(
+        self, db: sqlite3.Connection, batch: int, state: PackedState | None
+    ) -> DeltaLog | None:
         if state is None:
-            return self._left
-        left = self._chain()[1] if self._left is None else self._left
-        number, blob = left.link(state)
+            return self._log
+        log = self._delta_log()[1] if self._log is None else self._log
+        number, blob = log.row(state)
         if number == 0:
             db.execute("DELETE FROM microscope")
         _insert(db, "microscope", number, batch, blob)
-        return left.after(number, blob)
+        return log.after(number, blob)
 
     def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
         known = "(SELECT proposal_id FROM outcomes WHERE proposal_id IS NOT NULL)"
@@ -286,7 +298,7 @@ class Journal:
     @contextmanager
     def _commit(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         try:
-            if not self._writing:  # a file that is only looked at stays as it is
+            if not self._writing:  # a file that is only read stays as it is
                 self._db.execute("PRAGMA journal_mode = WAL")  # readable while it is written
                 self._writing = True
             self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -302,7 +314,7 @@ class Journal:
             raise JournalError(f"journal {self.path} could not be written: {error}") from error
 
     def _rows(self, table: str, where: str = "", *values: object) -> list[tuple[Any, ...]]:
-        """Rows of a table without their checksums, which are right."""
+        """Rows of a table, without their checksums; JournalError if one is wrong."""
         try:
             rows = self._db.execute(f"SELECT * FROM {table} {where}", values).fetchall()
         except UNREADABLE as error:
@@ -313,7 +325,7 @@ class Journal:
         return [row[:-1] for row in rows]
 
     def _counted(self, table: str, first: int = 0, count: int = -1) -> list[tuple[Any, ...]]:
-        """Rows of a table from number `first` on, none of them missing."""
+        """Rows of a table from number `first` on; JournalError if one is missing."""
         rows = self._rows(table, "WHERE number >= ? ORDER BY number LIMIT ?", first, count)
         for expected, row in enumerate(rows, first):
             if row[0] != expected:

@@ -1,4 +1,4 @@
-"""One process at a time runs an experiment."""
+"""A lock on a journal: one process at a time runs an experiment."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from pathlib import Path
 
 from grainscout.records import JournalError
 
+#: Journals locked by this process, whose own second try the operating system would not refuse.
+_HELD: set[str] = set()
+
 
 def lock_file(path: Path) -> Path:
-    """The file beside a journal whose lock is the claim; a killed run leaves it."""
+    """The locked file beside a journal. A killed run leaves it."""
     return path.with_name(path.name + "-lock")
 
 
 @contextmanager
-def claim(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the journal at `path` for this process; JournalError if another one holds it.
 
-    The lock is SQLite's, on a file beside the journal: it works on every system, and the operating
-    system lets go of it however the process ends, so a killed run leaves nothing to be mended.
+    The lock is SQLite's, on a file beside the journal. It works on every system, and the operating
+    system releases it however the process ends, so a killed run leaves nothing to repair.
     """
     beside = lock_file(path)
     key = str(beside.resolve())
     if key in _HELD:
         raise _taken(path)
     while True:
-        # Kept open until the end: closing it would let go of SQLite's lock on the same file.
+        # Kept open until the end: closing it would release SQLite's lock on the same file.
         try:
             own = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
@@ -36,11 +39,11 @@ def claim(path: Path) -> Iterator[None]:
                 f"journal {path} could not be locked: {error.strerror}: {beside.name}"
             ) from error
         try:
-            db = _locked(beside, path)
+            db = _exclusive(beside, path)
         except JournalError:
             os.close(own)
             raise
-        # Whoever held it before may have removed the file on which we have just got the lock.
+        # The holder before may have removed the file on which we have just got the lock.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(own), os.stat(beside)):
                 break
@@ -51,20 +54,32 @@ def claim(path: Path) -> Iterator[None]:
         yield
     finally:
         _HELD.discard(key)
-        with suppress(
-            OSError
-        ):  # while it is still locked, so that nobody can lock what has no name
+        # Removed while it is locked, so that nobody can lock a file without a name.
+        with suppress(OSError):
             beside.unlink()
         db.close()
         os.close(own)
 
 
-_HELD: set[str] = (
-    set()
-)  # by this process, whose own second try the operating system would not refuse
+def is_locked(path: Path) -> bool:
+    """True if a process runs the journal at `path` now. The journal itself is not touched."""
+    beside = lock_file(path)
+    if not beside.is_file():
+        return False
+    try:
+        db = sqlite3.connect(f"{beside.resolve().as_uri()}?mode=ro", uri=True, timeout=0.0)
+    except sqlite3.Error:  # the run ended between the two lines
+        return False
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    finally:
+        db.close()
+    return False
 
 
-def _locked(beside: Path, path: Path) -> sqlite3.Connection:
+def _exclusive(beside: Path, path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(beside, isolation_level=None, timeout=0.0)
     try:
         db.execute("BEGIN EXCLUSIVE")
@@ -81,21 +96,3 @@ def _taken(path: Path) -> JournalError:
         f"journal {path} must be run by one process; another is running it now. Wait for it, or "
         f"end it: grainscout control {path} abort"
     )
-
-
-def is_claimed(path: Path) -> bool:
-    """Whether a process is running the journal at `path` now; the journal itself is not touched."""
-    beside = lock_file(path)
-    if not beside.is_file():
-        return False
-    try:
-        db = sqlite3.connect(f"{beside.resolve().as_uri()}?mode=ro", uri=True, timeout=0.0)
-    except sqlite3.Error:  # it ended between the two lines
-        return False
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        return "locked" in str(error)
-    finally:
-        db.close()
-    return False

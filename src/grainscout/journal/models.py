@@ -1,4 +1,4 @@
-"""What a journal is made of, as plain records."""
+"""Records of a journal."""
 
 from __future__ import annotations
 
@@ -16,20 +16,33 @@ _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image"
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Header:
-    """What a run is: its problem, its resolved configuration, its seed and the versions.
+    """Definition of a run.
 
-    config : plain JSON values; two headers with equal config, seed and problem are one experiment.
+    Two headers with equal problem, config and seed are of one experiment.
+
+    Attributes
+    ----------
+    problem : Problem
+        What the policy knows beforehand.
+    config : mapping
+        Resolved configuration, of plain JSON values.
+    seed : int
+        Seed of all random streams.
+    versions : mapping of str to str
+        Versions of the packages.
+    created : str
+        Date and time, ISO 8601.
     """
 
     problem: Problem
@@ -41,9 +54,18 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The proposals of one ask, and the outcomes recorded for them so far.
+    """Proposals of one ask and the outcomes recorded for them so far.
 
-    decision_s : seconds that the policy took to decide.
+    Attributes
+    ----------
+    number : int
+        Number of the ask, from 0.
+    proposals : sequence of Proposal
+        In the order of asking.
+    outcomes : sequence of Outcome
+        In the order of their commits.
+    decision_s : float
+        Time that the policy took to decide [s].
     """
 
     number: int
@@ -53,13 +75,25 @@ class Batch:
 
     @property
     def complete(self) -> bool:
-        """Whether each proposal has its outcome; then all of them are told."""
+        """True if each proposal has its outcome. Then the policy knows all of them."""
         return {p.id for p in self.proposals} <= {o.proposal_id for o in self.outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something worth knowing later: a start, a fault, an interruption, the end."""
+    """An event of a run: a start, a fault, an interruption, the end.
+
+    Attributes
+    ----------
+    clock_s : float
+        Time on the experiment's clock [s].
+    wall : str
+        Date and time, ISO 8601.
+    kind : str
+        Name of the event.
+    detail : mapping
+        Plain JSON values.
+    """
 
     clock_s: float
     wall: str
@@ -69,7 +103,17 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks of a running experiment; see ``experiment.REQUESTS``."""
+    """An operator's request to a running experiment.
+
+    Attributes
+    ----------
+    number : int
+        Number in the journal.
+    kind : str
+        One of ``experiment.REQUESTS``.
+    detail : mapping
+        Plain JSON values.
+    """
 
     number: int
     kind: str

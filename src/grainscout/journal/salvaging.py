@@ -1,4 +1,4 @@
-"""What can still be had from a damaged journal: every row whose own checksum is right."""
+"""Sound rows of a damaged journal: those whose own checksum is right."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from grainscout.records import DataError, Outcome, Proposal
 class Salvaged:
     """The sound rows of a journal, damaged or not.
 
-    header : None if any part of it is damaged.
-    outcomes : by number, the order of their commits; each exactly as it was committed.
-    lost : numbers that are missing among them, or were found damaged.  What was cut off at the end leaves
-        no number; where its proposal is left, it is among `unanswered`.
-    unanswered : proposals without an outcome here: lost, or never measured.
+    Attributes
+    ----------
+    header : Header, optional
+        None if any part of it is damaged.
+    outcomes : mapping of int to Outcome
+        By number, the order of their commits, each exactly as it was committed.
+    lost : sequence of int
+        Numbers that are missing among them, or are damaged. An outcome cut off at the end leaves
+        no number. Its proposal, if left, is among `unanswered`.
+    unanswered : sequence of Proposal
+        Proposals without an outcome here: lost, or never measured.
     """
 
     header: Header | None
@@ -34,10 +40,20 @@ class Salvaged:
 
 
 def salvage(path: Path) -> Salvaged:
-    """Read what can be read of the file at `path` and its -wal; neither is ever written.
+    """Read all sound rows of a journal and its -wal; neither is ever written.
 
-    A value is given out only if its row's checksum, over all of the row, is right.  A file that is no
-    journal gives nothing; OSError if it cannot be read at all.
+    A value is returned only if its row's checksum, over all of the row, is right. A file that is
+    no journal gives nothing.
+
+    Parameters
+    ----------
+    path : path
+        The journal's file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read at all.
     """
     sound: dict[str, dict[Any, tuple[Any, ...]]] = {name: {} for name in TABLES}
     damaged: set[int] = set()
@@ -59,7 +75,7 @@ def salvage(path: Path) -> Salvaged:
             proposals.append(proposal_from(row))
     answered = {o.proposal_id for o in outcomes.values()}
     gaps = set(range(max(outcomes, default=-1) + 1)) - set(outcomes)
-    # A damaged row's number may itself be damaged: believed only where the run can have had it.
+    # A damaged row's number may itself be damaged: only those that the run can have had count.
     most = max(len(proposals), max(outcomes, default=0)) + 1
     return Salvaged(
         header=header,
@@ -70,16 +86,16 @@ def salvage(path: Path) -> Salvaged:
 
 
 def hint(path: Path) -> str:
-    """How to go on with a damaged journal, to be added to what is wrong with it."""
+    """The remedy for a damaged journal, to be added to an error."""
     try:
-        found = salvage(path)
+        rescued = salvage(path)
     except OSError:
         return ""
-    if not found.outcomes:
-        ours = found.header is not None or found.unanswered
+    if not rescued.outcomes:
+        ours = rescued.header is not None or rescued.unanswered
         return ". No outcome in it can be salvaged" if ours else ""
     return (
-        f". {len(found.outcomes)} of its outcomes can be salvaged: "
+        f". {len(rescued.outcomes)} of its outcomes can be salvaged: "
         f"grainscout export --salvage {path} OUT.h5"
     )
 

@@ -1,4 +1,4 @@
-"""The tables of a journal, and how a file is opened."""
+"""Tables of a journal, and the opening of its file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from grainscout.records import JournalError
 #: "GSJ1": marks the file as ours for SQLite and for `file`.
 APPLICATION_ID = 0x47534A31
 VERSION = 3
-#: What SQLite raises for a damaged file; it names what is damaged, and the name may be no text any more.
+#: Errors of SQLite for a damaged file. It names the damaged part, whose name may be no text.
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-_TORN = 2  # commits that are not acknowledged at any time: a batch and its outcome
+_TORN = 2  # most commits that are not acknowledged at any time: a batch and its outcome
 
 #: Table -> its columns; each has one more, ``digest``, the checksum of the others.  A first column
 #: that is an INTEGER PRIMARY KEY counts from 0, so that a missing row is noticed.
@@ -85,9 +85,9 @@ class Damaged(JournalError):
 
 
 def as_kept(value: object) -> object:
-    """A value as SQLite gives it back: no NaN, no negative zero, and text that is Unicode.
+    """A value as SQLite returns it: no NaN, no negative zero, and Unicode text.
 
-    What another program says, such as a file's name in an error, may not be.
+    Text of another program, such as a file's name in an error, may be no Unicode.
     """
     if isinstance(value, float):
         return None if math.isnan(value) else value + 0.0
@@ -112,7 +112,7 @@ _STORED: Mapping[str, type | tuple[type, ...]] = {
 
 
 def sound(table: str, values: Sequence[object], digest: object) -> bool:
-    """Whether a row's checksum is right, and its values are of the types of their columns."""
+    """True if a row's checksum is right and its values have their columns' types."""
     return row_digest(table, *values) == digest and all(
         isinstance(value, _STORED[column.split()[1]])
         or (value is None and not column.endswith(("NOT NULL", "PRIMARY KEY")))
@@ -121,12 +121,12 @@ def sound(table: str, values: Sequence[object], digest: object) -> bool:
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """An existing journal; JournalError, with the file left as it is, if it is not a sound one."""
+    """An existing journal; JournalError if it is not sound. The file stays as it is."""
     if not path.is_file():
         raise JournalError(f"journal must be an existing file; there is none at {path}")
     _recover(path)
     _check_bytes(path)
-    # Looked at first by a reader: a writer would fold a foreign -wal into the file when it closes.
+    # A reader looks first: a writer would fold a foreign -wal into the file when it closes.
     reader = _connect(path, "ro")
     try:
         if schema(reader) != schema_of(*_DEFINITIONS):
@@ -147,9 +147,9 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
 
 
 def schema(db: sqlite3.Connection) -> set[tuple[object, ...]]:
-    """All that is defined in a database, after which nothing in it is run by being read.
+    """All definitions of a database, after which reading it runs nothing in it.
 
-    A view, a virtual table or a trigger of a foreign file would run what it likes in SQLite's extensions.
+    A view, a virtual table or a trigger of a foreign file could run code of SQLite's extensions.
     """
     db.execute("PRAGMA trusted_schema = OFF")
     return set(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
@@ -165,9 +165,9 @@ def schema_of(*definitions: str) -> set[tuple[object, ...]]:
 
 
 def torn(path: Path) -> int | None:
-    """How many commits in the -wal of a journal cannot be reached; None if its head is damaged.
+    """Number of commits in a journal's -wal that cannot be reached.
 
-    Up to two may come of a power cut, and were not acknowledged then.
+    None if its head is damaged. A power cut can leave up to two, which were not acknowledged.
     """
     newest = path.with_name(path.name + "-wal")
     return wal_lost(newest) if newest.is_file() else 0
@@ -205,17 +205,17 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _recover(path: Path) -> None:
-    """Let SQLite take back what a kill left half done while the file was made, or folded."""
+    """Let SQLite undo a transaction that was killed while the file was made or folded."""
     half = path.with_name(path.name + "-journal")
     if half.is_file() and half.stat().st_size > 0:
         db = _connect(path, "rw")
-        with suppress(*UNREADABLE):  # what is wrong is said by whoever reads it next
+        with suppress(*UNREADABLE):  # the next reader says what is wrong
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         db.close()
 
 
 def _check_bytes(path: Path) -> None:
-    """JournalError for what the bytes alone tell; SQLite would make files beside even a foreign one."""
+    """JournalError for wrong first bytes: SQLite would make files beside even a foreign one."""
     try:
         with path.open("rb") as file:
             head = file.read(100)
@@ -235,7 +235,7 @@ def _check_bytes(path: Path) -> None:
             f"journal {path} must be of version {VERSION}; got {version}. "
             "Read it with the Grainscout that wrote it"
         )
-    # In this mode SQLite keeps what is newest in the -wal; whoever ends with the file folds it in.
+    # In this mode SQLite keeps the newest rows in the -wal. The last process folds it in.
     newest = path.with_name(path.name + "-wal")
     if newest.is_file() and newest.stat().st_size > 0:
         lost = torn(path)

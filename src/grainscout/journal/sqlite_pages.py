@@ -1,8 +1,8 @@
 """An SQLite file and its -wal as bytes, read without SQLite and never written.
 
-The layout is that of https://sqlite.org/fileformat2.html.  SQLite refuses a file of which any part is
-wrong; here whatever page, record or frame can still be read is read, and it is the row's own checksum
-that says whether it is right.
+The layout is that of https://sqlite.org/fileformat2.html. SQLite refuses a file of which any part is
+wrong. Here every page, record and frame is read that can be, and the row's own checksum says
+whether it is right.
 """
 
 from __future__ import annotations
@@ -22,14 +22,26 @@ _LEAF = 0x0D  # the type of a page of a table's rows
 _MAGIC = {0x377F0682: "<u4", 0x377F0683: ">u4"}
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 
-#: What a field of a record can be.
+#: Types of a field of a record.
 Field = int | float | str | bytes | None
 _Buffer = bytes | memoryview
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One page in a -wal.  ends : of a commit; sound : the running checksum is right up to here."""
+    """One page in a -wal.
+
+    Attributes
+    ----------
+    page : int
+        Number of the page.
+    ends : bool
+        True at the end of a commit.
+    sound : bool
+        True if the running checksum is right up to here.
+    data : bytes
+        The page.
+    """
 
     page: int
     ends: bool
@@ -46,9 +58,9 @@ class Record:
 
 
 def read_wal(path: Path) -> list[Frame]:
-    """The frames of a -wal's newest round, in order; none if there is no such file.
+    """Frames of a -wal's newest round, in order; none if there is no such file.
 
-    Where its header is damaged, rounds cannot be told apart: then all frames come, none of them sound.
+    A damaged header hides which round a frame is of. Then all frames come, none of them sound.
     """
     raw = path.read_bytes() if path.is_file() else b""
     count = (len(raw) - _WAL_HEADER) // (_FRAME_HEADER + PAGE)
@@ -64,7 +76,7 @@ def read_wal(path: Path) -> list[Frame]:
     found = []
     for head, part, frame in zip(heads.tolist(), parts.tolist(), frames, strict=True):
         if salts is not None and head[2:4] != salts:
-            sound = False  # what an earlier round left, or, if more of this round follows, damage
+            sound = False  # of an earlier round, or, if more of this round follows, damage
             continue
         state = _advance(state, part)
         sound = sound and list(state) == head[4:6]
@@ -74,7 +86,7 @@ def read_wal(path: Path) -> list[Frame]:
 
 
 def wal_lost(path: Path) -> int | None:
-    """How many commits of a -wal cannot be reached, as something before them is wrong; None: all."""
+    """Number of commits of a -wal behind something wrong; None for all."""
     raw = path.read_bytes()
     if raw and (len(raw) < _WAL_HEADER or _wal_header(raw)[1] is None):
         return None
@@ -156,7 +168,7 @@ def _mapped(path: Path) -> Iterator[_Buffer]:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Every record that can be read, of the file first, then of its -wal, sound frames first.
+    """Every readable record of the file, then of its -wal, sound frames first.
 
     A row may come more than once, and a damaged one with wrong fields.
     """
@@ -194,7 +206,7 @@ class _Stored(Mapping[int, "_Buffer"]):
 
 
 def _rows(page: _Buffer, start: int, layers: Sequence[Mapping[int, _Buffer]]) -> Iterator[Record]:
-    """The records of one page, if it is a leaf of a table; one wrong bit in its type is forgiven."""
+    """The records of one page, if it is a table's leaf, up to one wrong bit in its type."""
     if len(page) < start + 8 or (page[start] ^ _LEAF).bit_count() > 1:
         return
     count = int.from_bytes(page[start + 3 : start + 5], "big")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.experiment.outcomes import ATTACHED
-from grainscout.journal import Event, Header, Journal, Request, is_claimed
+from grainscout.journal import Event, Header, Journal, Request, is_locked
 from grainscout.records import Outcome, Proposal, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
@@ -151,7 +151,7 @@ class Reader:
             waiting=waiting,
             asked=asked,
             events=tuple(self._events),
-            claimed=is_claimed(self.path),
+            claimed=is_locked(self.path),
             seen=seen,
             pace=pace,
         )
