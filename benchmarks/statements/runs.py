@@ -166,12 +166,12 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
         return
 
     def spectral(task: Task, film: int, steps: pd.DataFrame) -> float:
-        return _peaks_early(steps["diversity"].to_numpy())
+        return peaks_early(steps["diversity"].to_numpy())
 
     def structural(task: Task, film: int, steps: pd.DataFrame) -> float:
         problem, _ = runs.scene(task, film)
         space = patch_components(problem.scan.height, problem.candidates, components=24)
-        return _peaks_early(diversity.mean_distance_trace(space[_visited(problem, steps)]))
+        return peaks_early(diversity.mean_distance_trace(space[_visited(problem, steps)]))
 
     for what, effect in (("curves", spectral), ("patches", structural)):
         strata, found = runs.effects(runs.tasks, policies, effect)
@@ -225,7 +225,8 @@ def _visits(ids: NDArray[np.int32], places: IntArray) -> IntArray:
     return np.bincount(found[found >= 0], minlength=int(ids.max()) + 1)
 
 
-def _peaks_early(trace: FloatArray) -> float:
+def peaks_early(trace: FloatArray) -> float:
+    """0.5 if the trace peaks early and then falls, else -0.5."""
     known = np.nan_to_num(trace)
     peak = _PEAK[0] - 1 + int(known[_PEAK[0] - 1 :].argmax())  # before, a few curves are no trend
     early = peak < _PEAK[1] and bool(known[-1] < _FALLEN * known[peak])

@@ -30,7 +30,7 @@ from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 _NOISE_PRIOR = (-3.0, 1.5)  # log variance of the noise of standardised targets
 _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta
 _MEAGRE = -2.0  # log variance of a residual that leaves the explaining to the mean
-_BOUNDS = 4.0  # prior deviations that a log hyper-parameter may go
+BOUNDS = 4.0  # prior deviations that a log hyper-parameter may go
 _JITTER = 1e-8
 _CHUNK = 16_384  # candidates that are predicted at once
 
@@ -253,7 +253,7 @@ class StructuredGP:
     ) -> FloatArray:
         prepared = self.kernel.prepare(self.table[rows].astype(np.float64))
         columns = self._columns(rows, extra, shape) * self._deviations(extra)
-        centre, reach = self._prior[:, 0], _BOUNDS * self._prior[:, 1]
+        centre, reach = self._prior[:, 0], BOUNDS * self._prior[:, 1]
         result = minimize(
             self.objective,
             self._t,

@@ -1,7 +1,7 @@
 """A campaign's report in a real browser: whole, readable on a phone, usable by keyboard, alone."""
 
-import _rogues as rogues
 import pytest
+import rogues
 
 pytest.importorskip("tornado", reason="needs tornado (extra watch)")
 

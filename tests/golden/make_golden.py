@@ -22,7 +22,7 @@ from typing import get_origin
 import numpy as np
 import pandas as pd
 import typer
-from _golden_rig import (
+from golden_rig import (
     CHECKPOINT_EVERY,
     HERE,
     LIGHT,

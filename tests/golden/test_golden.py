@@ -4,7 +4,7 @@ The golden files beside this one were made by make_golden.py, run on the state b
 them all anew from the Grainscout that is installed).  Sites, statuses, ids, texts and whole numbers are
 compared to the letter everywhere.  Floats are compared to the last bit on a machine of the kind that
 made the files (machine.json: versions, and how its kernels round), elsewhere to 1e-9, and what a network
-in single precision has a part in as _golden_rig.MAPS and the tests say.
+in single precision has a part in as golden_rig.MAPS and the tests say.
 """
 
 import shutil
@@ -13,7 +13,7 @@ import sys
 
 import pandas as pd
 import pytest
-from _golden_rig import (
+from golden_rig import (
     CHECKPOINT_EVERY,
     HERE,
     MAPS,

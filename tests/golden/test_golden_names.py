@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pytest
 import typer
-from _golden_rig import (
+from golden_rig import (
     LIGHT,
     WAVE,
     agree,

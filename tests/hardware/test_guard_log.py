@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from _bare import SCAN, TRIANGLE, BareMicroscope
+from bare import SCAN, TRIANGLE, BareMicroscope
 
 from grainscout.hardware import (
     Command,

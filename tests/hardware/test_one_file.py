@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _fake_keithley import OVERFLOW
-from _fake_nanonis import FakeNanonis
-from _lab import CURVES, FILE, LAB, PEAK, POLICY, SIMULATED, Lab
+from fake_keithley import OVERFLOW
+from fake_nanonis import FakeNanonis
+from lab import CURVES, FILE, LAB, PEAK, POLICY, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.benchmarks import make_environment

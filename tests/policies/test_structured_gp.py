@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.structured_gp import _BOUNDS, MeanModel, StructuredGP
+from grainscout.policies.models.structured_gp import BOUNDS, MeanModel, StructuredGP
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-2, 2, (60, 2)).astype(np.float32)
@@ -173,7 +173,7 @@ def test_log_scores_of_one_curve_after_another_sum_to_the_evidence(disturbed):
 
 def test_every_hyper_parameter_within_the_bounds_gives_a_covariance_that_can_be_factored():
     rows = np.repeat(ROWS[:5], 4)  # the same sites again and again
-    prior, edges = StructuredGP(X, Z, POOL, Stationary(), LINEAR)._prior, (-_BOUNDS, _BOUNDS)
+    prior, edges = StructuredGP(X, Z, POOL, Stationary(), LINEAR)._prior, (-BOUNDS, BOUNDS)
     for corner in itertools.product(edges, repeat=len(prior)):
         gp = StructuredGP(X, Z, POOL, Stationary(), LINEAR, growth=1e9)
         gp._t = prior[:, 0] + np.array(corner) * prior[:, 1]

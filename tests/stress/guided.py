@@ -19,8 +19,8 @@ with atheris.instrument_imports(include=["grainscout", "igor2", "tomllib", "json
     from damage import write_run
     from rigs_formats import corpus, with_checksum
     from rigs_fuzz import refused
-    from test_frames import _requests
-    from test_fuzz import _RUN, _toml
+    from test_frames import requests
+    from test_fuzz import RUN, toml
 
     from grainscout.analysis.formats import read, read_traces
     from grainscout.config import load_run
@@ -56,12 +56,12 @@ def of_run(folder: Path) -> tuple[Case, list[bytes]]:
         place.write_bytes(data)
         return refused(lambda: load_run(place))
 
-    return case, [_toml(_RUN)]
+    return case, [toml(RUN)]
 
 
 def of_frames(_: Path) -> tuple[Case, list[bytes]]:
     """A message of the link, its frames put together."""
-    goods = [_BETWEEN.join(map(bytes, frames)) for frames in _requests()]
+    goods = [_BETWEEN.join(map(bytes, frames)) for frames in requests()]
     return lambda data: refused(lambda: rig.understood(data.split(_BETWEEN))), goods
 
 

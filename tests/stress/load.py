@@ -13,7 +13,7 @@ from victim import SEED
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
-from grainscout.journal.journal import _insert
+from grainscout.journal.journal import insert
 from grainscout.journal.rows import outcome_row, proposal_row
 from grainscout.records import IVCurve, Outcome, Proposal, Site
 
@@ -103,9 +103,9 @@ def big_journal(path: Path, curves: int, ended: bool = True) -> None:
                     started=4.0 * k,
                     finished=4.0 * k + 3.5,
                 )
-                _insert(db, "batches", k, 0.01)
-                _insert(db, "proposals", *proposal_row(Proposal(id=f"p{k:06d}", site=site), k, k))
-                _insert(db, "outcomes", *outcome_row(outcome, k, k))
+                insert(db, "batches", k, 0.01)
+                insert(db, "proposals", *proposal_row(Proposal(id=f"p{k:06d}", site=site), k, k))
+                insert(db, "outcomes", *outcome_row(outcome, k, k))
         journal.record_event("start", 0.0, wear=0.0)
         if ended:
             journal.record_event("end", 4.0 * curves, reason="budget")

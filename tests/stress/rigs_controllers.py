@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import _fake_igor as fake_igor
-import _fake_keithley as keithley
-import _fake_nanonis as fake_nanonis
+import fake_igor
+import fake_keithley as keithley
+import fake_nanonis
 import numpy as np
 from rig import HEIGHT, PEAK, Arrived, Rig, counted
 

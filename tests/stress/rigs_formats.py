@@ -71,7 +71,7 @@ def _image_sxm() -> bytes:
 
 
 def _waves_ibw() -> list[bytes]:
-    from _fake_igor import ibw
+    from fake_igor import ibw
 
     rng = np.random.default_rng(2)
     image = ibw(rng.random((6, 5, 2)), ["HeightRetrace", "CurrentRetrace"], (1e-8, 1e-8), {"a": 1})

@@ -33,7 +33,7 @@ _MEMORY = 2_000_000_000  # bytes of address space that a besieged server may nee
 _QUICK = {"heartbeat": 0.2, "lost_after": 10.0, "timeout": 60.0, "patience": 30.0}
 
 
-def _requests() -> list[list[bytes]]:
+def requests() -> list[list[bytes]]:
     """One good message of each kind."""
     outcome = Outcome(site=Site(1, 2), status="failed", message="x")
     bodies: dict[str, wire.Body] = {
@@ -73,7 +73,7 @@ def _mutated(m: Mutator, goods: list[list[bytes]], session: str = "s") -> list[b
 @nothing_lost
 def test_malformed_frames_are_refused(size: Size) -> list[Tally]:
     """Frames through the decoder and the makers of problems, outcomes and proposals."""
-    goods = _requests()
+    goods = requests()
     body: wire.Body = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
     goods.append(rig.frames("done", "", 1, {"proposals": [{**body, "scores": {"s": 1.0}}]}))
 
@@ -163,7 +163,7 @@ class Run:
 def test_peers_without_a_key_disturb_nobody(size: Size) -> list[Tally]:
     """Frames of peers without an allowed key: not one is answered, nor even looked at."""
     cases = times(size, short=20_000, long=1_000_000)
-    goods = _requests()
+    goods = requests()
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         keys = generate_keys(Path(folder) / "keys")
@@ -235,7 +235,7 @@ def _knock(m: Mutator, address: str, goods: list[list[bytes]], frames: int) -> l
 def test_a_hostile_client_disturbs_no_other(size: Size) -> list[Tally]:
     """A client with a key does its worst while a friend's run goes on as if nothing were there."""
     cases = times(size, short=1500, long=1_000_000)
-    goods, lost, sent, runs = _requests(), list[str](), 0, 0
+    goods, lost, sent, runs = requests(), list[str](), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         keys = generate_keys(Path(folder) / "keys", clients=("microscope", "enemy"))
         with _server(keys / "server") as (address, tell, alive):

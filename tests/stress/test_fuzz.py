@@ -43,7 +43,7 @@ def _tally(what: str, cases: int, one: Callable[[int], str], **limits: float) ->
 
 # Configuration.
 
-_RUN = {
+RUN = {
     "seed": 3,
     "decision_s": 0.5,
     "task": {
@@ -59,7 +59,7 @@ _RUN = {
 }
 
 
-def _toml(tree: object) -> bytes:
+def toml(tree: object) -> bytes:
     """TOML of a tree if it has one (no null, no 128-bit number), else something near it."""
     try:
         return tomli_w.dumps(tree).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
@@ -77,11 +77,11 @@ def test_changed_configurations_are_refused_or_valid(size: Size) -> list[Tally]:
         def one(case: int) -> str:
             m = Mutator(("config", case))
             if case % 4 == 0:
-                data = m.raw(m.random.choice([_toml(_RUN), *campaigns]))
+                data = m.raw(m.random.choice([toml(RUN), *campaigns]))
             elif case % 40 == 1:
                 data = m.random.randbytes(m.random.randrange(300))
             else:
-                data = _toml(m.tree(_RUN))
+                data = toml(m.tree(RUN))
             place.write_bytes(data)
             load = load_campaign if b"[[task]]" in data else load_run
             return refused(lambda: load(str(place) if load is load_campaign else place))

@@ -91,7 +91,7 @@ class Journal:
         journal = cls(path, create(path))
         try:
             for key, value in header_values(header).items():
-                _insert(journal._db, "header", key, value)
+                insert(journal._db, "header", key, value)
             log = journal._record_state(journal._db, -1, microscope)
             journal._db.execute("COMMIT")
             journal._log = log
@@ -160,17 +160,17 @@ class Journal:
         This commit outlives the process but does not wait for the disk. The next outcome's does.
         """
         with self._commit(durable=False) as db:
-            _insert(db, "batches", number, float(decision_s))
+            insert(db, "batches", number, float(decision_s))
             first = _next(db, "proposals")
             for k, proposal in enumerate(proposals):
-                _insert(db, "proposals", *proposal_row(proposal, first + k, number))
+                insert(db, "proposals", *proposal_row(proposal, first + k, number))
 
     def record_outcome(
         self, batch: int, outcome: Outcome, microscope: PackedState | None = None
     ) -> None:
         """Commit an outcome and the microscope's state after it, in one transaction."""
         with self._commit() as db:
-            _insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
+            insert(db, "outcomes", *outcome_row(outcome, _next(db, "outcomes"), batch))
             log = self._record_state(db, batch, microscope)
         self._log = log  # it is in the file now
 
@@ -183,25 +183,25 @@ class Journal:
     def record_policy(self, batch: int, state: PackedState) -> None:
         """Commit the policy's state after the outcomes of `batch`."""
         with self._commit() as db:
-            _insert(db, "checkpoints", "policy", batch, pack(state), instead=True)
+            insert(db, "checkpoints", "policy", batch, pack(state), instead=True)
 
     def record_event(self, kind: str, clock_s: float = 0.0, **detail: Any) -> None:
         """Commit an event with a detail of plain JSON values."""
         with self._commit() as db:
             row = (_next(db, "events"), float(clock_s), _wall(), kind, json.dumps(detail))
-            _insert(db, "events", *row)
+            insert(db, "events", *row)
 
     def request(self, kind: str, **detail: Any) -> None:
         """Leave a request to the running experiment, from any process."""
         with self._commit() as db:
             row = (_next(db, "requests"), _wall(), kind, json.dumps(detail), 0)
-            _insert(db, "requests", *row)
+            insert(db, "requests", *row)
 
     def handled(self, request: Request) -> None:
         """Commit that a request was done. No resume does it again."""
         with self._commit() as db:
             (row,) = self._rows("requests", "WHERE number = ?", request.number)
-            _insert(db, "requests", *row[:-1], 1, instead=True)
+            insert(db, "requests", *row[:-1], 1, instead=True)
 
     # Reading ------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Journal:
         number, blob = log.row(state)
         if number == 0:
             db.execute("DELETE FROM microscope")
-        _insert(db, "microscope", number, batch, blob)
+        insert(db, "microscope", number, batch, blob)
         return log.after(number, blob)
 
     def _proposals(self, waiting: bool = False) -> Iterator[tuple[int, Proposal]]:
@@ -358,7 +358,8 @@ def _next(db: sqlite3.Connection, table: str) -> int:
     return 0 if largest is None else int(largest) + 1
 
 
-def _insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = False) -> None:
+def insert(db: sqlite3.Connection, table: str, *row: object, instead: bool = False) -> None:
+    """Insert a row with its checksum, or replace one."""
     verb = "INSERT OR REPLACE" if instead else "INSERT"
     places = ", ".join("?" * (len(row) + 1))
     kept = [as_kept(value) for value in row]

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from contextlib import closing, contextmanager
 
-import _rogues as rogues
 import pytest
+import rogues
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
 from grainscout.cli import campaign_display, main

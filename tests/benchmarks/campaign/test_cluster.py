@@ -5,8 +5,8 @@ import signal
 import socket
 import warnings
 
-import _rogues as rogues
 import pytest
+import rogues
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
 from grainscout.benchmarks.campaign import scheduler as scheduler

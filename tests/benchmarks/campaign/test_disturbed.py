@@ -10,8 +10,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import _rogues as rogues
 import pytest
+import rogues
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="finds processes in /proc"

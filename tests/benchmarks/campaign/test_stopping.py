@@ -1,9 +1,9 @@
 """Stopping: decisions stay right however often one looks, and depend on the cells alone."""
 
-import _rogues as rogues
 import numpy as np
 import pandas as pd
 import pytest
+import rogues
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import _rogues as rogues
 import pytest
+import rogues
 
 from grainscout.benchmarks import CampaignStore, CellKey, PolicySpec, run_campaign
 from grainscout.records import ConfigError

@@ -9,9 +9,9 @@ import pytest
 from grainscout.benchmarks import MicroscopeSpec, Task
 from grainscout.benchmarks.statements.runs import (
     Runs,
-    _peaks_early,
     concentration,
     latent_density,
+    peaks_early,
     unevenness,
 )
 from grainscout.benchmarks.statements.statement import judge, markdown
@@ -49,9 +49,9 @@ def test_a_control_that_does_it_too_takes_the_statement_away():
 def test_the_peak_of_diversity_is_where_it_is():
     steps = np.arange(1, 211.0)
     early = np.exp(-((np.log(steps / 20) / 1.5) ** 2))
-    assert _peaks_early(early) > 0
-    assert _peaks_early(np.exp(-((np.log(steps / 120) / 1.5) ** 2))) < 0  # too late
-    assert _peaks_early(1.0 + 0.02 * early) < 0  # hardly falls
+    assert peaks_early(early) > 0
+    assert peaks_early(np.exp(-((np.log(steps / 120) / 1.5) ** 2))) < 0  # too late
+    assert peaks_early(1.0 + 0.02 * early) < 0  # hardly falls
 
 
 def steps_of(scene, pick):

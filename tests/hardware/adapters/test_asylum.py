@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-import _fake_igor as fake_igor
+import fake_igor
 import numpy as np
 import pytest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-import _fake_nanonis as fake_nanonis
+import fake_nanonis
 import numpy as np
 import pytest
 

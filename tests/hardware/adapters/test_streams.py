@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from _lab import FILE, LAB, Lab
+from lab import FILE, LAB, Lab
 
 from grainscout.benchmarks import make_environment
 from grainscout.config import load_run

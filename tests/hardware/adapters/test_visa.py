@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-import _fake_keithley as keithley
-import _fake_nanonis as fake_nanonis
+import fake_keithley as keithley
+import fake_nanonis
 import numpy as np
 import pytest
 

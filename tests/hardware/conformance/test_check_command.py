@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from _lab import FILE, SIMULATED, Lab
+from lab import FILE, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.cli import main

@@ -6,9 +6,9 @@ import json
 import threading
 import time
 
-import _remote_rig as rig
 import numpy as np
 import pytest
+import remote_rig as rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-import _remote_rig as rig
 import pytest
+import remote_rig as rig
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope

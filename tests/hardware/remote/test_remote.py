@@ -7,9 +7,9 @@ import stat
 import subprocess
 import sys
 
-import _remote_rig as rig
 import numpy as np
 import pytest
+import remote_rig as rig
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.policies import make_policy

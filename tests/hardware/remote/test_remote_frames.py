@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("zmq")
 
-import _remote_rig as remote_rig
+import remote_rig
 import rigs_frames as rig
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 
-import _fake_keithley as keithley
+import fake_keithley as keithley
 import numpy as np
 import pytest
-from _fake_igor import FakeIgor, install
-from _fake_nanonis import FakeNanonis
+from fake_igor import FakeIgor, install
+from fake_nanonis import FakeNanonis
 
 from grainscout.simulator import PRESETS, Film
 
