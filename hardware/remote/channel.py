@@ -17,11 +17,15 @@ _LOOK = 0.1  # s between looks at the memory
 
 
 class ServerLost(LinkError):
-    """The server was silent for too long."""
+    """The server was silent for too long, or restarted.
 
+    Attributes
+    ----------
+    forgot : bool
+        True if the server lives but does not know this session.
+    """
 
-class ServerForgot(ServerLost):
-    """The server lives but does not know this session: it was restarted."""
+    forgot = False
 
 
 class Channel:
@@ -152,7 +156,9 @@ def _error(body: wire.Body) -> GrainscoutError:
     name = str(body.get("error"))
     text = "".join(c if c.isprintable() else " " for c in str(body.get("text"))[:2000])
     if text.startswith("unknown session"):
-        return ServerForgot(text)
+        lost = ServerLost(text)
+        lost.forgot = True
+        return lost
     kind = getattr(records, name, None)
     if isinstance(kind, type) and issubclass(kind, GrainscoutError):
         return kind(f"policy server: {text}")

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from grainscout.hardware.remote import messages as wire
-from grainscout.hardware.remote.channel import Channel, ServerForgot, ServerLost
+from grainscout.hardware.remote.channel import Channel, ServerLost
 from grainscout.hardware.remote.keys import is_loopback
 from grainscout.records import (
     ConfigError,
@@ -210,7 +210,9 @@ class RemotePolicy:
                 self._lost = False
             try:
                 return action()
-            except ServerForgot:
+            except ServerLost as error:
+                if not error.forgot:
+                    raise
                 self._catch_up()
                 return action()
         except ServerLost:
@@ -231,7 +233,7 @@ class RemotePolicy:
                     raise LinkError(
                         f"the server must come back within {self._patience:g} s; {error}"
                     ) from error
-                if isinstance(error, ServerForgot):  # it is there, and restarted again and again
+                if error.forgot:  # it is there, and restarted again and again
                     time.sleep(self._heartbeat)
 
     def _recover(self) -> None:
@@ -239,7 +241,9 @@ class RemotePolicy:
         if self._pending is not None:
             try:
                 self._settle(self._channel.finish(self._heartbeat))
-            except ServerForgot:
+            except ServerLost as error:
+                if not error.forgot:
+                    raise
                 self._catch_up()
         else:
             self._catch_up()
