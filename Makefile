@@ -13,26 +13,27 @@ export MKL_NUM_THREADS ?= 1
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-dev: .venv/installed  ## create .venv with everything
+dev: .venv/installed  ## create .venv with all packages
 
-# A recorded grid of curves to race on as well; give your own with `make demo GRID=my.3ds`.
+# A recorded grid of curves for the demo. Use your own: make demo GRID=my.3ds
 GRID ?= $(wildcard ../shared/data/mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds)
 
-demo: .venv/installed  ## race five policies on simulated films and on a replayed grid of real curves
-	@test -n "$(GRID)" || echo "No recorded grid here, so films only; with one: make demo GRID=my_grid.3ds"
+demo: .venv/installed  ## race five policies on simulated films and on a recorded grid
+	@test -n "$(GRID)" || echo "No recorded grid found. Add one: make demo GRID=my_grid.3ds"
 	$(BIN)/grainscout bench quick --out out/demo $(if $(GRID),--replay $(GRID))
 
-test: .venv/installed  ## the whole test suite
+test: .venv/installed  ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# In environments of their own under build/contracts; says what could not be tested, and why.
-contracts: .venv/installed  ## adapters and exports against the real packages that do not fit beside ours
+# In separate environments under build/contracts. It lists the tests that were not possible, with reasons.
+contracts: .venv/installed  ## test adapters and exports against packages that need an environment of their own
 	$(BIN)/python tests/contracts.py $(if $(SECONDS),--seconds $(SECONDS))
 
-smoke: .venv/installed  ## the smallest campaign
+smoke: .venv/installed  ## run the smallest campaign
 	$(BIN)/grainscout bench smoke --out out/smoke
 
-check: .venv/installed  ## ruff, mypy (strict; the microscope's PC runs Windows), layers; static tools follow a built tree, not an editable install
+# Static tools read a built copy, because they cannot follow an editable installation. The microscope's PC runs Windows.
+check: .venv/installed  ## run ruff, mypy (strict, also for Windows) and the layer rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/check build/lib
@@ -41,22 +42,22 @@ check: .venv/installed  ## ruff, mypy (strict; the microscope's PC runs Windows)
 	MYPYPATH=build/check $(BIN)/mypy --cache-dir .mypy_cache/win32 --platform win32 -p grainscout
 	cd build/check && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
 
-speed: .venv/installed  ## the speed benchmarks, as ratios
+speed: .venv/installed  ## run the speed benchmarks
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-only
 
-stress: .venv/installed  ## kill, damage, fuzz and load everything at the long sizes (hours); STRESS="-k kill --scale 0.1"
+stress: .venv/installed  ## run the stress tests at the long sizes, for hours: STRESS="-k kill --scale 0.1"
 	$(BIN)/python -m pytest tests/stress -m stress --size long -rP $(STRESS)
 
 .venv/installed-docs: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
-docs: .venv/installed-docs  ## the manual, with its tutorials run: out/manual/index.html
+docs: .venv/installed-docs  ## build the manual and run its tutorials: out/manual/index.html
 	rm -rf docs/generated out/manual
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d out/doctrees docs out/manual
 	$(BIN)/python docs/_ext/links.py out/manual
 
-package: .venv/installed  ## sdist, and a wheel built from it
+package: .venv/installed  ## build sdist and wheel
 	rm -rf dist && $(BIN)/python -m build --outdir dist .
 
 clean:

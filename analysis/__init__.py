@@ -1,9 +1,9 @@
-"""Analysis: from curves to descriptors, scores and verdicts.
+r"""Analysis: from curves to descriptors, scores and verdicts.
 
 ::
 
     curves --descriptors--> values with uncertainty --metrics--> learning curves of a run
-       \\--archetypes--> club, heart, diamond, insulating           |
+       \--archetypes--> club, heart, diamond, insulating           |
                                       report, leaderboard  <--statistics (paired, by film)
 
 * `curves`: versioned descriptors, loop archetypes, reversal families, lifetimes and solar cells.

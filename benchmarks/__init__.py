@@ -1,4 +1,4 @@
-"""Tasks, campaigns, leaderboard and report: which policy is better, and is that decided?
+"""Tasks, campaigns, leaderboards and reports.
 
 A :class:`Task` says what is measured on which microscope towards which goal. :func:`make_environment`
 sets it up, with its truth. A :class:`Campaign` is tasks x policies x films, its tasks written out or

@@ -1,4 +1,4 @@
-"""Regression test of models: did a change make anything worse, against known truth?
+"""Regression tests of models on films with known truth.
 
 A *model* is any callable that is shown a film as a microscopist sees it and answers with what it
 makes of it::

@@ -113,7 +113,7 @@ def dual_scores(case: FilmCase, *, seed: int = 0) -> Answer:
 
 
 def _forensics(case: FilmCase) -> Answer:
-    """Does it see that a run went for slopes, and see nothing in one that went nowhere?"""
+    """Test on a run that prefers slopes and on one without preference."""
     from grainscout.analysis.forensics import choice_drivers, density_test, patch_components
 
     rng, sites = case.rng(), case.problem.candidates

@@ -1,4 +1,4 @@
-"""Published statements about films, judged on simulated ones: is the testbed like the material?
+"""Published statements about films, tested on simulated films.
 
 They say that the simulator was built as published, not that the mechanism is right.
 """

@@ -1,4 +1,4 @@
-"""Does ``grainscout regress`` pass an unchanged model every time, and fail a damaged one of each kind?
+"""Test of ``grainscout regress`` on unchanged and on damaged models.
 
     python benchmarks/studies/regress_twenty.py                       all of it, half an hour of one core
     python benchmarks/studies/regress_twenty.py unchanged --runs 20   the command on the code as it is

@@ -1,4 +1,4 @@
-"""Do the intervals of the leaderboard cover, and do its verdicts keep their level, for as few films as in practice?
+"""Coverage of the leaderboard's intervals and verdicts for few films.
 
     python benchmarks/studies/statistics_coverage.py            the tables (about four minutes)
     python benchmarks/studies/statistics_coverage.py --smoke    seconds, to see that it runs

@@ -1,4 +1,4 @@
-"""The manual's pictures, made by Grainscout itself at every build (about half a minute).
+"""Pictures of the manual, made at every build (about half a minute).
 
 ``python docs/_ext/pictures.py FOLDER [NAME ...]`` makes them, or only those named.
 """
@@ -42,7 +42,7 @@ SWEEP = Waveform.triangle(samples=101)
 
 @cache
 def the_film() -> Film:
-    """The film of most pictures: the one of ``grainscout simulate Gong2026 --seed 3``."""
+    """Film of ``grainscout simulate Gong2026 --seed 3``."""
     return Film.generate(PRESETS["Gong2026"], spawn_streams(SEED).film)
 
 
@@ -101,7 +101,7 @@ def film() -> Figure:
 
 
 def structure() -> Figure:
-    """What is true of the microstructure."""
+    """True microstructure."""
     truth = the_film().structure
     return figures.explain_maps(
         {
@@ -115,7 +115,7 @@ def structure() -> Figure:
 
 
 def archetypes() -> Figure:
-    """The purest curve of each kind on the film, in the dark and in light."""
+    """Purest curve of each archetype, in the dark and in light."""
     sweep = Waveform.triangle()
     with figures.style():
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
@@ -137,7 +137,7 @@ def archetypes() -> Figure:
 
 
 def cards() -> Figure:
-    """What the descriptors say of six measured curves."""
+    """Descriptors of six measured curves."""
     problem, _, result = run("random")
     half = 8
     patches = np.array(
@@ -150,7 +150,7 @@ def cards() -> Figure:
 
 
 def faults() -> Figure:
-    """One site, measured through the same film by instruments with one fault each."""
+    """One site measured by instruments with one fault each."""
     names = ("ideal", "reference", "noise-severe", "contact-severe", "damage-severe")
     rows = []
     for name in names:
@@ -165,7 +165,7 @@ def faults() -> Figure:
 
 
 def sites() -> Figure:
-    """Where scout went."""
+    """Sites of scout."""
     return figures.sites_over_topography(
         run("scout")[0].scan,
         sites_of("scout"),
@@ -175,7 +175,7 @@ def sites() -> Figure:
 
 
 def thoughts() -> Figure:
-    """What dkl thinks after its run."""
+    """Maps of dkl after its run."""
     policy = run("dkl")[1]
     return figures.explain_maps(
         policy.explain(),  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def thoughts() -> Figure:
 
 
 def prediction() -> Figure:
-    """The map that dkl ends with, beside the truth."""
+    """Last map of dkl beside the truth."""
     problem, policy, _ = run("dkl")
     if not supports(policy, SupportsPredict):
         raise TypeError("dkl must predict")
@@ -249,7 +249,7 @@ def profiles() -> Figure:
 
 
 def cost() -> Figure:
-    """Time on the instrument against examples in hand."""
+    """Time on the instrument against examples found."""
     table = load(campaign()[1]).frame
     last = table[table["step"] == table["step"].max()]
     groups = list(last.groupby("policy"))
@@ -262,7 +262,7 @@ def cost() -> Figure:
 
 # ---- after a run ------------------------------------------------------------------------------
 def calibration() -> Figure:
-    """Does the stated uncertainty hold the truth?"""
+    """Calibration of the stated uncertainty."""
     _, policy, _ = run("dkl")
     mean, std = policy.predict()  # type: ignore[attr-defined]
     truth = _true_loop_area()
@@ -271,7 +271,7 @@ def calibration() -> Figure:
 
 
 def latent() -> Figure:
-    """Which surroundings scout looked at, among those it was offered."""
+    """Surroundings of scout's sites among those of all candidates."""
     problem, _, _ = run("scout")
     features = forensics.patch_components(problem.scan.height, problem.candidates)
     index = {tuple(site): k for k, site in enumerate(problem.candidates.tolist())}
@@ -286,7 +286,7 @@ def latent() -> Figure:
 
 
 def diverse() -> Figure:
-    """How different the curves are that a run has in hand."""
+    """Diversity of the curves of two runs."""
     curves = {n: curves_of(n) for n in ("scout", "random")}
     return figures.diversity_of_run(
         {
@@ -297,7 +297,7 @@ def diverse() -> Figure:
 
 
 def boundaries() -> Figure:
-    """Which boundaries scout preferred."""
+    """Visits of scout to each boundary."""
     problem, truth = run("scout")[0], the_film().structure
     table = forensics.boundary_choice(
         sites_of("scout"),
@@ -319,7 +319,7 @@ def reversal() -> Figure:
 
 
 def own_image() -> Figure:
-    """The grains that are found in an image; here that of a simulated film, so that it can be told."""
+    """Grains found in the image of a simulated film, beside the true ones."""
     image = the_film().scan().height
     found = Film.from_topography(image, the_film().pixel_size, spec=PRESETS["Gong2026"], seed=0)
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
@@ -338,7 +338,7 @@ def own_image() -> Figure:
 
 
 def examples() -> Figure:
-    """The curves that scout found, by kind."""
+    """Curves of scout by archetype."""
     from grainscout.analysis.curves.archetypes import UNKNOWN, classify
 
     kind = classify(SWEEP.voltage, curves_of("scout"))
@@ -355,7 +355,7 @@ MAKERS: tuple[Callable[[], Figure], ...] = (
 
 
 def make(folder: Path, names: tuple[str, ...] = ()) -> None:
-    """Write a PNG for each maker into `folder`, or for those named only."""
+    """Write a PNG for each maker, or for the named ones, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for maker in MAKERS:
         if not names or maker.__name__ in names:

@@ -1,4 +1,4 @@
-"""The conformance suite: does a policy keep the protocol?"""
+"""Conformance suite of the policy protocol."""
 
 from __future__ import annotations
 

@@ -326,8 +326,10 @@ class StructuredGP:
         self._white = solve_triangular(self._factor, (y - self._offset) / self._scale, lower=True)
 
     def _solve(self, shapes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """For each of (k, q) shapes: log evidence (k,), coefficients (k, p), root of their precision
-        (k, p, p), and L^-1 H (k, n, p).
+        """Solve for each of (k, q) shapes.
+
+        Returns log evidence (k,), coefficients (k, p), root of their precision (k, p, p), and L^-1 H
+        (k, n, p).
         """
         columns = np.stack([self._columns(self._rows, self._extra, shape) for shape in shapes])
         k, n, p = columns.shape

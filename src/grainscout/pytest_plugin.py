@@ -1,4 +1,6 @@
-"""Fixtures to test one's own model against known truth::
+"""Fixtures to test a model against known truth.
+
+For example::
 
     def test_my_classifier(assert_no_regression):
         assert_no_regression(lambda case: {"archetype": my_classifier(case.voltage, case.current)})
