@@ -20,6 +20,10 @@ from grainscout.records.quality import Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
 VERSION = 1
+#: Number of curves over which the share of unusable ones is taken.
+WINDOW = 20
+#: Reason of a curve that looked suspicious and came again.
+CONFIRMED = "confirmed by a second look"
 
 _THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
 # A sample that is lost falls under this share of where the sweep was going, by so many deviations of the

@@ -1,5 +1,7 @@
 from .compare import cost_benefit, diversity_of_run, learning_curves, policy_ranking
 from .curves import archetype_examples, curve_cards, iv_curves
+from .curves import quality_over_run as quality_over_run
+from .curves import unusable_curves as unusable_curves
 from .forensics import boundary_visits, calibration, latent_density, performance_profiles
 from .forensics import forc_map as forc_map
 from .forensics import property_maps as property_maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,11 +13,13 @@ from grainscout.analysis.curves.block import Flag, explain
 from grainscout.analysis.curves.descriptors import Described, describe_all
 from grainscout.analysis.figures.style import (
     HEIGHT,
+    PALETTE,
     TRUTH,
     colours,
     engineering,
     figure,
     headline,
+    panels,
     single,
     style,
 )
@@ -221,4 +223,71 @@ def iv_curves(
     if labels is not None:
         ax.legend()
     ax.set_title(title)
+    return fig
+
+
+@style()
+def unusable_curves(
+    voltage: ArrayLike,
+    current: ArrayLike,
+    labels: Sequence[str],
+    *,
+    reference: ArrayLike | None = None,
+    most: int = 12,
+) -> Figure:
+    """Draw unusable curves in small panels with their reasons.
+
+    Parameters
+    ----------
+    voltage : (s,) array of float
+        Voltage [V].
+    current : (n, s) array of float
+        Current [A] of the unusable curves.
+    labels : sequence of str
+        Title of each panel.
+    reference : (s,) array of float, optional
+        Median usable curve [A], in grey.
+    most : int
+        Largest number of panels, spread evenly over the run.
+    """
+    axis = np.asarray(voltage, dtype=np.float64)
+    data = np.atleast_2d(np.asarray(current, dtype=np.float64))
+    shown = np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).astype(int))
+    fig, axes = panels(len(shown), 2.5, 2.0, columns=4)
+    for ax, k in zip(axes, shown, strict=True):
+        factor, unit = engineering(data[k], "A")
+        if reference is not None:
+            ax.plot(axis, np.asarray(reference) * factor, color="#BBBBBB", lw=1.2)
+        ax.plot(axis, data[k] * factor, color=PALETTE[3], lw=1.0)
+        low, high = np.nanmin(data[k], initial=0.0), np.nanmax(data[k], initial=0.0)
+        room = 0.08 * ((high - low) or 1.0 / factor)
+        ax.set_ylim((low - room) * factor, (high + room) * factor)
+        ax.set_title(labels[k], fontsize=8)
+        ax.set(xlabel="bias (V)", ylabel=f"current ({unit})")
+        ax.tick_params(labelsize=7)
+    return fig
+
+
+@style()
+def quality_over_run(share: ArrayLike, reasons: Mapping[str, ArrayLike], *, window: int) -> Figure:
+    """Draw the share of unusable curves over a run, and where each reason was seen.
+
+    Parameters
+    ----------
+    share : (n,) array of float
+        Share of unusable curves among the latest ones, after each curve.
+    reasons : mapping of str to array of int
+        Numbers of the curves with that reason, from 1.
+    window : int
+        Number of curves that a share is taken over.
+    """
+    percent = 100.0 * np.asarray(share, dtype=np.float64)
+    fig = figure(7.6, 2.2 + 0.22 * len(reasons))
+    top, rows = fig.subplots(2, 1, sharex=True, height_ratios=[2.0, 0.4 + 0.35 * len(reasons)])
+    top.plot(np.arange(1, len(percent) + 1), percent, color=PALETTE[0])
+    top.set(ylabel=f"unusable, latest {window} (%)", ylim=(0, max(10.0, 1.15 * percent.max())))
+    for row, at in enumerate(reasons.values()):
+        rows.plot(np.asarray(at), np.full(np.size(at), row), "|", color=PALETTE[3], ms=8)
+    rows.set_yticks(range(len(reasons)), list(reasons))
+    rows.set(xlabel="curve", ylim=(len(reasons) - 0.4, -0.6), xlim=(0, len(percent) + 1))
     return fig

@@ -102,8 +102,8 @@ def _boundary_visits(
     return text, picture(figure, caption, "Visits to each boundary against its length")
 
 
-def other_questions(problem: Problem, measured: Sequence[Outcome]) -> Section:
-    """Every other descriptor of the same curves."""
+def other_questions(problem: Problem, measured: Sequence[Outcome], note: str = "") -> Section:
+    """Every other descriptor of the same curves; `note` is a sentence for the section."""
     current = np.array([o.curve.current for o in measured if o.curve is not None])
     saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
     _, summary = counterfactual(
@@ -126,6 +126,7 @@ def other_questions(problem: Problem, measured: Sequence[Outcome]) -> Section:
     return Section(
         id="counterfactual",
         title="Other descriptors of the same curves",
+        text=[note.strip()] if note else [],
         tables=[
             Table(
                 title=f"Descriptors over the run. Last column: rank correlation with {problem.target}",

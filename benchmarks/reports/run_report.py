@@ -12,9 +12,10 @@ from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.benchmarks.campaign.cell import evaluation_map
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
+from grainscout.benchmarks.reports.run_quality import left_out, quality_section, with_quality
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.journal import Journal
+from grainscout.journal import Header, Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExplain
 from grainscout.records import DataError, Outcome, Problem, spawn_streams
@@ -43,29 +44,18 @@ def write_run_report(
     """
     header = journal.header()
     problem = header.problem
-    outcomes = journal.outcomes()
+    outcomes = with_quality(journal.outcomes(), problem)
     measured = [o for o in outcomes if o.curve is not None]
     if not measured:
         raise DataError(f"journal {journal.path} holds no measured curve yet: nothing to report")
     policy = header.config.get("policy", {})
     name = str(policy.get("label") or policy.get("name", "policy"))
-    current = np.array([o.curve.current for o in measured if o.curve is not None])
-    saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
-    described = describe_target(problem, current, saturated)
-    sections = [
-        _overview(problem, outcomes, measured),
-        _target(problem, measured, described.value, described.unit),
-        _curves(problem, current),
-    ]
-    explained = _explanation(problem, header.config, header.seed, outcomes, described.unit)
-    if explained is not None:
-        sections.append(explained)
+    sections = [_overview(problem, outcomes, measured), quality_section(problem, measured)]
+    if any(o.usable for o in measured):
+        sections += _of_usable_curves(problem, header, outcomes, truth)
     choice = choice_section(problem, outcomes, structure)
     if choice is not None:
         sections.append(choice)
-    sections.append(other_questions(problem, measured))
-    if truth is not None:
-        sections.append(_against_truth(problem, truth, outcomes))
     sections.append(_protocol(journal, outcomes))
     ends = [e.detail.get("reason", "") for e in journal.events() if e.kind == "end"]
     write_page(
@@ -79,6 +69,28 @@ def write_run_report(
         ],
         sections=sections,
     )
+
+
+def _of_usable_curves(
+    problem: Problem, header: Header, outcomes: list[Outcome], truth: TaskTruth | None
+) -> list[Section]:
+    """Make all sections that take the curves of the run; there is at least one usable."""
+    usable = [o for o in outcomes if o.usable]
+    note = left_out([o for o in outcomes if o.curve is not None])
+    current = np.array([o.curve.current for o in usable if o.curve is not None])
+    saturated = np.array([o.curve.saturated for o in usable if o.curve is not None])
+    described = describe_target(problem, current, saturated)
+    sections = [
+        _target(problem, usable, described.value, described.unit, note),
+        _curves(problem, current, note),
+    ]
+    explained = _explanation(problem, header.config, header.seed, outcomes, described.unit)
+    if explained is not None:
+        sections.append(explained)
+    sections.append(other_questions(problem, usable, note))
+    if truth is not None:
+        sections.append(_against_truth(problem, truth, usable, note))
+    return sections
 
 
 def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]) -> Section:
@@ -106,8 +118,10 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
     )
 
 
-def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit: str) -> Section:
-    diversity = running_diversity(problem, measured)
+def _target(
+    problem: Problem, usable: list[Outcome], values: np.ndarray, unit: str, note: str
+) -> Section:
+    diversity = running_diversity(problem, usable)
     factor, shown_unit = figures.engineering(values, unit)
     return Section(
         id="course",
@@ -121,14 +135,14 @@ def _target(problem: Problem, measured: list[Outcome], values: np.ndarray, unit:
                     }
                 ),
                 f"Left: {problem.target} of each curve in order. Right: mean pairwise distance of the "
-                "curves so far.",
+                f"curves so far.{note}",
                 f"{problem.target} and diversity against measurements",
             )
         ],
     )
 
 
-def _curves(problem: Problem, current: np.ndarray) -> Section:
+def _curves(problem: Problem, current: np.ndarray, note: str) -> Section:
     archetypes = classify(problem.waveform.voltage, current)
     known = archetypes != UNKNOWN
     if not known.any():
@@ -142,7 +156,7 @@ def _curves(problem: Problem, current: np.ndarray) -> Section:
                         problem.waveform.voltage,
                         current[:: max(len(current) // 6, 1)][:6],
                     ),
-                    "Measured curves, evenly spaced over the run.",
+                    f"Measured curves, evenly spaced over the run.{note}",
                     "Example curves",
                 )
             ],
@@ -160,7 +174,7 @@ def _curves(problem: Problem, current: np.ndarray) -> Section:
                     names=ARCHETYPE_NAMES,
                     steps=np.flatnonzero(known) + 1,
                 ),
-                "Examples of each archetype, and the number of the first one.",
+                f"Examples of each archetype, and the number of the first one.{note}",
                 "Example curves by archetype",
             )
         ],
@@ -198,10 +212,10 @@ def _explanation(
     return Section(id="explanation", title="Maps of the policy", pictures=shown)
 
 
-def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) -> Section:
-    """Metrics of the run against the truth."""
-    steps = score_run(problem, truth, outcomes)
-    mean, std = evaluation_map(problem, outcomes)
+def _against_truth(problem: Problem, truth: TaskTruth, usable: list[Outcome], note: str) -> Section:
+    """Metrics of the run's usable curves against the truth."""
+    steps = score_run(problem, truth, usable)
+    mean, std = evaluation_map(problem, usable)
     score = score_map(truth, mean, std)
     rows = [
         ["wanted examples found", f"{steps['found'][-1]:.0%}"],
@@ -219,6 +233,7 @@ def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) 
         title="Against the truth",
         text=[
             "The truth is known, because the film is simulated or the curves were recorded before."
+            + note
         ],
         tables=[Table(title="After the last measurement", heads=["", ""], rows=rows)],
         pictures=[
@@ -228,7 +243,7 @@ def _against_truth(problem: Problem, truth: TaskTruth, outcomes: list[Outcome]) 
                     pixel_size=problem.scan.pixel_size,
                     name=problem.target,
                     unit=truth.unit,
-                    sites=np.array([tuple(o.site) for o in outcomes]),
+                    sites=np.array([tuple(o.site) for o in usable]),
                 ),
                 f"True {problem.target}, the evaluation model's map from this run's curves, and its "
                 "uncertainty.",

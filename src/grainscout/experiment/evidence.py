@@ -7,12 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from grainscout.analysis.curves.quality import judge_curve
+from grainscout.analysis.curves.quality import CONFIRMED, WINDOW, judge_curve
 from grainscout.records import IVCurve, Outcome, Waveform
 
-#: Reason of a curve that looked suspicious and came again.
-CONFIRMED = "confirmed by a second look"
-_WINDOW = 20  # curves over which the share of spoilt ones is taken
 _SAME = 0.2  # rms difference of two curves, as a share of the larger rms, up to which they agree
 
 
@@ -61,7 +58,7 @@ class SpoiltCurves:
 
     def __init__(self, most: float) -> None:
         self.most = most
-        self._latest: deque[Outcome] = deque(maxlen=_WINDOW)
+        self._latest: deque[Outcome] = deque(maxlen=WINDOW)
         self._warned = False
 
     def count(self, outcome: Outcome) -> None:
@@ -72,9 +69,9 @@ class SpoiltCurves:
     @property
     def share(self) -> float:
         """Share of the latest curves that are unusable; 0 while there are too few."""
-        if len(self._latest) < _WINDOW:
+        if len(self._latest) < WINDOW:
             return 0.0
-        return sum(o.quality is not None and not o.quality.usable for o in self._latest) / _WINDOW
+        return sum(o.quality is not None and not o.quality.usable for o in self._latest) / WINDOW
 
     def reasons(self) -> str:
         """The reasons in words, the most frequent first."""
@@ -93,6 +90,6 @@ class SpoiltCurves:
         if self.share < self.most:
             return None
         return (
-            f"spoilt curves: {round(self.share * _WINDOW)} of the latest {_WINDOW} are unusable "
+            f"spoilt curves: {round(self.share * WINDOW)} of the latest {WINDOW} are unusable "
             f"({self.reasons()}); look at the tip"
         )
