@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from grainscout.policies.observations import ObservationHistory, Observations
-from grainscout.policies.validation import check_choice, check_count
+from grainscout.policies.validation import check_count, check_options, option
 from grainscout.records import Outcome, PackedState, PolicyError, Problem, Proposal, Site
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -66,14 +66,13 @@ class CandidatePolicy:
     next are listed in ``_carried``: plain values and arrays, stored and restored with the state.
     """
 
-    retries: int = 0
-    revisits: int = 0
+    retries: int = option(0)
+    revisits: int = option(0)
 
     _carried: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        check_count("retries", self.retries)
-        check_count("revisits", self.revisits)
+        check_options(self)
 
     # ---- for subclasses -------------------------------------------------------------------
     def _begin(self) -> None:
@@ -217,15 +216,10 @@ class SeededPolicy(CandidatePolicy):
     A subclass says in ``_choose`` what to measure once at least one curve is there.
     """
 
-    seed_points: int = 10
-    seed_design: str = "random"
+    seed_points: int = option(10, low=1)
+    seed_design: str = option("random", choices=("random", "latin"))
 
     _carried: ClassVar[tuple[str, ...]] = ("_seeds",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("seed_points", self.seed_points, low=1)
-        check_choice("seed_design", self.seed_design, ("random", "latin"))
 
     def described(self) -> Described:
         """The problem's target of every curve: value, sigma, valid, censored."""

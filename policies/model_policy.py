@@ -30,7 +30,7 @@ from grainscout.policies.parts.standard import (
     KernelModel,
     StandardAcquisition,
 )
-from grainscout.policies.validation import check_flag
+from grainscout.policies.validation import option
 from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -55,13 +55,9 @@ class ModelPolicy(SeededPolicy):
     target: Target = field(default_factory=DescriptorTarget)
     acquisition: Acquisition = field(default_factory=StandardAcquisition)
     candidates: Candidates = field(default_factory=Candidates)
-    cost_aware: bool = False
+    cost_aware: bool = option(False)
 
     _carried: ClassVar[tuple[str, ...]] = ("_weights_seed", "_rows", "_targets", "_noise")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_flag("cost_aware", self.cost_aware)
 
     @property
     def _title(self) -> str:

@@ -1,20 +1,61 @@
-"""Checks that policies run on their options; every message says expected, found and mending."""
+"""Options of policies and their checks."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from grainscout.records import ConfigError
 from grainscout.records.registry import closest
 
 
-def check_count(name: str, value: object, *, low: int = 0, high: int | None = None) -> None:
-    """ConfigError unless `value` is a whole number in [low, high]."""
+def option(
+    default: bool | int | float | str,
+    *,
+    choices: Sequence[str] = (),
+    low: float = -math.inf,
+    high: float = math.inf,
+    unit: str = "",
+) -> Any:
+    """A dataclass field with a check, which `check_options` runs.
+
+    Parameters
+    ----------
+    default : bool, int, float or str
+        Its type says what is allowed: a flag, a whole number (by default at least 0), a finite
+        number, or one of the choices.
+    choices : sequence of str
+        Allowed words.
+    low, high : float
+        Allowed range, ends included.
+    unit : str
+        Unit for the message.
+    """
+    check: partial[None] = partial(check_number, low=low, high=high, unit=unit)
+    if isinstance(default, bool):
+        check = partial(check_flag)
+    elif isinstance(default, int):
+        check = partial(check_count, low=max(0, low))
+    elif isinstance(default, str):
+        check = partial(check_choice, choices=choices)
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def check_options(made: Any) -> None:
+    """Check every `option` of a dataclass; ConfigError for the first that is not allowed."""
+    for f in dataclasses.fields(made):
+        if "check" in f.metadata:
+            f.metadata["check"](f.name, getattr(made, f.name))
+
+
+def check_count(name: str, value: object, *, low: float = 0) -> None:
+    """ConfigError unless `value` is a whole number, at least `low`."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not low <= value or (high is not None and value > high):  # type: ignore[operator]
-        wanted = f"at least {low}" if high is None else f"{low} to {high}"
-        raise ConfigError(f"{name} must be a whole number, {wanted}; got {value!r}")
+    if not whole or not low <= value:  # type: ignore[operator]
+        raise ConfigError(f"{name} must be a whole number, at least {low}; got {value!r}")
 
 
 def check_number(
@@ -24,13 +65,12 @@ def check_number(
     low: float = -math.inf,
     high: float = math.inf,
     unit: str = "",
-    above: bool = False,
 ) -> None:
-    """ConfigError unless `value` is a finite number in [low, high], or in (low, high] if `above`."""
+    """ConfigError unless `value` is a finite number in [low, high]."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     fits = number and math.isfinite(value) and low <= value <= high  # type: ignore[arg-type, operator]
-    if not fits or (above and value == low):
-        bracket = "(" if above or low == -math.inf else "["
+    if not fits:
+        bracket = "(" if low == -math.inf else "["
         close = ")" if high == math.inf else "]"
         raise ConfigError(
             f"{name} must be a number in {bracket}{low:g}, {high:g}{close}"

@@ -20,6 +20,7 @@ from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
 from grainscout.policies.observations import ObservationHistory, Observations
+from grainscout.policies.validation import check_options
 from grainscout.records import PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -54,6 +55,8 @@ class Features:
     #: False where the image is not looked at, so that no image novelty is shown.
     of_image: ClassVar[bool] = True
 
+    __post_init__ = check_options
+
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
 
@@ -72,6 +75,8 @@ class Features:
 
 class Model:
     """Role: the surrogate of what is learnt."""
+
+    __post_init__ = check_options
 
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
@@ -95,6 +100,8 @@ class Target:
     #: Scores that mean and deviation are given as, where they are not the problem's target.
     score_names: ClassVar[tuple[str, ...]] = ()
 
+    __post_init__ = check_options
+
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
 
@@ -116,6 +123,8 @@ class Acquisition:
 
     #: Name of the map of the last gain.
     shown: ClassVar[str] = "acquisition"
+
+    __post_init__ = check_options
 
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
@@ -153,6 +162,8 @@ class Acquisition:
 
 class Candidates:
     """Role: the candidates that are measured first. This one takes all alike."""
+
+    __post_init__ = check_options
 
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""

@@ -23,7 +23,7 @@ from grainscout.policies.parts.roles import (
     Target,
     TrainingData,
 )
-from grainscout.policies.validation import check_choice, check_count, check_flag, check_number
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError, Problem, Scan
 from grainscout.records.arrays import FloatArray
 
@@ -45,19 +45,17 @@ class ImageFeatures(Features):
         Number of principal components.
     """
 
-    features: str = "structure"
+    features: str = option("structure", choices=FEATURES)
     channels: tuple[str, ...] = ()
-    window: int = 16
-    components: int = 24
+    window: int = option(16, low=1)
+    components: int = option(24, low=1)
 
     def __post_init__(self) -> None:
-        check_choice("features", self.features, FEATURES)
+        super().__post_init__()
         names: object = self.channels
         if not isinstance(names, (list, tuple)) or not all(isinstance(c, str) for c in names):
             raise ConfigError(f"channels must be a list of names of images; got {self.channels!r}")
         object.__setattr__(self, "channels", tuple(self.channels))
-        check_count("window", self.window, low=1)
-        check_count("components", self.components, low=1)
 
     def begin(self, run: RunContext) -> None:
         """Check window and channels."""
@@ -102,16 +100,9 @@ class PlaneModel(Model):
         Give outliers more noise.
     """
 
-    engine: str = "matern"
-    refit_growth: float = 0.2
-    robust: bool = False
-
-    engines: ClassVar[tuple[str, ...]] = ("matern", "rbf")
-
-    def __post_init__(self) -> None:
-        check_choice("engine", self.engine, self.engines)
-        check_number("refit_growth", self.refit_growth, low=0.0)
-        check_flag("robust", self.robust)
+    engine: str = option("matern", choices=("matern", "rbf"))
+    refit_growth: float = option(0.2, low=0.0)
+    robust: bool = option(False)
 
     def make(self, run: RunContext) -> Surrogate:
         """A Gaussian process over the feature table."""
@@ -140,14 +131,8 @@ class KernelModel(PlaneModel):
         Give outliers more noise. Engines in closed form only.
     """
 
-    engine: str = "nngp"
-    position: bool = True
-
-    engines: ClassVar[tuple[str, ...]] = SURROGATES
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_flag("position", self.position)
+    engine: str = option("nngp", choices=SURROGATES)
+    position: bool = option(True)
 
     def begin(self, run: RunContext) -> None:
         """Check that the published loop has patches to work on."""
@@ -203,14 +188,9 @@ class DescriptorTarget(Target):
     """
 
     target: str = ""
-    censored: str = "bound"
-    saturated: str = "use"
-    spots: str = "exclude"
-
-    def __post_init__(self) -> None:
-        check_choice("censored", self.censored, ("bound", "exclude"))
-        check_choice("saturated", self.saturated, ("use", "exclude"))
-        check_choice("spots", self.spots, ("use", "exclude"))
+    censored: str = option("bound", choices=("bound", "exclude"))
+    saturated: str = option("use", choices=("use", "exclude"))
+    spots: str = option("exclude", choices=("use", "exclude"))
 
     def descriptor(self, problem: Problem) -> DescriptorTargets:
         """The descriptor with the options of this part."""
@@ -246,18 +226,11 @@ class StandardAcquisition(Acquisition):
         Number of nearest targets that count in ``beacon``.
     """
 
-    acquisition: str = "max-uncertainty"
-    goal: str = "max"
-    beta: float = 2.0
-    xi: float = 0.01
-    neighbours: int = 10
-
-    def __post_init__(self) -> None:
-        check_choice("acquisition", self.acquisition, list(ACQUISITIONS))
-        check_choice("goal", self.goal, ("max", "min"))
-        check_number("beta", self.beta, low=0.0)
-        check_number("xi", self.xi, low=0.0)
-        check_count("neighbours", self.neighbours, low=1)
+    acquisition: str = option("max-uncertainty", choices=tuple(ACQUISITIONS))
+    goal: str = option("max", choices=("max", "min"))
+    beta: float = option(2.0, low=0.0)
+    xi: float = option(0.01, low=0.0)
+    neighbours: int = option(10, low=1)
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """The acquisition of that name."""

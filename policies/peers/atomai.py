@@ -13,7 +13,7 @@ from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.parts.roles import Features, Model, RunContext
 from grainscout.policies.peers.surrogates import NEVER, PeerModel
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_count
+from grainscout.policies.validation import option
 from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray
 
@@ -51,10 +51,7 @@ class RawPatches(Features):
         Side of the patch [pixels].
     """
 
-    window: int = 16
-
-    def __post_init__(self) -> None:
-        check_count("window", self.window, low=1)
+    window: int = option(16, low=1)
 
     def begin(self, run: RunContext) -> None:
         """Check the window."""

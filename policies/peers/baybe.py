@@ -9,7 +9,7 @@ import numpy as np
 from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import feature_table
 from grainscout.policies.peers.surrogates import seeded, standard_targets
-from grainscout.policies.validation import check_count
+from grainscout.policies.validation import option
 from grainscout.records.arrays import FloatArray, IntArray
 
 
@@ -28,15 +28,9 @@ class PeerBayBE(SeededPolicy):
         a table that is made anew.
     """
 
-    window: int = 16
-    components: int = 10
-    pool: int = 2000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("window", self.window, low=1)
-        check_count("components", self.components, low=1)
-        check_count("pool", self.pool, low=1)
+    window: int = option(16, low=1)
+    components: int = option(10, low=1)
+    pool: int = option(2000, low=1)
 
     def _begin(self) -> None:
         self._features = feature_table(

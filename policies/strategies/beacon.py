@@ -13,7 +13,7 @@ from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.parts.roles import Acquisition, RunContext, TrainingData
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_count
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError, PackedState
 from grainscout.records.arrays import FloatArray
 
@@ -45,14 +45,14 @@ class OutcomeNovelty(Acquisition):
     """
 
     outcomes: str = "loop_area, log_max_current, turn_on"
-    neighbours: int = 10
+    neighbours: int = option(10, low=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.outcomes, str):
             raise ConfigError(
                 f"outcomes must be comma-separated descriptors; got {self.outcomes!r}"
             )
-        check_count("neighbours", self.neighbours, low=1)
 
     def begin(self, run: RunContext) -> None:
         """Check the names of the outcomes."""

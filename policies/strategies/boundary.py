@@ -9,7 +9,7 @@ import numpy as np
 from grainscout.microstructure.features import structure_features
 from grainscout.policies.parts.roles import Candidates, Maps, RunContext
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_choice, check_number
+from grainscout.policies.validation import option
 from grainscout.records.arrays import FloatArray, IntArray
 
 
@@ -30,14 +30,9 @@ class BoundaryCandidates(Candidates):
         published.
     """
 
-    detector: str = "learned"
-    threshold: float = 0.4
-    caution: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_choice("detector", self.detector, ("learned", "classical"))
-        check_number("threshold", self.threshold, low=0.0, high=1.0)
-        check_number("caution", self.caution, low=0.0)
+    detector: str = option("learned", choices=("learned", "classical"))
+    threshold: float = option(0.4, low=0.0, high=1.0)
+    caution: float = option(0.0, low=0.0)
 
     def begin(self, run: RunContext) -> None:
         """Find the boundaries."""

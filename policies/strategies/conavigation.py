@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from grainscout.policies.parts.roles import RunContext
 from grainscout.policies.parts.standard import ImageFeatures
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_number
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError, Scan
 from grainscout.records.arrays import FloatArray
 
@@ -31,7 +31,7 @@ class CompositionFeatures(ImageFeatures):
     """
 
     composition: str = "columns"
-    composition_weight: float = 1.0
+    composition_weight: float = option(1.0, low=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,7 +40,6 @@ class CompositionFeatures(ImageFeatures):
                 "composition must be 'columns', 'rows' or the name of a channel; got "
                 f"{self.composition!r}"
             )
-        check_number("composition_weight", self.composition_weight, low=0.0)
 
     def begin(self, run: RunContext) -> None:
         """Check window and channels."""

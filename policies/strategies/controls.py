@@ -17,7 +17,7 @@ from grainscout.microstructure.segmentation import grooves
 from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.policies.models.features import FEATURES, check_window, feature_table
 from grainscout.policies.strategies.space_filling import FarthestPoint
-from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError, PolicyError
 from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 
@@ -34,15 +34,9 @@ class FeatureFarthestPoint(FarthestPoint):
         As in ``"dkl"``.
     """
 
-    features: str = "jets"
-    window: int = 16
-    components: int = 24
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("features", self.features, FEATURES)
-        check_count("window", self.window, low=1)
-        check_count("components", self.components, low=1)
+    features: str = option("jets", choices=FEATURES)
+    window: int = option(16, low=1)
+    components: int = option(24, low=1)
 
     def _begin(self) -> None:
         super()._begin()
@@ -67,13 +61,8 @@ class StratifiedRandom(CandidatePolicy):
         Width of the grooves [pixels]: the sigma of the Gaussian derivatives.
     """
 
-    share: float = 0.5
-    scale: float = 1.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("share", self.share, low=0.0, high=1.0)
-        check_number("scale", self.scale, low=0.3, high=100.0, unit="pixels")
+    share: float = option(0.5, low=0.0, high=1.0)
+    scale: float = option(1.5, low=0.3, high=100.0, unit="pixels")
 
     def _begin(self) -> None:
         sites = self.problem.candidates
@@ -112,13 +101,12 @@ class Oracle(CandidatePolicy):
     """
 
     truth: FloatArray | None = None
-    aim: str = "spread"
+    aim: str = option("spread", choices=("spread", "largest", "classes"))
 
     uses_truth: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("aim", self.aim, ("spread", "largest", "classes"))
         given = np.zeros(0) if self.truth is None else np.array(self.truth, np.float64)
         if given.ndim != 1 or np.isinf(given).any():
             raise ConfigError(

@@ -23,7 +23,7 @@ from grainscout.policies.parts.roles import (
 )
 from grainscout.policies.parts.standard import ImageFeatures, KernelModel
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records.arrays import FloatArray
 
 RIDGES = np.logspace(-4, 0.5, 10)  # noise variances relative to the kernel's
@@ -69,12 +69,8 @@ class Curiosity(Acquisition):
         T, the number of curves. 0 takes the budget's, or 200 if it limits no number.
     """
 
-    decay: float = 2.0
-    horizon: int = 0
-
-    def __post_init__(self) -> None:
-        check_number("decay", self.decay, low=0.0)
-        check_count("horizon", self.horizon)
+    decay: float = option(2.0, low=0.0)
+    horizon: int = option(0)
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """The published formula."""

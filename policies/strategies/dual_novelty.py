@@ -14,7 +14,7 @@ from grainscout.policies.novelty import METRICS, SPECTRAL, filled, spectral_nove
 from grainscout.policies.parts.roles import Acquisition, Maps, RunContext, Target, TrainingData
 from grainscout.policies.parts.standard import ImageFeatures, KernelModel
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -48,18 +48,11 @@ class SpectralNovelty(Target):
 
     score_names: ClassVar[tuple[str, ...]] = ("novelty", "novelty_std")
 
-    spectral: str = "mean"
-    spectral_neighbours: int = 5
-    metric: str = "correlation"
-    shape_weight: float = 0.5
-    novelty: str = "refreshed"
-
-    def __post_init__(self) -> None:
-        check_choice("spectral", self.spectral, SPECTRAL)
-        check_choice("metric", self.metric, METRICS)
-        check_count("spectral_neighbours", self.spectral_neighbours, low=1)
-        check_number("shape_weight", self.shape_weight, low=0.0, high=1.0)
-        check_choice("novelty", self.novelty, ("refreshed", "frozen"))
+    spectral: str = option("mean", choices=SPECTRAL)
+    spectral_neighbours: int = option(5, low=1)
+    metric: str = option("correlation", choices=METRICS)
+    shape_weight: float = option(0.5, low=0.0, high=1.0)
+    novelty: str = option("refreshed", choices=("refreshed", "frozen"))
 
     def data(self, run: RunContext) -> TrainingData:
         """Novelty of the usable curves."""
@@ -105,22 +98,13 @@ class GatedNovelty(Acquisition):
 
     shown: ClassVar[str] = "combined"
 
-    acquisition: str = "ucb"
-    beta: float = 2.0
-    xi: float = 0.01
-    image: str = "invariant"
-    image_neighbours: int = 1
-    gate: str = "product"
-    quantile: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_choice("acquisition", self.acquisition, _WANTED)
-        check_number("beta", self.beta, low=0.0)
-        check_number("xi", self.xi, low=0.0)
-        check_choice("image", self.image, ("invariant", "patch"))
-        check_count("image_neighbours", self.image_neighbours, low=1)
-        check_choice("gate", self.gate, _GATES)
-        check_number("quantile", self.quantile, low=0.0, high=1.0)
+    acquisition: str = option("ucb", choices=_WANTED)
+    beta: float = option(2.0, low=0.0)
+    xi: float = option(0.01, low=0.0)
+    image: str = option("invariant", choices=("invariant", "patch"))
+    image_neighbours: int = option(1, low=1)
+    gate: str = option("product", choices=_GATES)
+    quantile: float = option(0.5, low=0.0, high=1.0)
 
     def begin(self, run: RunContext) -> None:
         """Check that there are image features."""

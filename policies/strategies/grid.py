@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
-from grainscout.policies.validation import check_choice, check_count
+from grainscout.policies.validation import option
 from grainscout.records.arrays import IntArray
 
 
@@ -25,15 +25,10 @@ class Grid(CandidatePolicy):
         ratio of the candidates' extent. Each further pass halves the step.
     """
 
-    order: str = "serpentine"
-    points: int = 0
+    order: str = option("serpentine", choices=("serpentine", "raster"))
+    points: int = option(0)
 
     _carried: ClassVar[tuple[str, ...]] = ("_pass", "_route")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("order", self.order, ("serpentine", "raster"))
-        check_count("points", self.points)
 
     def _begin(self) -> None:
         self._pass = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +14,7 @@ from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.parts.roles import Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.strategies.structured import NEVER, StructuredModel, check_causes
-from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError, PackedState
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
@@ -58,16 +59,10 @@ class Competition:
 
     def fork(self) -> Self:
         """See the protocol."""
-        twin = type(self)(
-            {name: model.fork() for name, model in self.models.items()},
-            reward=self.reward,
-            epsilon=self.epsilon,
-            warm_up=self.warm_up,
-            seed=self.seed,
-        )
-        twin._fitted, twin._score = self._fitted.copy(), self._score.copy()
-        twin._trials = self._trials.copy()
-        twin._steps, twin._chosen, twin._median = self._steps, self._chosen, self._median
+        twin = copy.copy(self)
+        twin.models = {name: model.fork() for name, model in self.models.items()}
+        for name in ("_fitted", "_score", "_trials"):
+            setattr(twin, name, getattr(self, name).copy())
         return twin
 
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
@@ -237,15 +232,12 @@ class CompetingModels(StructuredModel):
     """
 
     hypotheses: str = "constant; boundary; junction; asymmetry; topography; grain"
-    reward: str = "evidence"
-    epsilon: float = 0.4
-    warm_up: int = 5
+    reward: str = option("evidence", choices=_REWARDS)
+    epsilon: float = option(0.4, low=0.0, high=1.0)
+    warm_up: int = option(5, low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("reward", self.reward, _REWARDS)
-        check_number("epsilon", self.epsilon, low=0.0, high=1.0)
-        check_count("warm_up", self.warm_up, low=1)
         names = self._names()
         if len(names) < 2 or len(set(names)) < len(names):
             raise ConfigError(

@@ -25,7 +25,7 @@ from grainscout.policies.models.kernels import squared_distances
 from grainscout.policies.parts.roles import Maps, RunContext
 from grainscout.policies.parts.standard import StandardAcquisition
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_choice, check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _ARCHETYPES = ("club", "heart", "diamond")
@@ -73,19 +73,11 @@ class Discovery(StandardAcquisition):
     """
 
     acquisition: str = "integrated-variance"
-    aim: str = "both"
-    examples: int = 3
-    apart: float = 3.0
-    prior: str = "published"
-    curiosity: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("aim", self.aim, ("discovery", "mapping", "both"))
-        check_count("examples", self.examples, low=1)
-        check_number("apart", self.apart, low=0.0, unit="pixels")
-        check_choice("prior", self.prior, ("published", "none"))
-        check_number("curiosity", self.curiosity, low=0.0)
+    aim: str = option("both", choices=("discovery", "mapping", "both"))
+    examples: int = option(3, low=1)
+    apart: float = option(3.0, low=0.0, unit="pixels")
+    prior: str = option("published", choices=("published", "none"))
+    curiosity: float = option(0.5, low=0.0)
 
     # ---- archetypes of the curves ---------------------------------------------------------
     def archetypes(self, run: RunContext) -> FloatArray:

@@ -15,7 +15,7 @@ from grainscout.policies.models.structured_gp import StructuredGP
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Maps, Model, RunContext
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_choice, check_number
+from grainscout.policies.validation import check_choice, option
 from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray
 
@@ -46,18 +46,15 @@ class StructuredModel(Model):
     """
 
     engine: str = "matern"
-    refit_growth: float = 0.2
-    residual: str = "position"
-    nuisance: str = "drift"
-    groove_scale: float = 1.0
+    refit_growth: float = option(0.2, low=0.0)
+    residual: str = option("position", choices=_RESIDUALS)
+    nuisance: str = option("drift", choices=_NUISANCES)
+    groove_scale: float = option(1.0, low=0.3, high=100.0, unit="pixels")
 
     def __post_init__(self) -> None:
-        check_number("refit_growth", self.refit_growth, low=0.0)
-        check_choice("residual", self.residual, _RESIDUALS)
+        super().__post_init__()
         engines = tuple(KERNELS) if self.residual == "features" else ("matern", "rbf")
         check_choice(f"engine with residual {self.residual!r}", self.engine, engines)
-        check_choice("nuisance", self.nuisance, _NUISANCES)
-        check_number("groove_scale", self.groove_scale, low=0.3, high=100.0, unit="pixels")
 
     def of_causes(self, run: RunContext, causes: tuple[str, ...]) -> StructuredGP:
         """The structured GP of these causes."""

@@ -16,7 +16,7 @@ from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import ObservationHistory
 from grainscout.policies.parts.roles import NO_DATA, Features, RunContext, TrainingData
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_count, check_number
+from grainscout.policies.validation import option
 from grainscout.records import (
     ConfigError,
     DataError,
@@ -197,12 +197,11 @@ class TransferFeatures(Features):
     """
 
     source: TransferData | str | None = None
-    difference: float = 1.0
-    window: int = 16
+    difference: float = option(1.0, low=0.0)
+    window: int = option(16, low=1)
 
     def __post_init__(self) -> None:
-        check_number("difference", self.difference, low=0.0)
-        check_count("window", self.window, low=1)
+        super().__post_init__()
         if isinstance(self.source, (str, Path)):
             object.__setattr__(self, "source", TransferData.load(self.source))
         if self.source is not None and not isinstance(self.source, TransferData):
