@@ -1,6 +1,6 @@
-"""What to measure next: policies that ask and are told.
+"""Policies: they propose sites to measure and learn from the outcomes.
 
-A :class:`Policy` is any object with three methods.  ``reset(problem, rng=...)`` begins an
+A :class:`Policy` is any object with three methods. ``reset(problem, rng=...)`` begins an
 experiment, ``ask(n)`` proposes sites and ``tell(outcomes)`` reports what was measured there::
 
     policy = make_policy("dkl", {"seed_points": 10})
@@ -9,21 +9,21 @@ experiment, ``ask(n)`` proposes sites and ``tell(outcomes)`` reports what was me
         policy.tell([measure(proposal) for proposal in proposals])
 
 A policy knows the :class:`~grainscout.records.Problem` (images, candidate sites, waveform, budget,
-costs) and what it was told: never the truth.  It may also follow the optional protocols
+costs) and the outcomes, never the truth. It may also follow the optional protocols
 :class:`SupportsPredict`, :class:`SupportsState` and :class:`SupportsExplain`.
 
 The built-in ones are dataclasses whose fields are their options, found by name:
 
 ================================  ===============================================================
-``random``, ``grid``              chance; a force-volume map in serpentine or raster order
+``random``, ``grid``              chance, and a force-volume map in serpentine or raster order
 ``sobol``, ``farthest-point``     filling the plane
 ``kriging``                       a Gaussian process on positions, blind to the image
-``dkl``                           deep-kernel learning of a descriptor from image features (S23)
-``dual-novelty``                  new curves where the image is new (S26)
-``scout``                         our own: every kind of curve first, then the map
-``boundary-dkl``                  the same at grain boundaries only, found by a trained detector (S23)
-``transfer-dkl``                  the same, starting from an earlier run's curves: :func:`transfer`
-``co-navigation``                 the same, in structure and composition together
+``dkl``                           deep-kernel learning of a descriptor from image features (Liu2023)
+``dual-novelty``                  new curves where the image is new (Gong2026)
+``scout``                         our own: every archetype first, then the map
+``boundary-dkl``                  DKL at grain boundaries only, found by a trained detector (Liu2023)
+``transfer-dkl``                  DKL, starting from an earlier run's curves: :func:`transfer`
+``co-navigation``                 DKL in structure and composition together
 ``beacon``                        novelty in the space of several descriptors
 ``curiosity``                     where a structure-to-curve model errs
 ``structured-gp``                 physical causes as the mean of a Gaussian process
@@ -35,9 +35,10 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``peer-...``                      AtomAI, Ax, BayBE, BoTorch, where they are installed
 ================================  ===============================================================
 
-They share the bookkeeping of :class:`CandidatePolicy` (or :class:`SeededPolicy`, with seed points),
-which a policy of your own may use too but need not.  To add one, name its class under the entry
-point group ``grainscout.policies``; to see whether it keeps the protocol, run :func:`check_policy`.
+They share the records of :class:`CandidatePolicy` (or :class:`SeededPolicy`, with seed points), and
+those that learn are a :class:`ModelPolicy`, put together from :mod:`~grainscout.policies.parts`. A
+policy of your own may use them but need not. To add one, name its class under the entry point group
+``grainscout.policies``. To see whether it keeps the protocol, run :func:`check_policy`.
 """
 
 from grainscout.policies.base import CandidatePolicy, SeededPolicy, Selection

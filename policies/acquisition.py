@@ -1,7 +1,6 @@
-"""How much each candidate would be worth measuring: functions of a posterior, whatever its engine.
+"""Acquisitions: the gain of measuring each candidate, as a function of the posterior.
 
-An acquisition gives a gain for each of the c candidates; larger is better.  Batches are chosen
-one after another, each as if the earlier ones (and proposals still pending) had been measured and
+Of the c candidates, those with larger gains are better. Batches are chosen one after another, each as if the earlier ones (and proposals still pending) had been measured and
 had given what was expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the
 variance falls, so the members of a batch avoid one another.
 """
@@ -27,9 +26,24 @@ _TINY = 1e-300
 class Posterior:
     """A surrogate's posterior at the candidates, with imagined measurements.
 
-    mean, std : (c,);  measured : (n,) targets so far;  available : candidates that may be chosen;
-    sign : -1 where mean and targets were negated, so that large is wanted;  beta, xi, neighbours :
-    options of the acquisitions.
+    Parameters
+    ----------
+    surrogate : Surrogate
+        The model.
+    mean, std : (c,) array of float
+        Predictions.
+    measured : (n,) array of float
+        Targets so far.
+    available : array of int
+        Candidates that may be chosen.
+    rng : numpy.random.Generator
+        Source of chance.
+    sign : float
+        -1 where mean and targets were negated, so that large is wanted.
+    beta, xi, neighbours
+        Options of the acquisitions.
+    imagined : list of int
+        Candidates that count as measured.
     """
 
     surrogate: Surrogate
@@ -80,7 +94,7 @@ class Posterior:
 
 
 def draw(mean: FloatArray, covariance: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """(k,) sample of a normal vector; the covariance is changed."""
+    """(k,) sample of a normal vector. The covariance is changed."""
     # A spread a thousandth of the largest, so that sites that are all but equal can be factored.
     covariance.flat[:: len(covariance) + 1] += 1e-6 * float(np.diagonal(covariance).max())
     try:
@@ -94,7 +108,7 @@ def draw(mean: FloatArray, covariance: FloatArray, rng: np.random.Generator) -> 
 def expected_improvement(
     mean: FloatArray, std: FloatArray, best: float, xi: float = 0.0
 ) -> FloatArray:
-    """E[max(f − best − xi, 0)] (Mockus 1975; Jones et al. 1998)."""
+    """E[max(f − best − xi, 0)] (Mockus 1975, Jones et al. 1998)."""
     gap = mean - best - xi
     z = gap / std
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
@@ -185,8 +199,9 @@ ACQUISITIONS: Mapping[str, Callable[[Posterior], FloatArray]] = {
 def per_second(name: str, gain: FloatArray, seconds: FloatArray, available: IntArray) -> FloatArray:
     """Gain per second, by the acquisition's own scale.
 
-    Gains that are logarithms lose log(seconds); gains without a natural zero (ucb, thompson) are
-    counted from their least finite value over the open candidates; the others are divided as they are.
+    Gains that are logarithms lose log(seconds). Gains without a natural zero (ucb, thompson) are
+    counted from their least finite value over the available candidates. The others are divided as
+    they are.
     """
     if name == "log-ei":
         return gain - np.log(seconds)
@@ -202,10 +217,10 @@ def choose_batch(
     n: int,
     pending: IntArray,
 ) -> tuple[IntArray, list[FloatArray]]:
-    """`n` distinct open candidates, best first, and the (c,) gains that each was chosen by.
+    """`n` distinct available candidates, best first, and the (c,) gains that each was chosen by.
 
-    gain_of : gain given the posterior and the last choice of this batch (None at first), so that a
-    cost may follow the tip.  Ties go to a random one of the tied.
+    `gain_of` gives the gain of the posterior and the last choice of this batch (None at first), so
+    that a cost may follow the tip. Ties go to a random one of the tied.
     """
     posterior.imagine(pending)
     free = np.zeros(len(posterior.mean), bool)

@@ -79,7 +79,7 @@ class CandidatePolicy:
         """Prepare for a new problem."""
 
     def _choose(self, n: int, available: IntArray) -> Selection:
-        """At most `n` of the available candidates; 1 <= n <= len(available)."""
+        """At most `n` of the available candidates, 1 <= n <= len(available)."""
         raise PolicyError(f"{self._title} must say what to measure in _choose")
 
     def _told(self, outcomes: Sequence[Outcome]) -> None:
@@ -87,7 +87,7 @@ class CandidatePolicy:
 
     @property
     def history(self) -> ObservationHistory:
-        """Candidates, their proposals and outcomes; PolicyError before ``reset``."""
+        """Candidates, their proposals and outcomes. PolicyError before ``reset``."""
         history: ObservationHistory | None = getattr(self, "_history", None)
         if history is None:
             raise PolicyError(f"{self._title} must be reset with a problem before it is used")
@@ -115,7 +115,7 @@ class CandidatePolicy:
         self._begin()
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Up to `n` different available sites; empty when none is left."""
+        """Up to `n` different available sites, none when none is left."""
         check_count("ask(n): n", n, low=1)
         available = self.history.available(retries=self.retries, revisits=self.revisits)
         if available.size == 0:
@@ -139,7 +139,7 @@ class CandidatePolicy:
         ]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """Record outcomes; PolicyError, with none recorded, for a repeat or a wrong voltage axis."""
+        """Record outcomes. PolicyError, with none recorded, for a repeat or a wrong voltage axis."""
         self.history.record(outcomes)
         self._told(outcomes)
 
@@ -156,7 +156,7 @@ class CandidatePolicy:
         }
 
     def restore(self, state: PackedState) -> None:
-        """Continue from `state`; PolicyError if it is of another policy, version or problem."""
+        """Continue from `state`. PolicyError if it is of another policy, version or problem."""
         self._check_origin(state)
         self.rng.bit_generator.state = state["rng"]
         self.history.restore(state["ledger"])
@@ -263,7 +263,7 @@ class SeededPolicy(CandidatePolicy):
 def nearest_sites(candidates: IntArray, available: IntArray, points: FloatArray) -> IntArray:
     """(k,) distinct available candidates, each the nearest one left to a point.
 
-    points : (k, 2), scaled to the bounding box of all candidates; k <= len(available).
+    The (k, 2) points are scaled to the bounding box of all candidates, k <= len(available).
     """
     low, high = candidates.min(0), candidates.max(0)
     # A target half-way between two pixels goes to the lower one, always: grids stay regular.

@@ -95,7 +95,7 @@ class ModelPolicy(SeededPolicy):
 
     @property
     def surrogate(self) -> Surrogate:
-        """The model that choices are made by; see `learned` for one of all curves."""
+        """The model that choices are made by. `learned` gives one of all curves."""
         return self.run.surrogate
 
     def training_data(self) -> TrainingData:
@@ -107,7 +107,7 @@ class ModelPolicy(SeededPolicy):
         return TrainingData(*(np.concatenate(both) for both in zip(earlier, data, strict=True)))
 
     def learned(self) -> Surrogate:
-        """The surrogate of all curves so far; what is chosen next does not depend on the call.
+        """The surrogate of all curves so far, without influence on the next choice.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class ModelPolicy(SeededPolicy):
         return {**state, "model": model, **self.acquisition.state(self.run)}
 
     def restore(self, state: PackedState) -> None:
-        """Continue from `state`; PolicyError if it is of another policy, version or problem."""
+        """Continue from `state`. PolicyError if it is of another policy, version or problem."""
         super().restore(state)
         self.run.carried |= {name: state["own"][name] for name in self.run.carried}
         self.run.weights_seed = self._weights_seed

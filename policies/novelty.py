@@ -1,4 +1,4 @@
-"""How unlike the others a curve or an image patch is (S26; the paper leaves metric and gate open)."""
+"""Novelty of curves and image patches (Gong2026, which leaves metric and gate open)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def filled(curves: FloatArray) -> tuple[FloatArray, BoolArray]:
 def embed(curves: FloatArray, metric: str, shape_weight: float = 0.5) -> FloatArray:
     """(n, s') rows whose Euclidean distances are those of the metric.
 
-    ``"l2"``: root mean square difference of the currents, in amperes.  ``"correlation"``: the
-    square root of 1 − Pearson's correlation (a constant curve lies √½ from all others).
-    ``"split"``: √(w·shape² + (1 − w)·amplitude²) with w = `shape_weight`; shape is the distance of
-    the curves at unit rms, amplitude the difference of log rms.  In it curves weaker than 1 % of
+    ``"l2"``: root mean square difference of the currents [A]. ``"correlation"``: the square root of
+    1 − Pearson's correlation (a constant curve lies √½ from all others). ``"split"``:
+    √(w·shape² + (1 − w)·amplitude²) with w = `shape_weight`, the shape being the distance of the
+    curves at unit rms and the amplitude the difference of log rms. In it curves weaker than 1 % of
     the set's median rms count as that weak, so that noise has no amplitude of its own.
     """
     samples = curves.shape[1]
@@ -62,7 +62,7 @@ def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
 def _scores(
     rows: FloatArray, others: FloatArray, kind: str, neighbours: int, *, own: bool
 ) -> FloatArray:
-    """Score of each row against the others; `own` says that the rows are themselves the others."""
+    """Score of each row against the others, which are the rows themselves if `own`."""
     if kind in ("mean", "nearest"):
         count = len(others) - own
         if count == 0:
@@ -95,12 +95,24 @@ def spectral_novelty(
     shape_weight: float = 0.5,
     frozen_after: int | None = None,
 ) -> FloatArray:
-    """(n,) novelty of each of n curves (n, samples) [A].
+    """(n,) novelty of each curve.
 
-    kind : ``"mean"`` distance to all others, mean of the `neighbours` ``"nearest"``, distance to
-    the ``"mean-curve"``, or the ``"reconstruction"`` error of a model of rank `neighbours`.
-    frozen_after : None scores every curve against the whole set; a number m scores the first m
-    among themselves and each later one against those before it, once and for all.
+    Parameters
+    ----------
+    curves : (n, samples) array of float
+        Currents [A].
+    kind : {"mean", "nearest", "mean-curve", "reconstruction"}
+        Mean distance to all others or to the nearest `neighbours`, distance to the mean curve, or
+        error of a reconstruction of rank `neighbours`.
+    metric : {"l2", "correlation", "split"}
+        Distance of two curves, see `embed`.
+    neighbours : int
+        Number of nearest curves, or rank.
+    shape_weight : float
+        Weight of the shape in ``"split"``.
+    frozen_after : int, optional
+        None scores every curve against the whole set. A number m scores the first m among
+        themselves and each later one against those before it, once and for all.
     """
     if len(curves) == 0:
         return np.zeros(0)
@@ -122,7 +134,7 @@ class PatchNovelty:
     def __init__(
         self, table: NDArray[np.float32], candidate_rows: IntArray, neighbours: int = 1
     ) -> None:
-        self._table, self._candidates, self._k = table, candidate_rows, neighbours
+        self._table, self._candidate_rows, self._k = table, candidate_rows, neighbours
         self._rows = np.zeros(0, np.int64)
         self._near = np.full((neighbours, len(candidate_rows)), np.inf, np.float32)
 
@@ -137,7 +149,7 @@ class PatchNovelty:
         self._rows = rows.copy()
 
     def scores(self, also: list[int] | None = None) -> FloatArray:
-        """(c,) scores, as if the table rows `also` had been visited too; infinite with none."""
+        """(c,) scores, as if the table rows `also` had been visited, too. Infinite with none."""
         near = self._near
         for row in also or []:
             near = self._with(near, row)
@@ -146,9 +158,9 @@ class PatchNovelty:
 
     def _with(self, near: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         here = self._table[row]
-        distance = np.empty(len(self._candidates), np.float32)
-        for at in range(0, len(self._candidates), 4096):
-            away = self._table[self._candidates[at : at + 4096]] - here
+        distance = np.empty(len(self._candidate_rows), np.float32)
+        for at in range(0, len(self._candidate_rows), 4096):
+            away = self._table[self._candidate_rows[at : at + 4096]] - here
             distance[at : at + 4096] = np.sqrt(np.einsum("ij,ij->i", away, away))
         if self._k == 1:
             return np.minimum(near, distance)

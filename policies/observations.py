@@ -101,7 +101,7 @@ class ObservationHistory:
 
     # ---- proposals and outcomes -----------------------------------------------------------
     def propose(self, indices: Iterable[int]) -> list[str]:
-        """Mark candidates as pending; their new proposal ids."""
+        """Mark candidates as pending and give their new proposal ids."""
         self._asks += 1
         ids = []
         for index in indices:
@@ -111,7 +111,7 @@ class ObservationHistory:
         return ids
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Record new outcomes; PolicyError, with none recorded, if one of them cannot be used."""
+        """Record new outcomes. PolicyError, with none recorded, if one of them cannot be used."""
         answers = [self._check(o) for o in outcomes]
         repeated = [k for k in answers if k is not None and answers.count(k) > 1]
         if repeated:

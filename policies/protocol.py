@@ -1,6 +1,6 @@
-"""The protocol that every policy follows, and the capabilities that it may add.
+"""The protocol of policies and its optional capabilities.
 
-A policy is any object with ``reset``, ``ask`` and ``tell``; it need not inherit from anything.
+A policy is any object with ``reset``, ``ask`` and ``tell``. It need not inherit from anything.
 The optional protocols are detected with :func:`~grainscout.records.supports.supports`.
 """
 
@@ -18,16 +18,16 @@ from grainscout.records.supports import SupportsState as SupportsState
 
 @runtime_checkable
 class Policy(Protocol):
-    """What to measure next."""
+    """Proposes sites and learns from outcomes."""
 
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
-        """Begin a new experiment; all randomness must come from `rng`."""
+        """Begin a new experiment. All randomness must come from `rng`."""
 
     def ask(self, n: int = 1) -> list[Proposal]:
-        """Up to `n` different sites to measure; an empty list means nothing is left to learn."""
+        """Up to `n` different sites to measure. An empty list means nothing is left to learn."""
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """New outcomes only, in any order; sites never proposed (measured by hand) are welcome."""
+        """Take new outcomes, in any order, also of sites never proposed (measured by hand)."""
 
 
 @runtime_checkable
@@ -37,13 +37,13 @@ class SupportsPredict(Protocol):
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the target, (n_candidates,) each, in the target's unit.
 
-        The standard deviation is that of the noise-free target.  PolicyError before any outcome.
+        The standard deviation is that of the noise-free target. PolicyError before any outcome.
         """
 
 
 @runtime_checkable
 class SupportsExplain(Protocol):
-    """A policy that can show what it thinks."""
+    """A policy that can explain its choice."""
 
     def explain(self) -> Mapping[str, FloatArray]:
         """Named maps of the scan's shape, NaN where there is no candidate: mean, uncertainty, ..."""

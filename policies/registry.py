@@ -62,7 +62,7 @@ def policy_names() -> list[str]:
 
 
 def policy_class(name: str) -> Callable[..., Policy]:
-    """The class, recipe or function of that name; ConfigError lists the names if there is none."""
+    """The class, recipe or function of that name. ConfigError lists the names if there is none."""
     return _REGISTRY.find(name)
 
 

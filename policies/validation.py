@@ -45,7 +45,7 @@ def option(
 
 
 def check_options(made: Any) -> None:
-    """Check every `option` of a dataclass; ConfigError for the first that is not allowed."""
+    """Check every `option` of a dataclass. ConfigError for the first that is not allowed."""
     for f in dataclasses.fields(made):
         if "check" in f.metadata:
             f.metadata["check"](f.name, getattr(made, f.name))

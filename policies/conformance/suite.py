@@ -1,4 +1,4 @@
-"""Conformance suite of the policy protocol."""
+"""The conformance suite of policies."""
 
 from __future__ import annotations
 
@@ -33,12 +33,18 @@ _SIZES = (4, 4, 4, 1, 1, 1, 1, 2)
 
 
 def check_policy(factory: Callable[..., Policy], *, seed: int = 0) -> list[CheckResult]:
-    """Run every check on policies that `factory` makes; one result a check, failures included.
+    """Run every check on policies that `factory` makes, one result a check.
 
-    factory : called without arguments for a fresh policy (a class will do).  A factory with a
+    Parameters
+    ----------
+    factory : callable
+        Gives a fresh policy when called without arguments (a class will do). A factory with a
         parameter ``truth`` (an oracle) is given the (n_candidates,) true target values.
-    seed : of the toy sample and of the policy's generator.
+    seed : int
+        Seed of the toy sample and of the policy's generator.
 
+    Notes
+    -----
     Checks of an optional protocol (``SupportsPredict``, ``SupportsState``, ``SupportsExplain``) pass if the policy
     does not offer it.
     """

@@ -1,4 +1,4 @@
-"""A toy sample on which :func:`check_policy` lets a policy work; not a film to compare policies on."""
+"""A toy sample for :func:`check_policy`, not a film to compare policies on."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Step = list[tuple[str, Site, float | None, float | None, dict[str, float]]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ToySample:
-    """Seven grains on 36 x 36 pixels; boundaries leak and show a loop, grains conduct little.
+    """Seven grains on 36 x 36 pixels: boundaries leak and show a loop, grains conduct little.
 
-    The current of a spot is G V (V / 1.5 V)^2 on the way up and that times 1 + h (1 - V / 1.5 V)
+    The current at a site is G V (V / 1.5 V)^2 on the way up and that times 1 + h (1 - V / 1.5 V)
     on the way back, with 2 pA of noise: the form of a hysteretic I-V curve, in amperes.
     """
 
@@ -115,7 +115,7 @@ def _pixels(rows: int, columns: int) -> IntArray:
 
 
 def note(proposals: Sequence[Proposal]) -> Step:
-    """What two trajectories are compared by."""
+    """The proposals of an ask, as two trajectories are compared by."""
     return [(p.id, p.site, p.prediction, p.uncertainty, dict(p.scores)) for p in proposals]
 
 
@@ -126,7 +126,24 @@ def play(
     *,
     arrange: Callable[[list[Outcome]], list[list[Outcome]]] = lambda outcomes: [outcomes],
 ) -> list[Step]:
-    """Ask for each of `sizes` in turn and tell the answers in the portions of `arrange`."""
+    """Run a policy on a sample.
+
+    Parameters
+    ----------
+    policy : Policy
+        Reset beforehand.
+    answer : callable
+        Outcome of a proposal, such as ``ToySample().measure``.
+    sizes : sequence of int
+        Number of sites of each ask.
+    arrange : callable
+        Portions in which the outcomes of an ask are told.
+
+    Returns
+    -------
+    list
+        A step an ask: id, site, prediction, uncertainty and scores of its proposals.
+    """
     steps = []
     for n in sizes:
         proposals = policy.ask(n)

@@ -44,7 +44,7 @@ def padded(image: NDArray[Any], window: int) -> NDArray[Any]:
 
 
 def patches(image: FloatArray, window: int, sites: IntArray) -> FloatArray:
-    """(n, window, window) patches of (n, 2) sites; only for few sites or the published loop."""
+    """(n, window, window) patches of (n, 2) sites, for few sites or the published loop."""
     check_window(window, (image.shape[0], image.shape[1]))
     view = sliding_window_view(padded(image, window), (window, window))
     return view[sites[:, 0], sites[:, 1]]
@@ -54,8 +54,16 @@ def patches(image: FloatArray, window: int, sites: IntArray) -> FloatArray:
 class PatchBasis:
     """Principal components of an image's patches.
 
-    mean : (w w,);  vectors : (k, w w), orthonormal;  variance : (k,), falling;  total : the
-    variance of all components together.
+    Parameters
+    ----------
+    mean : (w w,) array of float
+        Mean patch.
+    vectors : (k, w w) array of float
+        Components, orthonormal.
+    variance : (k,) array of float
+        Variance of each component, falling.
+    total : float
+        Variance of all components together.
     """
 
     mean: FloatArray
@@ -65,7 +73,7 @@ class PatchBasis:
 
 
 def patch_basis(image: FloatArray, window: int, components: int) -> PatchBasis:
-    """Components of the full (unpadded) patches; of every k-th one in large images."""
+    """Components of the full (unpadded) patches, in large images of every k-th one."""
     check_window(window, (image.shape[0], image.shape[1]))
     view = sliding_window_view(image, (window, window))
     step = max(1, int(np.ceil(np.sqrt(view.shape[0] * view.shape[1] / BASIS_PATCHES))))
@@ -123,8 +131,8 @@ def jets(
     """(rows, columns, 5 len(scales)) invariants of the local derivatives, unchanged by rotation.
 
     At each scale σ [pixels]: band-pass height, σ|∇h|, σ²Δh, σ²(difference of the Hessian's
-    eigenvalues) and the curvature along the gradient; Gaussian derivatives after Florack et al.
-    1992.  `aspect` divides σ along rows and columns where pixels are not square.
+    eigenvalues) and the curvature along the gradient. Gaussian derivatives after Florack et al.
+    1992. `aspect` divides σ along rows and columns where pixels are not square.
     """
     out = []
     for sigma in scales:
@@ -151,7 +159,7 @@ def jets(
 
 
 def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, d), centred; each column to unit spread with its tails compressed; mean of x·x is 1."""
+    """(n, d), centred, each column of unit spread with compressed tails, mean of x·x 1."""
     x = features - features.mean(0)
     spread = x.std(0)
     x = np.arcsinh(x[:, spread > 0] / spread[spread > 0])
@@ -210,7 +218,7 @@ def feature_table(
     components: int = 24,
     channels: tuple[str, ...] | None = None,
 ) -> NDArray[np.float32]:
-    """(rows columns, d) features of all pixels of the scan, row-major; the mean of x·x is 1.
+    """(rows columns, d) features of all pixels of the scan, row-major, with a mean of x·x of 1.
 
     Parameters
     ----------

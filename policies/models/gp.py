@@ -1,8 +1,8 @@
-"""Exact Gaussian-process regression with few hyper-parameters, fast enough to refit at every step.
+"""Exact Gaussian-process regression, fast enough to refit at every step.
 
-Training is in float64; the candidates are predicted in float32 with the inverse Cholesky factor, so that
-mean and variance everywhere are one matrix product.  Between refits a new point costs one new row
-of that product (the posterior is updated, not computed again).
+Training is in float64. The candidates are predicted in float32 with the inverse Cholesky factor, so
+that mean and variance everywhere are one matrix product. Between refits a new point costs one new
+row of that product (the posterior is updated, not computed again).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy.linalg import blas, lapack
 from scipy.optimize import minimize
 
 from grainscout.policies.models.kernels import Kernel
+from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import ConfigError, PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
@@ -30,7 +31,7 @@ _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
 
 
 def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:
-    """The noise variances, zeros if None; ConfigError if the data cannot be learnt from."""
+    """The noise variances, zeros if None. ConfigError if the data cannot be learnt from."""
     noise = np.zeros(len(y)) if noise is None else np.asarray(noise, np.float64)
     if len(y) == 0 or not (rows.shape == y.shape == noise.shape == (len(y),)):
         raise ConfigError(
@@ -43,7 +44,7 @@ def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> Float
 
 
 def standardise(y: FloatArray) -> tuple[float, float]:
-    """Offset and scale of targets; a scale in the targets' own unit even if all are equal."""
+    """Offset and scale of targets, the scale in their unit even if all are equal."""
     offset, scale = float(y.mean()), float(y.std())
     if not scale > 1e-9 * abs(offset):
         scale = abs(offset) if offset != 0 else 1.0
@@ -53,10 +54,19 @@ def standardise(y: FloatArray) -> tuple[float, float]:
 class GaussianProcess:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a closed-form kernel.
 
-    table : (m, d) float32 features, mean of x·x about 1;  pool : (c,) rows to predict;
-    growth : hyper-parameters are refitted when the data have grown by this fraction (0: always);
-    robust : measurements beyond 4 standard deviations of their leave-one-out prediction get the
-        noise that makes them 4, so that one spoilt curve does not bend the map.
+    Parameters
+    ----------
+    table : (m, d) array of float32
+        Features, with a mean of x·x of about 1.
+    candidate_rows : (c,) array of int
+        Rows to predict.
+    kernel : Kernel
+        Covariance of the features.
+    growth : float
+        Hyper-parameters are refitted when the data have grown by this fraction (0: always).
+    robust : bool
+        Give measurements beyond 4 standard deviations of their leave-one-out prediction the noise
+        that makes them 4, so that one spoilt curve does not bend the map.
     """
 
     def __init__(
@@ -69,8 +79,8 @@ class GaussianProcess:
         robust: bool = False,
     ) -> None:
         self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
-        self._candidates = np.asarray(candidate_rows, np.int64)
-        self._x_pool = table[self._candidates]
+        self.candidate_rows = np.asarray(candidate_rows, np.int64)
+        self._x_pool = table[self.candidate_rows]
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale = 0.0, 1.0
@@ -78,11 +88,6 @@ class GaussianProcess:
         self._rows, self._given, self._extra = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
 
     # ---- the protocol ---------------------------------------------------------------------
-    @property
-    def candidate_rows(self) -> IntArray:
-        """(c,) rows of the candidates."""
-        return self._candidates
-
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
@@ -94,7 +99,7 @@ class GaussianProcess:
         return self._t.copy()
 
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
-        """See the protocol; refits, or updates the posterior with the new rows."""
+        """Refit, or update the posterior with the new rows."""
         given = check_data(rows, y, noise)
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
             self._learn(rows, y, given)
@@ -124,7 +129,7 @@ class GaussianProcess:
         self._need_fit()
         x = self.table[rows]
         half = self._inverse32 @ self._cross(self.table[self._rows], x)
-        out = np.empty((len(self._candidates), len(rows)))
+        out = np.empty((len(self.candidate_rows), len(rows)))
         data = self.kernel.against(self._x32, self._t[:-2])
         for part in self._parts():
             known = (
@@ -220,8 +225,7 @@ class GaussianProcess:
     ) -> tuple[float, FloatArray]:
         """Negative log posterior of the log hyper-parameters (up to a constant), and its gradient.
 
-        known : (n,) stated noise variances, scaled by exp(t[-1]);  extra : added as it is.
-
+        The stated noise variances `known` (n,) are scaled by exp(t[-1]), `extra` is added as it is.
         Rasmussen & Williams 2006, eqs. 2.30 and 5.9, with a normal prior on `t`.
         """
         n = len(z)
@@ -256,7 +260,7 @@ class GaussianProcess:
 
     def _need_fit(self) -> None:
         if self._factored == 0:
-            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+            raise not_fitted()
 
     def _cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
         k: NDArray[np.float32] = self.kernel.cross(a, b, self._t[:-2])
@@ -276,7 +280,7 @@ class GaussianProcess:
     def _parts(self) -> list[slice]:
         """The candidates in pieces that the cache can hold against all data."""
         width = max(256, _CHUNK // max(self._n, 1))
-        return [slice(at, at + width) for at in range(0, len(self._candidates), width)]
+        return [slice(at, at + width) for at in range(0, len(self.candidate_rows), width)]
 
     def _total_noise(self, given: FloatArray | float) -> FloatArray | float:
         return math.exp(self._t[-2]) + _FLOOR + math.exp(self._t[-1]) * given / self._scale**2
@@ -290,7 +294,7 @@ class GaussianProcess:
         )
 
     def _factorise(self, rows: IntArray, given: FloatArray) -> None:
-        n, c = len(rows), len(self._candidates)
+        n, c = len(rows), len(self.candidate_rows)
         self._rows, self._given, self._factored = rows.copy(), given.copy(), n
         self._x32 = self.table[rows]
         self._x = self._x32.astype(np.float64)
@@ -338,20 +342,20 @@ class GaussianProcess:
             new -= (l_row / pivot).astype(np.float32) @ self._cache[:n]
             self._cache[n] = new
         else:
-            new = np.empty(len(self._candidates), np.float32)
+            new = np.empty(len(self.candidate_rows), np.float32)
             data = self.kernel.against(self._x32, self._t[:-2])
             for part in self._parts():
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
         self._reduction += np.square(new, out=new)
 
     def _weigh(self, y: FloatArray) -> None:
-        """The mean for these targets; the variance does not depend on them."""
+        """The mean for these targets, on which the variance does not depend."""
         self._beta = self._inverse @ ((y - self._offset) / self._scale)
         weights = self._beta.astype(np.float32)
         if self._cache is not None:
             self._mean = (weights @ self._cache[: self._n]).astype(np.float64)
             return
         alpha = (self._beta @ self._inverse).astype(np.float32)
-        self._mean = np.empty(len(self._candidates))
+        self._mean = np.empty(len(self.candidate_rows))
         for part in self._parts():
             self._mean[part] = alpha @ self._cross(self._x32, self._x_pool[part])

@@ -1,11 +1,11 @@
 """Covariance functions with few parameters and closed-form gradients.
 
-Each kernel has log-parameters `t` and a log-normal prior on them.  `gram` works in float64 and
+Each kernel has log-parameters `t` and a log-normal prior on them. `gram` works in float64 and
 gives, beside the matrix, a function that pulls a gradient with respect to the matrix back to one
-with respect to `t`: no derivative matrix is ever formed.  `cross` works in the dtype of its input.
+with respect to `t`: no derivative matrix is ever formed. `cross` works in the dtype of its input.
 
 The arc-cosine kernel is the covariance of an infinitely wide ReLU network of `depth` hidden layers
-(Cho & Saul 2009, NIPS 22; Lee et al. 2018, ICLR): a deep kernel in closed form.
+(Cho & Saul 2009, NIPS 22, and Lee et al. 2018, ICLR): a deep kernel in closed form.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Kernel(Protocol):
 
     @property
     def prior(self) -> FloatArray:
-        """(k, 2) mean and standard deviation of the log-parameters; the means are the start."""
+        """(k, 2) mean and standard deviation of the log-parameters, which start at the means."""
 
     def prepare(self, x: FloatArray) -> FloatArray:
-        """What `gram` needs of (n, d) features, computed once for a fit."""
+        """Statistics of (n, d) features that `gram` needs, computed once for a fit."""
 
     def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
         """(n, n) matrix and its pull-back (n, n) -> (k,) for symmetric gradients."""
 
     def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
-        """b -> (len(a), len(b)) covariances with a; each answer may overwrite the last one."""
+        """b -> (len(a), len(b)) covariances with a. Each answer may overwrite the last one."""
 
     def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
         """(len(a), len(b)) covariances."""
@@ -47,7 +47,7 @@ class Kernel(Protocol):
 
 
 def arc_cosine(cosine: AnyFloatArray, work: AnyFloatArray) -> None:
-    """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c; J(1) = π, and |c| <= 1.
+    """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c, |c| <= 1, so that J(1) = π.
 
     work : an array of the same shape and dtype, overwritten.
     """
@@ -62,9 +62,9 @@ def arc_cosine(cosine: AnyFloatArray, work: AnyFloatArray) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ArcCosine:
-    """Infinitely wide ReLU network; t = log(variance, input scale s, hidden bias b).
+    """Infinitely wide ReLU network with t = log(variance, input scale s, hidden bias b).
 
-    k0 = 1 + s x·x';  k_{l} = b_l + |k_{l-1}| J(θ_{l-1})/π, with b = 0 after the last layer; the
+    k0 = 1 + s x·x' and k_{l} = b_l + |k_{l-1}| J(θ_{l-1})/π, with b = 0 after the last layer. The
     result is scaled so that a row with x·x = 1 has the variance exp(t[0]).
     """
 
@@ -80,7 +80,7 @@ class ArcCosine:
         return x @ x.T
 
     def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
-        """Reverse-mode through the layers; the diagonal is exact."""
+        """Reverse mode through the layers, with an exact diagonal."""
         variance, s, b = np.exp(t)
         biases = self.depth - 1
         scale = variance / (1.0 + s + biases * b)
@@ -186,7 +186,7 @@ def squared_distances(a: AnyFloatArray, b: AnyFloatArray) -> AnyFloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Stationary:
-    """RBF or Matérn-5/2 of the feature distance; t = log(variance, length).
+    """RBF or Matérn-5/2 of the feature distance, with t = log(variance, length).
 
     The features are scaled so that the mean of x·x over the table is 1, so a length near 1 is the
     spread of the whole table.
@@ -259,14 +259,14 @@ class Stationary:
 class Placed:
     """A kernel of the features plus a smooth random field over the plane (RBF of the place).
 
-    The last two columns are the coordinates; t = (the inner kernel's, log variance, log length).
+    The last two columns are the coordinates, and t = (the inner kernel's, log variance, log length).
     """
 
     inner: Kernel
 
     @property
     def prior(self) -> FloatArray:
-        """The inner kernel's; half its variance, and 3 to 8 lengths along the image's side."""
+        """The inner kernel's, then half its variance, and 3 to 8 lengths along the image's side."""
         return np.vstack([self.inner.prior, (-0.7, 1.0), (-0.5, 0.7)])
 
     def prepare(self, x: FloatArray) -> FloatArray:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grainscout.policies.models.gp import check_data, standardise
-from grainscout.records import PackedState, PolicyError
+from grainscout.policies.models.surrogates import not_fitted
+from grainscout.records import PackedState
 from grainscout.records.arrays import FloatArray, IntArray
 
 MEMBERS, WIDTHS, CYCLES, RATE = 8, (64, 32, 2), 30, 0.02
@@ -72,7 +73,7 @@ class _Members:
         return h
 
     def covariance(self, a: Tensor, b: Tensor) -> Tensor:
-        """(members, n, m) RBF covariances of embeddings; the length is the network's to learn."""
+        """(members, n, m) RBF covariances of embeddings, whose length the network learns."""
         d = (a * a).sum(-1)[:, :, None] + (b * b).sum(-1)[:, None, :]
         d = torch.baddbmm(d, a, b.transpose(1, 2), alpha=-2.0).clamp_min(0.0)
         return torch.exp(self.kernel[:, :1, None].to(a.dtype) - 0.5 * d)
@@ -93,8 +94,16 @@ def marginal_likelihood(gram: Tensor, y: Tensor) -> Tensor:
 class Ensemble:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` of learned deep kernels.
 
-    table, pool : see the protocol;  growth : retrained, from the initial weights, when the data
-    have grown by this fraction;  seed : of the initial weights.
+    Parameters
+    ----------
+    table : (m, d) array of float32
+        Features.
+    candidate_rows : (c,) array of int
+        Rows to predict.
+    growth : float
+        Networks are retrained, from the initial weights, when the data have grown by this fraction.
+    seed : int
+        Seed of the initial weights.
     """
 
     def __init__(
@@ -105,18 +114,13 @@ class Ensemble:
         growth: float = 0.1,
         seed: int = 0,
     ) -> None:
-        self.table, self._candidates = table, np.asarray(candidate_rows, np.int64)
+        self.table, self.candidate_rows = table, np.asarray(candidate_rows, np.int64)
         self.growth, self.seed = growth, seed
         self._device = device()
         # Columns of unit spread on the whole: the table's rows have a mean square of 1.
         self._gain = math.sqrt(table.shape[1])
         self._offset, self._scale, self._fitted = 0.0, 1.0, 0
         self._members: _Members | None = None
-
-    @property
-    def candidate_rows(self) -> IntArray:
-        """(c,) rows of the candidates."""
-        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -133,19 +137,19 @@ class Ensemble:
         self._condition(rows, y, given)
 
     def fork(self) -> Self:
-        """See the protocol; a fit replaces tensors and never changes them in place."""
+        """A copy: a fit replaces tensors and never changes them in place."""
         return copy.copy(self)
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
-        """See the protocol; the variance is that of the mixture."""
+        """Mean and standard deviation of the mixture."""
         self._need_fit()
         return self._offset + self._scale * self._mean, self._scale * self._std
 
     def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
-        out = np.empty((len(self._candidates), len(rows)))
-        for at in range(0, len(self._candidates), _CHUNK):
-            part = self._candidates[at : at + _CHUNK]
+        out = np.empty((len(self.candidate_rows), len(rows)))
+        for at in range(0, len(self.candidate_rows), _CHUNK):
+            part = self.candidate_rows[at : at + _CHUNK]
             out[at : at + _CHUNK] = self._mixed(part, rows)[1]
         return out
 
@@ -179,15 +183,15 @@ class Ensemble:
     # ---- inside ---------------------------------------------------------------------------
     def _need_fit(self) -> _Members:
         if self._members is None:
-            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+            raise not_fitted()
         return self._members
 
     def _inputs(self, rows: IntArray, dtype: torch.dtype = torch.float64) -> Tensor:
         return torch.as_tensor(self.table[rows] * np.float32(self._gain)).to(self._device, dtype)
 
     def _initial(self) -> _Members:
-        step = max(1, len(self._candidates) // 512)
-        return _Members(self.table.shape[1], self.seed, self._inputs(self._candidates[::step]))
+        step = max(1, len(self.candidate_rows) // 512)
+        return _Members(self.table.shape[1], self.seed, self._inputs(self.candidate_rows[::step]))
 
     def _targets(self, y: FloatArray) -> Tensor:
         return torch.as_tensor((y - self._offset) / self._scale).to(self._device)
@@ -227,8 +231,8 @@ class Ensemble:
         inverse, latent, beta = self._inverse.to(low), self._latent.to(low), self._beta.to(low)
         amplitude = torch.exp(members.kernel[:, 0])[:, None]
         means, stds = [], []
-        for at in range(0, len(self._candidates), _CHUNK):
-            z = members.embed(self._inputs(self._candidates[at : at + _CHUNK], low))
+        for at in range(0, len(self.candidate_rows), _CHUNK):
+            z = members.embed(self._inputs(self.candidate_rows[at : at + _CHUNK], low))
             half = torch.bmm(inverse, members.covariance(latent, z))
             mean = (half * beta).sum(1).double()
             variance = (amplitude - (half * half).sum(1)).clamp_min(1e-8)

@@ -23,10 +23,20 @@ def population(
 ) -> tuple[FloatArray, FloatArray, float]:
     """Samples (k, q) of the posterior, their weights (k,), and the log evidence.
 
-    log_likelihood : (k,) of (k, q) parameters whose prior is standard normal;  count : samples of a
-    round;  known : samples and weights of an earlier posterior, taken in as further ancestors.
+    Parameters
+    ----------
+    log_likelihood : callable
+        (k,) values of (k, q) parameters whose prior is standard normal.
+    count : int
+        Samples of a round.
+    known : tuple of array
+        Samples and weights of an earlier posterior, taken in as further ancestors.
+    rng : numpy.random.Generator
+        Source of chance.
 
-    The first round draws from the prior; the later ones from a mixture of the prior and of kernels
+    Notes
+    -----
+    The first round draws from the prior, the later ones from a mixture of the prior and of kernels
     around the weighted samples of the round before (Cappe et al. 2004, J. Comput. Graph. Stat. 13).
     """
     q = known[0].shape[1]

@@ -1,6 +1,6 @@
-"""What could make a spot of a film conduct: mean functions of its place in the microstructure.
+"""Physical causes of a site's conduction: mean functions of its place in the microstructure.
 
-Everything is estimated from the image that the policy is given; the truth of a simulated film is
+Everything is estimated from the image that the policy is given. The truth of a simulated film is
 never used.
 """
 
@@ -73,7 +73,7 @@ def film_model(names: tuple[str, ...], found: StructureFeatures) -> tuple[MeanMo
 
 @dataclass(frozen=True, kw_only=True)
 class GrainEffect:
-    """A kernel with a random level of each grain added; the last feature is the grain's label.
+    """A kernel with a random level of each grain added, whose label is the last feature.
 
     t = (the inner kernel's, log variance of the levels).
     """

@@ -1,9 +1,9 @@
 """The structured Gaussian process: a GP whose prior mean is a physical model.
 
-    y(x) = sum_j beta_j h_j(x; theta) + f(x) + noise,    beta ~ N(0, B),  theta ~ N(mu, S),  f ~ GP
+    y(x) = sum_j beta_j h_j(x, theta) + f(x) + noise,    beta ~ N(0, B),  theta ~ N(mu, S),  f ~ GP
 
 The linear parameters beta are integrated out in closed form (Rasmussen & Williams 2006, section
-2.7), and so is f; the few shape parameters theta are integrated by adaptive importance sampling, in
+2.7), and so is f. The few shape parameters theta are integrated by adaptive importance sampling, in
 which a particle costs one p x p solve because all share one factorisation of the residual's
 covariance.  Ziatdinov, Ghosh & Kalinin 2022 (Mach. Learn.: Sci. Technol. 3, 015003) sample all of
 them by Hamiltonian Monte Carlo.
@@ -24,6 +24,7 @@ from scipy.optimize import Bounds, minimize
 from grainscout.policies.models.gp import check_data, standardise
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.population_monte_carlo import population
+from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
@@ -39,10 +40,18 @@ _CHUNK = 16_384  # candidates that are predicted at once
 class MeanModel:
     """A physical model of the target, linear in all but its shape parameters.
 
-    basis : function of (n, d) covariates and (q,) shape parameters that gives (n, p) columns;
-    scale : (p,) prior standard deviations of the coefficients, in deviations of the target;
-    shape : (q, 2) normal prior (mean, standard deviation) of the shape parameters;
-    names : of the p coefficients.
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    basis : callable
+        Function of (n, d) covariates and (q,) shape parameters that gives (n, p) columns.
+    scale : (p,) array of float
+        Prior standard deviations of the coefficients, in deviations of the target.
+    shape : (q, 2) array of float
+        Normal prior (mean, standard deviation) of the shape parameters.
+    names : tuple of str
+        Names of the p coefficients.
     """
 
     name: str
@@ -55,11 +64,25 @@ class MeanModel:
 class StructuredGP:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a physical mean.
 
-    table : (m, d) features of the residual's kernel;  covariates : (m, e) what the mean sees;
-    pool : (c,) rows to predict;  particles : samples of the shape parameters;
-    growth : as in ``GaussianProcess``;  seed : of the importance sampler.
-    nuisance : gives (n, r) further columns of the mean for the data of a fit, which belong to the
-        measurements and not to their sites (time, wear); predictions are for their zero.
+    Parameters
+    ----------
+    table : (m, d) array of float
+        Features of the residual's kernel.
+    covariates : (m, e) array of float
+        Arguments of the mean.
+    candidate_rows : (c,) array of int
+        Rows to predict.
+    kernel, mean
+        Covariance of the residual, and the physical model.
+    growth : float
+        As in ``GaussianProcess``.
+    particles : int
+        Number of samples of the shape parameters.
+    seed : int
+        Seed of the importance sampler.
+    nuisance : callable, optional
+        Gives (n, r) further columns of the mean for the data of a fit, which belong to the
+        measurements and not to their sites (time, wear). Predictions are for their zero.
     """
 
     def __init__(
@@ -78,7 +101,7 @@ class StructuredGP:
         self.table, self.covariates, self.kernel, self.mean = table, covariates, kernel, mean
         self.growth, self.particles, self.seed = growth, particles, seed
         self.nuisance = nuisance
-        self._candidates = np.asarray(candidate_rows, np.int64)
+        self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _REACH_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale, self._fitted = 0.0, 1.0, 0
@@ -88,11 +111,6 @@ class StructuredGP:
         self._rows = np.zeros(0, np.int64)
 
     # ---- the protocol ---------------------------------------------------------------------
-    @property
-    def candidate_rows(self) -> IntArray:
-        """(c,) rows of the candidates."""
-        return self._candidates
-
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
@@ -124,10 +142,10 @@ class StructuredGP:
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
         self._need_fit()
-        mean, variance = np.empty(len(self._candidates)), np.empty(len(self._candidates))
-        for at in range(0, len(self._candidates), _CHUNK):
+        mean, variance = np.empty(len(self.candidate_rows)), np.empty(len(self.candidate_rows))
+        for at in range(0, len(self.candidate_rows), _CHUNK):
             part = slice(at, at + _CHUNK)
-            rows = self._candidates[part]
+            rows = self.candidate_rows[part]
             half = self._half(rows)
             base = self.kernel.diagonal(self.table[rows], self._t[:-2])
             base = base - np.einsum("ij,ij->j", half, half)
@@ -145,8 +163,8 @@ class StructuredGP:
         self._need_fit()
         return np.vstack(
             [
-                self._covariance(self._candidates[at : at + _CHUNK], rows)
-                for at in range(0, len(self._candidates), _CHUNK)
+                self._covariance(self.candidate_rows[at : at + _CHUNK], rows)
+                for at in range(0, len(self.candidate_rows), _CHUNK)
             ]
         )
 
@@ -300,10 +318,10 @@ class StructuredGP:
     # ---- the posterior --------------------------------------------------------------------
     def _need_fit(self) -> None:
         if len(self._rows) == 0:
-            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+            raise not_fitted()
 
     def _columns(self, rows: IntArray, extra: FloatArray | None, shape: FloatArray) -> FloatArray:
-        """(n, p + r) columns of the mean at rows of the table; extra = None for predictions."""
+        """(n, p + r) columns of the mean at rows of the table, extra = None for predictions."""
         columns = self.mean.basis(self.covariates[rows], shape)
         if extra is None:
             extra = np.zeros((len(rows), self._extra.shape[1]))
@@ -357,7 +375,7 @@ class StructuredGP:
         self._shapes = centre + spread * u
 
     def _condition(self) -> None:
-        """What predictions need of each particle."""
+        """Prepare each particle for predictions."""
         evidence, self._beta, self._root, self._columns_white = self._solve(self._shapes)
         if len(self.mean.shape) == 0:
             self._evidence = float(evidence[0])

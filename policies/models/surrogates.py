@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol, Self
 
 from grainscout.policies.models.kernels import ArcCosine, Kernel, Stationary
-from grainscout.records import PackedState
+from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import FloatArray, IntArray
 
 KERNELS: dict[str, Kernel] = {
@@ -55,7 +55,7 @@ class Surrogate(Protocol):
         """
 
     def fork(self) -> Self:
-        """A copy to fit ahead; it may not be used once this one is fitted again."""
+        """A copy to fit ahead. It may not be used once this one is fitted again."""
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation (c,) of the noise-free target at the candidates."""
@@ -73,3 +73,8 @@ class Surrogate(Protocol):
         self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
     ) -> None:
         """Continue bit for bit from `state` and the data of the last `fit`."""
+
+
+def not_fitted() -> PolicyError:
+    """The error of a prediction before any data."""
+    return PolicyError("the surrogate must be fitted before it predicts; it has no data yet")

@@ -1,10 +1,9 @@
-"""The deep-kernel loop as it was published and flown (S23), as a reference to compare with.
+"""The deep-kernel loop as published (Liu2023), a reference to compare with.
 
 An equal implementation of AtomAI's ``dklGPR`` with gpytorch: a new model at every step, a network
 of 1000–500–50–2 units on raw patches, its outputs scaled by one minimum and maximum to ±0.95 and
 clamped there, KISS-GP on a 50 x 50 grid with a scaled RBF-ARD kernel, 200 cycles of Adam at 0.01,
-targets scaled to 0..1 over what is known.  Its faults are kept: it is here to be
-beaten.  One of them: the interpolation grid follows the inputs, so that a prediction at one site
+targets scaled to 0..1 over the known ones. Its faults are kept. One of them: the interpolation grid follows the inputs, so that a prediction at one site
 depends on which others are asked about in the same call.
 """
 
@@ -22,7 +21,8 @@ from torch import Tensor
 from grainscout.policies.models.features import check_window, patches
 from grainscout.policies.models.gp import check_data
 from grainscout.policies.models.mlp_dkl import device
-from grainscout.records import PackedState, PolicyError, Scan
+from grainscout.policies.models.surrogates import not_fitted
+from grainscout.records import PackedState, Scan
 from grainscout.records.arrays import FloatArray, IntArray
 
 with warnings.catch_warnings():
@@ -68,7 +68,19 @@ class _Model(gpytorch.models.ExactGP):  # type: ignore[misc]
 class PublishedLoop:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate`; every fit starts anew, so no state.
 
-    scan : the height (or first) channel gives the patches;  pool : flat pixel rows;  window : side.
+    Parameters
+    ----------
+    scan : Scan
+        Its height (or first) channel gives the patches.
+    candidate_rows : (c,) array of int
+        Flat indices of the candidates' pixels.
+    window : int
+        Side of the patch [pixels].
+    cycles : int
+        Training cycles of each fit.
+
+    Notes
+    -----
     Known noise variances are ignored, as in the published loop.
     """
 
@@ -78,16 +90,11 @@ class PublishedLoop:
         check_window(window, scan.shape)
         self._image = scan.channels.get("height", next(iter(scan.channels.values())))
         self._window, self._cycles = window, cycles
-        self._candidates = np.asarray(candidate_rows, np.int64)
+        self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._device = device()
         self._model: _Model | None = None
         self._low, self._span = 0.0, 1.0
-        self._all = self._inputs(self._candidates)
-
-    @property
-    def candidate_rows(self) -> IntArray:
-        """(c,) rows of the candidates."""
-        return self._candidates
+        self._all = self._inputs(self.candidate_rows)
 
     @property
     def noise(self) -> float:
@@ -119,7 +126,7 @@ class PublishedLoop:
         self._model = model
 
     def fork(self) -> Self:
-        """See the protocol; a fit makes a new model."""
+        """A copy: a fit makes a new model."""
         return copy.copy(self)
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
@@ -138,7 +145,7 @@ class PublishedLoop:
         """See the protocol."""
         x = self._inputs(rows)
         parts = []
-        for at in range(0, len(self._candidates), 512):
+        for at in range(0, len(self.candidate_rows), 512):
             part = self._all[at : at + 512]
             parts.append(self._posterior(torch.cat([part, x]))[1][: len(part), len(part) :])
         return np.concatenate(parts)
@@ -167,7 +174,7 @@ class PublishedLoop:
 
     def _need_fit(self) -> _Model:
         if self._model is None:
-            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+            raise not_fitted()
         return self._model
 
     def _posterior(self, x: Tensor) -> tuple[FloatArray, FloatArray]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.policies.models.gp import check_data, standardise
+from grainscout.policies.models.surrogates import not_fitted
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import Observations
 from grainscout.records import PackedState, PolicyError, Problem
@@ -27,7 +28,7 @@ NEVER = ("engine", "position", "refit_growth", "robust")
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Peers draw from global generators: seeded inside, put back as they were afterwards."""
+    """Seed the global generators that peers draw from, and put them back afterwards."""
     import torch
 
     state, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
@@ -37,7 +38,7 @@ def seeded(seed: int) -> Iterator[None]:
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        # Their remarks are about code that is not ours to repair, at every step anew.
+        # Their warnings are about their own code, again at every step.
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
         torch.manual_seed(seed)
@@ -52,19 +53,19 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class PeerModel:
-    """A :class:`~grainscout.policies.models.surrogates.Surrogate`; every fit starts anew, so no state.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate` without state: fits start anew.
 
-    x : (m, d) inputs of every row of the table, as the peer takes them.
+    Parameters
+    ----------
+    x : (m, d) array of float
+        Inputs of every row of the table, as the peer takes them.
+    candidate_rows : (c,) array of int
+        Rows to predict.
     """
 
     def __init__(self, x: AnyFloatArray, candidate_rows: IntArray) -> None:
-        self._x, self._candidates = x, np.asarray(candidate_rows, np.int64)
+        self._x, self.candidate_rows = x, np.asarray(candidate_rows, np.int64)
         self._model: Any = None
-
-    @property
-    def candidate_rows(self) -> IntArray:
-        """(c,) rows of the candidates."""
-        return self._candidates
 
     @property
     def noise(self) -> float:
@@ -72,19 +73,21 @@ class PeerModel:
         return float(self._learnt_noise()) * self._scale**2
 
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
-        """See the protocol; stated noise variances are ignored."""
+        """Learn from all data so far. Stated noise variances are ignored."""
         check_data(rows, y, noise)
         self._offset, self._scale = standardise(y)
         with seeded(_SEED):
             self._model = self._train(self._x[rows], (y - self._offset) / self._scale)
 
     def fork(self) -> Self:
-        """See the protocol; a fit makes a new model."""
+        """A copy: a fit makes a new model."""
         return copy.copy(self)
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
-        parts = [self._candidates[at : at + 1024] for at in range(0, len(self._candidates), 1024)]
+        parts = [
+            self.candidate_rows[at : at + 1024] for at in range(0, len(self.candidate_rows), 1024)
+        ]
         found = [self._posterior(self._x[part], joint=False) for part in parts]
         mean, variance = (np.concatenate(f) for f in zip(*found, strict=True))
         std = np.sqrt(np.maximum(variance, 1e-12))
@@ -92,9 +95,9 @@ class PeerModel:
 
     def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
-        out = np.empty((len(self._candidates), len(rows)))
-        for at in range(0, len(self._candidates), 512):
-            part = self._candidates[at : at + 512]
+        out = np.empty((len(self.candidate_rows), len(rows)))
+        for at in range(0, len(self.candidate_rows), 512):
+            part = self.candidate_rows[at : at + 512]
             both = np.concatenate([self._x[part], self._x[rows]])
             out[at : at + 512] = self._posterior(both, joint=True)[1][: len(part), len(part) :]
         return self._scale**2 * out
@@ -127,7 +130,7 @@ class PeerModel:
         import torch
 
         if self._model is None:
-            raise PolicyError("the surrogate must be fitted before it predicts; it has no data yet")
+            raise not_fitted()
         with seeded(_SEED), torch.no_grad():
             found = self._distribution(torch.as_tensor(x))
             second = found.covariance_matrix if joint else found.variance

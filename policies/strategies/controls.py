@@ -24,14 +24,18 @@ from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntA
 
 @dataclass(kw_only=True)
 class FeatureFarthestPoint(FarthestPoint):
-    """Structure only: always the site whose surroundings differ most from all measured ones.
+    """Always the site whose surroundings differ most from all measured ones.
 
-    Farthest point in the space of the image features that DKL uses; the curves are never looked at.
+    Farthest point in the space of image features. The curves are never looked at.
 
     Parameters
     ----------
-    features, window, components : str, int, int
-        As in ``"dkl"``.
+    features : {"jets", "pca", "both", "structure"}
+        Features as in ``"dkl"``.
+    window : int
+        Side of the patch [pixels].
+    components : int
+        Number of principal components.
     """
 
     features: str = option("jets", choices=FEATURES)
@@ -56,7 +60,7 @@ class StratifiedRandom(CandidatePolicy):
     Parameters
     ----------
     share : float
-        Probability of a site in the grooves. If one stratum is used up, the other gives the site.
+        Probability of a site in the grooves. Where one stratum is used up, the other gives.
     scale : float
         Width of the grooves [pixels]: the sigma of the Gaussian derivatives.
     """
@@ -81,23 +85,24 @@ class StratifiedRandom(CandidatePolicy):
         return Selection(index=chosen)
 
     def explain(self) -> dict[str, FloatArray]:
-        """Where it takes the image to show a boundary: 1, elsewhere 0."""
+        """1 where the image shows a groove, elsewhere 0."""
         return {"grooves": self.problem.as_map(self._groove.astype(np.float64))}
 
 
 @dataclass(kw_only=True, eq=False)
 class Oracle(CandidatePolicy):
-    """The policy that is told the truth: an upper bound, never a competitor.
+    """Knows the truth: an upper bound, never a competitor.
 
     Parameters
     ----------
-    truth : (candidates,) array of float, optional
-        True value of each candidate of the problem. NaN where there is none, which come last. The
-        campaign gives it. Without it the oracle cannot be reset.
+    truth : (n_candidates,) array of float, optional
+        True value of each candidate, in the order of the problem's candidates. NaN where there is
+        none (those come last). A comparison gives it: without it the oracle can be made and
+        checked, but not reset.
     aim : {"spread", "largest", "classes"}
-        ``"spread"`` takes the value farthest from all measured ones, ``"largest"`` the values in
-        descending order. For ``"classes"`` the values are labels: one of each, the rarest first, then
-        another of each.
+        ``"spread"`` is always the value farthest from all measured ones: the range of outcomes in
+        the fewest curves. ``"largest"`` is descending. With ``"classes"`` the values are labels: one
+        of each, rarest first, then another of each.
     """
 
     truth: FloatArray | None = None
@@ -137,7 +142,7 @@ class Oracle(CandidatePolicy):
         return Selection(index=index_, prediction=self._values[index_])
 
     def _gain(self, done: BoolArray) -> FloatArray:
-        """(n_candidates,) how much the true value of each adds to those that are done."""
+        """(n_candidates,) gain of the true value of each beside those that are done."""
         if self.aim == "largest":
             return self._values
         if self.aim == "classes":

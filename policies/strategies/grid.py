@@ -1,4 +1,4 @@
-"""A regular grid of sites, in raster or serpentine order: what a force-volume map does."""
+"""A regular grid of sites, in raster or serpentine order, as in a force-volume map."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Grid(CandidatePolicy):
     Parameters
     ----------
     order : {"serpentine", "raster"}
-        Serpentine measures every other line backwards, without fly-back.
+        ``"serpentine"`` runs every other line backwards, without a fly-back.
     points : int
-        Grid points of the first pass. 0 takes the budget's number of curves. Lines and columns have the
-        ratio of the candidates' extent. Each further pass halves the step.
+        Grid points of the first pass. 0 takes the budget's number of curves. The grid has lines and
+        columns in the ratio of the candidates' extent. Each further pass halves the step.
     """
 
     order: str = option("serpentine", choices=("serpentine", "raster"))

@@ -10,7 +10,7 @@ from grainscout.records.arrays import IntArray
 
 @dataclass(kw_only=True)
 class Random(CandidatePolicy):
-    """Uniformly random open candidates, without replacement."""
+    """Uniformly random available candidates, without replacement."""
 
     def _choose(self, n: int, available: IntArray) -> Selection:
         return Selection(index=self.rng.choice(available, n, replace=False))

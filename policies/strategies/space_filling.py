@@ -1,4 +1,4 @@
-"""Sites that fill the plane, or another space, without looking at what was measured."""
+"""Sites that fill the plane, or another space, whatever was measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 @dataclass(kw_only=True)
 class Sobol(CandidatePolicy):
-    """A scrambled Sobol' sequence over the candidates' extent, moved to the nearest open sites.
+    """A scrambled Sobol' sequence over the candidates' extent, moved to the nearest available sites.
 
     Owen-scrambled with the generator of ``reset``, so that other seeds give other sequences.
     """
@@ -38,7 +38,7 @@ class Sobol(CandidatePolicy):
 
 @dataclass(kw_only=True)
 class FarthestPoint(CandidatePolicy):
-    """Always the site farthest from every measured and pending one; the first is random.
+    """Always the site farthest from every measured and pending one, the first at random.
 
     The greedy k-centre rule (Gonzalez 1985): at every step the largest distance of a candidate to
     the nearest measured site is at most twice the smallest that is possible with as many sites.
@@ -53,7 +53,7 @@ class FarthestPoint(CandidatePolicy):
         self._forget()
 
     def restore(self, state: PackedState) -> None:
-        """Continue from `state`; the distances are found again from the archive."""
+        """Continue from `state`. The distances follow from the observations."""
         super().restore(state)
         self._forget()
 
@@ -75,7 +75,7 @@ class FarthestPoint(CandidatePolicy):
         return Selection(index=np.array(chosen, np.int64), scores={"distance": np.array(scores)})
 
     def gaps(self) -> FloatArray:
-        """(n_candidates,) distance to the nearest measured or pending site; infinite before any.
+        """(n_candidates,) distance to the nearest measured or pending site, infinite before any.
 
         The minimum does not depend on the order of the sites, so neither does the policy.
         """

@@ -30,7 +30,7 @@ from grainscout.records import (
 )
 from grainscout.records.arrays import FloatArray
 
-_FORMAT = "grainscout knowledge 1"  # as the files of the first version have it
+_FORMAT = "grainscout knowledge 1"  # written by every version so far
 _APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across
 
 
