@@ -67,7 +67,7 @@ def test_update(benchmark, measured, tmp_path, already):
             journal.record_batch(number, [proposal], 0.1)
             journal.record_outcome(number, outcome)
 
-        with journal.claimed():
+        with journal.locked():
             journal.record_event("start", wear=0.0)
             for _ in range(already):
                 measure()

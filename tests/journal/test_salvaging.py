@@ -102,7 +102,7 @@ def test_a_run_killed_before_its_first_frame_is_no_copy(path):
 
 
 def test_a_kill_while_the_file_is_folded_is_taken_back(path, tmp_path):
-    """What SQLite leaves then is a half-written file and the -journal with what was there before."""
+    """SQLite leaves a half-written file, and a -journal with the rows of before."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA cache_size = 1")
     db.execute("BEGIN")

@@ -179,7 +179,7 @@ def test_a_plane_has_no_relief(offset):
         Film.from_topography((r + 0.5 * c) * NM + offset, 20 * NM)
 
 
-def test_noise_and_line_offsets_are_told_apart():
+def test_noise_and_line_offsets_are_estimated_separately():
     rng = np.random.default_rng(1)
     r, c = np.indices((256, 256))
     relief = 20 * np.sin(r / 20) * np.cos(c / 25)

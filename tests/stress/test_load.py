@@ -99,7 +99,7 @@ def test_the_live_page_keeps_up(size: Size) -> list[Tally]:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "big.gsj"
         forked(big_journal, path, curves, False).join(3600.0)
-        with Journal.open(path) as journal, journal.claimed(), _watch(path) as (address, opened):
+        with Journal.open(path) as journal, journal.locked(), _watch(path) as (address, opened):
             (outcome,) = journal.outcomes(curves - 1)
             for k in range(curves, curves + more):
                 added_to(journal, outcome, k)

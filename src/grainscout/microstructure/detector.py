@@ -1,4 +1,4 @@
-"""Where an image shows grain boundaries: an ensemble of small residual edge detectors.
+"""Grain boundaries by an ensemble of small residual edge detectors.
 
 Each member is a ResHedNet (S23; holistically nested edges, Xie & Tu 2015, ICCV): 3, 4 and 5 residual
 modules at full, half and quarter resolution, a side output of each, and a 1 x 1 convolution that
@@ -41,10 +41,14 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detection:
-    """What the ensemble says of each pixel, (rows, columns) each.
+    """Answer of the ensemble at each pixel.
 
-    probability : mean over the members that a boundary passes within 1.5 pixels;  spread : the
-    members' standard deviation, large where they were never shown anything like it.
+    Attributes
+    ----------
+    probability : (rows, columns) array of float
+        Mean chance over the members that a boundary passes within 1.5 pixels.
+    spread : (rows, columns) array of float
+        Standard deviation of the members, large for images unlike those of their training.
     """
 
     probability: FloatArray
@@ -52,7 +56,15 @@ class Detection:
 
 
 def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
-    """Boundaries in the height image (or the first one), by these members; default: those shipped."""
+    """Boundaries that a scan shows.
+
+    Parameters
+    ----------
+    scan : Scan
+        Its height is used, or its first channel if it has none.
+    members : sequence of weights, optional
+        Members of the ensemble. Default: those shipped.
+    """
     image = scan.image
     # Sides are made multiples of four, as the image is halved twice.
     rows, columns = image.shape
@@ -65,10 +77,9 @@ def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
 
 
 def relief(image: FloatArray) -> NDArray[np.float32]:
-    """(rows, columns) what the network sees: height without line offsets and slow waves, unit spread.
+    """Input of the network: height without line offsets and slow waves, unit spread.
 
-    A line's offset is the median of its step from the line before it; without a limit on its size
-    a real step along a whole line goes with it, which a boundary never is.
+    A line's offset is the median of its step from the line before it, of any size, as in training.
     """
     steps = np.median(np.diff(image, axis=0), axis=1)
     level = image - np.concatenate([[0.0], np.cumsum(steps)])[:, None]
@@ -138,7 +149,7 @@ def unpack_ensemble(arrays: Mapping[str, NDArray[np.float16]]) -> tuple[Weights,
 
 @lru_cache(maxsize=1)
 def shipped_ensemble() -> tuple[Weights, ...]:
-    """The members whose weights are shipped; DataError if the file is missing or not of this network."""
+    """The shipped members; DataError if their file is missing or of another network."""
     place = files("grainscout.microstructure") / "weights" / "boundary.npz"
     expected = initial_weights(0)
     try:
@@ -157,7 +168,7 @@ def shipped_ensemble() -> tuple[Weights, ...]:
 
 
 def evaluation() -> dict[str, Any]:
-    """How good the shipped detector is: the JSON that its training wrote beside the weights."""
+    """Scores of the shipped detector, as its training wrote them beside the weights."""
     text = (files("grainscout.microstructure") / "weights" / "boundary.json").read_text("utf-8")
     found: dict[str, Any] = json.loads(text)
     return found

@@ -1,4 +1,4 @@
-"""Distances from pixels to curved boundary lines and to the points where boundaries meet."""
+"""Distances from pixels to boundary lines and junctions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ _CHUNK = 1 << 18  # pixels handled at once
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lines:
-    """Polylines strung together: points (n, 2), the line of each point, and where lines end.
+    """Polylines, one after another.
 
-    last : (n,) bool, True at the last point of each line.
+    Attributes
+    ----------
+    points : (n, 2) array of float
+        Rows and columns, in any unit.
+    line : (n,) array of int
+        Line of each point.
+    last : (n,) array of bool
+        True at the last point of each line.
     """
 
     points: FloatArray
@@ -41,7 +48,7 @@ def pixel_points(rows: slice, columns: int, pixel: tuple[float, float]) -> Float
 def nearest_line(
     lines: Lines, shape: tuple[int, int], pixel: tuple[float, float]
 ) -> tuple[FloatArray, IntArray]:
-    """Distance of every pixel to the nearest line, and which: to its segments, not its points."""
+    """Distance of every pixel to the nearest line's segments, and the line."""
     distance, which = np.empty(shape), np.empty(shape, np.int64)
     tree = cKDTree(lines.points)
     for rows in chunks(shape):
@@ -65,7 +72,7 @@ def nearest_line(
 def nearest_point(
     points: FloatArray, shape: tuple[int, int], pixel: tuple[float, float]
 ) -> tuple[FloatArray, IntArray]:
-    """Distance of every pixel to the nearest of (k, 2) points, and which; infinite and 0 for none."""
+    """Distance of every pixel to the nearest point, and its number; infinite and 0 for none."""
     distance, which = np.full(shape, np.inf), np.zeros(shape, np.int64)
     if len(points):
         tree = cKDTree(points)

@@ -1,4 +1,4 @@
-"""What an image shows at each pixel: maps that policies learn from.
+"""Maps of the microstructure that policies learn from.
 
 Everything is estimated from the image. The truth of a simulated film is never used.
 """

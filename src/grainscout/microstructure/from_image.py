@@ -1,4 +1,4 @@
-"""A `Structure` from a measured image: what a label map and the heights say, and nothing more.
+"""A `Structure` from an image: its label map and heights alone.
 
 Boundaries run along the edges between pixels of two labels.  Vertices are the pixel corners at
 which three or four labels meet.  A boundary's asymmetry compares the widths of its two flanks.
@@ -28,7 +28,22 @@ NM = 1e-9
 def checked_image(
     height: ArrayLike, pixel_size: float | tuple[float, float]
 ) -> tuple[FloatArray, tuple[float, float]]:
-    """The image as float64 and the pixel steps as a pair [m]; DataError or ConfigError if unusable."""
+    """A measured image as float64 and its pixel steps as a pair.
+
+    Parameters
+    ----------
+    height : (rows, columns) array of numbers
+        Topography [m].
+    pixel_size : float or (row step, column step)
+        Pixel size [m].
+
+    Raises
+    ------
+    DataError
+        If the image is unusable.
+    ConfigError
+        If the pixel size is.
+    """
     try:
         given = np.asarray(height)
     except ValueError as error:
@@ -67,7 +82,20 @@ def checked_image(
 
 
 def checked_relief(structure: Structure, image: FloatArray) -> None:
-    """Raise DataError if levelling left nothing of an image but what its numbers are rounded by."""
+    """Refuse an image of which levelling left only rounding.
+
+    Parameters
+    ----------
+    structure : Structure
+        Structure of the image.
+    image : (rows, columns) array of float
+        Topography before levelling [m].
+
+    Raises
+    ------
+    DataError
+        If nothing else is left.
+    """
     if not has_relief(structure.height, image):
         raise DataError(
             "topography height must have relief left after levelling; got "
@@ -193,10 +221,10 @@ def _compare_flanks(
     pixel_size: tuple[float, float],
     spec: SegmentationSpec,
 ) -> None:
-    """Fill in depth, widths and asymmetry from the mean height against distance on either side.
+    """Fill in depth, widths and asymmetry from mean profiles on either side.
 
-    A flank's width is the distance over which half of its rise is gained: unlike a slope it does
-    not depend on how high its grain stands.
+    A flank's width is the distance over which half of its rise is gained. Unlike a slope it does
+    not depend on the height of its grain.
     """
     bin_size = max(pixel_size)
     bins = max(4, round(spec.flank_nm * NM / bin_size))

@@ -14,7 +14,7 @@ LARGEST = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSpec:
-    """How grains are found in an image; look at the result.
+    """Settings of the search for grains in an image.
 
     Attributes
     ----------

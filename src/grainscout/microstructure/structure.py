@@ -1,4 +1,4 @@
-"""What a film is made of: grains, the boundaries between them, and the points where three meet."""
+"""Grains, the boundaries between them, and their junctions."""
 
 from __future__ import annotations
 
@@ -41,22 +41,37 @@ BOUNDARY_DTYPE = np.dtype(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Structure:
-    """The microstructure of a film on its pixel grid; every map is (rows, columns).
+    """The microstructure of a film on its pixel grid.
 
-    labels : int32, the grain of each pixel, 0 .. n_grains - 1.
-    boundary_id : int32, the row of `boundaries` that is nearest to each pixel; -1 everywhere if the
-        film is a single grain.
-    boundary : bool, pixels that touch a pixel of another grain (4-neighbours).
-    boundary_distance : [m] to the nearest boundary line (infinite without boundaries).
-    junction_distance : [m] to the nearest of `vertices` (infinite without any).
-    asymmetry : -1 .. 1, from the nearest boundary: magnitude = its strength, negative in the grain
-        with the sharp flank, positive in the grain with the smooth one, 0 at symmetric boundaries.
-    height : [m], the true surface before any tip touched it.
-    pixel_size : (row step, column step) [m].
-    grains, boundaries : tables of `GRAIN_DTYPE` and `BOUNDARY_DTYPE`.
-    vertices : (k, 3) float, the points where three or more grains meet: row and column [pixels]
-        and degree; they may lie outside the frame (their distance counts inside).
-    Raises DataError if shapes disagree.
+    Attributes
+    ----------
+    labels : (rows, columns) array of int32
+        Grain of each pixel, 0 .. n_grains - 1.
+    boundary_id : (rows, columns) array of int32
+        Row of the nearest boundary in `boundaries`, -1 everywhere if there is one grain only.
+    boundary : (rows, columns) array of bool
+        Pixels that touch a pixel of another grain (4-neighbours).
+    boundary_distance : (rows, columns) array of float
+        Distance to the nearest boundary line [m], infinite without boundaries.
+    junction_distance : (rows, columns) array of float
+        Distance to the nearest of `vertices` [m], infinite without any.
+    asymmetry : (rows, columns) array of float
+        From -1 to 1. Its size is the strength of the nearest boundary. It is positive in the grain
+        with the smooth flank, negative in the one with the sharp flank, 0 at symmetric boundaries.
+    height : (rows, columns) array of float
+        True surface before any tip touched it [m].
+    pixel_size : (row step, column step)
+        Pixel size [m].
+    grains, boundaries : array
+        Tables of `GRAIN_DTYPE` and `BOUNDARY_DTYPE`.
+    vertices : (k, 3) array of float
+        Points where three or more grains meet: row and column [pixels] and degree. They may lie
+        outside the frame.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree.
     """
 
     labels: NDArray[np.int32]
@@ -110,7 +125,7 @@ MAPS = (
 
 
 def touches_another(labels: NDArray[np.int32]) -> BoolArray:
-    """Pixels with a pixel of another label above, below, left or right of them."""
+    """Mask of the pixels with another label above, below, left or right."""
     out = np.zeros(labels.shape, bool)
     for axis in (0, 1):
         differs = np.diff(labels, axis=axis) != 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from grainscout.records.errors import GrainscoutError
 
-#: What an object under test may raise by mistake; interrupts and memory errors pass through.
+#: Errors that an object under test may raise by mistake. Interrupts and memory errors pass through.
 MISTAKES = (
     GrainscoutError,
     ArithmeticError,

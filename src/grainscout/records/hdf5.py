@@ -1,7 +1,8 @@
-"""Reading HDF5 files that somebody else may have made, or a disk have damaged.
+"""Reading of foreign or damaged HDF5 files.
 
-A damaged file can hang or crash the library: it is read in a process of its own first.  That is no cage: the process has the
-rights of its user.  A file may also name other files, whose bytes would then come out as its own: such a file is refused.
+A damaged file can hang or crash the library, so it is read in a process of its own first. That is no
+protection otherwise: the process has the rights of its user. A file may also name other files, whose
+bytes would come out as its own. Such a file is refused.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ from grainscout.records.errors import DataError
 
 #: How long a file may take to be read [s].
 PATIENCE = 120.0
-#: What h5py raises on damaged files; SystemError, where its own lock gets in the way of an error.
+#: Errors of h5py on damaged files. It is a SystemError where its own lock gets in the way of an error.
 LIBRARY_ERRORS = (OSError, RuntimeError, SystemError)
 _MOST_VALUES = 1 << 29  # 4 GB once they are float64
 
 
 def survived(path: Path | str, read: Callable[[Path], object]) -> None:
-    """DataError if read(path) hangs or crashes; what it returns or raises is not looked at.
+    """DataError if read(path) hangs or crashes. Its result or error is ignored.
 
-    read : a function of a module, so that another interpreter can import it.  The process is forked
-        where that is safe: on Linux, with one thread (macOS's own libraries do not bear it).
+    Parameters
+    ----------
+    path : path
+        A file.
+    read : callable
+        A function of a module, so that another interpreter can import it. The process is forked
+        where that is safe: on Linux, with one thread (not with macOS's own libraries).
     """
     place = Path(path).resolve()
     if sys.platform == "linux" and threading.active_count() == 1:
@@ -51,7 +57,7 @@ def survived(path: Path | str, read: Callable[[Path], object]) -> None:
 
 
 def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
-    """DataError if a link of the file leads to another one; for values, `refuse_foreign_values`."""
+    """DataError if a link of the file leads to another one."""
 
     def elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
         return None if link.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else True
@@ -68,10 +74,10 @@ def refuse_foreign_values(path: Path | str, item: h5py.Dataset) -> None:
 
 
 def stored(path: Path | str, item: h5py.Dataset, *, tables: bool = False) -> NDArray[Any]:
-    """All values of a dataset of numbers (or of tables of them), unless the file promises more than it can hold.
+    """All values of a dataset of numbers, or of tables of them.
 
-    Chunks that were never written take no room in a file and any amount of memory; deflate packs at
-    most 1032 to 1.
+    DataError if the file promises more than it can hold: chunks that were never written take no
+    room in a file and any amount of memory. Deflate packs at most 1032 to 1.
     """
     refuse_foreign_values(path, item)
     promised, held = item.size * item.dtype.itemsize, item.id.get_storage_size()

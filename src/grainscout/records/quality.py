@@ -1,4 +1,4 @@
-"""Whether a measured curve can be believed, and why not."""
+"""The verdict on a measured curve."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def _runs(near: BoolArray, run: int) -> list[tuple[int, int]]:
 def _stands_still(
     signed: FloatArray, volts: FloatArray, part: tuple[int, int], level: float, half: float
 ) -> bool:
-    """Whether a stretch at the top is a rail: flat, while the voltage moves, behind a knee."""
+    """True if a stretch at the top is flat behind a knee while the voltage moves."""
     begin, end = part
     inner = slice(begin, end)
     moved = float(np.ptp(volts[inner]))
@@ -194,7 +194,7 @@ def _stands_still(
 def _knee(
     signed: FloatArray, volts: FloatArray, edge: int, way: int, level: float, half: float
 ) -> bool:
-    """Whether the current comes to the level without slowing down before it.
+    """True if the current reaches the level without slowing down before it.
 
     From 80 % of the level to the level it takes a few samples, or a small share of the voltage.
     """

@@ -1,0 +1,158 @@
+"""Records come back from their trees as they were, or not at all."""
+
+import json
+
+import numpy as np
+import pytest
+
+from grainscout.records import (
+    Budget,
+    DataError,
+    IVCurve,
+    LinkError,
+    Outcome,
+    Problem,
+    Proposal,
+    Quality,
+    Scan,
+    Site,
+    Waveform,
+    pack,
+    spawn_streams,
+    unpack,
+)
+from grainscout.records.codec import (
+    generator_from,
+    generator_state,
+    outcome_from,
+    outcome_state,
+    problem_from,
+    problem_state,
+    proposal_from,
+    proposal_state,
+    understood,
+)
+from grainscout.records.packing import flatten, restore
+
+WAVE = Waveform.triangle(1.2, 21, 0.5)
+CURVE = IVCurve(
+    voltage=WAVE.voltage,
+    current=1e-9 * WAVE.voltage,
+    time=WAVE.time,
+    saturated=WAVE.voltage > 1.0,
+    signals={"deflection": np.ones(21)},
+)
+
+
+def test_a_problem_comes_back_to_the_same_bytes():
+    problem = Problem(
+        scan=Scan(
+            channels={"height": np.arange(12.0).reshape(3, 4)},
+            pixel_size=(2e-9, 3e-9),
+            origin=(1e-6, -2e-6),
+            angle=0.3,
+            units={"height": "m"},
+            metadata={"gain": 3, "when": np.datetime64("2026-01-01")},
+        ),
+        candidates=np.array([[1, 2], [2, 3]]),
+        waveform=WAVE,
+        budget=Budget(curves=3, seconds=90.0),
+        light=1,
+        target="turn_on",
+    )
+    packed = pack(problem_state(problem))
+    again = problem_from(unpack(packed))
+    assert pack(problem_state(again)) == packed
+    assert again.scan.metadata == {"gain": 3, "when": "2026-01-01"}
+    assert again.scan.position(Site(1, 1)) == problem.scan.position(Site(1, 1))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(site=Site(1, 2), status="failed", message="no contact", finished=2.5),
+        Outcome(site=Site(1, 2), status="saturated", curve=CURVE, proposal_id="p1", visit=2),
+        Outcome(
+            site=Site(0, 0),
+            status="ok",
+            curve=CURVE,
+            quality=Quality(usable=False, reasons=("contact lost",), score=0.2, version=1),
+        ),
+    ],
+    ids=["failed", "saturated", "with a verdict"],
+)
+def test_an_outcome_comes_back(outcome):
+    again = outcome_from(unpack(pack(outcome_state(outcome))))
+    assert pack(outcome_state(again)) == pack(outcome_state(outcome))
+    assert (again.status, again.site, again.quality) == (
+        outcome.status,
+        outcome.site,
+        outcome.quality,
+    )
+
+
+def test_a_proposal_comes_back():
+    proposal = Proposal(
+        id="p7", site=Site(3, 4), prediction=np.float32(0.5), scores={"ei": np.float64(0.25)}
+    )
+    again = proposal_from(unpack(pack(proposal_state(proposal))))
+    assert again == Proposal(id="p7", site=Site(3, 4), prediction=0.5, scores={"ei": 0.25})
+
+
+def test_a_generator_draws_what_the_stored_one_would_have_drawn():
+    rng = spawn_streams(3).policy_rng()
+    rng.standard_normal(5)
+    again = generator_from(unpack(pack(generator_state(rng))))
+    assert again.standard_normal() == rng.standard_normal()
+    with pytest.raises(TypeError, match="PCG64"):
+        generator_state(np.random.Generator(np.random.MT19937(0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"site": [1.5, 2]}, LinkError),
+        ({"site": [True, 2]}, DataError),
+        ({"status": "ok"}, DataError),
+        ({"curve": 3}, DataError),
+        ({"more": 1}, LinkError),
+    ],
+)
+def test_a_tree_without_sense_is_an_error_of_ours(change, error):
+    state = outcome_state(Outcome(site=Site(1, 2), status="failed")) | change
+    with (
+        pytest.raises(error, match="an outcome cannot be understood"),
+        understood("an outcome", error),
+    ):
+        outcome_from(state)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"__array__": ["object", [1]]},
+        {"__array__": ["uint8", [-1]]},
+        {"__array__": ["uint8", [True]]},
+        {"__array__": ["uint8", [1] * 40]},
+        {"__array__": ["uint8"]},
+        {"__float__": "1.0"},
+        {"__float__": []},
+        [[[[[[[1]]]]]]],
+    ],
+)
+def test_values_that_flatten_never_makes_are_refused(plain):
+    with pytest.raises(DataError):
+        restore(plain, bytes, depth=5)
+
+
+def test_a_flat_tree_is_json_and_its_arrays_are_in_order():
+    tree = {"a": [np.arange(3), {"b": np.zeros(2, bool)}], "c": float("-inf")}
+    plain, arrays = flatten(tree)
+    assert json.loads(json.dumps(plain)) == {
+        "a": [{"__array__": ["int64", [3]]}, {"b": {"__array__": ["bool", [2]]}}],
+        "c": {"__float__": "-inf"},
+    }
+    frames = iter([a.tobytes() for a in arrays])
+    again = restore(plain, lambda _: next(frames))
+    assert again["a"][0].tolist() == [0, 1, 2]
+    assert again["c"] == float("-inf")
