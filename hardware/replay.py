@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -155,6 +156,11 @@ def open_replay(
     overhead_s: float = 0.1,
     light: float = 0.0,
     rail_A: float | None = None,
+    channel: str | None = None,
+    current: str | None = None,
+    cycle: int | None = None,
+    pixel_nm: float | None = None,
+    crop_px: tuple[int, int, int, int] | None = None,
 ) -> ReplayMicroscope:
     """Replay the recording in a file (NSID .h5, .3ds, .csv, ...).
 
@@ -168,6 +174,14 @@ def open_replay(
         Illumination during the recording [suns].
     rail_A : float, optional
         Full scale of the current amplifier [A], if known.
+    channel, current : str, optional
+        Image that policies see, and channel of the curves, where the file has several.
+    cycle : int, optional
+        Number of the sweep to take, from 0, where each site has several.
+    pixel_nm : float, optional
+        Pixel size [nm] instead of the file's.
+    crop_px : tuple of int, optional
+        First row, first column, rows and columns of the part to use.
 
     Raises
     ------
@@ -175,7 +189,16 @@ def open_replay(
         If the file holds images only.
     """
     file = Path(path)
-    recording = _recording(file, rail_A, file.stat().st_mtime_ns if file.is_file() else 0)
+    recording = _recording(
+        file,
+        file.stat().st_mtime_ns if file.is_file() else 0,
+        rail=rail_A,
+        channel=channel,
+        current=current,
+        cycle=cycle,
+        pixel_nm=pixel_nm,
+        crop_px=None if crop_px is None else tuple(crop_px),
+    )
     for name, value in (
         ("speed_m_per_s", speed_m_per_s),
         ("settle_s", settle_s),
@@ -189,8 +212,8 @@ def open_replay(
 
 # Policies of one campaign meet on the same recording: a worker reads it once.
 @lru_cache(maxsize=4)
-def _recording(file: Path, rail: float | None, changed: int) -> Recording:
-    recording = read(file, rail=rail)
+def _recording(file: Path, changed: int, **options: Any) -> Recording:
+    recording = read(file, **options)
     if not isinstance(recording, Recording):
         raise DataError(
             f"{file} must hold a grid of curves to be replayed; it holds an image. "

@@ -216,6 +216,26 @@ def describe_target(
     return describe(problem.target, problem.waveform.voltage, current, saturated)
 
 
+def check_target(name: str, voltage: ArrayLike) -> None:
+    """Check that a descriptor is defined for a sweep; ConfigError says why not.
+
+    Parameters
+    ----------
+    voltage : (samples,) array of float
+        Voltage [V] in the order of time.
+    """
+    volts = np.asarray(voltage, dtype=np.float64)
+    ohmic = describe(name, volts, volts * 1e-9)
+    never = Flag.NO_REVERSE | Flag.OUT_OF_RANGE | Flag.UNORDERED | Flag.TOO_SHORT
+    flags = int(ohmic.flags[0]) & int(never)
+    if not ohmic.valid[0] and flags:
+        raise ConfigError(
+            f"target {name!r} must be defined for the waveform of {volts.size} samples from "
+            f"{volts.min():g} to {volts.max():g} V; got: {explain(flags)}. Choose another target, such "
+            "as max_current, or another waveform"
+        )
+
+
 def describe_curve(name: str, curve: IVCurve) -> Described:
     """Describe one measured curve over its own voltages."""
     return describe(name, curve.voltage, curve.current, curve.saturated[None])

@@ -39,7 +39,7 @@ def sites_over_topography(
     sites: ArrayLike,
     *,
     seeds: int = 0,
-    channel: str = "height",
+    channel: str | None = None,
     boundary: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
@@ -53,8 +53,8 @@ def sites_over_topography(
         Rows and columns in the order of measurement.
     seeds : int
         Number of seed points, drawn as white squares.
-    channel : str
-        Channel of the scan.
+    channel : str, optional
+        Channel of the scan. Without it, the one that policies see.
     boundary : (rows, columns) array of bool, optional
         True grain boundaries, drawn faintly.
     title : str
@@ -62,8 +62,11 @@ def sites_over_topography(
     """
     points = _points(sites, scan.shape)
     fig, ax = single(5.2, 4.4)
+    channel = channel or scan.image_name
     image = scan.channel(channel)
-    factor, unit = engineering(image - image.min(), scan.units.get(channel, "m"))
+    factor, unit = engineering(
+        image - image.min(), scan.units.get(channel, "m" if channel == "height" else "")
+    )
     shown = draw_image(ax, (image - image.min()) * factor, scan.pixel_size, cmap=HEIGHT)
     extent, length_unit = image_extent(scan.shape, scan.pixel_size)
     if boundary is not None:

@@ -22,6 +22,7 @@ from grainscout.analysis.formats.nsid import read_nsid
 from grainscout.analysis.formats.nsid_writer import write_nsid
 from grainscout.analysis.formats.reader import notes_of as notes_of
 from grainscout.analysis.formats.reader import read, read_traces
+from grainscout.analysis.formats.reader import read_image as read_image
 from grainscout.records.recording import (
     Recording,
     Traces,

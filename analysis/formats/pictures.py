@@ -13,7 +13,7 @@ from scipy import ndimage
 from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si
-from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records import ConfigError, DataError, Scan, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 #: Share of a picture that may be filled from its neighbours.
@@ -295,6 +295,20 @@ def _whole(
         float(main.origin[1] + sin * u + cos * v),
     )
     return origin, images, {"filled": filled, "unrecorded": lost}
+
+
+def cropped(scan: Scan, crop: Sequence[int]) -> Scan:
+    """The part [row, column, rows, columns] of a scan, at its place."""
+    row, column, rows, columns = checked_crop(crop, scan.shape)
+    x, y = scan.position(Site(row, column))
+    return replace(
+        scan,
+        channels={
+            name: image[row : row + rows, column : column + columns]
+            for name, image in scan.channels.items()
+        },
+        origin=(x, y),
+    )
 
 
 def checked_crop(crop: Sequence[int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -71,6 +71,12 @@ def read(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
     return _READERS[_kind(path)](path, **options)
 
 
+def read_image(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+    """Read the images of any supported file: those of a scan, or those under a grid of curves."""
+    data = read(path, **options)
+    return data.scan if isinstance(data, Recording) else data
+
+
 def read_traces(path: Path | str) -> Traces:
     """Read the columns of a single curve, whatever they are: ``.ibw``, ``.dat`` or ``.csv``."""
     kind = _kind(path)

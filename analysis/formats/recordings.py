@@ -11,7 +11,7 @@ import numpy as np
 
 from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
-from grainscout.analysis.formats.pictures import chosen_again
+from grainscout.analysis.formats.pictures import chosen_again, cropped
 from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.records.recording import Recording, find_rails
@@ -152,7 +152,8 @@ def recording_of(
     lost = int((~np.isfinite(current)).any(axis=1).sum())
     if lost:
         asked.note(f"{lost} of {len(current)} curves have samples without a value")
-    return Recording(
+    crop = asked.take("crop_px")
+    part = Recording(
         scan=scan,
         sites=sites,
         waveform=waveform,
@@ -160,6 +161,23 @@ def recording_of(
         saturated=saturated,
         unit=unit,
         metadata={**(metadata or {}), **({"notes": list(asked.notes)} if asked.notes else {})},
+    )
+    return part if crop is None else cropped_recording(part, crop)
+
+
+def cropped_recording(data: Recording, crop: Sequence[int]) -> Recording:
+    """The curves of a part [row, column, rows, columns] of the scan."""
+    scan = cropped(data.scan, crop)
+    sites = data.sites - np.array(crop[:2])
+    inside = ((sites >= 0) & (sites < scan.shape)).all(axis=1)
+    if not inside.any():
+        raise DataError(f"crop_px must hold a recorded site; got {list(crop)}")
+    return replace(
+        data,
+        scan=scan,
+        sites=sites[inside],
+        current=data.current[inside],
+        saturated=data.saturated[inside],
     )
 
 
@@ -181,13 +199,32 @@ def stand_in(asked: Asked, current: FloatArray, unit: str = "A") -> tuple[FloatA
 
 
 def recording_again(asked: Asked, data: Recording) -> Recording:
-    """Our own export, unchanged unless an option says another rail or image."""
-    rail, channel = asked.take("rail"), asked.take("channel")
+    """Our own export, unchanged unless an option says another rail, image or part."""
+    rail, channel, crop = asked.take("rail"), asked.take("channel"), asked.take("crop_px")
     if rail is not None:
         data = replace(data, saturated=find_rails(data.current, rail=rail))
     if channel is not None:
-        data = replace(data, scan=chosen_again(asked, data.scan))
-    return data
+        data = replace(data, scan=_with_image(asked, data.scan, channel))
+    return data if crop is None else cropped_recording(data, crop)
+
+
+def _with_image(asked: Asked, scan: Scan, channel: str) -> Scan:
+    """The scan with another image as the one that policies see."""
+    if channel not in scan.channels:
+        raise DataError(
+            f"{asked.path}: channel must be one of {', '.join(scan.channels)}; got {channel!r}"
+        )
+    if channel == scan.image_name:
+        return scan
+    names = {n: "height as recorded" if n == "height" else n for n in scan.channels}
+    if scan.units.get(channel) == "m":
+        names[channel] = "height"
+    order = [channel, *(n for n in scan.channels if n != channel)]
+    return replace(
+        scan,
+        channels={names[n]: scan.channels[n] for n in order},
+        units={names[n]: scan.units[n] for n in order if n in scan.units},
+    )
 
 
 def own_export(asked: Asked, data: Scan | Recording, kind: str) -> Scan | Recording:

@@ -88,7 +88,9 @@ def _of_usable_curves(
     if explained is not None:
         sections.append(explained)
     sections.append(other_questions(problem, usable, note))
-    if truth is not None:
+    if truth is not None and np.ptp(truth.target[truth.mapped]) == 0:
+        sections.append(_one_value(problem, truth))
+    elif truth is not None:
         sections.append(_against_truth(problem, truth, usable, note))
     return sections
 
@@ -210,6 +212,20 @@ def _explanation(
         )
     ]
     return Section(id="explanation", title="Maps of the policy", pictures=shown)
+
+
+def _one_value(problem: Problem, truth: TaskTruth) -> Section:
+    """The truth section of a sample on which there is nothing to map."""
+    factor, unit = figures.engineering(truth.target[truth.mapped], truth.unit)
+    value = truth.target[truth.mapped][0] * factor
+    return Section(
+        id="truth",
+        title="Against the truth",
+        text=[
+            f"The true {problem.target} is {value:.4g} {unit} at all {truth.mapped.sum()} sites that "
+            "have a value: there is no map to score."
+        ],
+    )
 
 
 def _against_truth(problem: Problem, truth: TaskTruth, usable: list[Outcome], note: str) -> Section:

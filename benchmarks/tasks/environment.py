@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from grainscout.analysis.curves.descriptors import check_target
 from grainscout.analysis.formats import Recording
 from grainscout.benchmarks.tasks.task import Task
-from grainscout.benchmarks.tasks.truth import TaskTruth
+from grainscout.benchmarks.tasks.truth import TaskTruth, recording_truth
 from grainscout.experiment import make_problem
 from grainscout.hardware import Guard, Limits
 from grainscout.records import ConfigError, Problem, Scan
@@ -35,6 +36,8 @@ class Environment:
         Replayed grid of curves.
     find_truth : callable, optional
         Gives the truth of a problem; None on a real instrument.
+    notes : tuple of str
+        Sentences on what was assumed, filled or left out of a file.
     """
 
     task: Task
@@ -43,6 +46,7 @@ class Environment:
     film: Film | None = None
     recording: Recording | None = None
     find_truth: Callable[[Problem], TaskTruth] | None = None
+    notes: tuple[str, ...] = ()
 
     def problem(self) -> Problem:
         """Set the light, scan, and collect what a policy may know.
@@ -57,6 +61,7 @@ class Environment:
             raise ConfigError(
                 'waveform kind must not be "recorded" on a microscope that can apply any waveform'
             )
+        check_target(self.task.target, waveform.voltage)
         problem = make_problem(
             self.microscope,
             waveform,
@@ -66,7 +71,11 @@ class Environment:
             window=self.task.window_px,
             frame=self.microscope.limits.frame_m,
         )
-        return on_boundaries(problem) if self.task.sites == "boundaries" else problem
+        if self.task.sites == "boundaries":
+            problem = on_boundaries(problem)
+        if self.recording is not None:
+            recording_truth(self.recording, problem)  # refused here, before the first measurement
+        return problem
 
     def truth(self, problem: Problem) -> TaskTruth:
         """Return the truth at the problem's candidates; ConfigError on a real microscope."""
@@ -109,6 +118,7 @@ def make_environment(
         film=opened.film,
         recording=opened.recording,
         find_truth=opened.truth,
+        notes=opened.notes,
     )
 
 

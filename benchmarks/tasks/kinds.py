@@ -26,8 +26,8 @@ class Kinds:
     family: ClassVar[str]
     #: The kind of a table that names none.
     default_kind: ClassVar[str]
-    #: Settings that every kind accepts in a table and only some use.
-    shared: ClassVar[frozenset[str]] = frozenset()
+    #: Settings of some kinds that a table of any kind may hold at this value, at which they do nothing.
+    shared: ClassVar[Mapping[str, Any]] = {}
     kind: str
 
     def __new__(cls, **settings: Any) -> Self:

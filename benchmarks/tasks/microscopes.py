@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from grainscout.analysis.formats import Recording, read
+from grainscout.analysis.formats import Recording, notes_of, read_image
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_truth
 from grainscout.hardware import Microscope, make_microscope, microscope_names
@@ -36,12 +36,15 @@ class OpenedMicroscope:
         The grid of curves that is replayed.
     truth : callable, optional
         Gives the truth at a problem's candidates. None on a real instrument.
+    notes : tuple of str
+        Sentences on what was assumed, filled or left out of a file.
     """
 
     microscope: Microscope
     film: Film | None = None
     recording: Recording | None = None
     truth: Callable[[Problem], TaskTruth] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class MicroscopeSpec(Kinds):
@@ -53,12 +56,12 @@ class MicroscopeSpec(Kinds):
 
     family = "microscope"
     default_kind = "simulated"
-    shared = frozenset(
-        (
-            *("film", "film_file", "file", "channel", "pixel_nm", "crop_px", "grain_contrast"),
-            *("instrument", "temperature_K", "options"),
-        )
-    )
+    shared: ClassVar[Mapping[str, Any]] = {
+        "film": "reference",
+        "instrument": "reference",
+        "temperature_K": 298.0,
+        "options": {},
+    }
     #: True if runs can be scored against a truth.
     has_truth: ClassVar[bool] = True
 
@@ -97,8 +100,7 @@ class MicroscopeSpec(Kinds):
 
     def stored(self) -> dict[str, Any]:
         """The settings beside the defaults of other kinds, which stores have always held."""
-        held = {"film": "reference", "instrument": "reference", "temperature_K": 298.0}
-        return {**held, "options": {}, **super().stored()}
+        return {**self.shared, **super().stored()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +159,11 @@ class Topography(MicroscopeSpec):
     film : str
         Preset whose transport the film has.
     channel : str, optional
-        Height channel, where the file has several images.
+        Height channel. Without it, the image in metres whose name says height.
     pixel_nm : float, optional
         Pixel size [nm] instead of the file's.
+    height_unit : str, optional
+        Unit of the heights, such as "nm", where the file says none.
     crop_px : tuple of int, optional
         First row, first column, rows and columns of the image to use.
     grain_contrast : float, optional
@@ -176,6 +180,7 @@ class Topography(MicroscopeSpec):
     film: str = "reference"
     channel: str | None = None
     pixel_nm: float | None = None
+    height_unit: str | None = None
     crop_px: tuple[int, int, int, int] | None = None
     grain_contrast: float | None = None
     instrument: str = "reference"
@@ -191,7 +196,11 @@ class Topography(MicroscopeSpec):
 
         film = film_on_image(self, seed)
         scope = on_film(film, self.instrument, seed, temperature_K=self.temperature_K)
-        return _simulated(scope, film, self.temperature_K)
+        return replace(_simulated(scope, film, self.temperature_K), notes=self.notes())
+
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, filled or left out of the image, in sentences."""
+        return tuple(notes_of(_image(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,10 +211,28 @@ class Replay(MicroscopeSpec):
     ----------
     file : Path
         Recording.
+    channel : str, optional
+        Image that policies see, where the file has several.
+    current : str, optional
+        Channel of the curves, where the file has several.
+    cycle : int, optional
+        Number of the sweep to take, from 0, where each site has several.
+    rail_A : float, optional
+        Full scale of the current amplifier [A]; without it, rails are found.
+    pixel_nm : float, optional
+        Pixel size [nm] instead of the file's.
+    crop_px : tuple of int, optional
+        First row, first column, rows and columns of the part to use.
     """
 
     kind: Literal["replay"] = "replay"
     file: Path
+    channel: str | None = None
+    current: str | None = None
+    cycle: int | None = None
+    rail_A: float | None = None
+    pixel_nm: float | None = None
+    crop_px: tuple[int, int, int, int] | None = None
 
     @property
     def one_sample(self) -> bool:
@@ -216,8 +243,17 @@ class Replay(MicroscopeSpec):
         """Open the recording; DataError if the file holds no grid of curves."""
         from grainscout.hardware.replay import open_replay
 
-        scope = open_replay(str(self.file))
-        return _replayed(scope, scope.recording, partial(recording_truth, scope.recording))
+        scope = open_replay(
+            str(self.file),
+            rail_A=self.rail_A,
+            channel=self.channel,
+            current=self.current,
+            cycle=self.cycle,
+            pixel_nm=self.pixel_nm,
+            crop_px=self.crop_px,
+        )
+        opened = _replayed(scope, scope.recording, partial(recording_truth, scope.recording))
+        return replace(opened, notes=tuple(notes_of(scope.recording)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +327,7 @@ def film_on_image(spec: Topography, seed: int) -> Film:
     """Put the preset's transport on the grains of the image."""
     from grainscout.simulator import Film, preset
 
-    image, pixel_size = height_image(spec)
+    image, pixel_size = _checked_height(spec.file, _image(spec))
     film = preset(spec.film)
     if spec.grain_contrast is not None:
         segmentation = replace(film.segmentation, contrast=spec.grain_contrast)
@@ -299,10 +335,20 @@ def film_on_image(spec: Topography, seed: int) -> Film:
     return Film.from_topography(image, pixel_size, spec=film, seed=spawn_streams(seed).film)
 
 
-def height_image(spec: Topography) -> tuple[FloatArray, tuple[float, float]]:
-    """Read the height image of a topography and its pixel size.
+def height_image(
+    file: Path,
+    channel: str | None = None,
+    *,
+    pixel_nm: float | None = None,
+    height_unit: str | None = None,
+    crop_px: tuple[int, int, int, int] | None = None,
+) -> tuple[FloatArray, tuple[float, float]]:
+    """Read a height image and its pixel size.
 
-    Without a channel's name it is the one named "height", else the first whose name says so.
+    Parameters
+    ----------
+    file, channel, pixel_nm, height_unit, crop_px : optional
+        As in `Topography`.
 
     Returns
     -------
@@ -316,28 +362,35 @@ def height_image(spec: Topography) -> tuple[FloatArray, tuple[float, float]]:
     DataError
         If there is no such channel or the crop leaves the image.
     """
-    scan = _read(spec.file)
-    channel = spec.channel
-    if channel is None:
-        named = [n for n in scan.channels if "height" in n.lower()]
-        channel = "height" if "height" in scan.channels else named[0] if named else "height"
-    image = scan.channel(channel)
-    if spec.crop_px is not None:
-        row, column, rows, columns = spec.crop_px
-        inside = min(row, column) >= 0 and min(rows, columns) >= 1
-        if not inside or row + rows > image.shape[0] or column + columns > image.shape[1]:
-            raise DataError(
-                f"crop_px [row, column, rows, columns] must lie in the image of {image.shape[0]} x "
-                f"{image.shape[1]} pixels; got {list(spec.crop_px)}"
-            )
-        image = image[row : row + rows, column : column + columns]
-    if spec.pixel_nm is not None:
-        return image, (spec.pixel_nm * 1e-9, spec.pixel_nm * 1e-9)
-    return image, scan.pixel_size
+    spec = Topography(
+        file=file, channel=channel, pixel_nm=pixel_nm, height_unit=height_unit, crop_px=crop_px
+    )
+    return _checked_height(file, _image(spec))
+
+
+def _checked_height(file: Path, scan: Scan) -> tuple[FloatArray, tuple[float, float]]:
+    if "height" not in scan.channels:
+        names = ", ".join(f"{n} [{scan.units.get(n, 'no unit')}]" for n in scan.channels)
+        raise DataError(
+            f"{file}: must hold a topography in metres; got {names}. Choose one with channel, and "
+            "give its unit with height_unit if it has none"
+        )
+    return scan.height, scan.pixel_size
+
+
+def _image(spec: Topography) -> Scan:
+    """The image of a file, or of its grid of curves."""
+    changed = spec.file.stat().st_mtime_ns if spec.file.is_file() else 0
+    options = {
+        "channel": spec.channel,
+        "pixel_nm": spec.pixel_nm,
+        "height_unit": spec.height_unit,
+    }
+    return _read(spec.file, changed, crop_px=spec.crop_px, **options)
 
 
 @lru_cache(maxsize=4)
-def _read(file: Path) -> Scan:
-    """The image of a file, or of its grid of curves."""
-    data = read(file)
-    return data.scan if isinstance(data, Recording) else data
+def _read(
+    file: Path, changed: int, crop_px: tuple[int, int, int, int] | None, **options: Any
+) -> Scan:
+    return read_image(file, crop_px=crop_px, **options)

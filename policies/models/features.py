@@ -33,7 +33,8 @@ def check_window(window: int, shape: tuple[int, int]) -> None:
     if not 1 <= window <= min(shape):
         raise ConfigError(
             f"window must be between 1 and the image's shorter side [pixels]; got window {window} "
-            f"for an image of {shape[0]} x {shape[1]} pixels. Choose a smaller window"
+            f"for an image of {shape[0]} x {shape[1]} pixels. Choose a smaller one: the policy's "
+            "option window ([policy] options.window)"
         )
 
 

@@ -104,7 +104,9 @@ def _resume(path: Path, given: RunConfig | None) -> None:
 
 
 def _print_offered_sites(environment: Environment, problem: Problem) -> None:
-    """Print how many recorded sites the window leaves; a small recording loses most of them."""
+    """Print how many recorded sites the window leaves, and the notes on the file."""
+    for sentence in environment.notes:
+        console.print(f"note: {sentence}")
     recorded = environment.microscope.capabilities.sites
     if recorded is not None and len(problem.candidates) < len(recorded):
         console.print(

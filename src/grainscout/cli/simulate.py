@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +32,20 @@ Topography = Annotated[
     Path | None,
     Option("--topography", help="Your own image. Its grains get the film's transport."),
 ]
+Channel = Annotated[
+    str | None, Option("--channel", help="With --topography: name of the height channel.")
+]
+PixelNm = Annotated[
+    float | None, Option("--pixel-nm", help="With --topography: pixel size instead of the file's.")
+]
+HeightUnit = Annotated[
+    str | None,
+    Option("--height-unit", help="With --topography: unit of heights where the file says none."),
+]
+Crop = Annotated[
+    tuple[int, int, int, int] | None,
+    Option("--crop-px", help="With --topography: first row, first column, rows, columns to use."),
+]
 GrainContrast = Annotated[
     float | None,
     Option("--grain-contrast", help="With --topography: a larger value finds fewer grains."),
@@ -47,6 +61,10 @@ def simulate(
     verify: Verify = False,
     curves: Curves = None,
     topography: Topography = None,
+    channel: Channel = None,
+    pixel_nm: PixelNm = None,
+    height_unit: HeightUnit = None,
+    crop_px: Crop = None,
     grain_contrast: GrainContrast = None,
     force: Force = False,
 ) -> None:
@@ -67,7 +85,14 @@ def simulate(
             raise ConfigError(
                 f"{path} exists and is not overwritten. Choose another --out, or --force"
             )
-    made = _film(film, seed, topography, grain_contrast)
+    image = {
+        "channel": channel,
+        "pixel_nm": pixel_nm,
+        "height_unit": height_unit,
+        "crop_px": crop_px,
+        "grain_contrast": grain_contrast,
+    }
+    made = _film(film, seed, topography, {k: v for k, v in image.items() if v is not None})
     folder.mkdir(parents=True, exist_ok=True)
     data.unlink(missing_ok=True)
     made.save(data)
@@ -75,7 +100,7 @@ def simulate(
     console.print(f"film:    {data}\npicture: {picture}")
 
 
-def _film(name: str, seed: int, image: Path | None, contrast: float | None) -> Film:
+def _film(name: str, seed: int, image: Path | None, options: dict[str, Any]) -> Film:
     """The film that an experiment with this seed measures."""
     from grainscout.benchmarks.tasks.microscopes import Topography, film_on_image
     from grainscout.simulator import PRESETS, Film
@@ -85,10 +110,14 @@ def _film(name: str, seed: int, image: Path | None, contrast: float | None) -> F
             f"film must be one of {', '.join(PRESETS)}; got {name!r}{closest(name, PRESETS)}"
         )
     if image is None:
-        if contrast is not None:
-            raise ConfigError("--grain-contrast needs --topography: other films know their grains")
+        if options:
+            given = ", ".join(f"--{key.replace('_', '-')}" for key in options)
+            raise ConfigError(f"{given} must come with --topography: other films know their grains")
         return Film.generate(PRESETS[name], spawn_streams(seed).film)
-    film = film_on_image(Topography(film=name, file=image, grain_contrast=contrast), seed)
+    spec = Topography(film=name, file=image, **options)
+    for sentence in spec.notes():
+        console.print(f"note:    {sentence}")
+    film = film_on_image(spec, seed)
     console.print(f"grains:  {len(film.structure.grains)} found; look at the picture")
     return film
 

@@ -148,8 +148,9 @@ def _kind_of(
         names = ", ".join(map(repr, family.classes()))
         where = f"{at}.kind".lstrip(".")
         raise ConfigError(f"{source}: {where} must be one of {names}; got {kind!r}") from None
-    unused = family.shared - chosen.settings().keys()
-    return chosen, {k: v for k, v in value.items() if k not in unused}
+    own = chosen.settings()
+    idle = {k for k, v in family.shared.items() if k not in own and k in value and value[k] == v}
+    return chosen, {k: v for k, v in value.items() if k not in idle}
 
 
 def _unknown(kind: Any, key: str, known: Collection[str]) -> str:

@@ -144,6 +144,16 @@ class Scan:
         return self.channels[name]
 
     @property
+    def image_name(self) -> str:
+        """Name of the channel that policies see: "height", else the first."""
+        return "height" if "height" in self.channels else next(iter(self.channels))
+
+    @property
+    def image(self) -> FloatArray:
+        """The channel that policies see."""
+        return self.channels[self.image_name]
+
+    @property
     def height(self) -> FloatArray:
         """The topography [m]."""
         return self.channel("height")
