@@ -144,6 +144,10 @@ def find_descriptor(name: str) -> Descriptor:
     """Look a descriptor up by name (ConfigError if unknown)."""
     if name in DESCRIPTORS:
         return DESCRIPTORS[name]
+    if ":" in name:
+        raise ConfigError(
+            f"descriptor {name!r} is a function of a user's: it is known once a task names it"
+        )
     band = _LOOP_BAND.fullmatch(name)
     if band is None or not float(band[1]) < float(band[2]):
         raise ConfigError(

@@ -10,6 +10,7 @@ from .latent import latent_comparison as latent_comparison
 from .latent import latent_map as latent_map
 from .latent import latent_scatter as latent_scatter
 from .maps import archetype_map, explain_maps, predicted_vs_true, sites_over_topography
+from .recording import file_overview as file_overview
 from .style import ARCHETYPE_COLOURS as ARCHETYPE_COLOURS
 from .style import PALETTE as PALETTE
 from .style import engineering as engineering

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
-from grainscout.analysis.formats.csv import read_csv, read_csv_traces
 from grainscout.analysis.formats.files import fault, load_head
 from grainscout.analysis.formats.gwy import read_gwy
 from grainscout.analysis.formats.igor import read_ibw, read_ibw_traces
@@ -15,6 +14,7 @@ from grainscout.analysis.formats.nanonis.image import SXM
 from grainscout.analysis.formats.nanonis.spectrum import read_dat_traces
 from grainscout.analysis.formats.nsid import read_nsid
 from grainscout.analysis.formats.options import ReadOptions
+from grainscout.analysis.formats.tables import read_csv, read_csv_traces
 from grainscout.records import Scan
 from grainscout.records.recording import Recording, Traces
 

@@ -26,8 +26,10 @@ class Kinds:
     family: ClassVar[str]
     #: The kind of a table that names none.
     default_kind: ClassVar[str]
-    #: Settings of some kinds that a table of any kind may hold at this value, at which they do nothing.
-    shared: ClassVar[Mapping[str, Any]] = {}
+    #: Settings of some kinds that a table of any kind may hold: as stores were always written.
+    shared: ClassVar[frozenset[str]] = frozenset()
+    #: Settings of some kinds that a table of any kind may hold if they are empty.
+    empty: ClassVar[frozenset[str]] = frozenset()
     kind: str
 
     def __new__(cls, **settings: Any) -> Self:

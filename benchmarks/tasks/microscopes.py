@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -56,12 +56,8 @@ class MicroscopeSpec(Kinds):
 
     family = "microscope"
     default_kind = "simulated"
-    shared: ClassVar[Mapping[str, Any]] = {
-        "film": "reference",
-        "instrument": "reference",
-        "temperature_K": 298.0,
-        "options": {},
-    }
+    shared = frozenset(("film", "instrument", "temperature_K"))
+    empty = frozenset(("options",))
     #: True if runs can be scored against a truth.
     has_truth: ClassVar[bool] = True
 
@@ -98,9 +94,14 @@ class MicroscopeSpec(Kinds):
         """
         raise NotImplementedError
 
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, filled or left out of a file, in sentences."""
+        return ()
+
     def stored(self) -> dict[str, Any]:
         """The settings beside the defaults of other kinds, which stores have always held."""
-        return {**self.shared, **super().stored()}
+        held = {"film": "reference", "instrument": "reference", "temperature_K": 298.0}
+        return {**held, "options": {}, **super().stored()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +255,10 @@ class Replay(MicroscopeSpec):
         )
         opened = _replayed(scope, scope.recording, partial(recording_truth, scope.recording))
         return replace(opened, notes=tuple(notes_of(scope.recording)))
+
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, filled or left out of the recording, in sentences."""
+        return self.open(0).notes
 
 
 @dataclass(frozen=True, kw_only=True)

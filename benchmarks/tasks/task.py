@@ -12,6 +12,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from grainscout.analysis.curves.descriptors import descriptor_names
+from grainscout.analysis.curves.user_descriptor import (
+    is_user_descriptor,
+    load_user_descriptor,
+)
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec, Replay, Simulated, Topography
 from grainscout.benchmarks.tasks.waveforms import Recorded, Triangle, WaveformSpec
@@ -35,7 +39,8 @@ class Task:
     waveform : WaveformSpec
         Waveform that is applied at each site.
     target : str
-        Name of the descriptor to learn.
+        Name of the descriptor to learn, or a function of yours: ``module:function [unit]`` or
+        ``file.py:function [unit]``.
     light_suns : float
         Illumination [suns].
     window_px : int
@@ -70,10 +75,15 @@ class Task:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w./-]+", self.id):
             raise ConfigError(f"task id must be letters, digits and / . _ -; got {self.id!r}")
-        if self.target not in descriptor_names():
+        if is_user_descriptor(self.target):
+            load_user_descriptor(self.target)
+        elif self.target not in descriptor_names():
             raise ConfigError(
-                f"task target must be one of {', '.join(descriptor_names())}; got {self.target!r}"
+                f"task target must be one of {', '.join(descriptor_names())}, or a function of yours, "
+                f"module:function or file.py:function [unit]; got {self.target!r}"
             )
+        if isinstance(self.microscope, Replay) and self.waveform == Triangle():
+            object.__setattr__(self, "waveform", Recorded())  # the only one that it can apply
         if not (np.isfinite(self.light_suns) and self.light_suns >= 0):
             raise ConfigError(f"task light_suns must be >= 0; got {self.light_suns}")
         if self.window_px < 1:
@@ -84,6 +94,12 @@ class Task:
             raise ConfigError(f"task goals must name one of {', '.join(GOALS)}; got none")
         self.budget()
         self.waveform.build()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come out of a worker's pipe, with the user's own descriptor loaded there, too."""
+        self.__dict__.update(state)
+        if is_user_descriptor(self.target):
+            load_user_descriptor(self.target)
 
     def budget(self) -> Budget:
         """Return the budget as the loop takes it."""
@@ -105,11 +121,23 @@ class Task:
         return "mapping" in self.goals or not self.counts_curves
 
 
-def replay_task(file: Path, target: str, curves: int | None) -> Task:
-    """Make a task on the user's own recorded grid: every recorded site may be measured."""
+def replay_task(file: Path, target: str, curves: int | None, **settings: Any) -> Task:
+    """Make a task on the user's own recorded grid: every recorded site may be measured.
+
+    Parameters
+    ----------
+    file : Path
+        Recording.
+    target : str
+        Descriptor to learn.
+    curves : int or None
+        Budget.
+    **settings
+        Of `Replay`, such as rail_A.
+    """
     return Task(
-        id=f"replay/{_name(file)}/{target}",
-        microscope=Replay(file=file.resolve()),
+        id=f"replay/{_plain(file.stem)}/{_plain(target)}",
+        microscope=Replay(file=file.resolve(), **settings),
         waveform=Recorded(),
         target=target,
         window_px=1,
@@ -118,16 +146,16 @@ def replay_task(file: Path, target: str, curves: int | None) -> Task:
     )
 
 
-def topography_task(file: Path, like: Task) -> Task:
-    """Put the transport of the task `like` on the user's own topography."""
+def topography_task(file: Path, like: Task, **own: Any) -> Task:
+    """Put the transport of the task `like` on the user's own topography, with `own` settings."""
     settings = {k: v for k, v in vars(like.microscope).items() if k in Topography.settings()}
-    spec = Topography(**{**settings, "kind": "topography", "file": file.resolve()})
-    id_ = f"topography/{_name(file)}/{like.target}"
+    spec = Topography(**{**settings, "kind": "topography", "file": file.resolve(), **own})
+    id_ = f"topography/{_plain(file.stem)}/{like.target}"
     return dataclasses.replace(like, id=id_, microscope=spec, tags=("topography",))
 
 
-def _name(file: Path) -> str:
-    return re.sub(r"[^\w.-]", "_", file.stem)
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,13 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
     )
 
 
+def unit_of(unit: str, recording: Recording) -> str:
+    """Unit of a descriptor of curves that are not currents: theirs stands for the ampere."""
+    if recording.unit == "A":
+        return unit
+    return " ".join(recording.unit if part == "A" else part for part in unit.split(" "))
+
+
 def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
     """Truth of a recording: the record itself.  DataError if the target is nowhere defined."""
     scan = problem.scan
@@ -90,7 +97,7 @@ def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
     archetype = np.where(target <= low, 0, np.where(target >= high, 2, 1)).astype(np.uint8)
     return TaskTruth(
         target=target,
-        unit=found.unit,
+        unit=unit_of(found.unit, recording),
         archetype=archetype,
         classes=("lowest 5 %", "between", "highest 5 %"),
         wanted=(0, 1, 2),

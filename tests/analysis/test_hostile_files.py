@@ -64,7 +64,8 @@ def test_hdf5_is_read_elsewhere_first(tmp_path, monkeypatch):
     write_nsid(SCAN, tmp_path / "a.h5")
     asked = []
     monkeypatch.setattr(
-        "grainscout.analysis.formats.nsid.survived", lambda p, r: asked.append((p, r.__name__))
+        "grainscout.analysis.formats.nsid.reader.survived",
+        lambda p, r: asked.append((p, r.__name__)),
     )
     read(tmp_path / "a.h5")
     assert asked == [(tmp_path / "a.h5", "read_hdf5")]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +51,22 @@ Topography = Annotated[
     list[Path] | None,
     Option("--topography", help="Also race on a film with this AFM image. Repeatable."),
 ]
+Channel = Annotated[
+    str | None,
+    Option(
+        "--channel", help="Height channel of --topography, image that policies see of --replay."
+    ),
+]
+Rail = Annotated[
+    float | None, Option("--rail", help="Full scale of the current amplifier of --replay [A].")
+]
+Current = Annotated[str | None, Option("--current", help="Channel of the curves of --replay.")]
+Cycle = Annotated[
+    int | None, Option("--cycle", help="Sweep of --replay, from 0, where a site has several.")
+]
+PixelNm = Annotated[
+    float | None, Option("--pixel-nm", help="Pixel size instead of that of these files [nm].")
+]
 WinnerTask = Annotated[
     str | None, Option("--winner-task", help="Task of winner.toml. Default: the first.")
 ]
@@ -71,6 +87,11 @@ def bench(
     replay: Replay = None,
     replay_target: ReplayTarget = "max_current",
     topography: Topography = None,
+    channel: Channel = None,
+    rail: Rail = None,
+    current: Current = None,
+    cycle: Cycle = None,
+    pixel_nm: PixelNm = None,
     winner_task: WinnerTask = None,
     peers: Peers = False,
     smoke: Smoke = False,
@@ -83,7 +104,9 @@ def bench(
 
     begun = time.monotonic()
     plan = load_campaign("smoke" if smoke else campaign)
-    plan = _with_tasks(plan, replay or (), replay_target, topography or ())
+    both = {"channel": channel, "pixel_nm": pixel_nm}
+    curves = {"rail_A": rail, "current": current, "cycle": cycle}
+    plan = _with_tasks(plan, replay or (), replay_target, topography or (), both, curves)
     if peers:
         plan = plan.with_policies(*_peers())
     changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout}
@@ -141,7 +164,12 @@ def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str 
 
 
 def _with_tasks(
-    plan: Campaign, grids: Sequence[Path], target: str, images: Sequence[Path]
+    plan: Campaign,
+    grids: Sequence[Path],
+    target: str,
+    images: Sequence[Path],
+    both: Mapping[str, Any],
+    curves: Mapping[str, Any],
 ) -> Campaign:
     """Add the user's recorded grids and images as tasks."""
     from grainscout.benchmarks.tasks.task import replay_task, topography_task
@@ -151,11 +179,24 @@ def _with_tasks(
             raise ConfigError(
                 f"--replay and --topography need existing files; there is none at {path}"
             )
+    both = {k: v for k, v in both.items() if v is not None}
+    curves = {k: v for k, v in curves.items() if v is not None}
+    for given, files, option in (
+        (both, (*grids, *images), "--replay or --topography"),
+        (curves, grids, "--replay"),
+    ):
+        if given and not files:
+            names = ", ".join(f"--{k.removesuffix('_A').replace('_', '-')}" for k in given)
+            raise ConfigError(f"{names} must come with {option}")
     first = plan.tasks[0]
-    return plan.with_tasks(
-        *(replay_task(file, target, first.curves) for file in grids),
-        *(topography_task(file, first) for file in images),
-    )
+    made = [
+        *(replay_task(file, target, first.curves, **both, **curves) for file in grids),
+        *(topography_task(file, first, **both) for file in images),
+    ]
+    for task in made:
+        for sentence in task.microscope.notes():
+            note(f"{task.id}: {sentence}")
+    return plan.with_tasks(*made)
 
 
 def _peers() -> list[PolicySpec]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console
@@ -79,29 +80,60 @@ def _salvage(journal: Path, out: Path, force: bool) -> None:
 
 
 def import_(
-    file: Annotated[Path, Argument(help="An .ibw, .gwy, .sxm, .3ds, .h5 (NSID) or .csv file.")],
+    file: Annotated[
+        Path, Argument(help="An .ibw, .gwy, .sxm, .3ds, .dat, .h5 (NSID), .csv or text file.")
+    ],
     out: Annotated[
         Path | None, Argument(help="File to write. Without it the content is only described.")
     ] = None,
+    rail: Annotated[float | None, Option(help="Full scale of the current amplifier [A].")] = None,
+    channel: Annotated[
+        str | None, Option(help="Image that is the topography, or that policies see.")
+    ] = None,
+    current: Annotated[str | None, Option(help="Channel that holds the curves.")] = None,
+    cycle: Annotated[
+        int | None, Option(help="Sweep to take, from 0, where each site has several.")
+    ] = None,
+    pixel_nm: Annotated[float | None, Option(help="Pixel size instead of the file's [nm].")] = None,
+    height_unit: Annotated[
+        str | None, Option(help="Unit of the topography where the file says none, such as nm.")
+    ] = None,
+    crop_px: Annotated[
+        tuple[int, int, int, int] | None,
+        Option(help="Part to use: first row, first column, rows, columns."),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        Option(help="Picture to write (.png): image, recorded positions and curves."),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Describe a microscope's file, and convert it."""
-    from grainscout.analysis.formats import Recording, read
+    """Describe a microscope's file, draw it, and convert it."""
+    from grainscout.analysis.formats import read, summary_of
 
-    data = read(file)
-    scan = data.scan if isinstance(data, Recording) else data
-    rows, columns = scan.shape
-    step = tuple(f"{s * 1e9:.4g}" for s in scan.pixel_size)
-    console.print(f"{rows} x {columns} pixels of {step[0]} x {step[1]} nm")
-    for name in scan.channels:
-        console.print(f"  channel {name} ({scan.units.get(name, 'unit unknown')})")
-    if isinstance(data, Recording):
-        wave = data.waveform
-        console.print(
-            f"{len(data)} curves of {len(wave)} samples, {wave.voltage.min():g} to "
-            f"{wave.voltage.max():g} V in {wave.duration:g} s, unit {data.unit}; "
-            f"{data.saturated.any(1).sum()} reach the rail"
-        )
+    data = read(
+        file,
+        rail=rail,
+        channel=channel,
+        current=current,
+        cycle=cycle,
+        pixel_nm=pixel_nm,
+        height_unit=height_unit,
+        crop_px=crop_px,
+    )
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for topic, text in summary_of(data):
+        table.add_row(topic, text)
+    console.print(table)
+    if picture is not None:
+        from grainscout.analysis.figures import file_overview
+
+        if picture.exists() and not force:
+            raise DataError(
+                f"{picture} exists and is not overwritten. Choose another name, or --force"
+            )
+        file_overview(data, title=file.name).savefig(picture)
+        console.print(f"picture: {picture}")
     if out is not None:
         _write(data, out, force)
         console.print(f"written: {out}")

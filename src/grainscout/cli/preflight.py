@@ -10,7 +10,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console, progress
-from grainscout.records import GrainscoutError, LimitError
+from grainscout.records import ConfigError, GrainscoutError, LimitError
 
 
 def preflight(
@@ -18,6 +18,13 @@ def preflight(
     scan: Annotated[
         Path | None,
         Option("--scan", help="Your own image. The simulated film takes its topography."),
+    ] = None,
+    channel: Annotated[
+        str | None, Option("--channel", help="With --scan: name of the height channel.")
+    ] = None,
+    pixel_nm: Annotated[
+        float | None,
+        Option("--pixel-nm", help="With --scan: pixel size instead of the file's [nm]."),
     ] = None,
     film: Annotated[
         str, Option(help="Named film whose transport the simulated film takes.")
@@ -30,9 +37,15 @@ def preflight(
     settings = load_run(config)
     spec = settings.task.microscope
     if scan is not None:
-        spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve())
+        image = {"channel": channel, "pixel_nm": pixel_nm}
+        given = {k: v for k, v in image.items() if v is not None}
+        spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve(), **given)
+    elif channel is not None or pixel_nm is not None:
+        raise ConfigError("--channel and --pixel-nm must come with --scan")
     elif not spec.has_truth:
         spec = MicroscopeSpec(film=film)
+    for sentence in spec.notes():
+        console.print(f"note: {sentence}")
     task = replace(settings.task, microscope=spec)
     with progress() as bar:
         row = bar.add_task("rehearsal", total=task.curves)

@@ -112,7 +112,7 @@ def _film(name: str, seed: int, image: Path | None, options: dict[str, Any]) -> 
     if image is None:
         if options:
             given = ", ".join(f"--{key.replace('_', '-')}" for key in options)
-            raise ConfigError(f"{given} must come with --topography: other films know their grains")
+            raise ConfigError(f"{given} needs --topography: other films know their grains")
         return Film.generate(PRESETS[name], spawn_streams(seed).film)
     spec = Topography(film=name, file=image, **options)
     for sentence in spec.notes():

@@ -148,8 +148,8 @@ def _kind_of(
         names = ", ".join(map(repr, family.classes()))
         where = f"{at}.kind".lstrip(".")
         raise ConfigError(f"{source}: {where} must be one of {names}; got {kind!r}") from None
-    own = chosen.settings()
-    idle = {k for k, v in family.shared.items() if k not in own and k in value and value[k] == v}
+    foreign = value.keys() - chosen.settings().keys()
+    idle = {k for k in foreign if k in family.shared or (k in family.empty and not value[k])}
     return chosen, {k: v for k, v in value.items() if k not in idle}
 
 

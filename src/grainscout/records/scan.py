@@ -149,11 +149,6 @@ class Scan:
         return "height" if "height" in self.channels else next(iter(self.channels))
 
     @property
-    def image(self) -> FloatArray:
-        """The channel that policies see."""
-        return self.channels[self.image_name]
-
-    @property
     def height(self) -> FloatArray:
         """The topography [m]."""
         return self.channel("height")

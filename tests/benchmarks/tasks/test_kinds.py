@@ -87,6 +87,17 @@ def test_settings_of_other_kinds_were_always_written_and_are_ignored():
     assert parse(MicroscopeSpec, table, "store") == Replay(file=FILE)
     with pytest.raises(ConfigError, match="store: flim is not a setting of kind 'replay'"):
         parse(MicroscopeSpec, {**table, "flim": "s26"}, "store")
+    assert parse(MicroscopeSpec, {**table, "options": {}}, "store") == Replay(file=FILE)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("options", {"rail_A": 2e-9}), ("grain_contrast", 0.2), ("film_file", "film.h5")],
+)
+def test_a_setting_that_would_do_nothing_is_refused(key, value):
+    table = {"kind": "replay", "file": str(FILE), key: value}
+    with pytest.raises(ConfigError, match=f"run: {key} is not a (setting|key)"):
+        parse(MicroscopeSpec, table, "run")
 
 
 def test_stores_hold_what_they_always_held():

@@ -7,18 +7,19 @@ points up: row 0 is the file's first y all the same, and our y, which grows with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import h5py
 import numpy as np
 
 from grainscout.analysis.formats.files import fault, intact, load_head
-from grainscout.analysis.formats.nsid_writer import FORMAT, read_own
+from grainscout.analysis.formats.nsid.axes import Main, load_main, pictures_of, spread
+from grainscout.analysis.formats.nsid.writer import FORMAT, read_own
 from grainscout.analysis.formats.options import Asked, ReadOptions
-from grainscout.analysis.formats.pictures import Picture, grid_scan, named, scan_of, topography
+from grainscout.analysis.formats.pictures import grid_scan, scan_of
 from grainscout.analysis.formats.recordings import (
     current_channels,
     is_backward,
@@ -27,52 +28,14 @@ from grainscout.analysis.formats.recordings import (
     recording_of,
     stand_in,
 )
-from grainscout.analysis.formats.units import si
+from grainscout.analysis.formats.topography import named, topography
 from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray
-from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
+from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, survived
 from grainscout.records.recording import Recording
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Axis:
-    name: str
-    values: FloatArray
-    unit: str
-    spectral: bool
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Main:
-    """One main dataset: values as stored, its axes, quantity, unit and raw metadata."""
-
-    values: FloatArray
-    axes: tuple[_Axis, ...]
-    quantity: str
-    unit: str
-    metadata: dict[str, Any]
-
-    def axis(self, letter: str) -> int | None:
-        """Number of the spatial axis x or y; None if there is none."""
-        found = [
-            i
-            for i, a in enumerate(self.axes)
-            if not a.spectral and a.name.lower().startswith(letter)
-        ]
-        return found[0] if len(found) == 1 else None
-
-    @property
-    def sweep(self) -> int | None:
-        """Number of the axis that is swept in V; None if there is none."""
-        found = [
-            i
-            for i, a in enumerate(self.axes)
-            if a.unit == "V" and i not in (self.axis("x"), self.axis("y"))
-        ]
-        return found[-1] if found else None
 
 
 def read_nsid(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
@@ -118,14 +81,14 @@ def read_hdf5(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Record
     return result
 
 
-def _mains(asked: Asked, file: h5py.File) -> list[_Main]:
-    mains: list[_Main] = []
+def _mains(asked: Asked, file: h5py.File) -> list[Main]:
+    mains: list[Main] = []
     faults: list[DataError] = []
 
     def visit(_: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and "data_type" in item.attrs and item.ndim > 0:
             try:
-                mains.append(_main(asked.path, item))
+                mains.append(load_main(asked.path, item))
             except DataError as error:
                 faults.append(error)
 
@@ -143,137 +106,8 @@ def _mains(asked: Asked, file: h5py.File) -> list[_Main]:
     ]
 
 
-def _main(path: Path | str, item: h5py.Dataset) -> _Main:
-    labels = [_text(v) for v in item.attrs.get("DIMENSION_LABELS", [])]
-    if len(labels) != item.ndim:
-        raise fault(path, f"label the {item.ndim} dimensions of {item.name}", f"{labels}")
-    axes = []
-    for i, label in enumerate(labels):
-        scales = item.dims[i]
-        scale = scales[0] if len(scales) else item.parent.get(label)
-        if not isinstance(scale, h5py.Dataset) or scale.shape != (item.shape[i],):
-            raise fault(
-                path, f"have a scale of {item.shape[i]} values for {item.name}, {label}", "none"
-            )
-        factor, unit = si(_text(scale.attrs.get("units", "")))
-        kind = _text(scale.attrs.get("dimension_type", "")).upper()
-        axes.append(
-            _Axis(
-                name=label,
-                values=np.asarray(stored(path, scale), dtype=np.float64) * factor,
-                unit=unit,
-                spectral="SPECTRAL" in kind,
-            )
-        )
-    factor, unit = si(_text(item.attrs.get("units", "")))
-    original = item.parent.get("original_metadata")
-    attributes: Mapping[str, Any] = {} if original is None else original.attrs
-    return _Main(
-        values=np.asarray(stored(path, item), dtype=np.float64) * factor,
-        axes=tuple(axes),
-        quantity=_text(item.attrs.get("quantity", "")) or item.name.rsplit("/", 1)[-1],
-        unit=unit,
-        metadata={k: _plain(v) for k, v in attributes.items()},
-    )
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _plain(value: object) -> object:
-    """An attribute as a plain value."""
-    if isinstance(value, bytes):
-        return _text(value)
-    if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _spread(
-    asked: Asked, main: _Main
-) -> tuple[FloatArray, tuple[float, float] | None, tuple[float, float], str]:
-    """Values as [row, column, ...], pixel size [m], origin [m] and how the axes run."""
-    y, x = main.axis("y"), main.axis("x")
-    spatial = [i for i, a in enumerate(main.axes) if not a.spectral and i != main.sweep]
-    if (x is None and y is None and spatial) or any(i not in (x, y) for i in spatial):
-        raise fault(
-            asked.path,
-            f"have two spatial axes, x and y, for {main.quantity}",
-            ", ".join(a.name for a in main.axes),
-        )
-    rest = [i for i in range(main.values.ndim) if i not in (y, x)]
-    values = main.values.transpose([i for i in (y, x) if i is not None] + rest)
-    if y is None:
-        values = values[None]
-    if x is None:
-        values = np.expand_dims(values, 1)
-    steps: list[float | None] = []
-    first: list[float] = []
-    frame = ""
-    for number, at in enumerate((y, x)):
-        if at is None:
-            steps.append(None)
-            first.append(0.0)
-            continue
-        step, start = _step(asked, main.axes[at])
-        if step is not None and step < 0 and number == 1:
-            values, step, start = values[:, ::-1], -step, float(main.axes[at].values[-1])
-            frame += "; x fell in the file: columns are in the order of rising x"
-        elif step is not None and step < 0:
-            step, start = -step, -start
-            frame += "; y falls in the file: row 0 is its first, and y is -y of the file"
-        steps.append(step)
-        first.append(start)
-    if steps == [None, None]:
-        return values, None, (0.0, 0.0), frame
-    size = (steps[0] or steps[1] or 1.0, steps[1] or steps[0] or 1.0)
-    return values, size, (first[1], first[0]), frame
-
-
-def _step(asked: Asked, axis: _Axis) -> tuple[float | None, float]:
-    """Step of an axis and its first value [m]; no step where there is one value or no length."""
-    if axis.unit != "m":
-        return None, 0.0
-    if axis.values.size < 2:
-        return None, float(axis.values[0]) if np.isfinite(axis.values).all() else 0.0
-    steps = np.diff(axis.values)
-    mean = float(steps.mean())
-    if not (mean != 0 and np.abs(steps - mean).max() <= 1e-3 * abs(mean)):
-        raise fault(
-            asked.path,
-            f"have even, rising or falling values along {axis.name}",
-            f"steps of {steps.min():.4g} to {steps.max():.4g} m",
-        )
-    return mean, float(axis.values[0])
-
-
-def _pictures(asked: Asked, mains: Sequence[_Main]) -> tuple[list[Picture], str]:
-    """Images, and how their axes run.
-
-    A known writer gives the axes of a phase image the unit of its values ("deg"). Such an image
-    takes its lengths from one that has them, if the numbers agree.
-    """
-    lengths = next((m for m in mains if all(a.unit == "m" for a in m.axes)), None)
-    pictures, frames = [], []
-    for main in mains:
-        alike = lengths is not None and all(
-            a.values.shape == b.values.shape and np.allclose(a.values, b.values, rtol=1e-6)
-            for a, b in zip(main.axes, lengths.axes, strict=True)
-        )
-        placed = replace(main, axes=lengths.axes) if alike and lengths is not None else main
-        values, size, origin, frame = _spread(asked, placed)
-        frames.append(frame)
-        pictures.append(
-            Picture(
-                name=main.quantity, values=values, unit=main.unit, pixel_size=size, origin=origin
-            )
-        )
-    return pictures, frames[0] if frames else ""
-
-
-def _images(asked: Asked, mains: Sequence[_Main]) -> Scan:
-    pictures, frame = _pictures(asked, mains)
+def _images(asked: Asked, mains: Sequence[Main]) -> Scan:
+    pictures, frame = pictures_of(asked, mains)
     if asked.take("pixel_nm") is None and all(p.pixel_size is None for p in pictures):
         units = ", ".join(a.unit or "no unit" for a in mains[0].axes)
         raise fault(asked.path, "have axes in m", units, "Give the size of a pixel in nm: pixel_nm")
@@ -284,7 +118,7 @@ def _images(asked: Asked, mains: Sequence[_Main]) -> Scan:
     )
 
 
-def _recording(asked: Asked, grids: Sequence[_Main], images: Sequence[_Main]) -> Recording:
+def _recording(asked: Asked, grids: Sequence[Main], images: Sequence[Main]) -> Recording:
     chosen = _cycles(asked, grids)
     main = chosen[0][0]
     volts: list[FloatArray] = []
@@ -292,8 +126,8 @@ def _recording(asked: Asked, grids: Sequence[_Main], images: Sequence[_Main]) ->
     for forward, backward in chosen:
         for part in (forward, backward):
             if part is not None:
-                spread, size, origin, frame = _spread(asked, part)
-                axis, curves = _in_time(asked, part, spread)
+                grid, size, origin, frame = spread(asked, part)
+                axis, curves = _in_time(asked, part, grid)
                 # A backward sweep may be stored in the order of the forward one.
                 if part is backward and np.allclose(axis, volts[-1]):
                     axis, curves = axis[::-1], curves[..., ::-1]
@@ -341,7 +175,7 @@ def _recording(asked: Asked, grids: Sequence[_Main], images: Sequence[_Main]) ->
     )
 
 
-def _cycles(asked: Asked, grids: Sequence[_Main]) -> list[tuple[_Main, _Main | None]]:
+def _cycles(asked: Asked, grids: Sequence[Main]) -> list[tuple[Main, Main | None]]:
     """The forward and backward grids to use, in the order of time."""
     by_name = {m.quantity: m for m in grids}
     if asked.take("current") is None:
@@ -357,7 +191,7 @@ def _cycles(asked: Asked, grids: Sequence[_Main]) -> list[tuple[_Main, _Main | N
     return [(by_name[f], None if b is None else by_name[b]) for f, b in pairs]
 
 
-def _reverse_of(first: _Main, second: _Main) -> bool:
+def _reverse_of(first: Main, second: Main) -> bool:
     """Whether the second is the sweep back of the first, by its name or its voltages."""
     a, b = (m.axes[m.sweep or 0].values for m in (first, second))
     if a.shape != b.shape or first.values.shape != second.values.shape:
@@ -367,11 +201,11 @@ def _reverse_of(first: _Main, second: _Main) -> bool:
     return turned or (alike and is_backward(second.quantity) and np.allclose(a, b))
 
 
-def _in_time(asked: Asked, main: _Main, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _in_time(asked: Asked, main: Main, grid: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Voltages (samples,) and values [row, column, sample], cycles one after the other."""
     rest = [i for i in range(len(main.axes)) if i not in (main.axis("y"), main.axis("x"))]
     sweep = rest.index(main.sweep or 0)
-    values = np.moveaxis(spread, 2 + sweep, -1)
+    values = np.moveaxis(grid, 2 + sweep, -1)
     others = [main.axes[i] for i in rest if i != main.sweep]
     voltage = main.axes[main.sweep or 0].values
     shape = tuple(a.values.size for a in others)
@@ -392,10 +226,10 @@ def _in_time(asked: Asked, main: _Main, spread: FloatArray) -> tuple[FloatArray,
 
 
 def _under(
-    asked: Asked, images: Sequence[_Main], current: FloatArray, unit: str
+    asked: Asked, images: Sequence[Main], current: FloatArray, unit: str
 ) -> dict[str, tuple[FloatArray, str]]:
     """Images on the pixels of a grid of curves, the one that policies see first."""
-    pictures, _ = _pictures(asked, images)
+    pictures, _ = pictures_of(asked, images)
     shape = current.shape[:2]
     same = [p for p in pictures if p.values.shape == shape]
     others = [p.label for p in pictures if p.values.shape != shape]

@@ -1,0 +1,215 @@
+"""A table of voltages and currents as curves: which column is what, which lines are one curve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from grainscout.analysis.formats.files import MOST_PIXELS, fault, intact
+from grainscout.analysis.formats.options import Asked
+from grainscout.analysis.formats.pictures import grid_scan
+from grainscout.analysis.formats.recordings import current_channels, recording_of
+from grainscout.analysis.formats.tables.roles import Roles, role_of, roles_of, wrong_cell
+from grainscout.analysis.formats.tables.sites import sites_of
+from grainscout.analysis.formats.tables.text import Table, decoded, parsed
+from grainscout.analysis.formats.units import si
+from grainscout.records import Waveform
+from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.recording import Recording, Traces
+
+#: Largest spread of measured voltages from curve to curve, as a share of their range.
+_READBACK = 0.01
+#: Seconds a sample where no column says it.
+_STEP = 1e-3
+
+
+def read_table(asked: Asked, text: str) -> Recording:
+    """A plain table as a recording; see `read_csv`."""
+    table = parsed(asked.path, text, asked)
+    with intact(asked.path, "table of currents and voltages"):
+        roles = roles_of(asked, table)
+        return _recording(asked, table, roles)
+
+
+def read_csv_traces(path: Path | str) -> Traces:
+    """All columns of a plain table, in SI units."""
+    asked = Asked(path, {})
+    table = parsed(path, decoded(path, asked), asked)
+    for column in table.columns:
+        if not column.numeric:
+            raise fault(path, f"have a number at {column.name!r}", repr(wrong_cell(column)))
+    factors = {c.name: si(c.unit) for c in table.columns}
+    columns = {c.name: c.values * factors[c.name][0] for c in table.columns}
+    time = next(
+        (c.name for c in table.columns if role_of(c) == "time" and factors[c.name][1] == "s"), None
+    )
+    return Traces(
+        channels=columns,
+        units={n: u for n, (_, u) in factors.items() if u},
+        time=np.arange(len(next(iter(columns.values()))), dtype=np.float64) * _STEP
+        if time is None
+        else columns[time],
+        metadata={"source": "CSV"},
+    )
+
+
+def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
+    path = asked.path
+    pairs = current_channels(
+        asked, dict.fromkeys(roles.currents, "A"), what="a current column with its unit"
+    )
+    voltage = _voltage(asked, roles)
+    sites, size, origin, frame = sites_of(asked, roles, len(voltage))
+    order, count, kept = _curves(asked, sites, roles)
+    unique = np.unique(sites, axis=0)[kept] if len(sites) else sites
+    volts = voltage[order]
+    if not np.isfinite(volts).all():
+        raise fault(path, "have a voltage in each line", "lines without one")
+    spread = float(np.abs(volts - volts.mean(axis=0)).max())
+    if spread > max(_READBACK * float(np.ptp(volts)), 1e-9):
+        raise fault(
+            path,
+            "have the same voltages at each site, to 1 % of their range",
+            f"different ones, by up to {spread:.3g} V",
+        )
+    axis = volts[0] if spread <= 1e-9 else volts.mean(axis=0)
+    if spread > 1e-9:
+        asked.note(
+            f"measured voltages differ from site to site by up to {spread:.2g} V: their mean is the "
+            "sweep, and they are kept in metadata['voltage']"
+        )
+    parts = [
+        roles.currents[n][0].values[order] * roles.currents[n][1]
+        for pair in pairs
+        for n in pair
+        if n is not None
+    ]
+    clock = _clock(asked, roles, order, count)
+    if len(parts) > 1:  # forward and backward columns beside each other
+        back = [b is not None for _, b in pairs]
+        turned = [j for has in back for j in ([False, True] if has else [False])]
+        axis, clock = _beside(axis, clock, turned)
+        parts = [p[:, ::-1] if t else p for p, t in zip(parts, turned, strict=True)]
+    values = np.concatenate(parts, axis=1)
+    extent = unique.max(axis=0) + 1
+    if np.prod(extent.astype(float)) > MOST_PIXELS:
+        raise fault(
+            path,
+            f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
+            " x ".join(f"{v:g}" for v in extent),
+        )
+    image = np.zeros((int(extent[0]), int(extent[1])))
+    image[unique[:, 0], unique[:, 1]] = 1.0
+    asked.note("no image was recorded: policies see where curves were recorded instead")
+    return recording_of(
+        asked,
+        grid_scan(
+            asked,
+            {"recorded": (image, "")},
+            pixel_size=size,
+            origin=origin,
+            metadata={"source": "CSV", "frame": frame},
+        ),
+        unique,
+        Waveform(voltage=axis, time=clock, kind="recorded"),
+        values,
+        metadata={
+            "source": "CSV",
+            "time": "recorded"
+            if "time" in roles.found
+            else "not recorded; 1 ms a sample is assumed",
+            "pixel_size": "recorded" if "x" in roles.found else "not recorded; 1 nm is assumed",
+            **({"preamble": table.preamble} if table.preamble else {}),
+            **({"voltage": volts} if spread > 1e-9 else {}),
+            **(
+                {"channels": {c.label: c.values[order] for c in roles.others if c.numeric}}
+                if roles.others
+                else {}
+            ),
+        },
+    )
+
+
+def _voltage(asked: Asked, roles: Roles) -> FloatArray:
+    """The voltage column; the one that was set, where one was also measured."""
+    names = list(roles.voltages)
+    if len(names) > 1:
+        applied = [
+            n
+            for n in names
+            if re.search(r"set|source|appl|program|nominal|calc|force|output", n.lower())
+        ]
+        if len(applied) != 1:
+            raise fault(
+                asked.path,
+                "have one voltage column, or one that says it is the source",
+                ", ".join(roles.voltages[n][0].label for n in names),
+                "Rename the one that was applied to 'Voltage set [V]'",
+            )
+        asked.note(
+            f"{applied[0]!r} is the sweep; {', '.join(n for n in names if n != applied[0])}"
+            " is not used"
+        )
+        names = applied
+    column, factor = roles.voltages[names[0]]
+    return column.values * factor
+
+
+def _clock(asked: Asked, roles: Roles, order: IntArray, count: int) -> FloatArray:
+    """(count,) times [s] of a curve's samples."""
+    time = roles.values("time")
+    if time is None:
+        asked.note("no time is recorded: 1 ms a sample is assumed")
+        return np.arange(count, dtype=np.float64) * _STEP
+    clocks = time[order]
+    return np.asarray(clocks[0] - clocks[0, 0])
+
+
+def _beside(
+    axis: FloatArray, clock: FloatArray, turned: Sequence[bool]
+) -> tuple[FloatArray, FloatArray]:
+    """Voltages and times of columns that stand beside each other and follow in time."""
+    step = float(clock[-1] - clock[0]) / max(clock.size - 1, 1)
+    length = float(clock[-1]) + step
+    volts = np.concatenate([axis[::-1] if t else axis for t in turned])
+    return volts, np.concatenate([clock + i * length for i in range(len(turned))])
+
+
+def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int, IntArray]:
+    """(curves, samples) line numbers, the samples of a curve, and which sites are kept."""
+    path = asked.path
+    unique, inverse, counts = np.unique(sites, axis=0, return_inverse=True, return_counts=True)
+    inverse = inverse.ravel()
+    lines = np.arange(len(sites))
+    cycle = roles.found.get("cycle")
+    chosen = asked.take("cycle") if cycle is not None else None
+    if cycle is not None:
+        labels = list(dict.fromkeys(cycle[0].text))
+        if chosen is not None:
+            if not 0 <= chosen < len(labels):
+                raise fault(path, f"have cycle {chosen}", f"{len(labels)} cycles, from 0 on")
+            lines = np.array([i for i in lines if cycle[0].text[i] == labels[chosen]])
+            inverse = inverse[lines]
+            counts = np.bincount(inverse, minlength=len(unique))
+        elif len(labels) > 1:
+            asked.note(
+                f"{len(labels)} sweeps in column {cycle[0].label!r}: one after the other in time; "
+                "one alone with cycle"
+            )
+    usual = int(np.bincount(counts).argmax()) if len(counts) else 0
+    odd = np.flatnonzero(counts != usual)
+    if odd.size > max(1, 0.1 * len(counts)) or usual < 2:
+        raise fault(path, "have as many samples at each site", f"{counts.min()} to {counts.max()}")
+    if odd.size:
+        asked.note(
+            f"{odd.size} of {len(counts)} sites have {counts[odd].min()} to {counts[odd].max()} "
+            f"samples instead of {usual}: left out"
+        )
+    kept = np.flatnonzero(counts == usual)
+    grouped = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(counts)
+    order = np.array([lines[grouped[ends[k] - usual : ends[k]]] for k in kept])
+    return order, usual, kept
