@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.structured_gp import MeanModel, StructuredGP
+from grainscout.policies.models.mean_model import MeanModel
+from grainscout.policies.models.structured_gp import StructuredGP
 from grainscout.records.arrays import BoolArray, FloatArray
 
 _SIDE = 16

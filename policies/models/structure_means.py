@@ -13,7 +13,7 @@ import numpy as np
 
 from grainscout.microstructure.features import StructureFeatures
 from grainscout.policies.models.kernels import Kernel, Pull
-from grainscout.policies.models.structured_gp import MeanModel
+from grainscout.policies.models.mean_model import MeanModel
 from grainscout.records.arrays import AnyFloatArray, FloatArray
 
 _DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influence falls off [pixels]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -23,6 +22,7 @@ from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.gp import check_data, standardise
 from grainscout.policies.models.kernels import Kernel
+from grainscout.policies.models.mean_model import MeanModel
 from grainscout.policies.models.population_monte_carlo import population
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState, PolicyError
@@ -34,31 +34,6 @@ _MEAGRE = -2.0  # log variance of a residual that leaves the explaining to the m
 BOUNDS = 4.0  # prior deviations that a log hyper-parameter may go
 _JITTER = 1e-8
 _CHUNK = 16_384  # candidates that are predicted at once
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MeanModel:
-    """A physical model of the target, linear in all but its shape parameters.
-
-    Parameters
-    ----------
-    name : str
-        Name of the model.
-    basis : callable
-        Function of (n, d) covariates and (q,) shape parameters that gives (n, p) columns.
-    scale : (p,) array of float
-        Prior standard deviations of the coefficients, in deviations of the target.
-    shape : (q, 2) array of float
-        Normal prior (mean, standard deviation) of the shape parameters.
-    names : tuple of str
-        Names of the p coefficients.
-    """
-
-    name: str
-    basis: Callable[[FloatArray, FloatArray], FloatArray]
-    scale: FloatArray
-    shape: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
-    names: tuple[str, ...] = ()
 
 
 class StructuredGP:

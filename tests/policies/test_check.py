@@ -196,7 +196,7 @@ def test_a_policy_that_takes_the_truth_must_say_so():
     assert "keeps_protocol" in [r.name for r in check_policy(factory) if not r.passed]
 
 
-def test_a_factory_that_passes_on_what_it_is_given_is_told_the_truth_only_if_it_must():
+def test_a_factory_with_any_keywords_gets_the_truth_only_if_it_needs_it():
     require_conforming(lambda **more: make_policy("oracle", more))
     require_conforming(lambda **more: make_policy("random", {"retries": 1, **more}))
 

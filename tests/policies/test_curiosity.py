@@ -84,7 +84,7 @@ def test_with_a_fast_decay_only_the_expected_error_counts():
     assert ratio.std() < 1e-6 * ratio.mean()
 
 
-def test_it_goes_where_curves_cannot_be_told_from_the_image():
+def test_it_goes_where_the_image_does_not_predict_the_curves():
     """The left half obeys the image; in the right half each spot has a current of its own."""
 
     def measure(p):

@@ -214,7 +214,7 @@ def test_posterior_probabilities_follow_bayes():
     np.testing.assert_allclose(made.probabilities(), expected, rtol=1e-9)
 
 
-def test_beliefs_are_told_with_each_proposal():
+def test_each_proposal_has_the_probabilities_of_the_hypotheses():
     policy = told("hypothesis", curves(BOUNDARY, INDEX[:12]), hypotheses="constant; boundary")
     (proposal,) = policy.ask(1)
     total = sum(v for k, v in proposal.scores.items() if k.startswith("P("))

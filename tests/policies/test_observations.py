@@ -67,7 +67,7 @@ def test_a_retry_is_given_as_often_as_asked_for():
     assert 4 not in history.open(retries=2)
 
 
-def test_an_outcome_told_twice_is_refused_and_nothing_is_booked():
+def test_an_outcome_given_twice_is_refused_and_nothing_is_recorded():
     history = ObservationHistory(PROBLEM)
     a, b = history.propose([1, 2])
     history.record([outcome(1, a)])

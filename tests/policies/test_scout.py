@@ -1,4 +1,4 @@
-"""The scout: it keeps the protocol, tells kinds apart, learns where they are, then maps."""
+"""The scout: it keeps the protocol, tells archetypes apart, learns where they are, then maps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def outcome(site: Site, name: str | None = None) -> Outcome:
 
 
 def ready(known: int, **options: object) -> ModelPolicy:
-    """A scout that was told `known` curves at evenly spread candidates."""
+    """A scout with `known` curves at evenly spread candidates."""
     policy = scout(**options)  # type: ignore[arg-type]
     policy.reset(problem(), rng=np.random.default_rng(0))
     at = problem().candidates[np.linspace(0, len(problem().candidates) - 1, known).astype(int)]
@@ -55,7 +55,7 @@ def test_keeps_the_protocol(options: dict[str, object]) -> None:
     require_conforming(lambda: make_policy("scout", options))
 
 
-def test_kinds_are_the_films_archetypes() -> None:
+def test_archetypes_of_curves_are_those_of_the_film() -> None:
     policy = ready(60)
     true = film().archetype[tuple(policy.observations.sites.T)]
     found = policy.acquisition.archetypes(policy.run)
@@ -64,7 +64,7 @@ def test_kinds_are_the_films_archetypes() -> None:
     assert found[true == 3].max() < 0.5
 
 
-def test_chances_predict_kinds_at_sites_never_measured() -> None:
+def test_chances_predict_archetypes_at_sites_never_measured() -> None:
     """Curves teach something beyond the prior: more of the unseen kinds are called right."""
     true = film().archetype[tuple(problem().candidates.T)]
     right = {}
@@ -87,7 +87,7 @@ def test_new_sites_keep_their_distance_while_it_discovers() -> None:
         busy.append(tuple(p.site))
 
 
-def test_with_every_kind_in_hand_it_maps() -> None:
+def test_it_maps_once_every_archetype_was_seen() -> None:
     """One example of each is enough here: its choice is then that of dkl's integrated variance."""
     policy = ready(120, examples=1)
     assert not policy.acquisition.missing(policy.run).any()
@@ -97,7 +97,7 @@ def test_with_every_kind_in_hand_it_maps() -> None:
     assert searching.acquisition.missing(searching.run).any()
 
 
-def test_a_sweep_without_loops_has_the_ends_of_the_target_as_kinds() -> None:
+def test_a_sweep_without_loops_has_the_ends_of_the_target_as_classes() -> None:
     wave = Waveform.triangle(0.5, 61)
     scan = problem().scan
     other = Problem(

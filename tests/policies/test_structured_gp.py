@@ -10,7 +10,8 @@ from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.structured_gp import BOUNDS, MeanModel, StructuredGP
+from grainscout.policies.models.mean_model import MeanModel
+from grainscout.policies.models.structured_gp import BOUNDS, StructuredGP
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-2, 2, (60, 2)).astype(np.float32)

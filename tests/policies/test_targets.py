@@ -1,4 +1,4 @@
-"""Dead spots: told by their noise alone, and kept out of what a film is said to do."""
+"""Dead contacts are recognised by their noise alone and left out of the targets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_curve_is_dead_if_it_stays_in_its_noise(noise: float) -> None:
     assert at_floor(curves(level, noise)).tolist() == [True, True, True, False, False]
 
 
-def test_a_tenth_of_dead_spots_is_left_out_and_a_dead_film_is_not() -> None:
+def test_a_tenth_of_dead_contacts_is_left_out_and_a_dead_film_is_not() -> None:
     few = observed(curves(np.where(np.arange(20) < 2, 0.0, 1e-9)))
     targets = DescriptorTargets("max_current", WAVE)
     use, value, _ = targets.of(few)
