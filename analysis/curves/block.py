@@ -187,17 +187,21 @@ class Curves:
         windows = np.lib.stride_tricks.sliding_window_view(self.sweep.voltage, _RAIL_RUN)
         return np.asarray(np.ptp(windows, axis=1) > 0)
 
-    @cached_property
+    @property
     def lobes(self) -> list[Curves]:
         """These curves seen as each loop of the sweep, the widest first."""
+        return [self, *self._other_lobe]  # not cached: an object that holds itself is freed late
+
+    @cached_property
+    def _other_lobe(self) -> list[Curves]:
         if self.sweep.other is None:
-            return [self]
+            return []
         self.noise  # noqa: B018  computed once for both
         view = copy.copy(self)
         view.sweep = self.sweep.other
-        for name in ("branches", "opening", "lobes"):
+        for name in ("branches", "opening"):
             view.__dict__.pop(name, None)
-        return [self, view]
+        return [view]
 
     @cached_property
     def branches(self) -> tuple[FloatArray, FloatArray]:

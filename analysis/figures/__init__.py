@@ -1,5 +1,7 @@
 """Figures in one style, one function for each.
 
+For example::
+
     with style():                        # the common style for your own drawings
         ...
     learning_curves(table, "found", references={"ideal": "found_ideal"}).savefig("curve.png")

@@ -82,9 +82,7 @@ def pages() -> dict[str, str]:
     for module in names:
         package = import_module(module)
         elsewhere = [n for n, thing in _members(module) if homes()[id(thing)] != f"{module}.{n}"]
-        elsewhere += [
-            n for n in getattr(package, "__all__", ()) if inspect.ismodule(getattr(package, n))
-        ]
+        elsewhere += [n for n in getattr(package, "__all__", ()) if f"{module}.{n}" in names]
         links = ", ".join(
             f"{{py:obj}}`{homes()[id(getattr(package, n))]}`"
             for n in elsewhere

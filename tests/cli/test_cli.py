@@ -206,7 +206,7 @@ def test_a_damaged_journal_is_refused(call, tmp_path):
         assert "journal" in err
 
 
-def test_lists_name_everything_that_files_can_name(call):
+def test_lists_have_the_names_for_files(call):
     status, out, _ = call("list")
     assert status == 0
     for name in ("dual-novelty", "tiny", "reference", "replay", "loop_area", "quick"):
@@ -240,7 +240,7 @@ def test_a_film_is_made_with_its_picture_and_not_overwritten(call, tmp_path):
     np.testing.assert_array_equal(*curves)
 
 
-def test_the_grains_of_an_own_image_can_be_looked_at_and_chosen(call, tmp_path):
+def test_grain_contrast_changes_the_grains_of_an_image(call, tmp_path):
     """The film that is looked at is the one that is raced on."""
     assert call("simulate", "tiny", "--out", "film")[0] == 0
     scan = Film.load(tmp_path / "film" / "film.h5").scan()

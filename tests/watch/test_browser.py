@@ -104,7 +104,7 @@ def test_the_keyboard_alone_is_enough(page, rig):
     )
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_is_complained_of(page, night):
+def test_the_page_loads_nothing_from_elsewhere_and_logs_no_error(page, night):
     page.until(
         "document.querySelectorAll('#maps svg').length > 2", seconds=40
     )  # incl. the policy's maps
@@ -123,7 +123,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_complained_of(page, night):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [400, 1200])
-def test_nothing_is_wider_than_the_window_and_every_figure_has_words(page, width, dark):
+def test_the_page_fits_the_window_and_every_figure_has_a_text(page, width, dark):
     page.size(width, dark=dark)
     time.sleep(0.2)
     assert page.look("document.documentElement.scrollWidth") <= width
@@ -138,7 +138,7 @@ def test_nothing_is_wider_than_the_window_and_every_figure_has_words(page, width
     assert page.look(small) == 0  # large enough for a thumb
 
 
-def test_without_leave_there_is_nothing_to_press(browser, night, rig):
+def test_without_control_there_are_no_buttons(browser, night, rig):
     browser.open(night["look"])
     browser.until("document.querySelector('#link').textContent === 'live'")
     assert browser.look("document.querySelectorAll('button, dialog').length") == 0

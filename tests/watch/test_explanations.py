@@ -33,7 +33,7 @@ def explained_run(film, tmp_path_factory):
     return path, policy
 
 
-def test_the_copy_thinks_what_the_policy_thinks(explained_run):
+def test_the_copy_has_the_maps_of_the_policy(explained_run):
     path, policy = explained_run
     before = path.read_bytes()
     explanation = explain_journal(path)
@@ -45,7 +45,7 @@ def test_the_copy_thinks_what_the_policy_thinks(explained_run):
     assert path.read_bytes() == before
 
 
-def test_from_an_older_state_it_is_told_what_came_since(explained_run, tmp_path):
+def test_a_copy_from_an_older_state_learns_the_later_outcomes(explained_run, tmp_path):
     path, policy = explained_run
     with Journal.read(path) as journal:
         header, batches = journal.header(), journal.batches()
@@ -78,7 +78,7 @@ def test_from_an_older_state_it_is_told_what_came_since(explained_run, tmp_path)
         ({}, "begun from Python"),
     ],
 )
-def test_where_there_are_no_maps_it_is_said(explained_run, tmp_path, config, says):
+def test_a_policy_without_maps_raises_no_maps(explained_run, tmp_path, config, says):
     with Journal.read(explained_run[0]) as journal:
         header = dataclasses.replace(journal.header(), config=config)
     path = tmp_path / "none.gsj"
@@ -87,7 +87,7 @@ def test_where_there_are_no_maps_it_is_said(explained_run, tmp_path, config, say
         explain_journal(path)
 
 
-def test_the_other_process_answers_is_not_waited_for_longer_and_ends(explained_run):
+def test_the_worker_answers_within_its_patience_and_ends(explained_run):
     path, _ = explained_run
     with ExplanationWorker(path) as worker:
         first = worker.explain()

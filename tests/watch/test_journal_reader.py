@@ -35,7 +35,7 @@ def growing(finished, tmp_path):
     copy.close()
 
 
-def test_reading_bit_by_bit_is_reading_at_once(growing, finished):
+def test_incremental_reading_equals_reading_at_once(growing, finished):
     path, more, _ = growing
     more(1)
     reader = Reader(path)
@@ -56,7 +56,7 @@ def test_reading_bit_by_bit_is_reading_at_once(growing, finished):
     np.testing.assert_allclose(run.diversity, running_diversity(problem, outcomes), rtol=1e-9)
 
 
-def test_a_run_that_ends_while_it_is_watched_leaves_one_file(growing):
+def test_a_watched_run_leaves_one_file(growing):
     path, more, copy = growing
     reader = Reader(path)
     with copy.locked():
@@ -69,7 +69,7 @@ def test_a_run_that_ends_while_it_is_watched_leaves_one_file(growing):
     assert not reader.update().claimed
 
 
-def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
+def test_a_killed_process_holds_no_lock(finished, tmp_path):
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
     hold = (
@@ -87,7 +87,7 @@ def test_a_process_that_was_killed_runs_nothing(finished, tmp_path):
     assert not is_locked(path)
 
 
-def test_a_journal_that_goes_away_is_told_and_comes_back(finished, tmp_path, monkeypatch):
+def test_a_missing_journal_is_an_alert_until_it_returns(finished, tmp_path, monkeypatch):
     monkeypatch.setattr("grainscout.watch.broadcaster.DOUBT_S", 0.0)
     path = tmp_path / "night.gsj"
     path.write_bytes(finished.read_bytes())
@@ -98,7 +98,7 @@ def test_a_journal_that_goes_away_is_told_and_comes_back(finished, tmp_path, mon
         assert "no longer follows the run" not in broadcaster.update().parts["state"]
 
 
-def test_what_waits_and_what_was_asked_is_seen(growing, finished):
+def test_waiting_proposals_and_requests_are_read(growing, finished):
     path, more, copy = growing
     more(2)
     with Journal.read(finished) as journal:
@@ -110,7 +110,7 @@ def test_what_waits_and_what_was_asked_is_seen(growing, finished):
     assert [r.kind for r in run.asked] == ["pause"]
 
 
-def test_failures_and_lost_samples_are_counted_and_nothing_breaks(growing):
+def test_failures_and_lost_samples_are_counted(growing):
     path, more, copy = growing
     more(2)
     with Journal.read(path) as journal:
@@ -130,7 +130,7 @@ def test_failures_and_lost_samples_are_counted_and_nothing_breaks(growing):
     assert np.isfinite(run.diversity).all()
 
 
-def test_looking_for_hours_needs_no_more_memory(finished):
+def test_updates_need_no_more_memory(finished):
     with Broadcaster(finished) as broadcaster:
         for _ in range(5):
             broadcaster.update()
@@ -146,7 +146,7 @@ def test_looking_for_hours_needs_no_more_memory(finished):
 
 
 @pytest.mark.parametrize("wrong", ["absent", "folder", "text", "cut", "version"])
-def test_what_is_no_sound_journal_is_told(finished, tmp_path, wrong):
+def test_a_damaged_journal_is_refused_by_the_reader(finished, tmp_path, wrong):
     path = tmp_path / "night.gsj"
     raw = bytearray(finished.read_bytes())
     if wrong == "folder":
@@ -162,7 +162,7 @@ def test_what_is_no_sound_journal_is_told(finished, tmp_path, wrong):
         Reader(path).update()
 
 
-def test_a_journal_without_a_measurement_is_a_run_that_begins(finished, tmp_path):
+def test_a_journal_without_a_measurement_is_empty(finished, tmp_path):
     with Journal.read(finished) as journal:
         header = journal.header()
     path = tmp_path / "new.gsj"

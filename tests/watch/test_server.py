@@ -138,7 +138,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize("path", ADDRESSES)
 @pytest.mark.parametrize("brought", ["nothing", "wrong", "short", "other cookie", "bytes"])
-def test_without_the_token_nothing_is_told(site, path, brought, cookie):
+def test_without_the_token_every_answer_is_empty(site, path, brought, cookie):
     wrong = {
         "nothing": ("", ""),
         "wrong": ("?token=" + "x" * len(TOKEN), ""),
@@ -152,7 +152,7 @@ def test_without_the_token_nothing_is_told(site, path, brought, cookie):
     assert (body, "Set-Cookie" in headers, "Server" in headers) == (b"", False, False)
 
 
-def test_the_websocket_wants_the_token_and_its_own_origin(site, cookie):
+def test_the_websocket_needs_the_token_and_its_own_origin(site, cookie):
     first, _ = site.talk(cookie=cookie, origin=f"http://{site.home}")
     assert first["status"]["count"] == 14
     for brings, origin in [
@@ -167,7 +167,7 @@ def test_the_websocket_wants_the_token_and_its_own_origin(site, cookie):
         assert caught.value.code == 403
 
 
-def test_the_cookie_serves_all_and_is_for_no_script_and_no_other_site(site, cookie):
+def test_the_cookie_is_hidden_from_scripts_and_other_sites(site, cookie):
     _, headers, body = site.get(f"/?token={TOKEN}")
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(headers["Set-Cookie"].split("; "))
     assert TOKEN.encode() not in body
@@ -197,17 +197,17 @@ def test_the_cookie_serves_all_and_is_for_no_script_and_no_other_site(site, cook
         "/x",
     ],
 )
-def test_only_what_has_a_name_is_served(site, cookie, path):
+def test_only_named_files_are_served(site, cookie, path):
     assert site.get(path, cookie=cookie)[::2] == (404, b"")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_there_is_nothing_to_post_to(site, cookie, method):
+def test_other_methods_than_get_are_refused(site, cookie, method):
     for path in ("/", "/live", "/pause"):
         assert site.get(path, cookie=cookie, method=method)[::2] == (405, b"")
 
 
-def test_nothing_in_the_page_points_elsewhere(site, cookie):
+def test_the_page_has_no_address_of_another_host(site, cookie):
     for path in ("/", "/page.css", "/page.js"):
         text = site.get(path, cookie=cookie)[2].decode()
         assert "http://" not in text
@@ -237,7 +237,7 @@ def test_forged_requests_change_nothing(night, tmp_path, control):
     assert path.read_bytes() == before
 
 
-def test_nonsense_is_answered_and_kills_nothing(site, cookie):
+def test_malformed_messages_get_an_answer(site, cookie):
     nonsense = ["{", "[1]", "3", '{"number": 1e999}', {"number": 10**30}, {"number": -1}, {"number": True},
                 {"number": "7"}, {"row": 10**30, "column": 1}, {"row": None}, {}, {"number": 99}]  # fmt: skip
     _, answers = site.talk(*nonsense, {"number": 2}, cookie=cookie)
@@ -255,7 +255,7 @@ def test_a_press_on_the_map_gives_the_nearest_measurement(site, cookie, finished
     assert answer["number"] == newest + 1
 
 
-def test_what_a_person_asks_is_in_the_journal_and_only_what_waits_can_be_vetoed(finished, tmp_path):
+def test_requests_reach_the_journal_and_only_waiting_proposals_can_be_vetoed(finished, tmp_path):
     with Journal.read(finished) as journal:
         header, batches = journal.header(), journal.batches()
     path = tmp_path / "going.gsj"
@@ -277,7 +277,7 @@ def test_what_a_person_asks_is_in_the_journal_and_only_what_waits_can_be_vetoed(
         ]
 
 
-def test_words_from_the_instrument_are_words_and_not_markup(finished, tmp_path):
+def test_texts_of_the_instrument_are_escaped(finished, tmp_path):
     with Journal.read(finished) as journal:
         header = journal.header()
     path = tmp_path / "evil.gsj"
@@ -304,7 +304,9 @@ def test_words_from_the_instrument_are_words_and_not_markup(finished, tmp_path):
         (["{run}", "--port", "70000"], 2, "65535"),
     ],
 )
-def test_mistakes_are_one_message(finished, tmp_path, monkeypatch, capsys, words, status, says):
+def test_a_wrong_option_of_watch_gives_one_message(
+    finished, tmp_path, monkeypatch, capsys, words, status, says
+):
     import sys
 
     from grainscout.cli import main
@@ -322,7 +324,7 @@ def test_mistakes_are_one_message(finished, tmp_path, monkeypatch, capsys, words
     assert "Traceback" not in told
 
 
-def test_a_port_that_is_taken_is_told(finished):
+def test_a_taken_port_is_a_config_error(finished):
     import socket
 
     with socket.socket() as other, Broadcaster(finished, maps=False) as broadcaster:
@@ -344,7 +346,7 @@ def test_a_port_that_is_taken_is_told(finished):
             asyncio.run(main())
 
 
-def test_what_is_this_computer_alone():
+def test_loopback_addresses_and_safe_tokens_are_recognised():
     assert [is_loopback(h) for h in ("127.0.0.1", "127.9.9.9", "localhost", "::1")] == [True] * 4
     assert not any(
         map(is_loopback, ("0.0.0.0", "::", "192.168.1.5", "lab-pc", "localhost.evil", ""))

@@ -61,13 +61,13 @@ GO_ON = ("request", {"asked": "resume"})
         ([START, ("end", {"reason": "interrupted"}), ("resume", {"outcomes": 3})], True, "running"),
     ],
 )
-def test_the_state_is_what_the_journal_said_last(tell, events, claimed, name):
+def test_the_state_follows_the_last_events(tell, events, claimed, name):
     state = state_of(tell(*events, claimed=claimed))
     assert state.name == name
     assert state.going == (name in ("starting", "running", "paused"))
 
 
-def test_silence_is_told_once_it_is_unusual(tell):
+def test_an_unusual_silence_is_an_alert(tell):
     run = dataclasses.replace(tell(START), seen=1000.0, pace=2.0)
     state = state_of(run)
     assert alerts_of(run, state, 1059.0) == []
@@ -78,7 +78,7 @@ def test_silence_is_told_once_it_is_unusual(tell):
     assert alerts_of(paused, state_of(paused), 1061.0) == []
 
 
-def test_failures_are_told_with_the_last_ones_words(tell):
+def test_failures_are_an_alert_with_the_last_message(tell):
     lost = [Outcome(site=(3, 4), status="failed", message=f"no contact {k}") for k in range(3)]
     run = tell(START, more=lost)
     (alert, *_) = alerts_of(run, state_of(run), run.seen)
@@ -86,7 +86,7 @@ def test_failures_are_told_with_the_last_ones_words(tell):
     assert alert.severity == "bad"
 
 
-def test_a_tip_that_lost_contact_is_suspected(tell):
+def test_a_series_of_insulating_curves_is_an_alert(tell):
     run = tell(START)
     club, silent = 0, 3
     kinds = np.array([club] * 12 + [silent] * 10, np.uint8)
@@ -97,7 +97,7 @@ def test_a_tip_that_lost_contact_is_suspected(tell):
     assert alerts_of(dataclasses.replace(run, archetype=film), state, run.seen) == []
 
 
-def test_what_is_left_is_the_budget_that_ends_first(tell):
+def test_the_remaining_budget_is_the_one_that_ends_first(tell):
     run = dataclasses.replace(tell(START, budget=Budget(curves=12, seconds=1e6)), pace=2.0)
     left = remaining_budget(run)
     assert (left.text, left.share, left.seconds) == ("9 of 12 curves", 0.25, 18.0)
@@ -124,5 +124,5 @@ def test_vetoed_and_attached_curves_cost_nothing(tell, finished):
     ("seconds", "words"),
     [(0.35, "0.35 s"), (48.2, "48 s"), (720, "12 min"), (11100, "3 h 05 min")],
 )
-def test_durations_read_well(seconds, words):
+def test_durations_have_a_readable_format(seconds, words):
     assert duration(seconds) == words
