@@ -23,6 +23,7 @@ from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, salvage
 from grainscout.policies import make_policy
 from grainscout.records import Outcome, pack
+from grainscout.records.codec import outcome_state
 
 SEED = 5
 
@@ -61,9 +62,7 @@ def _write_run(path: Path, curves: int, killed: bool) -> None:
 
 def outcome_bytes(outcome: Outcome) -> bytes:
     """An outcome, exactly."""
-    words = {k: v for k, v in vars(outcome).items() if k != "curve"}
-    curve = {} if outcome.curve is None else dict(vars(outcome.curve))
-    return pack({**words, "site": [int(v) for v in outcome.site], "curve": curve})
+    return pack(outcome_state(outcome))
 
 
 def content(path: Path) -> bytes:
