@@ -26,7 +26,9 @@ _BLOCK = 4000  # curves that are judged at a time
 _NO_CURRENT = 0.1  # no tip carries so much [A]: the recording is in another unit
 
 
-def quality_of(outcomes: Sequence[Outcome], problem: Problem) -> list[Quality | None]:
+def quality_of(
+    outcomes: Sequence[Outcome], problem: Problem, *, neighbours: bool = True
+) -> list[Quality | None]:
     """Verdicts on all curves of a run.
 
     A verdict of the run itself stays. Curves without one are judged now, as in journals of before.
@@ -38,6 +40,8 @@ def quality_of(outcomes: Sequence[Outcome], problem: Problem) -> list[Quality | 
         All outcomes of the run.
     problem : Problem
         Its waveform is the sweep that was asked for.
+    neighbours : bool
+        Compare the noise of a curve with that of the others.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def quality_of(outcomes: Sequence[Outcome], problem: Problem) -> list[Quality | 
         reasons=np.concatenate([part.reasons for part in parts]),
         score=np.concatenate([part.score for part in parts]),
     )
-    judged = among_neighbours(current, alone)
+    judged = among_neighbours(current, alone) if neighbours else alone
     for row, k in enumerate(same):
         found[k] = _overall(found[k], judged.quality(row))
     return [_alone(o, q, problem) for o, q in zip(outcomes, found, strict=True)]

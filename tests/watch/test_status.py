@@ -7,8 +7,16 @@ import pytest
 
 from grainscout.journal import Journal
 from grainscout.records import Budget, Outcome
+from grainscout.records.quality import Quality
 from grainscout.watch import Reader
-from grainscout.watch.status import alerts_of, duration, remaining_budget, spent_curves, state_of
+from grainscout.watch.status import (
+    alerts_of,
+    duration,
+    recent_quality,
+    remaining_budget,
+    spent_curves,
+    state_of,
+)
 
 
 @pytest.fixture
@@ -95,6 +103,40 @@ def test_a_series_of_insulating_curves_is_an_alert(tell):
     assert any("still in contact" in text for text in texts)
     film = np.array([silent] * 22, np.uint8)  # it was never otherwise: that is the film
     assert alerts_of(dataclasses.replace(run, archetype=film), state, run.seen) == []
+
+
+def verdicts(run, *unusable, judged=20):
+    """The snapshot with the latest curves judged, these of them unusable."""
+    sound = Quality(version=1)
+    bad = [Quality(usable=False, reasons=reasons, version=1) for reasons in unusable]
+    return dataclasses.replace(run, quality=[*bad, *[sound] * (judged - len(bad))])
+
+
+def test_a_share_of_unusable_curves_is_a_warning_at_half_of_what_stops_the_run(tell):
+    run = tell(START)
+    state, lost = state_of(run), ("contact lost",)
+    assert recent_quality(verdicts(run, lost)).unusable == 1
+    assert alerts_of(verdicts(run, *[lost] * 9), state, run.seen) == []
+    (alert,) = alerts_of(verdicts(run, *[lost] * 9, ("contact lost", "jump")), state, run.seen)
+    assert alert.text == (
+        "10 of the latest 20 curves are unusable: contact lost (10), jump (1). Look at the tip. The "
+        "run stops at 19 of 20."
+    )
+    ended = tell(START, ("end", {"reason": "spoilt curves: 19 of the latest 20 are unusable"}))
+    assert state_of(ended).severity == "bad"
+    assert "error" not in state_of(ended).text
+    assert recent_quality(verdicts(run, *[lost] * 25, judged=45)).unusable == 0
+
+
+def test_curves_of_a_journal_without_verdicts_are_judged(tell, finished):
+    run = tell(START)
+    assert len(run.quality) == len(run.curve_of)
+    assert all(q is not None for q in run.quality)
+    with Journal.read(finished) as journal:
+        first = journal.outcomes()[0]
+    curve = dataclasses.replace(first.curve, current=np.full(len(first.curve), np.nan))
+    spoilt = dataclasses.replace(first, curve=curve, quality=None, proposal_id=None)
+    assert tell(START, more=[spoilt]).quality[-1].reasons == ("samples missing",)
 
 
 def test_the_remaining_budget_is_the_one_that_ends_first(tell):

@@ -10,6 +10,10 @@ import numpy as np
 from grainscout.analysis.curves.quality import CONFIRMED, WINDOW, judge_curve
 from grainscout.records import IVCurve, Outcome, Waveform
 
+#: First words of the reason for the end of a run whose curves are unusable.
+SPOILT = "spoilt curves"
+#: Share of unusable curves among the latest at which a run stops.
+MAX_SPOILT = 0.95
 _SAME = 0.2  # rms difference of two curves, as a share of the larger rms, up to which they agree
 
 
@@ -90,6 +94,6 @@ class SpoiltCurves:
         if self.share < self.most:
             return None
         return (
-            f"spoilt curves: {round(self.share * WINDOW)} of the latest {WINDOW} are unusable "
+            f"{SPOILT}: {round(self.share * WINDOW)} of the latest {WINDOW} are unusable "
             f"({self.reasons()}); look at the tip"
         )

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 from grainscout.experiment.bookkeeping import ProposalCheck, Result, Spending, Step
-from grainscout.experiment.evidence import SpoiltCurves, confirmed, judged
+from grainscout.experiment.evidence import MAX_SPOILT, SpoiltCurves, confirmed, judged
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
 from grainscout.experiment.outcomes import attached, measure, vetoed
 from grainscout.experiment.threads import one_thread
@@ -84,7 +84,7 @@ class Experiment:
         max_failures: int = 10,
         judge: bool = True,
         second_look: int = 0,
-        max_spoilt: float = 0.95,
+        max_spoilt: float = MAX_SPOILT,
         observe: Callable[[Step], None] | None = None,
     ) -> None:
         for name, value in (

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
+from grainscout.analysis.curves.quality_of_run import quality_of
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_locked
 from grainscout.records import Outcome, Proposal, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.quality import Quality
 
 #: How many of the newest curves a snapshot holds.
 NEWEST = 6
@@ -51,6 +53,8 @@ class Snapshot:
         Unit of the target.
     archetype : (m,) array of int
         Index of the archetype of each curve, or UNKNOWN.
+    quality : sequence of Quality or None
+        Verdict on each curve, None if it was not judged.
     diversity : (m,) array of float
         Mean pairwise distance of the curves so far, over their rms current.
     newest : sequence of Outcome
@@ -80,6 +84,7 @@ class Snapshot:
     value: FloatArray
     unit: str
     archetype: NDArray[np.uint8]
+    quality: Sequence[Quality | None]
     diversity: FloatArray
     newest: Sequence[Outcome]
     failures: Sequence[Outcome]
@@ -110,6 +115,7 @@ class Reader:
         self._signature: tuple[tuple[int, int], ...] = ()
         self._rows: list[tuple[Site, str, bool, float]] = []  # site, status, attached, finished
         self._curves: list[tuple[int, float, int]] = []  # outcome, value, archetype
+        self._quality: list[Quality | None] = []
         self._unit = ""
         self._diversity = RunningDiversity()
         self._newest: list[Outcome] = []
@@ -145,6 +151,7 @@ class Reader:
             value=np.array(value),
             unit=self._unit,
             archetype=np.array(archetype, np.uint8),
+            quality=tuple(self._quality),
             diversity=self._diversity.trace(),
             newest=tuple(self._newest),
             failures=tuple(self._failures),
@@ -160,11 +167,17 @@ class Reader:
         """Read one outcome by its number from 0; None if there is none."""
         with Journal.read(self.path) as journal:
             outcomes = journal.outcomes(number, 1) if number >= 0 else []
-        return outcomes[0] if outcomes else None
+        if not outcomes:
+            return None
+        (quality,) = quality_of(outcomes, self.header.problem, neighbours=False)
+        return replace(outcomes[0], quality=quality)
 
     def _add(self, outcomes: Sequence[Outcome]) -> None:
         first = len(self._rows)
         self._rows += [(o.site, o.status, o.message == ATTACHED, o.finished) for o in outcomes]
+        verdicts = quality_of(outcomes, self.header.problem, neighbours=False)
+        outcomes = [replace(o, quality=q) for o, q in zip(outcomes, verdicts, strict=True)]
+        self._quality += [o.quality for o in outcomes if o.curve is not None]
         self._newest = [*self._newest, *outcomes][-NEWEST:]
         self._failures += [o for o in outcomes if o.status == "failed"]
         curves = {first + k: o.curve for k, o in enumerate(outcomes) if o.curve is not None}

@@ -14,14 +14,24 @@ from markupsafe import Markup
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, classify
 from grainscout.analysis.curves.descriptors import describe_curve
+from grainscout.analysis.curves.quality import WINDOW
 from grainscout.analysis.figures.style import engineering, labelled
 from grainscout.journal import Event
 from grainscout.records import Outcome, Proposal
+from grainscout.records.quality import Quality
 from grainscout.watch import figures
 from grainscout.watch.explanations import Explanation
 from grainscout.watch.images import Coloured, coloured
 from grainscout.watch.journal_reader import Snapshot
-from grainscout.watch.status import Alert, State, alerts_of, duration, remaining_budget, state_of
+from grainscout.watch.status import (
+    Alert,
+    State,
+    alerts_of,
+    duration,
+    recent_quality,
+    remaining_budget,
+    state_of,
+)
 
 _EVENTS = 60
 _SHORT = {"mean": "mean", "uncertainty": "1 sd"}
@@ -173,6 +183,8 @@ class PageRenderer:
             ("clock", f"{outcome.finished:.1f} s"),
             ("status", outcome.status + (f": {outcome.message}" if outcome.message else "")),
         ]
+        if outcome.quality is not None:
+            details.append(("quality", _verdict(outcome.quality)))
         if outcome.visit:
             details.append(("visit", f"{outcome.visit + 1}"))
         if outcome.curve is not None:
@@ -251,12 +263,16 @@ def _tiles(run: Snapshot) -> list[tuple[str, str]]:
     failed = int((run.status == "failed").sum())
     at_rail = int((run.status == "saturated").sum())
     faults = sum(e.kind == "fault" for e in run.events)
+    recent = recent_quality(run)
+    share = f"{recent.unusable} of {recent.judged}" + (f": {recent.reasons}" * bool(recent.reasons))
+    quality = [(f"unusable, latest {WINDOW}", share)] if recent.judged else []
     tiles = [("last curve", _last_curve(run))] if len(run.curve_of) else []
     return [
         *tiles,
         ("curves", str(len(run.curve_of))),
         ("failed", str(failed)),
         ("at the rail", str(at_rail)),
+        *quality,
         ("faults noted", str(faults)),
         ("microscope's clock", duration(clock)),
         ("time for each", "–" if run.pace is None else duration(run.pace)),
@@ -268,6 +284,14 @@ def _last_curve(run: Snapshot) -> str:
     if not np.isnan(run.value[-1]):
         words.append(_value(run.value[-1], run.unit).replace(" ", "\u00a0"))
     return ", ".join(words) or "unclear"
+
+
+def _verdict(quality: Quality) -> str:
+    """The verdict on a curve in words."""
+    reasons = ", ".join(quality.reasons)
+    if not quality.usable:
+        return f"not usable: {reasons}"
+    return f"usable ({reasons})" if reasons else "usable"
 
 
 def _value(value: float, unit: str) -> str:
@@ -288,7 +312,10 @@ def _events(run: Snapshot) -> dict[str, Any]:
 
 def _words(event: Event) -> str:
     detail = dict(event.detail)
-    if event.kind == "fault":
+    if event.kind == "warning" and "share" in detail:
+        share = detail.pop("share")
+        head = f"{detail.pop('what')}: {share:.0%} of the latest {WINDOW} are unusable"
+    elif event.kind == "fault":
         head = str(detail.pop("what", "fault")).replace("_", " ")
         detail.pop("at_s", None)
     elif event.kind == "request":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
+from grainscout.analysis.curves.quality import WINDOW
+from grainscout.experiment.evidence import MAX_SPOILT, SPOILT
 from grainscout.records import Budget
 from grainscout.watch.journal_reader import Snapshot
 
@@ -91,6 +95,8 @@ def _ended(reason: str) -> State:
         return State(
             name="finished", text=f"Its budget is used up ({reason[8:]}).", severity="rest"
         )
+    if reason.startswith(SPOILT):
+        return State(name="failed", text=f"Ended because of {reason}.", severity="bad")
     name, text, severity = _ENDS.get(reason, ("failed", f"Ended by an error; {reason}", "bad"))
     return State(name=name, text=text, severity=severity)
 
@@ -120,6 +126,7 @@ def alerts_of(run: Snapshot, state: State, now: float) -> list[Alert]:
         usual = f"; usual is {duration(run.pace)}." if run.pace else "."
         text = f"Nothing came for {duration(now - run.seen)}{usual}"
         alerts.append(Alert(text=text, severity="bad"))
+    alerts += _unusable_curves(run, state)
     alerts += _strange_curves(run)
     if state.going:
         alerts += [
@@ -142,6 +149,39 @@ def _failures(run: Snapshot) -> list[Alert]:
         stop = f" (the run stops at {limit})" if limit else ""
         text = f"The last {in_a_row} measurements failed{stop}"
     return [Alert(text=f"{text}: {message}" if message else f"{text}.", severity="bad")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecentQuality:
+    """Judged and unusable curves among the latest ones, and the reasons in words."""
+
+    judged: int
+    unusable: int
+    reasons: str
+
+
+def recent_quality(run: Snapshot) -> RecentQuality:
+    """Count the unusable curves among the latest ones."""
+    latest = [q for q in run.quality if q is not None][-WINDOW:]
+    bad = [q for q in latest if not q.usable]
+    counts = Counter(reason for q in bad for reason in q.reasons).most_common()
+    return RecentQuality(
+        judged=len(latest),
+        unusable=len(bad),
+        reasons=", ".join(f"{reason} ({number})" for reason, number in counts),
+    )
+
+
+def _unusable_curves(run: Snapshot, state: State) -> list[Alert]:
+    recent = recent_quality(run)
+    most = float(run.header.config.get("max_spoilt", MAX_SPOILT))
+    if not state.going or recent.unusable < 0.5 * most * WINDOW:
+        return []
+    text = (
+        f"{recent.unusable} of the latest {recent.judged} curves are unusable: {recent.reasons}. "
+        f"Look at the tip. The run stops at {math.ceil(most * WINDOW)} of {WINDOW}."
+    )
+    return [Alert(text=text, severity="warn")]
 
 
 def _strange_curves(run: Snapshot) -> list[Alert]:
