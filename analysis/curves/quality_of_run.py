@@ -68,6 +68,14 @@ def quality_of(
     return [_alone(o, q, problem) for o, q in zip(outcomes, found, strict=True)]
 
 
+def with_quality(
+    outcomes: Sequence[Outcome], problem: Problem, *, neighbours: bool = True
+) -> list[Outcome]:
+    """The outcomes, each with the verdict of `quality_of` on its curve."""
+    verdicts = quality_of(outcomes, problem, neighbours=neighbours)
+    return [replace(o, quality=q) for o, q in zip(outcomes, verdicts, strict=True)]
+
+
 def _judged_block(curves: Sequence[IVCurve], current: FloatArray, problem: Problem) -> Judged:
     """Verdicts on curves of the problem's sweep, each by itself."""
     voltage = np.array([curve.voltage for curve in curves])

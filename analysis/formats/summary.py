@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -64,6 +66,18 @@ def _curves(data: Recording) -> Iterator[tuple[str, str]]:
     yield "sides", " and ".join(sides) or "none"
     yield "loop", _loop(wave.voltage)
     yield "rails", _rails(data)
+    if str(data.metadata.get("source", "")).startswith("Grainscout journal"):
+        yield from _quality(data.metadata)
+
+
+def _quality(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Verdicts that a run gave its curves; none in files of before."""
+    usable, reasons = metadata.get("usable", ()), metadata.get("quality_reasons", ())
+    if not usable:
+        return
+    bad = [reason for reason, good in zip(reasons, usable, strict=False) if not good]
+    why = "; ".join(f"{reason} ({number})" for reason, number in Counter(bad).most_common())
+    yield "quality", f"{len(bad)} of {len(usable)} curves are unusable{': ' if why else ''}{why}"
 
 
 def _sweep(voltage: FloatArray, time: FloatArray) -> str:

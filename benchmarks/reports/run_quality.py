@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from grainscout.analysis import figures
 from grainscout.analysis.curves.quality import WINDOW
-from grainscout.analysis.curves.quality_of_run import quality_of, recent_share
+from grainscout.analysis.curves.quality_of_run import recent_share
 from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
 from grainscout.records import Outcome, Problem
-
-
-def with_quality(outcomes: Sequence[Outcome], problem: Problem) -> list[Outcome]:
-    """Outcomes with a verdict on each curve."""
-    verdicts = quality_of(outcomes, problem)
-    return [replace(o, quality=q) for o, q in zip(outcomes, verdicts, strict=True)]
 
 
 def left_out(measured: Sequence[Outcome]) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 from grainscout.analysis import figures
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classify
 from grainscout.analysis.curves.descriptors import describe_target
+from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.benchmarks.campaign.cell import evaluation_map
 from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
-from grainscout.benchmarks.reports.run_quality import left_out, quality_section, with_quality
+from grainscout.benchmarks.reports.run_quality import left_out, quality_section
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Header, Journal

@@ -9,6 +9,7 @@ from grainscout.journal import Journal
 from grainscout.records import Budget, Outcome
 from grainscout.records.quality import Quality
 from grainscout.watch import Reader
+from grainscout.watch.page_renderer import PageRenderer
 from grainscout.watch.status import (
     alerts_of,
     duration,
@@ -137,6 +138,19 @@ def test_curves_of_a_journal_without_verdicts_are_judged(tell, finished):
     curve = dataclasses.replace(first.curve, current=np.full(len(first.curve), np.nan))
     spoilt = dataclasses.replace(first, curve=curve, quality=None, proposal_id=None)
     assert tell(START, more=[spoilt]).quality[-1].reasons == ("samples missing",)
+
+
+def test_the_page_says_that_the_latest_curve_is_not_usable(tell):
+    run = tell(START)
+    renderer = PageRenderer(run, control=False)
+    assert "not usable" not in renderer.page(run, run.seen).parts["budget"]
+    bad = Quality(usable=False, reasons=("contact lost", "jump"), version=1)
+    last = dataclasses.replace(run.newest[-1], quality=bad)
+    run = dataclasses.replace(run, quality=[None, None, bad], newest=[*run.newest[:-1], last])
+    page = renderer.page(run, run.seen)
+    assert "1 of 1: contact lost (1), jump (1)" in page.parts["budget"]
+    assert "not usable: contact lost, jump" in page.parts["curves"]
+    assert "plot-values" in renderer.whole(page, run, "night")
 
 
 def test_the_remaining_budget_is_the_one_that_ends_first(tell):

@@ -45,8 +45,15 @@ def export(
     left = data.metadata["later_visits_left_out"]
     console.print(
         f"{len(data)} curves: {out}"
-        + (f"; {left} later visits stay in the journal" if left else "")
+        + _unusable(data)
+        + (f"; {left} other visits stay in the journal" if left else "")
     )
+
+
+def _unusable(data: Recording) -> str:
+    """Count the curves that were judged unusable, in words."""
+    count = sum(not usable for usable in data.metadata.get("usable", ()))
+    return f", {count} of them unusable" if count else ""
 
 
 def _salvage(journal: Path, out: Path, force: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.analysis.formats import Recording
 from grainscout.journal.journal import Journal
 from grainscout.journal.models import Header
@@ -15,7 +16,7 @@ from grainscout.records import DataError, IVCurve, Outcome, Scan, Waveform
 
 
 def recording_of(journal: Journal) -> Recording:
-    """The curves of a run, of the first visit to each site.
+    """The curves of a run: the first usable one of each site, or else the first.
 
     Parameters
     ----------
@@ -25,25 +26,31 @@ def recording_of(journal: Journal) -> Recording:
     Returns
     -------
     Recording
-        Its metadata count later visits and failures.
+        Its metadata count other visits and failures. For each curve they hold "usable",
+        "quality_reasons" in words and "quality_score".
 
     Raises
     ------
     DataError
         If there is no curve.
     """
-    header, outcomes = journal.header(), journal.outcomes()
+    header = journal.header()
+    outcomes = with_quality(journal.outcomes(), header.problem)
     visits = _by_visit(outcomes)
     if not visits:
         raise DataError(f"journal {journal.path} holds no measured curve to export")
     measured = sum(map(len, visits))
+    kept = {o.site: (o, c) for o, c in visits[0]}
+    for outcome, curve in (seen for group in visits[1:] for seen in group):
+        if outcome.usable and not kept[outcome.site][0].usable:
+            kept[outcome.site] = outcome, curve
     return _recording(
-        visits[0],
+        list(kept.values()),
         header.problem.scan,
         header.problem.waveform,
         _about(header)
         | {
-            "later_visits_left_out": measured - len(visits[0]),
+            "later_visits_left_out": measured - len(kept),
             "failures": len(outcomes) - measured,
         },
     )
@@ -72,6 +79,9 @@ def salvaged_recordings(found: Salvaged) -> list[Recording]:
     visits = _by_visit(found.outcomes.values())
     if not visits:
         raise DataError("a damaged journal must hold a sound curve to be exported; it has none")
+    if found.header is not None:
+        sound = with_quality(list(found.outcomes.values()), found.header.problem)
+        visits = _by_visit(sound)
     failed = [o for o in found.outcomes.values() if o.curve is None]
     about: dict[str, Any] = {
         "salvaged": "from a damaged journal",
@@ -134,5 +144,17 @@ def _recording(
         waveform=waveform,
         current=np.array([c.current for _, c in measured]),
         saturated=np.array([c.saturated for _, c in measured]),
-        metadata=about | {"started_s": [o.started for o, _ in measured]},
+        metadata=about | {"started_s": [o.started for o, _ in measured]} | _verdicts(measured),
     )
+
+
+def _verdicts(measured: Sequence[_Measured]) -> dict[str, Any]:
+    """Verdicts on the curves for the metadata; none where the curves were not judged."""
+    verdicts = [o.quality for o, _ in measured if o.quality is not None]
+    if len(verdicts) < len(measured):
+        return {}
+    return {
+        "usable": [q.usable for q in verdicts],
+        "quality_reasons": [", ".join(q.reasons) for q in verdicts],
+        "quality_score": [q.score for q in verdicts],
+    }

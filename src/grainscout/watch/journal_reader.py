@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
-from grainscout.analysis.curves.quality_of_run import quality_of
+from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_locked
 from grainscout.records import Outcome, Proposal, Site
@@ -169,14 +169,12 @@ class Reader:
             outcomes = journal.outcomes(number, 1) if number >= 0 else []
         if not outcomes:
             return None
-        (quality,) = quality_of(outcomes, self.header.problem, neighbours=False)
-        return replace(outcomes[0], quality=quality)
+        return with_quality(outcomes, self.header.problem, neighbours=False)[0]
 
     def _add(self, outcomes: Sequence[Outcome]) -> None:
         first = len(self._rows)
         self._rows += [(o.site, o.status, o.message == ATTACHED, o.finished) for o in outcomes]
-        verdicts = quality_of(outcomes, self.header.problem, neighbours=False)
-        outcomes = [replace(o, quality=q) for o, q in zip(outcomes, verdicts, strict=True)]
+        outcomes = with_quality(outcomes, self.header.problem, neighbours=False)
         self._quality += [o.quality for o in outcomes if o.curve is not None]
         self._newest = [*self._newest, *outcomes][-NEWEST:]
         self._failures += [o for o in outcomes if o.status == "failed"]

@@ -280,6 +280,9 @@ def _tiles(run: Snapshot) -> list[tuple[str, str]]:
 
 
 def _last_curve(run: Snapshot) -> str:
+    last = run.quality[-1]
+    if last is not None and not last.usable:
+        return "not usable"
     words = list(ARCHETYPE_NAMES[run.archetype[-1] :][:1])  # none if it is unclear
     if not np.isnan(run.value[-1]):
         words.append(_value(run.value[-1], run.unit).replace(" ", "\u00a0"))
