@@ -1,1 +1,1 @@
-"""Reports of campaigns and runs: tables, HTML pages and the winner's file."""
+"""Reports of campaigns and runs."""

@@ -201,7 +201,7 @@ def _stopping(campaign: Campaign, progress: CampaignProgress) -> Section:
 
 
 def campaign_file(campaign: Campaign) -> str:
-    """The campaign with all its tasks as TOML for ``grainscout bench``."""
+    """The campaign with all its tasks as TOML."""
     document = plain(campaign)
     document["task"], document["policy"] = document.pop("tasks"), document.pop("policies")
     return tomli_w.dumps(document)

@@ -72,7 +72,7 @@ def learning_section(campaign: Campaign, tables: Tables) -> Section:
 
 
 def _first(tasks: list[str], table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Rows of the first tasks, and a note about the others."""
+    """Rows of the first tasks, with a note."""
     rows = table[table["task"].isin(tasks[:PICTURED_TASKS])]
     left = len(tasks) > PICTURED_TASKS
     return rows, f" The first {PICTURED_TASKS} of {len(tasks)} tasks." if left else ""

@@ -1,4 +1,4 @@
-"""Self-contained HTML page of sections with text, tables and pictures."""
+"""Self-contained HTML page with tables and pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARK = '<meta name="generator" content="Grainscout">'
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """Figure as PNG, with a caption and a text for screen readers."""
+    """Figure as PNG, with caption and alternative text."""
 
     data: str
     width: int
@@ -85,7 +85,7 @@ def picture(figure: Figure, caption: str, alt: str) -> Picture:
 
 
 def may_write(path: Path) -> None:
-    """Raise ConfigError if `path` is a file other than such a page."""
+    """Raise ConfigError if `path` is another file."""
     if path.is_dir():
         raise ConfigError(f"report must be a file; {path} is a folder")
     if path.exists():
@@ -105,7 +105,7 @@ def write_page(
     verdicts: Sequence[str],
     sections: Sequence[Section],
 ) -> None:
-    """Write the page atomically; ConfigError if the file there is no report."""
+    """Write the page atomically, over a report only."""
     may_write(path)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(

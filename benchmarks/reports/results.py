@@ -1,4 +1,4 @@
-"""Output of a campaign: tables, leaderboard, report and the winner's configuration."""
+"""Output files of a campaign."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _markdown(
 
 
 def _winner(campaign: Campaign, best: str, task: str | None, folder: Path) -> str:
-    """Experiment file with one task and the winning policy, with paths relative to the folder."""
+    """Experiment file with one task and the winning policy."""
     chosen = campaign.tasks[0] if task is None else campaign.task(task)
     policy = next(p for p in campaign.policies if p.title == best)
     run = {"seed": campaign.seed, "task": plain(chosen), "policy": plain(policy)}

@@ -1,4 +1,4 @@
-"""Forensics of one run for its report: chosen sites, and other descriptors of its curves."""
+"""Chosen sites and other descriptors in a run's report."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _density(components: FloatArray, visited: IntArray) -> Picture:
 def _boundary_visits(
     problem: Problem, sites: IntArray, structure: Structure
 ) -> tuple[str, Picture] | None:
-    """Visits to each boundary against its length; None if no boundary was visited."""
+    """Visits to each boundary, if there are any."""
     of, distance = structure.boundary_id, structure.boundary_distance
     table = boundary_choice(sites, of, distance, candidates=problem.candidates)
     if not len(table) or not table["visits"].sum():
@@ -103,7 +103,7 @@ def _boundary_visits(
 
 
 def other_questions(problem: Problem, measured: Sequence[Outcome], note: str = "") -> Section:
-    """Every other descriptor of the same curves; `note` is a sentence for the section."""
+    """Every other descriptor of the same curves."""
     current = np.array([o.curve.current for o in measured if o.curve is not None])
     saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
     _, summary = counterfactual(
@@ -140,7 +140,7 @@ def other_questions(problem: Problem, measured: Sequence[Outcome], note: str = "
 def _properties(
     problem: Problem, pool: IntArray, height: FloatArray, structure: Structure | None
 ) -> dict[str, FloatArray]:
-    """Properties of the candidates; those of the truth only for a simulated film."""
+    """Properties of the candidates, also of the truth."""
     along_row, along_column = np.gradient(height, *problem.scan.pixel_size)
     slope = np.hypot(along_row, along_column)
     bend = np.gradient(along_row, problem.scan.pixel_size[0], axis=0) + np.gradient(

@@ -1,4 +1,4 @@
-"""Quality of the curves of one run for its report."""
+"""Quality of the curves in a run's report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grainscout.records import Outcome, Problem
 
 
 def left_out(measured: Sequence[Outcome]) -> str:
-    """Say in a sentence how many curves were left out; "" for none."""
+    """Sentence about curves that were left out."""
     count = sum(not o.usable for o in measured)
     if not count:
         return ""
@@ -22,7 +22,7 @@ def left_out(measured: Sequence[Outcome]) -> str:
 
 
 def quality_section(problem: Problem, measured: Sequence[Outcome]) -> Section:
-    """Usable curves, the others by reason, and their course over the run.
+    """Usable curves, and the others by reason.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Report of one run from its journal, with the truth of a simulated film."""
+"""Report of one run from its journal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_run_report(
     truth: TaskTruth | None = None,
     structure: Structure | None = None,
 ) -> None:
-    """Write the page; DataError if there is no measured curve yet.
+    """Write the report of a run.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def write_run_report(
 def _of_usable_curves(
     problem: Problem, header: Header, outcomes: list[Outcome], truth: TaskTruth | None
 ) -> list[Section]:
-    """Make all sections that take the curves of the run; there is at least one usable."""
+    """Sections of the run's usable curves."""
     usable = [o for o in outcomes if o.usable]
     note = left_out([o for o in outcomes if o.curve is not None])
     current = np.array([o.curve.current for o in usable if o.curve is not None])
@@ -216,7 +216,7 @@ def _explanation(
 
 
 def _one_value(problem: Problem, truth: TaskTruth) -> Section:
-    """The truth section of a sample on which there is nothing to map."""
+    """Truth section of a sample without a map."""
     factor, unit = figures.engineering(truth.target[truth.mapped], truth.unit)
     value = truth.target[truth.mapped][0] * factor
     return Section(

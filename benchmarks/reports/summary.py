@@ -19,7 +19,7 @@ FORMAT = "grainscout-bench-1"
 def summary(
     campaign: Campaign, store: CampaignStore, results: Results, *, run: int, seconds: float
 ) -> dict[str, Any]:
-    """Results as plain JSON values, with None for numbers that are not finite.
+    """Results as plain JSON values.
 
     docs/manual/cluster.md describes the keys.
 

@@ -1,4 +1,4 @@
-"""Tasks in a campaign's report: settings, scores, and the runs on the first film."""
+"""Sections of a campaign's report about its tasks."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def asked_section(campaign: Campaign) -> Section:
 
 
 def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
-    """Mean score of each policy on each task, with the highest marked."""
+    """Mean score of each policy on each task."""
     if len(campaign.tasks) < 2:
         return None
     order = [p.title for p in campaign.policies]
@@ -114,7 +114,7 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
 def task_section(
     task: Task, campaign: Campaign, store: CampaignStore, scores: pd.DataFrame, winner: str | None
 ) -> Section:
-    """Sites, maps and curves of each policy on film 0 of a task."""
+    """Runs of the policies on a task's first film."""
     environment = make_environment(task, film_seed(campaign.seed, task.id, 0))
     problem = environment.problem()
     truth = environment.truth(problem)
@@ -169,7 +169,7 @@ def _volts(waveform: Waveform) -> str:
 
 
 def _is_swept(waveform: Waveform) -> bool:
-    """True for a swept voltage; false for pulses and constant voltages."""
+    """True for a swept voltage, not for pulses."""
     return bool(0 < np.abs(np.diff(waveform.voltage)).max() < 0.5 * np.ptp(waveform.voltage))
 
 

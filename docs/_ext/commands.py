@@ -1,4 +1,4 @@
-"""The command line as a page, made from the Typer application itself."""
+"""Page of the command line, from the Typer application."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", Path: "path", bool:
 
 
 def commands() -> dict[str, Any]:
-    """Name -> command, in the order of ``grainscout --help``; ``params`` are its parameters."""
+    """Command of each name, in the order of ``--help``."""
     found: dict[str, Any] = dict(get_command(app).commands)  # type: ignore[attr-defined]
     return found
 
@@ -76,7 +76,7 @@ def _default(value: Any) -> str:
 
 
 def _kinds(name: str) -> dict[str, str]:
-    """Parameter -> what kind of value it takes, from the function's annotations."""
+    """Kind of value of each parameter."""
     callback = next(c.callback for c in app.registered_commands if c.name == name)
     if callback is None:
         raise typer.BadParameter(f"the command {name} has no function")

@@ -1,4 +1,4 @@
-"""Every link of the built manual leads somewhere, and nothing is loaded from a network.
+"""Check of the links of the built manual.
 
 ``python links.py FOLDER`` prints what is wrong and exits with status 1 if anything is.
 """
@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class _Page(HTMLParser):
-    """The targets, the links and the loaded files of one page."""
+    """Targets, links and loaded files of one page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class _Page(HTMLParser):
 
 
 def faults(folder: Path) -> list[str]:
-    """One line for each link or loaded file of the site in `folder` that is wrong."""
+    """Line for each wrong link or loaded file."""
     pages = {
         path: _Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))
     }

@@ -1,4 +1,4 @@
-"""A Sphinx extension: writes the generated pages and pictures before anything is read."""
+"""Sphinx extension that writes generated pages and pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LATER = ("manual/own-policy", "manual/cluster", "manual/watch", "manual/verdicts
 
 
 def contents(text: str, folder: Path) -> str:
-    """The table of contents without pages that are not there yet, and with those it forgot."""
+    """Table of contents with exactly the existing pages."""
     for page in LATER:
         if not (folder / f"{page}.md").is_file():
             text = text.replace(f"\n{page}\n", "\n")
@@ -44,7 +44,7 @@ def contents(text: str, folder: Path) -> str:
 
 
 def _contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """The list of decision records is their folder: nobody has to keep it."""
+    """List the decision records by their folder."""
     if docname == "decisions/README":
         source[0] += "\n```{toctree}\n:glob:\n:maxdepth: 1\n\n0*\n```\n"
     if docname == app.config.root_doc:

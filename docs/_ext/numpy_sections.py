@@ -10,7 +10,7 @@ _ITEM = re.compile(r"^(\S[^:\n]*?) ?: (.*)\n((?:[ ]{4,}.*\n|\n)*)", re.M)
 
 
 def sections(doc: str | None) -> dict[str, str]:
-    """Text of each section by its title; the part before the first title under ``""``."""
+    """Text of each section by its title."""
     parts = _TITLE.split(inspect.cleandoc(doc or "") + "\n")
     return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
 

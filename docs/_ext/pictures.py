@@ -1,4 +1,4 @@
-"""Pictures of the manual, made at every build (about half a minute).
+"""Pictures of the manual, made at every build.
 
 ``python docs/_ext/pictures.py FOLDER [NAME ...]`` makes them, or only those named.
 """
@@ -48,7 +48,7 @@ def the_film() -> Film:
 
 @cache
 def run(policy: str) -> tuple[Problem, Policy, Result]:
-    """One run on that film by a policy with its defaults."""
+    """One run on that film by a policy."""
     seed = spawn_streams(SEED)
     microscope = Guard(
         SimulatedMicroscope(the_film(), "reference", seed=seed.instrument), Limits(voltage_V=2.0)
@@ -96,7 +96,7 @@ def campaign() -> tuple[Campaign, Path]:
 
 # ---- concepts ---------------------------------------------------------------------------------
 def film() -> Figure:
-    """Image, archetypes, currents, loop area and curves of a film."""
+    """Overview of a film."""
     return film_overview(the_film())
 
 
@@ -115,7 +115,7 @@ def structure() -> Figure:
 
 
 def archetypes() -> Figure:
-    """Purest curve of each archetype, in the dark and in light."""
+    """Purest curve of each archetype."""
     sweep = Waveform.triangle()
     with figures.style():
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
@@ -319,7 +319,7 @@ def reversal() -> Figure:
 
 
 def own_image() -> Figure:
-    """Grains found in the image of a simulated film, beside the true ones."""
+    """Grains found in an image, beside the true ones."""
     image = the_film().scan().height
     found = Film.from_topography(image, the_film().pixel_size, spec=PRESETS["Gong2026"], seed=0)
     figure = Figure(figsize=(8.4, 4.2), layout="constrained")
@@ -355,7 +355,7 @@ MAKERS: tuple[Callable[[], Figure], ...] = (
 
 
 def make(folder: Path, names: tuple[str, ...] = ()) -> None:
-    """Write a PNG for each maker, or for the named ones, into `folder`."""
+    """Write a PNG for each maker into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for maker in MAKERS:
         if not names or maker.__name__ in names:

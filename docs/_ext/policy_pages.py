@@ -47,7 +47,7 @@ holds only if the control does not do the same.
 
 
 def meanings(name: str) -> dict[str, str]:
-    """Meaning of each described option, by its class or the nearest base class."""
+    """Meaning of each described option."""
     factory = policy_class(name)
     classes = reversed(inspect.getmro(factory)) if inspect.isclass(factory) else ()
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Sphinx extension: types link to their public names, and bars in docstrings are text."""
+"""Sphinx extension that links types to public names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
 
 @cache
 def _object(target: str) -> object:
-    """Object at a dotted path of ours; None if there is none."""
+    """Object at a dotted path, or None."""
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name, None)
@@ -34,7 +34,7 @@ def _object(target: str) -> object:
 def _public(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, child: nodes.TextElement
 ) -> nodes.Node | None:
-    """Resolve a reference to a module path by the public name of the same object.
+    """Resolve a reference by the object's public name.
 
     An object of ours without a public name, and a type of another package, stays plain text. A
     wrong name is returned unresolved, which is a warning.

@@ -1,4 +1,4 @@
-"""Reference: one page for each public module, filled from its docstrings by autodoc."""
+"""Reference pages of the public modules."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def modules() -> list[str]:
 
 @cache
 def homes() -> dict[int, str]:
-    """Public name of each class and function by its id: one, however many packages list it."""
+    """The one public name of each class and function."""
     found: dict[int, str] = {}
     for module in sorted(modules(), key=lambda m: m.count(".")):
         for name, thing in _members(module):
@@ -72,7 +72,7 @@ def _members(module: str) -> list[tuple[str, object]]:
 
 
 def pages() -> dict[str, str]:
-    """MyST page of each file name; the first is the table of contents."""
+    """MyST page of each file name."""
     names = modules()
     contents = (
         "# Reference\n\nEverything public, from its docstrings. Units are SI unless a name or a "

@@ -97,7 +97,10 @@ def bench(
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
-    """Race policies on films with known truth. The same command resumes."""
+    """Race policies on films with known truth.
+
+    The same command resumes.
+    """
     from grainscout.benchmarks import CampaignStore, write_results
     from grainscout.benchmarks.reports.summary import summary
     from grainscout.config import load_campaign

@@ -1,4 +1,4 @@
-"""Progress of ``grainscout bench``: time left, and the leaderboard so far."""
+"""Progress of ``grainscout bench``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHARE = 0.01
 
 
 class CampaignDisplay:
-    """Live display on a terminal's error stream; elsewhere a line for each failure.
+    """Live leaderboard on a terminal, elsewhere lines of failures.
 
     ``run`` counts the cells that ended while it was open.
     """

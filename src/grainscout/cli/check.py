@@ -69,7 +69,9 @@ def check_microscope(
     ] = None,
     seconds: Annotated[float, Option(help="Longest time of each check [s].")] = 60.0,
 ) -> None:
-    """Run the conformance suite on a microscope. A real one moves and applies up to 1 V.
+    """Run the conformance suite on a microscope.
+
+    A real microscope moves and applies up to 1 V.
 
     --waveform and --limit override single keys of the file.
     """
@@ -89,7 +91,7 @@ def check_microscope(
 def _microscope(
     name: str, options: dict[str, Any], waveform: dict[str, Any], limits: dict[str, Any]
 ) -> tuple[Callable[[], Microscope], Waveform | None]:
-    """Factory of the guarded microscope, and the waveform to apply."""
+    """Factory of the guarded microscope, and its waveform."""
     from grainscout.benchmarks import WaveformSpec, make_environment
     from grainscout.benchmarks.tasks.task import plain
     from grainscout.config import load_run, parse
@@ -118,7 +120,7 @@ def _image(file: Path) -> Scan:
 
 
 def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
-    """Parse settings given as key=value, with each value as in TOML."""
+    """Parse settings given as key=value."""
     table: dict[str, Any] = {}
     for text in given or ():
         key, equals, value = text.partition("=")
@@ -132,7 +134,7 @@ def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
 
 
 def json_options(text: str) -> dict[str, Any]:
-    """Parse options given as JSON; ConfigError if they are no JSON object."""
+    """Parse options given as a JSON object."""
     try:
         options = json.loads(text)
     except json.JSONDecodeError as error:

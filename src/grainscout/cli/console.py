@@ -1,4 +1,4 @@
-"""Terminal output of all commands. Text is printed as it is, without markup."""
+"""Terminal output of all commands, without markup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def note(message: str) -> None:
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Print an error message on the error stream and exit."""
+    """Print an error message and exit."""
     notes.print(Text("error:", "bold red"), message, soft_wrap=True)
     sys.exit(status)
 

@@ -22,7 +22,7 @@ def control(
         Path | None, Option(help="attach: recording or journal on the same scan.")
     ] = None,
 ) -> None:
-    """Send a request to a running experiment: pause, resume, abort, veto, add or attach."""
+    """Send a request to a running experiment."""
     from grainscout.experiment import REQUESTS, attachable
     from grainscout.journal import Journal
 

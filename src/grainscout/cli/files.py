@@ -33,7 +33,10 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Write a run's scan and curves to a file that other programs and replay read."""
+    """Write a run's scan and curves to a file.
+
+    Other programs and replay read it.
+    """
     from grainscout.journal import Journal, recording_of
 
     if salvage:

@@ -49,7 +49,7 @@ def _table(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def _tasks(tags: list[str] | None = None) -> Table:
-    """Ids with the budget, each goal's share that random sampling leaves, and the tags."""
+    """Table of tasks with budget, difficulty and tags."""
     from grainscout.benchmarks import difficulties, tasks, tasks_with
 
     measured = difficulties()
@@ -111,7 +111,7 @@ def _campaigns() -> Table:
 
 
 def _or_error(describe: Callable[[str], str], name: str) -> str:
-    """Describe a name; if it is badly installed the error, which must not hide the others."""
+    """Describe a name, or give the error."""
     try:
         return describe(name)
     except ConfigError as error:

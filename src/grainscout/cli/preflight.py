@@ -30,7 +30,10 @@ def preflight(
         str, Option(help="Named film whose transport the simulated film takes.")
     ] = "s26",
 ) -> None:
-    """Rehearse an experiment file on a simulated film: limits, time, travel, wear, expected result."""
+    """Rehearse an experiment file on a simulated film.
+
+    It shows limits, time, travel, wear and the expected result.
+    """
     from grainscout.benchmarks import MicroscopeSpec, rehearse
     from grainscout.config import load_run
 

@@ -42,7 +42,10 @@ def regress(
     speed: Speed = None,
     as_json: Json = False,
 ) -> None:
-    """Compare models on fixed films with stored baselines. Exit status 1 if one got worse."""
+    """Compare models with stored baselines on fixed films.
+
+    The exit status is 1 if a score got worse.
+    """
     from grainscout.benchmarks import regression as suite
 
     if list_:
@@ -80,7 +83,7 @@ def regress(
 def _scored(
     models: dict[str, Model], path_of: Callable[[str], Path], *, update: bool
 ) -> list[Change]:
-    """Compare the models with their baselines, or with ``update`` write these."""
+    """Compare the models with their baselines, or update these."""
     from grainscout.benchmarks import regression as suite
 
     with progress() as bar:

@@ -15,7 +15,10 @@ def report(
     path: Annotated[Path, Argument(help="Journal of a run, or folder of a campaign.")],
     out: Annotated[Path | None, Option("--out", "-o", help="The HTML file to write.")] = None,
 ) -> None:
-    """Write the report of a run or a campaign as one HTML file without links to the network."""
+    """Write the report of a run or a campaign.
+
+    It is one HTML file that loads nothing from a network.
+    """
     from grainscout.benchmarks import (
         Campaign,
         CampaignStore,

@@ -104,7 +104,7 @@ def _resume(path: Path, given: RunConfig | None) -> None:
 
 
 def _print_offered_sites(environment: Environment, problem: Problem) -> None:
-    """Print how many recorded sites the window leaves, and the notes on the file."""
+    """Print the number of offered sites and the notes."""
     for sentence in environment.notes:
         console.print(f"note: {sentence}")
     recorded = environment.microscope.capabilities.sites
@@ -117,7 +117,7 @@ def _print_offered_sites(environment: Environment, problem: Problem) -> None:
 
 
 def _drive(make: Callable[..., Experiment], journal: Journal) -> None:
-    """Run an experiment with a progress bar and print its end."""
+    """Run an experiment with a progress bar."""
     with progress() as bar:
         display = RunDisplay(bar)
         experiment = make(observe=display.observe)

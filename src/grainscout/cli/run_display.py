@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RunDisplay:
-    """Row of a progress bar that counts what the budget counts and never passes its end."""
+    """Row of a progress bar for the budget."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar, self._budget, self._spent = bar, 0, 0

@@ -23,7 +23,10 @@ def serve(
         Path | None, Option("--keys", help="Server folder made by grainscout keys.")
     ] = None,
 ) -> None:
-    """Serve a policy to microscopes over an encrypted link. It can only propose sites."""
+    """Serve a policy to microscopes over an encrypted link.
+
+    It can only propose sites.
+    """
     from grainscout.experiment import one_thread
     from grainscout.hardware.remote import PolicyServer
     from grainscout.policies import make_policy
@@ -53,7 +56,7 @@ def keys(
         list[str] | None, Option("--client", help="Name of a client. Repeatable.")
     ] = None,
 ) -> None:
-    """Make the keys of a policy server and its clients."""
+    """Make the keys of a server and its clients."""
     from grainscout.hardware.remote import generate_keys
 
     names = tuple(client or ["microscope"])

@@ -123,7 +123,7 @@ def _film(name: str, seed: int, image: Path | None, options: dict[str, Any]) -> 
 
 
 def _verify(curves: Path | None) -> None:
-    """Print the physics checks; GrainscoutError if one missed its target."""
+    """Print the physics checks beside their targets."""
     from grainscout.simulator.verification import verify, verify_film
 
     table = Table("check", "value", "target", "")

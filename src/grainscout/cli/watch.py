@@ -32,7 +32,7 @@ def watch(
         Option("--maps/--no-maps", help="Show the policy's maps, computed in another process."),
     ] = True,
 ) -> None:
-    """Serve a live page of a run to the browsers of this computer."""
+    """Serve a live page of a run."""
     try:
         from grainscout.watch.command import serve
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Live page of a run, served to this computer's browsers from the run's journal.
+"""Live page of a run, served from its journal.
 
 The page never touches the run. It opens the journal for milliseconds, and only when the file has
 changed. Requests of a viewer go through ``Journal.request`` like any other request. The policy's

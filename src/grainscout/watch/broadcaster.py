@@ -1,4 +1,4 @@
-"""Newest page of a run for all viewers, and their requests."""
+"""Newest page of a run, and requests of viewers."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
                 tasks.create_task(self._follow_policy())
 
     async def answer(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answer a viewer: the measurement it picked, or the result of its request."""
+        """Answer a viewer's choice or request."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._io_pool, self._answer, dict(message))
 
     # ---- in the one thread that reads and draws -------------------------------------------------
     def _fold(self) -> None:
-        """Fold SQLite's side file in after the run, which cannot do it while somebody reads."""
+        """Fold SQLite's side file in after the run."""
         if self._folded or state_of(self.run).name in ("starting", "running", "paused", "stopped"):
             return
         self._folded = True
@@ -140,7 +140,7 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
         return f"Asked: {kind}{' ' + detail['id'] if detail else ''}."
 
     def _picked(self, message: Mapping[str, Any]) -> int | None:
-        """Measurement of that number (from 1), or the newest one nearest to the place."""
+        """Measurement of that number or nearest to the place."""
         number, place, sites = message.get("number"), _place(message), self.run.sites
         if isinstance(number, int) and 0 < number <= len(sites):
             return number - 1
@@ -150,7 +150,7 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
         return None
 
     def _picked_waiting(self, message: Mapping[str, Any]) -> Proposal | None:
-        """The waiting proposal if it is nearer to the place than any measured site."""
+        """Waiting proposal, if nearer than any measured site."""
         place, run = _place(message), self.run
         if place is None or not run.waiting or not state_of(run).going:
             return None

@@ -25,7 +25,7 @@ def serve(
     maps: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; ConfigError for an unsafe address or token."""
+    """Serve until Ctrl-C or SIGTERM."""
     local = is_loopback(host)
     if token is None and not local:
         raise ConfigError(
@@ -74,7 +74,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_token(token: str) -> str:
-    """The token; ConfigError if it is too short or does not fit into an address."""
+    """The token; ConfigError if it is not safe."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", token):
         raise ConfigError(
             "token must be 16 to 200 letters, digits, - or _, chosen at random; got "

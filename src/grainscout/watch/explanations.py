@@ -1,4 +1,4 @@
-"""Maps of the policy, from a copy of the policy in another process.
+"""Maps of the policy, from a copy of it.
 
 The copy starts from the newest policy state in the journal and learns the outcomes since. Without a
 state it learns all outcomes. A refresh costs one decision of the policy at the lowest priority, and
@@ -66,11 +66,11 @@ class Explanation:
 
 
 class NoMaps(PolicyError):
-    """The policy has no maps to show, or is not known."""
+    """The policy has no maps or is not known."""
 
 
 class ExplanationWorker(AbstractContextManager["ExplanationWorker"]):
-    """Process that explains the policy. Use it from one thread at a time."""
+    """Process that explains the policy, for one thread."""
 
     def __init__(self, path: Path, patience: float = PATIENCE_S) -> None:
         self.path = path
@@ -82,7 +82,7 @@ class ExplanationWorker(AbstractContextManager["ExplanationWorker"]):
         self.close()
 
     def explain(self) -> Explanation:
-        """Ask for the newest maps and wait; a failure is described in ``trouble``."""
+        """Ask for the newest maps and wait."""
         if self._connection is None:
             self._connection, theirs = multiprocessing.Pipe()
             context = multiprocessing.get_context("spawn")
@@ -104,7 +104,7 @@ class ExplanationWorker(AbstractContextManager["ExplanationWorker"]):
         return Explanation(maps={}, trouble=trouble, seconds=time.perf_counter() - begun)
 
     def stop(self) -> None:
-        """End the process; an `explain` that waits in another thread returns."""
+        """End the process, so that a waiting `explain` returns."""
         if self.process is None:
             return
         self.process.terminate()
@@ -122,7 +122,7 @@ class ExplanationWorker(AbstractContextManager["ExplanationWorker"]):
 
 
 def explain_journal(path: Path) -> Explanation:
-    """Explain a copy of the policy of this journal; errors of the policy pass."""
+    """Explain a copy of the journal's policy."""
     with Journal.read(path) as journal:
         header = journal.header()
         batches = journal.batches()
@@ -142,7 +142,7 @@ def explain_journal(path: Path) -> Explanation:
 def _copy(
     header: Header, batches: Sequence[Batch], stored: tuple[int, PackedState] | None
 ) -> tuple[Policy, int | None]:
-    """The policy with all outcomes, and the number of outcomes in its stored state."""
+    """The policy with all outcomes, and those stored."""
     spec = header.config.get("policy")
     if not isinstance(spec, Mapping):
         raise NoMaps("the journal does not name its policy: the run was begun from Python")

@@ -1,4 +1,4 @@
-"""Figures of a Snapshot as SVG, with readable units on the axes."""
+"""Figures of a Snapshot as SVG."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRAIL = 8
 
 
 class MapAxes:
-    """Axes of all maps, and the picture of the scan under them."""
+    """Axes of all maps, over the scan's picture."""
 
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
@@ -38,7 +38,7 @@ class MapAxes:
         self.axes = Axes(x=(0.0, right), y=(0.0, bottom), height=height, right=68.0, down=True)
 
     def places(self, sites: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Pixel centres of sites (n, 2) in the units of the axes."""
+        """Pixel centres of sites (n, 2) on the axes."""
         row, column = np.asarray(sites, np.float64).reshape(-1, 2).T
         rows, columns = self.scan.shape
         return (column + 0.5) * self.axes.x[1] / columns, (row + 0.5) * self.axes.y[1] / rows
@@ -49,7 +49,7 @@ class MapAxes:
         return f"x {x[0]:.3g}, y {y[0]:.3g} {self.length}"
 
     def picture(self, name: str, image: Coloured, label: str, version: int = 0) -> Markup:
-        """Image under the axes with its colour bar; `name` and `version` are the PNG's address."""
+        """Image under the axes with its colour bar."""
         left, top, width, height = self.axes.box
         low, high = image.limits
         at, place = left + width + 12, f"{quote(name, safe='')}?{version}"
@@ -71,7 +71,7 @@ class MapAxes:
 
 
 def sites(run: Snapshot, base: MapAxes) -> Markup:
-    """Measured sites over the topography: shaded by order, with failures, the last and the next."""
+    """Measured sites over the topography, shaded by order."""
     axes, parts = base.axes, []
     if base.shown is not None:
         label = f"{base.channel} ({base.unit})"
@@ -102,7 +102,7 @@ def sites(run: Snapshot, base: MapAxes) -> Markup:
 def policy_map(
     name: str, image: Coloured, base: MapAxes, run: Snapshot, label: str, upto: int
 ) -> Markup:
-    """Map of the policy with the sites that it knew."""
+    """Map of the policy with its known sites."""
     x, y = base.places(run.sites[:upto])
     dots = [base.axes.dots(x, y, kind) for kind in ("small-rim", "small")]
     low, high = image.limits
@@ -114,7 +114,7 @@ def policy_map(
 
 
 def curves(outcomes: Sequence[Outcome], first: int, name: str = "plot-curves") -> Markup:
-    """Measured curves with the last one strong; `first` is the number of the first one, from 1."""
+    """Measured curves with the last one strong."""
     shown = [(first + k, o.curve) for k, o in enumerate(outcomes) if o.curve is not None]
     if not shown:
         return Markup("")
@@ -204,7 +204,7 @@ def archetypes(run: Snapshot) -> Markup:
 
 
 def order_bar() -> list[str]:
-    """Colours of the order of measurements, the first ones first."""
+    """Colours of the order of measurements."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 

@@ -1,4 +1,4 @@
-"""Arrays as PNG in the colour maps of the figures."""
+"""Arrays as coloured PNG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Coloured:
-    """Image and colour bar as PNG, and the values at the ends of the colours."""
+    """Image and colour bar as PNG, with limits."""
 
     png: bytes
     bar: bytes
@@ -28,7 +28,7 @@ class Coloured:
 
 
 def coloured(image: ArrayLike, cmap: str | None = None, name: str = "") -> Coloured | None:
-    """Colour a map; None if nothing in it is finite.
+    """Colour a map, unless nothing is finite.
 
     Parameters
     ----------

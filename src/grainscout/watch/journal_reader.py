@@ -31,7 +31,7 @@ _BLOCK = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:
-    """State of a run's journal at one moment, with n outcomes and m curves.
+    """State of a journal with n outcomes, m curves.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Reader:
         self._arrivals: list[tuple[float, int]] = []  # (wall time [s since 1970], outcomes)
 
     def changed(self) -> bool:
-        """True if the files have changed since the last update."""
+        """True if the files changed since the last update."""
         return self._signature_now() != self._signature
 
     def update(self) -> Snapshot:
@@ -164,7 +164,7 @@ class Reader:
         )
 
     def outcome(self, number: int) -> Outcome | None:
-        """Read one outcome by its number from 0; None if there is none."""
+        """Read one outcome by its number from 0."""
         with Journal.read(self.path) as journal:
             outcomes = journal.outcomes(number, 1) if number >= 0 else []
         if not outcomes:
@@ -195,7 +195,7 @@ class Reader:
         return tuple((s.st_mtime_ns, s.st_size) for s in self._stats())
 
     def _times(self) -> tuple[float, float | None]:
-        """Time of the last outcome, and the recent time from one to the next."""
+        """Time of the last outcome, and recent pace."""
         count = len(self._rows)
         if not self._arrivals:  # it came before we looked: no later than the file's last change
             began, before = self._began()
@@ -209,7 +209,7 @@ class Reader:
         return self._arrivals[-1][0], pace
 
     def _began(self) -> tuple[float, int]:
-        """Time of the last start or resume [s since 1970], and the number of outcomes then."""
+        """Time and number of outcomes at the last start."""
         for event in reversed(self._events):
             if event.kind in ("start", "resume"):
                 done = int(event.detail.get("outcomes", 0))
@@ -217,7 +217,7 @@ class Reader:
         return datetime.fromisoformat(self.header.created).timestamp(), 0
 
     def _stats(self) -> list[os.stat_result]:
-        """Stats of the journal and of SQLite's side file, which is not always there."""
+        """Stats of the journal and SQLite's side file."""
         stats = []
         for file in (self.path, self.path.with_name(self.path.name + "-wal")):
             with suppress(FileNotFoundError):
@@ -239,7 +239,7 @@ class RunningDiversity:
         self._sums: list[float] = []
 
     def add(self, current: FloatArray) -> None:
-        """Add curves (k, samples) [A]; lost samples count as no current."""
+        """Add curves (k, samples) [A], lost samples as 0."""
         new = np.where(np.isfinite(current), current, 0.0)
         start, self._count = self._count, self._count + len(new)
         if self._count > len(self._curves):  # room for twice as many: few copies
@@ -252,7 +252,7 @@ class RunningDiversity:
             self._measure(first, min(first + _BLOCK, self._count))
 
     def _measure(self, first: int, end: int) -> None:
-        """Add the distances of curves `first` to `end` from all earlier ones."""
+        """Add the distances of new curves from earlier ones."""
         near = self._squares[first:end, None] + self._squares[:end]
         near -= 2.0 * (self._curves[first:end] @ self._curves[:end].T)
         distance = np.sqrt(np.fmax(near, 0.0) / self._curves.shape[1])

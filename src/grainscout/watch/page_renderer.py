@@ -1,4 +1,4 @@
-"""Rendering of a Snapshot as the parts of the page."""
+"""Rendering of a Snapshot as parts of the page."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class PageRenderer:
             self._keep("height", self.base.shown)
 
     def page(self, run: Snapshot, now: float, trouble: str = "", name: str = "") -> Page:
-        """Render the page; `now` in seconds since 1970, `trouble` of reading the journal."""
+        """Render the page at `now` [s since 1970]."""
         state = state_of(run)
         alerts = alerts_of(run, state, now)
         if trouble:
@@ -131,7 +131,7 @@ class PageRenderer:
         )
 
     def show_maps(self, explanation: Explanation, run: Snapshot) -> None:
-        """Take new maps of the policy; the old ones stay if there are none."""
+        """Take new maps, or keep the old ones."""
         if explanation.trouble and self._maps and self._explanation is not None:
             return
         self._explanation = explanation
@@ -156,7 +156,7 @@ class PageRenderer:
         )
 
     def proposal(self, proposal: Proposal, run: Snapshot) -> str:
-        """Render a waiting site with the button to veto it."""
+        """Render a waiting site with its veto button."""
         (row,) = [w for w in self._waiting(run, state_of(run)) if w["id"] == proposal.id]
         return self._render("proposal", p=row, control=self.control)
 
@@ -240,7 +240,7 @@ class PageRenderer:
 
 
 def style_sheet() -> str:
-    """Style sheet with the colours of the order of measurements."""
+    """Style sheet with the colours of the order."""
     text = (files("grainscout.watch") / "assets" / "page.css").read_text(encoding="utf-8")
     rules = [f".order{k} {{ stroke: {c}; }}" for k, c in enumerate(figures.order_bar())]
     return text + "\n".join(rules) + "\n"
@@ -303,7 +303,7 @@ def _value(value: float, unit: str) -> str:
 
 
 def _events(run: Snapshot) -> dict[str, Any]:
-    """The newest events and failures first, and the number of older ones."""
+    """Newest events and failures, and the number of others."""
     rows = [(e.clock_s, e.wall, e.kind, _words(e)) for e in run.events] + [
         (f.finished, "", "failed", f"row {f.site[0]}, column {f.site[1]}: {f.message}")
         for f in run.failures

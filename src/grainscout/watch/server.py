@@ -1,4 +1,4 @@
-"""Web server of the page, with a token for every request.
+"""Web server of the page, guarded by a token.
 
 The token comes first in the address, then in a cookie that scripts cannot read and that no other
 site's page can send. There is no form and no POST. Viewers send their requests over the websocket,
@@ -45,7 +45,7 @@ _HEADERS = {
 
 
 class _Guarded(RequestHandler):
-    """Handler that shows nothing without the token, not even which addresses exist."""
+    """Handler that answers nothing without the token."""
 
     broadcaster: Broadcaster
     token: str
@@ -63,7 +63,7 @@ class _Guarded(RequestHandler):
 
     @property
     def _cookie(self) -> str:
-        """Name of the cookie, one a token: all ports of a host share cookies."""
+        """Name of the cookie, one for each token."""
         return f"grainscout-{hashlib.sha256(self.token.encode()).hexdigest()[:12]}"
 
     def prepare(self) -> None:
@@ -107,7 +107,7 @@ class _Picture(_Guarded):
 
 
 class _Live(_Guarded, WebSocketHandler):
-    """One viewer, which gets the parts that changed since its last message."""
+    """One viewer, which gets the changed parts."""
 
     _sending: asyncio.Task[None] | None = None
 
@@ -156,7 +156,7 @@ class _Live(_Guarded, WebSocketHandler):
 
 
 def _parsed(message: str | bytes) -> dict[str, Any]:
-    """A viewer's message; empty if it is no JSON object."""
+    """A viewer's message, empty if it is malformed."""
     try:
         content = json.loads(message)
     except ValueError:
@@ -165,7 +165,7 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
 
 
 def application(broadcaster: Broadcaster, token: str) -> Application:
-    """Application with the page, its three files, its pictures and the websocket."""
+    """Application with page, files, pictures and websocket."""
     common = {"broadcaster": broadcaster, "token": token}
 
     def asset(text: str, kind: str) -> dict[str, Any]:
@@ -212,7 +212,7 @@ async def serve_until(
     token: str,
     ready: Callable[[int], None],
 ) -> None:
-    """Serve until `done` is set and call `ready` with the port; ConfigError if it is taken."""
+    """Serve until `done`, and call `ready` with the port."""
     server = HTTPServer(application(broadcaster, token), max_header_size=16384, max_body_size=1024)
     listener = _listen(host, port)
     server.add_socket(listener)

@@ -50,7 +50,7 @@ class State:
 
     @property
     def going(self) -> bool:
-        """True if a process runs the experiment and accepts requests."""
+        """True if a process runs and accepts requests."""
         return self.name in ("starting", "running", "paused")
 
 
@@ -64,7 +64,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True)
 class RemainingBudget:
-    """Used share of the budget (0 to 1), the rest in words, and its wall time [s] if known."""
+    """Used share of the budget, and the rest."""
 
     share: float
     text: str
@@ -72,7 +72,7 @@ class RemainingBudget:
 
 
 def state_of(run: Snapshot) -> State:
-    """State by the last events of the journal and by its lock."""
+    """State by the journal's last events and lock."""
     turns = [e for e in run.events if e.kind in ("start", "resume", "end")]
     if turns and turns[-1].kind == "end":
         return _ended(str(turns[-1].detail.get("reason", "")))
@@ -116,7 +116,7 @@ def _paused(run: Snapshot) -> bool:
 
 
 def alerts_of(run: Snapshot, state: State, now: float) -> list[Alert]:
-    """All possible faults, the worst first; `now` in seconds since 1970."""
+    """All possible faults at `now`, the worst first."""
     alerts: list[Alert] = []
     if state.severity == "bad":
         alerts.append(Alert(text=state.text, severity="bad"))
@@ -206,7 +206,7 @@ def _strange_curves(run: Snapshot) -> list[Alert]:
 
 
 def remaining_budget(run: Snapshot) -> RemainingBudget:
-    """The part of the budget that ends first, as far as the journal tells."""
+    """The part of the budget that ends first."""
     budget: Budget = run.header.problem.budget
     limits: list[RemainingBudget] = []
     if budget.curves is not None:
@@ -238,12 +238,12 @@ def remaining_budget(run: Snapshot) -> RemainingBudget:
 
 
 def spent_curves(run: Snapshot) -> int:
-    """Number of curves that the budget counts: no vetoed and no attached ones."""
+    """Number of curves that the budget counts."""
     return int(((run.status != "aborted") & ~run.attached).sum())
 
 
 def duration(seconds: float) -> str:
-    """Format seconds, such as "48 s", "12 min" or "3 h 05 min"."""
+    """Format seconds, such as "48 s" or "12 min"."""
     if seconds < 99.5:
         return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

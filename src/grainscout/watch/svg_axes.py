@@ -23,7 +23,7 @@ _MOST_POINTS = 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """Frame of `height` px that spans x and y (low, high); y points up unless `down`."""
+    """Frame of `height` px over ranges x and y."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -95,7 +95,7 @@ def drawing(name: str, alt: str, height: float, *parts: Markup, kind: str = "") 
 
 
 def limits(values: ArrayLike, *, zero: bool = False) -> tuple[float, float]:
-    """Range of the finite values with a margin; with `zero` it includes 0."""
+    """Range of the finite values with a margin."""
     found = np.asarray(values, np.float64)
     found = found[np.isfinite(found)]
     if zero or not found.size:
@@ -115,7 +115,7 @@ def ticks(span: tuple[float, float], most: int) -> list[float]:
 
 
 def thinned(count: int) -> IntArray:
-    """Indices of the points to draw: all, or evenly spaced ones up to the last."""
+    """Indices of the points to draw, evenly spaced."""
     if count <= _MOST_POINTS:
         return np.arange(count)
     every = -(-count // _MOST_POINTS)
