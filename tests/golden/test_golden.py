@@ -1,7 +1,7 @@
 """What Grainscout gave before its modules were moved, it still gives: files, runs and results.
 
-The golden files beside this one were made by make_golden.py, run on the state before the move (it makes
-them all anew from the Grainscout that is installed).  Sites, statuses, ids, texts and whole numbers are
+The golden files beside this one were made at commit c0a26f9, before the move. update_results.py writes
+those results anew that a meant change of behaviour moves. Sites, statuses, ids, texts and whole numbers are
 compared to the letter everywhere.  Floats are compared to the last bit on a machine of the kind that
 made the files (machine.json: versions, and how its kernels round), elsewhere to 1e-9, and what a network
 in single precision has a part in as golden_rig.MAPS and the tests say.

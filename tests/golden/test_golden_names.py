@@ -1,6 +1,6 @@
 """Whatever could be named before the modules were moved can still be named, and means the same.
 
-Made by make_golden.py as test_golden.py says.  A name that is new needs nothing here; one that is taken
+A name that is new needs nothing here; one that is taken
 away on purpose is taken out of public_names.json or known.json in the same commit.
 """
 
