@@ -24,39 +24,21 @@ _TINY = 1e-300
 
 @dataclass(kw_only=True, eq=False)
 class Posterior:
-    """A surrogate's posterior at the candidates, with imagined measurements.
+    """A surrogate's posterior at the candidates, with imagined measurements."""
 
-    Parameters
-    ----------
-    surrogate : Surrogate
-        The model.
-    mean, std : (c,) array of float
-        Predictions.
-    measured : (n,) array of float
-        Targets so far.
-    available : array of int
-        Candidates that may be chosen.
-    rng : numpy.random.Generator
-        Source of chance.
-    sign : float
-        -1 where mean and targets were negated, so that large is wanted.
-    beta, xi, neighbours
-        Options of the acquisitions.
-    imagined : list of int
-        Candidates that count as measured.
-    """
-
-    surrogate: Surrogate
+    surrogate: Surrogate  #: The model
+    #: mean, std: Predictions, (c,).
     mean: FloatArray
     std: FloatArray
-    measured: FloatArray
-    available: IntArray
-    rng: np.random.Generator
-    sign: float = 1.0
+    measured: FloatArray  #: Targets so far, (n,)
+    available: IntArray  #: Candidates that may be chosen
+    rng: np.random.Generator  #: Source of chance
+    sign: float = 1.0  #: -1 where mean and targets were negated, so that large is wanted
+    #: beta, xi, neighbours: Options of the acquisitions.
     beta: float = 2.0
     xi: float = 0.01
     neighbours: int = 10
-    imagined: list[int] = field(default_factory=list)
+    imagined: list[int] = field(default_factory=list)  #: Candidates that count as measured
     _steps: list[FloatArray] = field(default_factory=list)
 
     @property

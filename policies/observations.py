@@ -21,33 +21,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observations:
-    """All measured curves, ordered independently of the order of ``tell``.
+    """All measured curves, ordered independently of the order of ``tell``."""
 
-    Parameters
-    ----------
-    sites : (n, 2) array of int
-        Rows and columns.
-    index : (n,) array of int
-        Candidate of each curve, -1 where the site is none.
-    visit : (n,) array of int
-        Number of earlier measurements of the site.
-    current : (n, samples) array of float
-        Currents [A].
-    saturated : (n, samples) array of bool
-        Samples at the amplifier's rail.
-    started : (n,) array of float
-        Time of the measurement [s].
-    derived : list of dict, optional
-        Results of :meth:`each`, one mapping a curve.
-    """
-
-    sites: IntArray
-    index: IntArray
-    visit: IntArray
-    current: FloatArray
-    saturated: BoolArray
-    started: FloatArray
-    derived: list[dict[str, Any]] | None = None
+    sites: IntArray  #: Rows and columns, (n, 2)
+    index: IntArray  #: Candidate of each curve, -1 where the site is none, (n,)
+    visit: IntArray  #: Number of earlier measurements of the site, (n,)
+    current: FloatArray  #: Currents [A], (n, samples)
+    saturated: BoolArray  #: Samples at the amplifier's rail, (n, samples)
+    started: FloatArray  #: Time of the measurement [s], (n,)
+    derived: list[dict[str, Any]] | None = None  #: Results of :meth:`each`, one mapping a curve
 
     def __len__(self) -> int:
         return len(self.index)

@@ -22,21 +22,13 @@ _SMOOTH = 5  # samples averaged to see whether a loop is open there
 
 @dataclass(eq=False)
 class Raw:
-    """Result of a definition for n curves, unmasked.
+    """Result of a definition for n curves, unmasked."""
 
-    Attributes
-    ----------
-    value, sigma : (n,) array of float
-        Value and standard deviation in the descriptor's unit.
-    flags : (n,) array of int
-        `Flag` values of this descriptor alone.
-    censored, invalid : (n,) array of bool
-        Rows that are bounds, and rows without a value.
-    """
-
+    #: value, sigma: Value and standard deviation in the descriptor's unit, (n,).
     value: FloatArray
     sigma: FloatArray
-    flags: IntArray = field(init=False)
+    flags: IntArray = field(init=False)  #: `Flag` values of this descriptor alone, (n,)
+    #: censored, invalid: Rows that are bounds, and rows without a value, (n,).
     censored: BoolArray = field(init=False)
     invalid: BoolArray = field(init=False)
 

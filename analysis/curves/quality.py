@@ -64,18 +64,10 @@ def names(reasons: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """Verdicts on n curves.
+    """Verdicts on n curves."""
 
-    Parameters
-    ----------
-    reasons : (n,) array of int
-        Sums of :class:`Reason`.
-    score : (n,) array of float
-        As in :class:`~grainscout.records.Quality`.
-    """
-
-    reasons: IntArray
-    score: FloatArray
+    reasons: IntArray  #: Sums of :class:`Reason`, (n,)
+    score: FloatArray  #: As in :class:`~grainscout.records.Quality`, (n,)
 
     @property
     def usable(self) -> BoolArray:

@@ -35,37 +35,24 @@ class Sweep:
     The forward branch is the first piece of the widest pair of neighbours. For a triangle that is
     the part up to its first extreme, for a FORC waveform the largest triangle, and for
     0, +V, -V, 0 the first quarter. The lobe at the other polarity is then `other`.
-
-    Attributes
-    ----------
-    voltage : (s,) array of float
-        Voltage [V] in the order of time.
-    kind : {"loop", "one-way", "constant", "unordered"}
-        In a loop, one piece is followed by another that comes back over the same voltages.
-    pieces : tuple of (int, int)
-        First and last sample of each monotone piece.
-    forward : (f,) array of int
-        Outgoing samples by rising voltage, without repeated voltages.
-    grid : (m,) array of float
-        Voltages [V] of the forward samples that the reverse branch also covers.
-    on_grid : (m,) array of int
-        Their sample indices.
-    lower, upper, weight : (m,) arrays
-        The reverse current at grid[i] is (1 - weight) I[lower] + weight I[upper].
-    other : Sweep or None
-        Widest second loop over voltages that `grid` does not cover.
     """
 
-    voltage: FloatArray
+    voltage: FloatArray  #: Voltage [V] in the order of time, (s,)
+    #: {"loop", "one-way", "constant", "unordered"}: In a loop, one piece is followed by another
+    #: that comes back over the same voltages.
     kind: Literal["loop", "one-way", "constant", "unordered"]
-    pieces: tuple[tuple[int, int], ...]
+    pieces: tuple[tuple[int, int], ...]  #: First and last sample of each monotone piece
+    #: Outgoing samples by rising voltage, without repeated voltages, (f,).
     forward: IntArray = field(default_factory=_indices)
+    #: Voltages [V] of the forward samples that the reverse branch also covers, (m,).
     grid: FloatArray = field(default_factory=_values)
-    on_grid: IntArray = field(default_factory=_indices)
+    on_grid: IntArray = field(default_factory=_indices)  #: Their sample indices, (m,)
+    #: lower, upper, weight: The reverse current at grid[i] is (1 - weight) I[lower] + weight
+    #: I[upper], (m,).
     lower: IntArray = field(default_factory=_indices)
     upper: IntArray = field(default_factory=_indices)
     weight: FloatArray = field(default_factory=_values)
-    other: Sweep | None = None
+    other: Sweep | None = None  #: Widest second loop over voltages that `grid` does not cover
 
     @property
     def is_loop(self) -> bool:

@@ -57,28 +57,15 @@ def site_invariants(patches: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrossModalRegression:
-    """Fitted regression of spectra on image features.
+    """Fitted regression of spectra on image features."""
 
-    Attributes
-    ----------
-    middle, spread : (f,) array of float
-        Scaling of the features.
-    known : (m, f) array of float
-        Scaled features of the pairs of the fit.
-    weights : (m, d) array of float
-        Coefficients.
-    mean : (d,) array of float
-        Mean point.
-    scatter : (d, d) array of float
-        Cholesky factor of the covariance of left-out pairs.
-    """
-
+    #: middle, spread: Scaling of the features, (f,).
     middle: FloatArray
     spread: FloatArray
-    known: FloatArray
-    weights: FloatArray
-    mean: FloatArray
-    scatter: FloatArray
+    known: FloatArray  #: Scaled features of the pairs of the fit, (m, f)
+    weights: FloatArray  #: Coefficients, (m, d)
+    mean: FloatArray  #: Mean point, (d,)
+    scatter: FloatArray  #: Cholesky factor of the covariance of left-out pairs, (d, d)
 
     @classmethod
     def fit(cls, raw: FloatArray, points: FloatArray) -> CrossModalRegression:

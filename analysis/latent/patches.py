@@ -77,23 +77,15 @@ def check_pairs(images: FloatArray, curves: FloatArray) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scaling:
-    """Scaling of raw arrays (n, channels, ...) to model inputs.
+    """Scaling of raw arrays (n, channels, ...) to model inputs."""
 
-    Attributes
-    ----------
-    own_mean, own_size : (channels,) array of bool
-        Channels where each sample loses its own mean, or is divided by its own size (root mean
-        square, floored at a tenth of the median size).
-    floor, scale : (channels,) array of float
-        Smallest own size, and common divisor.
-    mean : (channels, ...) array of float
-        Common mean.
-    """
-
+    #: own_mean, own_size: Channels where each sample loses its own mean, or is divided by its own
+    #: size (root mean square, floored at a tenth of the median size), (channels,).
     own_mean: BoolArray
     own_size: BoolArray
+    #: floor, scale: Smallest own size, and common divisor, (channels,).
     floor: FloatArray
-    mean: FloatArray
+    mean: FloatArray  #: Common mean, (channels, ...)
     scale: FloatArray
 
     @classmethod

@@ -24,23 +24,16 @@ _SIDE = 5  # shifts along each axis
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Poses:
-    """Poses of n patches.
+    """Poses of n patches."""
 
-    Attributes
-    ----------
-    angle, angle_sigma : (n,) tensor
-        Rotation [rad] and its circular standard deviation, at most that of a uniform angle.
-    shift, shift_sigma : (n, 2) tensor
-        Shift [half windows] and its standard deviation.
-    divergence : (n,) tensor
-        Of the posterior from the prior [nats].
-    """
-
+    #: angle, angle_sigma: Rotation [rad] and its circular standard deviation, at most that of a
+    #: uniform angle, (n,).
     angle: Tensor
+    #: shift, shift_sigma: Shift [half windows] and its standard deviation, (n, 2).
     shift: Tensor
     angle_sigma: Tensor
     shift_sigma: Tensor
-    divergence: Tensor
+    divergence: Tensor  #: Of the posterior from the prior [nats], (n,)
 
 
 class PoseGrid:

@@ -18,24 +18,12 @@ _NEIGHBOURS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """Retrieval of true partners among n pairs.
+    """Retrieval of true partners among n pairs."""
 
-    Attributes
-    ----------
-    rank : float
-        Mean rank of the true partner, 0 (always first) to 1, and 0.5 by chance.
-    first : float
-        Share of queries where it comes first.
-    n : int
-        Number of pairs.
-    p_value : float
-        Of so low a mean rank with partners permuted at random.
-    """
-
-    rank: float
-    first: float
-    n: int
-    p_value: float
+    rank: float  #: Mean rank of the true partner, 0 (always first) to 1, and 0.5 by chance
+    first: float  #: Share of queries where it comes first
+    n: int  #: Number of pairs
+    p_value: float  #: Of so low a mean rank with partners permuted at random
 
 
 def retrieval(
@@ -97,28 +85,17 @@ def explained(truth: ArrayLike, guess: ArrayLike, reference: ArrayLike) -> float
 
 @dataclass(frozen=True, kw_only=True)
 class Separation:
-    """Separation of classes in a latent space.
+    """Separation of classes in a latent space."""
 
-    Attributes
-    ----------
-    balanced_accuracy : float
-        Share that nearest neighbours among *training* samples get right, averaged over classes.
-    chance, p_value : float
-        Mean of the accuracy with permuted labels, and the p-value of so high an accuracy.
-    silhouette : float
-        From -1 to 1, on the held-out samples. NaN where no class has two.
-    classes : tuple of int
-        Those with a training and a held-out sample.
-    n : int
-        Number of held-out samples.
-    """
-
+    #: Share that nearest neighbours among *training* samples get right, averaged over classes.
     balanced_accuracy: float
+    #: chance, p_value: Mean of the accuracy with permuted labels, and the p-value of so high an
+    #: accuracy.
     chance: float
     p_value: float
-    silhouette: float
-    classes: tuple[int, ...]
-    n: int
+    silhouette: float  #: From -1 to 1, on the held-out samples. NaN where no class has two.
+    classes: tuple[int, ...]  #: Those with a training and a held-out sample
+    n: int  #: Number of held-out samples
 
 
 def separation(

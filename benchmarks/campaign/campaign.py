@@ -19,24 +19,15 @@ _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """Rule that stops the comparisons of a campaign once they are decided.
+    """Rule that stops the comparisons of a campaign once they are decided."""
 
-    Parameters
-    ----------
-    first_films : int
-        Films of every task before the first test.
-    block_films : int
-        Films from test to test. A block is run to its end before the next begins: on a cluster,
-        choose blocks of at least as many cells as there are workers.
-    error : float
-        Chance of any wrong decision in the whole campaign, however often it is tested.
-    against : str
-        Policy that all others are compared with. Without one every pair is compared.
-    """
-
-    first_films: int = 4
+    first_films: int = 4  #: Films of every task before the first test
+    #: Films from test to test. A block is run to its end before the next begins: on a cluster,
+    #: choose blocks of at least as many cells as there are workers.
     block_films: int = 2
+    #: Chance of any wrong decision in the whole campaign, however often it is tested.
     error: float = 0.05
+    #: Policy that all others are compared with. Without one every pair is compared.
     against: str = ""
 
     def __post_init__(self) -> None:

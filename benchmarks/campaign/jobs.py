@@ -18,30 +18,18 @@ from grainscout.records import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One cell with all that it takes to run it, anywhere.
+    """One cell with all that it takes to run it, anywhere."""
 
-    Parameters
-    ----------
-    key : CellKey
-        The cell.
-    task, policy, seed
-        Its settings.
-    timeout_s, memory_GiB : float
-        Bounds [s], [GiB]; 0 is none.
-    campaign : str
-        Mark of the run of a campaign that asks.
-    version : str
-        Version of Grainscout where the campaign is run from.
-    """
-
-    key: CellKey
+    key: CellKey  #: The cell
+    #: task, policy, seed: Its settings.
     task: Task
     policy: PolicySpec
     seed: int
+    #: timeout_s, memory_GiB: Bounds [s], [GiB]; 0 is none.
     timeout_s: float = 0.0
     memory_GiB: float = 0.0
-    campaign: str = ""
-    version: str = grainscout.__version__
+    campaign: str = ""  #: Mark of the run of a campaign that asks
+    version: str = grainscout.__version__  #: Version of Grainscout where the campaign is run from
 
     def to_json(self) -> str:
         """Write it as text; ConfigError if a policy's option is not a plain value."""

@@ -105,37 +105,19 @@ def _mean_over_spent(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GoalRanking:
-    """Ranking of the policies for one goal.
+    """Ranking of the policies for one goal."""
 
-    Parameters
-    ----------
-    goal : str
-        The goal.
-    ranked : list of Ranked
-        Policies, best first.
-    against_baseline : mapping
-        Policy -> verdict against `BASELINE`.
-    undecided_against : list of str
-        Policies that are not significantly worse than the best one (Holm over all pairs).
-    pairs : list of Verdict
-        Every verdict behind that.
-    films : int
-        Films (task x seed) that all policies finished.
-    oracles : frozenset of str
-        Controls that are given the truth. They are ranked to show the ideal, and have no part in
-        the verdict.
-    rule : str
-        Certainty of the verdicts, in words.
-    """
-
-    goal: Goal
-    ranked: list[statistics.Ranked]
-    against_baseline: dict[str, statistics.Verdict]
+    goal: Goal  #: The goal
+    ranked: list[statistics.Ranked]  #: Policies, best first
+    against_baseline: dict[str, statistics.Verdict]  #: Policy -> verdict against `BASELINE`
+    #: Policies that are not significantly worse than the best one (Holm over all pairs).
     undecided_against: list[str]
-    pairs: list[statistics.Verdict]
-    films: int
+    pairs: list[statistics.Verdict]  #: Every verdict behind that
+    films: int  #: Films (task x seed) that all policies finished
+    #: Controls that are given the truth. They are ranked to show the ideal, and have no part in the
+    #: verdict.
     oracles: frozenset[str] = frozenset()
-    rule: str = "95 %, Holm over all pairs"
+    rule: str = "95 %, Holm over all pairs"  #: Certainty of the verdicts, in words
 
     @property
     def best(self) -> str:

@@ -36,27 +36,13 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignProgress:
-    """State of a campaign.
+    """State of a campaign."""
 
-    Parameters
-    ----------
-    asked : list of CellKey
-        Cells that were asked for so far, those of the next block among them.
-    waiting : list of CellKey
-        Those that have not been tried; none when the campaign is over.
-    planned : int
-        Cells of the whole campaign.
-    comparisons : list of Comparison
-        Comparisons, with a rule for stopping.
-    racing : list of str
-        Policies that the next films are spent on.
-    """
-
-    asked: list[CellKey]
-    waiting: list[CellKey]
-    planned: int
-    comparisons: list[Comparison]
-    racing: list[str]
+    asked: list[CellKey]  #: Cells that were asked for so far, those of the next block among them
+    waiting: list[CellKey]  #: Those that have not been tried; none when the campaign is over
+    planned: int  #: Cells of the whole campaign
+    comparisons: list[Comparison]  #: Comparisons, with a rule for stopping
+    racing: list[str]  #: Policies that the next films are spent on
 
     @property
     def over(self) -> bool:

@@ -24,27 +24,14 @@ YOUR_FILE = Path("your-file")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OpenedMicroscope:
-    """A microscope, and what is known of the sample under its tip.
+    """A microscope, and what is known of the sample under its tip."""
 
-    Parameters
-    ----------
-    microscope : Microscope
-        Nothing has moved yet.
-    film : Film, optional
-        The simulated film.
-    recording : Recording, optional
-        The grid of curves that is replayed.
-    truth : callable, optional
-        Gives the truth at a problem's candidates. None on a real instrument.
-    notes : tuple of str
-        Sentences on what was assumed, filled or left out of a file.
-    """
-
-    microscope: Microscope
-    film: Film | None = None
-    recording: Recording | None = None
+    microscope: Microscope  #: Nothing has moved yet
+    film: Film | None = None  #: The simulated film
+    recording: Recording | None = None  #: The grid of curves that is replayed
+    #: Gives the truth at a problem's candidates. None on a real instrument.
     truth: Callable[[Problem], TaskTruth] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  #: Sentences on what was assumed, filled or left out of a file
 
 
 class MicroscopeSpec(Kinds):
@@ -106,25 +93,14 @@ class MicroscopeSpec(Kinds):
 
 @dataclass(frozen=True, kw_only=True)
 class Simulated(MicroscopeSpec):
-    """A simulated film under a simulated instrument.
-
-    Parameters
-    ----------
-    film : str
-        Preset that films are generated from.
-    film_file : Path, optional
-        One saved film instead.
-    instrument : str
-        Instrument preset or rung of the fault ladders, joined by ``+``.
-    temperature_K : float
-        Temperature of the film [K].
-    """
+    """A simulated film under a simulated instrument."""
 
     kind: Literal["simulated"] = "simulated"
-    film: str = "reference"
-    film_file: Path | None = None
+    film: str = "reference"  #: Preset that films are generated from
+    film_file: Path | None = None  #: One saved film instead
+    #: Instrument preset or rung of the fault ladders, joined by ``+``.
     instrument: str = "reference"
-    temperature_K: float = 298.0
+    temperature_K: float = 298.0  #: Temperature of the film [K]
 
     @property
     def label(self) -> str:
@@ -151,41 +127,22 @@ class Simulated(MicroscopeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Topography(MicroscopeSpec):
-    """A preset's transport on the grains of the user's own image.
-
-    Parameters
-    ----------
-    file : Path
-        Image file.
-    film : str
-        Preset whose transport the film has.
-    channel : str, optional
-        Height channel. Without it, the image in metres whose name says height.
-    pixel_nm : float, optional
-        Pixel size [nm] instead of the file's.
-    height_unit : str, optional
-        Unit of the heights, such as "nm", where the file says none.
-    crop_px : tuple of int, optional
-        First row, first column, rows and columns of the image to use.
-    grain_contrast : float, optional
-        Strength of a boundary of the image over its grains. A larger one finds fewer grains;
-        ``grainscout simulate --topography`` shows them.
-    instrument : str
-        Instrument preset.
-    temperature_K : float
-        Temperature of the film [K].
-    """
+    """A preset's transport on the grains of the user's own image."""
 
     kind: Literal["topography"] = "topography"
-    file: Path
-    film: str = "reference"
+    file: Path  #: Image file
+    film: str = "reference"  #: Preset whose transport the film has
+    #: Height channel. Without it, the image in metres whose name says height.
     channel: str | None = None
-    pixel_nm: float | None = None
-    height_unit: str | None = None
+    pixel_nm: float | None = None  #: Pixel size [nm] instead of the file's
+    height_unit: str | None = None  #: Unit of the heights, such as "nm", where the file says none
+    #: First row, first column, rows and columns of the image to use.
     crop_px: tuple[int, int, int, int] | None = None
+    #: Strength of a boundary of the image over its grains. A larger one finds fewer grains;
+    #: ``grainscout simulate --topography`` shows them.
     grain_contrast: float | None = None
-    instrument: str = "reference"
-    temperature_K: float = 298.0
+    instrument: str = "reference"  #: Instrument preset
+    temperature_K: float = 298.0  #: Temperature of the film [K]
 
     def __post_init__(self) -> None:
         if self.pixel_nm is not None and not self.pixel_nm > 0:
@@ -206,33 +163,17 @@ class Topography(MicroscopeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Replay(MicroscopeSpec):
-    """A recorded grid of curves, measured again.
-
-    Parameters
-    ----------
-    file : Path
-        Recording.
-    channel : str, optional
-        Image that policies see, where the file has several.
-    current : str, optional
-        Channel of the curves, where the file has several.
-    cycle : int, optional
-        Number of the sweep to take, from 0, where each site has several.
-    rail_A : float, optional
-        Full scale of the current amplifier [A]; without it, rails are found.
-    pixel_nm : float, optional
-        Pixel size [nm] instead of the file's.
-    crop_px : tuple of int, optional
-        First row, first column, rows and columns of the part to use.
-    """
+    """A recorded grid of curves, measured again."""
 
     kind: Literal["replay"] = "replay"
-    file: Path
-    channel: str | None = None
-    current: str | None = None
-    cycle: int | None = None
+    file: Path  #: Recording
+    channel: str | None = None  #: Image that policies see, where the file has several
+    current: str | None = None  #: Channel of the curves, where the file has several
+    cycle: int | None = None  #: Number of the sweep to take, from 0, where each site has several
+    #: Full scale of the current amplifier [A]; without it, rails are found.
     rail_A: float | None = None
-    pixel_nm: float | None = None
+    pixel_nm: float | None = None  #: Pixel size [nm] instead of the file's
+    #: First row, first column, rows and columns of the part to use.
     crop_px: tuple[int, int, int, int] | None = None
 
     @property
@@ -263,15 +204,10 @@ class Replay(MicroscopeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Ising(MicroscopeSpec):
-    """A plane of spin lattices, ``options = { property = "magnetisation" }``.
-
-    Parameters
-    ----------
-    options : mapping
-        ``property`` that is measured, see ``ising.PROPERTIES``.
-    """
+    """A plane of spin lattices, ``options = { property = "magnetisation" }``."""
 
     kind: Literal["ising"] = "ising"
+    #: ``property`` that is measured, see ``ising.PROPERTIES``.
     options: dict[str, Any] = field(default_factory=dict)
 
     def open(self, seed: int) -> OpenedMicroscope:
@@ -289,19 +225,11 @@ class Ising(MicroscopeSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Registered(MicroscopeSpec):
-    """An instrument by the name that it is registered under, with its options.
-
-    Parameters
-    ----------
-    kind : str
-        One of ``grainscout list microscopes``.
-    options : mapping
-        Settings of that instrument.
-    """
+    """An instrument by the name that it is registered under, with its options."""
 
     has_truth = False
-    kind: str = "registered"
-    options: dict[str, Any] = field(default_factory=dict)
+    kind: str = "registered"  #: One of ``grainscout list microscopes``
+    options: dict[str, Any] = field(default_factory=dict)  #: Settings of that instrument
 
     def open(self, seed: int) -> OpenedMicroscope:
         """Connect to the instrument; the seed changes nothing."""

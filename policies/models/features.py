@@ -53,24 +53,12 @@ def patches(image: FloatArray, window: int, sites: IntArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchBasis:
-    """Principal components of an image's patches.
+    """Principal components of an image's patches."""
 
-    Parameters
-    ----------
-    mean : (w w,) array of float
-        Mean patch.
-    vectors : (k, w w) array of float
-        Components, orthonormal.
-    variance : (k,) array of float
-        Variance of each component, falling.
-    total : float
-        Variance of all components together.
-    """
-
-    mean: FloatArray
-    vectors: FloatArray
-    variance: FloatArray
-    total: float
+    mean: FloatArray  #: Mean patch, (w w,)
+    vectors: FloatArray  #: Components, orthonormal, (k, w w)
+    variance: FloatArray  #: Variance of each component, falling, (k,)
+    total: float  #: Variance of all components together
 
 
 def patch_basis(image: FloatArray, window: int, components: int) -> PatchBasis:

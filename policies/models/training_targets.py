@@ -16,25 +16,15 @@ from grainscout.records.noise import robust_noise
 
 @dataclass(frozen=True)
 class DescriptorTargets:
-    """One descriptor of the measured curves.
+    """One descriptor of the measured curves."""
 
-    Parameters
-    ----------
-    name : str
-        Name of the descriptor. ConfigError if there is none.
-    waveform : Waveform
-        Waveform of the curves.
-    censored, saturated : bool
-        Learn from bounds, and from curves with samples at the rail.
-    dead_contacts : bool
-        Learn from dead contacts (see `at_floor`). They are learnt from in any case where they are
-        half of the curves or more, for then the film insulates and not a contact.
-    """
-
-    name: str
-    waveform: Waveform
+    name: str  #: Name of the descriptor. ConfigError if there is none.
+    waveform: Waveform  #: Waveform of the curves
+    #: censored, saturated: Learn from bounds, and from curves with samples at the rail.
     censored: bool = True
     saturated: bool = True
+    #: Learn from dead contacts (see `at_floor`). They are learnt from in any case where they are
+    #: half of the curves or more, for then the film insulates and not a contact.
     dead_contacts: bool = False
 
     def __post_init__(self) -> None:

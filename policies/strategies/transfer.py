@@ -36,37 +36,20 @@ _APART = 50.0  # eighths of an image's side between two films: no smooth field r
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransferData:
-    """Data of one film, in terms that hold on another.
+    """Data of one film, in terms that hold on another."""
 
-    Parameters
-    ----------
-    target : str
-        Name of the descriptor.
-    height_scale : float
-        Scale of the height [m or the channel's unit].
-    scales : (4,) array of float
-        Lengths of the derivatives [m].
-    spread, centre, shift : (d,) array of float
-        Scaling of the features, so that the same relief gives the same features.
-    norm : float
-        Scaling of the features, for all together.
-    features : (n, d) array of float
-        Features of the measured sites.
-    place : (n, 2) array of float
-        Coordinates of the sites on their own film.
-    y, noise : (n,) array of float
-        Targets and noise variances.
-    """
-
-    target: str
-    height_scale: float
-    scales: FloatArray
+    target: str  #: Name of the descriptor
+    height_scale: float  #: Scale of the height [m or the channel's unit]
+    scales: FloatArray  #: Lengths of the derivatives [m], (4,)
+    #: spread, centre, shift: Scaling of the features, so that the same relief gives the same
+    #: features, (d,).
     spread: FloatArray
     centre: FloatArray
     shift: FloatArray
-    norm: float
-    features: NDArray[np.float32]
-    place: NDArray[np.float32]
+    norm: float  #: Scaling of the features, for all together
+    features: NDArray[np.float32]  #: Features of the measured sites, (n, d)
+    place: NDArray[np.float32]  #: Coordinates of the sites on their own film, (n, 2)
+    #: y, noise: Targets and noise variances, (n,).
     y: FloatArray
     noise: FloatArray
 

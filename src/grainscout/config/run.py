@@ -19,27 +19,15 @@ from grainscout.records import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class LinkSpec:
-    """Policy on another machine, behind ``grainscout serve``.
+    """Policy on another machine, behind ``grainscout serve``."""
 
-    Parameters
-    ----------
-    address : str
-        Address of the server, such as ``tcp://gpu.lab:5571``.
-    keys : Path, optional
-        Folder of this client's ``grainscout keys``.
-    fallback : bool
-        When the server is lost, go on with the experiment's own [policy] instead of waiting.
-    patience_s : float
-        Longest wait for a lost server, tip parked, before the run ends [s].
-    timeout_s : float
-        Longest decision of a living server [s].
-    """
-
-    address: str
-    keys: Path | None = None
+    address: str  #: Address of the server, such as ``tcp://gpu.lab:5571``
+    keys: Path | None = None  #: Folder of this client's ``grainscout keys``
+    #: When the server is lost, go on with the experiment's own [policy] instead of waiting.
     fallback: bool = False
+    #: Longest wait for a lost server, tip parked, before the run ends [s].
     patience_s: float = 3600.0
-    timeout_s: float = 600.0
+    timeout_s: float = 600.0  #: Longest decision of a living server [s]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,20 +13,11 @@ from grainscout.records import DataError, PackedState, pack, unpack
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DeltaLog:
-    """A state as a journal holds it: once as a whole, then the change by each outcome.
+    """A state as a journal holds it: once as a whole, then the change by each outcome."""
 
-    Attributes
-    ----------
-    state : dict, optional
-        State that a reader of the journal gets.
-    rows : int
-        Number of rows that make it.
-    whole, since : int
-        Bytes of the whole state and of the changes after it.
-    """
-
-    state: PackedState | None = None
-    rows: int = 0
+    state: PackedState | None = None  #: State that a reader of the journal gets
+    rows: int = 0  #: Number of rows that make it
+    #: whole, since: Bytes of the whole state and of the changes after it.
     whole: int = 0
     since: int = 0
 

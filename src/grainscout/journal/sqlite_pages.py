@@ -29,24 +29,12 @@ _Buffer = bytes | memoryview
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """One page in a -wal.
+    """One page in a -wal."""
 
-    Attributes
-    ----------
-    page : int
-        Number of the page.
-    ends : bool
-        True at the end of a commit.
-    sound : bool
-        True if the running checksum is right up to here.
-    data : bytes
-        The page.
-    """
-
-    page: int
-    ends: bool
-    sound: bool
-    data: bytes
+    page: int  #: Number of the page
+    ends: bool  #: True at the end of a commit
+    sound: bool  #: True if the running checksum is right up to here
+    data: bytes  #: The page
 
 
 @dataclass(frozen=True, kw_only=True)
