@@ -95,24 +95,14 @@ def spectral_novelty(
     shape_weight: float = 0.5,
     frozen_after: int | None = None,
 ) -> FloatArray:
-    """(n,) novelty of each curve.
+    """(n,) novelty of each of (n, samples) curves [A].
 
-    Parameters
-    ----------
-    curves : (n, samples) array of float
-        Currents [A].
-    kind : {"mean", "nearest", "mean-curve", "reconstruction"}
-        Mean distance to all others or to the nearest `neighbours`, distance to the mean curve, or
-        error of a reconstruction of rank `neighbours`.
-    metric : {"l2", "correlation", "split"}
-        Distance of two curves, see `embed`.
-    neighbours : int
-        Number of nearest curves, or rank.
-    shape_weight : float
-        Weight of the shape in ``"split"``.
-    frozen_after : int, optional
-        None scores every curve against the whole set. A number m scores the first m among
-        themselves and each later one against those before it, once and for all.
+    The kind ``"mean"`` is the mean distance to all others, ``"nearest"`` that to the nearest
+    `neighbours`, ``"mean-curve"`` the distance to the mean curve, ``"reconstruction"`` the error of
+    a reconstruction of rank `neighbours`. `metric` and `shape_weight` are those of `embed`.
+
+    `frozen_after` None scores every curve against the whole set. A number m scores the first m
+    among themselves and each later one against those before it, once and for all.
     """
     if len(curves) == 0:
         return np.zeros(0)

@@ -46,12 +46,8 @@ class Observations:
 class ObservationHistory:
     """Proposals at the candidates of a problem, and their outcomes.
 
-    Attributes
-    ----------
-    visits, failures : (n_candidates,) array of int
-        Counts of measured and of failed or aborted outcomes.
-    pending : (n_candidates,) array of int
-        Number of proposals without an answer.
+    Each candidate has counts of its measured outcomes (`visits`), of its failed or aborted ones
+    (`failures`), and of its proposals without an answer (`pending`).
     """
 
     def __init__(self, problem: Problem) -> None:

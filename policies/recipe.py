@@ -14,21 +14,11 @@ from grainscout.records import ConfigError
 class Recipe:
     """A maker of model policies, whose options are the fields of its parts.
 
-    Parameters
-    ----------
-    title : str
-        Name of the policy in states and messages.
-    about : str
-        Description of the policy, the first line for lists.
-    never : sequence of str
-        Former options that did nothing in this policy.
-    **fields
-        Parts and other fields of :class:`ModelPolicy`, with the defaults of the options.
-
-    Notes
-    -----
     It is called with options, as a class would be, and can be registered under a name in the same
-    way (entry point group ``grainscout.policies``).
+    way (entry point group ``grainscout.policies``). `title` names the policy in states and
+    messages, and the first line of `about` in lists. `never` are former options that did nothing in
+    this policy. Further fields are parts and other fields of :class:`ModelPolicy`, with the
+    defaults of the options.
     """
 
     def __init__(

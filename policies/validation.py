@@ -22,17 +22,8 @@ def option(
 ) -> Any:
     """A dataclass field with a check, which `check_options` runs.
 
-    Parameters
-    ----------
-    default : bool, int, float or str
-        Its type says what is allowed: a flag, a whole number (by default at least 0), a finite
-        number, or one of the choices.
-    choices : sequence of str
-        Allowed words.
-    low, high : float
-        Allowed range, ends included.
-    unit : str
-        Unit for the message.
+    The type of the default says what is allowed: a flag, a whole number (by default at least 0), a
+    finite number, or one of the choices. `low` and `high` are included, `unit` is for the message.
     """
     check: partial[None] = partial(check_number, low=low, high=high, unit=unit)
     if isinstance(default, bool):

@@ -62,20 +62,11 @@ def explain(flags: int) -> str:
 
 
 class Curves:
-    """Currents of one sweep with common quantities.
+    """Currents of n curves of one sweep of s samples, with common quantities.
 
-    Attributes
-    ----------
-    sweep : Sweep
-        Their common voltage axis of s samples.
-    current : (n, s) array of float
-        Current [A]; a repaired copy where samples were lost.
-    flags : (n,) array of int
-        `Flag` values.
-    usable : (n,) array of bool
-        False for lost and constant curves.
-    saturated : (n, s) array of bool or None
-        Samples at the amplifier's rail.
+    `current` (n, s) [A] is a repaired copy where samples were lost. `flags` (n,) are `Flag` values,
+    `usable` (n,) is False for lost and constant curves, and `saturated` (n, s) or None marks
+    samples at the amplifier's rail.
     """
 
     def __init__(self, sweep: Sweep, current: FloatArray, saturated: BoolArray | None) -> None:

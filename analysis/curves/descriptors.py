@@ -206,28 +206,12 @@ def describe_all(
 def describe_target(
     problem: Problem, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> Described:
-    """Describe curves by the problem's target.
-
-    Parameters
-    ----------
-    problem : Problem
-        Gives the descriptor and the voltages.
-    current : (n, samples) array of float
-        Current [A].
-    saturated : (n, samples) array of bool, optional
-        True at the amplifier's rail; see `describe`.
-    """
+    """Describe curves, (n, samples) currents [A], by the problem's target."""
     return describe(problem.target, problem.waveform.voltage, current, saturated)
 
 
 def check_target(name: str, voltage: ArrayLike) -> None:
-    """Check that a descriptor is defined for a sweep; ConfigError says why not.
-
-    Parameters
-    ----------
-    voltage : (samples,) array of float
-        Voltage [V] in the order of time.
-    """
+    """Check that a descriptor is defined for a sweep [V]; ConfigError says why not."""
     volts = np.asarray(voltage, dtype=np.float64)
     ohmic = describe(name, volts, volts * 1e-9)
     never = Flag.NO_REVERSE | Flag.OUT_OF_RANGE | Flag.UNORDERED | Flag.TOO_SHORT

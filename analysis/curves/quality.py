@@ -163,12 +163,7 @@ def judge_curve(curve: IVCurve, asked: FloatArray | None = None) -> Quality:
 def among_neighbours(current: ArrayLike, judged: Judged) -> Judged:
     """Judge curves again by what is usual among them: noise far above the others'.
 
-    Parameters
-    ----------
-    current : (n, s) array
-        Currents of neighbouring curves [A].
-    judged : Judged
-        Verdicts on each by itself; unusable ones do not say what is usual.
+    `judged` are the verdicts on each by itself; unusable ones do not say what is usual.
     """
     current = np.atleast_2d(np.asarray(current, np.float64))
     good = judged.usable

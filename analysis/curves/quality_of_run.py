@@ -29,24 +29,10 @@ _NO_CURRENT = 0.1  # no tip carries so much [A]: the recording is in another uni
 def quality_of(
     outcomes: Sequence[Outcome], problem: Problem, *, neighbours: bool = True
 ) -> list[Quality | None]:
-    """Verdicts on all curves of a run.
+    """Verdicts on all curves of a run; None where there is no curve, or its unit is not the ampere.
 
     A verdict of the run itself stays. Curves without one are judged now, as in journals of before.
-    Noise is compared over the whole run, which the run itself could not do.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        All outcomes of the run.
-    problem : Problem
-        Its waveform is the sweep that was asked for.
-    neighbours : bool
-        Compare the noise of a curve with that of the others.
-
-    Returns
-    -------
-    list of Quality or None
-        One for each outcome. None where there is no curve, or its unit is not the ampere.
+    With `neighbours`, noise is compared over the whole run, which the run itself could not do.
     """
     found = [o.quality if o.curve is not None else None for o in outcomes]
     curves = {k: o.curve for k, o in enumerate(outcomes) if o.curve is not None}

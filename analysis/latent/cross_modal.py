@@ -25,16 +25,11 @@ _RIDGES = np.logspace(-3, 2, 18)
 
 
 def site_invariants(patches: FloatArray) -> FloatArray:
-    """Invariants (n, 15 channels) of patches under rotation about the site.
+    """Invariants (n, 15 channels) of patches (n, channels, w, w) under rotation about the site.
 
     At each scale s [pixels], from Gaussian derivatives of the patch: height over its surroundings,
     s |gradient|, s^2 Laplacian, s^2 difference of the principal curvatures, and s^2 curvature along
-    the gradient.
-
-    Parameters
-    ----------
-    patches : (n, channels, w, w) array of float
-        In any unit, which is that of the invariants. The site is pixel [w // 2, w // 2].
+    the gradient. They have the unit of the patches, whose site is pixel [w // 2, w // 2].
     """
     w = patches.shape[-1]
     axis = np.arange(w) - w // 2

@@ -37,16 +37,10 @@ class Poses:
 
 
 class PoseGrid:
-    """Rings, shifts and priors of one window.
+    """Rings, shifts and priors of a window of a width [pixels].
 
-    Angles are uniform a priori, shifts normal with half the reach as standard deviation.
-
-    Parameters
-    ----------
-    window : int
-        Width [pixels].
-    reach : float
-        Largest shift [half windows].
+    Angles are uniform a priori, shifts normal with half the `reach` [half windows], the largest
+    shift, as standard deviation.
     """
 
     def __init__(self, window: int, reach: float) -> None:

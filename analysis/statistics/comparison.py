@@ -180,26 +180,11 @@ def paired_difference(
 def films_needed(
     difference: float, spread: float, *, level: float = 0.95, tasks: int = 1
 ) -> int | None:
-    """Films per task that decide with 80 % power.
+    """Films per task that decide with 80 % power; None over 10 000.
 
-    Parameters
-    ----------
-    difference, spread : float
-        Mean difference and its standard deviation over films, in one unit.
-    level : float
-        Confidence level.
-    tasks : int
-        Number of tasks.
-
-    Returns
-    -------
-    int or None
-        None over 10 000.
-
-    Notes
-    -----
-    The smallest n >= ((t_level + t_power) spread / difference)^2 / tasks with Student quantiles at
-    n. It is within one of the exact non-central answer.
+    `difference` is the mean over films, `spread` its standard deviation. The smallest n >=
+    ((t_level + t_power) spread / difference)^2 / tasks with Student quantiles at n. It is within
+    one of the exact non-central answer.
     """
     if difference == 0 or not (spread / difference) ** 2 < MOST_FILMS:
         return None

@@ -35,15 +35,11 @@ def film_seed(seed: int, task: str, film: int) -> int:
 def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedState:
     """Run and score one cell.
 
-    Returns
-    -------
-    tree : packable mapping
-        - steps: one value a measurement, identical on every machine of a kind. They are those of
-          ``score_run``, and spent, the share of the budget used up then.
-        - checkpoints: scores of predicted maps at a few numbers of measurements.
-        - timing: seconds of this computer, not reproducible and kept apart.
-        - final: (n_candidates,) float32 predicted mean and standard deviation at the end.
-        - curves: (n, samples) float32 measured currents [A], at curve_sites.
+    The packable tree holds `steps` (one value a measurement, identical on every machine of a kind:
+    those of ``score_run`` and the share of the budget spent then), `checkpoints` (scores of
+    predicted maps), `timing` (seconds of this computer, not reproducible), `final` (predicted mean
+    and standard deviation of every candidate, float32) and `curves` ((n, samples) currents [A] at
+    curve_sites).
     """
     cell_seed = film_seed(seed, key.task, key.film)
     environment = make_environment(task, cell_seed)
@@ -158,12 +154,7 @@ def evaluation_map(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[Float
     """Predict the target at every candidate with the evaluation model, from these outcomes alone.
 
     The model is the closed-form deep kernel (``dkl`` with its defaults), fitted once: fixed and
-    deterministic, and no policy can tune it.
-
-    Returns
-    -------
-    mean, std : (n_candidates,) array of float
-        Prediction and its standard deviation, in the target's unit.
+    deterministic, and no policy can tune it. Returns mean and standard deviation.
     """
     model = make_policy("dkl", {})
     model.reset(problem, rng=np.random.default_rng(0))

@@ -16,12 +16,7 @@ from grainscout.benchmarks.tasks.task import GOALS
 class IncrementalScores:
     """Scores of the finished cells, without reading the whole store again after each.
 
-    Attributes
-    ----------
-    table : DataFrame
-        Scores of all cells that were added, as of `goal_scores`.
-    finished : set of CellKey
-        Those cells.
+    `table` holds the scores of the cells `finished`, as of `goal_scores`.
     """
 
     def __init__(self, campaign: Campaign, store: CampaignStore) -> None:

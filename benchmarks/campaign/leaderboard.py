@@ -145,14 +145,9 @@ class GoalRanking:
 
 
 def goal_rankings(scores: pd.DataFrame, oracles: Collection[str] = ()) -> list[GoalRanking]:
-    """Rank the policies for each goal that has scores, on the films that all of them finished.
+    """Rank the policies for each goal on the films that all of them finished.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        Scores as of `goal_scores`.
-    oracles : collection of str
-        Policies that are given the truth.
+    `oracles` are policies that are given the truth.
     """
     rankings = []
     for goal in GOALS:
@@ -196,14 +191,8 @@ def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None
     """Return the policy with the best mean score over the goals; ties go to the better mean rank.
 
     A score measures the gain on the way from random to ideal. A rank makes a step between two
-    indistinguishable policies as large as one between two that are far apart.
-
-    Parameters
-    ----------
-    rankings : list of GoalRanking
-        One ranking for each goal.
-    eligible : collection of str
-        Policies that can run on a microscope; a control that is given the truth cannot.
+    indistinguishable policies as large as one between two that are far apart. Only `eligible`
+    policies can win: a control that is given the truth cannot run on a microscope.
     """
     names = [r.name for r in rankings[0].ranked if r.name in eligible] if rankings else []
     if not names:

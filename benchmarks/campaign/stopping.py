@@ -60,28 +60,15 @@ def plan_next_block(
 ) -> CampaignProgress:
     """Decide the comparisons block by block from the first film, and plan the next block.
 
-    Parameters
-    ----------
-    campaign : Campaign
-        The campaign.
-    scores : DataFrame, optional
-        Scores as of `goal_scores`, needed with a rule for stopping.
-    settled : container of CellKey
-        Cells that have finished, or failed for good.
+    `settled` cells have finished, or failed for good. The plan is a function of the cells alone:
+    neither the number of workers, nor their speed, nor an interruption changes a decision.
 
-    Notes
-    -----
-    It is a function of the cells alone: neither the number of workers, nor their speed, nor an
-    interruption changes a decision. Each comparison is an e-process of
-    `statistics.sequential_difference` over the films that both policies were asked to run; the mean
-    over the goal's tasks is one step. Whether the next film is one of them depends on earlier films
-    only, so it stays a test martingale, and exceeds 1/a at any time with chance a at most. With m
-    comparisons a = error/m, and none of them is wrong with chance 1 - error (Bonferroni). A film on
-    which one of the two failed is left out of their comparison.
-
-    References
-    ----------
-    J. Ville, Etude critique de la notion de collectif, 1939.
+    Each comparison is an e-process of `statistics.sequential_difference` over the films that both
+    policies were asked to run; the mean over the goal's tasks is one step. Whether the next film is
+    one of them depends on earlier films only, so it stays a test martingale, and exceeds 1/a at any
+    time with chance a at most (Ville 1939). With m comparisons a = error/m, and none of them is
+    wrong with chance 1 - error (Bonferroni). A film on which one of the two failed is left out of
+    their comparison.
     """
     titles = [p.title for p in campaign.policies]
     if campaign.stopping is None or scores is None:

@@ -67,11 +67,8 @@ def metric_of(name: str, baseline: float) -> Metric:
 def score_model(model: Model, film: str) -> dict[str, float]:
     """Score a model on one film.
 
-    Raises
-    ------
-    DataError
-        If the model fails there or its answer is unusable. A model without a score is never left
-        out of a comparison.
+    DataError if the model fails there or its answer is unusable: a model without a score is never
+    left out of a comparison.
     """
     case, truth = film_case(film), film_truth_of(film)
     try:

@@ -24,12 +24,7 @@ def left_out(measured: Sequence[Outcome]) -> str:
 def quality_section(problem: Problem, measured: Sequence[Outcome]) -> Section:
     """Usable curves, and the others by reason.
 
-    Parameters
-    ----------
-    problem : Problem
-        Problem of the run.
-    measured : sequence of Outcome
-        All outcomes with a curve, with their verdicts.
+    `measured` are all outcomes with a curve, with their verdicts.
     """
     judged = [o for o in measured if o.quality is not None]
     if not judged:

@@ -19,18 +19,9 @@ FORMAT = "grainscout-bench-1"
 def summary(
     campaign: Campaign, store: CampaignStore, results: Results, *, run: int, seconds: float
 ) -> dict[str, Any]:
-    """Results as plain JSON values.
+    """Results as plain JSON values, with the keys of docs/manual/cluster.md.
 
-    docs/manual/cluster.md describes the keys.
-
-    Parameters
-    ----------
-    campaign, store, results
-        The campaign, its finished cells and its results.
-    run : int
-        Number of cells run by this call.
-    seconds : float
-        Time taken by this call [s].
+    `run` and `seconds` are the cells and the time of this call.
     """
     failures = store.failures()
     asked = set(results.progress.asked)

@@ -276,24 +276,10 @@ def height_image(
     height_unit: str | None = None,
     crop_px: tuple[int, int, int, int] | None = None,
 ) -> tuple[FloatArray, tuple[float, float]]:
-    """Read a height image and its pixel size.
+    """Read a cropped height image [m] and its pixel size along rows and columns [m].
 
-    Parameters
-    ----------
-    file, channel, pixel_nm, height_unit, crop_px : optional
-        As in `Topography`.
-
-    Returns
-    -------
-    height : (rows, columns) array of float
-        Topography [m], cropped.
-    pixel_size : tuple of float
-        Size of a pixel along rows and columns [m].
-
-    Raises
-    ------
-    DataError
-        If there is no such channel or the crop leaves the image.
+    The options are those of `Topography`. DataError if there is no such channel or the crop leaves
+    the image.
     """
     spec = Topography(
         file=file, channel=channel, pixel_nm=pixel_nm, height_unit=height_unit, crop_px=crop_px

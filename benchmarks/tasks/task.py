@@ -124,16 +124,7 @@ class Task:
 def replay_task(file: Path, target: str, curves: int | None, **settings: Any) -> Task:
     """Make a task on the user's own recorded grid: every recorded site may be measured.
 
-    Parameters
-    ----------
-    file : Path
-        Recording.
-    target : str
-        Descriptor to learn.
-    curves : int or None
-        Budget.
-    **settings
-        Of `Replay`, such as rail_A.
+    Further settings are those of `Replay`, such as rail_A.
     """
     return Task(
         id=f"replay/{_plain(file.stem)}/{_plain(target)}",
@@ -180,13 +171,8 @@ class PolicySpec:
 def plain(value: Any, *, stored: bool = False) -> Any:
     """Turn dataclasses into tables that TOML and JSON can hold; None is left out.
 
-    Parameters
-    ----------
-    value : object
-        Dataclass, mapping, sequence, path or plain value.
-    stored : bool
-        Write microscopes and waveforms as journals and campaign stores have always held them, so
-        that those of before are recognised.
+    `stored` writes microscopes and waveforms as journals and campaign stores have always held them,
+    so that those of before are recognised.
     """
     if isinstance(value, Kinds):
         value = value.stored() if stored else vars(value)

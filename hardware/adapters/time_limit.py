@@ -16,12 +16,8 @@ class Worker:
     """One thread that makes all calls of an instrument, in order.
 
     COM objects belong to the thread that made them, and a hung Igor does not answer. Once a call is
-    late nothing more is sent, because it would be carried out after it was given up.
-
-    Parameters
-    ----------
-    what : str
-        Name of the other side in errors.
+    late nothing more is sent, because it would be carried out after it was given up. `what` names
+    the other side in errors.
     """
 
     def __init__(self, what: str) -> None:

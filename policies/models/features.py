@@ -209,30 +209,14 @@ def feature_table(
 ) -> NDArray[np.float32]:
     """(rows columns, d) features of all pixels of the scan, row-major, with a mean of x·x of 1.
 
-    Parameters
-    ----------
-    scan : Scan
-        Images of the film.
-    kind : {"jets", "pca", "both", "structure"}
-        ``"pca"`` are principal components of the patches, so directions matter. ``"jets"`` are
-        rotation-invariant derivatives at four scales up to half the window. ``"structure"`` are
-        jets with grains, boundaries, junctions and asymmetry as the height shows them.
-    window : int
-        Side of the patch [pixels].
-    components : int
-        Number of principal components.
-    channels : sequence of str, optional
-        Images to use. None is the height, or the first one if there is no height.
+    The kind ``"pca"`` are principal components of the patches, so directions matter. ``"jets"`` are
+    rotation-invariant derivatives at four scales up to half the window, ``"both"`` is the two
+    together. ``"structure"`` are jets with grains, boundaries, junctions and asymmetry as the
+    height shows them. `window` is the side of the patch [pixels], and `channels` None is the
+    height, or the first one if there is no height.
 
-    Returns
-    -------
-    (rows columns, d) array of float32
-        Read-only. Policies that meet on one scan share it.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown kind or a window larger than the image.
+    The table is read-only, and policies that meet on one scan share it. ConfigError for an unknown
+    kind or a window larger than the image.
     """
     if kind not in FEATURES:
         raise ConfigError(f"features must be one of {', '.join(FEATURES)}; got {kind!r}")

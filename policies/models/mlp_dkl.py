@@ -94,16 +94,8 @@ def marginal_likelihood(gram: Tensor, y: Tensor) -> Tensor:
 class Ensemble:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` of learned deep kernels.
 
-    Parameters
-    ----------
-    table : (m, d) array of float32
-        Features.
-    candidate_rows : (c,) array of int
-        Rows to predict.
-    growth : float
-        Networks are retrained, from the initial weights, when the data have grown by this fraction.
-    seed : int
-        Seed of the initial weights.
+    Networks are retrained, from the initial weights of `seed`, when the data have grown by the
+    fraction `growth`.
     """
 
     def __init__(

@@ -23,19 +23,10 @@ def population(
 ) -> tuple[FloatArray, FloatArray, float]:
     """Samples (k, q) of the posterior, their weights (k,), and the log evidence.
 
-    Parameters
-    ----------
-    log_likelihood : callable
-        (k,) values of (k, q) parameters whose prior is standard normal.
-    count : int
-        Samples of a round.
-    known : tuple of array
-        Samples and weights of an earlier posterior, taken in as further ancestors.
-    rng : numpy.random.Generator
-        Source of chance.
+    `log_likelihood` gives (k,) values of (k, q) parameters whose prior is standard normal, and
+    `count` is the number of samples of a round. The samples and weights `known` of an earlier
+    posterior are taken in as further ancestors.
 
-    Notes
-    -----
     The first round draws from the prior, the later ones from a mixture of the prior and of kernels
     around the weighted samples of the round before (Cappe et al. 2004, J. Comput. Graph. Stat. 13).
     """

@@ -39,25 +39,10 @@ _CHUNK = 16_384  # candidates that are predicted at once
 class StructuredGP:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a physical mean.
 
-    Parameters
-    ----------
-    table : (m, d) array of float
-        Features of the residual's kernel.
-    covariates : (m, e) array of float
-        Arguments of the mean.
-    candidate_rows : (c,) array of int
-        Rows to predict.
-    kernel, mean
-        Covariance of the residual, and the physical model.
-    growth : float
-        As in ``GaussianProcess``.
-    particles : int
-        Number of samples of the shape parameters.
-    seed : int
-        Seed of the importance sampler.
-    nuisance : callable, optional
-        Gives (n, r) further columns of the mean for the data of a fit, which belong to the
-        measurements and not to their sites (time, wear). Predictions are for their zero.
+    `table` (m, d) has the features of the residual's kernel, `covariates` (m, e) the arguments of
+    the mean. `growth` is as in ``GaussianProcess``, `particles` the number of samples of the shape
+    parameters. `nuisance` gives (n, r) further columns of the mean for the data of a fit, which
+    belong to the measurements and not to their sites (time, wear). Predictions are for their zero.
     """
 
     def __init__(

@@ -34,24 +34,10 @@ class Surrogate(Protocol):
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """Learn from all data so far.
 
-        Parameters
-        ----------
-        rows : (n,) array of int
-            Rows of the table, repeats allowed.
-        y : (n,) array of float
-            Targets.
-        noise : (n,) array of float, optional
-            Stated variance of each target. A surrogate may scale it as a whole and adds a learnt
-            one.
-
-        Raises
-        ------
-        ConfigError
-            If n = 0, the shapes differ or `y` is not finite.
-
-        Notes
-        -----
-        Data that begin with those of the last call may be taken as an update.
+        `rows` (n,) of the table may repeat, and `noise` (n,) is the stated variance of each target
+        `y`. A surrogate may scale it as a whole and adds a learnt one. Data that begin with those
+        of the last call may be taken as an update. ConfigError if n = 0, the shapes differ or `y`
+        is not finite.
         """
 
     def fork(self) -> Self:

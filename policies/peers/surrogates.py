@@ -55,12 +55,7 @@ def seeded(seed: int) -> Iterator[None]:
 class PeerModel:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` without state: fits start anew.
 
-    Parameters
-    ----------
-    x : (m, d) array of float
-        Inputs of every row of the table, as the peer takes them.
-    candidate_rows : (c,) array of int
-        Rows to predict.
+    `x` (m, d) are the inputs of every row of the table, as the peer takes them.
     """
 
     def __init__(self, x: AnyFloatArray, candidate_rows: IntArray) -> None:

@@ -34,8 +34,6 @@ _FLOOR = 1e-3  # least error, relative to the spread of the curves: the noise de
 class HeldOutError(Target):
     """Logarithm of the error of a model that predicts whole curves from the patch.
 
-    Notes
-    -----
     The curve is predicted by a deep-kernel ridge regression. Its errors at the visited sites are
     its leave-one-out residuals in closed form (Rasmussen & Williams, eq. 5.12).
     """

@@ -24,12 +24,8 @@ _SENSORS = ("XSensor", "YSensor")
 class AespmIgor:
     """Igor through ``aespm``'s command files on the same PC.
 
-    Parameters
-    ----------
-    step : float
-        Largest jump [V of the loops].
-    patience : float
-        Longest wait for an answer of Igor [s].
+    `step` is the largest jump [V of the loops], `patience` the longest wait for an answer of Igor
+    [s].
     """
 
     errors: tuple[type[Exception], ...] = (OSError, ValueError)

@@ -41,10 +41,7 @@ _CYCLES = {"bipolar": 1.0, "triangle": 0.5}
 class Igor(Protocol):
     """Commands that a package must be able to send, in the microscope's own thread.
 
-    Attributes
-    ----------
-    errors : tuple of exception types
-        Raised by the package when Igor cannot be reached.
+    `errors` are the exceptions that it raises when Igor cannot be reached.
     """
 
     errors: tuple[type[Exception], ...]

@@ -116,21 +116,9 @@ class NanonisConnection:
         self._nanonis: Any = None
 
     def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
-        """Call a method of the package and return its variables.
+        """Call a method of the package, such as ``"Scan_FrameGet"``, and return its variables.
 
-        Parameters
-        ----------
-        command : str
-            Name of the method, such as ``"Scan_FrameGet"``.
-        *arguments
-            Its arguments.
-        timeout : float, optional
-            Time-out of this command [s].
-
-        Raises
-        ------
-        MicroscopeError
-            For every failure.
+        Every failure is a MicroscopeError.
         """
         return self._run(command, lambda nanonis: getattr(nanonis, command)(*arguments), timeout)
 

@@ -43,12 +43,8 @@ Weights = Mapping[str, Tensor]
 class Detection:
     """Answer of the ensemble at each pixel.
 
-    Attributes
-    ----------
-    probability : (rows, columns) array of float
-        Mean chance over the members that a boundary passes within 1.5 pixels.
-    spread : (rows, columns) array of float
-        Standard deviation of the members, large for images unlike those of their training.
+    `probability` is the mean chance over the members that a boundary passes within 1.5 pixels,
+    `spread` its standard deviation, large for images unlike those of their training.
     """
 
     probability: FloatArray
@@ -56,14 +52,9 @@ class Detection:
 
 
 def detect(scan: Scan, members: Sequence[Weights] | None = None) -> Detection:
-    """Boundaries that a scan shows.
+    """Boundaries that a scan shows, in its height or in its first channel if it has none.
 
-    Parameters
-    ----------
-    scan : Scan
-        Its height is used, or its first channel if it has none.
-    members : sequence of weights, optional
-        Members of the ensemble. Default: those shipped.
+    `members` of the ensemble are by default those shipped.
     """
     image = scan.image
     # Sides are made multiples of four, as the image is halved twice.

@@ -17,14 +17,8 @@ _CHUNK = 1 << 18  # pixels handled at once
 class Lines:
     """Polylines, one after another.
 
-    Attributes
-    ----------
-    points : (n, 2) array of float
-        Rows and columns, in any unit.
-    line : (n,) array of int
-        Line of each point.
-    last : (n,) array of bool
-        True at the last point of each line.
+    `points` (n, 2) are rows and columns in any unit, `line` (n,) is the line of each point, and
+    `last` (n,) is True at the last point of each line.
     """
 
     points: FloatArray

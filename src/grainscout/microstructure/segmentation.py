@@ -114,21 +114,9 @@ def grooves(image: FloatArray, sigma: Sequence[float] = (1.5, 1.5)) -> BoolArray
 
 
 def find_grains(height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
-    """Labels 0 .. n-1 of the grains of a levelled topography.
+    """Labels 0 .. n-1 of the grains of a levelled topography, with pixels in nm.
 
-    Parameters
-    ----------
-    height : (rows, columns) array of float
-        Levelled topography.
-    pixel : (row step, column step)
-        Pixel size [nm].
-    spec : SegmentationSpec
-        Settings.
-
-    Returns
-    -------
-    (rows, columns) array of int32
-        One grain if nothing stands out of the image's own noise.
+    One grain if nothing stands out of the image's own noise.
     """
     sigma = [max(spec.scale_nm / step, _NARROWEST) for step in pixel]
     depth = groove_depth(height, sigma, sigma)

@@ -33,13 +33,8 @@ _MOST_VALUES = 1 << 29  # 4 GB once they are float64
 def survived(path: Path | str, read: Callable[[Path], object]) -> None:
     """DataError if read(path) hangs or crashes. Its result or error is ignored.
 
-    Parameters
-    ----------
-    path : path
-        A file.
-    read : callable
-        A function of a module, so that another interpreter can import it. The process is forked
-        where that is safe: on Linux, with one thread (not with macOS's own libraries).
+    `read` is a function of a module, so that another interpreter can import it. The process is
+    forked where that is safe: on Linux, with one thread (not with macOS's own libraries).
     """
     place = Path(path).resolve()
     if sys.platform == "linux" and threading.active_count() == 1:

@@ -14,8 +14,6 @@ _NORMAL = 0.6744897501960817  # median size of normal noise, in standard deviati
 def difference_scale(order: int) -> float:
     """Median size of differences of normal noise of standard deviation 1.
 
-    Notes
-    -----
     Differences of order k have the weights of (1 - x)^k: binom(2k, k) times the noise's variance.
     """
     return _NORMAL * math.sqrt(math.comb(2 * order, order))
@@ -26,21 +24,9 @@ def robust_noise(
 ) -> FloatArray:
     """Standard deviation of the noise, from the median size of differences along an axis.
 
-    Parameters
-    ----------
-    values : array of float
-        Noise on a signal that is smooth along `axis`. NaN is left out.
-    order : int
-        Of the differences. A higher one ignores more of the signal.
-    axis : int
-        Along which differences are taken.
-    together : bool
-        One median of the whole array, in the place of one along the axis.
-
-    Returns
-    -------
-    array of float
-        In the unit of `values`, without `axis`. 0 where there are too few values.
+    The signal under the noise is smooth along `axis`, and NaN is left out. A higher `order` of the
+    differences ignores more of the signal. `together` takes one median of the whole array, in the
+    place of one along the axis. 0 where there are too few values.
     """
     if values.shape[axis] <= order:
         return np.zeros(() if together else np.delete(values.shape, axis))

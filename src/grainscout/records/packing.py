@@ -72,14 +72,8 @@ def flatten(value: object, where: str = "state") -> tuple[object, list[NDArray[A
 def restore(plain: object, take: Callable[[int], _Buffer], depth: int = 10_000) -> Any:
     """The tree that `flatten` made plain; DataError for anything that it cannot have made.
 
-    Parameters
-    ----------
-    plain : object
-        JSON values.
-    take : callable
-        Gives the bytes of the next array, so many as asked for; raises DataError if there are none.
-    depth : int
-        Deepest nesting that is read.
+    `take` gives the bytes of the next array, so many as asked for, and raises DataError if there
+    are none. `depth` is the deepest nesting that is read.
     """
     if depth < 0:
         raise DataError("packed values must not be nested so deep")

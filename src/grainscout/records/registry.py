@@ -27,16 +27,9 @@ def closest(name: str, known: Iterable[str]) -> str:
 class Registry(Generic[T]):
     """Named classes or functions that make a `T`; nothing is imported before it is asked for.
 
-    Parameters
-    ----------
-    what : str
-        Noun for the messages, such as ``"policy"``.
-    group : str
-        Entry point group under which third parties register theirs.
-    builtin : mapping of str to str
-        Name -> ``"module:attribute"``.
-    needs : mapping of str to str, optional
-        Name -> package without which that built-in one is not known.
+    `what` is the noun for the messages, and `group` the entry point group of third parties.
+    `builtin` maps names to ``"module:attribute"``, and `needs` maps names to the package without
+    which that built-in one is not known.
     """
 
     def __init__(
@@ -95,10 +88,7 @@ class Registry(Generic[T]):
     def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
         """A `T` of that name.
 
-        Raises
-        ------
-        ConfigError
-            For an unknown name, an unknown or missing option, or a value that is refused.
+        ConfigError for an unknown name, an unknown or missing option, or a value that is refused.
         """
         factory, given = self.find(name), dict(options or {})
         known = options_of(factory)

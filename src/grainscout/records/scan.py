@@ -27,16 +27,9 @@ def checked_site(
     *,
     error: type[GrainscoutError] = DataError,
 ) -> Site:
-    """The site as Python integers.
+    """The site as Python integers, on a grid of that shape; `error` is raised otherwise.
 
-    Parameters
-    ----------
-    site : pair of whole numbers
-        Row and column; numpy integers are welcome, truth values are not.
-    shape : (rows, columns), optional
-        Grid on which the site must lie.
-    error : type of GrainscoutError
-        What is raised otherwise.
+    Numpy integers are welcome, truth values are not.
     """
     pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
     whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]

@@ -13,17 +13,8 @@ T = TypeVar("T")
 
 
 def supports(thing: object, protocol: type[T]) -> TypeIs[T]:
-    """Tell if an object can do what an optional protocol asks.
+    """Tell if a microscope or policy can do what an optional protocol asks.
 
-    Parameters
-    ----------
-    thing : object
-        A microscope or a policy.
-    protocol : type
-        A runtime-checkable protocol, such as `SupportsState`.
-
-    Notes
-    -----
     A wrapper, such as a guard or a remote policy, has all optional methods. Its attribute
     ``unsupported`` names those that the object behind it lacks.
     """
