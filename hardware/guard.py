@@ -365,11 +365,7 @@ class Guard:
         return float(cost.seconds(distance))
 
     def _write(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        status: Status,
-        message: str = "",
+        self, name: str, arguments: Mapping[str, Any], status: Status, message: str = ""
     ) -> None:
         line = Command(
             time_s=self.clock.now(),

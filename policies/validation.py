@@ -50,12 +50,7 @@ def check_count(name: str, value: object, *, low: float = 0) -> None:
 
 
 def check_number(
-    name: str,
-    value: object,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    unit: str = "",
+    name: str, value: object, *, low: float = -math.inf, high: float = math.inf, unit: str = ""
 ) -> None:
     """ConfigError unless `value` is a finite number in [low, high]."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

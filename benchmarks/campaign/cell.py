@@ -60,10 +60,7 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
     ok = [o for o in result.outcomes if o.curve is not None]
     return {
         "reason": result.reason,
-        "steps": {
-            **score_run(problem, truth, result.outcomes),
-            "spent": np.array(scorer.spent),
-        },
+        "steps": {**score_run(problem, truth, result.outcomes), "spent": np.array(scorer.spent)},
         "checkpoints": scorer.table(),
         "timing": {"decision_s": np.array(scorer.decisions)},
         "final": {k: v.astype(np.float32) for k, v in scorer.final.items()},

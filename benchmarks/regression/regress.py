@@ -94,10 +94,7 @@ def check(
     """
     stored = {
         name: read_baseline(
-            baseline_of(name),
-            model=name,
-            version=version_of(model),
-            update=how_to_update(name),
+            baseline_of(name), model=name, version=version_of(model), update=how_to_update(name)
         )
         for name, model in models.items()
     }

@@ -49,10 +49,7 @@ def _one_thread() -> Iterator[None]:
 def problem() -> Problem:
     film = Film.generate(PRESETS["reference"], 1)
     return Problem(
-        scan=film.scan(),
-        candidates=GRID.T,
-        waveform=Waveform.triangle(),
-        budget=Budget(curves=N),
+        scan=film.scan(), candidates=GRID.T, waveform=Waveform.triangle(), budget=Budget(curves=N)
     )
 
 

@@ -10,16 +10,7 @@ import pytest
 pytest.importorskip("zmq")
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
-from grainscout.records import (
-    Budget,
-    IVCurve,
-    Outcome,
-    Problem,
-    Proposal,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Proposal, Scan, Site, Waveform
 
 
 class Echo:

@@ -13,15 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from grainscout.analysis.curves.descriptors import describe_curve
-from grainscout.records import (
-    DataError,
-    IVCurve,
-    Outcome,
-    PolicyError,
-    Problem,
-    Proposal,
-    Site,
-)
+from grainscout.records import DataError, IVCurve, Outcome, PolicyError, Problem, Proposal, Site
 
 ID = "_id"
 Point = Mapping[str, Any]

@@ -268,10 +268,7 @@ def _light(setup: CheckSetup) -> Iterator[str]:
             yield from refuses(f"light({suns})", (GrainscoutError,), microscope.light, suns)
     else:
         yield from refuses(
-            "light(0.0123) without a lamp",
-            (MicroscopeError, ConfigError),
-            microscope.light,
-            0.0123,
+            "light(0.0123) without a lamp", (MicroscopeError, ConfigError), microscope.light, 0.0123
         )
 
 
@@ -370,11 +367,7 @@ def _limits(setup: CheckSetup) -> Iterator[str]:
         before = microscope.clock.now()
         guard = Guard(microscope, limits, scan=image)
         yield from refuses(
-            f"a measurement against {limits}",
-            (LimitError,),
-            guard.measure,
-            site,
-            waveform,
+            f"a measurement against {limits}", (LimitError,), guard.measure, site, waveform
         )
         if microscope.capabilities.simulated and microscope.clock.now() != before:
             yield "a refused command must take no time"

@@ -33,10 +33,7 @@ def offers(policy: object) -> list[str]:
 
 
 def perform(
-    session: Session,
-    message: wire.Message,
-    factory: Callable[[], Any],
-    offered: Collection[str],
+    session: Session, message: wire.Message, factory: Callable[[], Any], offered: Collection[str]
 ) -> wire.Message:
     """Carry out a request with the session's policy."""
     kind, result = message.kind, None

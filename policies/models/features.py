@@ -229,8 +229,7 @@ def feature_table(
         images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
     key = (images.digest(), scan.shape, scan.pixel_size, len(names), kind, window, components)
     return TABLES.get(
-        key,
-        lambda: _made_table(scan, kind=kind, window=window, components=components, names=names),
+        key, lambda: _made_table(scan, kind=kind, window=window, components=components, names=names)
     )
 
 

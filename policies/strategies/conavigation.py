@@ -52,8 +52,7 @@ class CompositionFeatures(ImageFeatures):
         share = self.composition_weight / (1.0 + self.composition_weight)
         # The mean of x·x over the table stays 1, as the kernels expect.
         return np.ascontiguousarray(
-            np.hstack([np.sqrt(1.0 - share) * image, np.sqrt(share) * column[:, None]]),
-            np.float32,
+            np.hstack([np.sqrt(1.0 - share) * image, np.sqrt(share) * column[:, None]]), np.float32
         )
 
 

@@ -14,13 +14,7 @@ from grainscout.policies.acquisition import Posterior
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.surrogates import KERNELS
 from grainscout.policies.novelty import filled
-from grainscout.policies.parts.roles import (
-    Acquisition,
-    Maps,
-    RunContext,
-    Target,
-    TrainingData,
-)
+from grainscout.policies.parts.roles import Acquisition, Maps, RunContext, Target, TrainingData
 from grainscout.policies.parts.standard import ImageFeatures, KernelModel
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option

@@ -84,11 +84,7 @@ class TransferData:
 
 
 def transfer(
-    problem: Problem,
-    learnt: Sequence[Outcome] | PackedState,
-    *,
-    target: str = "",
-    window: int = 16,
+    problem: Problem, learnt: Sequence[Outcome] | PackedState, *, target: str = "", window: int = 16
 ) -> dict[str, Any]:
     """Options of ``make_policy("transfer-dkl", ...)`` that start it from an earlier run.
 

@@ -65,12 +65,7 @@ def image(
         measured += plane[0] * pixel_size[0] * (r - (rows - 1) / 2)
         measured += plane[1] * pixel_size[1] * (c - (columns - 1) / 2)
     truth = ScanTruth(
-        dilated=dilated,
-        displacement=displacement,
-        line=line,
-        scars=scars,
-        plane=plane,
-        noise=noise,
+        dilated=dilated, displacement=displacement, line=line, scars=scars, plane=plane, noise=noise
     )
     return measured, truth
 

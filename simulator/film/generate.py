@@ -20,12 +20,7 @@ from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator.film.mullins_groove import groove
 from grainscout.simulator.film.roughness import filtered_noise
 from grainscout.simulator.film.spec import FilmSpec
-from grainscout.simulator.film.tessellation import (
-    Tessellation,
-    edge_lines,
-    rasterise,
-    tessellate,
-)
+from grainscout.simulator.film.tessellation import Tessellation, edge_lines, rasterise, tessellate
 
 NM = 1e-9
 
@@ -148,9 +143,7 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
     smooth = rng.integers(0, 2, k)
     spread = np.exp(0.2 * rng.standard_normal((2, k)))
     factor = np.where(
-        np.arange(2) == smooth[:, None],
-        t.smooth ** strength[:, None],
-        t.sharp ** strength[:, None],
+        np.arange(2) == smooth[:, None], t.smooth ** strength[:, None], t.sharp ** strength[:, None]
     )
     # Small grains have short flanks, or they would drown between their boundaries.
     size = np.clip(2 * tess.radii[tess.edges] / spec.grains.mean_nm, 0.3, 1.5)

@@ -17,11 +17,7 @@ Residuals = Callable[[FloatArray, IntArray], FloatArray]
 
 
 def jacobian(
-    residuals: Residuals,
-    points: FloatArray,
-    problems: IntArray,
-    low: FloatArray,
-    high: FloatArray,
+    residuals: Residuals, points: FloatArray, problems: IntArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Residuals (m, r) and derivatives (m, r, q).
 

@@ -209,5 +209,5 @@ def test_the_siege_itself_sees_a_hang_a_crash_and_a_fat_case():
 
     lost, _ = siege(range(6), one, seconds=1.5, memory=1_000_000_000)
     assert [text[:12] for text in lost] == [
-        *("case 1: hung", "case 2: ende", "case 3: ende", "case 4: bad"),
+        *("case 1: hung", "case 2: ende", "case 3: ende", "case 4: bad")
     ]

@@ -35,12 +35,7 @@ def run(film, loss_per_s, path, curves=30, **settings):
     header = Header(problem=problem, config={"policy": {"name": "sobol"}}, seed=SEED)
     with Journal.create(path, header) as journal:
         Experiment(
-            scope,
-            make_policy("sobol"),
-            problem=problem,
-            seed=SEED,
-            journal=journal,
-            **settings,
+            scope, make_policy("sobol"), problem=problem, seed=SEED, journal=journal, **settings
         ).run()
     return path
 

@@ -6,17 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grainscout.hardware import (
-    Capabilities,
-    SimulatedClock,
-)
-from grainscout.records import (
-    CostModel,
-    IVCurve,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.hardware import Capabilities, SimulatedClock
+from grainscout.records import CostModel, IVCurve, Scan, Site, Waveform
 
 SCAN = Scan(
     channels={"height": np.arange(20.0).reshape(4, 5) * 1e-9},

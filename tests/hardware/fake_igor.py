@@ -248,9 +248,7 @@ class _Com:
                 DimensionLabel=lambda _, i, __: keys[i],
                 GetNumericWavePointValue=lambda i: self.fake.variables[keys[i]],
             )
-        return types.SimpleNamespace(
-            GetNumericWavePointValue=lambda i: self.fake.waves[name][i],
-        )
+        return types.SimpleNamespace(GetNumericWavePointValue=lambda i: self.fake.waves[name][i])
 
 
 class DirectIgor:

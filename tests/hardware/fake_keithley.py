@@ -5,10 +5,7 @@ from pathlib import Path
 
 RESOURCE = "GPIB0::24::INSTR"
 #: Current of a reading: the voltage that was sourced, times 1e-7 A/V.
-RESISTOR = {
-    "2400": "{0:.6E},{0:.6f}E-07,+1.0E+07,+1.0E+00,+2.0E+00",
-    "2600": "{0:.6f}E-07\tfalse",
-}
+RESISTOR = {"2400": "{0:.6E},{0:.6f}E-07,+1.0E+07,+1.0E+00,+2.0E+00", "2600": "{0:.6f}E-07\tfalse"}
 OVERFLOW = "{0:.6E},+9.910000E+37,+1E0,+1E0,+2.0E+00"
 NAMES = {
     "2400": "KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C32",

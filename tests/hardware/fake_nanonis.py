@@ -147,10 +147,7 @@ class FakeNanonis:
         along = dx * math.cos(turn) - dy * math.sin(turn)
         up = dx * math.sin(turn) + dy * math.cos(turn)
         rows, columns = self.height.shape
-        return (
-            math.floor((0.5 - up / height) * rows),
-            math.floor((0.5 + along / width) * columns),
-        )
+        return (math.floor((0.5 - up / height) * rows), math.floor((0.5 + along / width) * columns))
 
     # The commands.
 

@@ -20,14 +20,7 @@ from grainscout.hardware import (
     SupportsState,
     SupportsWear,
 )
-from grainscout.records import (
-    CostModel,
-    IVCurve,
-    LimitError,
-    MicroscopeError,
-    Site,
-    Waveform,
-)
+from grainscout.records import CostModel, IVCurve, LimitError, MicroscopeError, Site, Waveform
 from grainscout.records.supports import supports
 from grainscout.simulator import Film, FilmSpec
 
@@ -75,10 +68,7 @@ def test_what_is_issued_keeps_every_limit_and_what_keeps_every_limit_is_issued(
     left, top, size = frame
     x0, y0 = 1e-6 + left, 2e-6 + top
     limits = Limits(
-        voltage_V=voltage,
-        slew_V_per_s=slew,
-        dwell_s=dwell,
-        frame_m=(x0, y0, x0 + size, y0 + size),
+        voltage_V=voltage, slew_V_per_s=slew, dwell_s=dwell, frame_m=(x0, y0, x0 + size, y0 + size)
     )
     waveform = Waveform.triangle(-peak if negative else peak, 51, seconds)
     row, column = site

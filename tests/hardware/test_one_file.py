@@ -117,9 +117,7 @@ def test_it_runs_on_the_simulator_on_its_recording_and_through_the_link(tmp_path
     # And with the policy behind the encrypted link: bit for bit what it does here.
     keys = generate_keys(tmp_path / "keys")
     with PolicyServer(
-        lambda: make_policy("kriging", POLICY),
-        address="tcp://127.0.0.1:0",
-        keys=keys / "server",
+        lambda: make_policy("kriging", POLICY), address="tcp://127.0.0.1:0", keys=keys / "server"
     ) as server:
         link = f'\n[link]\naddress = "{server.address}"\nkeys = "keys/microscope"\n'
         guard = fly(tmp_path, SIMULATED + link, name="remote")

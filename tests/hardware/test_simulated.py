@@ -19,15 +19,7 @@ from grainscout.hardware import (
     make_microscope,
     microscope_names,
 )
-from grainscout.records import (
-    ConfigError,
-    DataError,
-    MicroscopeError,
-    Site,
-    Waveform,
-    pack,
-    unpack,
-)
+from grainscout.records import ConfigError, DataError, MicroscopeError, Site, Waveform, pack, unpack
 from grainscout.records.supports import supports
 from grainscout.simulator import Film, FilmSpec
 from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS

@@ -41,9 +41,7 @@ def error(name, options, along_columns=True):
                 site=Site(*map(int, problem.candidates[k])),
                 status="ok",
                 curve=IVCurve(
-                    voltage=problem.waveform.voltage,
-                    current=current[k],
-                    time=problem.waveform.time,
+                    voltage=problem.waveform.voltage, current=current[k], time=problem.waveform.time
                 ),
             )
             for k in np.random.default_rng(1).choice(400, 60, replace=False)

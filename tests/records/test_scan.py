@@ -5,14 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from grainscout.records import (
-    ConfigError,
-    DataError,
-    Scan,
-    Site,
-    measurement_stream,
-    spawn_streams,
-)
+from grainscout.records import ConfigError, DataError, Scan, Site, measurement_stream, spawn_streams
 
 
 def scan(**changes):

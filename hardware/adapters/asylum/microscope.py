@@ -272,11 +272,7 @@ def _placed(
         pixel_size=step,
         origin=(x0, y0),
         angle=angle,
-        metadata={
-            **image.metadata,
-            "source": "Asylum",
-            "frame": "x = X, y = -Y of the instrument",
-        },
+        metadata={**image.metadata, "source": "Asylum", "frame": "x = X, y = -Y of the instrument"},
     )
     return placed, lambda x, y: (x / sense[0] + zero[0], -y / sense[1] + zero[1])
 

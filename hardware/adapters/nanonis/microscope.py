@@ -16,14 +16,7 @@ import numpy as np
 from grainscout.hardware.adapters.nanonis.connection import NanonisConnection
 from grainscout.hardware.adapters.shared import RealMicroscope, known_channels, positive
 from grainscout.hardware.protocol import Capabilities
-from grainscout.records import (
-    CostModel,
-    IVCurve,
-    MicroscopeError,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import CostModel, IVCurve, MicroscopeError, Scan, Site, Waveform
 from grainscout.records.arrays import FloatArray
 
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}

@@ -49,10 +49,7 @@ def recording_of(journal: Journal) -> Recording:
         header.problem.scan,
         header.problem.waveform,
         _about(header)
-        | {
-            "later_visits_left_out": measured - len(kept),
-            "failures": len(outcomes) - measured,
-        },
+        | {"later_visits_left_out": measured - len(kept), "failures": len(outcomes) - measured},
     )
 
 

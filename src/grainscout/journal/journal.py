@@ -35,15 +35,7 @@ from grainscout.journal.schema import (
     sound,
     torn,
 )
-from grainscout.records import (
-    DataError,
-    JournalError,
-    Outcome,
-    PackedState,
-    Proposal,
-    pack,
-    unpack,
-)
+from grainscout.records import DataError, JournalError, Outcome, PackedState, Proposal, pack, unpack
 
 _T = TypeVar("_T")
 _Row = TypeVar("_Row")

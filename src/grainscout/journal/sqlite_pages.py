@@ -115,9 +115,7 @@ def _powers() -> tuple[NDArray[np.uint32], list[list[int]]]:
 _WEIGHTS, _FACTOR = _powers()
 
 
-def _partial_sums(
-    words: NDArray[np.uint32],
-) -> NDArray[np.uint32]:
+def _partial_sums(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """(frames, 2) contribution of each frame's own words to the running checksum."""
     return np.stack([(words * w).sum(axis=1, dtype=np.uint32) for w in _WEIGHTS], axis=1)
 

@@ -208,11 +208,7 @@ def _knee(
 
 
 def _flag(
-    flags: BoolArray,
-    signed: FloatArray,
-    known: BoolArray,
-    tops: FloatArray,
-    levels: list[_Level],
+    flags: BoolArray, signed: FloatArray, known: BoolArray, tops: FloatArray, levels: list[_Level]
 ) -> None:
     """Flag, in every curve that ends at one of the levels, the samples there."""
     if not levels:

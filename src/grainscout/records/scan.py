@@ -22,10 +22,7 @@ class Site(NamedTuple):
 
 
 def checked_site(
-    site: object,
-    shape: tuple[int, int] | None = None,
-    *,
-    error: type[GrainscoutError] = DataError,
+    site: object, shape: tuple[int, int] | None = None, *, error: type[GrainscoutError] = DataError
 ) -> Site:
     """The site as Python integers, on a grid of that shape; `error` is raised otherwise.
 

@@ -8,14 +8,7 @@ import pytest
 
 from grainscout.analysis.curves.descriptors import describe_all
 from grainscout.benchmarks import regression as regress
-from grainscout.benchmarks.regression import (
-    FILM_NAMES,
-    MODELS,
-    check,
-    compare,
-    film_case,
-    score,
-)
+from grainscout.benchmarks.regression import FILM_NAMES, MODELS, check, compare, film_case, score
 from grainscout.benchmarks.regression.baseline import read_baseline
 from grainscout.benchmarks.regression.scores import score_model
 from grainscout.records import DataError

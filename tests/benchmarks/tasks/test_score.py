@@ -14,12 +14,7 @@ from grainscout.analysis.metrics import (
 )
 from grainscout.benchmarks.campaign.leaderboard import goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
-from grainscout.benchmarks.tasks.score import (
-    EXAMPLES,
-    running_diversity,
-    score_map,
-    score_run,
-)
+from grainscout.benchmarks.tasks.score import EXAMPLES, running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import (
@@ -160,10 +155,7 @@ def tables(found, error):
 
 def test_zero_is_random_and_one_is_ideal():
     scores = goal_scores(
-        tables(
-            {(0, "random"): 0.4, (0, "best"): 0.9},
-            {(0, "random"): 0.8, (0, "best"): 0.0},
-        ),
+        tables({(0, "random"): 0.4, (0, "best"): 0.9}, {(0, "random"): 0.8, (0, "best"): 0.0}),
         {"t": Task(id="t", curves=3)},
     ).set_index(["goal", "policy"])["score"]
     assert scores["discovery", "random"] == pytest.approx(0.0)

@@ -13,14 +13,7 @@ import pytest
 
 from grainscout.hardware import Capabilities, Guard, Limits, SimulatedMicroscope, check_microscope
 from grainscout.hardware.conformance import require_conforming
-from grainscout.records import (
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import IVCurve, MicroscopeError, PackedState, Scan, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
 
 SEED = np.random.SeedSequence(31)

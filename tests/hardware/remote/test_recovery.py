@@ -12,14 +12,7 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import SimulatedMicroscope
 from grainscout.hardware.remote import RemotePolicy
 from grainscout.policies import make_policy
-from grainscout.records import (
-    Budget,
-    LinkError,
-    Proposal,
-    Site,
-    Waveform,
-    spawn_streams,
-)
+from grainscout.records import Budget, LinkError, Proposal, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 
 pytest.importorskip("zmq")

@@ -14,12 +14,7 @@ import remote_rig as rig
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.policies import make_policy
 from grainscout.policies.protocol import Policy, SupportsPredict, SupportsState
-from grainscout.records import (
-    ConfigError,
-    LinkError,
-    PolicyError,
-    Site,
-)
+from grainscout.records import ConfigError, LinkError, PolicyError, Site
 from grainscout.records.supports import supports
 
 pytest.importorskip("zmq")
