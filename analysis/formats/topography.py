@@ -113,6 +113,7 @@ def topography(pictures: Sequence[Picture]) -> Picture | None:
         return None
     best = min(rank for rank, _ in ranked)
     first = [p for rank, p in ranked if rank == best]
+    first.sort(key=lambda p: -p.values.size)  # a crop stands beside the image that it is of
     # A name that says nothing is enough for the only picture in metres.
     return None if int(best) == len(_NAMES) and len(first) > 1 else first[0]
 
@@ -124,7 +125,7 @@ def height_rank(name: str, unit: str) -> float | None:
         return None
     number = _PASS.match(low)
     low = _PASS.sub("", low)
-    later = 0.0 if number is None else 0.4 if number[1] is None else 0.01 * int(number[1])
+    later = 0.0 if number is None else 0.6 if number[1] is None else 0.01 * int(number[1])
     later += 0.5 if _BACK.search(low) else 0.0
     for rank, words in enumerate(_NAMES):
         if words.match(low) if rank == 0 else words.search(low):

@@ -21,6 +21,7 @@ from grainscout.records.arrays import FloatArray
 _SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "space"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eEdD][+-]?\d+)?")
+_FIGURES = re.compile(r"[+-]?[\d.,]*\d[\d.,]*([eEdD][+-]?\d+)?")
 _NOTHING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "-", "--", "inf", "-inf", "+inf"}
 _COMMENT = ("#", "%", "!", "//", "*")
 _TAIL = re.compile(r"^(.*?)(?:\s*[/,:]\s*|\s+in\s+|_|\s+)([^\s_/,:]+)$")
@@ -150,7 +151,7 @@ def _none(text: str) -> bool:
 
 def _is_data(cells: Sequence[str]) -> bool:
     """Whether two or more cells are numbers."""
-    numbers = sum(_is_number(c, comma=False) or _is_number(c, comma=True) for c in cells)
+    numbers = sum(bool(_FIGURES.fullmatch(c.strip())) for c in cells)
     return numbers >= 2 and numbers >= 0.5 * len(cells)
 
 
