@@ -16,6 +16,7 @@ file, what was expected and what was found; nothing is guessed, filled or skippe
 from grainscout.analysis.formats.gwy import read_gwy, write_gwy
 from grainscout.analysis.formats.igor import read_ibw
 from grainscout.analysis.formats.labelled import from_xarray, to_xarray
+from grainscout.analysis.formats.masks import read_grains as read_grains
 from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_sxm
 from grainscout.analysis.formats.nsid import read_nsid, write_nsid
 from grainscout.analysis.formats.reader import notes_of as notes_of

@@ -72,6 +72,7 @@ def scan_of(
             "channel_names": {name: p.name for p, name in same_names},
             **({"filled": filled} if filled else {}),
             "unrecorded": extra["unrecorded"],
+            "part": extra["part"],
             **({"other_grids": others} if others else {}),
             **({"notes": list(asked.notes)} if asked.notes else {}),
         },
@@ -175,7 +176,8 @@ def _whole(
         float(main.origin[0] + cos * u - sin * v),
         float(main.origin[1] + sin * u + cos * v),
     )
-    return origin, images, {"filled": filled, "unrecorded": lost}
+    part = [first + begin, column, end - begin, columns, *main.values.shape]
+    return origin, images, {"filled": filled, "unrecorded": lost, "part": part}
 
 
 def cropped(scan: Scan, crop: Sequence[int]) -> Scan:

@@ -12,7 +12,7 @@ from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth, recording_truth
 from grainscout.experiment import make_problem
 from grainscout.hardware import Guard, Limits
-from grainscout.records import ConfigError, Problem, Scan
+from grainscout.records import ConfigError, Problem, Scan, Waveform
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -111,6 +111,8 @@ def make_environment(
         For unusable files.
     """
     opened = task.microscope.open(seed)
+    if opened.recording is not None:
+        limits = _of_recording(limits or Limits(), opened.recording.waveform)
     return Environment(
         task=task,
         seed=seed,
@@ -120,6 +122,17 @@ def make_environment(
         find_truth=opened.truth,
         notes=opened.notes,
     )
+
+
+def _of_recording(limits: Limits, waveform: Waveform) -> Limits:
+    """Limits under which a recorded sweep may be replayed; those that were changed are kept.
+
+    The default ones protect a tip from sweeps, and these were applied long ago.
+    """
+    usual = Limits()
+    broken = {violation.limit for violation in usual.of_waveform(waveform)}
+    free = {name: None for name in broken if getattr(limits, name) == getattr(usual, name)}
+    return replace(limits, **free)
 
 
 def on_boundaries(problem: Problem) -> Problem:

@@ -8,7 +8,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from grainscout.analysis.formats import Recording, notes_of, read_image
+import numpy as np
+
+from grainscout.analysis.formats import Recording, notes_of, read_grains, read_image
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_truth
 from grainscout.hardware import Microscope, make_microscope, microscope_names
@@ -138,6 +140,7 @@ class Topography(MicroscopeSpec):
     height_unit: str | None = None  #: Unit of the heights, such as "nm", where the file says none
     #: First row, first column, rows and columns of the image to use.
     crop_px: tuple[int, int, int, int] | None = None
+    grains: Path | None = None  #: Your own mask or label image of the grains; else they are found
     #: Strength of a boundary of the image over its grains. A larger one finds fewer grains;
     #: ``grainscout simulate --topography`` shows them.
     grain_contrast: float | None = None
@@ -147,6 +150,8 @@ class Topography(MicroscopeSpec):
     def __post_init__(self) -> None:
         if self.pixel_nm is not None and not self.pixel_nm > 0:
             raise ConfigError(f"microscope pixel_nm must be > 0 nm; got {self.pixel_nm}")
+        if self.grains is not None and self.grain_contrast is not None:
+            raise ConfigError("microscope grain_contrast must be left out with grains of your own")
 
     def open(self, seed: int) -> OpenedMicroscope:
         """Open the microscope on a film with the image's grains."""
@@ -175,6 +180,8 @@ class Replay(MicroscopeSpec):
     pixel_nm: float | None = None  #: Pixel size [nm] instead of the file's
     #: First row, first column, rows and columns of the part to use.
     crop_px: tuple[int, int, int, int] | None = None
+    #: Your own mask or label image of the grains, from which policies take their features.
+    grains: Path | None = None
 
     @property
     def one_sample(self) -> bool:
@@ -183,7 +190,7 @@ class Replay(MicroscopeSpec):
 
     def open(self, seed: int) -> OpenedMicroscope:
         """Open the recording; DataError if the file holds no grid of curves."""
-        from grainscout.hardware.replay import open_replay
+        from grainscout.hardware.replay import ReplayMicroscope, open_replay
 
         scope = open_replay(
             str(self.file),
@@ -194,6 +201,11 @@ class Replay(MicroscopeSpec):
             pixel_nm=self.pixel_nm,
             crop_px=self.crop_px,
         )
+        if self.grains is not None:
+            scan = scope.recording.scan
+            grains = read_grains(self.grains, scan).astype(np.float64)
+            scan = replace(scan, channels={**scan.channels, "grains": grains})
+            scope = ReplayMicroscope(replace(scope.recording, scan=scan), cost=scope.cost)
         opened = _replayed(scope, scope.recording, partial(recording_truth, scope.recording))
         return replace(opened, notes=tuple(notes_of(scope.recording)))
 
@@ -260,12 +272,16 @@ def film_on_image(spec: Topography, seed: int) -> Film:
     """Put the preset's transport on the grains of the image."""
     from grainscout.simulator import Film, preset
 
-    image, pixel_size = _checked_height(spec.file, _image(spec))
+    scan = _image(spec)
+    image, pixel_size = _checked_height(spec.file, scan)
+    labels = None if spec.grains is None else read_grains(spec.grains, scan)
     film = preset(spec.film)
     if spec.grain_contrast is not None:
         segmentation = replace(film.segmentation, contrast=spec.grain_contrast)
         film = replace(film, segmentation=segmentation)
-    return Film.from_topography(image, pixel_size, spec=film, seed=spawn_streams(seed).film)
+    return Film.from_topography(
+        image, pixel_size, spec=film, seed=spawn_streams(seed).film, labels=labels
+    )
 
 
 def height_image(

@@ -186,7 +186,7 @@ def plain(value: Any, *, stored: bool = False) -> Any:
 
 
 #: Keys whose texts are paths.
-_FILES = ("file", "film_file", "keys")
+_FILES = ("file", "film_file", "grains", "keys")
 
 
 def with_paths(value: Any, change: Callable[[str], str]) -> Any:
@@ -195,7 +195,13 @@ def with_paths(value: Any, change: Callable[[str], str]) -> Any:
         return [with_paths(v, change) for v in value]
     if not isinstance(value, dict):
         return value
-    return {
-        k: change(v) if k in _FILES and isinstance(v, str) else with_paths(v, change)
-        for k, v in value.items()
-    }
+    return {k: _with_path(k, v, change) for k, v in value.items()}
+
+
+def _with_path(key: str, value: Any, change: Callable[[str], str]) -> Any:
+    if not isinstance(value, str):
+        return with_paths(value, change)
+    if key == "target" and ".py:" in value:  # a function in a file of the user's
+        file, function = value.split(".py:", 1)
+        return f"{change(file + '.py')}:{function}"
+    return change(value) if key in _FILES else value

@@ -96,6 +96,7 @@ class Film:
         *,
         spec: FilmSpec | None = None,
         seed: int | np.random.SeedSequence = 0,
+        labels: ArrayLike | None = None,
     ) -> Film:
         """Make a film on a measured image.
 
@@ -113,6 +114,8 @@ class Film:
             grain size and surface are those of the image.
         seed : int or numpy.random.SeedSequence
             Seed of the electrical truth.
+        labels : (rows, columns) array of int, optional
+            Grain of each pixel, 0 .. n-1. Without it, grains are found in the image.
 
         Raises
         ------
@@ -123,7 +126,9 @@ class Film:
         """
         image, steps = checked_image(height, pixel_size)
         wanted = spec or FilmSpec()
-        structure = find_structure(image, steps, wanted.segmentation)
+        structure = find_structure(
+            image, steps, wanted.segmentation, None if labels is None else np.asarray(labels)
+        )
         checked_relief(structure, image)
         image.setflags(write=False)
         return cls(

@@ -46,6 +46,10 @@ Crop = Annotated[
     tuple[int, int, int, int] | None,
     Option("--crop-px", help="With --topography: first row, first column, rows, columns to use."),
 ]
+Grains = Annotated[
+    Path | None,
+    Option("--grains", help="With --topography: your own mask or label image of the grains."),
+]
 GrainContrast = Annotated[
     float | None,
     Option("--grain-contrast", help="With --topography: a larger value finds fewer grains."),
@@ -65,6 +69,7 @@ def simulate(
     pixel_nm: PixelNm = None,
     height_unit: HeightUnit = None,
     crop_px: Crop = None,
+    grains: Grains = None,
     grain_contrast: GrainContrast = None,
     force: Force = False,
 ) -> None:
@@ -90,6 +95,7 @@ def simulate(
         "pixel_nm": pixel_nm,
         "height_unit": height_unit,
         "crop_px": crop_px,
+        "grains": grains,
         "grain_contrast": grain_contrast,
     }
     made = _film(film, seed, topography, {k: v for k, v in image.items() if v is not None})

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from grainscout.benchmarks import Campaign, find_task, tasks_with
-from grainscout.benchmarks.tasks.task import plain
+from grainscout.benchmarks.tasks.recordings import recorded_tasks, recordings_folder
+from grainscout.benchmarks.tasks.task import Task, plain
 from grainscout.config.run import absolute
 from grainscout.config.toml import parse, read_toml
 from grainscout.policies import make_policy
@@ -27,7 +28,7 @@ def load_campaign(name: str) -> Campaign:
 
     The file has ``[[task]]`` and ``[[policy]]`` tables; a ``[defaults]`` table holds what the tasks
     that it writes out share.  Registered tasks come in as they are, by ``tasks = [id, ...]`` and
-    ``tasks_by_tag = [tag, "tag+tag", ...]``; a ``[[task]]`` with ``like = id`` and an id of its own is one
+    ``tasks_by_tag = [tag, "tag+tag", ...]``; ``[recordings]`` makes tasks of a folder's grids of curves; a ``[[task]]`` with ``like = id`` and an id of its own is one
     with changes.  Paths are relative to the file's folder.
     """
     known = builtin_campaigns()
@@ -42,7 +43,8 @@ def load_campaign(name: str) -> Campaign:
     named = [find_task(id_) for id_ in _names(table, "tasks", path)]
     tagged = tasks_with(_names(table, "tasks_by_tag", path))
     chosen = {task.id: plain(task) for task in (*named, *tagged)}
-    table["tasks"] = [*chosen.values(), *written]
+    found = _recorded(table, path)
+    table["tasks"] = [*chosen.values(), *written, *(plain(task) for task in found)]
     table["policies"] = _tables(table, "policy", path)
     campaign = parse(Campaign, table, str(path))
     for task in campaign.tasks:
@@ -70,6 +72,29 @@ def _written(defaults: dict[str, Any], task: dict[str, Any], path: Path) -> dict
     if _BUDGET & {*defaults, *task}:  # another budget, not a further limit
         base = {key: value for key, value in base.items() if key not in _BUDGET}
     return _merged(_merged(base, defaults), task)
+
+
+def _recorded(table: dict[str, Any], path: Path) -> tuple[Task, ...]:
+    """Tasks on the recordings that a table ``[recordings]`` asks for; what is left out is described."""
+    asked = table.pop("recordings", None)
+    if asked is None:
+        return ()
+    if not isinstance(asked, dict) or not asked.keys() <= {"folder", "targets", "curves"}:
+        raise ConfigError(
+            f"{path}: recordings must be a table of folder, targets and curves; got {asked!r}"
+        )
+    given = str(asked.get("folder", ""))
+    folder = recordings_folder(str(path.parent / given) if given else "")
+    made = recorded_tasks(folder, asked.get("targets", ["max_current"]), asked.get("curves", 60))
+    if not made.tasks:
+        raise ConfigError(f"{path}: recordings must hold a grid of curves; none is in {folder}")
+    left = "; ".join(f"{name}: {why}" for name, why in made.left_out.items())
+    table["description"] = (
+        f"{table.get('description', '')} (left out: {left})"
+        if left
+        else (table.get("description", ""))
+    )
+    return made.tasks
 
 
 def _names(table: dict[str, Any], key: str, path: Path) -> list[str]:

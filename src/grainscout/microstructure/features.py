@@ -59,7 +59,8 @@ def structure_features(
     Parameters
     ----------
     scan : Scan
-        Its height is used, or its first channel if it has none, in any unit.
+        Its height is used, or its first channel if it has none, in any unit. A channel "grains"
+        holds the number of each pixel's grain; without it, grains are found in the image.
     scale : float, optional
         Width of the grooves looked for [pixels]. Default: that of `SegmentationSpec`.
     level_lines : bool
@@ -70,7 +71,10 @@ def structure_features(
     spec = SegmentationSpec(level_lines=level_lines)
     if scale is not None:
         spec = replace(spec, scale_nm=float(np.clip(1e9 * scale * pixel, 0.01, 1e6)))
-    found = find_structure(image, scan.pixel_size, spec)
+    own = scan.channels.get("grains")  # of a person, who knows them better
+    found = find_structure(
+        image, scan.pixel_size, spec, None if own is None else own.astype(np.int64)
+    )
     label = found.labels.astype(np.int64)
     far = float(np.hypot(*scan.shape))
     boundary = np.where(found.boundary, 0.0, np.minimum(found.boundary_distance / pixel - 0.5, far))
