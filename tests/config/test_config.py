@@ -152,5 +152,5 @@ def test_defaults_are_shared_and_overridden(tmp_path):
 
 
 def test_an_unknown_campaign_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="quick, smoke"):
+    with pytest.raises(ConfigError, match="quick, recorded, smoke"):
         load_campaign("qick")
