@@ -28,7 +28,7 @@ from grainscout.records import (
     Site,
 )
 from grainscout.records.arrays import FloatArray
-from grainscout.records.codec import generator_state, outcome_state
+from grainscout.records.encoding.codec import generator_state, outcome_state
 
 _T = TypeVar("_T")
 #: Methods that only some policies have.

@@ -1,7 +1,7 @@
 """Messages between a remote policy and its server. Every size is checked.
 
 A message is ``[header, array, array, ...]``. The header is a JSON object with the protocol's version,
-a kind, a session, a request number and a body. The body is a tree as `grainscout.records.packing`
+a kind, a session, a request number and a body. The body is a tree as `grainscout.records.encoding.packing`
 flattens it, and the frames are its arrays in order. Nothing that arrives is executed or un-pickled,
 and nothing is allocated that the sender has not sent.
 """
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from grainscout.records import DataError, GrainscoutError, LinkError, Problem, Proposal
-from grainscout.records.codec import problem_from, problem_state, proposal_from, understood
-from grainscout.records.packing import flatten, restore
+from grainscout.records.encoding.codec import problem_from, problem_state, proposal_from, understood
+from grainscout.records.encoding.packing import flatten, restore
 
 _T = TypeVar("_T")
 

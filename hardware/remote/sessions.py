@@ -8,7 +8,7 @@ from typing import Any
 
 from grainscout.hardware.remote import messages as wire
 from grainscout.records import LinkError
-from grainscout.records.codec import generator_from, outcome_from, proposal_state
+from grainscout.records.encoding.codec import generator_from, outcome_from, proposal_state
 
 
 @dataclass

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray
-from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
+from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
 

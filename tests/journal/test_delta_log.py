@@ -177,7 +177,7 @@ def test_a_change_that_does_not_fit_is_an_error_of_ours(entry):
 def test_the_simulated_microscope_s_state_grows_by_what_a_measurement_adds():
     task = Task(
         microscope=MicroscopeSpec(film="tiny", instrument="all-severe"),
-        waveform=WaveformSpec(samples=11),
+        waveform=WaveformSpec(samples=17),
         curves=1,
     )
     environment = make_environment(task, 3)

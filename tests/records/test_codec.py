@@ -21,7 +21,7 @@ from grainscout.records import (
     spawn_streams,
     unpack,
 )
-from grainscout.records.codec import (
+from grainscout.records.encoding.codec import (
     generator_from,
     generator_state,
     outcome_from,
@@ -32,7 +32,7 @@ from grainscout.records.codec import (
     proposal_state,
     understood,
 )
-from grainscout.records.packing import flatten, restore
+from grainscout.records.encoding.packing import flatten, restore
 
 WAVE = Waveform.triangle(1.2, 21, 0.5)
 CURVE = IVCurve(

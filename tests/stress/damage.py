@@ -23,7 +23,7 @@ from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, salvage
 from grainscout.policies import make_policy
 from grainscout.records import Outcome, pack
-from grainscout.records.codec import outcome_state
+from grainscout.records.encoding.codec import outcome_state
 
 SEED = 5
 

@@ -24,7 +24,7 @@ from grainscout.records import (
     Waveform,
     spawn_streams,
 )
-from grainscout.records.codec import generator_from, generator_state, outcome_from
+from grainscout.records.encoding.codec import generator_from, generator_state, outcome_from
 
 
 def problem(side: int = 6) -> Problem:

@@ -14,7 +14,7 @@ from grainscout.hardware import ReplayMicroscope, SimulatedMicroscope
 from grainscout.hardware.bluesky.optimizers import OptimizerPolicy
 from grainscout.hardware.remote import messages as wire
 from grainscout.records import Budget, Problem, Proposal, Scan, Site, Waveform, spawn_streams
-from grainscout.records.codec import proposal_state
+from grainscout.records.encoding.codec import proposal_state
 from grainscout.simulator import PRESETS, Film
 
 

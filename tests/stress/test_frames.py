@@ -26,7 +26,7 @@ from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
 from grainscout.records import Budget, GrainscoutError, Outcome, Site, Waveform, spawn_streams
-from grainscout.records.codec import outcome_state
+from grainscout.records.encoding.codec import outcome_state
 from grainscout.simulator import PRESETS, Film
 
 _MEMORY = 2_000_000_000  # bytes of address space that a besieged server may need more

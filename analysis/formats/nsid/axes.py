@@ -15,7 +15,7 @@ from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture
 from grainscout.analysis.formats.units import si
 from grainscout.records.arrays import FloatArray
-from grainscout.records.hdf5 import stored
+from grainscout.records.encoding.hdf5 import stored
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

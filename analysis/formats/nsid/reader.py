@@ -31,7 +31,7 @@ from grainscout.analysis.formats.recordings import (
 from grainscout.analysis.formats.topography import named, topography
 from grainscout.records import DataError, Scan, Waveform
 from grainscout.records.arrays import FloatArray
-from grainscout.records.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, survived
+from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, survived
 from grainscout.records.recording import Recording
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from grainscout.journal.models import Event, Header, Request
 from grainscout.records import Outcome, PackedState, Proposal, Site, pack, unpack
-from grainscout.records.codec import (
+from grainscout.records.encoding.codec import (
     curve_from,
     curve_state,
     problem_from,

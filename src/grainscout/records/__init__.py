@@ -16,15 +16,15 @@ them can be imported from here as well.
 from grainscout.records.checks import MISTAKES as MISTAKES
 from grainscout.records.checks import CheckResult as CheckResult
 from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState as PackedState
+from grainscout.records.encoding.packing import pack as pack
+from grainscout.records.encoding.packing import unpack as unpack
 from grainscout.records.errors import ConfigError, DataError, GrainscoutError
 from grainscout.records.errors import JournalError as JournalError
 from grainscout.records.errors import LimitError as LimitError
 from grainscout.records.errors import LinkError as LinkError
 from grainscout.records.errors import MicroscopeError as MicroscopeError
 from grainscout.records.errors import PolicyError as PolicyError
-from grainscout.records.packing import PackedState as PackedState
-from grainscout.records.packing import pack as pack
-from grainscout.records.packing import unpack as unpack
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
 from grainscout.records.quality import Quality
 from grainscout.records.recording import Recording

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
-from grainscout.records.packing import PackedState
+from grainscout.records.encoding.packing import PackedState
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs

@@ -1,0 +1,1 @@
+"""Records as plain trees, as bytes and in HDF5 files."""
