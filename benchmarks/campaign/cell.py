@@ -52,6 +52,7 @@ def run_cell(key: CellKey, task: Task, policy: PolicySpec, seed: int) -> PackedS
         problem=problem,
         seed=cell_seed,
         batch=task.batch,
+        second_look=task.second_look,
         observe=scorer.observe,
     ).run()
     if not result.outcomes:
@@ -115,8 +116,11 @@ class _RunScorer:
             self.spent.append(self._share(outcome))
         at = len(self.outcomes) if self._curves else self.spent[-1] if self.spent else 0.0
         if self._due and at >= self._due[0] and len(self.outcomes) >= 2:
+            first = self._due[0] if self._curves else 0
             self._due = [d for d in self._due if d > at]
-            self.check_map()
+            # A second look would move the checkpoint away from that of the other cells.
+            looks = sum(o.proposal_id is None for o in step.outcomes)
+            self.check_map(max(int(first), len(self.outcomes) - looks))
 
     def _share(self, outcome: Outcome) -> float:
         """Share of the budget used up after this measurement; 1 ends the run.
@@ -131,16 +135,17 @@ class _RunScorer:
             shares.append((self.microscope.wear() - self.wear) / budget.wear)
         return max(shares)
 
-    def check_map(self) -> None:
-        """Score the map that the evaluation model predicts from the run's data.
+    def check_map(self, count: int | None = None) -> None:
+        """Score the map that the evaluation model predicts from the first outcomes, or all.
 
         One model for all policies compares their choice of sites, and serves those without a model.
         """
-        if not any(o.curve is not None for o in self.outcomes):
+        outcomes = self.outcomes[:count]
+        if not any(o.usable for o in outcomes):
             return
-        mean, std = evaluation_map(self.problem, self.outcomes)
+        mean, std = evaluation_map(self.problem, outcomes)
         self.final = {"mean": mean, "std": std}
-        self.rows.append({"n": len(self.outcomes), **score_map(self.truth, mean, std)})
+        self.rows.append({"n": len(outcomes), **score_map(self.truth, mean, std)})
 
     def table(self) -> dict[str, FloatArray]:
         names = self.rows[0] if self.rows else {}

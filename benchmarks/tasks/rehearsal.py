@@ -11,6 +11,7 @@ from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.experiment import Experiment, Step
+from grainscout.experiment.evidence import MAX_SPOILT
 from grainscout.hardware import Limits, SupportsWear
 from grainscout.policies import make_policy
 from grainscout.records import PackedState
@@ -79,6 +80,8 @@ def rehearse(
     limits: Limits,
     *,
     decision_s: float = 0.5,
+    judge: bool = True,
+    max_spoilt: float = MAX_SPOILT,
     observe: Callable[[Step], None] | None = None,
 ) -> Rehearsal:
     """Run a task on its twin without limits, and list the limits that it would break.
@@ -95,6 +98,10 @@ def rehearse(
         Limits that are checked.
     decision_s : float
         Time charged for a decision [s]; negative for the real time.
+    judge : bool
+        Judge each curve as it comes.
+    max_spoilt : float
+        Share of unusable curves among the latest 20 that ends the run.
     observe : callable, optional
         Called after each step.
 
@@ -116,6 +123,9 @@ def rehearse(
         seed=seed,
         batch=task.batch,
         decision_seconds=None if decision_s < 0 else decision_s,
+        judge=judge,
+        second_look=task.second_look,
+        max_spoilt=max_spoilt,
         observe=observe,
     ).run()
     outcomes = result.outcomes

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -21,6 +21,19 @@ from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec, Replay, Simu
 from grainscout.benchmarks.tasks.waveforms import Recorded, Triangle, WaveformSpec
 from grainscout.policies import policy_class
 from grainscout.records import Budget, ConfigError
+
+_LATER = "left out of documents at its default"
+T = TypeVar("T")
+
+
+def later_field(default: T) -> T:
+    """Return a setting that came later: documents leave it out at its default.
+
+    Journals and campaign stores of before are recognised by their documents.
+    """
+    made: T = field(default=default, metadata={_LATER: True})
+    return made
+
 
 Goal = Literal["discovery", "mapping", "optimisation"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
@@ -49,6 +62,8 @@ class Task:
         "boundaries" keeps only the sites on grain boundaries that the image shows.
     batch : int
         Sites in one decision.
+    second_look : int
+        How often a site with an unusable curve is measured again, charged to the budget.
     curves, seconds, wear : float, optional
         Budget: curves, time [s] or share of a tip's life; at least one of them. Scores run over
         what is spent of it.
@@ -66,6 +81,7 @@ class Task:
     window_px: int = 16
     sites: Literal["boundaries"] | None = None
     batch: int = 1
+    second_look: int = later_field(1)
     curves: int | None = None
     seconds: float | None = None
     wear: float | None = None
@@ -90,6 +106,8 @@ class Task:
             raise ConfigError(f"task window_px must be at least 1 pixel; got {self.window_px}")
         if self.batch < 1:
             raise ConfigError(f"task batch must be at least 1; got {self.batch}")
+        if self.second_look < 0:
+            raise ConfigError(f"task second_look must be at least 0; got {self.second_look}")
         if not self.goals:
             raise ConfigError(f"task goals must name one of {', '.join(GOALS)}; got none")
         self.budget()
@@ -177,7 +195,11 @@ def plain(value: Any, *, stored: bool = False) -> Any:
     if isinstance(value, Kinds):
         value = value.stored() if stored else vars(value)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        value = {
+            f.name: getattr(value, f.name)
+            for f in dataclasses.fields(value)
+            if not (_LATER in f.metadata and getattr(value, f.name) == f.default)
+        }
     if isinstance(value, Mapping):
         return {k: plain(v, stored=stored) for k, v in value.items() if v is not None}
     if isinstance(value, (list, tuple)):

@@ -8,7 +8,15 @@ import pytest
 
 from grainscout.analysis import figures
 from grainscout.analysis.curves.quality_of_run import quality_of, recent_share
-from grainscout.benchmarks import write_run_report
+from grainscout.benchmarks import (
+    CellKey,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    write_run_report,
+)
+from grainscout.benchmarks.campaign.cell import run_cell
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
@@ -130,3 +138,19 @@ def test_the_report_of_sound_curves_shows_no_unusable_ones(film, tmp_path):
     assert "30 of 30 curves are usable (100%)." in page
     assert "left out" not in page
     assert "Unusable curves" not in page
+
+
+def test_a_cell_of_a_campaign_looks_twice_and_its_checkpoints_stay_where_they_are():
+    faulty = MicroscopeSpec(film="tiny", instrument="contact-severe")
+    task = Task(microscope=faulty, waveform=WaveformSpec(samples=51), light_suns=0.1, curves=24)
+    cells = {}
+    for looks in (0, 1):
+        key = CellKey(task="task", film=0, policy="random")
+        asked = replace(task, second_look=looks)
+        cells[looks] = run_cell(key, asked, PolicySpec(name="random"), seed=3)
+    sites = [
+        len(set(zip(c["steps"]["row"], c["steps"]["column"], strict=True))) for c in cells.values()
+    ]
+    assert sites[0] == 24
+    assert sites[1] < 24
+    assert list(cells[1]["checkpoints"]["n"]) == list(cells[0]["checkpoints"]["n"])

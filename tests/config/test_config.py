@@ -154,3 +154,39 @@ def test_defaults_are_shared_and_overridden(tmp_path):
 def test_an_unknown_campaign_lists_the_known_ones():
     with pytest.raises(ConfigError, match="quick, recorded, smoke"):
         load_campaign("qick")
+
+
+def test_settings_that_came_later_are_left_out_of_documents_at_their_defaults(tmp_path):
+    (tmp_path / "run.toml").write_text(GOOD)
+    config = load_run(tmp_path / "run.toml")
+    document = run_document(config)
+    assert {"judge", "max_spoilt"}.isdisjoint(document)
+    assert "second_look" not in document["task"]
+    assert config.loop_settings()["second_look"] == 1
+    other = dataclasses.replace(
+        config,
+        judge=False,
+        max_spoilt=0.5,
+        task=dataclasses.replace(config.task, second_look=0),
+    )
+    document = run_document(other)
+    assert (document["judge"], document["max_spoilt"]) == (False, 0.5)
+    assert document["task"]["second_look"] == 0
+    assert parse(RunConfig, document, "test") == other
+    assert other.loop_settings()["judge"] is False
+    assert other.loop_settings()["max_spoilt"] == 0.5
+    assert other.loop_settings()["second_look"] == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        ("[task]", "second_look = -1", "second_look must be at least 0"),
+        ("seed = 3", "max_spoilt = 0.0", r"max_spoilt must be in \(0, 1\]"),
+        ("seed = 3", "max_spoilt = 1.5", r"max_spoilt must be in \(0, 1\]"),
+    ],
+)
+def test_settings_of_quality_out_of_range_are_refused(tmp_path, table, line, message):
+    (tmp_path / "run.toml").write_text(GOOD.replace(table, f"{table}\n{line}", 1))
+    with pytest.raises(ConfigError, match=message):
+        load_run(tmp_path / "run.toml")

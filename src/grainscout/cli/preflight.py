@@ -58,6 +58,8 @@ def preflight(
             settings.seed,
             settings.limits,
             decision_s=settings.decision_s,
+            judge=settings.judge,
+            max_spoilt=settings.max_spoilt,
             observe=lambda step: bar.advance(row, len(step.outcomes)),
         )
     table = Table(show_header=False)

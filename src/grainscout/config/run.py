@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from grainscout.benchmarks import PolicySpec, Task
-from grainscout.benchmarks.tasks.task import plain, with_paths
+from grainscout.benchmarks.tasks.task import later_field, plain, with_paths
 from grainscout.config.toml import parse, read_toml
+from grainscout.experiment.evidence import MAX_SPOILT
 from grainscout.hardware import Limits, Microscope
 from grainscout.policies import Policy, make_policy
 from grainscout.records import ConfigError
@@ -54,6 +55,10 @@ class RunConfig:
         Measurements between stored states of the policy.
     max_failures : int
         Failed measurements in a row that end the run.
+    judge : bool
+        Judge each curve as it comes. Without it there is no second look.
+    max_spoilt : float
+        Share of unusable curves among the latest 20 that ends the run.
     """
 
     seed: int = 0
@@ -64,6 +69,8 @@ class RunConfig:
     decision_s: float = 0.5
     checkpoint_every: int = 10
     max_failures: int = 10
+    judge: bool = later_field(True)
+    max_spoilt: float = later_field(MAX_SPOILT)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -73,6 +80,8 @@ class RunConfig:
         for name in ("checkpoint_every", "max_failures"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if not 0.0 < self.max_spoilt <= 1.0:
+            raise ConfigError(f"max_spoilt must be in (0, 1]; got {self.max_spoilt}")
         if self.policy.uses_truth:
             raise ConfigError(
                 f"policy {self.policy.name!r} is a control that is given the truth; it runs in campaigns "
@@ -108,6 +117,9 @@ class RunConfig:
             "decision_seconds": None if self.decision_s < 0 else self.decision_s,
             "checkpoint_every": self.checkpoint_every,
             "max_failures": self.max_failures,
+            "judge": self.judge,
+            "max_spoilt": self.max_spoilt,
+            "second_look": self.task.second_look,
         }
 
 
