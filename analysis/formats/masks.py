@@ -61,9 +61,9 @@ def read_grains(path: Path | str, scan: Scan, channel: str | None = None) -> Int
         is_mask = Path(path).suffix.lower() == ".gwy"
         share = float((values == levels[1]).mean())
         grain = levels[1] if is_mask or share >= 0.5 else levels[0]
-        numbers = label(values == grain, connectivity=1)
+        numbers = _connected(values == grain)
     else:
-        numbers = label(values, background=0, connectivity=1)
+        numbers = _connected(values)
     if not numbers.any():
         raise fault(path, "mark at least one grain", "none")
     nearest: Any = ndimage.distance_transform_edt(
@@ -71,6 +71,11 @@ def read_grains(path: Path | str, scan: Scan, channel: str | None = None) -> Int
     )
     filled = numbers[tuple(nearest)]
     return np.unique(filled, return_inverse=True)[1].reshape(filled.shape).astype(np.int64)
+
+
+def _connected(values: NDArray[Any]) -> IntArray:
+    """Number of each connected part of equal values, from 1 on; 0 where the value is 0."""
+    return np.asarray(label(values, background=0, connectivity=1), np.int64)  # type: ignore[no-untyped-call]
 
 
 def _values(path: Path | str, channel: str | None) -> NDArray[Any]:
@@ -103,4 +108,4 @@ def _values(path: Path | str, channel: str | None) -> NDArray[Any]:
         raise fault(path, "hold one picture of numbers", f"{values.dtype} of shape {values.shape}")
     if not (np.isfinite(values).all() and (values == np.round(values)).all()):
         raise fault(path, "hold whole numbers", "others")
-    return values.astype(np.int64)
+    return np.asarray(values, np.int64)

@@ -176,8 +176,8 @@ def _whole(
         float(main.origin[0] + cos * u - sin * v),
         float(main.origin[1] + sin * u + cos * v),
     )
-    part = [first + begin, column, end - begin, columns, *main.values.shape]
-    return origin, images, {"filled": filled, "unrecorded": lost, "part": part}
+    used = [first + begin, column, end - begin, columns, *main.values.shape]
+    return origin, images, {"filled": filled, "unrecorded": lost, "part": used}
 
 
 def cropped(scan: Scan, crop: Sequence[int]) -> Scan:

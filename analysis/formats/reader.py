@@ -14,6 +14,7 @@ from grainscout.analysis.formats.nanonis.image import SXM
 from grainscout.analysis.formats.nanonis.spectrum import read_dat_traces
 from grainscout.analysis.formats.nsid import read_nsid
 from grainscout.analysis.formats.options import ReadOptions
+from grainscout.analysis.formats.plain_images import GSF, TIFF, read_gsf, read_tiff
 from grainscout.analysis.formats.tables import read_csv, read_csv_traces
 from grainscout.records import Scan
 from grainscout.records.recording import Recording, Traces
@@ -25,6 +26,8 @@ _READERS: dict[str, Callable[..., Scan | Recording]] = {
     "ibw": read_ibw,
     "hdf5": read_nsid,
     "gwy": read_gwy,
+    "gsf": read_gsf,
+    "tiff": read_tiff,
     "csv": read_csv,
 }
 _TRACES: dict[str, Callable[[Path | str], Traces]] = {
@@ -32,7 +35,7 @@ _TRACES: dict[str, Callable[[Path | str], Traces]] = {
     "dat": read_dat_traces,
     "csv": read_csv_traces,
 }
-_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy, .csv or text file"
+_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy or .gsf, TIFF, .csv or text file"
 _TEXT = {".csv", ".txt", ".tsv", ".dat", ".asc", ".prn", ".tab"}
 _STARTS = (
     (b"Grid dim", "3ds"),
@@ -42,6 +45,8 @@ _STARTS = (
     (b"GWYP", "gwy"),
     (b"\x05\x00", "ibw"),
     (b"\x00\x05", "ibw"),
+    (GSF, "gsf"),
+    *((start, "tiff") for start in TIFF),
 )
 
 
