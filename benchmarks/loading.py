@@ -123,9 +123,9 @@ def _journal(path: Path) -> Loaded:
         ).reindex(frame.index, fill_value="unknown")
         frame.attrs["units"] = {problem.target: found.unit}
     if len(proposals) and len(frame):
-        told = proposals.drop(columns=["batch", "row", "column"])
+        further = proposals.drop(columns=["batch", "row", "column"])
         units = frame.attrs
-        frame = frame.merge(told, on="proposal", how="left", validate="many_to_one")
+        frame = frame.merge(further, on="proposal", how="left", validate="many_to_one")
         frame.attrs = units
     log = pd.DataFrame(
         {"clock_s": e.clock_s, "wall": e.wall, "kind": e.kind, "detail": dict(e.detail)}

@@ -1,8 +1,9 @@
 """Acquisitions: the gain of measuring each candidate, as a function of the posterior.
 
-Of the c candidates, those with larger gains are better. Batches are chosen one after another, each as if the earlier ones (and proposals still pending) had been measured and
-had given what was expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the
-variance falls, so the members of a batch avoid one another.
+Of the c candidates, those with larger gains are better. Batches are chosen one after another, each
+as if the earlier ones (and proposals still pending) had been measured and had given what was
+expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the variance falls, so
+the members of a batch avoid one another.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class Posterior:
         """Standard deviation of the measured targets, or 1 where they do not vary."""
         spread = float(self.measured.std())
         return spread if spread > 0 else 1.0
+
+    @property
+    def best(self) -> float:
+        """Largest target so far."""
+        return float(self.measured.max())
 
     def covariance(self, members: IntArray) -> FloatArray:
         """(c, k) covariance of all candidates with some of them, imagined measurements included."""
@@ -116,30 +122,6 @@ def log_expected_improvement(
     return out + np.log(std)
 
 
-def _uncertainty(posterior: Posterior) -> FloatArray:
-    return posterior.std
-
-
-def _best(posterior: Posterior) -> float:
-    return float(posterior.measured.max())
-
-
-def _ei(posterior: Posterior) -> FloatArray:
-    return expected_improvement(
-        posterior.mean, posterior.std, _best(posterior), posterior.xi * posterior.spread
-    )
-
-
-def _log_ei(posterior: Posterior) -> FloatArray:
-    return log_expected_improvement(
-        posterior.mean, posterior.std, _best(posterior), posterior.xi * posterior.spread
-    )
-
-
-def _ucb(posterior: Posterior) -> FloatArray:
-    return posterior.mean + posterior.beta * posterior.std
-
-
 def _thompson(posterior: Posterior) -> FloatArray:
     members, sample = posterior.sample()
     gain = np.full(len(posterior.mean), -np.inf)
@@ -168,10 +150,10 @@ def _beacon(posterior: Posterior) -> FloatArray:
 
 #: name -> gain of each candidate.
 ACQUISITIONS: Mapping[str, Callable[[Posterior], FloatArray]] = {
-    "max-uncertainty": _uncertainty,
-    "ei": _ei,
-    "log-ei": _log_ei,
-    "ucb": _ucb,
+    "max-uncertainty": lambda p: p.std,
+    "ei": lambda p: expected_improvement(p.mean, p.std, p.best, p.xi * p.spread),
+    "log-ei": lambda p: log_expected_improvement(p.mean, p.std, p.best, p.xi * p.spread),
+    "ucb": lambda p: p.mean + p.beta * p.std,
     "thompson": _thompson,
     "integrated-variance": _integrated_variance,
     "beacon": _beacon,

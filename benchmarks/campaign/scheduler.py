@@ -129,7 +129,7 @@ class _Cluster:
             raise
         self._pool = self._client.get_executor(pure=False)
         self._lost = (CancelledError, ClosedClientError)
-        # A scheduler that is lost is told by our error; Dask would add its tracebacks.
+        # Our error reports a lost scheduler. Dask would add its tracebacks.
         names = ("distributed", "distributed.client", "tornado.application")
         logs = [logging.getLogger(name) for name in names]
         self._levels = {log: log.level for log in logs}

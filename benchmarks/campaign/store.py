@@ -85,15 +85,13 @@ class CampaignStore:
         self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
     ) -> None:
         """Commit one cell, its result packed; a failed one is overwritten when it is tried again."""
-        told = [
-            as_kept(value)
-            for value in (key.task, int(key.film), key.policy, status, float(seconds), error)
-        ]
+        cell = (key.task, int(key.film), key.policy, status, float(seconds), error)
+        columns = [as_kept(value) for value in cell]
         try:
             self._db.execute(
                 "INSERT OR REPLACE INTO cells (task, film, policy, status, seconds, error, payload, digest) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*told, payload, row_digest("cells", *told)),
+                (*columns, payload, row_digest("cells", *columns)),
             )
         except UNREADABLE as fault:
             raise DataError(f"campaign store {self.path} could not be written: {fault}") from fault
@@ -106,7 +104,7 @@ class CampaignStore:
         """Traceback of each failed cell."""
         return {_key(row): row[5] for row in self._cells("status = 'failed' ORDER BY 1, 2, 3")}
 
-    def mend(self) -> list[CellKey]:
+    def repair(self) -> list[CellKey]:
         """Forget the cells whose rows are damaged, and say which; run again, they come out the same."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
@@ -127,6 +125,8 @@ class CampaignStore:
             raise self._damaged(str(error)) from error
         return list(damaged.values())
 
+    mend = repair  # the earlier name
+
     def payloads(
         self, keys: Iterable[CellKey] | None = None
     ) -> Iterator[tuple[CellKey, float, PackedState]]:
@@ -145,11 +145,11 @@ class CampaignStore:
         """Rows that cannot be believed, and the cells that they say they are."""
         found = {}
         for (row,) in self._rows("SELECT rowid FROM cells NOT INDEXED"):
-            told = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)
-            if not told:
+            columns = self._rows(f"SELECT {_COLUMNS}, payload FROM cells WHERE rowid = ?", row)
+            if not columns:
                 raise self._damaged(f"its row {row} cannot be found")
-            if not _is_sound(*told[0]):
-                found[row] = _key(told[0])
+            if not _is_sound(*columns[0]):
+                found[row] = _key(columns[0])
         return found
 
     def _keys(self, how: str) -> set[tuple[Any, ...]]:
@@ -164,10 +164,10 @@ class CampaignStore:
             if self._rows(f"SELECT 1 FROM cells NOT INDEXED WHERE {this}", *values):
                 raise self._damaged(f"{key} is in its table and not in its index")
             return None
-        *told, blob = rows[0]
-        self._believe("cells", *told)
+        *columns, blob = rows[0]
+        self._believe("cells", *columns)
         try:
-            return told[4], unpack(blob)
+            return columns[4], unpack(blob)
         except (DataError, TypeError) as error:  # TypeError: no bytes at all
             raise self._damaged(f"{key}: {error}") from error
 
@@ -182,8 +182,8 @@ class CampaignStore:
 
     def _believe(self, table: str, *row: object) -> None:
         """DataError if the last value of a row is not the checksum of the others."""
-        *told, digest = row
-        if row_digest(table, *told) != digest:
+        *columns, digest = row
+        if row_digest(table, *columns) != digest:
             raise self._damaged(f"the checksum of a row of its {table} does not match")
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -247,9 +247,10 @@ class CampaignStore:
         self._identify(wanted)
 
     def _identify(self, identity: dict[str, Any]) -> None:
-        told = ("identity", json.dumps(identity, sort_keys=True))
+        columns = ("identity", json.dumps(identity, sort_keys=True))
         self._db.execute(
-            "INSERT OR REPLACE INTO header VALUES (?, ?, ?)", (*told, row_digest("header", *told))
+            "INSERT OR REPLACE INTO header VALUES (?, ?, ?)",
+            (*columns, row_digest("header", *columns)),
         )
 
 
@@ -272,11 +273,11 @@ def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, t
 
 def _is_sound(*row: Any) -> bool:
     """Whether a row, its columns and then its payload, can be believed."""
-    *told, digest, payload = row
-    if row_digest("cells", *told) != digest:
+    *columns, digest, payload = row
+    if row_digest("cells", *columns) != digest:
         return False
     try:
-        if told[3] == "finished":
+        if columns[3] == "finished":
             unpack(payload)
     except (DataError, TypeError):
         return False

@@ -37,7 +37,7 @@ def read_tables(store: CampaignStore, keys: Iterable[CellKey] | None = None) -> 
 
 
 class _Columns:
-    """The rows of many cells as plain arrays: a frame for each takes four times the room."""
+    """The rows of many cells as plain arrays: a frame for each takes four times the memory."""
 
     def __init__(self, counter: str) -> None:
         self._counter = counter

@@ -17,7 +17,9 @@ from grainscout.benchmarks.statements.statement import Finding, judge
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
-from grainscout.simulator import PRESETS
+from grainscout.records import Problem
+from grainscout.records.arrays import IntArray
+from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.verification.transport import verify
 
 _SITES = 1500  # candidates of a film whose curves are computed
@@ -55,35 +57,24 @@ def _share_of_the_image(tasks: Sequence[Task]) -> Iterator[Finding]:
 def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
     """Junctions insulate in the dark and conduct in light; the maximum current is higher in light."""
     dark, light, gain, strata = [], [], [], []
-    for task in tasks:
-        for film in range(films):
-            environment = make_environment(task, film_seed(seed, task.id, film))
-            problem, truth = environment.problem(), environment.film
-            if truth is None:
-                continue
-            junction = truth.structure.junction_distance[tuple(problem.candidates.T)]
-            inside = truth.structure.boundary_distance[tuple(problem.candidates.T)]
-            rng = np.random.default_rng(film)
-            some = rng.permutation(len(problem.candidates))[:_SITES]
-            sites = problem.candidates[some]
-            top = [
-                np.maximum(truth.curves(sites, problem.waveform, light=suns)[0].max(axis=1), _FLOOR)
-                for suns in (0.0, _SUNS)
-            ]
-            at, off = junction[some] < JUNCTION_M / 4, inside[some] > _INTERIOR_M
-            ratio = [float(np.median(t[at]) / np.median(t[off])) for t in top]
-            dark.append(-np.log10(ratio[0] / 0.5))
-            light.append(np.log10(ratio[1] / 0.5))
-            gain.append(float(np.log10(np.median(top[1] / top[0]))))
-            strata.append(task.id)
+    for name, problem, truth, sites in _scenes(tasks, films, seed):
+        junction = truth.structure.junction_distance[tuple(sites.T)]
+        inside = truth.structure.boundary_distance[tuple(sites.T)]
+        top = [
+            np.maximum(truth.curves(sites, problem.waveform, light=suns)[0].max(axis=1), _FLOOR)
+            for suns in (0.0, _SUNS)
+        ]
+        at, off = junction < JUNCTION_M / 4, inside > _INTERIOR_M
+        ratio = [float(np.median(t[at]) / np.median(t[off])) for t in top]
+        dark.append(-np.log10(ratio[0] / 0.5))
+        light.append(np.log10(ratio[1] / 0.5))
+        gain.append(float(np.log10(np.median(top[1] / top[0]))))
+        strata.append(name)
     if not strata:
         return
+    insulate = "log10 of half the interior's current over theirs"
     for text, measure, values in (
-        (
-            "junctions insulate in the dark",
-            "log10 of half the interior's current over theirs",
-            dark,
-        ),
+        ("junctions insulate in the dark", insulate, dark),
         ("... and conduct in light", "log10 of their current over half the interior's", light),
         ("the maximum current is higher in light", "log10 of light over dark, median site", gain),
     ):
@@ -93,20 +84,13 @@ def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterat
 def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
     """Hysteresis grows from interior to boundary."""
     found, strata = [], []
-    for task in tasks:
-        for film in range(films):
-            environment = make_environment(task, film_seed(seed, task.id, film))
-            problem, truth = environment.problem(), environment.film
-            if truth is None:
-                continue
-            some = np.random.default_rng(film).permutation(len(problem.candidates))[:_SITES]
-            sites = problem.candidates[some]
-            current, _ = truth.curves(sites, problem.waveform, light=_SUNS)
-            loop = describe("loop_area", problem.waveform.voltage, current)
-            near = truth.structure.boundary_distance[tuple(sites.T)]
-            ok = loop.valid & np.isfinite(near)
-            found.append(float(-spearmanr(near[ok], loop.value[ok]).statistic))
-            strata.append(task.id)
+    for name, problem, truth, sites in _scenes(tasks, films, seed):
+        current, _ = truth.curves(sites, problem.waveform, light=_SUNS)
+        loop = describe("loop_area", problem.waveform.voltage, current)
+        near = truth.structure.boundary_distance[tuple(sites.T)]
+        ok = loop.valid & np.isfinite(near)
+        found.append(float(-spearmanr(near[ok], loop.value[ok]).statistic))
+        strata.append(name)
     if strata:
         yield judge(
             "hysteresis grows from interior to boundary",
@@ -116,6 +100,19 @@ def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Findin
             found,
             task=strata,
         )
+
+
+def _scenes(
+    tasks: Sequence[Task], films: int, seed: int
+) -> Iterator[tuple[str, Problem, Film, IntArray]]:
+    """Task, problem, film and random candidates of each simulated film."""
+    for task in tasks:
+        for film in range(films):
+            environment = make_environment(task, film_seed(seed, task.id, film))
+            problem, truth = environment.problem(), environment.film
+            if truth is not None:
+                some = np.random.default_rng(film).permutation(len(problem.candidates))[:_SITES]
+                yield task.id, problem, truth, problem.candidates[some]
 
 
 def _windows() -> Iterator[Finding]:

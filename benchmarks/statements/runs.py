@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from grainscout.analysis import diversity
 from grainscout.analysis.forensics import density_test, patch_components
@@ -84,16 +84,10 @@ def concentration(runs: Runs, raced: set[str]) -> Iterator[Finding]:
             def enrichment(task: Task, film: int, steps: pd.DataFrame, place: str = place) -> float:
                 return float(np.log2(max(steps[place].iloc[-1], 1.0 / len(steps))))
 
-            strata, found = runs.effects(tasks, policies, enrichment)
-            if strata:
-                yield _judged(
-                    f"sites concentrate on {place} regions, whatever the target",
-                    "Liu2023",
-                    case,
-                    "log2 of their share over that of all candidates",
-                    strata,
-                    found,
-                )
+            strata, effects = runs.effects(tasks, policies, enrichment)
+            text = f"sites concentrate on {place} regions, whatever the target"
+            measure = "log2 of their share over that of all candidates"
+            yield from _judged(text, "Liu2023", case, measure, strata=strata, effects=effects)
 
 
 def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
@@ -115,20 +109,14 @@ def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
                 share = max(on[tuple(sites.T)].mean(), 0.5 / len(sites))
                 junctions[who].append(float(np.log2(share / on[tuple(inside.T)].mean())))
                 uneven[who].append(unevenness(sites, inside, structure))
+    on_junctions = "boundary-only runs concentrate on junctions"
+    on_some = "... and on some boundaries more than others"
     for text, measure, values in (
-        (
-            "boundary-only runs concentrate on junctions",
-            "log2 of their share over that of the boundary sites",
-            junctions,
-        ),
-        (
-            "... and on some boundaries more than others",
-            "chi-square of visits over what chance gives, less 1",
-            uneven,
-        ),
+        (on_junctions, "log2 of their share over that of the boundary sites", junctions),
+        (on_some, "chi-square of visits over what chance gives, less 1", uneven),
     ):
-        found = {who: np.array(v) for who, v in values.items()}
-        yield _judged(text, "Liu2023", "all targets, dark and light", measure, strata, found)
+        words = (text, "Liu2023", "all targets, dark and light", measure)
+        yield from _judged(*words, strata=strata, effects=values)
 
 
 def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
@@ -147,16 +135,15 @@ def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 
     strata, found = runs.effects(runs.tasks, policies, excess)
     for name in _there(raced, "dkl", "dual-novelty"):
-        others = {k: v for k, v in found.items() if k in (name, "structure-only", "shuffled-dkl")}
-        if strata:
-            yield _judged(
-                "the density of visited patches differs from that of all",
-                "Liu2023" if name == "dkl" else "Gong2026",
-                f"{name}, all targets, dark and light",
-                "energy distance over what chance gives, less 1",
-                strata,
-                {name: others.pop(name), **others},
-            )
+        shown = (name, *_there(raced, "structure-only", "shuffled-dkl"))
+        yield from _judged(
+            "the density of visited patches differs from that of all",
+            "Liu2023" if name == "dkl" else "Gong2026",
+            f"{name}, all targets, dark and light",
+            "energy distance over what chance gives, less 1",
+            strata=strata,
+            effects={k: found[k] for k in shown},
+        )
 
 
 def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
@@ -175,16 +162,15 @@ def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 
     for what, effect in (("curves", spectral), ("patches", structural)):
         strata, found = runs.effects(runs.tasks, policies, effect)
-        if strata:
-            yield _judged(
-                f"diversity of {what} peaks at about 20 steps, then falls",
-                "Gong2026",
-                "dual-novelty, all targets, dark and light",
-                f"share of runs with the peak at {_PEAK[0]} to {_PEAK[1]} and an end "
-                f"{1 - _FALLEN:.0%} below it, less a half",
-                strata,
-                found,
-            )
+        yield from _judged(
+            f"diversity of {what} peaks at about 20 steps, then falls",
+            "Gong2026",
+            "dual-novelty, all targets, dark and light",
+            f"share of runs with the peak at {_PEAK[0]} to {_PEAK[1]} and an end "
+            f"{1 - _FALLEN:.0%} below it, less a half",
+            strata=strata,
+            effects=found,
+        )
 
 
 def boundary_sites(problem: Problem) -> IntArray:
@@ -238,12 +224,14 @@ def _judged(
     source: str,
     case: str,
     measure: str,
+    *,
     strata: Sequence[str],
-    found: dict[str, FloatArray],
-) -> Finding:
-    name, *others = found
-    controls = {k: found[k] for k in others}
-    return judge(statement, source, case, measure, found[name], task=strata, controls=controls)
+    effects: Mapping[str, ArrayLike],
+) -> Iterator[Finding]:
+    """The finding on the first policy, with the others as controls, if there are films."""
+    if strata:
+        (_, effect), *others = effects.items()
+        yield judge(statement, source, case, measure, effect, task=strata, controls=dict(others))
 
 
 def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:

@@ -26,20 +26,15 @@ TAG = "published"
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What the films say about one statement in one case.
-
-    statement, source : what was published, and where;  case : which films, target or light;
-    outcome : see the module;  effect : mean over films with its interval, in the words of `measure`;
-    controls : the same of each control.
-    """
+    """Answer of the films to one statement in one case."""
 
     statement: str
-    source: str
-    case: str
-    outcome: Outcome
-    measure: str
-    effect: Difference
-    controls: Mapping[str, Difference]
+    source: str  #: Publication
+    case: str  #: Films, target or light
+    outcome: Outcome  #: See the module
+    measure: str  #: Meaning of the effect
+    effect: Difference  #: Mean over films with its interval
+    controls: Mapping[str, Difference]  #: The same of each control
     note: str = ""
 
     def row(self) -> list[str]:
@@ -67,9 +62,9 @@ def judge(
 ) -> Finding:
     """The finding of effects (n,) that are above zero where the statement holds.
 
-    task : (n,) stratum of each film;  controls : name -> (n,) the same effect on the same films by a
-    policy that does not look at its curves.  "also true of the control" if the statement holds of the
-    policy and of at least one control that it is not decidedly above.  DataError if there is no film.
+    `task` is the stratum of each film. `controls` are the same effects on the same films by policies
+    that do not look at their curves. "also true of the control" if the statement holds of the policy
+    and of at least one control that it is not decidedly above. DataError if there is no film.
     """
     values, strata = np.asarray(effect, np.float64), np.asarray(task)
     if values.size == 0:

@@ -6,9 +6,9 @@
 
 For each built-in task that needs no file: the random policy's own run on `--films` films (campaign seed
 4000), and at its end
-    discovery       1 - expected share of the wanted examples in hand (exact, for that many curves)
-    mapping         error of the referee's map over the spread of the truth
-    optimisation    1 - expected largest true value in hand, over the range of the truth (exact)
+    discovery       1 - expected share of the wanted examples found (exact, for that many curves)
+    mapping         error of the evaluation model's map over the spread of the truth
+    optimisation    1 - expected largest true value measured, over the range of the truth (exact)
     until_all       expected random measurements until one of every kind has been met (exact)
 each the mean over the films.  Nothing is chosen here: a task is hard where chance does not solve it.
 """
@@ -33,7 +33,7 @@ from grainscout.experiment import Experiment
 from grainscout.policies import make_policy
 
 SEED = 4000
-FILE = Path(__file__).parents[1] / "difficulty.json"
+FILE = Path(__file__).parents[1] / "tasks" / "difficulty.json"
 
 
 def left_by_random(task: Task, film: int) -> dict[str, float]:

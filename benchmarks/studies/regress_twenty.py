@@ -52,10 +52,6 @@ class Damage:
     do: Callable[[Put], None]
 
 
-def _threshold(put: Put) -> None:
-    put(turn_on, "TURN_ON_RISE", 3 * turn_on.TURN_ON_RISE)
-
-
 def _out_of_step(put: Put) -> None:
     right = GaussianProcess.fit
     put(GaussianProcess, "fit", lambda self, rows, y, noise=None: right(self, rows, y[::-1], noise))
@@ -66,10 +62,6 @@ def _shifted(put: Put) -> None:
     put(detector, "relief", lambda image: np.roll(right(image), 2, axis=(0, 1)))
 
 
-def _hardly_trained(put: Put) -> None:
-    put(models, "_EPOCHS", 1)
-
-
 def _never_asked(put: Put) -> None:
     def choose(self: ModelPolicy, n: int, available: Any) -> Selection:
         return Selection(index=self.rng.choice(available, n, replace=False))
@@ -78,9 +70,17 @@ def _never_asked(put: Put) -> None:
 
 
 DAMAGES = (
-    Damage(model="descriptors", fault="turn-on at 30 pA instead of 10 pA", do=_threshold),
+    Damage(
+        model="descriptors",
+        fault="turn-on at 30 pA instead of 10 pA",
+        do=lambda put: put(turn_on, "TURN_ON_RISE", 3 * turn_on.TURN_ON_RISE),
+    ),
     Damage(model="detector", fault="image two pixels off", do=_shifted),
-    Damage(model="latent-dual", fault="training ends after one pass", do=_hardly_trained),
+    Damage(
+        model="latent-dual",
+        fault="training ends after one pass",
+        do=lambda put: put(models, "_EPOCHS", 1),
+    ),
     Damage(model="surrogate-rbf", fault="sites and targets out of step", do=_out_of_step),
     Damage(model="policy-dkl", fault="the model is never asked where to go", do=_never_asked),
 )
@@ -135,14 +135,9 @@ def reseeded(runs: int) -> list[dict[str, Any]]:
     """A row a run: outcomes of a map and a policy of another seed than their baselines'."""
     rows = []
     for k in range(1, runs + 1):
-        reseeded_models = {
-            "latent-dual": partial(models.dual_scores, seed=k),
-            "policy-dkl": lambda _, k=k: reseeded_dkl(k),
-        }
-        answers = {
-            name: replace(regress.MODELS[name], answer=answer)
-            for name, answer in reseeded_models.items()
-        }
+        dual, policy = partial(models.dual_scores, seed=k), lambda _, k=k: reseeded_dkl(k)
+        other = {"latent-dual": dual, "policy-dkl": policy}
+        answers = {name: replace(regress.MODELS[name], answer=other[name]) for name in other}
         changes = regress.check(answers, lambda name: regress.BASELINES / f"{name}.json")
         row = {"seed": k, **{c.score: c.outcome for c in changes}}
         rows.append(row)

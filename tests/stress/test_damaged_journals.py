@@ -135,7 +135,7 @@ def test_flipped_bits_of_a_store_lose_only_the_cells_named(size: Size) -> list[T
 
 def _mended(store, before):
     """Whether a mended store has lost what it says, and nothing else."""
-    lost, found = store.mend(), campaign_content(store)
+    lost, found = store.repair(), campaign_content(store)
     return len(found) == len(before) - len(lost) and all(found[k] == before[k] for k in found)
 
 

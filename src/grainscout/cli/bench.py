@@ -148,7 +148,7 @@ def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str 
     from grainscout.benchmarks import run_campaign
 
     with notes.status("results so far"):
-        damaged = store.mend()
+        damaged = store.repair()
     if damaged:
         which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in damaged[:3])
         more = " ..." if len(damaged) > 3 else ""

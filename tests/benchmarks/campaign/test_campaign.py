@@ -207,7 +207,7 @@ def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(t
     with CampaignStore(path, plan.identity()) as store:
         run_campaign(plan, store)
         whole, steps = store.finished(), read_tables(store).steps
-        assert store.mend() == []
+        assert store.repair() == []
     hit, other = sorted(whole)[:2]
     with closing(sqlite3.connect(path)) as db:  # as if bits had turned over
         where = "task = ? AND film = ? AND policy = ?"
@@ -221,7 +221,7 @@ def test_a_damaged_cell_is_refused_until_mended_and_then_run_again_to_the_same(t
             store.payload(hit)
         with pytest.raises(DataError, match="checksum of a row"):
             store.finished()
-        assert {(k.task, k.policy) for k in store.mend()} == {
+        assert {(k.task, k.policy) for k in store.repair()} == {
             (k.task, k.policy) for k in (hit, other)
         }
         assert store.finished() == whole - {hit, other}
@@ -252,7 +252,7 @@ def test_a_damaged_index_costs_no_cell_and_hides_none(tmp_path):
             with pytest.raises(DataError, match="in its table and not in its index"):
                 look()
         assert sum(told_as_damaged(store, k) for k in whole) == 1
-        assert store.mend() == []
+        assert store.repair() == []
         assert {key for key, _, _ in store.payloads()} == whole
 
 
@@ -269,7 +269,7 @@ def test_an_error_that_is_no_unicode_is_kept(tmp_path):
         key = CellKey(task="film/tiny", film=0, policy="random")
         store.record(key, "failed", -0.0, None, "no file caf\udce9")
         assert store.failures() == {key: "no file caf\\udce9"}
-        assert store.mend() == []
+        assert store.repair() == []
 
 
 def test_a_campaign_that_was_killed_before_its_store_was_made_begins_anew(tmp_path):
