@@ -13,7 +13,16 @@ from scipy.spatial import cKDTree
 
 from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_count, check_options, option
-from grainscout.records import Outcome, PackedState, PolicyError, Problem, Proposal, Site
+from grainscout.records import (
+    Outcome,
+    PackedState,
+    PolicyError,
+    Problem,
+    Proposal,
+    Site,
+    pack,
+    unpack,
+)
 from grainscout.records.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -142,6 +151,13 @@ class CandidatePolicy:
         """Record outcomes. PolicyError, with none recorded, for a repeat or a wrong voltage axis."""
         self.history.record(outcomes)
         self._told(outcomes)
+
+    def retract(self, outcomes: Sequence[Outcome]) -> None:
+        """Forget the curves of outcomes that were told before."""
+        self.history.retract(outcomes)
+        state = unpack(pack(self.state()))
+        self.reset(self.problem, rng=self.rng)  # nothing that was computed from them is left
+        self.restore(state)
 
     def state(self) -> PackedState:
         """All that decides what comes next, generator included."""

@@ -110,6 +110,14 @@ class ObservationHistory:
                 self._curves.insert(at, (outcome.curve.current, outcome.curve.saturated, {}))
                 self._observations = None
 
+    def retract(self, outcomes: Iterable[Outcome]) -> None:
+        """Forget the curves of outcomes that were recorded. Their sites stay measured."""
+        gone = {(*map(int, o.site), int(o.visit), float(o.started)) for o in outcomes}
+        kept = [k for k, key in enumerate(self._keys) if key[1:] not in gone]
+        self._keys = [self._keys[k] for k in kept]
+        self._curves = [self._curves[k] for k in kept]
+        self._observations = None
+
     def _check(self, outcome: Outcome) -> int | None:
         problem = self.problem
         if not problem.scan.contains(outcome.site):
@@ -185,6 +193,8 @@ class ObservationHistory:
             "answered": np.array(sorted(self._answered), np.int64),
             "failed": np.flatnonzero(self.failures),
             "failures": self.failures[self.failures > 0],
+            "visited": np.flatnonzero(self.visits),
+            "visits": self.visits[self.visits > 0],
         }
 
     def restore(self, state: PackedState) -> None:
@@ -205,7 +215,10 @@ class ObservationHistory:
         self._observations = None
         self.visits[:] = 0
         index = self.observations.index
-        np.add.at(self.visits, index[index >= 0], 1)
+        if "visits" in state:  # more than there are curves, where some were unusable
+            self.visits[state["visited"]] = state["visits"]
+        else:
+            np.add.at(self.visits, index[index >= 0], 1)
         self.failures[:] = 0
         self.failures[state["failed"]] = state["failures"]
         self.pending[:] = 0

@@ -49,6 +49,14 @@ class SupportsExplain(Protocol):
         """Named maps of the scan's shape, NaN where there is no candidate: mean, uncertainty, ..."""
 
 
+@runtime_checkable
+class SupportsRetract(Protocol):
+    """A policy that can forget a curve."""
+
+    def retract(self, outcomes: Sequence[Outcome]) -> None:
+        """Forget the curves of these outcomes, which it was told before. Their sites stay measured."""
+
+
 # Earlier names.
 Predicts = SupportsPredict
 Stateful = SupportsState

@@ -82,6 +82,50 @@ def test_two_looks_that_agree_are_both_real(film):
     assert "confirmed by a second look" in result.outcomes[1].quality.reasons
 
 
+@pytest.mark.parametrize("after", [2, 6, 9])
+def test_a_run_killed_before_its_second_look_looks_after_the_resume(film, tmp_path, after):
+    class Killed(BaseException):
+        """The process ends."""
+
+    class Dying(Journal):
+        """Ends with the first unusable curve after so many outcomes."""
+
+        def record_outcome(self, batch, outcome, microscope=None):
+            super().record_outcome(batch, outcome, microscope)
+            if not outcome.usable and outcome.visit == 0 and self.count() > after:
+                raise Killed
+
+    def scope():
+        spec = replace(instrument_spec("quiet"), contact=ContactSpec(loss_per_s=0.3))
+        return Guard(
+            SimulatedMicroscope(film, spec, seed=spawn_streams(SEED).instrument, light=0.1)
+        )
+
+    whole = run(film, 0.3, second_look=1).outcomes
+    microscope, path = scope(), tmp_path / "run.gsj"
+    problem = make_problem(microscope, WAVE, Budget(curves=30), light=0.1)
+    settings = {"second_look": 1, "checkpoint_every": 4}
+    with Dying.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
+        experiment = Experiment(
+            microscope,
+            make_policy("sobol"),
+            problem=problem,
+            seed=SEED,
+            journal=journal,
+            **settings,
+        )
+        with pytest.raises(Killed):
+            experiment.run()
+    with Journal.open(path) as journal:
+        again = Experiment.resume(journal, scope(), make_policy("sobol"), **settings).run()
+    assert [(tuple(o.site), o.visit) for o in again.outcomes] == [
+        (tuple(o.site), o.visit) for o in whole
+    ]
+    assert [o.curve.current.tobytes() for o in again.outcomes] == [
+        o.curve.current.tobytes() for o in whole
+    ]
+
+
 def test_a_tip_that_is_gone_ends_the_run_with_a_reason(film, tmp_path):
     result = run(film, 1e4, curves=60, path=tmp_path / "run.gsj")
     assert len(result.outcomes) == 20

@@ -140,6 +140,21 @@ def test_curves_of_a_journal_without_verdicts_are_judged(tell, finished):
     assert tell(START, more=[spoilt]).quality[-1].reasons == ("samples missing",)
 
 
+def test_a_curve_that_is_taken_out_is_marked_although_it_was_read_before(tell, tmp_path):
+    before = [q.usable for q in tell(START).quality]
+    chosen = before.index(True)
+    (path,) = tmp_path.iterdir()
+    reader = Reader(path)
+    reader.update()
+    with Journal.open(path) as journal:
+        journal.record_event("request", asked="retract", outcome=chosen, reason="drift", before=3)
+    run = reader.update()
+    after = [good and k != chosen for k, good in enumerate(before)]
+    assert [q.usable for q in run.quality] == [o.usable for o in run.newest] == after
+    assert run.quality[chosen].reasons == ("taken out by hand: drift",)
+    assert Reader(path).update().quality == run.quality
+
+
 def test_the_page_says_that_the_latest_curve_is_not_usable(tell):
     run = tell(START)
     renderer = PageRenderer(run, control=False)

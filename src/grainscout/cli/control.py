@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -11,19 +12,27 @@ from grainscout.cli.console import console
 from grainscout.records import ConfigError, JournalError, Site
 from grainscout.records.registry import closest
 
+if TYPE_CHECKING:
+    from grainscout.journal import Journal
+
 
 def control(
     journal: Annotated[Path, Argument(help="Journal of a running experiment.")],
-    request: Annotated[str, Argument(help="pause, resume, abort, veto, add or attach.")],
+    request: Annotated[str, Argument(help="pause, resume, abort, veto, add, attach or retract.")],
+    curve: Annotated[
+        str | None, Argument(help="retract: proposal id of the curve, or its ROW,COLUMN.")
+    ] = None,
     id_: Annotated[str | None, Option("--id", help="veto: id of the proposal.")] = None,
     row: Annotated[int | None, Option(help="add: row of the site.")] = None,
     column: Annotated[int | None, Option(help="add: column of the site.")] = None,
     file: Annotated[
         Path | None, Option(help="attach: recording or journal on the same scan.")
     ] = None,
+    reason: Annotated[str | None, Option(help="retract: why the curve is not believed.")] = None,
 ) -> None:
     """Send a request to a running experiment."""
     from grainscout.experiment import REQUESTS, attachable
+    from grainscout.experiment.retraction import retraction
     from grainscout.journal import Journal
 
     if request not in REQUESTS:
@@ -34,6 +43,7 @@ def control(
         "veto": ("--id", id_ is not None),
         "add": ("--row and --column", row is not None and column is not None),
         "attach": ("--file", file is not None),
+        "retract": ("a curve and --reason", curve is not None and bool(reason)),
     }
     for name, (options, given) in needed.items():
         if (request == name) != given:
@@ -41,7 +51,7 @@ def control(
     detail: dict[str, str | int] = {}
     with Journal.open(journal) as run:
         turns = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
-        if turns and turns[-1] == "end" and request != "attach":
+        if turns and turns[-1] == "end" and request not in ("attach", "retract"):
             raise JournalError(f"{journal} is of a run that has ended; resume it first")
         if id_ is not None:
             if id_ not in {p.id for p in run.proposals()}:
@@ -54,5 +64,30 @@ def control(
         if file is not None:
             attachable(file, run.header().problem)
             detail["file"] = str(file.resolve())
+        if curve is not None and reason:
+            detail |= {"outcome": _outcome(run, curve), "reason": reason}
+            before = len(run.batches())
+            retraction(run, detail, before)
+            if turns and turns[-1] == "end":
+                run.record_event("request", asked="retract", **detail, before=before)
+                console.print(f"taken out of {journal}: {curve}")
+                return
         run.request(request, **detail)
     console.print(f"asked: {request}. It is done before the next measurement: {REQUESTS[request]}")
+
+
+def _outcome(run: Journal, curve: str) -> int:
+    """Number of the latest curve of a proposal, or at a ROW,COLUMN."""
+    site = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", curve)
+    place = tuple(map(int, site.groups())) if site else None
+    gone = {r.outcome for r in run.retractions()}
+    fits = [
+        k
+        for k, o in enumerate(run.outcomes())
+        if o.curve is not None
+        and k not in gone
+        and (curve == o.proposal_id if place is None else place == tuple(o.site))
+    ]
+    if not fits:
+        raise ConfigError(f"retract needs the id or ROW,COLUMN of a measured curve; got {curve!r}")
+    return fits[-1]

@@ -11,6 +11,7 @@ from grainscout.experiment.bookkeeping import ProposalCheck, Result, Spending, S
 from grainscout.experiment.evidence import MAX_SPOILT, SpoiltCurves, confirmed, judged
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
 from grainscout.experiment.outcomes import attached, measure, vetoed
+from grainscout.experiment.retraction import ToldPolicy
 from grainscout.experiment.threads import one_thread
 from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
 from grainscout.journal import Batch, Journal
@@ -121,7 +122,8 @@ class Experiment:
         self._wear_start = self._wear()
         self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
         self._faults = 0  # how many of the instrument's are in the journal
-        self._requests = OperatorRequests(journal, problem, microscope)
+        self._requests = OperatorRequests(journal, problem, microscope, policy)
+        self._told = ToldPolicy(policy, problem, seed, journal)
         self._pending: Step | None = None  # a batch that was interrupted
         if problem.budget.wear is not None and not supports(microscope, SupportsWear):
             raise ConfigError(
@@ -224,9 +226,10 @@ class Experiment:
     # One turn -----------------------------------------------------------------------------------
 
     def _turn(self) -> bool:
+        self._told.retract(self._number)
         wanted = self._spending.left(self.batch)
         begun = time.perf_counter()
-        proposals = self._check.checked(self.policy.ask(wanted), wanted)
+        proposals = self._check.checked(self._told.ask(wanted), wanted)
         decision_s = time.perf_counter() - begun
         if not proposals:
             return False
@@ -250,10 +253,12 @@ class Experiment:
                 self._requests.apply(
                     measure=lambda site: self._record(self._measured(site), step),
                     attach=lambda curve: self._record(self._attached(curve), step),
+                    retract=self._told.retractions.append,
+                    batch=self._number,
                 )
                 self._record(self._outcome_of(proposal), step)
             self._look_again(proposal, step)
-        self.policy.tell(step.outcomes)
+        self._told.tell(step.outcomes)
         due = (self._number + 1) % self.checkpoint_every == 0
         if self.journal is not None and due and supports(self.policy, SupportsState):
             self.journal.record_policy(self._number, self.policy.state())
@@ -277,20 +282,17 @@ class Experiment:
 
     def _look_again(self, proposal: Proposal, step: Step) -> None:
         """Measure the site of an unusable curve again, while the budget has room for it."""
+        while (first := self._suspicious(proposal, step)) is not None:
+            self._record(confirmed(self._measured(first.site), first), step)
+
+    def _suspicious(self, proposal: Proposal, step: Step) -> Outcome | None:
+        """The outcome of a proposal whose site is to be measured again now, if any."""
         looks = [o for o in step.outcomes if o.proposal_id == proposal.id]
         first = looks[0]
         looks += [o for o in step.outcomes if o.proposal_id is None and o.site == first.site]
-        for _ in range(self.second_look + 1 - len(looks)):
-            waiting = len(_unmeasured(step))
-            if (
-                first.curve is None
-                or looks[-1].usable
-                or self._spending.left(1 + waiting) <= waiting
-            ):
-                return
-            again = confirmed(self._measured(first.site), first)
-            self._record(again, step)
-            looks.append(again)
+        waiting = len(_unmeasured(step))
+        over = len(looks) > self.second_look or self._spending.left(1 + waiting) <= waiting
+        return None if over or first.curve is None or looks[-1].usable else first
 
     def _outcome_of(self, proposal: Proposal) -> Outcome:
         if proposal.id not in self._requests.vetoed:
@@ -361,29 +363,37 @@ class Experiment:
         if stored is not None and supports(self.policy, SupportsState):
             restored, state = stored
             self.policy.restore(state)
-        for batch in journal.batches():
+        self._told.resume(restored)
+        batches = journal.batches()
+        for batch in batches:
             self._check.ids.update(p.id for p in batch.proposals)
             if batch.number > restored:
+                self._told.retract(batch.number)
                 self._compare(batch, journal)
             for outcome in batch.outcomes:
                 self._count(outcome)
             self._number = batch.number
-            if not batch.complete:
-                self._pending = Step(
-                    number=batch.number,
-                    proposals=list(batch.proposals),
-                    outcomes=list(batch.outcomes),
-                    decision_s=batch.decision_s,
-                )
+            step = Step(
+                number=batch.number,
+                proposals=list(batch.proposals),
+                outcomes=list(batch.outcomes),
+                decision_s=batch.decision_s,
+            )
+            if not batch.complete or (
+                batch is batches[-1]
+                and batch.number > restored
+                and any(self._suspicious(p, step) is not None for p in step.proposals)
+            ):
+                self._pending = step
                 break
             if batch.number > restored:
-                self.policy.tell(list(batch.outcomes))
+                self._told.tell(batch.outcomes)
             self._number = batch.number + 1
         self._restore_microscope(journal)
 
     def _compare(self, batch: Batch, journal: Journal) -> None:
         """JournalError unless the policy proposes again what was recorded."""
-        again = self.policy.ask(len(batch.proposals))
+        again = self._told.ask(len(batch.proposals))
         if [(p.id, tuple(p.site)) for p in again] != [
             (p.id, tuple(p.site)) for p in batch.proposals
         ]:

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.formats import Recording, read
+from grainscout.experiment.retraction import can_forget, retraction
 from grainscout.hardware.protocol import Microscope, SupportsCheck
 from grainscout.journal import Journal, Request, recording_of
+from grainscout.journal.models import Retraction
+from grainscout.policies.protocol import Policy
 from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
 from grainscout.records.supports import supports
 
@@ -24,6 +27,7 @@ REQUESTS: Mapping[str, str] = {
     "veto": "do not measure the proposal `id`; the policy gets it as aborted",
     "attach": "give the policy the curves of `file`, a recording or journal on the same scan",
     "add": "measure the site `row`, `column` next; the policy gets it as an external point",
+    "retract": "take the curve of outcome number `outcome` out again, for a `reason`",
 }
 
 _POLL_S = 0.1
@@ -47,6 +51,7 @@ class _Additions:
 
     sites: Sequence[Site] = ()
     curves: Sequence[ExternalCurve] = ()
+    retraction: Retraction | None = None
 
 
 class OperatorRequests:
@@ -58,8 +63,16 @@ class OperatorRequests:
         Ids of proposals that must not be measured.
     """
 
-    def __init__(self, journal: Journal | None, problem: Problem, microscope: Microscope) -> None:
+    def __init__(
+        self,
+        journal: Journal | None,
+        problem: Problem,
+        microscope: Microscope,
+        policy: Policy,
+    ) -> None:
         self._journal, self._problem, self._microscope = journal, problem, microscope
+        self._policy = policy
+        self._next_batch = 0
         self._paused = False
         self.vetoed: set[str] = set()
         self._handlers: Mapping[str, Callable[[Mapping[str, Any]], _Additions | None]] = {
@@ -69,10 +82,16 @@ class OperatorRequests:
             "veto": lambda detail: self.vetoed.add(str(detail.get("id"))),
             "attach": self._attach,
             "add": self._add,
+            "retract": self._retract,
         }
 
     def apply(
-        self, *, measure: Callable[[Site], None], attach: Callable[[ExternalCurve], None]
+        self,
+        *,
+        measure: Callable[[Site], None],
+        attach: Callable[[ExternalCurve], None],
+        retract: Callable[[Retraction], None],
+        batch: int,
     ) -> None:
         """Carry out all open requests. Return when the run is not paused.
 
@@ -81,6 +100,7 @@ class OperatorRequests:
         """
         if self._journal is None:
             return
+        self._next_batch = batch + 1
         while True:
             for request in self._journal.requests():
                 added = self._apply_one(self._journal, request)
@@ -90,6 +110,8 @@ class OperatorRequests:
                     self._journal.handled(request)
                 if request.kind == "abort":
                     raise Aborted
+                if added.retraction is not None:
+                    retract(added.retraction)
                 for curve in added.curves:
                     attach(curve)
                 for site in added.sites:
@@ -112,6 +134,8 @@ class OperatorRequests:
         except (ConfigError, DataError, JournalError) as error:
             refused = {"refused": str(error)}
         detail = {"asked": request.kind, **request.detail, **refused}
+        if added is not None and added.retraction is not None:
+            detail |= vars(added.retraction)
         journal.record_event("request", self._microscope.clock.now(), **detail)
         return added or _Additions()
 
@@ -139,6 +163,12 @@ class OperatorRequests:
             if broken:
                 raise ConfigError("; ".join(map(str, broken)))
         return _Additions(sites=[site])
+
+    def _retract(self, detail: Mapping[str, Any]) -> _Additions:
+        if self._journal is None:
+            return _Additions()
+        can_forget(self._policy)
+        return _Additions(retraction=retraction(self._journal, detail, self._next_batch))
 
 
 def attachable(file: Path, problem: Problem) -> list[ExternalCurve]:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from grainscout.journal.delta_log import DeltaLog
 from grainscout.journal.lock import locked
-from grainscout.journal.models import Batch, Event, Header, Request
+from grainscout.journal.models import Batch, Event, Header, Request, Retraction
 from grainscout.journal.rows import (
     event_from,
     header_from,
@@ -213,8 +213,29 @@ class Journal:
             raise self._damaged(f"it could not be read: {error}") from error
 
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
-        """`count` outcomes in the order of their commits, from number `first` on; -1 for all."""
-        return [outcome for _, outcome in self._outcomes(first, count)]
+        """`count` outcomes in the order of their commits, from number `first` on; -1 for all.
+
+        Curves that were taken out again have a verdict that says so.
+        """
+        outcomes = [outcome for _, outcome in self._outcomes(first, count)]
+        for retraction in self.retractions():
+            if 0 <= (k := retraction.outcome - first) < len(outcomes):
+                outcomes[k] = retraction.applied(outcomes[k])
+        return outcomes
+
+    def retractions(self) -> list[Retraction]:
+        """Curves that a person took out again, in order."""
+        asked = self._rows("events", "WHERE kind = 'request' ORDER BY number")
+        details = [self._made(event_from, row).detail for row in asked]
+        return [
+            Retraction(outcome=d["outcome"], reason=d["reason"], before=d["before"])
+            for d in details
+            if d.get("asked") == "retract" and "refused" not in d
+        ]
+
+    def as_told(self, number: int) -> Outcome | None:
+        """Outcome `number` as the policy was told it; None if there is none."""
+        return next((outcome for _, outcome in self._outcomes(number, 1)), None)
 
     def proposals(self, *, waiting: bool = False) -> list[Proposal]:
         """Proposals in the order of asking: all, or those without an outcome."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from grainscout.records import Outcome, Problem, Proposal
+from grainscout.records.quality import Quality
 
 _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")
 
@@ -99,6 +100,40 @@ class Event:
     wall: str
     kind: str
     detail: Mapping[str, Any]
+
+
+#: First words of the reason of a curve that a person took out.
+TAKEN_OUT = "taken out by hand"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraction:
+    """A curve that a person took out again.
+
+    Parameters
+    ----------
+    outcome : int
+        Number of its outcome in the journal, from 0.
+    reason : str
+        Reason that the person gave.
+    before : int
+        Batch before which the policy is told.
+    """
+
+    outcome: int
+    reason: str
+    before: int
+
+    def applied(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with the verdict that its curve must not be used."""
+        return replace(outcome, quality=self.verdict(outcome.quality))
+
+    def verdict(self, before: Quality | None) -> Quality:
+        """Verdict on the curve, from the one before."""
+        known = Quality() if before is None else before
+        reason = f"{TAKEN_OUT}: {self.reason}"
+        others = tuple(r for r in known.reasons if not r.startswith(TAKEN_OUT))
+        return replace(known, usable=False, reasons=(*others, reason), score=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_locked
+from grainscout.journal.models import Retraction
 from grainscout.records import Outcome, Proposal, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.records.quality import Quality
@@ -116,6 +117,7 @@ class Reader:
         self._rows: list[tuple[Site, str, bool, float]] = []  # site, status, attached, finished
         self._curves: list[tuple[int, float, int]] = []  # outcome, value, archetype
         self._quality: list[Quality | None] = []
+        self._taken_out = 0  # retractions that were applied
         self._unit = ""
         self._diversity = RunningDiversity()
         self._newest: list[Outcome] = []
@@ -134,6 +136,7 @@ class Reader:
             while new := journal.outcomes(len(self._rows), _AT_ONCE):
                 self._add(new)
             self._events += journal.events(len(self._events))
+            self._take_out(journal.retractions())
             waiting, asked = journal.proposals(waiting=True), journal.requests()
         self._signature = signature
         seen, pace = self._times()
@@ -170,6 +173,20 @@ class Reader:
         if not outcomes:
             return None
         return with_quality(outcomes, self.header.problem, neighbours=False)[0]
+
+    def _take_out(self, retractions: Sequence[Retraction]) -> None:
+        """Mark curves that were taken out since they were read."""
+        new, self._taken_out = retractions[self._taken_out :], len(retractions)
+        place = {number: k for k, (number, *_) in enumerate(self._curves)}
+        first = len(self._rows) - len(self._newest)
+        for retraction in new:
+            if retraction.outcome not in place:
+                continue
+            k, recent = place[retraction.outcome], retraction.outcome - first
+            self._quality[k] = retraction.verdict(self._quality[k])
+            if recent >= 0:
+                newest = self._newest[recent]
+                self._newest[recent] = replace(newest, quality=self._quality[k])
 
     def _add(self, outcomes: Sequence[Outcome]) -> None:
         first = len(self._rows)
