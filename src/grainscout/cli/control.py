@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -48,7 +48,7 @@ def control(
     for name, (options, given) in needed.items():
         if (request == name) != given:
             raise ConfigError(f"{name}, and nothing else, needs {options}")
-    detail: dict[str, str | int] = {}
+    detail: dict[str, Any] = {}
     with Journal.open(journal) as run:
         turns = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
         if turns and turns[-1] == "end" and request not in ("attach", "retract"):
