@@ -172,16 +172,8 @@ def open_replay(
         Cost of a measurement: speed of travel [m/s], settling and overhead [s].
     light : float
         Illumination during the recording [suns].
-    rail_A : float, optional
-        Full scale of the current amplifier [A], if known.
-    channel, current : str, optional
-        Image that policies see, and channel of the curves, where the file has several.
-    cycle : int, optional
-        Number of the sweep to take, from 0, where each site has several.
-    pixel_nm : float, optional
-        Pixel size [nm] instead of the file's.
-    crop_px : tuple of int, optional
-        First row, first column, rows and columns of the part to use.
+    rail_A, channel, current, cycle, pixel_nm, crop_px : optional
+        As in `analysis.formats.ReadOptions`.
 
     Raises
     ------
@@ -199,11 +191,8 @@ def open_replay(
         pixel_nm=pixel_nm,
         crop_px=None if crop_px is None else tuple(crop_px),
     )
-    for name, value in (
-        ("speed_m_per_s", speed_m_per_s),
-        ("settle_s", settle_s),
-        ("overhead_s", overhead_s),
-    ):
+    costs = {"speed_m_per_s": speed_m_per_s, "settle_s": settle_s, "overhead_s": overhead_s}
+    for name, value in costs.items():
         if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "speed_m_per_s")):
             raise ConfigError(f"replay {name} must be positive and finite; got {value}")
     cost = CostModel(speed=speed_m_per_s, settle=settle_s, overhead=overhead_s)

@@ -44,6 +44,15 @@ def fill(store, campaign, cells):
         store.record(key, "finished", seconds, payload, "")
 
 
+@pytest.fixture
+def filled(tmp_path, cells):
+    """A finished campaign of 400 cells, and its store."""
+    many = plan(100)
+    with CampaignStore(tmp_path / "c.sqlite", many.identity()) as store:
+        fill(store, many, cells)
+        yield many, store
+
+
 @pytest.mark.benchmark(group="a campaign of 12 cells")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_runner(benchmark, tmp_path, cells, jobs):
@@ -63,13 +72,10 @@ def test_runner(benchmark, tmp_path, cells, jobs):
 
 
 @pytest.mark.benchmark(group="a campaign of 400 cells, finished")
-def test_report(benchmark, tmp_path, cells):
-    many = plan(100)
-    with CampaignStore(tmp_path / "c.sqlite", many.identity()) as store:
-        fill(store, many, cells)
-        begun = time.process_time()
-        results = benchmark.pedantic(write_results, (many, store, tmp_path), rounds=1)
-        cpu = time.process_time() - begun
+def test_report(benchmark, tmp_path, filled):
+    begun = time.process_time()
+    results = benchmark.pedantic(write_results, (*filled, tmp_path), rounds=1)
+    cpu = time.process_time() - begun
     size = results.files["report"].stat().st_size
     benchmark.extra_info.update({"CPU s": cpu, "report MB": size / 1e6})
     assert cpu < 30
@@ -85,26 +91,18 @@ def test_writing_cells(benchmark, tmp_path, cells):
 
 
 @pytest.mark.benchmark(group="per cell, of a campaign of 400 cells")
-def test_reading_tables_and_scores(benchmark, tmp_path, cells):
-    many = plan(100)
-    with CampaignStore(tmp_path / "c.sqlite", many.identity()) as store:
-        fill(store, many, cells)
-        tables = read_tables(store)
-        benchmark.pedantic(
-            lambda: goal_scores(read_tables(store), {t.id: t for t in many.tasks}), rounds=2
-        )
-    memory = sum(
-        int(frame.memory_usage(deep=True).sum())
-        for frame in (tables.steps, tables.maps, tables.timings)
-    )
+def test_reading_tables_and_scores(benchmark, filled):
+    many, store = filled
+    tables, tasks = read_tables(store), {t.id: t for t in many.tasks}
+    benchmark.pedantic(lambda: goal_scores(read_tables(store), tasks), rounds=2)
+    frames = (tables.steps, tables.maps, tables.timings)
+    memory = sum(int(frame.memory_usage(deep=True).sum()) for frame in frames)
     benchmark.extra_info["tables, kB a cell"] = memory / 400e3
 
 
 @pytest.mark.benchmark(group="per cell, of a campaign of 400 cells")
-def test_looking_whether_comparisons_are_decided(benchmark, tmp_path, cells):
-    many = plan(100, stopping=Stopping())
-    with CampaignStore(tmp_path / "c.sqlite", many.identity()) as store:
-        fill(store, many, cells)
-        scores = goal_scores(read_tables(store), {t.id: t for t in many.tasks})
-        settled = store.finished()
-    benchmark.pedantic(plan_next_block, (many, scores, settled), rounds=3)
+def test_looking_whether_comparisons_are_decided(benchmark, filled):
+    many, store = filled
+    scores = goal_scores(read_tables(store), {t.id: t for t in many.tasks})
+    tested = plan(100, stopping=Stopping())
+    benchmark.pedantic(plan_next_block, (tested, scores, store.finished()), rounds=3)

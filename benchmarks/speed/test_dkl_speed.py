@@ -20,6 +20,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies.models import features
 from grainscout.policies.models.features import feature_table
@@ -28,7 +29,7 @@ from grainscout.policies.models.kernels import ArcCosine
 from grainscout.policies.models.mlp_dkl import Ensemble
 from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.peers.mlp_published import PublishedLoop
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Waveform
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Waveform
 from grainscout.simulator import PRESETS, Film
 
 N, STEPS_OF_A_PUBLISHED_RUN = 210, 2525 / 25.0
@@ -61,8 +62,6 @@ def current(problem: Problem) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def data(problem: Problem, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from grainscout.analysis.curves.descriptors import describe
-
     chosen = np.random.default_rng(1).permutation(len(POOL))[:N]
     return POOL[chosen], describe("loop_area", problem.waveform.voltage, current[chosen]).value
 
@@ -131,9 +130,8 @@ def test_whole_run(benchmark, problem, current, unit, name, growth):
         for _ in range(N):
             (proposal,) = policy.ask()
             curve = curves[index[tuple(proposal.site)]]
-            policy.tell(
-                [Outcome(site=proposal.site, status="ok", curve=curve, proposal_id=proposal.id)]
-            )
+            answer = {"site": proposal.site, "proposal_id": proposal.id}
+            policy.tell([Outcome(status="ok", curve=curve, **answer)])
         spent.append(time.process_time() - start)
 
     benchmark.group = "whole run of 10 + 200"
@@ -148,8 +146,6 @@ def test_whole_run(benchmark, problem, current, unit, name, growth):
 def test_large_images(benchmark, side):
     """One full step (cold features excluded) at n = 210 with every pixel a candidate."""
     image = np.random.default_rng(0).normal(size=(side, side))
-    from grainscout.records import Scan
-
     table = feature_table(Scan(channels={"height": image}, pixel_size=(1e-8, 1e-8)))
     rows = np.random.default_rng(1).permutation(side * side)[:N]
     y = np.tanh(table[rows, 0].astype(float))

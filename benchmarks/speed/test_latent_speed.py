@@ -18,6 +18,7 @@ from grainscout.analysis.latent.networks import one_thread
 from grainscout.analysis.latent.pose import ANGLES, Poses
 from grainscout.analysis.latent.rotation import image_model
 
+WIDTHS = ("angle_sigma", "shift_sigma", "divergence")
 PATCHES = np.random.default_rng(0).normal(size=(4, 1, 16, 16))
 
 
@@ -32,13 +33,8 @@ def test_pose(benchmark, how: str) -> None:
         none = torch.zeros(4)
         for k in range(ANGLES):
             for shift in model.grid.shifts:
-                at = Poses(
-                    angle=none + k * 2 * math.pi / ANGLES,
-                    shift=shift.expand(4, 2),
-                    angle_sigma=none,
-                    shift_sigma=none,
-                    divergence=none,
-                )
+                angle, widths = none + k * 2 * math.pi / ANGLES, dict.fromkeys(WIDTHS, none)
+                at = Poses(angle=angle, shift=shift.expand(4, 2), **widths)
                 found = model.decode(content, model.grid.pixels, at).transpose(1, 2)
                 (read.pixels - found).square().sum((1, 2))
 

@@ -78,21 +78,15 @@ def test_all_curves_of_a_film(benchmark, film):
     assert naive * POINTS / ours > 100.0
 
 
-def test_linear_in_points(benchmark, film):
+@pytest.mark.parametrize("what", ["points", "samples"])
+def test_cost_is_linear(benchmark, film, what):
     part = {name: array[: POINTS // 8] for name, array in film.items()}
-    benchmark(lambda: iv_curves(part, WAVEFORM, light=0.1))
-    whole, eighth = (best(lambda p=p: iv_curves(p, WAVEFORM, light=0.1)) for p in (film, part))
-    benchmark.extra_info["8 times the points cost"] = round(whole / eighth, 2)
-    assert whole / eighth < 14.0
-
-
-def test_linear_in_samples(benchmark, film):
-    part = {name: array[:2048] for name, array in film.items()}
     long = Waveform.triangle(samples=251 * 8 - 7, duration=8.0)
-    benchmark(lambda: iv_curves(part, long, light=0.1))
-    many, few = (best(lambda w=w: iv_curves(part, w, light=0.1)) for w in (long, WAVEFORM))
-    benchmark.extra_info["8 times the samples cost"] = round(many / few, 2)
-    assert many / few < 14.0
+    many = (film, WAVEFORM) if what == "points" else (part, long)
+    benchmark(lambda: iv_curves(*many, light=0.1))
+    whole, eighth = (best(lambda a=a: iv_curves(*a, light=0.1)) for a in (many, (part, WAVEFORM)))
+    benchmark.extra_info[f"8 times the {what} cost"] = round(whole / eighth, 2)
+    assert whole / eighth < 14.0
 
 
 def test_a_single_curve(benchmark, film):

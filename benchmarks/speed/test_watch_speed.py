@@ -32,23 +32,13 @@ def measured():
     problem = make_problem(scope, Waveform.triangle(), Budget(curves=2000), light=0.1)
     sites = np.random.default_rng(0).choice(problem.candidates, 2000, replace=False)
     current, _ = film.curves(sites, problem.waveform, light=0.1)
-    wave = problem.waveform
-    outcomes = [
-        Outcome(
-            site=Site(int(row), int(column)),
-            status="ok",
-            proposal_id=f"{k}-0",
-            started=2.0 * k,
-            finished=2.0 * k + 1.5,
-            curve=IVCurve(
-                voltage=wave.voltage,
-                current=curve,
-                time=wave.time,
-                saturated=np.zeros(len(wave), bool),
-            ),
+    wave, outcomes = problem.waveform, []
+    for k, (site, row) in enumerate(zip(sites.tolist(), current, strict=True)):
+        curve = IVCurve(voltage=wave.voltage, current=row, time=wave.time)
+        times = {"started": 2.0 * k, "finished": 2.0 * k + 1.5}
+        outcomes.append(
+            Outcome(site=Site(*site), status="ok", proposal_id=f"{k}-0", curve=curve, **times)
         )
-        for k, ((row, column), curve) in enumerate(zip(sites, current, strict=True))
-    ]
     return problem, outcomes
 
 
@@ -57,9 +47,8 @@ def measured():
 def test_update(benchmark, measured, tmp_path, already):
     problem, outcomes = measured
     left = iter(enumerate(outcomes))
-    with Journal.create(
-        tmp_path / "run.gsj", Header(problem=problem, config={}, seed=1)
-    ) as journal:
+    header = Header(problem=problem, config={}, seed=1)
+    with Journal.create(tmp_path / "run.gsj", header) as journal:
 
         def measure():
             number, outcome = next(left)
