@@ -164,6 +164,27 @@ def faults() -> Figure:
     )
 
 
+def quality() -> Figure:
+    """Curves that were judged unusable, with their reasons."""
+    scope = SimulatedMicroscope(
+        the_film(), "quiet+contact-severe", seed=spawn_streams(SEED).instrument
+    )
+    problem = make_problem(scope, SWEEP, Budget(curves=CURVES), light=LIGHT)
+    policy = make_policy("sobol")
+    result = Experiment(scope, policy, problem=problem, seed=SEED).run()
+    curves = {k: o for k, o in enumerate(result.outcomes, 1) if o.curve is not None}
+    bad = {k: o for k, o in curves.items() if not o.usable}
+    return figures.unusable_curves(
+        SWEEP.voltage,
+        np.array([o.curve.current for o in bad.values() if o.curve is not None]),
+        [f"{k}: " + ",\n".join(o.quality.reasons) for k, o in bad.items() if o.quality],
+        reference=np.median(
+            [o.curve.current for o in curves.values() if o.usable and o.curve is not None], axis=0
+        ),
+        most=8,
+    )
+
+
 def sites() -> Figure:
     """Sites of scout."""
     return figures.sites_over_topography(
@@ -349,7 +370,7 @@ def examples() -> Figure:
 
 
 MAKERS: tuple[Callable[[], Figure], ...] = (
-    film, structure, archetypes, cards, faults, sites, thoughts, prediction, learning, ranking,
+    film, structure, archetypes, cards, faults, quality, sites, thoughts, prediction, learning, ranking,
     profiles, cost, calibration, latent, diverse, boundaries, reversal, own_image, examples,
 )  # fmt: skip
 
