@@ -47,7 +47,7 @@ class Loaded:
     data: Scan | Recording | None = None
 
     def xarray(self) -> xarray.Dataset:
-        """Images and curves with their axes; ConfigError without xarray or for a campaign."""
+        """Images and curves with their axes. ConfigError without xarray or for a campaign."""
         if self.data is None:
             raise ConfigError(
                 f"{self.path} must hold images or curves to be an xarray Dataset; this {self.kind} "
@@ -57,7 +57,7 @@ class Loaded:
 
 
 def load(path: str | Path) -> Loaded:
-    """A run's journal, a campaign's folder or store, or a microscope's file; known by its content.
+    """A run's journal, a campaign's folder or store, or a microscope's file. Known by its content.
 
     DataError or JournalError if it is missing, foreign or damaged.
     """

@@ -97,7 +97,7 @@ def loop_area(curves: Curves, low: float | None = None, high: float | None = Non
 def _parts(
     curves: Curves, low: float | None = None, high: float | None = None
 ) -> list[tuple[Curves, FloatArray]]:
-    """Lobes with the weights of their integral; empty if they do not cover low to high [V]."""
+    """Lobes with the weights of their integral. Empty if they do not cover low to high [V]."""
     lobes = curves.lobes
     if low is None or high is None:
         ends = [(float(c.sweep.grid[0]), float(c.sweep.grid[-1])) for c in lobes]
@@ -198,7 +198,7 @@ def hysteresis_signed(curves: Curves) -> Raw:
 
 
 def drive(curves: Curves) -> float:
-    """Sign of the voltage of largest size; 0 if both polarities are driven."""
+    """Sign of the voltage of largest size. 0 if both polarities are driven."""
     voltage = curves.sweep.voltage
     up, down = float(voltage.max()), -float(voltage.min())
     if min(up, down) >= TWO_SIDED * max(up, down) > 0:

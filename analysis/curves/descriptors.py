@@ -186,7 +186,7 @@ def describe(
 def describe_all(
     names: Iterable[str], voltage: ArrayLike, current: ArrayLike, saturated: ArrayLike | None = None
 ) -> dict[str, Described]:
-    """Compute several descriptors of the same curves; see `describe`."""
+    """Compute several descriptors of the same curves. See `describe`."""
     chosen = {name: find_descriptor(name) for name in names}
     sweep, data, mask = check_curves(voltage, current, saturated)
     blocks: dict[str, list[tuple[Raw, Curves]]] = {name: [] for name in chosen}
@@ -211,7 +211,7 @@ def describe_target(
 
 
 def check_target(name: str, voltage: ArrayLike) -> None:
-    """Check that a descriptor is defined for a sweep [V]; ConfigError says why not."""
+    """Check that a descriptor is defined for a sweep [V]. ConfigError says why not."""
     volts = np.asarray(voltage, dtype=np.float64)
     ohmic = describe(name, volts, volts * 1e-9)
     never = Flag.NO_REVERSE | Flag.OUT_OF_RANGE | Flag.UNORDERED | Flag.TOO_SHORT

@@ -190,7 +190,7 @@ class _Tests:
         self.score = np.ones(n) if begun is None else begun.score.copy()
 
     def add(self, reason: Reason, evidence: FloatArray) -> None:
-        """Count evidence (n,) for a reason; above 1 it is seen."""
+        """Count evidence (n,) for a reason. Above 1 it is seen."""
         self.reasons[evidence > 1.0] |= reason
         self.score = np.minimum(self.score, 1.0 / (1.0 + np.minimum(evidence, 1e6) ** 2))
 
@@ -215,7 +215,7 @@ def noise_of(current: FloatArray) -> FloatArray:
 
 
 def _fill(current: FloatArray, tests: _Tests) -> FloatArray:
-    """Currents with lost samples interpolated; too many of them are a reason."""
+    """Currents with lost samples interpolated. Too many of them are a reason."""
     with np.errstate(invalid="ignore"):
         lost = ~(np.abs(current) < ABSURD)
     if not lost.any():

@@ -29,7 +29,7 @@ _NO_CURRENT = 0.1  # no tip carries so much [A]: the recording is in another uni
 def quality_of(
     outcomes: Sequence[Outcome], problem: Problem, *, neighbours: bool = True
 ) -> list[Quality | None]:
-    """Verdicts on all curves of a run; None where there is no curve, or its unit is not the ampere.
+    """Verdicts on all curves of a run. None where there is no curve, or its unit is not the ampere.
 
     A verdict of the run itself stays. Curves without one are judged now, as in journals of before.
     With `neighbours`, noise is compared over the whole run, which the run itself could not do.

@@ -69,7 +69,7 @@ class Sweep:
         return out, back
 
     def integral(self, low: float, high: float) -> FloatArray:
-        """Weights (m,) of the integral between two voltages [V]; DataError beyond the grid."""
+        """Weights (m,) of the integral between two voltages [V]. DataError beyond the grid."""
         slack = 1e-9 * max(1.0, abs(low), abs(high))
         if not (self.grid.size > 1 and self.covers(low, high) and high > low):
             raise DataError(f"loop band must lie on the sweep; got {low:g} to {high:g} V")

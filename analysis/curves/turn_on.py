@@ -32,7 +32,7 @@ class _Path:
 
 
 def _paths(curves: Curves) -> list[_Path]:
-    """Ways out from 0 V, that of the driven side first; two where both sides are driven."""
+    """Ways out from 0 V, that of the driven side first. Two where both sides are driven."""
     side = drive(curves)
     sweep = curves.sweep
     forwards = [sweep.forward, *([] if sweep.other is None else [sweep.other.forward])]
@@ -120,7 +120,7 @@ def _crossing(curves: Curves, path: _Path, threshold: FloatArray, start: FloatAr
 
 
 def _start(curves: Curves, path: _Path, threshold: FloatArray) -> FloatArray:
-    """Median of the five samples nearest 0 V; the first where the curve turns on among them."""
+    """Median of the five samples nearest 0 V. The first where the curve turns on among them."""
     near = path.sign * curves.current[:, path.indices[:_START]]
     middle = np.median(near, axis=1)
     return np.asarray(np.where(middle - near[:, 0] > threshold, near[:, 0], middle))

@@ -58,7 +58,7 @@ def file_overview(data: Scan | Recording, *, title: str = "") -> Figure:
 
 
 def _draw_largest(ax: Axes, fig: Figure, data: Recording, scan: Scan) -> None:
-    """Map of the largest response of each curve; pixels without a curve stay white."""
+    """Map of the largest response of each curve. Pixels without a curve stay white."""
     with np.errstate(invalid="ignore"):
         known = np.where(np.abs(data.current) < 1e9, np.abs(data.current), np.nan)
     largest = np.full(scan.shape, np.nan)

@@ -180,7 +180,7 @@ def paired_difference(
 def films_needed(
     difference: float, spread: float, *, level: float = 0.95, tasks: int = 1
 ) -> int | None:
-    """Films per task that decide with 80 % power; None over 10 000.
+    """Films per task that decide with 80 % power. None over 10 000.
 
     `difference` is the mean over films, `spread` its standard deviation. The smallest n >=
     ((t_level + t_power) spread / difference)^2 / tasks with Student quantiles at n. It is within

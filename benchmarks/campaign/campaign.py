@@ -112,7 +112,7 @@ class Campaign:
             raise ConfigError(f"campaign {what} names must be unique; got {twice[0]!r} twice")
 
     def task(self, id_: str) -> Task:
-        """Return the task of that id; ConfigError lists the ids if there is none."""
+        """Return the task of that id. ConfigError lists the ids if there is none."""
         known = {t.id: t for t in self.tasks}
         if id_ not in known:
             raise ConfigError(f"task must be one of {', '.join(known)}; got {id_!r}")
@@ -123,7 +123,7 @@ class Campaign:
         return dataclasses.replace(self, tasks=(*self.tasks, *tasks))
 
     def with_policies(self, *policies: PolicySpec) -> Campaign:
-        """Return the campaign with more policies; those that it has stay as they are."""
+        """Return the campaign with more policies. Those that it has stay as they are."""
         known = {p.title for p in self.policies}
         more = [p for p in policies if p.title not in known]
         return dataclasses.replace(self, policies=(*self.policies, *more))

@@ -123,7 +123,7 @@ class _RunScorer:
             self.check_map(max(int(first), len(self.outcomes) - looks))
 
     def _share(self, outcome: Outcome) -> float:
-        """Share of the budget used up after this measurement; 1 ends the run.
+        """Share of the budget used up after this measurement. 1 ends the run.
 
         Wear is read after a batch, which then counts as a whole.
         """

@@ -28,7 +28,7 @@ class IncrementalScores:
         self.add(store.finished())
 
     def add(self, keys: Iterable[CellKey]) -> None:
-        """Add finished cells; all scores of their films change, as their baseline may be new."""
+        """Add finished cells. All scores of their films change, as their baseline may be new."""
         new = {key for key in keys if key.task in self._tasks and key.policy in self._policies}
         self.finished |= new
         changed = {(key.task, key.film) for key in new}

@@ -32,7 +32,7 @@ class Job:
     version: str = grainscout.__version__  #: Version of Grainscout where the campaign is run from
 
     def to_json(self) -> str:
-        """Write it as text; ConfigError if a policy's option is not a plain value."""
+        """Write it as text. ConfigError if a policy's option is not a plain value."""
         return json.dumps(dataclasses.asdict(self), default=_path)
 
     @classmethod

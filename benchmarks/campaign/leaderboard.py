@@ -121,7 +121,7 @@ class GoalRanking:
 
     @property
     def best(self) -> str:
-        """Policy with the highest score; a control that is given the truth only if alone."""
+        """Policy with the highest score. A control that is given the truth only if alone."""
         return next(
             (r.name for r in self.ranked if r.name not in self.oracles), self.ranked[0].name
         )
@@ -188,7 +188,7 @@ def goal_rankings(scores: pd.DataFrame, oracles: Collection[str] = ()) -> list[G
 
 
 def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None:
-    """Return the policy with the best mean score over the goals; ties go to the better mean rank.
+    """Return the policy with the best mean score over the goals. Ties go to the better mean rank.
 
     A score measures the gain on the way from random to ideal. A rank makes a step between two
     indistinguishable policies as large as one between two that are far apart. Only `eligible`

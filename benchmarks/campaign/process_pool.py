@@ -30,7 +30,7 @@ class _Died(GrainscoutError):
 
 
 class _Overdue(GrainscoutError):
-    """The cell took too long; its process was ended."""
+    """The cell took too long. Its process was ended."""
 
 
 class CellProcess:
@@ -57,7 +57,7 @@ class CellProcess:
         return self._process.poll() is None
 
     def run(self, text: str, timeout_s: float) -> JobResult:
-        """Run one cell; _Overdue if it took longer, _Died if the process ended."""
+        """Run one cell. _Overdue if it took longer, _Died if the process ended."""
         with self._using:
             if not self._ready:
                 try:
@@ -173,7 +173,7 @@ def _failed(why: str, seconds: float = 0.0) -> JobResult:
 
 
 def _take(job: Job) -> CellProcess | None:
-    """Process for the cell alone; None when the campaign is over."""
+    """Process for the cell alone. None when the campaign is over."""
     with _lock:
         if job.campaign in _over:
             return None

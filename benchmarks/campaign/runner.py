@@ -1,4 +1,4 @@
-"""Running a campaign, cell by cell; an interrupted one is resumed."""
+"""Running a campaign, cell by cell. An interrupted one is resumed."""
 
 from __future__ import annotations
 

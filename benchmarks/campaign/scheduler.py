@@ -28,7 +28,7 @@ _ANSWER_S = 5.0
 
 
 class Workers(Protocol):
-    """Runs cells; `campaign` marks its processes."""
+    """Runs cells. `campaign` marks its processes."""
 
     campaign: str
 

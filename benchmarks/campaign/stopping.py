@@ -208,7 +208,7 @@ def _about_others(v: Verdict) -> Verdict:
 
 
 def _pairs(campaign: Campaign, rule: Stopping) -> list[tuple[str, str]]:
-    """Pairs to compare; controls that are given the truth do not compete."""
+    """Pairs to compare. Controls that are given the truth do not compete."""
     names = [p.title for p in campaign.policies if not p.uses_truth]
     if rule.against:
         return [(name, rule.against) for name in names if name != rule.against]
@@ -216,7 +216,7 @@ def _pairs(campaign: Campaign, rule: Stopping) -> list[tuple[str, str]]:
 
 
 def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]:
-    """Score of each policy (columns) on each film (rows), mean over the goal's tasks; NaN if not all."""
+    """Score of each policy (columns) on each film (rows), mean over the goal's tasks. NaN if not all."""
     means: dict[Goal, pd.DataFrame] = {}
     for goal in GOALS:
         tasks = [t.id for t in campaign.tasks if goal in t.goals]
@@ -298,7 +298,7 @@ class _SequentialTest:
 
 
 def _more_films(difference: np.ndarray, level: float) -> int | None:
-    """Films to add until it is decided, if the rest are as those seen; None if that is out of reach."""
+    """Films to add until it is decided, if the rest are as those seen. None if that is out of reach."""
     like = np.resize(difference, _MOST_FILMS)
     decided = statistics.sequential_difference(like, level=level).decided_at
     return None if decided is None else max(1, decided - len(difference))

@@ -84,7 +84,7 @@ class CampaignStore:
     def record(
         self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
     ) -> None:
-        """Commit one cell, its result packed; a failed one is overwritten when it is tried again."""
+        """Commit one cell, its result packed. A failed one is overwritten when it is tried again."""
         cell = (key.task, int(key.film), key.policy, status, float(seconds), error)
         columns = [as_kept(value) for value in cell]
         try:
@@ -105,7 +105,7 @@ class CampaignStore:
         return {_key(row): row[5] for row in self._cells("status = 'failed' ORDER BY 1, 2, 3")}
 
     def repair(self) -> list[CellKey]:
-        """Forget the cells whose rows are damaged, and say which; run again, they come out the same."""
+        """Forget the cells whose rows are damaged, and say which. Run again, they come out the same."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             # A row whose entry in the index is damaged could not be deleted otherwise.
@@ -230,7 +230,7 @@ class CampaignStore:
             self._go_on(json.loads(json.dumps(identity)))
 
     def _go_on(self, wanted: dict[str, Any]) -> None:
-        """Take this campaign for the one that was begun; it may have other words and more films."""
+        """Take this campaign for the one that was begun. It may have other words and more films."""
         before = self.identity
         if before == wanted:
             return

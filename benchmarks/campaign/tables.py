@@ -46,7 +46,7 @@ class _Columns:
         self._parts: list[dict[str, np.ndarray]] = []
 
     def add(self, key: CellKey, columns: dict[str, np.ndarray]) -> None:
-        """The rows of one cell; they are copied, for a view would keep its whole result in memory."""
+        """The rows of one cell. They are copied, for a view would keep its whole result in memory."""
         size = len(next(iter(columns.values()), ()))
         if size:
             self._keys.append(key)
@@ -54,7 +54,7 @@ class _Columns:
             self._parts.append({name: np.array(column) for name, column in columns.items()})
 
     def frame(self) -> pd.DataFrame:
-        """All rows, NaN where a cell has no such column; the parts are used up."""
+        """All rows, NaN where a cell has no such column. The parts are used up."""
         if not self._keys:
             return pd.DataFrame()
         columns: dict[str, Any] = {

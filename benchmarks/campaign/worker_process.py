@@ -46,7 +46,7 @@ def _limit(memory_GiB: float) -> None:
 
 
 def _receive_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
-    """Queue the jobs; end this process when the other end is gone."""
+    """Queue the jobs. End this process when the other end is gone."""
     while (body := receive(stream)) is not None:
         jobs.put(body)
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
@@ -55,7 +55,7 @@ def _receive_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
 
 
 def main(memory_GiB: float) -> None:
-    """Run jobs until there are no more; answer each with a JSON text and the packed result, if any.
+    """Run jobs until there are no more. Answer each with a JSON text and the packed result, if any.
 
     The standard streams carry messages, so a policy's prints go to the error stream.
     """

@@ -23,7 +23,7 @@ Scores = Mapping[str, FloatArray]
 
 
 class BaselineError(DataError):
-    """A baseline is missing, damaged, or of another definition; the message says how to update it."""
+    """A baseline is missing, damaged, or of another definition. The message says how to update it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class Baseline:
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
-    """Write the file; an older one is replaced at once or not at all."""
+    """Write the file. An older one is replaced at once or not at all."""
     content = {
         "format": FORMAT,
         "model": baseline.model,
@@ -55,7 +55,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
 
 
 def read_baseline(path: Path, *, model: str, version: str, update: str) -> Baseline:
-    """The baseline of that model; BaselineError if it is missing, damaged or not comparable.
+    """The baseline of that model. BaselineError if it is missing, damaged or not comparable.
 
     update : the words that tell how to make a new one.
     """

@@ -96,12 +96,12 @@ class FilmTruth:
 
 
 def film_case(name: str) -> FilmCase:
-    """The film of that name as a model sees it; ConfigError for an unknown name."""
+    """The film of that name as a model sees it. ConfigError for an unknown name."""
     return _made(name)[0]
 
 
 def film_truth_of(name: str) -> FilmTruth:
-    """The truth of the film of that name; ConfigError for an unknown name."""
+    """The truth of the film of that name. ConfigError for an unknown name."""
     return _made(name)[1]
 
 

@@ -172,7 +172,7 @@ MODELS: dict[str, BuiltIn] = {
 
 
 def find_model(name: str) -> Model:
-    """A watched model by name, or ``module:object``; ConfigError says what is wrong with it."""
+    """A watched model by name, or ``module:object``. ConfigError says what is wrong with it."""
     if name in MODELS:
         return MODELS[name]
     module, colon, attribute = name.partition(":")

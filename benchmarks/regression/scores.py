@@ -60,7 +60,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_of(name: str, baseline: float) -> Metric:
-    """Return the metric; for a model's own, more is better and 1 % of its mean size matters."""
+    """Return the metric. For a model's own, more is better and 1 % of its mean size matters."""
     return METRICS.get(name) or Metric(higher_is_better=True, margin=0.01 * abs(baseline))
 
 
@@ -134,7 +134,7 @@ def _score_map(truth: FilmTruth, mean: Any, std: Any) -> dict[str, float]:
 
 
 def _balanced(truth: NDArray[np.uint8], answer: Any) -> float:
-    """Balanced accuracy over the archetypes of the film; 0.25 is a guess among four."""
+    """Balanced accuracy over the archetypes of the film. 0.25 is a guess among four."""
     given = _array("archetype", answer, truth.shape)
     return float(np.mean([(given[truth == k] == k).mean() for k in np.unique(truth)]))
 

@@ -56,7 +56,7 @@ def write_report(
     progress: CampaignProgress,
     findings: Sequence[Finding] = (),
 ) -> None:
-    """Write the page; `findings` are verdicts on published statements."""
+    """Write the page. `findings` are verdicts on published statements."""
     sections: list[Section | None] = [_result(rankings, campaign), asked_section(campaign)]
     if findings:
         sections.append(_published(findings))

@@ -94,7 +94,7 @@ _COSTS = {
 
 
 def cost_section(tables: Tables, scores: pd.DataFrame) -> Section | None:
-    """Score against time and travel; None without a score."""
+    """Score against time and travel. None without a score."""
     runs = tables.steps.groupby(["task", "film", "policy"])
     cost = pd.DataFrame(
         {

@@ -14,7 +14,7 @@ _MOST_FILMS = 6  # of which a film's own statements are asked; runs are asked on
 
 
 def published(tasks: Sequence[Task], films: int, seed: int, tables: Tables) -> list[Finding]:
-    """The findings on the tasks that are tagged for it; none if no task is.  Takes a minute or two."""
+    """The findings on the tasks that are tagged for it. None if no task is.  Takes a minute or two."""
     tagged = [t for t in tasks if TAG in t.tags]
     if not tagged or not len(tables.steps):
         return []

@@ -55,7 +55,7 @@ def _share_of_the_image(tasks: Sequence[Task]) -> Iterator[Finding]:
 
 
 def _light_and_junctions(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
-    """Junctions insulate in the dark and conduct in light; the maximum current is higher in light."""
+    """Junctions insulate in the dark and conduct in light. The maximum current is higher in light."""
     dark, light, gain, strata = [], [], [], []
     for name, problem, truth, sites in _scenes(tasks, films, seed):
         junction = truth.structure.junction_distance[tuple(sites.T)]

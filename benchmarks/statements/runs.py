@@ -181,7 +181,7 @@ def boundary_sites(problem: Problem) -> IntArray:
 
 
 def structure_only_sites(problem: Problem, inside: IntArray, n: int) -> IntArray:
-    """(n, 2) sites that the structure-only control would take among `inside`; no curve is needed."""
+    """(n, 2) sites that the structure-only control would take among `inside`. No curve is needed."""
     control = make_policy("structure-only", {})
     control.reset(replace(problem, candidates=inside), rng=np.random.default_rng(0))
     return np.array([tuple(p.site) for p in control.ask(n)], np.int64)
@@ -242,7 +242,7 @@ def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
 
 
 def _stratum(task: Task) -> str:
-    """Films of one kind in one light weigh as much as those of another; targets share them."""
+    """Films of one kind in one light weigh as much as those of another. Targets share them."""
     return f"{getattr(task.microscope, 'film', task.microscope.kind)} {task.light_suns:g}"
 
 

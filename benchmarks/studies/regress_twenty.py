@@ -45,7 +45,7 @@ Put = Callable[[Any, str, Any], None]  # as setattr does
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """A fault in a model's own code; `do` puts it there by means of a setattr."""
+    """A fault in a model's own code. `do` puts it there by means of a setattr."""
 
     model: str
     fault: str
@@ -102,7 +102,7 @@ def unchanged(runs: int, models: Sequence[str] = KINDS, calls: int = 4) -> list[
 
 
 def several(calls: int, models: Sequence[str]) -> None:
-    """The command several times in this process, models in another order; a JSON line a call."""
+    """The command several times in this process, models in another order. A JSON line a call."""
     from grainscout.cli import main as grainscout
 
     for k in range(calls):

@@ -73,7 +73,7 @@ ANSWERS: dict[str, Callable[[Scan], Found]] = {
 
 
 def junction_f1(labels: NDArray[Any], vertices: NDArray[np.float64]) -> float:
-    """F1 of pixel corners at which three labels meet; each of (k, 2) true vertices matches one."""
+    """F1 of pixel corners at which three labels meet. Each of (k, 2) true vertices matches one."""
     block = np.stack([labels[:-1, :-1], labels[:-1, 1:], labels[1:, :-1], labels[1:, 1:]], -1)
     found = np.argwhere((np.diff(np.sort(block, axis=-1), axis=-1) != 0).sum(-1) >= 2) + 0.5
     size = np.array(labels.shape) - 1
@@ -106,7 +106,7 @@ def scores(found: Found, true: Structure) -> dict[str, float]:
 
 
 def study(specs: dict[str, FilmSpec], films: int) -> pd.DataFrame:
-    """A row a film and answer; no two films are alike."""
+    """A row a film and answer. No two films are alike."""
     rows = []
     for k, (name, seed) in enumerate((n, s) for n in specs for s in range(films)):
         film = Film.generate(specs[name], FIRST_SEED + 100 * (k // films) + seed)

@@ -78,7 +78,7 @@ class Environment:
         return problem
 
     def truth(self, problem: Problem) -> TaskTruth:
-        """Return the truth at the problem's candidates; ConfigError on a real microscope."""
+        """Return the truth at the problem's candidates. ConfigError on a real microscope."""
         if self.find_truth is None:
             raise ConfigError(
                 f"task {self.task.id!r} must be on a film or a recording to be scored; its microscope "
@@ -90,7 +90,7 @@ class Environment:
 def make_environment(
     task: Task, seed: int, limits: Limits | None = None, scan: Scan | None = None
 ) -> Environment:
-    """Open a task's microscope behind its limits; nothing moves yet.
+    """Open a task's microscope behind its limits. Nothing moves yet.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def make_environment(
 
 
 def _of_recording(limits: Limits, waveform: Waveform) -> Limits:
-    """Limits under which a recorded sweep may be replayed; those that were changed are kept.
+    """Limits under which a recorded sweep may be replayed. Those that were changed are kept.
 
     The default ones protect a tip from sweeps, and these were applied long ago.
     """

@@ -47,7 +47,7 @@ def ising_plane(seed: int) -> dict[str, np.ndarray]:
 
 
 def ising_recording(seed: int, options: Mapping[str, Any]) -> Recording:
-    """The plane as a recording that can be replayed; ConfigError for an unknown option or property."""
+    """The plane as a recording that can be replayed. ConfigError for an unknown option or property."""
     unknown = sorted(set(options) - {"property"})
     name = options.get("property", PROPERTIES[0])
     if unknown or name not in PROPERTIES:

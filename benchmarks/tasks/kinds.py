@@ -33,7 +33,7 @@ class Kinds:
     kind: str
 
     def __new__(cls, **settings: Any) -> Self:
-        """Choose the class; ConfigError names a setting that its kind has not, or lacks."""
+        """Choose the class. ConfigError names a setting that its kind has not, or lacks."""
         if not cls.is_family():
             return super().__new__(cls)
         chosen = cls.class_of(settings.get("kind", cls.default_kind))
@@ -58,7 +58,7 @@ class Kinds:
 
     @classmethod
     def class_of(cls, kind: object) -> type[Self]:
-        """The class of a kind; ConfigError lists the kinds if there is none."""
+        """The class of a kind. ConfigError lists the kinds if there is none."""
         classes = cls.classes()
         if not isinstance(kind, str) or kind not in classes:
             names = ", ".join(map(repr, classes))
@@ -87,7 +87,7 @@ class Kinds:
     def __get_pydantic_core_schema__(
         cls, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """A union over the kinds; its tags stand in <> so that messages can leave them out."""
+        """A union over the kinds. Its tags stand in <> so that messages can leave them out."""
         from pydantic_core import core_schema
 
         if not cls.is_family():

@@ -52,7 +52,7 @@ class MicroscopeSpec(Kinds):
 
     @classmethod
     def class_of(cls, kind: object) -> type[Self]:
-        """The class of a kind; `Registered` for a kind that is not our own."""
+        """The class of a kind. `Registered` for a kind that is not our own."""
         classes = cls.classes()
         return classes.get(str(kind), classes[Registered.kind])
 
@@ -189,7 +189,7 @@ class Replay(MicroscopeSpec):
         return True
 
     def open(self, seed: int) -> OpenedMicroscope:
-        """Open the recording; DataError if the file holds no grid of curves."""
+        """Open the recording. DataError if the file holds no grid of curves."""
         from grainscout.hardware.replay import ReplayMicroscope, open_replay
 
         scope = open_replay(
@@ -244,7 +244,7 @@ class Registered(MicroscopeSpec):
     options: dict[str, Any] = field(default_factory=dict)  #: Settings of that instrument
 
     def open(self, seed: int) -> OpenedMicroscope:
-        """Connect to the instrument; the seed changes nothing."""
+        """Connect to the instrument. The seed changes nothing."""
         known = microscope_names()
         if self.kind not in known:
             names = sorted({*MicroscopeSpec.classes(), *known} - {Registered.kind})

@@ -95,7 +95,7 @@ def tasks() -> dict[str, Task]:
 
 
 def find_task(id_: str) -> Task:
-    """Find the task of that id; ConfigError names the closest ones if there is none."""
+    """Find the task of that id. ConfigError names the closest ones if there is none."""
     id_ = "/".join(_IN_IDS.get(part, part) for part in id_.split("/"))
     known = builtin_tasks()
     if id_ not in known:  # a third party's, which are loaded only when one is wanted
@@ -226,7 +226,7 @@ def _budgets() -> Iterator[Task]:
 
 
 def _without_film() -> Iterator[Task]:
-    """Tasks on recorded or computed points; files are the user's own."""
+    """Tasks on recorded or computed points. Files are the user's own."""
     recorded: dict[str, Any] = {"waveform": Recorded(), "window_px": 1}
     ising: dict[str, tuple[Goal, ...]] = {
         "magnetisation": ("discovery", "mapping"),

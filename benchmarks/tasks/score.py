@@ -19,7 +19,7 @@ BOUNDARY_M, JUNCTION_M = 30e-9, 40e-9
 
 
 def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -> PackedState:
-    """Arrays of one value for each of the n outcomes, in order; failed ones count as steps.
+    """Arrays of one value for each of the n outcomes, in order. Failed ones count as steps.
 
     finished_s, travel_m : the clock and the way so far.  class_index : the true class there
     (-1 where the measurement failed, or a person measured beyond the candidates);  found : share of
@@ -95,7 +95,7 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArr
 
 
 def score_map(truth: TaskTruth, mean: FloatArray, std: FloatArray) -> dict[str, float]:
-    """How good a predicted map is, over the sites where it is scored; see ``metrics.map_score``."""
+    """How good a predicted map is, over the sites where it is scored. See ``metrics.map_score``."""
     found = metrics.map_score(np.where(truth.mapped, truth.target, np.nan), mean, std)
     return {
         "nrmse": found.nrmse,

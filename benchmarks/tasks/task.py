@@ -182,12 +182,12 @@ class PolicySpec:
 
     @property
     def uses_truth(self) -> bool:
-        """True for a control that is given the truth; it never competes."""
+        """True for a control that is given the truth. It never competes."""
         return bool(getattr(policy_class(self.name), "uses_truth", False))
 
 
 def plain(value: Any, *, stored: bool = False) -> Any:
-    """Turn dataclasses into tables that TOML and JSON can hold; None is left out.
+    """Turn dataclasses into tables that TOML and JSON can hold. None is left out.
 
     `stored` writes microscopes and waveforms as journals and campaign stores have always held them,
     so that those of before are recognised.

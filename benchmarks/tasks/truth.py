@@ -45,7 +45,7 @@ class TaskTruth:
 
 
 def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
-    """Truth of a film under the problem's waveform and light; contacts long at rest."""
+    """Truth of a film under the problem's waveform and light. Contacts long at rest."""
     from grainscout.simulator.transport import ARCHETYPES
 
     sites = problem.candidates

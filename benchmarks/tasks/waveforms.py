@@ -13,7 +13,7 @@ _MOST_SAMPLES = 1_000_000
 
 
 class WaveformSpec(Kinds):
-    """Waveform that is applied at each site; a setting left out has the default of ``Waveform``.
+    """Waveform that is applied at each site. A setting left out has the default of ``Waveform``.
 
     ``WaveformSpec(kind=..., **settings)`` makes a `Triangle`, `Bipolar`, `Forc`, `Pulses`,
     `Constant` or `Recorded`.
@@ -23,7 +23,7 @@ class WaveformSpec(Kinds):
     default_kind = "triangle"
 
     def build(self) -> Waveform | None:
-        """Make the waveform, or None for the recorded one; ConfigError if a value does not fit."""
+        """Make the waveform, or None for the recorded one. ConfigError if a value does not fit."""
         given = {k: v for k, v in vars(self).items() if k != "kind" and v is not None}
         if given.get("samples", 0) > _MOST_SAMPLES:
             raise ConfigError(

@@ -127,7 +127,7 @@ def _truth(toy: ToySample, problem: Problem) -> FloatArray:
 
 
 def _keeps_protocol(bench: _Bench) -> Iterator[str]:
-    """It has reset, ask and tell; a policy that is given the truth says so (uses_truth)."""
+    """It has reset, ask and tell. A policy that is given the truth says so (uses_truth)."""
     policy: object = bench.make()
     if not isinstance(policy, Policy):
         yield "a policy must have the methods reset, ask and tell"
@@ -199,7 +199,7 @@ def _welcomes_foreign_points(bench: _Bench) -> Iterator[str]:
 
 
 def _survives_failures(bench: _Bench) -> Iterator[str]:
-    """Failed measurements are not proposed for ever; with all failing, asks come to an end."""
+    """Failed measurements are not proposed for ever. With all failing, asks come to an end."""
     problem = bench.toy.problem(14)
     policy, seen = bench.fresh(problem), 0
     while proposals := policy.ask(5):
@@ -227,7 +227,7 @@ def _survives_odd_curves(bench: _Bench) -> Iterator[str]:
 
 
 def _continues_from_state(bench: _Bench) -> Iterator[str]:
-    """A packed state, restored into a new policy, continues bit for bit; taking it is harmless."""
+    """A packed state, restored into a new policy, continues bit for bit. Taking it is harmless."""
     policy = bench.fresh()
     if not supports(policy, SupportsState):
         return

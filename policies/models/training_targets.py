@@ -46,7 +46,7 @@ class DescriptorTargets:
     def _describe(
         self, current: FloatArray, saturated: BoolArray
     ) -> tuple[float, float, bool, bool, bool, bool]:
-        """Value, standard error; whether valid, a bound, at the rail and of a dead contact.
+        """Value, standard error. Whether valid, a bound, at the rail and of a dead contact.
 
         One curve at a time: sums over a block may round otherwise than over one of its rows, and a
         restored run, which describes all its curves again, has to find the same bits.

@@ -61,7 +61,7 @@ class Features:
         """Check that the problem has what is needed."""
 
     def table(self, scan: Scan) -> NDArray[np.float32]:
-        """(m, d) features, those of the pixels first, row-major; the mean of x·x is about 1."""
+        """(m, d) features, those of the pixels first, row-major. The mean of x·x is about 1."""
         raise PolicyError(f"{type(self).__name__} must give features in table")
 
     def place(self, scan: Scan) -> NDArray[np.float32]:
@@ -181,7 +181,7 @@ Part = Features | Model | Target | Acquisition | Candidates
 
 
 def part_options(part: object) -> dict[str, object]:
-    """Option -> value of a part; a plain class has none."""
+    """Option -> value of a part. A plain class has none."""
     own = dataclasses.fields(part) if dataclasses.is_dataclass(part) else ()
     return {f.name: getattr(part, f.name) for f in own}
 

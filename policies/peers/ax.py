@@ -13,7 +13,7 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 @dataclass(kw_only=True)
 class PeerAx(SeededPolicy):
-    """Ax with its default Bayesian optimisation over the plane; it knows no image.
+    """Ax with its default Bayesian optimisation over the plane. It knows no image.
 
     Its points are continuous; the nearest available site is measured.
     """

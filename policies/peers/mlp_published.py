@@ -34,7 +34,7 @@ WIDTHS, GRID, CYCLES, RATE, SEED = (1000, 500, 50, 2), 50, 200, 0.01, 42
 
 
 def _quiet() -> AbstractContextManager[Any]:
-    """Sparse tensors of the interpolation are well formed; torch warns unless told not to check."""
+    """Sparse tensors of the interpolation are well formed. Torch warns unless told not to check."""
     checks: Any = torch.sparse.check_sparse_tensor_invariants
     context: AbstractContextManager[Any] = checks(enable=False)
     return context
@@ -66,7 +66,7 @@ class _Model(gpytorch.models.ExactGP):  # type: ignore[misc]
 
 
 class PublishedLoop:
-    """A :class:`~grainscout.policies.models.surrogates.Surrogate`; every fit starts anew, so no state.
+    """A :class:`~grainscout.policies.models.surrogates.Surrogate`. Every fit starts anew, so no state.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The built-in policies, one idea a file; found by name through ``make_policy``."""
+"""The built-in policies, one idea a file. Found by name through ``make_policy``."""

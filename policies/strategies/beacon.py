@@ -81,7 +81,7 @@ class OutcomeNovelty(Acquisition):
         return "beacon", lambda posterior: self._gain(run, posterior)
 
     def _gain(self, run: RunContext, posterior: Posterior) -> FloatArray:
-        """(c,) novelty of one joint sample; minus infinity off a random subset."""
+        """(c,) novelty of one joint sample. Minus infinity off a random subset."""
         count = min(SUBSET, len(posterior.available))
         members = np.sort(posterior.rng.choice(posterior.available, count, replace=False))
         outcomes = self._outcomes(run)

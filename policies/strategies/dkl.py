@@ -48,7 +48,7 @@ class ShuffledTarget(DescriptorTarget):
 
 
 def growing_permutation(n: int, seed: int) -> IntArray:
-    """A uniform permutation of n; that of n + 1 differs from it in one place and the new one."""
+    """A uniform permutation of n. That of n + 1 differs from it in one place and the new one."""
     order = np.arange(n)
     for k in range(1, n):
         j = int(np.random.default_rng([seed, k]).integers(k + 1))

@@ -153,7 +153,7 @@ class GatedNovelty(Acquisition):
 
 
 def _unit(values: FloatArray) -> FloatArray:
-    """Scaled to 0..1; ones where all are equal, so that the other map decides."""
+    """Scaled to 0..1. Ones where all are equal, so that the other map decides."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.ones(len(values))
 

@@ -81,7 +81,7 @@ class Discovery(StandardAcquisition):
 
     # ---- archetypes of the curves ---------------------------------------------------------
     def archetypes(self, run: RunContext) -> FloatArray:
-        """(n, 3) probability of each archetype for each curve; zeros for a dead contact."""
+        """(n, 3) probability of each archetype for each curve. Zeros for a dead contact."""
         voltage = run.problem.waveform.voltage
 
         def classify(current: FloatArray, saturated: BoolArray) -> FloatArray:

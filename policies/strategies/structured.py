@@ -27,7 +27,7 @@ NEVER = ("position", "robust")
 
 @dataclass(frozen=True, kw_only=True)
 class StructuredModel(Model):
-    """A structured GP of physical causes; subclasses say which.
+    """A structured GP of physical causes. Subclasses say which.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class CausalModel(StructuredModel):
 
 
 def check_causes(option: str, text: object) -> tuple[str, ...]:
-    """The names in a comma-separated list of causes; ConfigError for an unknown one or none."""
+    """The names in a comma-separated list of causes. ConfigError for an unknown one or none."""
     if not isinstance(text, str):
         raise ConfigError(
             f"{option} must be a comma-separated list from {', '.join(HYPOTHESES)}; got {text!r}"

@@ -60,13 +60,13 @@ class TransferData:
         return np.asarray(x, np.float32)
 
     def save(self, path: Path | str) -> None:
-        """Write it as checked bytes; an existing file is replaced."""
+        """Write it as checked bytes. An existing file is replaced."""
         state = {f.name: getattr(self, f.name) for f in fields(self)}
         Path(path).write_bytes(pack({"format": _FORMAT, **state}))
 
     @classmethod
     def load(cls, path: Path | str) -> TransferData:
-        """Read a file of :meth:`save`; DataError if it is missing, damaged or another thing."""
+        """Read a file of :meth:`save`. DataError if it is missing, damaged or another thing."""
         try:
             state = unpack(Path(path).read_bytes())
         except OSError as error:
@@ -211,7 +211,7 @@ class TransferFeatures(Features):
         return np.hstack([np.vstack([here, before]), film[:, None].astype(np.float32)])
 
     def place(self, scan: Scan) -> NDArray[np.float32]:
-        """(pixels + n, 2) coordinates; each film has a smooth field of its own."""
+        """(pixels + n, 2) coordinates. Each film has a smooth field of its own."""
         here = coordinates(scan)
         if self._data is None:
             return here

@@ -75,7 +75,7 @@ def _written(defaults: dict[str, Any], task: dict[str, Any], path: Path) -> dict
 
 
 def _recorded(table: dict[str, Any], path: Path) -> tuple[Task, ...]:
-    """Tasks on the recordings that a table ``[recordings]`` asks for; what is left out is described."""
+    """Tasks on the recordings that a table ``[recordings]`` asks for. What is left out is described."""
     asked = table.pop("recordings", None)
     if asked is None:
         return ()

@@ -93,7 +93,7 @@ class RunConfig:
 
     @contextmanager
     def open_policy(self, microscope: Microscope) -> Iterator[Policy]:
-        """Open the policy, connected if it is remote; a lost server parks the microscope."""
+        """Open the policy, connected if it is remote. A lost server parks the microscope."""
         own = make_policy(self.policy.name, self.policy.options)
         if self.link is None:
             yield own
@@ -124,7 +124,7 @@ class RunConfig:
 
 
 def load_run(path: Path) -> RunConfig:
-    """Read the experiment of a TOML file; paths in it are relative to the file's folder."""
+    """Read the experiment of a TOML file. Paths in it are relative to the file's folder."""
     return parse(RunConfig, absolute(read_toml(path), path.parent), str(path))
 
 

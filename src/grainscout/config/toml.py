@@ -84,7 +84,7 @@ def parse(kind: type[T], table: Mapping[str, Any], source: str) -> T:
 
 
 def _with_new_keys(value: Any, refuse: str = "", at: str = "") -> Any:
-    """Replace renamed keys; with the name of a file to refuse them in, ConfigError instead."""
+    """Replace renamed keys. With the name of a file to refuse them in, ConfigError instead."""
     if isinstance(value, list):
         return [_with_new_keys(v, refuse, f"{at}.{k}") for k, v in enumerate(value)]
     if not isinstance(value, Mapping):

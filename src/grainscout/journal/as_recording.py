@@ -146,7 +146,7 @@ def _recording(
 
 
 def _verdicts(measured: Sequence[_Measured]) -> dict[str, Any]:
-    """Verdicts on the curves for the metadata; none where the curves were not judged."""
+    """Verdicts on the curves for the metadata. None where the curves were not judged."""
     verdicts = [o.quality for o, _ in measured if o.quality is not None]
     if len(verdicts) < len(measured):
         return {}

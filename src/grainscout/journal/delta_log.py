@@ -33,7 +33,7 @@ class DeltaLog:
         return self.rows, blob
 
     def after(self, number: int, blob: bytes) -> Self:
-        """The log with one more row; DataError if it does not fit."""
+        """The log with one more row. DataError if it does not fit."""
         entry = unpack(blob)
         if number == 0:
             return type(self)(state=_applied(None, entry), rows=1, whole=len(blob))

@@ -122,7 +122,7 @@ class Journal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the one process that runs this experiment; JournalError if another is.
+        """Be the one process that runs this experiment. JournalError if another is.
 
         Requests (`request`) may still come from anywhere. A second lock within the first does
         nothing.
@@ -213,7 +213,7 @@ class Journal:
             raise self._damaged(f"it could not be read: {error}") from error
 
     def outcomes(self, first: int = 0, count: int = -1) -> list[Outcome]:
-        """`count` outcomes in the order of their commits, from number `first` on; -1 for all.
+        """`count` outcomes in the order of their commits, from number `first` on. -1 for all.
 
         Curves that were taken out again have a verdict that says so.
         """
@@ -234,7 +234,7 @@ class Journal:
         ]
 
     def as_told(self, number: int) -> Outcome | None:
-        """Outcome `number` as the policy was told it; None if there is none."""
+        """Outcome `number` as the policy was told it. None if there is none."""
         return next((outcome for _, outcome in self._outcomes(number, 1)), None)
 
     def proposals(self, *, waiting: bool = False) -> list[Proposal]:
@@ -327,7 +327,7 @@ class Journal:
             raise JournalError(f"journal {self.path} could not be written: {error}") from error
 
     def _rows(self, table: str, where: str = "", *values: object) -> list[tuple[Any, ...]]:
-        """Rows of a table, without their checksums; JournalError if one is wrong."""
+        """Rows of a table, without their checksums. JournalError if one is wrong."""
         try:
             rows = self._db.execute(f"SELECT * FROM {table} {where}", values).fetchall()
         except UNREADABLE as error:
@@ -338,7 +338,7 @@ class Journal:
         return [row[:-1] for row in rows]
 
     def _counted(self, table: str, first: int = 0, count: int = -1) -> list[tuple[Any, ...]]:
-        """Rows of a table from number `first` on; JournalError if one is missing."""
+        """Rows of a table from number `first` on. JournalError if one is missing."""
         rows = self._rows(table, "WHERE number >= ? ORDER BY number LIMIT ?", first, count)
         for expected, row in enumerate(rows, first):
             if row[0] != expected:

@@ -32,7 +32,7 @@ def header_values(header: Header) -> dict[str, bytes]:
 
 @understood("its header")
 def header_from(values: Mapping[str, bytes]) -> Header:
-    """The header of the values of its table; DataError if one is missing or damaged."""
+    """The header of the values of its table. DataError if one is missing or damaged."""
     return Header(
         problem=problem_from(unpack(values["problem"])),
         config=json.loads(values["config"]),
@@ -54,7 +54,7 @@ def proposal_row(proposal: Proposal, number: int, batch: int) -> tuple[object, .
 
 @understood("a proposal")
 def proposal_from(row: Sequence[Any]) -> Proposal:
-    """The proposal of a row; DataError if it makes none."""
+    """The proposal of a row. DataError if it makes none."""
     _, id_, _, r, c, prediction, uncertainty, scores = row
     return Proposal(
         id=id_,
@@ -85,7 +85,7 @@ def _curve_cell(outcome: Outcome) -> PackedState:
 
 @understood("an outcome")
 def outcome_from(row: Sequence[Any]) -> Outcome:
-    """The outcome of a row; DataError if its curve is damaged."""
+    """The outcome of a row. DataError if its curve is damaged."""
     _, _, proposal_id, r, c, status, visit, started, finished, message, cell = row
     curve = {} if cell is None else dict(unpack(cell))
     quality = curve.pop("quality", None)
@@ -104,13 +104,13 @@ def outcome_from(row: Sequence[Any]) -> Outcome:
 
 @understood("an event")
 def event_from(row: Sequence[Any]) -> Event:
-    """The event of a row; DataError if its detail is none."""
+    """The event of a row. DataError if its detail is none."""
     _, clock, wall, kind, detail = row
     return Event(clock_s=clock, wall=wall, kind=kind, detail=dict(json.loads(detail)))
 
 
 @understood("a request")
 def request_from(row: Sequence[Any]) -> Request:
-    """The request of a row; DataError if its detail is none."""
+    """The request of a row. DataError if its detail is none."""
     number, _, kind, detail, _ = row
     return Request(number=number, kind=kind, detail=dict(json.loads(detail)))

@@ -40,7 +40,7 @@ class Salvaged:
 
 
 def salvage(path: Path) -> Salvaged:
-    """Read all sound rows of a journal and its -wal; neither is ever written.
+    """Read all sound rows of a journal and its -wal. Neither is ever written.
 
     A value is returned only if its row's checksum, over all of the row, is right. A file that is
     no journal gives nothing.

@@ -121,7 +121,7 @@ def sound(table: str, values: Sequence[object], digest: object) -> bool:
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """An existing journal; JournalError if it is not sound. The file stays as it is."""
+    """An existing journal. JournalError if it is not sound. The file stays as it is."""
     if not path.is_file():
         raise JournalError(f"journal must be an existing file; there is none at {path}")
     _recover(path)

@@ -46,7 +46,7 @@ class Record:
 
 
 def read_wal(path: Path) -> list[Frame]:
-    """Frames of a -wal's newest round, in order; none if there is no such file.
+    """Frames of a -wal's newest round, in order. None if there is no such file.
 
     A damaged header hides which round a frame is of. Then all frames come, none of them sound.
     """
@@ -74,7 +74,7 @@ def read_wal(path: Path) -> list[Frame]:
 
 
 def wal_lost(path: Path) -> int | None:
-    """Number of commits of a -wal behind something wrong; None for all."""
+    """Number of commits of a -wal behind something wrong. None for all."""
     raw = path.read_bytes()
     if raw and (len(raw) < _WAL_HEADER or _wal_header(raw)[1] is None):
         return None
@@ -174,7 +174,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 class _Stored(Mapping[int, "_Buffer"]):
-    """The pages of the file itself, numbered from 1; the last may be cut short."""
+    """The pages of the file itself, numbered from 1. The last may be cut short."""
 
     def __init__(self, main: _Buffer) -> None:
         self._main = main

@@ -77,7 +77,7 @@ class CostModel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """All that a policy may know before its first ask; never the truth.
+    """All that a policy may know before its first ask. Never the truth.
 
     Attributes
     ----------
@@ -120,12 +120,12 @@ class Problem:
         return index
 
     def index_of(self, sites: Sequence[Site] | IntArray) -> IntArray:
-        """Candidate number (n,) of each site on the scan; -1 where it is no candidate."""
+        """Candidate number (n,) of each site on the scan. -1 where it is no candidate."""
         array = np.asarray(sites, np.int64).reshape(-1, 2)
         return self._index[array[:, 0], array[:, 1]]
 
     def as_map(self, values: ArrayLike) -> FloatArray:
-        """A (rows, columns) map of one value per candidate; NaN elsewhere."""
+        """A (rows, columns) map of one value per candidate. NaN elsewhere."""
         image = np.full(self.scan.shape, np.nan)
         image[self.candidates[:, 0], self.candidates[:, 1]] = values
         return image

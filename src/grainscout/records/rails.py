@@ -94,7 +94,7 @@ def find_rails(
 
 
 def _converter_step(values: FloatArray, known: BoolArray) -> float:
-    """Step of a converter of few bits [A]; 0 if the currents are not multiples of one."""
+    """Step of a converter of few bits [A]. 0 if the currents are not multiples of one."""
     levels = np.unique(values[known])
     if values.size <= 200 or not 1 < levels.size <= 70_000:
         return 0.0
@@ -103,7 +103,7 @@ def _converter_step(values: FloatArray, known: BoolArray) -> float:
 
 
 def _top(signed: FloatArray, run: int) -> FloatArray:
-    """(n,) largest current that `run` samples reach; glitches do not count."""
+    """(n,) largest current that `run` samples reach. Glitches do not count."""
     return np.asarray(np.partition(signed, -run, axis=1)[:, -run])
 
 
@@ -123,7 +123,7 @@ def _candidates(signed: FloatArray, top: FloatArray, step: float, run: int) -> l
 
 
 def _noise(signed: FloatArray) -> FloatArray:
-    """(n,) standard deviation of white noise [A], from third differences; 0 where unknown."""
+    """(n,) standard deviation of white noise [A], from third differences. 0 where unknown."""
     with np.errstate(invalid="ignore"):
         third = np.abs(np.diff(signed, n=3, axis=1))
     third[~np.isfinite(third)] = np.nan

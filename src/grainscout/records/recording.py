@@ -82,7 +82,7 @@ class Recording:
         return {(int(r), int(c)): i for i, (r, c) in enumerate(self.sites)}
 
     def index(self, site: Site) -> int:
-        """Row of `site` in ``sites``; DataError if it was not recorded."""
+        """Row of `site` in ``sites``. DataError if it was not recorded."""
         key = (int(site[0]), int(site[1]))
         if key not in self._index:
             raise DataError(f"site must be one of the {len(self)} recorded ones; got {key}")
@@ -132,13 +132,13 @@ class Traces:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def channel(self, name: str) -> FloatArray:
-        """The column of that name; DataError lists the columns if there is none."""
+        """The column of that name. DataError lists the columns if there is none."""
         if name not in self.channels:
             raise DataError(f"Traces have no column {name!r}; they have {', '.join(self.channels)}")
         return self.channels[name]
 
     def curve(self, voltage: str, current: str, *, rail: float | None = None) -> IVCurve:
-        """The current-voltage curve of two columns in V and A; rail [A] as in `find_rails`."""
+        """The current-voltage curve of two columns in V and A. Rail [A] as in `find_rails`."""
         for name, unit in ((voltage, "V"), (current, "A")):
             self.channel(name)
             if self.units.get(name) != unit:

@@ -25,7 +25,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Named classes or functions that make a `T`; nothing is imported before it is asked for.
+    """Named classes or functions that make a `T`. Nothing is imported before it is asked for.
 
     `what` is the noun for the messages, and `group` the entry point group of third parties.
     `builtin` maps names to ``"module:attribute"``, and `needs` maps names to the package without
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         return sorted([*filter(self.installed, self.builtin), *self.third_party()])
 
     def find(self, name: str) -> Callable[..., T]:
-        """The factory of that name; ConfigError if there is none or it cannot be loaded."""
+        """The factory of that name. ConfigError if there is none or it cannot be loaded."""
         # Installed packages are searched for names that are not our own only: it takes milliseconds.
         outside = {} if name in self.builtin else self.third_party()
         if not self.installed(name):
@@ -82,7 +82,7 @@ class Registry(Generic[T]):
         return found
 
     def options(self, name: str) -> dict[str, Any]:
-        """Option -> default; :data:`REQUIRED` where there is none."""
+        """Option -> default. :data:`REQUIRED` where there is none."""
         return options_of(self.find(name))
 
     def make(self, name: str, options: Mapping[str, Any] | None = None) -> T:
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
         return factory(**given)
 
     def third_party(self) -> dict[str, EntryPoint]:
-        """Entry points of the group; ConfigError for a name that two of them or we ourselves use."""
+        """Entry points of the group. ConfigError for a name that two of them or we ourselves use."""
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group):
             other = found.get(point.name)

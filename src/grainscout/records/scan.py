@@ -24,7 +24,7 @@ class Site(NamedTuple):
 def checked_site(
     site: object, shape: tuple[int, int] | None = None, *, error: type[GrainscoutError] = DataError
 ) -> Site:
-    """The site as Python integers, on a grid of that shape; `error` is raised otherwise.
+    """The site as Python integers, on a grid of that shape. `error` is raised otherwise.
 
     Numpy integers are welcome, truth values are not.
     """
@@ -40,7 +40,7 @@ def checked_site(
 
 
 def checked_sites(what: str, sites: object, scan: Scan) -> IntArray:
-    """Rows and columns (n, 2) as integers; DataError unless all are on the scan."""
+    """Rows and columns (n, 2) as integers. DataError unless all are on the scan."""
     array = np.array(sites)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0 or array.dtype.kind not in "iu":
         raise DataError(
@@ -128,7 +128,7 @@ class Scan:
         return rows, columns
 
     def channel(self, name: str) -> FloatArray:
-        """The image of that name; DataError lists the channels if there is none."""
+        """The image of that name. DataError lists the channels if there is none."""
         if name not in self.channels:
             raise DataError(f"Scan has no channel {name!r}; it has {', '.join(self.channels)}")
         return self.channels[name]

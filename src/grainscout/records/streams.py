@@ -1,4 +1,4 @@
-"""Random streams of film, instrument and policy; none is shared or global."""
+"""Random streams of film, instrument and policy. None is shared or global."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Streams:
 
 
 def spawn_streams(seed: int) -> Streams:
-    """Streams of an experiment; the same seed always gives the same three."""
+    """Streams of an experiment. The same seed always gives the same three."""
     film, instrument, policy = np.random.SeedSequence(seed).spawn(3)
     return Streams(film=film, instrument=instrument, policy=policy)
 

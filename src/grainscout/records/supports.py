@@ -30,4 +30,4 @@ class SupportsState(Protocol):
         """Everything that its later answers depend on, for ``records.pack``."""
 
     def restore(self, state: PackedState) -> None:
-        """Continue bit for bit from `state`; of a policy, after ``reset`` on the same problem."""
+        """Continue bit for bit from `state`. Of a policy, after ``reset`` on the same problem."""

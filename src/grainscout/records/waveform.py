@@ -254,7 +254,7 @@ class Waveform:
 
 
 def _numbers(name: str, values: object) -> FloatArray:
-    """The values as float64; ConfigError unless they are real numbers."""
+    """The values as float64. ConfigError unless they are real numbers."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:  # rows of different lengths
@@ -266,7 +266,7 @@ def _numbers(name: str, values: object) -> FloatArray:
 
 
 def _ramp(start: float, end: float, count: int) -> FloatArray:
-    """Even steps; ConfigError for too many samples or infinite ends."""
+    """Even steps. ConfigError for too many samples or infinite ends."""
     if not (math.isfinite(start) and math.isfinite(end) and count <= MAX_SAMPLES):
         raise ConfigError(
             f"a waveform must have finite ends and at most {MAX_SAMPLES} samples; got {start:g} to "

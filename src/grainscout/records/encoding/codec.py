@@ -34,7 +34,7 @@ def understood(what: str, error: type[GrainscoutError] = DataError) -> Iterator[
 
 
 def scan_state(scan: Scan) -> PackedState:
-    """A scan; metadata that JSON cannot hold are kept as text."""
+    """A scan. Metadata that JSON cannot hold are kept as text."""
     return {
         "channels": dict(scan.channels),
         "pixel_size": list(scan.pixel_size),
@@ -85,7 +85,7 @@ def problem_from(state: PackedState) -> Problem:
 
 
 def curve_state(curve: IVCurve) -> PackedState:
-    """A curve; saturation flags and signals are left out where there are none."""
+    """A curve. Saturation flags and signals are left out where there are none."""
     state: PackedState = {"voltage": curve.voltage, "current": curve.current, "time": curve.time}
     if curve.saturated.any():
         state["saturated"] = curve.saturated
@@ -117,7 +117,7 @@ def quality_from(state: PackedState) -> Quality:
 
 
 def outcome_state(outcome: Outcome) -> PackedState:
-    """An outcome; a verdict is left out where there is none."""
+    """An outcome. A verdict is left out where there is none."""
     curve, quality = outcome.curve, outcome.quality
     state = {
         **vars(outcome),
@@ -162,7 +162,7 @@ def proposal_from(state: PackedState) -> Proposal:
 
 
 def generator_state(rng: np.random.Generator) -> PackedState:
-    """The state of a generator; TypeError unless it is a PCG64."""
+    """The state of a generator. TypeError unless it is a PCG64."""
     state = dict(rng.bit_generator.state)
     if state["bit_generator"] != "PCG64":
         raise TypeError(f"the generator must be a PCG64; got {state['bit_generator']}")

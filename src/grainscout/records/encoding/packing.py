@@ -70,7 +70,7 @@ def flatten(value: object, where: str = "state") -> tuple[object, list[NDArray[A
 
 
 def restore(plain: object, take: Callable[[int], _Buffer], depth: int = 10_000) -> Any:
-    """The tree that `flatten` made plain; DataError for anything that it cannot have made.
+    """The tree that `flatten` made plain. DataError for anything that it cannot have made.
 
     `take` gives the bytes of the next array, so many as asked for, and raises DataError if there
     are none. `depth` is the deepest nesting that is read.
@@ -114,7 +114,7 @@ def _array(given: object, take: Callable[[int], _Buffer]) -> NDArray[Any]:
 
 
 def pack(state: PackedState) -> bytes:
-    """Bytes of a tree of plain values and arrays; TypeError names a value that cannot be stored."""
+    """Bytes of a tree of plain values and arrays. TypeError names a value that cannot be stored."""
     plain, arrays = flatten(state)
     header = json.dumps(plain, separators=(",", ":")).encode()
     body = b"".join([len(header).to_bytes(8, "little"), header, *(a.tobytes() for a in arrays)])
@@ -122,7 +122,7 @@ def pack(state: PackedState) -> bytes:
 
 
 def unpack(data: bytes) -> PackedState:
-    """The tree that `pack` stored; DataError if the bytes are foreign, truncated or changed."""
+    """The tree that `pack` stored. DataError if the bytes are foreign, truncated or changed."""
     if len(data) < 45 or not data.startswith(_MAGIC):
         raise DataError(f"packed state must start with {_MAGIC!r}; got {bytes(data[:5])!r}")
     digest, body = data[5:37], memoryview(data)[37:]
