@@ -21,6 +21,7 @@ FREE = {
     "negative resistance": VOLTAGE * np.exp(-(((VOLTAGE - 0.5) / 0.2) ** 2)),
     "parabola": 1 - (VOLTAGE - 0.6) ** 2,
     "slow return": np.concatenate([VOLTAGE[:101] ** 2, 1 - (1 - VOLTAGE[101:]) ** 2]),
+    "switch onto a smooth top": np.where(VOLTAGE > 0.5, 1 - 0.5 * (VOLTAGE - 0.75) ** 2, 0),
     "nothing": 0 * VOLTAGE,
 }
 
