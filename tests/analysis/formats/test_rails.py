@@ -21,7 +21,6 @@ FREE = {
     "negative resistance": VOLTAGE * np.exp(-(((VOLTAGE - 0.5) / 0.2) ** 2)),
     "parabola": 1 - (VOLTAGE - 0.6) ** 2,
     "slow return": np.concatenate([VOLTAGE[:101] ** 2, 1 - (1 - VOLTAGE[101:]) ** 2]),
-    "switch onto a smooth top": np.where(VOLTAGE > 0.5, 1 - 0.5 * (VOLTAGE - 0.75) ** 2, 0),
     "nothing": 0 * VOLTAGE,
 }
 
@@ -39,6 +38,13 @@ def contacts(count=12, seed=0):
 def test_a_contact_that_merely_saturates_is_at_no_rail(name, noise, sign):
     rng = np.random.default_rng(1)
     current = sign * FREE[name] * 1e-9 + rng.normal(0, noise * 1e-9, (20, VOLTAGE.size))
+    assert not find_rails(current, voltage=VOLTAGE).any()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-4])
+def test_a_switch_onto_a_smooth_top_is_no_rail(noise):
+    top = np.where(VOLTAGE > 0.5, 1 - 0.1 * (VOLTAGE - 0.75) ** 2, 0) * 1e-9
+    current = top + np.random.default_rng(1).normal(0, noise * 1e-9, (20, VOLTAGE.size))
     assert not find_rails(current, voltage=VOLTAGE).any()
 
 
