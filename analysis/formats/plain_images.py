@@ -78,7 +78,8 @@ def read_tiff(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
 
     asked = Asked(path, options)
     with intact(path, "TIFF", tifffile.TiffFileError), tifffile.TiffFile(path) as file:
-        if len(file.pages) > 1 and _JPK_CHANNEL in file.pages[1].tags:
+        second: Any = file.pages[1] if len(file.pages) > 1 else None
+        if second is not None and _JPK_CHANNEL in second.tags:
             scan = scan_of(asked, _jpk_pictures(path, file), {"source": "JPK image"})
             asked.refuse_idle("a JPK image")
             return scan
