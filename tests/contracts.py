@@ -58,8 +58,9 @@ CONTRACTS = {
     ),
     "files": Contract(
         pythons=("3.11", "3.12", "3.13"),
-        packages="numpy scipy h5py igor2 pytest pyNSID==0.0.7.2 sidpy==0.12.9 gwyfile==0.3.0 nexusformat==2.1.0",
-        tests="tests/analysis/test_formats_others.py",
+        packages="numpy scipy h5py igor2 pytest pyNSID==0.0.7.2 sidpy==0.12.9 gwyfile==0.3.0 nexusformat==2.1.0 "
+        "scikit-image AFMReader==0.0.7",
+        tests="tests/analysis/formats/test_other_readers.py tests/analysis/formats/test_plain_images.py",
     ),
 }
 
