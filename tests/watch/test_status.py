@@ -166,6 +166,8 @@ def test_the_page_says_that_the_latest_curve_is_not_usable(tell):
     assert "1 of 1: contact lost (1), jump (1)" in page.parts["budget"]
     assert "not usable: contact lost, jump" in page.parts["curves"]
     assert "plot-values" in renderer.whole(page, run, "night")
+    bad_only = dataclasses.replace(run, quality=[bad] * 3)
+    assert "none known" in renderer.page(bad_only, run.seen).parts["values"]
 
 
 def test_the_remaining_budget_is_the_one_that_ends_first(tell):

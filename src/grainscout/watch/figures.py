@@ -149,13 +149,17 @@ def values(run: Snapshot) -> Markup:
         return Markup("")
     factor, unit = engineering(run.value, run.unit)
     scaled = run.value * factor
+    usable = np.array([q is None or q.usable for q in run.quality], bool)
+    best = np.fmax.accumulate(np.where(usable, scaled, np.nan))
     keep = thinned(len(scaled))
     number = run.curve_of[keep] + 1
     axes = Axes(x=(0.0, max(len(run.sites), 2) * 1.02), y=limits(scaled))
     label = labelled(run.header.problem.target, unit)
     known = scaled[np.isfinite(scaled)]
     extent = (
-        f"the last {known[-1]:.3g}, the largest {known.max():.3g}" if known.size else "none known"
+        f"the last {known[-1]:.3g}, the largest {np.nanmax(best):.3g}"
+        if np.isfinite(best).any()
+        else "none known"
     )
     return drawing(
         "plot-values",
@@ -163,7 +167,7 @@ def values(run: Snapshot) -> Markup:
         axes.height,
         axes.frame("measurement", label),
         axes.dots(number, scaled[keep], "point"),
-        axes.line(number, np.fmax.accumulate(scaled)[keep] if known.size else [], "best"),
+        axes.line(number, best[keep], "best"),
     )
 
 

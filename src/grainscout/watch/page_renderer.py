@@ -35,7 +35,7 @@ from grainscout.watch.status import (
 
 _EVENTS = 60
 _SHORT = {"mean": "mean", "uncertainty": "1 sd"}
-_VALUES = "Dots: each curve. Line: the largest so far."
+_VALUES = "Dots: each curve. Line: the largest of usable curves so far."
 _DIVERSITY = (
     "Mean pairwise distance of the curves so far. It may fall when curves resemble old ones."
 )
