@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from victim import CURVES, digest, run
+from victim import CURVES, digest, name_of, run
 from warm import forked
 
 from grainscout.journal import Journal
@@ -76,7 +76,7 @@ def wrong_in(folder, whole, *, finished):
     except JournalError as error:
         # Killed before it began: nothing can have been acknowledged.
         return [str(error)] if finished or acknowledged(folder) or "empty" not in str(error) else []
-    found = {o.proposal_id: digest(o) for o in outcomes}
+    found = {name_of(o): digest(o) for o in outcomes}
     if len(found) != len(outcomes):
         wrong.append("an outcome is there twice")
     for proposal, given in acknowledged(folder).items():

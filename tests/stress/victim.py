@@ -57,6 +57,12 @@ def experiment_file(
     return path
 
 
+def name_of(outcome: Outcome) -> str:
+    """The proposal of an outcome; a second look, which has none, by its site and visit."""
+    row, column = map(int, outcome.site)
+    return outcome.proposal_id or f"look:{row},{column},{outcome.visit}"
+
+
 def digest(outcome: Outcome) -> str:
     """Everything of an outcome that must not change."""
     curve = None if outcome.curve is None else outcome.curve.current.tobytes()
@@ -101,7 +107,7 @@ class LoggedPolicy(_Passing):
 
     def tell(self, outcomes):
         for outcome in outcomes:
-            self._log.write("told", outcome.proposal_id, digest(outcome))
+            self._log.write("told", name_of(outcome), digest(outcome))
         self._inner.tell(outcomes)
 
 

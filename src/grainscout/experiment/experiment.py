@@ -425,7 +425,12 @@ class Experiment:
                 self._requests.vetoed.add(str(event.detail.get("id")))
         remeasured: list[str] = []
         if self._pending is not None:
-            remeasured = [p.id for p in _unmeasured(self._pending)]
+            waiting = _unmeasured(self._pending)
+            remeasured = [
+                p.id
+                for p in self._pending.proposals
+                if p in waiting or self._suspicious(p, self._pending) is not None
+            ]
             if not self._pending.outcomes:  # the decision was made, its time is in no stored state
                 self._charge(self._pending)
         self._event("resume", outcomes=journal.count(), perhaps_measured_twice=remeasured)
