@@ -56,7 +56,8 @@ def faults(folder: Path) -> list[str]:
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
             if not target.is_file():
                 found.append(f"{name}: no file for {link}")
-            elif parts.fragment and target.suffix == ".html":
+            # viewcode names one package for all of a file, so its way back may end at the page's top.
+            elif parts.fragment and target.suffix == ".html" and name.parts[0] != "_modules":
                 there = pages[folder / target.relative_to(folder.resolve())]
                 if unquote(parts.fragment) not in there.ids:
                     found.append(f"{name}: no anchor for {link}")
@@ -65,5 +66,5 @@ def faults(folder: Path) -> list[str]:
 
 if __name__ == "__main__":
     wrong = faults(Path(sys.argv[1]))
-    print("\n".join(wrong[:50]) or f"all links of {sys.argv[1]} lead somewhere")
+    print("\n".join(wrong[:50]) or f"no broken link in {sys.argv[1]}")
     sys.exit(bool(wrong))
