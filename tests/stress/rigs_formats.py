@@ -107,10 +107,7 @@ def corpus(folder: Path) -> dict[str, list[bytes]]:
     """Valid small files of each format by their extension; the small ones of the shared data, too."""
     whole = recording()
     part = Recording(
-        scan=whole.scan,
-        sites=whole.sites[::3],
-        waveform=whole.waveform,
-        current=whole.current[::3],
+        scan=whole.scan, sites=whole.sites[::3], waveform=whole.waveform, current=whole.current[::3]
     )
     files: dict[str, list[bytes]] = {
         "3ds": [_grid_3ds()],

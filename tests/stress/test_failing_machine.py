@@ -116,11 +116,7 @@ def test_a_run_on_a_failing_machine_goes_on_when_it_is_repaired(size: Size) -> l
     tallies = []
     plans = {
         "a disk that fills up": (on_a_full_disk, "sobol", lambda: int(rng.integers(4096, 400_000))),
-        "memory that runs out": (
-            without_memory,
-            "kriging",
-            lambda: int(2 ** rng.uniform(10, 18)),
-        ),
+        "memory that runs out": (without_memory, "kriging", lambda: int(2 ** rng.uniform(10, 18))),
         "clocks that jump": (with_jumping_clocks, "random", None),
     }
     with tempfile.TemporaryDirectory() as scratch:
