@@ -6,8 +6,6 @@ The environments stay in build/contracts.  A contract is skipped, and the reason
 or its packages cannot be had or the time is over; the exit status is 1 only if a test failed.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import os

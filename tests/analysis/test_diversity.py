@@ -1,7 +1,5 @@
 """Diversity against SciPy's distances and cases whose answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist

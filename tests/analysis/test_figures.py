@@ -1,7 +1,5 @@
 """Figures: units on every axis, pixels where they belong, colours that all can tell apart."""
 
-from __future__ import annotations
-
 import itertools
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Forensics: known answers, SciPy's energy distance, and the level of every test."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

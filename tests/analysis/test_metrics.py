@@ -1,7 +1,5 @@
 """Scores against truth, each against another way of getting the number."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

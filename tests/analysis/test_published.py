@@ -1,7 +1,5 @@
 """Published statements about films, read off simulated ones by the descriptors alone."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A lifetime map as a further image: a policy learns from it, and the maps of patches take it in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A microscope made of single steps, for the tests of the guard."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

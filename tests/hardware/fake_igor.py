@@ -5,8 +5,6 @@ program that aespm starts.  Its geometry is its own, written from the manual: ro
 N pixels span ScanSize from edge to edge, Y points up, a positive ScanAngle turns clockwise.
 """
 
-from __future__ import annotations
-
 import importlib
 import math
 import re
@@ -207,7 +205,7 @@ class FakeIgor:
         client.Dispatch = lambda name: self.com(pythoncom.com_error)
         return {"pythoncom": pythoncom, "win32com": package, "win32com.client": client}
 
-    def com(self, error: type[Exception]) -> _Com:
+    def com(self, error: type[Exception]) -> "_Com":
         if "absent" in self.faults:
             raise error("Invalid class string")
         return _Com(self, error)
@@ -237,7 +235,7 @@ class _Com:
             raise self.error("RPC server is unavailable")
         self.fake.execute(line.removeprefix("print "))
 
-    def DataFolder(self, path: str) -> _Com:
+    def DataFolder(self, path: str) -> "_Com":
         return self
 
     def Wave(self, name: str):

@@ -5,8 +5,6 @@ command, body size, four zero bytes, body with, last, the error status (u32), it
 the text.  All numbers are big endian.
 """
 
-from __future__ import annotations
-
 import math
 import socket
 import struct

@@ -1,7 +1,5 @@
 """A laboratory of fakes: one microscope table for each back end, all over one sample."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import fake_keithley as keithley

@@ -1,7 +1,5 @@
 """Policies with memory, messages, and a cable that can be cut, for the tests of remote policies."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading

@@ -1,7 +1,5 @@
 """The guard: nothing beyond a limit is issued, and the tip ends up safe."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 

@@ -1,7 +1,5 @@
 """The guard's log, dry runs, and what passes through it."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Signals: real ones, raised in this process, stop a guarded run with the tip withdrawn."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """One experiment file on every microscope: only its microscope table differs, and nothing is lost."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from pathlib import Path

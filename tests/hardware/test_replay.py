@@ -1,7 +1,5 @@
 """A recording as the instrument."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

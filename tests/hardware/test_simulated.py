@@ -1,7 +1,5 @@
 """The simulated microscope: clock, visits, failures, resume; all through the public protocol."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The microstructure that the image shows, against images whose geometry is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime

@@ -1,7 +1,5 @@
 """Films on a measured image: known synthetic images, our own films, real files."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

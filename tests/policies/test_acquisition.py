@@ -1,7 +1,5 @@
 """Acquisitions against integrals, closed forms and what they are for."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.integrate import quad

@@ -1,7 +1,5 @@
 """Seed points, exhaustion, states of others: what all built-in policies have from their base."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

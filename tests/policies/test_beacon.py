@@ -1,7 +1,5 @@
 """BEACON: distances to the nearest outcomes, and a range of outcomes that grows faster."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter

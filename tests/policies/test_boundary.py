@@ -1,7 +1,5 @@
 """Boundary-only DKL, and the detector that it ships, against films whose boundaries are known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

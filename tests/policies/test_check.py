@@ -1,7 +1,5 @@
 """The conformance suite: every registered policy passes, and each kind of fault is found."""
 
-from __future__ import annotations
-
 import dataclasses
 import random
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Structure and composition together: on a film whose composition varies along x."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Controls: each leaves out exactly what it says it leaves out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

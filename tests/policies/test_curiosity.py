@@ -1,7 +1,5 @@
 """Curiosity: its errors are held-out errors, and its weights go from structure to error."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

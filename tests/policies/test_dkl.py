@@ -1,7 +1,5 @@
 """DKL as a policy: it keeps the protocol, learns, and treats bad curves as documented."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

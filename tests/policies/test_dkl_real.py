@@ -1,7 +1,5 @@
 """DKL on a recorded grid of real curves: the map beats its mean, in all engines that are fast."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Dual novelty as a policy: protocol, gates, maps, and what S26 says of them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

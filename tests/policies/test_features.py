@@ -1,7 +1,5 @@
 """Dense features: equal to those of explicit patches, unchanged by rotation, linear in memory."""
 
-from __future__ import annotations
-
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The exact GP against dense formulas, a peer, and draws from its own prior."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime

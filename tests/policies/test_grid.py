@@ -1,7 +1,5 @@
 """Random and grid: coverage, travel and chance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

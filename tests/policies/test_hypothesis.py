@@ -1,7 +1,5 @@
 """Structured policies and competing hypotheses on a film whose cause is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

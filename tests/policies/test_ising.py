@@ -1,7 +1,5 @@
 """The published demonstration: a structured GP finds the Ising phase boundary before a plain GP."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

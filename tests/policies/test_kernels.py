@@ -1,7 +1,5 @@
 """Kernels against the networks, gradients and formulas that they stand for."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime

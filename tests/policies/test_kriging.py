@@ -1,7 +1,5 @@
 """Kriging is blind to the image and knows lengths in metres."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter

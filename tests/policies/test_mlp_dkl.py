@@ -1,7 +1,5 @@
 """Learned deep kernels: against gpytorch, dense formulas, and their known fault."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Policies put together from parts: their options, their states, and a run of one."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Novelty of curves and patches against the definitions, written as loops."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

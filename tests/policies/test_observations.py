@@ -1,7 +1,5 @@
 """The bookkeeping: sites and curves are counted right, whatever comes in."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Other packages behind our protocol; each runs where its package is installed."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 import numpy as np

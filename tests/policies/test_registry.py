@@ -1,7 +1,5 @@
 """Policies by name: what is known, what is refused, and that looking does not load torch."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from importlib.metadata import EntryPoint

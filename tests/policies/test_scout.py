@@ -1,7 +1,5 @@
 """The scout: it keeps the protocol, tells archetypes apart, learns where they are, then maps."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

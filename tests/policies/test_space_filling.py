@@ -1,7 +1,5 @@
 """Space filling: bounds that geometry gives."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.stats import qmc

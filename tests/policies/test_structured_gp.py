@@ -1,7 +1,5 @@
 """The structured GP against the textbook: dense formulas, least squares, quadrature."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

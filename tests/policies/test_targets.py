@@ -1,7 +1,5 @@
 """Dead contacts are recognised by their noise alone and left out of the targets."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

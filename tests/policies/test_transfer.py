@@ -1,7 +1,5 @@
 """What one run has learnt, on the next film."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The scan: every artefact has a switch, a log that explains it, and a stream of its own."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from functools import cache

@@ -1,7 +1,5 @@
 """Parameter maps from the microstructure."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -4,8 +4,6 @@ The papers disagree about it (Gong2026: larger loops at boundaries, Liu2023: sma
 simulator may lean on one of them.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tables that are asked for after every measurement are the plain ones."""
 
-from __future__ import annotations
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

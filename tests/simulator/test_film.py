@@ -1,7 +1,5 @@
 """The film object: reproducible, consistent with itself, the same whatever is asked first."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

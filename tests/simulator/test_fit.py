@@ -1,7 +1,5 @@
 """The model fitted to curves whose parameters are known, and to real ones."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The instrument over a film: readings, places, and the memory of the film."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

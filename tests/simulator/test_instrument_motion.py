@@ -1,7 +1,5 @@
 """Drift, creep and wear of the tip, and images."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

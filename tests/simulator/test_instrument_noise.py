@@ -1,7 +1,5 @@
 """The amplifier against its formulas."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

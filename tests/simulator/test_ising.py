@@ -1,7 +1,5 @@
 """The Ising lattice against exact enumeration and Onsager's solution."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures: drawn without a window, with units on every axis, and only when asked for."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

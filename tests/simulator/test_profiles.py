@@ -1,7 +1,5 @@
 """The thermal groove against an independent solution of its differential equation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_bvp

@@ -1,7 +1,5 @@
 """Simulated patches against real ones, and the limits of the comparison."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Films as files: what comes back is what was written, and damage is noticed."""
 
-from __future__ import annotations
-
 import json
 
 import h5py

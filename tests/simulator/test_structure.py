@@ -1,7 +1,5 @@
 """The generated structure: maps agree with one another, the surface is as specified."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

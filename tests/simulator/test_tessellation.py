@@ -1,7 +1,5 @@
 """Grains: statistics, exact vertices, distances against brute force."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

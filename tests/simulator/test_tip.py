@@ -1,7 +1,5 @@
 """Tip dilation: the algebra of grey morphology, and SciPy's implementation of it."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

@@ -1,7 +1,5 @@
 """The integrator against a stiff solver, and identities that any integrator must keep."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings

@@ -1,7 +1,5 @@
 """Limits, symmetries and published behaviour of the current law (the physics notes, 3 and 7)."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Known behaviour, recomputed: every check passes, and a failed one is reported."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from typer.testing import CliRunner

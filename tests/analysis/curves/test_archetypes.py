@@ -1,7 +1,5 @@
 """The classifier against the transport model that knows the archetype, and against S26's words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Lifetimes against the published average, cells against the one-diode equation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import brentq

@@ -1,7 +1,5 @@
 """Descriptors against analytic curves, another way of computing them, and every kind of bad input."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

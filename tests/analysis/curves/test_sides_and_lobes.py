@@ -1,7 +1,5 @@
 """Descriptors do not depend on which side of 0 V a contact conducts, nor on the step of the sweep."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

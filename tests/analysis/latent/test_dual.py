@@ -1,7 +1,5 @@
 """The dual map on related pairs, on exchanged pairs, and on a film with known archetypes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure

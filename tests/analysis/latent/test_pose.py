@@ -1,7 +1,5 @@
 """Turned and shifted objects: content stays, angle and shift move by what was done."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

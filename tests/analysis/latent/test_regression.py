@@ -1,7 +1,5 @@
 """The regression of spectra on what lies about the site, and how fits stop and show their progress."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib import image

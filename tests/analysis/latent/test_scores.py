@@ -1,7 +1,5 @@
 """Scores of latent maps against their definitions, written out another way."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A fitted model comes back from its file to the last bit, and nothing else is taken for one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """A test that may be looked at after every film keeps its level; the plain one does not."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,7 +1,5 @@
 """Intervals that cover, tests that keep their level, and peers' answers to the same questions."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,7 +1,5 @@
 """Learnt maps, the detector and forensics under regress: damage is found, an unchanged fit is the same."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Verdicts on published statements: right on runs whose answer is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

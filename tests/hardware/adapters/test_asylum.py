@@ -1,7 +1,5 @@
 """The Asylum adapters through aecroscopywave and aespm, against one fake Igor behind both."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """The Nanonis adapter through nanonis-spm, against a fake controller on TCP."""
 
-from __future__ import annotations
-
 import time
 
 import fake_nanonis

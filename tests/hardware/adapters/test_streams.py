@@ -1,7 +1,5 @@
 """The command streams in the manual are what the adapters send, to the last character."""
 
-from __future__ import annotations
-
 import logging
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The source-meters through pymeasure, against those of pyvisa-sim."""
 
-from __future__ import annotations
-
 import time
 
 import fake_keithley as keithley

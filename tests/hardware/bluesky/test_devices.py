@@ -1,7 +1,5 @@
 """A guarded microscope in plans of a real RunEngine: what it measures, and what it refuses."""
 
-from __future__ import annotations
-
 import threading
 import time
 from dataclasses import replace

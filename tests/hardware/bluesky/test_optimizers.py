@@ -1,7 +1,5 @@
 """Our policies under Bluesky's RunEngine, and suggest/ingest optimizers as our policies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """``grainscout check-microscope`` with a lab's own waveform, limits and experiment file."""
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -1,7 +1,5 @@
 """The conformance suite passes good microscopes, and names the fault of each bad one."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import time

@@ -1,7 +1,5 @@
 """What an enemy, or a bug, may send."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

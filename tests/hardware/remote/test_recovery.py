@@ -1,7 +1,5 @@
 """Servers that are slow, die and come back, cables that are cut, and whole experiments."""
 
-from __future__ import annotations
-
 import threading
 import time
 

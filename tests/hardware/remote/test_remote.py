@@ -1,7 +1,5 @@
 """The remote link between real sockets on this machine, encrypted."""
 
-from __future__ import annotations
-
 import os
 import stat
 import subprocess
