@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,26 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real data not found at {root} (set GRAINSCOUT_DATA)")
     return root
+
+
+@pytest.fixture
+def grainscout(monkeypatch, capsys):
+    """Calls the command line: (exit status, output, errors)."""
+
+    def call(*words):
+        from grainscout.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["grainscout", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return status, printed.out, printed.err
+
+    return call
 
 
 def pytest_addoption(parser):

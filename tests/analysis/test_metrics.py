@@ -146,9 +146,8 @@ def test_traces_of_a_run_on_a_small_film():
     ids[:2, 0], ids[2:, 0] = 5, 6
     sites = np.array([[1, 1], [0, 0], [3, 3], [2, 0]])
     ok = np.array([True, True, False, True])
-    traces = run_traces(
-        sites=sites, archetype=archetype, ok=ok, boundary_distance=distance, boundary_id=ids
-    )
+    measured = {"sites": sites, "archetype": archetype, "ok": ok}
+    traces = run_traces(boundary_distance=distance, boundary_id=ids, **measured)
     assert traces["found"] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 2 / 3])
     assert traces["found_ideal"] == pytest.approx([1 / 3, 2 / 3, 1, 1])
     assert traces["boundary_share"] == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from samples import problem_on
 
 from grainscout.analysis.curves.characterisation import lifetime_map
 from grainscout.analysis.latent import DualOptions, DualVAE, ImageOptions, Training, patches_at
 from grainscout.policies import make_policy
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Waveform
+from grainscout.records import IVCurve, Outcome, Problem, Scan, Waveform
 
 SHAPE = (32, 32)
 
@@ -31,12 +32,8 @@ def measured():
 
 def problem_of(scan: Scan) -> Problem:
     inside = np.argwhere(np.ones((SHAPE[0] - 8, SHAPE[1] - 8), bool)) + 4
-    return Problem(
-        scan=scan,
-        candidates=inside,
-        waveform=Waveform.triangle(samples=41),
-        budget=Budget(curves=60),
-        target="max_current",
+    return problem_on(
+        scan, inside, waveform=Waveform.triangle(samples=41), curves=60, target="max_current"
     )
 
 

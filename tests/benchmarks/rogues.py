@@ -4,7 +4,15 @@ import os
 import textwrap
 from pathlib import Path
 
-from grainscout.benchmarks import Campaign, MicroscopeSpec, PolicySpec, Task, WaveformSpec
+from grainscout.benchmarks import (
+    Campaign,
+    CampaignStore,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    run_campaign,
+)
 
 TASK = Task(
     id="film/tiny",
@@ -78,14 +86,15 @@ def install(folder: Path) -> Path:
 
 def campaign(*policies: PolicySpec, **changes: object) -> Campaign:
     """A small campaign of these policies; without any, of random and dkl on two films."""
-    settings = {
-        "name": "test",
-        "seed": 3,
-        "films": 2,
-        "tasks": (TASK,),
-        "policies": policies or (PolicySpec(name="random"), PolicySpec(name="dkl")),
-    }
+    policies = policies or (PolicySpec(name="random"), PolicySpec(name="dkl"))
+    settings = {"name": "test", "seed": 3, "films": 2, "tasks": (TASK,), "policies": policies}
     return Campaign(**{**settings, **changes})
+
+
+def run(plan: Campaign, folder: Path, **settings: object) -> None:
+    """Run or go on with a campaign whose store is in a folder."""
+    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+        run_campaign(plan, store, **settings)
 
 
 def alive(pid: int) -> bool:

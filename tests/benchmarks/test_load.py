@@ -3,16 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from rogues import TASK, campaign
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import write_gwy, write_nsid
 from grainscout.benchmarks import (
-    Campaign,
     CampaignStore,
-    MicroscopeSpec,
     PolicySpec,
-    Task,
-    WaveformSpec,
     load,
     make_environment,
     run_campaign,
@@ -22,13 +19,6 @@ from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, recording_of
 from grainscout.policies import make_policy
 from grainscout.records import ConfigError, DataError, JournalError
-
-TASK = Task(
-    microscope=MicroscopeSpec(film="tiny"),
-    waveform=WaveformSpec(samples=51),
-    light_suns=0.1,
-    curves=14,
-)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +76,7 @@ def test_failed_measurements_stay_in_the_table(tmp_path, journal):
 
 
 def test_a_campaign_is_the_table_that_it_writes(tmp_path):
-    plan = Campaign(
-        name="test", seed=3, tasks=(TASK,), policies=(PolicySpec(name="random"),), films=2
-    )
+    plan = campaign(PolicySpec(name="random"))
     with CampaignStore(tmp_path / "campaign.sqlite", plan.identity()) as store:
         run_campaign(plan, store)
         results = write_results(plan, store, tmp_path)

@@ -42,9 +42,8 @@ def run(film, loss_per_s, path, curves=30, **settings):
     problem = make_problem(scope, WAVE, Budget(curves=curves), light=0.1)
     header = Header(problem=problem, config={"policy": {"name": "sobol"}}, seed=SEED)
     with Journal.create(path, header) as journal:
-        Experiment(
-            scope, make_policy("sobol"), problem=problem, seed=SEED, journal=journal, **settings
-        ).run()
+        settings |= {"problem": problem, "seed": SEED, "journal": journal}
+        Experiment(scope, make_policy("sobol"), **settings).run()
     return path
 
 
@@ -109,9 +108,7 @@ def test_a_recent_share_is_over_the_latest_twenty_curves():
     assert recent_share([False]).tolist() == [1.0]
 
 
-def test_the_report_says_how_many_curves_are_usable_and_leaves_the_others_out(
-    film, tmp_path, monkeypatch
-):
+def test_the_report_counts_usable_curves_and_leaves_the_others_out(film, tmp_path, monkeypatch):
     drawn, draw = [], figures.diversity_of_run
     monkeypatch.setattr(figures, "diversity_of_run", lambda v: drawn.append(v) or draw(v))
     page, outcomes = page_of(run(film, 0.3, tmp_path / "run.gsj"))

@@ -6,20 +6,11 @@ import threading
 import time
 
 import numpy as np
+from samples import curve_of, problem_on
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy
 from grainscout.policies.protocol import Policy
-from grainscout.records import (
-    Budget,
-    IVCurve,
-    Outcome,
-    PolicyError,
-    Problem,
-    Proposal,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import Outcome, PolicyError, Problem, Proposal, Scan, Site, Waveform
 
 QUICK = {"heartbeat": 0.1, "lost_after": 0.5, "timeout": 10.0}
 
@@ -95,19 +86,9 @@ def recorded():
 
 def a_problem(shape=(6, 5)) -> Problem:
     image = np.arange(float(np.prod(shape))).reshape(shape)
-    return Problem(
-        scan=Scan(
-            channels={"height": image},
-            units={"height": "m"},
-            pixel_size=(1e-8, 2e-8),
-            origin=(1e-6, 0.0),
-            angle=0.1,
-        ),
-        candidates=np.argwhere(np.ones(shape, bool)),
-        waveform=Waveform.triangle(1.5, 11),
-        budget=Budget(curves=5),
-        light=0.5,
-    )
+    place = {"pixel_size": (1e-8, 2e-8), "origin": (1e-6, 0.0), "angle": 0.1}
+    scan = Scan(channels={"height": image}, units={"height": "m"}, **place)
+    return problem_on(scan, waveform=Waveform.triangle(1.5, 11), curves=5, light=0.5)
 
 
 def an_outcome(proposal: Proposal | None, k: int = 0) -> Outcome:
@@ -115,7 +96,7 @@ def an_outcome(proposal: Proposal | None, k: int = 0) -> Outcome:
     current = np.full(11, 3e-12 * (k + 1))
     current[2] = np.nan
     site = Site(1, 2) if proposal is None else proposal.site
-    curve = IVCurve(voltage=waveform.voltage, current=current, time=waveform.time)
+    curve = curve_of(waveform, current)
     name = None if proposal is None else proposal.id
     return Outcome(site=site, status="ok", curve=curve, proposal_id=name, finished=1.0 + k)
 
@@ -137,14 +118,18 @@ def expected(steps: int) -> list[Proposal]:
     return run(policy, steps)
 
 
-def connected(server: PolicyServer, keys, **options) -> RemotePolicy:
-    policy = RemotePolicy(server.address, keys=keys / "microscope", **{**QUICK, **options})
+def connected(server, keys=None, **options) -> RemotePolicy:
+    """A policy at a server or an address, reset; without keys it is not encrypted."""
+    address = getattr(server, "address", server)
+    keys = None if keys is None else keys / "microscope"
+    policy = RemotePolicy(address, keys=keys, **{**QUICK, **options})
     policy.reset(a_problem(), rng=generator())
     return policy
 
 
-def serve(keys, factory=Walker, address="tcp://127.0.0.1:0") -> PolicyServer:
-    return PolicyServer(factory, address=address, keys=keys / "server")
+def serve(keys=None, factory=Walker, address="tcp://127.0.0.1:0", **options) -> PolicyServer:
+    keys = None if keys is None else keys / "server"
+    return PolicyServer(factory, address=address, keys=keys, **options)
 
 
 class Proxy:

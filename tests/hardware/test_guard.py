@@ -93,9 +93,8 @@ def test_what_is_issued_keeps_every_limit_and_what_keeps_every_limit_is_issued(
 
 
 def test_a_command_at_its_limit_is_allowed():
-    limits = Limits(
-        voltage_V=1.5, slew_V_per_s=3.0, dwell_s=1.0, frame_m=(1e-6, 2e-6, 1.04e-6, 2.06e-6)
-    )
+    frame = (1e-6, 2e-6, 1.04e-6, 2.06e-6)
+    limits = Limits(voltage_V=1.5, slew_V_per_s=3.0, dwell_s=1.0, frame_m=frame)
     guard = Guard(BareMicroscope(), limits, scan=SCAN)
     for corner in (Site(0, 0), Site(3, 4)):
         assert len(guard.measure(corner, TRIANGLE)) == len(TRIANGLE)
@@ -155,9 +154,8 @@ def test_no_image_is_begun_once_the_time_is_up():
 
 def test_a_guard_in_front_of_a_guard_keeps_both_limits():
     film = Film.generate(FilmSpec(rows=32, columns=32), 1)
-    inner = Guard(
-        SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(5)), Limits(voltage_V=1.0)
-    )
+    bare = SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(5))
+    inner = Guard(bare, Limits(voltage_V=1.0))
     outer = Guard(inner, Limits(dwell_s=0.5))
     assert supports(outer, SupportsState)
     assert supports(outer, SupportsWear)

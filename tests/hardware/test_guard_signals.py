@@ -14,9 +14,7 @@ from grainscout.records import IVCurve, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
 
 TRIANGLE = Waveform.triangle(1.0, 51)
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
-]
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, n)]
 
 
 class Interrupted(SimulatedMicroscope):
@@ -111,7 +109,7 @@ def test_in_another_thread_the_guard_works_without_signals(film):
     assert len(result) == 1
 
 
-def test_importing_the_hardware_room_loads_no_learning_stack_and_no_adapter():
+def test_importing_the_hardware_package_loads_no_learning_stack_and_no_adapter():
     code = (
         "import sys, grainscout.hardware as h; h.Guard, h.Limits; h.microscope_names();"
         "heavy = {'torch', 'gpytorch', 'scipy', 'pandas', 'matplotlib', 'h5py', 'sklearn', 'zmq', 'tornado'};"

@@ -214,9 +214,7 @@ def test_a_waveform_beyond_a_limit_moves_nothing(lab, tmp_path, kind):
 
 
 @pytest.mark.parametrize("seconds", [-3600.0, 1e6])
-def test_a_clock_that_jumps_is_named_and_keeps_what_was_measured(
-    lab, tmp_path, monkeypatch, seconds
-):
+def test_a_clock_that_jumps_is_named_and_keeps_the_curves(lab, tmp_path, monkeypatch, seconds):
     now, jump = RealClock.now, [0.0]
     monkeypatch.setattr(RealClock, "now", lambda self: now(self) + jump[0])
     sweep = FakeNanonis.do_BiasSpectr_Start

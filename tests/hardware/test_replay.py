@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from samples import curve_of
 
 from grainscout.analysis.formats import Recording, read_3ds, record_outcomes, write_nsid
 from grainscout.hardware import make_microscope
@@ -10,7 +11,6 @@ from grainscout.hardware.replay import ReplayMicroscope
 from grainscout.records import (
     CostModel,
     DataError,
-    IVCurve,
     MicroscopeError,
     Outcome,
     Scan,
@@ -144,11 +144,8 @@ def test_a_run_can_be_recorded_and_replayed(recording, tmp_path):
     outcomes = []
     for visit in (0, 1):
         for i, (row, column) in enumerate(recording.sites[:3]):
-            curve = IVCurve(
-                voltage=waveform.voltage,
-                current=recording.current[i] * (1 + visit),
-                time=waveform.time,
-                saturated=recording.saturated[i],
+            curve = curve_of(
+                waveform, recording.current[i] * (1 + visit), saturated=recording.saturated[i]
             )
             site = Site(int(row), int(column))
             outcomes.append(
@@ -170,7 +167,7 @@ def test_a_run_can_be_recorded_and_replayed(recording, tmp_path):
     with pytest.raises(DataError, match="at least one curve"):
         record_outcomes(recording.scan, outcomes[-1:])
     other = Waveform.triangle(0.5, 11, 0.5)
-    odd = IVCurve(voltage=other.voltage, current=other.voltage, time=other.time)
+    odd = curve_of(other, other.voltage)
     with pytest.raises(DataError, match="one sweep"):
         record_outcomes(
             recording.scan, [outcomes[0], Outcome(site=Site(4, 3), status="ok", curve=odd)]

@@ -112,9 +112,8 @@ def test_every_kind_of_waveform_can_be_applied(film, waveform):
     real = microscope.measure(Site(9, 9), waveform)
     slow = np.abs(np.gradient(true, waveform.time)) < 1e-9  # A/s; steps meet the bandwidth
     assert np.abs(real.current - true)[slow].max() < 5e-12
-    assert microscope.clock.now() == pytest.approx(
-        0.15 + waveform.duration + np.hypot(9, 9) * 20e-9 / 1e-6
-    )
+    travel = np.hypot(9, 9) * 20e-9 / 1e-6
+    assert microscope.clock.now() == pytest.approx(0.15 + waveform.duration + travel)
 
 
 def test_two_policies_meet_the_same_noise_in_whatever_order_they_come(film):
@@ -227,7 +226,7 @@ def test_it_has_the_optional_protocols(film):
     assert supports(microscope, SupportsWear)
 
 
-def test_faults_are_told_as_plain_values_through_the_guard(film):
+def test_faults_are_reported_as_plain_values_through_the_guard(film):
     guard = Guard(opened(film, "contact-severe", light=0.1))
     assert supports(guard, SupportsFaults)
     for column in range(12):

@@ -8,18 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from samples import problem_on
 
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
 from grainscout.journal import Header, Journal
 from grainscout.journal.delta_log import DeltaLog
 from grainscout.records import (
-    Budget,
     DataError,
     JournalError,
     MicroscopeError,
     Outcome,
-    Problem,
-    Scan,
     Site,
     Waveform,
     pack,
@@ -101,12 +99,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def journal(path):
-    problem = Problem(
-        scan=Scan(channels={"height": np.zeros((4, 4))}, pixel_size=(1e-8, 1e-8)),
-        candidates=np.argwhere(np.ones((4, 4), bool)),
-        waveform=Waveform.triangle(),
-        budget=Budget(curves=9),
-    )
+    problem = problem_on(np.zeros((4, 4)), waveform=Waveform.triangle())
     with Journal.create(path, Header(problem=problem, config={}, seed=1)) as made:
         yield made
 

@@ -4,11 +4,11 @@ import sqlite3
 
 import numpy as np
 import pytest
+from samples import curve_of
 
 from grainscout.journal import Header, Journal
 from grainscout.records import (
     Budget,
-    IVCurve,
     JournalError,
     Outcome,
     Problem,
@@ -41,12 +41,7 @@ def problem():
 def curve(scale=1e-9, railed=False):
     wave = Waveform.triangle(1.2, 21, 0.5)
     current = wave.voltage * scale
-    return IVCurve(
-        voltage=wave.voltage,
-        current=current,
-        time=wave.time,
-        saturated=current > 0.5e-9 if railed else np.zeros(21, bool),
-    )
+    return curve_of(wave, current, saturated=current > 5e-10 if railed else np.zeros(21, bool))
 
 
 def read_all(path):
@@ -119,11 +114,10 @@ def test_saturation_flags_and_lost_samples_survive(journal):
     kept = curve(railed=True)
     current = kept.current.copy()
     current[3] = np.nan
-    kept = IVCurve(voltage=kept.voltage, current=current, time=kept.time, saturated=kept.saturated)
+    kept = curve_of(kept, current, saturated=kept.saturated)
     journal.record_batch(1, [Proposal(id="p2", site=Site(4, 6))], 0.0)
-    journal.record_outcome(
-        1, Outcome(site=Site(4, 6), status="saturated", curve=kept, proposal_id="p2")
-    )
+    last = Outcome(site=Site(4, 6), status="saturated", curve=kept, proposal_id="p2")
+    journal.record_outcome(1, last)
     found = journal.outcomes()[-1].curve
     np.testing.assert_array_equal(found.saturated, kept.saturated)
     np.testing.assert_array_equal(found.current, current)
@@ -151,9 +145,8 @@ def test_it_can_be_read_while_it_is_written(journal, path):
     with Journal.read(path) as reader:
         assert len(reader.outcomes()) == 2
         journal.record_batch(1, [Proposal(id="p2", site=Site(4, 6))], 0.0)
-        journal.record_outcome(
-            1, Outcome(site=Site(4, 6), status="ok", curve=curve(), proposal_id="p2")
-        )
+        last = Outcome(site=Site(4, 6), status="ok", curve=curve(), proposal_id="p2")
+        journal.record_outcome(1, last)
         assert len(reader.outcomes()) == 3
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from samples import curve_of, problem_on
 
 from grainscout.analysis import formats
 from grainscout.journal import Header, Journal, recording_of
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Waveform
+from grainscout.records import Outcome, Waveform
 
 WAVE = Waveform.triangle(1.5, 101, 1.0)
 SITES = np.array([(r, c) for r in range(4) for c in range(4)])
@@ -19,7 +20,7 @@ def curve(lost=False):
     current = 1e-9 * np.sinh(WAVE.voltage) + noise
     if lost:
         current[30:40] = noise[30:40]
-    return IVCurve(voltage=WAVE.voltage, current=current, time=WAVE.time)
+    return curve_of(WAVE, current)
 
 
 def outcome(site, lost=False, visit=0):
@@ -29,12 +30,7 @@ def outcome(site, lost=False, visit=0):
 @pytest.fixture
 def journal(tmp_path):
     """A run of before verdicts: a lost contact, one seen again, one lost twice, one sound."""
-    problem = Problem(
-        scan=Scan(channels={"height": np.zeros((4, 4))}, pixel_size=(1e-9, 1e-9)),
-        candidates=SITES,
-        waveform=WAVE,
-        budget=Budget(curves=9),
-    )
+    problem = problem_on(np.zeros((4, 4)), SITES, waveform=WAVE, step=(1e-9, 1e-9))
     outcomes = [
         outcome((0, 0), lost=True),
         outcome((0, 1), lost=True),

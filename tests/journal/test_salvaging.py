@@ -7,22 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import curve_of, problem_on
 
 from grainscout.journal import Header, Journal, is_locked, salvage, salvaged_recordings
 from grainscout.journal.lock import lock_file, locked
 from grainscout.journal.sqlite_pages import read_wal, wal_lost
-from grainscout.records import (
-    Budget,
-    DataError,
-    IVCurve,
-    JournalError,
-    Outcome,
-    Problem,
-    Proposal,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import DataError, JournalError, Outcome, Proposal, Scan, Site, Waveform
 
 WAVE = Waveform.triangle(1.0, 301)
 COUNT = 30
@@ -30,21 +20,18 @@ COUNT = 30
 
 def curve(k):
     current = 1e-9 * np.random.default_rng(k).standard_normal(len(WAVE))
-    return IVCurve(voltage=WAVE.voltage, current=current, time=WAVE.time)
+    return curve_of(WAVE, current)
 
 
 def write(path, closed=True):
     """Curves longer than a page of the file, on a scan that is longer still."""
     scan = Scan(channels={"height": np.arange(2500.0).reshape(50, 50)}, pixel_size=(1e-9, 1e-9))
-    problem = Problem(
-        scan=scan, candidates=np.array([[1, 1]]), waveform=WAVE, budget=Budget(curves=COUNT)
-    )
+    problem = problem_on(scan, np.array([[1, 1]]), waveform=WAVE, curves=COUNT)
     journal = Journal.create(path, Header(problem=problem, config={}, seed=1))
     for k in range(COUNT):
         journal.record_batch(k, [Proposal(id=f"p{k}", site=Site(k, 3))], 0.01)
-        journal.record_outcome(
-            k, Outcome(site=Site(k, 3), status="ok", curve=curve(k), proposal_id=f"p{k}")
-        )
+        outcome = Outcome(site=Site(k, 3), status="ok", curve=curve(k), proposal_id=f"p{k}")
+        journal.record_outcome(k, outcome)
     journal.record_batch(COUNT, [Proposal(id="last", site=Site(1, 3))], 0.01)
     if closed:
         journal.close()

@@ -109,9 +109,8 @@ def test_our_own_films_are_read_back():
     for seed in range(3):
         film = Film.generate(FilmSpec(), seed)
         found = Film.from_topography(film.scan().height, film.pixel_size)
-        scores.append(
-            adjusted_rand_score(film.structure.labels.ravel(), found.structure.labels.ravel())
-        )
+        labels = (s.structure.labels.ravel() for s in (film, found))
+        scores.append(adjusted_rand_score(*labels))
         close = film.structure.boundary_distance < 40 * NM
         error = np.abs(found.structure.boundary_distance - film.structure.boundary_distance)[close]
         assert np.median(error) < 15 * NM

@@ -2,20 +2,11 @@
 
 import numpy as np
 import pytest
+from samples import problem_on
 
 from grainscout.policies import SeededPolicy, Selection, make_policy
 from grainscout.policies.conformance import ToySample
-from grainscout.records import (
-    Budget,
-    ConfigError,
-    PolicyError,
-    Problem,
-    Scan,
-    Site,
-    Waveform,
-    pack,
-    unpack,
-)
+from grainscout.records import ConfigError, PolicyError, Problem, Scan, Site, pack, unpack
 
 TOY = ToySample()
 PROBLEM = TOY.problem(60)
@@ -68,12 +59,7 @@ def test_asked_again_before_any_answer_it_goes_on_with_seed_points():
 
 def test_latin_seed_points_take_each_row_and_column_stratum_once():
     scan = Scan(channels={"height": np.zeros((50, 50))}, pixel_size=(1e-8, 1e-8))
-    problem = Problem(
-        scan=scan,
-        candidates=np.stack(np.indices((50, 50)), -1).reshape(-1, 2),
-        waveform=Waveform.triangle(samples=5),
-        budget=Budget(curves=50),
-    )
+    problem = problem_on(scan, curves=50)
     for seed in range(5):
         policy = fresh(First(seed_points=10, seed_design="latin"), problem, seed)
         sites = np.array([p.site for p in policy.ask(10)])

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 from scipy.ndimage import gaussian_filter
 
 from grainscout.policies import make_policy
 from grainscout.policies.acquisition import draw
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.strategies.beacon import novelty
-from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan
+from grainscout.records import ConfigError, Outcome, Problem
 
 TOY = ToySample(seed=2)
 PROBLEM = TOY.problem(400)
@@ -19,9 +20,8 @@ def test_novelty_is_the_sum_of_the_nearest_distances():
     rng = np.random.default_rng(0)
     sampled, known = rng.normal(size=(30, 3)), rng.normal(size=(12, 3))
     for k in (1, 5, 12, 40):
-        expected = [
-            sum(sorted(float(np.linalg.norm(s - a)) for a in known)[: min(k, 12)]) for s in sampled
-        ]
+        away = [sorted(float(np.linalg.norm(s - a)) for a in known) for s in sampled]
+        expected = [sum(distances[: min(k, 12)]) for distances in away]
         np.testing.assert_allclose(novelty(sampled, known, k), expected, rtol=1e-12)
 
 
@@ -35,8 +35,7 @@ def test_samples_have_the_posterior_s_mean_and_covariance():
 
 def test_novelty_does_not_depend_on_the_unit_of_an_outcome():
     # Outcomes are scaled by their spread, so a current in A and a loop area in A V count alike.
-    policy = make_policy("beacon", {"outcomes": ", ".join(OUTCOMES)})
-    policy.reset(PROBLEM, rng=np.random.default_rng(0))
+    policy = fresh(make_policy("beacon", {"outcomes": ", ".join(OUTCOMES)}), PROBLEM)
     for _ in range(13):
         policy.tell([TOY.measure(p) for p in policy.ask(1)])
     (proposal,) = policy.ask(1)
@@ -49,11 +48,12 @@ def rare(seed: int) -> tuple[Problem, np.ndarray]:
     relief = gaussian_filter(np.random.default_rng(seed).normal(size=(64, 64)), 4, mode="wrap")
     relief = (relief - relief.mean()) / relief.std()
     sites = np.stack(np.indices((24, 24)), -1).reshape(-1, 2) * 2 + 8
-    problem = Problem(
-        scan=Scan(channels={"height": 1e-8 * relief}, pixel_size=(2e-8, 2e-8)),
-        candidates=sites,
+    problem = problem_on(
+        1e-8 * relief,
+        sites,
         waveform=TOY.waveform,
-        budget=Budget(curves=40),
+        curves=40,
+        step=(2e-8, 2e-8),
         target="max_current",
     )
     return problem, 1e-9 * np.exp(1.2 * relief[sites[:, 0], sites[:, 1]])
@@ -62,8 +62,7 @@ def rare(seed: int) -> tuple[Problem, np.ndarray]:
 def reach(name: str, options: dict[str, str], seed: int) -> float:
     """Share of the 20 cells of the range of currents, as far as it is reachable, in 35 curves."""
     problem, current = rare(seed)
-    policy = make_policy(name, options)
-    policy.reset(problem, rng=np.random.default_rng(seed))
+    policy = fresh(make_policy(name, options), problem, seed)
     cell = np.floor(19.999 * (current - current.min()) / np.ptp(current)).astype(int)
     index = {tuple(s): i for i, s in enumerate(problem.candidates.tolist())}
     wave, found = TOY.waveform, set()
@@ -72,11 +71,7 @@ def reach(name: str, options: dict[str, str], seed: int) -> float:
             i = index[tuple(p.site)]
             found.add(int(cell[i]))
             noise = np.random.default_rng([seed, i]).normal(0.0, 2e-12, len(wave))
-            curve = IVCurve(
-                voltage=wave.voltage,
-                current=current[i] * wave.voltage / 1.5 + noise,
-                time=wave.time,
-            )
+            curve = curve_of(wave, current[i] * wave.voltage / 1.5 + noise)
             policy.tell([Outcome(site=p.site, status="ok", curve=curve, proposal_id=p.id)])
     return len(found) / len(set(cell.tolist()))
 

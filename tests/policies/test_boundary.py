@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from samples import fresh, problem_on
 from scipy.ndimage import distance_transform_edt
 
 from grainscout.benchmarks.detector.score import boundary_f1, calibration_error
@@ -21,7 +22,7 @@ from grainscout.microstructure.detector import (
 )
 from grainscout.policies import make_policy, require_conforming
 from grainscout.policies.conformance import ToySample
-from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
+from grainscout.records import ConfigError, Scan, Waveform
 from grainscout.simulator import PRESETS, Film
 
 FILMS = {
@@ -109,20 +110,16 @@ def boundary_of(policy) -> np.ndarray:
 
 @pytest.mark.parametrize("detector", ["learned", "classical"])
 def test_it_keeps_the_protocol(detector):
-    require_conforming(
-        lambda: make_policy("boundary-dkl", {"detector": detector, "seed_points": 3})
-    )
+    options = {"detector": detector, "seed_points": 3}
+    require_conforming(lambda: make_policy("boundary-dkl", options))
 
 
 @pytest.mark.parametrize("detector", ["learned", "classical"])
 def test_sites_are_on_true_boundaries(detector):
     film = FILMS["reference"]
     sites = np.argwhere(np.ones(film.shape, bool))
-    problem = Problem(
-        scan=film.scan(), candidates=sites, waveform=Waveform.triangle(), budget=Budget(curves=60)
-    )
-    policy = make_policy("boundary-dkl", {"detector": detector, "seed_points": 60})
-    policy.reset(problem, rng=np.random.default_rng(0))
+    problem = problem_on(film.scan(), sites, waveform=Waveform.triangle(), curves=60)
+    policy = fresh(make_policy("boundary-dkl", {"detector": detector, "seed_points": 60}), problem)
     away = distance_transform_edt(~film.structure.boundary)
     chosen = np.array([away[p.site] for p in policy.ask(60)])
     # At random 45 % of the film is as near.
@@ -133,8 +130,8 @@ def test_sites_are_on_true_boundaries(detector):
 def test_when_boundaries_are_exhausted_it_goes_on_elsewhere():
     toy = ToySample()
     problem = toy.problem(60)
-    policy = make_policy("boundary-dkl", {"seed_points": 60, "detector": "classical"})
-    policy.reset(problem, rng=np.random.default_rng(0))
+    options = {"seed_points": 60, "detector": "classical"}
+    policy = fresh(make_policy("boundary-dkl", options), problem)
     boundary = boundary_of(policy)
     inside = int(boundary.sum())
     assert 0 < inside < 60
@@ -150,16 +147,10 @@ def test_when_boundaries_are_exhausted_it_goes_on_elsewhere():
 
 def test_caution_leaves_out_what_the_members_disagree_on():
     film = FILMS["hard-2"]
-    problem = Problem(
-        scan=film.scan(),
-        candidates=np.argwhere(np.ones(film.shape, bool)),
-        waveform=Waveform.triangle(),
-        budget=Budget(curves=5),
-    )
+    problem = problem_on(film.scan(), waveform=Waveform.triangle(), curves=5)
     kept = []
     for caution in (0.0, 2.0):
-        policy = make_policy("boundary-dkl", {"caution": caution})
-        policy.reset(problem, rng=np.random.default_rng(0))
+        policy = fresh(make_policy("boundary-dkl", {"caution": caution}), problem)
         kept.append(boundary_of(policy).reshape(film.shape))
     assert (kept[1] <= kept[0]).all()
     precision = [boundary_f1(k, film.structure.boundary)["precision"] for k in kept]

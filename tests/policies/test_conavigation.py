@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 
 from grainscout.policies import make_policy, require_conforming
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.strategies.conavigation import composition
-from grainscout.records import Budget, ConfigError, DataError, IVCurve, Outcome, Problem, Scan, Site
+from grainscout.records import ConfigError, DataError, Outcome, Scan, Site
 
 TOY = ToySample()
 
@@ -23,24 +24,17 @@ def gradient_sample(along_columns: bool):
 
 def error(name, options, along_columns=True):
     problem, current, _ = gradient_sample(along_columns)
-    problem = Problem(
-        scan=problem.scan,
-        candidates=problem.candidates,
-        waveform=problem.waveform,
-        budget=Budget(curves=60),
-        target="max_current",
+    problem = problem_on(
+        problem.scan, problem.candidates, waveform=problem.waveform, curves=60, target="max_current"
     )
     truth = current.max(1)
-    policy = make_policy(name, options)
-    policy.reset(problem, rng=np.random.default_rng(0))
+    policy = fresh(make_policy(name, options), problem)
     policy.tell(
         [
             Outcome(
                 site=Site(*map(int, problem.candidates[k])),
                 status="ok",
-                curve=IVCurve(
-                    voltage=problem.waveform.voltage, current=current[k], time=problem.waveform.time
-                ),
+                curve=curve_of(problem.waveform, current[k]),
             )
             for k in np.random.default_rng(1).choice(400, 60, replace=False)
         ]
@@ -67,9 +61,8 @@ def test_the_axis_matters():
 
 def test_composition_is_a_coordinate_or_a_channel():
     cesium = np.random.default_rng(0).random((4, 6))
-    scan = Scan(
-        channels={"height": np.zeros((4, 6)), "cesium": 5.0 + cesium}, pixel_size=(1e-8, 1e-8)
-    )
+    channels = {"height": np.zeros((4, 6)), "cesium": 5.0 + cesium}
+    scan = Scan(channels=channels, pixel_size=(1e-8, 1e-8))
     along = composition(scan, "columns").reshape(4, 6)
     assert (np.diff(along, axis=1) > 0).all()
     assert (np.diff(along, axis=0) == 0).all()

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from samples import problem_on
 
 from grainscout.microstructure import grooves
 from grainscout.policies import make_policy, policy_class
 from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dkl import growing_permutation
-from grainscout.records import Budget, ConfigError, PolicyError, Problem, Scan, Waveform
+from grainscout.records import ConfigError, PolicyError, Problem, Scan
 
 TOY = ToySample()
 PROBLEM = TOY.problem(120)
@@ -62,12 +63,7 @@ def test_structure_only_goes_where_the_image_differs_not_where_the_plane_is_empt
     # A flat image with one bump: after the first site, the next ones are on and around the bump.
     y, x = np.indices((48, 48))
     height = 1e-8 * np.exp(-((y - 30) ** 2 + (x - 12) ** 2) / 18.0)
-    problem = Problem(
-        scan=Scan(channels={"height": height}, pixel_size=(2e-8, 2e-8)),
-        candidates=np.stack([y, x], -1).reshape(-1, 2),
-        waveform=Waveform.triangle(samples=5),
-        budget=Budget(curves=9),
-    )
+    problem = problem_on(height, np.stack([y, x], -1).reshape(-1, 2), step=(2e-8, 2e-8))
     sites = np.array([p.site for p in fresh("structure-only", {"window": 8}, problem).ask(6)])
     assert (np.hypot(*(sites[1:] - (30, 12)).T) < 12).sum() >= 4
 
@@ -86,12 +82,7 @@ def test_grooves_are_found_where_they_are():
 def test_a_flat_image_has_no_groove_and_the_policy_still_works():
     scan = Scan(channels={"height": np.full((20, 20), 3e-9)}, pixel_size=(1e-8, 1e-8))
     assert not grooves(scan.height).any()
-    problem = Problem(
-        scan=scan,
-        candidates=np.array([[3, 3], [4, 4], [5, 9]]),
-        waveform=Waveform.triangle(samples=5),
-        budget=Budget(curves=9),
-    )
+    problem = problem_on(scan, np.array([[3, 3], [4, 4], [5, 9]]))
     assert len(fresh("stratified-random", {"share": 1.0}, problem).ask(5)) == 3
 
 

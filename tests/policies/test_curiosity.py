@@ -60,13 +60,10 @@ def test_without_decay_only_the_distance_to_visited_patches_counts():
     table = policy.run.table()
     columns = PROBLEM.scan.shape[1]
     z = table[[p.site.row * columns + p.site.column for p in before]].astype(float)
-    available = [
-        s for s in PROBLEM.candidates.tolist() if tuple(s) not in {tuple(p.site) for p in before}
-    ]
+    seen = {tuple(p.site) for p in before}
+    available = [s for s in PROBLEM.candidates.tolist() if tuple(s) not in seen]
     rows = np.array(available) @ [columns, 1]
-    harmonic = [
-        1.0 / (1.0 / np.linalg.norm(z - v, axis=1)).sum() for v in table[rows].astype(float)
-    ]
+    harmonic = [1 / (1 / np.linalg.norm(z - v, axis=1)).sum() for v in table[rows].astype(float)]
     assert tuple(last.site) == tuple(available[int(np.argmax(harmonic))])
     assert last.scores["curiosity"] == pytest.approx(max(harmonic) / np.mean(harmonic), rel=1e-4)
 

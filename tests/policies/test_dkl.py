@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from samples import fresh
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import ModelPolicy, make_policy
@@ -157,8 +158,7 @@ def flat(site: Site) -> Outcome:
 def test_censored_curves_are_bounds_or_left_out() -> None:
     problem = TOY.problem(100, target="turn_on")
     for censored, usable in (("bound", True), ("exclude", False)):
-        policy = dkl(censored=censored, seed_points=3)
-        policy.reset(problem, rng=np.random.default_rng(0))
+        policy = fresh(dkl(censored=censored, seed_points=3), problem)
         for _ in range(8):
             (proposal,) = policy.ask()
             policy.tell([replace(flat(proposal.site), proposal_id=proposal.id)])
@@ -177,8 +177,7 @@ def test_censored_curves_are_bounds_or_left_out() -> None:
 def test_two_readings_by_hand_at_one_site_are_two_targets() -> None:
     """Points measured by hand may carry neither a time nor a visit number."""
     problem = TOY.problem(50)
-    policy = dkl(seed_points=2)
-    policy.reset(problem, rng=np.random.default_rng(0))
+    policy = fresh(dkl(seed_points=2), problem)
     site = Site(*map(int, problem.candidates[7]))
     first = TOY.measure(site)
     curve = replace(first.curve, current=3.0 * first.curve.current)  # type: ignore[type-var, union-attr]
@@ -192,8 +191,7 @@ def test_saturated_curves_can_be_left_out() -> None:
     problem = TOY.problem(100)
     sizes = {}
     for saturated in ("use", "exclude"):
-        policy = dkl(saturated=saturated, seed_points=4)
-        policy.reset(problem, rng=np.random.default_rng(0))
+        policy = fresh(dkl(saturated=saturated, seed_points=4), problem)
         for k in range(6):
             (proposal,) = policy.ask()
             outcome = TOY.measure(proposal)
@@ -211,8 +209,7 @@ def test_maximum_uncertainty_hardly_looks_at_the_targets() -> None:
     problem = TOY.problem(200)
     sites = []
     for gain in (1.0, -3.0):
-        policy = dkl(seed_points=5, refit_growth=1e9)
-        policy.reset(problem, rng=np.random.default_rng(1))
+        policy = fresh(dkl(seed_points=5, refit_growth=1e9), problem, 1)
         path = []
         for k in range(15):
             (proposal,) = policy.ask()

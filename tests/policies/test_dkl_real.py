@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import Recording, read
 from grainscout.policies import make_policy
-from grainscout.records import Budget, IVCurve, Outcome, Problem
+from grainscout.records import Outcome
 
 TARGET = "conductance"
 
@@ -23,27 +24,17 @@ def recording(shared_data: Path) -> Recording:
 @pytest.mark.parametrize("name", ["dkl", "dual-novelty"])
 def test_a_tenth_of_the_grid_predicts_the_rest(recording: Recording, name: str) -> None:
     truth = describe(TARGET, recording.waveform.voltage, recording.current).value
-    problem = Problem(
-        scan=recording.scan,
-        candidates=recording.sites,
-        waveform=recording.waveform,
-        budget=Budget(curves=90),
-        target=TARGET,
+    problem = problem_on(
+        recording.scan, recording.sites, waveform=recording.waveform, curves=90, target=TARGET
     )
     index = {tuple(s): k for k, s in enumerate(recording.sites.tolist())}
-    policy = make_policy(name, {})
-    policy.reset(problem, rng=np.random.default_rng(0))
+    policy = fresh(make_policy(name, {}), problem)
     for _ in range(90):
         (proposal,) = policy.ask()
         k = index[tuple(proposal.site)]
-        curve = IVCurve(
-            voltage=recording.waveform.voltage,
-            current=recording.current[k],
-            time=recording.waveform.time,
-        )
-        policy.tell(
-            [Outcome(site=proposal.site, status="ok", curve=curve, proposal_id=proposal.id)]
-        )
+        curve = curve_of(recording.waveform, recording.current[k])
+        seen = Outcome(site=proposal.site, status="ok", curve=curve, proposal_id=proposal.id)
+        policy.tell([seen])
     mean, _ = policy.predict()  # type: ignore[attr-defined]
     rest = np.ones(len(truth), bool)
     rest[policy.observations.index] = False  # type: ignore[attr-defined]

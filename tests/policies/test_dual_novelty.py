@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from samples import fresh
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import ModelPolicy, make_policy
@@ -113,8 +114,7 @@ def test_measures_more_diverse_curves_than_chance() -> None:
     for seed in range(3):
         found = []
         for name in ("dual-novelty", "random"):
-            policy = make_policy(name, {})
-            policy.reset(TOY.problem(300), rng=np.random.default_rng(seed))
+            policy = fresh(make_policy(name, {}), TOY.problem(300), seed)
             for _ in range(40):
                 (proposal,) = policy.ask()
                 policy.tell([TOY.measure(proposal)])
@@ -126,9 +126,8 @@ def test_measures_more_diverse_curves_than_chance() -> None:
 
 def test_predicts_the_target_although_it_learns_novelty() -> None:
     policy = started(50, seed_points=25)
-    expected = describe(
-        "loop_area", TOY.waveform.voltage, TOY.current(policy.problem.candidates)
-    ).value
+    current = TOY.current(policy.problem.candidates)
+    expected = describe("loop_area", TOY.waveform.voltage, current).value
     mean, std = policy.predict()
     assert np.corrcoef(mean, expected)[0, 1] > 0.9
     assert (std > 0).all()
@@ -140,8 +139,7 @@ def test_predicts_the_target_although_it_learns_novelty() -> None:
 
 def test_explains_its_novelty_even_where_the_target_has_no_value() -> None:
     problem = replace(TOY.problem(60), target="rectification")  # undefined for one-sided sweeps
-    policy = dual_novelty(seed_points=4)
-    policy.reset(problem, rng=np.random.default_rng(0))
+    policy = fresh(dual_novelty(seed_points=4), problem)
     for _ in range(6):
         (proposal,) = policy.ask()
         policy.tell([TOY.measure(proposal)])

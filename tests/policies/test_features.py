@@ -100,9 +100,8 @@ def test_pixels_that_are_not_square_measure_the_same_film() -> None:
     r = 2.0**0.5
     oblong = jets(film(y / r, x * r), (2.0,), aspect=(1 / r, r))
     for row, column in ((30, 28), (40, 35), (24, 42)):
-        np.testing.assert_allclose(
-            oblong[round(row * r), round(column / r)], square[row, column], atol=0.12
-        )
+        found = oblong[round(row * r), round(column / r)]
+        np.testing.assert_allclose(found, square[row, column], atol=0.12)
 
 
 @pytest.mark.parametrize("kind", ["jets", "pca", "both"])
@@ -172,9 +171,8 @@ def test_threads_share_the_tables():
     try:
         with ThreadPoolExecutor(8) as threads:
             keys = list(range(25)) * 400
-            tables = threads.map(
-                lambda k: cache.get(k, lambda: np.full((10, 8), k, np.float32)), keys
-            )
+            made = lambda k: cache.get(k, lambda: np.full((10, 8), k, np.float32))  # noqa: E731
+            tables = threads.map(made, keys)
             assert all((t == k).all() for k, t in zip(keys, tables, strict=True))
     finally:
         sys.setswitchinterval(before)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
 from grainscout.policies.models.gp import GaussianProcess
@@ -50,14 +51,12 @@ def test_prediction_equals_the_dense_formula() -> None:
     mean, std = gp.predict()
     expected, covariance = dense(gp, rows, y, known)
     unit = y.std()
-    np.testing.assert_allclose(mean, expected, atol=1e-4 * unit)
-    np.testing.assert_allclose(std, np.sqrt(np.diagonal(covariance)), atol=1e-3 * unit)
-    np.testing.assert_allclose(
-        gp.covariance(gp.candidate_rows[:7]), covariance[:, :7], atol=1e-3 * unit**2
-    )
+    assert_allclose(mean, expected, atol=1e-4 * unit)
+    assert_allclose(std, np.sqrt(np.diagonal(covariance)), atol=1e-3 * unit)
+    assert_allclose(gp.covariance(gp.candidate_rows[:7]), covariance[:, :7], atol=1e-3 * unit**2)
     at, joint = gp.joint(gp.candidate_rows[:7])
-    np.testing.assert_allclose(at, expected[:7], atol=1e-6 * unit)
-    np.testing.assert_allclose(joint, covariance[:7, :7], atol=1e-6 * unit**2)
+    assert_allclose(at, expected[:7], atol=1e-6 * unit)
+    assert_allclose(joint, covariance[:7, :7], atol=1e-6 * unit**2)
 
 
 def test_prediction_equals_scikit_learn() -> None:
@@ -74,8 +73,8 @@ def test_prediction_equals_scikit_learn() -> None:
         ConstantKernel(variance) * RBF(length), alpha=gp.noise / y.var(), optimizer=None
     ).fit(table[rows], (y - y.mean()) / y.std())
     mean, std = peer.predict(table[:500], return_std=True)
-    np.testing.assert_allclose(gp.predict()[0], y.mean() + y.std() * mean, atol=1e-4)
-    np.testing.assert_allclose(gp.predict()[1], y.std() * std, atol=1e-3)
+    assert_allclose(gp.predict()[0], y.mean() + y.std() * mean, atol=1e-4)
+    assert_allclose(gp.predict()[1], y.std() * std, atol=1e-3)
 
 
 def test_rank_one_updates_equal_a_full_computation() -> None:
@@ -86,8 +85,8 @@ def test_rank_one_updates_equal_a_full_computation() -> None:
     whole, _, _ = fitted(growth=10.0)
     whole.restore({**step.state(), "factored": 60, "extra": np.zeros(60)}, rows, y, None)
     unit = y.std()
-    np.testing.assert_allclose(step.predict()[0], whole.predict()[0], atol=1e-4 * unit)
-    np.testing.assert_allclose(step.predict()[1], whole.predict()[1], atol=1e-4 * unit)
+    assert_allclose(step.predict()[0], whole.predict()[0], atol=1e-4 * unit)
+    assert_allclose(step.predict()[1], whole.predict()[1], atol=1e-4 * unit)
 
 
 def test_updates_without_a_cache_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +99,8 @@ def test_updates_without_a_cache_are_the_same(monkeypatch: pytest.MonkeyPatch) -
     bare.fit(rows, y)
     unit = y.std()
     for a, b in zip(cached.predict(), bare.predict(), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4 * unit)
-    np.testing.assert_allclose(
-        cached.covariance(rows[:3]), bare.covariance(rows[:3]), atol=1e-4 * unit**2
-    )
+        assert_allclose(a, b, atol=1e-4 * unit)
+    assert_allclose(cached.covariance(rows[:3]), bare.covariance(rows[:3]), atol=1e-4 * unit**2)
 
 
 def test_objective_gradient_equals_finite_differences() -> None:
@@ -113,7 +110,7 @@ def test_objective_gradient_equals_finite_differences() -> None:
     t = np.array([0.2, 0.5, -0.7, -1.5, -0.4])
     gradient = gp.objective(t, prepared, z, known)[1]
     numeric = approx_fprime(t, lambda t: gp.objective(t, prepared, z, known)[0], 1e-6)
-    np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
+    assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
 
 
 def test_fit_finds_the_mode() -> None:
@@ -184,9 +181,8 @@ def test_known_noise_counts() -> None:
     warned = GaussianProcess(table, np.arange(500), ArcCosine())
     warned.fit(rows, y, loud)
     truth = smooth(table)[:500]
-    assert np.mean((warned.predict()[0] - truth) ** 2) < np.mean(
-        (trusting.predict()[0] - truth) ** 2
-    )
+    error = [np.mean((gp.predict()[0] - truth) ** 2) for gp in (warned, trusting)]
+    assert error[0] < error[1]
 
 
 def test_stated_noise_that_is_far_too_large_is_not_believed() -> None:
@@ -221,10 +217,10 @@ def test_targets_may_all_change_without_a_refit() -> None:
     before = gp.predict()
     gp.fit(rows, y[::-1].copy())
     changed = gp.predict()
-    np.testing.assert_array_equal(before[1], changed[1])
+    assert_array_equal(before[1], changed[1])
     assert np.abs(before[0] - changed[0]).max() > 0.1 * y.std()
     gp.fit(rows, y)
-    np.testing.assert_array_equal(before[0], gp.predict()[0])
+    assert_array_equal(before[0], gp.predict()[0])
 
 
 def test_state_continues_bit_for_bit() -> None:
@@ -237,7 +233,7 @@ def test_state_continues_bit_for_bit() -> None:
         gp.fit(rows[:n], y[:n])
         twin.fit(rows[:n], y[:n])
         for a, b in zip(gp.predict(), twin.predict(), strict=True):
-            np.testing.assert_array_equal(a, b)
+            assert_array_equal(a, b)
 
 
 def test_a_fork_leaves_its_origin_alone() -> None:
@@ -248,11 +244,11 @@ def test_a_fork_leaves_its_origin_alone() -> None:
     fork = gp.fork()
     fork.fit(np.append(rows[:40], rows[55]), np.append(y[:40], 9e-9))
     for a, b in zip(gp.predict(), twin.predict(), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_array_equal(a, b)
     gp.fit(rows[:41], y[:41])
     twin.fit(rows[:41], y[:41])
     for a, b in zip(gp.predict(), twin.predict(), strict=True):
-        np.testing.assert_array_equal(a, b)
+        assert_array_equal(a, b)
 
 
 def test_scale_and_unit_do_not_matter() -> None:
@@ -260,8 +256,8 @@ def test_scale_and_unit_do_not_matter() -> None:
     gp.fit(rows, y)
     other, _, _ = fitted()
     other.fit(rows, 1e12 * y - 40.0)
-    np.testing.assert_allclose(other.predict()[0], 1e12 * gp.predict()[0] - 40.0, rtol=1e-4)
-    np.testing.assert_allclose(other.predict()[1], 1e12 * gp.predict()[1], rtol=1e-4)
+    assert_allclose(other.predict()[0], 1e12 * gp.predict()[0] - 40.0, rtol=1e-4)
+    assert_allclose(other.predict()[1], 1e12 * gp.predict()[1], rtol=1e-4)
 
 
 def test_refusals() -> None:

@@ -2,24 +2,19 @@
 
 import numpy as np
 import pytest
+from samples import fresh, problem_on
 
 from grainscout.policies import make_policy
 from grainscout.policies.strategies.grid import grid_shape
-from grainscout.records import Budget, Problem, Scan, Waveform
+from grainscout.records import Problem
 
 
 def problem(rows: int, columns: int, curves: int) -> Problem:
-    return Problem(
-        scan=Scan(channels={"height": np.zeros((rows, columns))}, pixel_size=(1e-8, 1e-8)),
-        candidates=np.stack(np.indices((rows, columns)), -1).reshape(-1, 2),
-        waveform=Waveform.triangle(samples=5),
-        budget=Budget(curves=curves),
-    )
+    return problem_on(np.zeros((rows, columns)), curves=curves)
 
 
 def sites(name: str, options: dict[str, object], of: Problem, n: int, seed: int = 0):
-    policy = make_policy(name, options)
-    policy.reset(of, rng=np.random.default_rng(seed))
+    policy = fresh(make_policy(name, options), of, seed)
     return np.array([p.site for p in policy.ask(n)])
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, problem_on
 
 from grainscout.microstructure import structure_features
 from grainscout.policies import make_policy
@@ -9,17 +10,7 @@ from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structure_means import film_model
 from grainscout.policies.models.structured_gp import StructuredGP
 from grainscout.policies.strategies.hypothesis import Competition
-from grainscout.records import (
-    Budget,
-    ConfigError,
-    IVCurve,
-    Outcome,
-    PolicyError,
-    Problem,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import ConfigError, Outcome, PolicyError, Site, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)
 RNG = np.random.default_rng(4)
@@ -29,12 +20,8 @@ NEAR = np.sort(np.linalg.norm(PIXELS[:, None] - CENTRES, axis=2), axis=1)
 EDGE = ((NEAR[:, 1] - NEAR[:, 0]) / 2).reshape(72, 72)  # about the distance to the boundary
 HEIGHT = -2e-8 * np.exp(-(EDGE**2) / 5.0) + 1e-9 * RNG.normal(size=(72, 72))
 SITES = np.column_stack([np.repeat(np.arange(8, 64, 2), 28), np.tile(np.arange(8, 64, 2), 28)])
-PROBLEM = Problem(
-    scan=Scan(channels={"height": HEIGHT}, pixel_size=(2e-8, 2e-8)),
-    candidates=SITES,
-    waveform=WAVE,
-    budget=Budget(curves=60),
-    target="max_current",
+PROBLEM = problem_on(
+    HEIGHT, SITES, waveform=WAVE, curves=60, step=(2e-8, 2e-8), target="max_current"
 )
 FOUND = structure_features(PROBLEM.scan, scale=1.0)
 AT = (SITES[:, 0], SITES[:, 1])
@@ -47,12 +34,9 @@ def curves(values, index, *, drift: float = 0.0) -> list[Outcome]:
     for k, i in enumerate(index):
         top = values[i] + drift * k / len(index)
         noise = np.random.default_rng([7, int(i)]).normal(0.0, 3e-12, len(WAVE))
-        curve = IVCurve(
-            voltage=WAVE.voltage, current=top * WAVE.voltage / 1.5 + noise, time=WAVE.time
-        )
-        out.append(
-            Outcome(site=Site(*map(int, SITES[i])), status="ok", curve=curve, started=k * 1.15)
-        )
+        curve = curve_of(WAVE, top * WAVE.voltage / 1.5 + noise)
+        site = Site(*map(int, SITES[i]))
+        out.append(Outcome(site=site, status="ok", curve=curve, started=k * 1.15))
     return out
 
 
@@ -138,9 +122,8 @@ def test_the_true_hypothesis_wins_by_evidence_and_by_prediction():
 
 def test_where_nothing_explains_the_target_no_cause_wins():
     nothing = 1e-9 * (3.0 + np.random.default_rng(5).normal(size=len(SITES)))
-    policy = told(
-        "hypothesis", curves(nothing, INDEX[:50]), hypotheses="constant; boundary; grain; junction"
-    )
+    four = "constant; boundary; grain; junction"
+    policy = told("hypothesis", curves(nothing, INDEX[:50]), hypotheses=four)
     beliefs = policy.learned().by_name()
     assert max(beliefs[n] for n in ("boundary", "grain", "junction")) < 0.75
     assert beliefs["constant"] > 0.15
@@ -181,9 +164,8 @@ def competition(reward: str) -> tuple[Competition, np.ndarray, np.ndarray]:
     models = {}
     for name in ("constant", "boundary", "topography"):
         model, columns = film_model((name,), FOUND)
-        models[name] = StructuredGP(
-            (PIXELS / 9.0).astype(np.float32), columns, pool, Stationary(), model
-        )
+        at = (PIXELS / 9.0).astype(np.float32)
+        models[name] = StructuredGP(at, columns, pool, Stationary(), model)
     made = Competition(models, reward=reward, epsilon=0.4, warm_up=2, seed=0)
     return made, pool[INDEX[:12]], BOUNDARY[INDEX[:12]] * 1e9
 
@@ -196,9 +178,8 @@ def test_a_mixture_of_hypotheses_keeps_the_law_of_total_variance():
         mean, std = made.predict()
         chosen = np.arange(0, len(mean), 37)
         covariance = made.covariance(made.candidate_rows[chosen])
-        np.testing.assert_allclose(
-            covariance[chosen, np.arange(len(chosen))], std[chosen] ** 2, rtol=1e-6
-        )
+        variance = covariance[chosen, np.arange(len(chosen))]
+        np.testing.assert_allclose(variance, std[chosen] ** 2, rtol=1e-6)
         joint_mean, joint = made.joint(made.candidate_rows[chosen])
         np.testing.assert_allclose(joint_mean, mean[chosen], rtol=1e-9)
         np.testing.assert_allclose(joint, covariance[chosen], rtol=1e-6, atol=1e-9)

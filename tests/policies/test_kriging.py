@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist
 
 from grainscout.policies import make_policy
 from grainscout.policies.models.features import coordinates
-from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Scan, Waveform
+from grainscout.records import ConfigError, Outcome, Problem, Scan, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)
 SITES = np.column_stack([np.repeat(np.arange(8, 56, 2), 24), np.tile(np.arange(8, 56, 2), 24)])
@@ -17,18 +18,13 @@ CURRENT = 1e-9 * (3.0 + FIELD / FIELD.std())[SITES[:, 0], SITES[:, 1]]  # [A] at
 
 def problem(seed: int) -> Problem:
     height = 1e-9 * np.random.default_rng(seed).normal(size=(64, 64))
-    return Problem(
-        scan=Scan(channels={"height": height}, pixel_size=(2e-8, 2e-8)),
-        candidates=SITES,
-        waveform=WAVE,
-        budget=Budget(curves=60),
-        target="max_current",
+    return problem_on(
+        height, SITES, waveform=WAVE, curves=60, step=(2e-8, 2e-8), target="max_current"
     )
 
 
 def run(name: str, seed: int, options: dict | None = None, steps: int = 40):
-    policy = make_policy(name, options)
-    policy.reset(problem(seed), rng=np.random.default_rng(0))
+    policy = fresh(make_policy(name, options), problem(seed))
     index = {tuple(s): i for i, s in enumerate(SITES.tolist())}
     path = []
     for _ in range(steps):
@@ -36,7 +32,7 @@ def run(name: str, seed: int, options: dict | None = None, steps: int = 40):
             path.append(index[tuple(p.site)])
             noise = np.random.default_rng(path[-1]).normal(0.0, 2e-12, len(WAVE))
             current = CURRENT[path[-1]] * WAVE.voltage / 1.5 + noise
-            curve = IVCurve(voltage=WAVE.voltage, current=current, time=WAVE.time)
+            curve = curve_of(WAVE, current)
             policy.tell([Outcome(site=p.site, status="ok", curve=curve, proposal_id=p.id)])
     return path, policy
 

@@ -4,21 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from samples import curve_of
 
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.observations import ObservationHistory
-from grainscout.records import (
-    Budget,
-    IVCurve,
-    Outcome,
-    PolicyError,
-    Problem,
-    Proposal,
-    Site,
-    Waveform,
-    pack,
-    unpack,
-)
+from grainscout.records import Outcome, PolicyError, Proposal, Site, Waveform, pack, unpack
 from grainscout.records.quality import Quality
 
 TOY = ToySample()
@@ -125,18 +115,13 @@ def test_points_off_the_candidates_are_kept_and_off_the_scan_refused():
 @pytest.mark.parametrize("waveform", [Waveform.triangle(1.5, 43), Waveform.triangle(1.4, 41)])
 def test_a_curve_on_another_voltage_axis_is_refused(waveform):
     zero = np.zeros(len(waveform))
-    curve = IVCurve(voltage=waveform.voltage, current=zero, time=waveform.time)
+    curve = curve_of(waveform, zero)
     with pytest.raises(PolicyError, match="voltage axis"):
         ObservationHistory(PROBLEM).record([Outcome(site=site(0), status="ok", curve=curve)])
 
 
 def test_repeated_candidates_are_refused():
-    problem = Problem(
-        scan=PROBLEM.scan,
-        candidates=PROBLEM.candidates[[0, 1, 1]],
-        waveform=PROBLEM.waveform,
-        budget=Budget(curves=1),
-    )
+    problem = dataclasses.replace(PROBLEM, candidates=PROBLEM.candidates[[0, 1, 1]])
     with pytest.raises(PolicyError, match="1 are repeats"):
         ObservationHistory(problem)
 

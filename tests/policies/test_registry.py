@@ -4,8 +4,8 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
-import numpy as np
 import pytest
+from samples import fresh
 
 from grainscout.policies import make_policy, policy_class, policy_names, policy_options
 from grainscout.policies.conformance import ToySample
@@ -13,7 +13,7 @@ from grainscout.policies.strategies.random import Random
 from grainscout.records import ConfigError
 
 
-def test_importing_the_room_and_a_light_policy_loads_no_torch():
+def test_importing_the_package_and_a_light_policy_loads_no_torch():
     code = (
         "import sys; from grainscout.policies import make_policy, policy_names\n"
         "policy_names(); make_policy('random'); sys.exit('torch' in sys.modules)"
@@ -53,8 +53,7 @@ def test_a_third_party_policy_comes_in_through_its_entry_point(monkeypatch):
     )
     assert policy_class("theirs") is Random
     assert "theirs" in policy_names()
-    policy = make_policy("theirs", {"retries": 2})
-    policy.reset(ToySample().problem(3), rng=np.random.default_rng(0))
+    policy = fresh(make_policy("theirs", {"retries": 2}), ToySample().problem(3))
     assert len(policy.ask(9)) == 3
 
 

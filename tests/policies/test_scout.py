@@ -4,11 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 
 from grainscout.policies import ModelPolicy, make_policy
 from grainscout.policies.conformance import require_conforming
 from grainscout.policies.strategies.scout import scout
-from grainscout.records import Budget, ConfigError, IVCurve, Outcome, Problem, Site, Waveform
+from grainscout.records import ConfigError, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 WAVE = Waveform.triangle()
@@ -22,20 +23,13 @@ def film() -> Film:
 @cache
 def problem() -> Problem:
     grid = np.mgrid[8:41, 8:41].reshape(2, -1).T
-    return Problem(
-        scan=film().scan(),
-        candidates=grid,
-        waveform=WAVE,
-        budget=Budget(curves=40),
-        light=0.1,
-        target="loop_area",
-    )
+    return problem_on(film().scan(), grid, waveform=WAVE, curves=40, light=0.1, target="loop_area")
 
 
 def outcome(site: Site, name: str | None = None) -> Outcome:
     current, _ = film().curves(np.array([tuple(site)]), WAVE, light=0.1)
     noise = np.random.default_rng([site.row, site.column]).normal(0.0, 2e-12, len(WAVE))
-    curve = IVCurve(voltage=WAVE.voltage, current=current[0] + noise, time=WAVE.time)
+    curve = curve_of(WAVE, current[0] + noise)
     return Outcome(site=site, status="ok", curve=curve, proposal_id=name)
 
 
@@ -98,19 +92,12 @@ def test_it_maps_once_every_archetype_was_seen() -> None:
 def test_a_sweep_without_loops_has_the_ends_of_the_target_as_classes() -> None:
     wave = Waveform.triangle(0.5, 61)
     scan = problem().scan
-    other = Problem(
-        scan=scan,
-        candidates=problem().candidates,
-        waveform=wave,
-        budget=Budget(curves=40),
-        target="max_current",
-    )
-    policy = scout()
-    policy.reset(other, rng=np.random.default_rng(0))
+    other = problem_on(scan, problem().candidates, waveform=wave, curves=40, target="max_current")
+    policy = fresh(scout(), other)
     told = []
     for k in range(30):
         current = 1e-9 * (1 + k) * wave.voltage
-        curve = IVCurve(voltage=wave.voltage, current=current, time=wave.time)
+        curve = curve_of(wave, current)
         told.append(Outcome(site=Site(8 + k, 20), status="ok", curve=curve))
     policy.tell(told)
     assert policy.acquisition.archetypes(policy.run).sum(0).tolist() == [3.0, 24.0, 3.0]

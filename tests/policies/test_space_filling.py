@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 from scipy.stats import qmc
 
 from grainscout.policies import make_policy
 from grainscout.policies.base import nearest_sites
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Scan, Site, Waveform
+from grainscout.records import Outcome, Problem, Site, Waveform
 
 WAVE = Waveform.triangle(samples=5)
 
@@ -14,17 +15,11 @@ WAVE = Waveform.triangle(samples=5)
 def problem(rows: int, columns: int, *, step=(1e-8, 1e-8), keep: float = 1.0) -> Problem:
     sites = np.stack(np.indices((rows, columns)), -1).reshape(-1, 2)
     sites = sites[np.random.default_rng(0).random(len(sites)) < keep]
-    return Problem(
-        scan=Scan(channels={"height": np.zeros((rows, columns))}, pixel_size=step),
-        candidates=sites,
-        waveform=WAVE,
-        budget=Budget(curves=20),
-    )
+    return problem_on(np.zeros((rows, columns)), sites, waveform=WAVE, curves=20, step=step)
 
 
 def chosen(name: str, of: Problem, n: int, seed: int = 0):
-    policy = make_policy(name)
-    policy.reset(of, rng=np.random.default_rng(seed))
+    policy = fresh(make_policy(name), of, seed)
     return np.array([p.site for p in policy.ask(n)]), policy
 
 
@@ -49,9 +44,8 @@ def test_farthest_points_cover_within_twice_the_best_possible_radius(seed):
 
 def test_farthest_points_of_a_line_halve_the_largest_gap():
     of = problem(1, 65)
-    policy = make_policy("farthest-point")
-    policy.reset(of, rng=np.random.default_rng(0))
-    zero = IVCurve(voltage=WAVE.voltage, current=np.zeros(5), time=WAVE.time)
+    policy = fresh(make_policy("farthest-point"), of)
+    zero = curve_of(WAVE, np.zeros(5))
     policy.tell([Outcome(site=Site(0, c), status="ok", curve=zero) for c in (0, 64)])
     assert [p.site.column for p in policy.ask(1)] == [32]
     assert {p.site.column for p in policy.ask(2)} == {16, 48}
@@ -60,9 +54,8 @@ def test_farthest_points_of_a_line_halve_the_largest_gap():
 def test_distances_are_in_metres_not_pixels():
     # Pixels ten times as tall as wide: the far end of a column beats that of a longer row.
     of = problem(5, 21, step=(1e-7, 1e-8))
-    policy = make_policy("farthest-point")
-    policy.reset(of, rng=np.random.default_rng(0))
-    zero = IVCurve(voltage=WAVE.voltage, current=np.zeros(5), time=WAVE.time)
+    policy = fresh(make_policy("farthest-point"), of)
+    zero = curve_of(WAVE, np.zeros(5))
     policy.tell([Outcome(site=Site(0, c), status="ok", curve=zero) for c in (0, 10, 20)])
     (proposal,) = policy.ask(1)
     assert proposal.site.row == 4
@@ -90,8 +83,7 @@ def test_sixteen_sobol_sites_hit_every_cell_of_a_four_by_four_mesh():
 def test_one_by_one_or_together_sobol_is_the_same_sequence():
     of = problem(40, 40)
     together, _ = chosen("sobol", of, 12)
-    policy = make_policy("sobol")
-    policy.reset(of, rng=np.random.default_rng(0))
+    policy = fresh(make_policy("sobol"), of)
     singly = [tuple(policy.ask(1)[0].site) for _ in range(12)]
     assert singly == list(map(tuple, together.tolist()))
 

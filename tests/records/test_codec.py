@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from samples import curve_of
 
 from grainscout.records import (
     Budget,
     DataError,
-    IVCurve,
     LinkError,
     Outcome,
     Problem,
@@ -35,12 +35,8 @@ from grainscout.records.encoding.codec import (
 from grainscout.records.encoding.packing import flatten, restore
 
 WAVE = Waveform.triangle(1.2, 21, 0.5)
-CURVE = IVCurve(
-    voltage=WAVE.voltage,
-    current=1e-9 * WAVE.voltage,
-    time=WAVE.time,
-    saturated=WAVE.voltage > 1.0,
-    signals={"deflection": np.ones(21)},
+CURVE = curve_of(
+    WAVE, 1e-9 * WAVE.voltage, saturated=WAVE.voltage > 1.0, signals={"deflection": np.ones(21)}
 )
 
 

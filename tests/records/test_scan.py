@@ -50,9 +50,8 @@ def test_a_missing_channel_is_named_with_those_that_exist():
 
 def test_streams_are_independent_and_noise_is_keyed_to_site_and_visit():
     one, again = spawn_streams(3), spawn_streams(3)
-    draws = [
-        np.random.default_rng(s).standard_normal(4) for s in (one.film, one.instrument, one.policy)
-    ]
+    seeds = (one.film, one.instrument, one.policy)
+    draws = [np.random.default_rng(s).standard_normal(4) for s in seeds]
     assert len({tuple(d) for d in draws}) == 3
     np.testing.assert_array_equal(np.random.default_rng(again.film).standard_normal(4), draws[0])
 

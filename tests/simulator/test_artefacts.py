@@ -66,9 +66,8 @@ def test_artefacts_add_up_from_their_logs(name):
         other = film(replace(TIP, drift_walk_nm=40.0)).imaged()[1].displacement
         assert np.allclose(full.displacement, both + other)
     else:
-        parts = [
-            film(replace(TIP, **SWITCHES[k])).imaged()[1].line for k in ("line", "walk", "jumps")
-        ]
+        names = ("line", "walk", "jumps")
+        parts = [film(replace(TIP, **SWITCHES[k])).imaged()[1].line for k in names]
         assert np.allclose(full.line, sum(parts))
 
 
@@ -78,9 +77,8 @@ def test_the_log_explains_the_image():
     image, log = f.imaged()
     r, c = np.indices(f.shape)
     plane = log.plane[0] * (r - 47.5) * 20e-9 + log.plane[1] * (c - 39.5) * 20e-9
-    assert np.allclose(
-        image, log.dilated + log.line[:, None] + log.scars + plane + log.noise, atol=1e-20
-    )
+    total = log.dilated + log.line[:, None] + log.scars + plane + log.noise
+    assert np.allclose(image, total, atol=1e-20)
 
 
 def test_drift_moves_features_by_the_logged_displacement():

@@ -101,9 +101,8 @@ def test_components_draw_from_independent_streams():
     again = parameter_maps(structure, TransportSpec(), np.random.default_rng(5))
     for name in PARAMETERS:
         assert np.array_equal(full.parameters[name], again.parameters[name])
-    still = parameter_maps(
-        structure, TransportSpec(composition=0.0, hidden=0.0), np.random.default_rng(5)
-    )
+    spec = TransportSpec(composition=0.0, hidden=0.0)
+    still = parameter_maps(structure, spec, np.random.default_rng(5))
     assert np.array_equal(still.boundary_offset, full.boundary_offset)
     assert np.array_equal(still.hidden, full.hidden)
     assert np.array_equal(still.weights[..., 3], full.weights[..., 3])
@@ -130,9 +129,8 @@ def test_hidden_and_composition_do_not_follow_the_boundaries():
 @pytest.mark.parametrize("fraction", [0.0, 0.06, 0.3])
 def test_insulating_disks_cover_their_share_and_do_not_conduct(fraction):
     structure = checkerboard(blocks=8)
-    maps = parameter_maps(
-        structure, TransportSpec(insulating_fraction=fraction), np.random.default_rng(1)
-    )
+    spec = TransportSpec(insulating_fraction=fraction)
+    maps = parameter_maps(structure, spec, np.random.default_rng(1))
     insulating = maps.archetype == 3
     assert insulating.mean() == pytest.approx(fraction, abs=0.01)
     assert np.array_equal(insulating, maps.weights[..., 3] == 1.0)
@@ -177,9 +175,8 @@ def test_the_boundary_contrast_is_the_one_set(contrast):
     total = maps.parameters["g1"] + maps.parameters["g2"]
     assert total[40, 40] == pytest.approx(0.62 + 0.50)
     # Junctions stay insulating in the dark and conduct in light, whatever the contrast.
-    junction = parameter_maps(
-        structure, replace(QUIET, boundary_contrast=contrast), np.random.default_rng(0)
-    )
+    spec = replace(QUIET, boundary_contrast=contrast)
+    junction = parameter_maps(structure, spec, np.random.default_rng(0))
     for light, low, high in ((0.0, 0.0, 0.05), (0.1, 0.5, 9.0)):
         top, inside = (
             iv_curves(flat(junction, (slice(r, r + 1), slice(r, r + 1))), TRIANGLE, light=light)
@@ -227,15 +224,13 @@ def test_a_film_without_structure_has_no_share_to_set():
 def test_faster_ions_at_boundaries_can_be_set_in_either_sign():
     structure = checkerboard(strength=0.0)
     for sign in (-1.0, 1.0):
-        maps = parameter_maps(
-            structure, replace(QUIET, boundary_rates=sign), np.random.default_rng(0)
-        )
+        spec = replace(QUIET, boundary_rates=sign)
+        maps = parameter_maps(structure, spec, np.random.default_rng(0))
         plain = parameter_maps(structure, QUIET, np.random.default_rng(0))
         ratio = np.log(maps.parameters["nu"] / plain.parameters["nu"])
         assert np.sign(ratio[39, 20]) == sign
-        assert np.allclose(
-            np.log(maps.parameters["tau"] / plain.parameters["tau"]), -ratio, atol=1e-12
-        )
+        slower = np.log(maps.parameters["tau"] / plain.parameters["tau"])
+        assert np.allclose(slower, -ratio, atol=1e-12)
 
 
 def test_a_composition_gradient_runs_along_its_axis():

@@ -56,9 +56,7 @@ def test_the_same_seed_is_the_same_film_to_the_last_bit(name, film, sites):
         assert np.array_equal(one, other)
     for key in MAPS:
         assert np.array_equal(getattr(film.structure, key), getattr(again.structure, key))
-    assert all(
-        np.array_equal(film.parameters[key], again.parameters[key]) for key in film.parameters
-    )
+    assert all(np.array_equal(v, again.parameters[k]) for k, v in film.parameters.items())
     other_seed = Film.generate(sized(name), SEED + 1)
     assert not np.array_equal(other_seed.structure.labels, film.structure.labels)
     assert not np.array_equal(other_seed.curves(sites, SWEEP, light=SUN)[0], current)

@@ -189,9 +189,8 @@ def test_slope_and_wear_make_contact_worse(film):
     flat = Site(*(int(i) for i in np.unravel_index(int(slopes.argmin()), slopes.shape)))
 
     def share(site: Site, worn: float) -> float:
-        spec = with_only(
-            contact=ContactSpec(loss_per_s=0.3, return_per_s=3.0), wear=WearSpec(life_m=1.0)
-        )
+        contact = ContactSpec(loss_per_s=0.3, return_per_s=3.0)
+        spec = with_only(contact=contact, wear=WearSpec(life_m=1.0))
         instrument = Instrument(film, spec, SEED, LIGHT)
         instrument.tip.worn = worn
         for visit in range(150):

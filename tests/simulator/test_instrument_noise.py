@@ -91,9 +91,8 @@ def test_the_filter_answers_a_ramp_and_a_sine_as_a_one_pole_does():
 
 def test_the_amplifier_filters_the_current_itself():
     step = np.where(TIME < 0.5, 0.0, 1e-9)
-    read, _ = amplify(
-        step, TIME, replace(IDEAL_AMPLIFIER, bandwidth_Hz=2.0), np.random.default_rng(0)
-    )
+    spec = replace(IDEAL_AMPLIFIER, bandwidth_Hz=2.0)
+    read, _ = amplify(step, TIME, spec, np.random.default_rng(0))
     # The step is a ramp of one sample, so it is half a sample early.
     expected = 1e-9 * (1 - np.exp(-2 * math.pi * 2.0 * (TIME - 0.5 + 0.5 * DT)))
     assert np.allclose(read[TIME > 0.5], expected[TIME > 0.5], rtol=2e-3, atol=0.0)

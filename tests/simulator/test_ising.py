@@ -86,9 +86,8 @@ def test_bad_lattices(bad):
 def test_phase_map_has_its_axes_right():
     """Ferromagnet at large J1, stripes at strongly negative J2, disorder where both are small."""
     base = IsingSpec(size=12, temperature=1.5, sweeps=60, warmup=150)
-    maps = phase_map(
-        np.array([0.1, 1.5]), np.array([-2.0, 0.0]), base=base, rng=np.random.default_rng(1)
-    )
+    j1, j2 = np.array([0.1, 1.5]), np.array([-2.0, 0.0])
+    maps = phase_map(j1, j2, base=base, rng=np.random.default_rng(1))
     assert maps["magnetisation"].shape == (2, 2)
     assert maps["magnetisation"][1, 1] > 0.9
     assert maps["magnetisation"][1, 0] < 0.4

@@ -45,9 +45,8 @@ def test_loop_area_panel_is_the_loop():
     film = Film.generate(PRESETS["tiny"], 4)
     sweep = Waveform.triangle(samples=101)
     figure = film_overview(film, sweep)
-    shown = np.asarray(
-        next(a for a in figure.axes if "loop area" in a.get_title()).images[0].get_array()
-    )
+    axes = next(a for a in figure.axes if "loop area" in a.get_title())
+    shown = np.asarray(axes.images[0].get_array())
     current, _ = film.curves(np.array([[20, 30]]), sweep, light=0.1)
     up, down = current[0, :51], current[0, 50:][::-1]
     assert shown[20, 30] == pytest.approx(np.trapezoid(down - up, sweep.voltage[:51]) / 1e-9)

@@ -126,9 +126,8 @@ def test_strips_do_not_change_the_result(monkeypatch):
     parts = list(rasterise(tess, (64, 64), PIXEL, widths))
     assert len(parts) == 7
     for name in ("cell", "edge", "distance", "flank"):
-        assert np.array_equal(
-            np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name)
-        )
+        joined = np.concatenate([getattr(p, name) for p in parts])
+        assert np.array_equal(joined, getattr(whole, name))
 
 
 def test_warp_has_the_specified_amplitude():

@@ -58,6 +58,5 @@ def test_a_wider_tip_sees_less(surface):
     images = [dilate(surface, (20.0, 20.0), r) for r in (0.0, 20.0, 76.0, 300.0)]
     assert np.array_equal(images[0], surface)
     assert images[3].mean() > images[2].mean() > images[0].mean()
-    assert all(
-        (b >= a - 1e-12).all() and b.mean() >= a.mean() for a, b in itertools.pairwise(images)
-    )
+    pairs = itertools.pairwise(images)
+    assert all((b >= a - 1e-12).all() and b.mean() >= a.mean() for a, b in pairs)

@@ -50,9 +50,8 @@ def test_a_sweep_without_memory_is_single_valued(limit, drawn):
 
 def test_rates_and_time_scale_together(drawn):
     p = drawn(30, seed=5)
-    slow = iv_curves(
-        p, Waveform.triangle(duration=1.0), light=0.1, globals_=TransportGlobals(Cs=0.0)
-    )
+    no_cs = TransportGlobals(Cs=0.0)
+    slow = iv_curves(p, Waveform.triangle(duration=1.0), light=0.1, globals_=no_cs)
     s = 37.0
     fast = p | {"nu": p["nu"] * s, "tau": p["tau"] / s}
     g = TransportGlobals(Cs=0.0, k_max=500.0 * s)

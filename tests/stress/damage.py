@@ -6,16 +6,14 @@ import signal
 from pathlib import Path
 
 import numpy as np
+from victim import tiny_task
 from warm import forked
 
 from grainscout.benchmarks import (
     Campaign,
     CampaignStore,
     CellKey,
-    MicroscopeSpec,
     PolicySpec,
-    Task,
-    WaveformSpec,
     make_environment,
     run_campaign,
 )
@@ -38,24 +36,14 @@ def write_run(path: Path, *, curves: int = 40, killed: bool = False) -> None:
 
 
 def _write_run(path: Path, curves: int, killed: bool) -> None:
-    task = Task(
-        microscope=MicroscopeSpec(film="tiny", instrument="reference+approach-severe"),
-        waveform=WaveformSpec(samples=51),
-        light_suns=0.1,
-        curves=curves,
-    )
+    task = tiny_task(curves, "reference+approach-severe", light_suns=0.1)
     environment = make_environment(task, SEED)
     problem = environment.problem()
     header = Header(problem=problem, config={}, seed=SEED)
     with Journal.create(path, header) as journal, journal.locked():
         journal.request("veto", id="p0003")
-        Experiment(
-            environment.microscope,
-            make_policy("sobol", {}),
-            problem=problem,
-            seed=SEED,
-            journal=journal,
-        ).run()
+        settings = {"problem": problem, "seed": SEED, "journal": journal}
+        Experiment(environment.microscope, make_policy("sobol", {}), **settings).run()
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,7 +54,7 @@ def outcome_bytes(outcome: Outcome) -> bytes:
 
 
 def content(path: Path) -> bytes:
-    """All that a journal tells, exactly."""
+    """All that a journal holds, exactly."""
     with Journal.read(path) as journal:
         header = journal.header()
         state = {
@@ -92,9 +80,9 @@ def sound_only(path: Path, truth: dict[int, bytes]) -> tuple[int, int]:
     """(outcomes that salvage gives, those of them that are wrong)."""
     found = salvage(path)
     wrong = sum(outcome_bytes(o) != truth.get(n) for n, o in found.outcomes.items())
-    # What is not given out must be told: as a number, or by a proposal that is left without an answer.
-    told = set(found.lost) | set(range(max(found.outcomes, default=-1) + 1, len(truth)))
-    wrong += bool(set(truth) - set(found.outcomes) - told)
+    # What is not given out must be named: as a number, or by a proposal without an answer.
+    named = set(found.lost) | set(range(max(found.outcomes, default=-1) + 1, len(truth)))
+    wrong += bool(set(truth) - set(found.outcomes) - named)
     return len(found.outcomes), wrong
 
 
@@ -120,15 +108,8 @@ def bare(target: Path) -> None:
 
 def write_campaign(path: Path) -> dict[str, object]:
     """A finished campaign of a few cells, one of them failed; gives its identity."""
-    task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=6)
-    names = ("random", "sobol", "grid")
-    plan = Campaign(
-        name="damage",
-        seed=3,
-        films=2,
-        tasks=(task,),
-        policies=tuple(PolicySpec(name=n) for n in names),
-    )
+    policies = tuple(PolicySpec(name=n) for n in ("random", "sobol", "grid"))
+    plan = Campaign(name="damage", seed=3, films=2, tasks=(tiny_task(6),), policies=policies)
     with CampaignStore(path, plan.identity()) as store:
         run_campaign(plan, store, jobs=0)
         key = min(store.finished())
@@ -137,7 +118,7 @@ def write_campaign(path: Path) -> dict[str, object]:
 
 
 def campaign_content(store: CampaignStore) -> dict[object, object]:
-    """All that a campaign's store tells: of each cell, its time and result, or why it failed."""
-    told: dict[object, object] = {"identity": store.identity}
-    told |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
-    return told | store.failures()
+    """All that a campaign's store holds: of each cell, its time and result, or why it failed."""
+    content: dict[object, object] = {"identity": store.identity}
+    content |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
+    return content | store.failures()

@@ -81,18 +81,15 @@ def wrong_in(folder, whole, *, finished):
         wrong.append("an outcome is there twice")
     for proposal, given in acknowledged(folder).items():
         if given != {found.get(proposal)}:
-            wrong.append(
-                f"{proposal} was acknowledged and is {'other' if proposal in found else 'lost'}"
-            )
+            fate = "other" if proposal in found else "lost"
+            wrong.append(f"{proposal} was acknowledged and is {fate}")
     if [digest(o) for o in outcomes] != whole.outcomes[: len(outcomes)]:
         wrong.append("the trajectory is another one")
     if finished:
         if len(outcomes) != len(whole.outcomes):
             wrong.append(f"{len(outcomes)} outcomes of {len(whole.outcomes)}")
         lines = (folder / "log").read_text().splitlines()
-        measured = Counter(
-            line.removeprefix("measure ") for line in lines if line[:8] == "measure "
-        )
+        measured = Counter(ln.removeprefix("measure ") for ln in lines if ln[:8] == "measure ")
         measured.subtract(f"{o.site[0]} {o.site[1]}" for o in outcomes)
         sites = {o.proposal_id: f"{o.site[0]} {o.site[1]}" for o in outcomes}
         marked = Counter(

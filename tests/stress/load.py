@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from victim import SEED
+from victim import SEED, tiny_task
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
+from grainscout.benchmarks import make_environment
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
 from grainscout.journal.journal import insert
@@ -44,13 +44,7 @@ def resident() -> int:
 
 def day(folder: Path, curves: int) -> None:
     """A run of `curves` measurements; `report.json` has memory [bytes] and time [s] along the way."""
-    task = Task(
-        microscope=MicroscopeSpec(film="tiny"),
-        waveform=WaveformSpec(samples=SAMPLES),
-        light_suns=0.1,
-        curves=curves,
-    )
-    environment = make_environment(task, SEED)
+    environment = make_environment(tiny_task(curves, light_suns=0.1), SEED)
     problem = environment.problem()
     memory, seconds, began = [], [], time.perf_counter()
 
@@ -61,15 +55,9 @@ def day(folder: Path, curves: int) -> None:
 
     path = folder / "day.gsj"
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
-        Experiment(
-            environment.microscope,
-            Wanderer(),
-            problem=problem,
-            seed=SEED,
-            journal=journal,
-            decision_seconds=2.5,
-            observe=watch,
-        ).run()
+        settings = {"problem": problem, "seed": SEED, "journal": journal}
+        settings |= {"decision_seconds": 2.5, "observe": watch}
+        Experiment(environment.microscope, Wanderer(), **settings).run()
     report = {
         "memory": memory,
         "seconds": seconds,
@@ -81,30 +69,19 @@ def day(folder: Path, curves: int) -> None:
 
 def big_journal(path: Path, curves: int, ended: bool = True) -> None:
     """A journal of so many curves, row for row what a run writes, but in one commit."""
-    task = Task(
-        microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=SAMPLES), curves=1
-    )
-    problem = make_environment(task, SEED).problem()
+    problem = make_environment(tiny_task(1), SEED).problem()
     wave, rng = problem.waveform, np.random.default_rng(1)
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
         with journal._commit(durable=False) as db:
             for k in range(curves):
                 site = Site(8 + k % 30, 8 + k // 30 % 30)
-                curve = IVCurve(
-                    voltage=wave.voltage,
-                    current=1e-9 * rng.standard_normal(len(wave)),
-                    time=wave.time,
-                )
-                outcome = Outcome(
-                    site=site,
-                    status="ok",
-                    curve=curve,
-                    proposal_id=f"p{k:06d}",
-                    started=4.0 * k,
-                    finished=4.0 * k + 3.5,
-                )
+                current = 1e-9 * rng.standard_normal(len(wave))
+                curve = IVCurve(voltage=wave.voltage, current=current, time=wave.time)
+                proposal = Proposal(id=f"p{k:06d}", site=site)
+                about = {"proposal_id": proposal.id, "started": 4.0 * k, "finished": 4.0 * k + 3.5}
+                outcome = Outcome(site=site, status="ok", curve=curve, **about)
                 insert(db, "batches", k, 0.01)
-                insert(db, "proposals", *proposal_row(Proposal(id=f"p{k:06d}", site=site), k, k))
+                insert(db, "proposals", *proposal_row(proposal, k, k))
                 insert(db, "outcomes", *outcome_row(outcome, k, k))
         journal.record_event("start", 0.0, wear=0.0)
         if ended:

@@ -179,9 +179,7 @@ def bomb_h5(path: Path) -> bytes:
 
     with h5py.File(path, "w") as file:
         group = file.create_group("Measurement_000/Channel_000/Height")
-        main = group.create_dataset(
-            "Height", shape=(20_000, 20_000), dtype="f4", chunks=(1000, 1000)
-        )
+        main = group.create_dataset("Height", (20_000, 20_000), dtype="f4", chunks=(1000, 1000))
         main.attrs.update({"data_type": "IMAGE", "quantity": "Height", "units": "m"})
         main.attrs["DIMENSION_LABELS"] = ["x", "y"]
         for label in "xy":

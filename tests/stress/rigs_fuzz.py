@@ -22,36 +22,16 @@ if _FAKES not in sys.path:  # pytest has the fakes of the hardware's tests there
 
 #: Numbers at which parsers break.
 NUMBERS: tuple[object, ...] = (
-    *(
-        0,
-        -1,
-        1,
-        2,
-        255,
-        10**9 + 1,
-        10**12 + 1,
-        2**15,
-        -(2**31),
-        2**31,
-        2**32,
-        2**53,
-        2**63,
-        2**64,
-        -(2**63),
-        10**12,
-    ),
+    *(0, -1, 1, 2, 255, 10**9 + 1, 10**12 + 1, 2**15, -(2**31), 2**31, 2**32),
+    *(2**53, 2**63, 2**64, -(2**63), 10**12),
     *(10**30, 0.5, -0.0, 1e308, -1e308, 5e-324, 1e-300, float("nan"), float("inf"), -float("inf")),
 )
 ODDITIES: tuple[object, ...] = (
     *("", "x", "\0", "\ud800", "\x1b[2J", "../../etc/passwd", "/etc/passwd", "a" * 5000, "é" * 300),
     *(None, True, False, [], {}, [[]], [None], {"": 0}, {"__array__": ["float64", [3]]}),
-    {"__array__": ["uint8", [10**12]]},
-    {"__array__": ["object", [1]]},
-    {"__array__": "float64", "values": [[1, 2], [3]]},
-    {"__array__": 0},
-    {"__array__": -1},
-    {"__float__": "nan"},
-    {"__float__": "x" * 50},
+    *({"__array__": ["uint8", [10**12]]}, {"__array__": ["object", [1]]}),
+    *({"__array__": "float64", "values": [[1, 2], [3]]}, {"__array__": 0}, {"__array__": -1}),
+    *({"__float__": "nan"}, {"__float__": "x" * 50}),
 )
 
 
@@ -163,9 +143,8 @@ def siege(
     at, lost, peak = context.Value("q", cases.start), list[str](), 0
     while at.value < cases.stop:
         reader, writer = context.Pipe(duplex=False)
-        child = context.Process(
-            target=_besieged, args=(at, cases.stop, cases.step, one, memory, writer)
-        )
+        arguments = (at, cases.stop, cases.step, one, memory, writer)
+        child = context.Process(target=_besieged, args=arguments)
         child.start()
         writer.close()
         here, since, hung = at.value, time.monotonic(), False
@@ -194,9 +173,7 @@ def siege(
     return lost, peak
 
 
-def _besieged(
-    at: Any, stop: int, step: int, one: Callable[[int], str], memory: int, writer: Any
-) -> None:
+def _besieged(at: Any, stop: int, step: int, one: Any, memory: int, writer: Any) -> None:
     warnings.simplefilter("error", RuntimeWarning)
     before = _pages(0)
     resource.setrlimit(resource.RLIMIT_AS, (before + memory, before + memory))
@@ -214,8 +191,3 @@ def _besieged(
 def _pages(field: int) -> int:
     """Bytes of address space (0) or of memory (1) of this process."""
     return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
-
-
-def note(lost: list[str]) -> str:
-    """The first losses, for a tally."""
-    return "; ".join(lost[:3])

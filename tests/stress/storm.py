@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from victim import SEED
+from victim import SEED, tiny_task
 
-from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
+from grainscout.benchmarks import make_environment
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
@@ -36,7 +36,7 @@ LIMITS = Limits(
     current_A=2e-9,
     light_suns=0.1,
 )
-#: What the wire between us and a real microscope does, beside the instrument's own ladder.
+#: What the wire between us and a real microscope does, beside the instrument's own faults.
 WIRE = ("hangs up", "overflow", "short", "lost samples", "clock back", "clock forward")
 
 
@@ -68,13 +68,9 @@ class Recorder:
         volts, step = waveform.voltage, waveform.time[1] - waveform.time[0]
         padded = np.concatenate([[0.0], volts, [0.0]])
         self._require(np.abs(volts).max() <= self.limits.voltage_V, "voltage")
-        self._require(
-            np.abs(np.diff(padded)).max() / step <= self.limits.slew_V_per_s * (1 + 1e-9),
-            "slew rate",
-        )
-        self._require(
-            waveform.time[-1] - waveform.time[0] <= self.limits.dwell_s, "time under bias"
-        )
+        slew, seconds = np.abs(np.diff(padded)).max() / step, waveform.time[-1] - waveform.time[0]
+        self._require(slew <= self.limits.slew_V_per_s * (1 + 1e-9), "slew rate")
+        self._require(seconds <= self.limits.dwell_s, "time under bias")
         size = self.inner._pixel_size
         x, y = site[1] * size[1], site[0] * size[0]
         x0, y0, x1, y1 = self.limits.frame_m
@@ -144,7 +140,7 @@ class Wire:
 
 
 def instrument(name: str, rate: float):
-    """A rung of the ladder; "storm": all of them, and what fails by chance at this rate."""
+    """A named instrument; "storm": every fault, and what fails by chance at this rate."""
     if name != "storm":
         return instrument_spec(name)
     return replace(
@@ -157,8 +153,7 @@ def instrument(name: str, rate: float):
 
 def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
     """(guard, recorder, wire) around a film that is warm."""
-    task = Task(microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=51), curves=1)
-    film = make_environment(task, SEED).film
+    film = make_environment(tiny_task(1), SEED).film
     inner = SimulatedMicroscope(film, instrument(name, rate), seed=spawn_streams(seed).instrument)
     # Every other run asks for more than it may have, so that the guard has something to refuse.
     limits = replace(LIMITS, curves=15 if seed % 2 else 200)
@@ -167,48 +162,41 @@ def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
     return Guard(line, limits), recorder, line
 
 
-def ride(
-    folder: Path, policy: str, name: str, rate: float, seed: int, wire: tuple[str, ...], curves: int
-) -> None:
-    """One run in the storm; `report.json` in `folder` says what came of it."""
-    guard, recorder, line = microscope(name, rate, seed, wire)
-    problem = make_problem(
-        guard, WAVE, Budget(curves=curves, seconds=3000.0), light=0.1, frame=LIMITS.frame_m
-    )
-    reason, unnamed = "", ""
-    path = folder / "run.gsj"
+def one_run(path, guard, recorder, policy, seed, budget, wrong, **settings) -> str:
+    """Why a run of policy() ended; faults that no run may have are added to `wrong`."""
+    problem = make_problem(guard, WAVE, budget, light=0.1, frame=LIMITS.frame_m)
+    reason = ""
+    settings |= {"problem": problem, "seed": seed}
     with Journal.create(path, Header(problem=problem, config={}, seed=seed)) as journal:
         try:
+            chosen = policy()
             with guard:
-                chosen = make_policy(policy, {})
-                reason = (
-                    Experiment(
-                        guard,
-                        chosen,
-                        problem=problem,
-                        seed=seed,
-                        journal=journal,
-                        checkpoint_every=3,
-                    )
-                    .run()
-                    .reason
-                )
+                reason = Experiment(guard, chosen, journal=journal, **settings).run().reason
         except GrainscoutError as error:
             reason = f"{type(error).__name__}: {error}"
         except Exception as error:  # noqa: BLE001 -- an error without a name of ours is what we look for
-            unnamed = f"{type(error).__name__}: {error}"
-    wrong = [f"beyond its limits: {what}" for what in recorder.beyond]
-    if unnamed:
-        wrong.append(unnamed)
+            wrong.append(f"{type(error).__name__}: {error}")
+    wrong += [f"beyond its limits: {what}" for what in recorder.beyond]
     if recorder.inner.bias or recorder.inner.engaged:
         wrong.append("the tip was not parked")
+    return reason
+
+
+def ride(
+    folder: Path, policy: str, name: str, rate: float, seed: int, wire: tuple[str, ...], curves: int
+) -> None:
+    """One run in the storm; `report.json` in `folder` says how it ended."""
+    guard, recorder, line = microscope(name, rate, seed, wire)
+    path, wrong, budget = folder / "run.gsj", [], Budget(curves=curves, seconds=3000.0)
+    chosen = lambda: make_policy(policy, {})  # noqa: E731
+    reason = one_run(path, guard, recorder, chosen, seed, budget, wrong, checkpoint_every=3)
     with Journal.read(path) as journal:
         outcomes, events = journal.outcomes(), journal.events()
     if not events or events[-1].kind != "end" or events[-1].detail["reason"] != reason:
         wrong.append("the journal does not say why it ended")
-    told = [(e.detail["what"], e.detail["at_s"]) for e in events if e.kind == "fault"]
-    if told != [(f["kind"], f["time_s"]) for f in recorder.faults()]:
-        wrong.append(f"the journal tells {len(told)} faults of {len(recorder.faults())}")
+    faults = [(e.detail["what"], e.detail["at_s"]) for e in events if e.kind == "fault"]
+    if faults != [(f["kind"], f["time_s"]) for f in recorder.faults()]:
+        wrong.append(f"the journal has {len(faults)} faults of {len(recorder.faults())}")
     bad = [k for k in line.broken if k not in ("lost samples", "clock forward")]
     failed = sum(o.status == "failed" for o in outcomes)
     if failed != recorder.failures + len(bad):

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import zmq
-from storm import LIMITS, WAVE, microscope
+from storm import microscope, one_run
 from victim import digest
 
-from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware.remote import PolicyServer, RemotePolicy
-from grainscout.journal import Header, Journal
+from grainscout.journal import Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, GrainscoutError
+from grainscout.records import Budget
 
 #: What happens to a message at a rate; "dies" restarts the server, which has then forgotten all.
 LINK = ("drops", "late", "twice", "silent", "dies")
@@ -88,52 +87,34 @@ class Relay(threading.Thread):
 def ride_link(
     folder: Path, policy: str, rate: float, seed: int, kinds: tuple[str, ...], curves: int
 ) -> None:
-    """A run through the relay; `report.json` says what came of it."""
-    runs, wrong, reason, faults = [], [], "", 0
+    """A run through the relay; `report.json` says how it ended."""
+    runs, wrong = [], []
+
+    def local():
+        return make_policy(policy, {})
+
+    def remote() -> RemotePolicy:
+        relay.start()
+        patience = 60.0 if rate <= BEARABLE else IMPATIENT_S
+        timing = {"patience": patience, "heartbeat": 0.2, "lost_after": 1.0, "timeout": 30.0}
+        ends.append(RemotePolicy(relay.address, on_lost=guard.park, **timing))
+        relay.rate = rate
+        return ends[0]
+
     for far in (False, True):
         guard, recorder, _ = microscope("reference", 0.0, seed, ())
-        problem = make_problem(guard, WAVE, Budget(curves=curves), light=0.1, frame=LIMITS.frame_m)
-        path = folder / f"{far}.gsj"
-        relay = remote = None
-        with Journal.create(path, Header(problem=problem, config={}, seed=seed)) as journal:
-            try:
-                chosen = make_policy(policy, {})
-                if far:
-                    server = PolicyServer(
-                        lambda: make_policy(policy, {}), address="tcp://127.0.0.1:0"
-                    )
-                    server.__enter__()
-                    relay = Relay(server, policy, np.random.default_rng(seed), kinds)
-                    relay.start()
-                    remote = chosen = RemotePolicy(
-                        relay.address,
-                        patience=60.0 if rate <= BEARABLE else IMPATIENT_S,
-                        on_lost=guard.park,
-                        heartbeat=0.2,
-                        lost_after=1.0,
-                        timeout=30.0,
-                    )
-                    relay.rate = rate
-                with guard:
-                    experiment = Experiment(
-                        guard, chosen, problem=problem, seed=seed, journal=journal
-                    )
-                    reason = experiment.run().reason
-            except GrainscoutError as error:
-                reason = f"{type(error).__name__}: {error}"
-            except Exception as error:  # noqa: BLE001 -- an error without a name of ours is the find
-                wrong.append(f"{type(error).__name__}: {error}")
-            finally:
-                if remote is not None:
-                    remote.close()
-                if relay is not None:
-                    relay.closing.set()
-                    relay.join()
-                    faults = relay.faults
+        path, ends = folder / f"{far}.gsj", []
+        if far:
+            server = PolicyServer(local, address="tcp://127.0.0.1:0").__enter__()
+            relay = Relay(server, policy, np.random.default_rng(seed), kinds)
+        chosen, budget = remote if far else local, Budget(curves=curves)
+        reason = one_run(path, guard, recorder, chosen, seed, budget, wrong)
+        for end in ends:
+            end.close()
+        with Journal.read(path) as journal:
             runs.append([digest(o) for o in journal.outcomes()])
-            wrong += recorder.beyond
-            if recorder.inner.bias or recorder.inner.engaged:
-                wrong.append("the tip was not parked")
+    relay.closing.set()
+    relay.join()
     if "garbled" not in kinds:  # without keys nothing tells a changed message
         # A server that dies faster than it can be told everything ends the run when patience does.
         patient = "must come back within" in reason and rate > BEARABLE
@@ -141,5 +122,5 @@ def ride_link(
             wrong.append(f"another trajectory, ended by {reason}")
     if not reason:
         wrong.append("no reason")
-    report = {"reason": reason, "wrong": wrong, "failed": faults}
+    report = {"reason": reason, "wrong": wrong, "failed": relay.faults}
     (folder / "report.json").write_text(json.dumps(report))

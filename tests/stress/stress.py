@@ -33,6 +33,12 @@ class Tally:
     note: str = ""
 
 
+def tally(what: str, tried: int, lost: list[str], note: str = "") -> Tally:
+    """A tally of losses in words, the first of which follow the note."""
+    words = "; ".join([*filter(None, [note]), *lost[:3]])
+    return Tally(what=what, tried=tried, lost=len(lost), note=words)
+
+
 def nothing_lost(count: Callable[[Size], list[Tally]]) -> Callable[[Size], None]:
     """A stress test of a function that counts: it fails if anything was lost, or nothing tried."""
 

@@ -21,7 +21,7 @@ from damage import (
     write_campaign,
     write_run,
 )
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 
 from grainscout.analysis.formats import Recording, read
 from grainscout.benchmarks import CampaignStore
@@ -64,12 +64,12 @@ def _tally(what, verdicts):
     lost = [v for v in verdicts if v not in ("same", "refused", "noted")]
     words = {"refused": "refused", "same": "harmless", "noted": "noted as torn"}
     note = ", ".join(f"{verdicts.count(v)} {word}" for v, word in words.items() if v in verdicts)
-    return Tally(what=what, tried=len(verdicts), lost=len(lost), note="; ".join([note, *lost[:3]]))
+    return tally(what, len(verdicts), lost, note)
 
 
 @nothing_lost
 def test_flipped_bits_never_change_what_a_journal_says(size: Size) -> list[Tally]:
-    """A journal with bits turned over tells what it told before, or refuses; salvage is never wrong."""
+    """A journal with bits turned over has the content of before, or is refused; salvage is never wrong."""
     rng = np.random.default_rng(3)
     tallies = []
     with _runs() as folder:
@@ -87,30 +87,25 @@ def test_flipped_bits_never_change_what_a_journal_says(size: Size) -> list[Tally
                 found, mistakes = sound_only(damaged, truth)
                 saved, tried, wrong = saved + found, tried + len(truth), wrong + mistakes
                 verdicts.append(_verdict(damaged, before))
-            what = (
-                f"bits turned over in {'the -wal of ' * bool(where)}a {name.split('.')[0]} journal"
-            )
+            place = f"{'the -wal of ' * bool(where)}a {name.split('.')[0]} journal"
+            what = f"outcomes salvaged, bits turned over in {place}"
+            note = f"{100 * saved / tried:.1f} % got out, {wrong} of them wrong"
             tallies += [
-                _tally(what, verdicts),
-                Tally(
-                    what=f"outcomes salvaged, {what}",
-                    tried=tried,
-                    lost=wrong,
-                    note=f"{100 * saved / tried:.1f} % got out, {wrong} of them wrong",
-                ),
+                _tally(f"bits turned over in {place}", verdicts),
+                Tally(what=what, tried=tried, lost=wrong, note=note),
             ]
     return tallies
 
 
 @nothing_lost
 def test_flipped_bits_of_a_store_lose_only_the_cells_named(size: Size) -> list[Tally]:
-    """A campaign's store with bits turned over tells what it told before, or refuses.
+    """A campaign's store with bits turned over has the content of before, or is refused.
 
-    What can be opened can be mended: it has then forgotten the cells that it names, and no others.
+    What can be opened can be repaired: it has then forgotten the cells that it names, and no others.
     """
     rng = np.random.default_rng(13)
     as_it_is: list[str] = []
-    when_mended: list[str] = []
+    when_repaired: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
         whole, damaged = Path(scratch) / "whole.sqlite", Path(scratch) / "damaged.sqlite"
         plan = write_campaign(whole)
@@ -123,23 +118,25 @@ def test_flipped_bits_of_a_store_lose_only_the_cells_named(size: Size) -> list[T
             damaged.write_bytes(data)
             try:
                 with CampaignStore(damaged, plan) as store:
-                    as_it_is.append(_told(lambda s=store: campaign_content(s) == before))
-                    when_mended.append(_told(lambda s=store: _mended(s, before), refusal=False))
+                    as_it_is.append(_outcome(lambda s=store: campaign_content(s) == before))
+                    when_repaired.append(
+                        _outcome(lambda s=store: _repaired(s, before), refusal=False)
+                    )
             except DataError:
                 as_it_is.append("refused")
     return [
         _tally("bits turned over in a campaign's store", as_it_is),
-        _tally("those that can be opened, mended", when_mended),
+        _tally("those that can be opened, repaired", when_repaired),
     ]
 
 
-def _mended(store, before):
-    """Whether a mended store has lost what it says, and nothing else."""
+def _repaired(store, before):
+    """Whether a repaired store has lost what it says, and nothing else."""
     lost, found = store.repair(), campaign_content(store)
     return len(found) == len(before) - len(lost) and all(found[k] == before[k] for k in found)
 
 
-def _told(same, refusal=True):
+def _outcome(same, refusal=True):
     try:
         return "same" if same() else "another content"
     except DataError as error:
@@ -163,7 +160,7 @@ def test_a_cut_journal_gives_no_wrong_value(size: Size) -> list[Tally]:
             mistakes += sound_only(damaged, truth)[1]
             verdicts.append(_verdict(damaged, before))
         verdicts += ["a salvaged outcome was wrong"] * mistakes
-        told, earlier = _truth(folder / "open.gsj"), []
+        truth, earlier = _truth(folder / "open.gsj"), []
         wal = Path(f"{folder / 'open.gsj'}-wal").read_bytes()
         for keep in rng.integers(1, len(wal), times(size, short=20, long=1000)).tolist():
             bare(damaged)
@@ -171,7 +168,7 @@ def test_a_cut_journal_gives_no_wrong_value(size: Size) -> list[Tally]:
             Path(f"{damaged}-wal").write_bytes(wal[:keep])
             try:
                 found = _truth(damaged)
-                same = all(told[n] == found[n] for n in found)
+                same = all(truth[n] == found[n] for n in found)
                 earlier.append("same" if same else "no earlier state of the run")
             except JournalError:
                 earlier.append("refused")
@@ -201,14 +198,7 @@ def test_side_files_of_other_runs_change_nothing(size: Size) -> list[Tally]:
             after = {p.name: p.read_bytes() for p in folder.iterdir() if p.name.startswith(name)}
             if {k: v for k, v in after.items() if not k.endswith("-shm")} != before:
                 wrong.append(f"{name} was changed: {sorted(after)}")
-    return [
-        Tally(
-            what="foreign files and parts of a journal",
-            tried=tried,
-            lost=len(wrong),
-            note="; ".join(wrong),
-        )
-    ]
+    return [tally("foreign files and parts of a journal", tried, wrong)]
 
 
 def _strange_files(folder):
@@ -251,17 +241,11 @@ def test_salvage_exports_no_wrong_curve(size: Size) -> list[Tally]:
             expected = salvage(damaged)
             for out in (folder / f"out{k}.h5", folder / f"out{k}.csv"):
                 words = ["export", "--salvage", str(damaged), str(out)]
-                said = subprocess.run(
-                    [sys.executable, "-m", "grainscout.cli", *words],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
+                words = [sys.executable, "-m", "grainscout.cli", *words]
+                said = subprocess.run(words, capture_output=True, text=True, check=False)
                 curves = {tuple(o.site): o.curve for o in expected.outcomes.values() if o.curve}
-                if (
-                    said.returncode
-                    or f"{len(expected.outcomes)} outcomes are sound" not in said.stdout
-                ):
+                sound = f"{len(expected.outcomes)} outcomes are sound"
+                if said.returncode or sound not in said.stdout:
                     wrong.append(said.stdout + said.stderr)
                     continue
                 found = read(out)
@@ -273,14 +257,29 @@ def test_salvage_exports_no_wrong_curve(size: Size) -> list[Tally]:
                         wrong.append(f"another curve at {site}")
             if damaged.read_bytes() != before or not 0 < len(expected.outcomes) < len(truth):
                 wrong.append("the damaged file was changed, or nothing was lost")
-    return [
-        Tally(
-            what="export --salvage to .h5 and .csv",
-            tried=2 * tried,
-            lost=len(wrong),
-            note="; ".join(wrong[:2]),
-        )
-    ]
+    return [tally("export --salvage to .h5 and .csv", 2 * tried, wrong)]
+
+
+_RIVAL = """
+import sys, time, os
+from pathlib import Path
+from grainscout.journal.lock import locked
+from grainscout.records import JournalError
+path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+held = both = 0
+while time.monotonic() < end:
+    try:
+        with locked(path):
+            held += 1
+            os.close(os.open(str(path) + ".held", os.O_CREAT | os.O_EXCL))
+            time.sleep(0.0005)
+            os.unlink(str(path) + ".held")
+    except JournalError:
+        pass
+    except FileExistsError:
+        both += 1
+print(held, both)
+"""
 
 
 @nothing_lost
@@ -290,24 +289,7 @@ def test_two_processes_never_hold_one_journal(size: Size) -> list[Tally]:
         path = Path(scratch) / "run.gsj"
         path.touch()
         seconds = times(size, short=1, long=60)
-        code = (
-            "import sys, time, os\nfrom pathlib import Path\n"
-            "from grainscout.journal.lock import locked\nfrom grainscout.records import JournalError\n"
-            "path, end = Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])\n"
-            "held = both = 0\n"
-            "while time.monotonic() < end:\n"
-            "    try:\n"
-            "        with locked(path):\n"
-            "            held += 1\n"
-            "            mark = os.open(str(path) + '.held', os.O_CREAT | os.O_EXCL)\n"
-            "            os.close(mark)\n"
-            "            time.sleep(0.0005)\n"
-            "            os.unlink(str(path) + '.held')\n"
-            "    except JournalError:\n        pass\n"
-            "    except FileExistsError:\n        both += 1\n"
-            "print(held, both)\n"
-        )
-        words = [sys.executable, "-c", code, str(path), str(seconds)]
+        words = [sys.executable, "-c", _RIVAL, str(path), str(seconds)]
         rivals = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
         random = np.random.default_rng(9)
         while any(rival.poll() is None for rival in rivals):  # widens every gap between two steps

@@ -1,7 +1,7 @@
 """The machine fails: a full disk, a folder that may not be written, no memory, clocks that jump, dead workers.
 
 Errors have names and no traceback, the tip is parked, and what was acknowledged is still there: once the
-machine is mended, --resume gives the run that nobody disturbed.
+machine is repaired, --resume gives the run that nobody disturbed.
 """
 
 import datetime
@@ -16,20 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from killed_runs import PATIENCE_S, start, undisturbed, wait, wrong_in
-from stress import Size, Tally, nothing_lost, times
-from victim import experiment_file, run
+from stress import Size, Tally, nothing_lost, tally, times
+from victim import experiment_file, run, tiny_task
 from warm import forked
 
 import grainscout.journal.journal as journal_module
-from grainscout.benchmarks import (
-    Campaign,
-    CampaignStore,
-    MicroscopeSpec,
-    PolicySpec,
-    Task,
-    WaveformSpec,
-    run_campaign,
-)
+from grainscout.benchmarks import Campaign, CampaignStore, PolicySpec, run_campaign
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.experiment import Experiment
 from grainscout.records import pack
@@ -90,7 +82,7 @@ def _said(folder):
 
 
 def _spoilt(folder, config, whole, target, *arguments):
-    """What is wrong after a run on a spoilt machine, and the --resume on a mended one."""
+    """What is wrong after a run on a spoilt machine, and the --resume on a repaired one."""
     words = [str(config), "--out", "killed.gsj"]
     child = forked(target, folder, words, *arguments)
     child.join(PATIENCE_S)
@@ -99,7 +91,7 @@ def _spoilt(folder, config, whole, target, *arguments):
         return ["hung"], 0
     said = _said(folder)
     wrong = [said[-300:]] if "Traceback" in said else []
-    # A library of C that looks at no malloc may die of it; what the journal has is judged all the same.
+    # A library of C that looks at no malloc may die of it; what the journal has is checked all the same.
     if child.exitcode not in (0, 1, *((-signal.SIGSEGV,) if target is without_memory else ())):
         wrong.append(f"exit status {child.exitcode}: {said[-200:]}")
     if child.exitcode == 1 and "error:" not in said:
@@ -134,8 +126,7 @@ def test_a_run_on_a_failing_machine_goes_on_when_it_is_repaired(size: Size) -> l
                 found, status = _spoilt(folder, config, whole, target, *arguments)
                 wrong += [f"{arguments}: {w}" for w in found]
                 failed, died = failed + (status == 1), died + (status not in (0, 1))
-            note = "; ".join([f"{failed} ended by it, {died} died of it", *wrong[:3]])
-            tallies.append(Tally(what=what, tried=tried, lost=len(wrong), note=note))
+            tallies.append(tally(what, tried, wrong, f"{failed} ended by it, {died} died of it"))
     return tallies
 
 
@@ -158,9 +149,7 @@ def test_a_read_only_folder_is_one_message_before_any_measurement(size: Size) ->
                 wrong.append(f"{child.exitcode}: {said[-200:]}")
             if (Path(scratch) / "log" / "log").read_text():
                 wrong.append("something was measured")
-    return [
-        Tally(what="runs into a read-only folder", tried=2, lost=len(wrong), note="; ".join(wrong))
-    ]
+    return [tally("runs into a read-only folder", 2, wrong)]
 
 
 # Campaigns ----------------------------------------------------------------------------------------
@@ -185,21 +174,9 @@ class Hungry:
 
 
 def _campaign(*extra):
-    task = Task(
-        id="film/tiny",
-        microscope=MicroscopeSpec(film="tiny"),
-        waveform=WaveformSpec(samples=51),
-        light_suns=0.1,
-        curves=8,
-    )
-    names = ("random", "sobol", "grid", *extra)
-    return Campaign(
-        name="stress",
-        seed=3,
-        films=2,
-        tasks=(task,),
-        policies=tuple(PolicySpec(name=n) for n in names),
-    )
+    task = tiny_task(8, light_suns=0.1, id="film/tiny")
+    policies = tuple(PolicySpec(name=n) for n in ("random", "sobol", "grid", *extra))
+    return Campaign(name="stress", seed=3, films=2, tasks=(task,), policies=policies)
 
 
 def campaign(folder: Path, jobs: int) -> None:
@@ -272,10 +249,8 @@ def test_killed_campaigns_end_in_the_same_table(size: Size) -> list[Tally]:
             found = _tables(folder) if last.exitcode == 0 else ([], "")
             if found[1] != whole[1] or _steady(found[0]) != _steady(whole[0]):
                 wrong.append(f"campaign {runs} with {jobs} jobs: another table")
-    note = f"{runs} campaigns of {len(whole[0])} cells"
-    note = "; ".join([note, *wrong[:3]])
     return [
-        Tally(what="SIGKILL in campaigns", tried=kills, lost=len(wrong), note=note),
+        tally("SIGKILL in campaigns", kills, wrong, f"{runs} campaigns of {len(whole[0])} cells"),
         Tally(what="of them of one worker alone", tried=workers, lost=0),
     ]
 
@@ -290,9 +265,8 @@ def test_a_worker_without_memory_fails_its_own_cells_only(size: Size) -> list[Ta
         info = folder / "hungry_plugin-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hungry-plugin\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(
-            "[grainscout.policies]\nhungry = hungry_plugin:Hungry\n"
-        )
+        entry = "[grainscout.policies]\nhungry = hungry_plugin:Hungry\n"
+        (info / "entry_points.txt").write_text(entry)
         sys.path.insert(0, scratch)
         try:
             plan = _campaign("hungry")

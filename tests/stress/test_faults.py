@@ -2,7 +2,7 @@
 
 Each run has a hard time-out in a process of its own.  It must use up its budget or stop with a reason, never
 send a command beyond a limit (counted behind the guard), leave the tip parked, and have a journal that
-tells every fault and every failure.
+holds every fault and every failure.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from storm import WIRE, ride
 from storm_link import BEARABLE, GARBLED, LINK, ride_link
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 from victim import POLICIES
 from warm import forked
 
@@ -39,9 +39,9 @@ def outcome_of(target, folder, *arguments):
 
 @nothing_lost
 def test_runs_under_every_fault_stay_within_limits_and_park(size: Size) -> list[Tally]:
-    """Each rung of the ladder by turns of the policies; each policy in the full storm at 30 %."""
+    """Each named instrument by turns of the policies; each policy in the full storm at 30 %."""
     rng = np.random.default_rng(5)
-    plans = [(POLICIES[k % len(POLICIES)], rung, 0.0, ()) for k, rung in enumerate(FAULT_LADDERS)]
+    plans = [(POLICIES[k % len(POLICIES)], name, 0.0, ()) for k, name in enumerate(FAULT_LADDERS)]
     plans += [(POLICIES[k % len(POLICIES)], "none", 0.3, (wire,)) for k, wire in enumerate(WIRE)]
     plans += [(policy, "storm", 0.3, WIRE) for policy in POLICIES]
     if size == "short":
@@ -49,28 +49,21 @@ def test_runs_under_every_fault_stay_within_limits_and_park(size: Size) -> list[
     else:
         for _ in range(times(size, short=0, long=360)):
             wires = tuple(w for w in WIRE if rng.random() < 0.5)
-            rung = str(rng.choice(["storm", *FAULT_LADDERS]))
-            plans.append((str(rng.choice(POLICIES)), rung, float(rng.uniform(0, 0.3)), wires))
+            name = str(rng.choice(["storm", *FAULT_LADDERS]))
+            plans.append((str(rng.choice(POLICIES)), name, float(rng.uniform(0, 0.3)), wires))
     wrong, reasons, failed, began = [], Counter(), 0, time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         for k, plan in enumerate(plans):
             folder = Path(scratch) / str(k)
             folder.mkdir()
-            policy, rung, rate, wires = plan
-            report = outcome_of(ride, folder, policy, rung, rate, 100 + k, wires, 20)
+            policy, name, rate, wires = plan
+            report = outcome_of(ride, folder, policy, name, rate, 100 + k, wires, 20)
             wrong += [f"{plan}: {w}" for w in report["wrong"]]
             reasons[report["reason"].split(":")[0]] += 1
             failed += report["failed"]
     ends = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
     note = f"{failed} failures in {time.monotonic() - began:.0f} s; ended by {ends}"
-    return [
-        Tally(
-            what="runs under the ladder and a faulty wire, up to 30 %",
-            tried=len(plans),
-            lost=len(wrong),
-            note="; ".join([note, *wrong[:3]]),
-        )
-    ]
+    return [tally("runs with instrument faults and a faulty wire", len(plans), wrong, note)]
 
 
 @nothing_lost
@@ -99,11 +92,5 @@ def test_a_run_through_a_faulty_link_is_the_local_run(size: Size) -> list[Tally]
             faults += report["failed"]
             reasons[report["reason"].split(":")[0]] += 1
     ends = ", ".join(f"{n} {why}" for why, n in reasons.most_common())
-    return [
-        Tally(
-            what=f"runs through a faulty link, {faults} faults",
-            tried=len(plans),
-            lost=len(wrong),
-            note="; ".join([f"ended by {ends}", *wrong[:3]]),
-        )
-    ]
+    what = f"runs through a faulty link, {faults} faults"
+    return [tally(what, len(plans), wrong, f"ended by {ends}")]

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import socket
 import sys
 import tempfile
@@ -17,8 +18,8 @@ from typing import Any
 import numpy as np
 import rigs_frames as rig
 import zmq
-from rigs_fuzz import Mutator, note, refused, siege
-from stress import Size, Tally, nothing_lost, times
+from rigs_fuzz import Mutator, refused, siege
+from stress import Size, Tally, nothing_lost, tally, times
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Command, Guard, Limits, SimulatedMicroscope
@@ -82,15 +83,14 @@ def test_malformed_frames_are_refused(size: Size) -> list[Tally]:
 
     cases = times(size, short=6000, long=1_000_000)
     lost, peak = siege(range(cases), one, memory=500_000_000)
-    text = note(lost) or f"at most {peak / 1e6:.0f} MB more memory"
-    return [Tally(what="frames decoded", tried=cases, lost=len(lost), note=text)]
+    return [tally("frames decoded", cases, lost, f"at most {peak / 1e6:.0f} MB more memory")]
 
 
 # A server in a process of its own, so that its memory, its files and its life can be watched.
 
 
 def _served(keys: Path | None, pipe: Any, other: Any) -> None:
-    """Serve until told to end; then tell what was refused and which files were opened meanwhile."""
+    """Serve until ordered to end; then send what was refused and which files were opened meanwhile."""
     other.close()  # ours is the only end, so that the other's death is noticed
     opened: list[str] = []
     armed = threading.Event()
@@ -119,18 +119,18 @@ def _served(keys: Path | None, pipe: Any, other: Any) -> None:
 
 @contextlib.contextmanager
 def _server(keys: Path | None) -> Iterator[tuple[str, Callable[[str], Any], Callable[[], bool]]]:
-    """(address, what tells it something and gives the answer to "end", whether it lives)."""
+    """(address, a function that gives it an order and returns the answer to "end", whether it lives)."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=_served, args=(keys, theirs, ours))
     process.start()
     theirs.close()
 
-    def tell(order: str) -> Any:
-        ours.send(order)
-        return ours.recv() if order == "end" and ours.poll(30) else None
+    def order(word: str) -> Any:
+        ours.send(word)
+        return ours.recv() if word == "end" and ours.poll(30) else None
 
     try:
-        yield ours.recv(), tell, process.is_alive
+        yield ours.recv(), order, process.is_alive
     finally:
         with contextlib.suppress(OSError):
             ours.send("end")
@@ -151,9 +151,8 @@ class Run:
     def trajectory(self, policy: Any) -> tuple[list[tuple[Site, float]], Guard]:
         """Sites and sums of currents, and the guard that they went through."""
         guard = Guard(SimulatedMicroscope(self.film, seed=spawn_streams(5).instrument), Limits())
-        problem = make_problem(
-            guard, Waveform.triangle(1.5, 11), Budget(curves=self.curves), window=8
-        )
+        sweep, budget = Waveform.triangle(1.5, 11), Budget(curves=self.curves)
+        problem = make_problem(guard, sweep, budget, window=8)
         loop = Experiment(guard, policy, problem=problem, seed=5, decision_seconds=0.1)
         found = loop.run().outcomes
         return [(o.site, float(o.curve.current.sum())) for o in found if o.curve], guard
@@ -168,14 +167,12 @@ def test_peers_without_a_key_disturb_nobody(size: Size) -> list[Tally]:
     with tempfile.TemporaryDirectory() as folder:
         keys = generate_keys(Path(folder) / "keys")
         foreign = generate_keys(Path(folder) / "foreign")
-        (foreign / "microscope" / "server.key").write_bytes(
-            (keys / "microscope" / "server.key").read_bytes()
-        )
-        with _server(keys / "server") as (address, tell, alive):
+        shutil.copy(keys / "microscope" / "server.key", foreign / "microscope" / "server.key")
+        with _server(keys / "server") as (address, order, alive):
             run = Run(6)
             with RemotePolicy(address, keys=keys / "microscope", **_QUICK) as friend:
                 expected, _ = run.trajectory(friend)
-            tell("arm")
+            order("arm")
             # Unencrypted, straight onto the wire, a thousand frames a connection.
             sent, each = 0, 1000
             while sent < cases * 9 // 10:
@@ -198,9 +195,9 @@ def test_peers_without_a_key_disturb_nobody(size: Size) -> list[Tally]:
                     lost.append("a friend's run changed")
             if not alive():
                 lost.append("the server died")
-            wrong, _, _, opened = tell("end") or (0, 0, 0, ["no answer"])
+            wrong, _, _, opened = order("end") or (0, 0, 0, ["no answer"])
             lost += [f"{wrong} of their messages were looked at"] * (wrong > 0) + opened
-    return [Tally(what="frames without a key", tried=sent, lost=len(lost), note=note(lost))]
+    return [tally("frames without a key", sent, lost)]
 
 
 def _knock(m: Mutator, address: str, goods: list[list[bytes]], frames: int) -> list[str]:
@@ -238,16 +235,15 @@ def test_a_hostile_client_disturbs_no_other(size: Size) -> list[Tally]:
     goods, lost, sent, runs = requests(), list[str](), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         keys = generate_keys(Path(folder) / "keys", clients=("microscope", "enemy"))
-        with _server(keys / "server") as (address, tell, alive):
+        with _server(keys / "server") as (address, order, alive):
             run = Run(8)
             expected, _ = run.trajectory(make_policy("kriging", {}))
             with RemotePolicy(address, keys=keys / "microscope", **_QUICK) as friend:
                 run.trajectory(friend)  # everything is imported now
-            tell("arm")
+            order("arm")
             done = threading.Event()
-            friends = threading.Thread(
-                target=_friends, args=(run, address, keys / "microscope", expected, done, lost)
-            )
+            arguments = (run, address, keys / "microscope", expected, done, lost)
+            friends = threading.Thread(target=_friends, args=arguments)
             friends.start()
             with rig.Enemy(address, keys / "enemy") as enemy:
                 while sent < cases and alive():
@@ -263,24 +259,17 @@ def test_a_hostile_client_disturbs_no_other(size: Size) -> list[Tally]:
             friends.join()
             if not alive():
                 lost.append(f"the server died after {sent} messages")
-            answer = tell("end") if alive() else None
+            answer = order("end") if alive() else None
             wrong, _, sessions, opened = answer or (0, 0, 0, ["no answer"])
             lost += [f"opened: {name}" for name in opened]
             runs = getattr(done, "runs", 0)
             if sessions > 33:
                 lost.append(f"{sessions} sessions are kept")
-    text = note(lost) or f"{wrong} malformed, {runs} undisturbed runs of a friend meanwhile"
-    return [Tally(what="frames with a key", tried=sent, lost=len(lost), note=text)]
+    text = f"{wrong} malformed, {runs} undisturbed runs of a friend meanwhile"
+    return [tally("frames with a key", sent, lost, text)]
 
 
-def _friends(
-    run: Run,
-    address: str,
-    keys: Path,
-    expected: list[tuple[Site, float]],
-    done: Any,
-    lost: list[str],
-) -> None:
+def _friends(run: Run, address: str, keys: Path, expected: Any, done: Any, lost: list[str]) -> None:
     """One run after another until the enemy has done its worst."""
     done.runs = 0
     while not done.is_set() or done.runs == 0:
@@ -361,5 +350,5 @@ def test_a_hostile_server_does_not_harm_the_microscope(size: Size) -> list[Tally
                     lost.append(f"case {case}: took {time.monotonic() - began:.1f} s")
     off = [site for site in bare.sites if not (0 <= site[0] < 6 and 0 <= site[1] < 6)]
     lost += [f"the tip went to {site}" for site in off[:3]]
-    text = note(lost) or f"{len(bare.sites)} measured, {len(commands)} commands in all"
-    return [Tally(what="replies of a bad server", tried=cases, lost=len(lost), note=text)]
+    text = f"{len(bare.sites)} measured, {len(commands)} commands in all"
+    return [tally("replies of a bad server", cases, lost, text)]

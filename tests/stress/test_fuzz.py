@@ -12,8 +12,8 @@ import numpy as np
 import tomli_w
 from rigs_answers import Wire, count, night
 from rigs_formats import bomb_h5, bombs_of, corpus, recording
-from rigs_fuzz import Mutator, note, refused, siege
-from stress import Size, Tally, nothing_lost, times
+from rigs_fuzz import Mutator, refused, siege
+from stress import Size, Tally, nothing_lost, tally, times
 
 from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
@@ -37,8 +37,7 @@ def _folder() -> Iterator[Path]:
 
 def _tally(what: str, cases: int, one: Callable[[int], str], **limits: float) -> Tally:
     lost, peak = siege(range(cases), one, memory=_GROWTH, **limits)
-    text = note(lost) or f"at most {peak / 1e6:.0f} MB more memory"
-    return Tally(what=what, tried=cases, lost=len(lost), note=text)
+    return tally(what, cases, lost, f"at most {peak / 1e6:.0f} MB more memory")
 
 
 # Configuration.
@@ -100,7 +99,7 @@ def test_odd_limits_are_refused_or_kept(size: Size) -> list[Tally]:
         found = refused(lambda n=name, v=value: Limits(**{n: v}))  # type: ignore[misc]
         if found:
             lost.append(f"case {case}: {name} = {value!r:.40}: {found}")
-    return [Tally(what="odd limits", tried=cases, lost=len(lost), note=note(lost))]
+    return [tally("odd limits", cases, lost)]
 
 
 # States and journals.
@@ -130,24 +129,15 @@ def test_changed_packed_states_are_refused(size: Size) -> list[Tally]:
 
 def _a_journal(path: Path) -> bytes:
     measured = recording()
-    problem = Problem(
-        scan=measured.scan,
-        candidates=measured.sites,
-        waveform=measured.waveform,
-        budget=Budget(curves=6),
-    )
+    wave, budget = measured.waveform, Budget(curves=6)
+    problem = Problem(scan=measured.scan, candidates=measured.sites, waveform=wave, budget=budget)
     with Journal.create(path, Header(problem=problem, config={"a": 1}, seed=3)) as journal:
         journal.record_event("start", 0.0, wear=0.0)
         for k in range(6):
-            journal.record_batch(k, [Proposal(id=str(k), site=Site(k // 5, k % 5))], 0.1)
-            curve = IVCurve(
-                voltage=measured.waveform.voltage,
-                current=measured.current[k],
-                time=measured.waveform.time,
-            )
-            outcome = Outcome(
-                site=Site(k // 5, k % 5), status="ok", curve=curve, proposal_id=str(k)
-            )
+            site = Site(k // 5, k % 5)
+            journal.record_batch(k, [Proposal(id=str(k), site=site)], 0.1)
+            curve = IVCurve(voltage=wave.voltage, current=measured.current[k], time=wave.time)
+            outcome = Outcome(site=site, status="ok", curve=curve, proposal_id=str(k))
             journal.record_outcome(k, outcome, {"clock": 1.0 * k})
         journal.record_policy(5, {"x": np.arange(4)})
         journal.request("abort")
@@ -156,13 +146,10 @@ def _a_journal(path: Path) -> bytes:
 
 def _read_journal(path: Path) -> None:
     with Journal.read(path) as journal:
-        journal.header()
-        journal.batches()
-        journal.outcomes()
+        for look in ("header", "batches", "outcomes", "events", "requests"):
+            getattr(journal, look)()
         journal.checkpoint("policy")
         journal.checkpoint("microscope")
-        journal.events()
-        journal.requests()
         recording_of(journal)
 
 
@@ -232,13 +219,7 @@ def test_changed_files_are_refused_or_read(size: Size) -> list[Tally]:
             bombs = [b for good in goods for b in bombs_of(kind, good)]
             bombs += [bomb] if kind == "h5" else []
 
-            def one(
-                case: int,
-                kind: str = kind,
-                goods: list[bytes] = goods,
-                bombs: list[bytes] = bombs,
-                place: Path = place,
-            ) -> str:
+            def one(case: int, kind=kind, goods=goods, bombs=bombs, place=place) -> str:
                 m = Mutator((kind, case))
                 data = bombs[case] if case < len(bombs) else m.raw(m.random.choice(goods))
                 place.write_bytes(data)
@@ -263,9 +244,9 @@ def test_a_changed_film_is_refused_or_the_same(size: Size) -> list[Tally]:
 
         def one(case: int) -> str:
             place.write_bytes(Mutator(("film", case)).raw(good))
-            told: list[bytes] = []
-            found = refused(lambda: told.append(Film.load(place).truth.contact.tobytes()))
-            return found or ("another film" if told and told != [truth] else "")
+            contacts: list[bytes] = []
+            found = refused(lambda: contacts.append(Film.load(place).truth.contact.tobytes()))
+            return found or ("another film" if contacts and contacts != [truth] else "")
 
         return [_tally("changed films", times(size, short=60, long=10_000), one)]
 

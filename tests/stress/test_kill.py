@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from killed_runs import PATIENCE_S, outcomes_of, start, undisturbed, wait, wrong_in
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 from victim import CURVES, POLICIES, experiment_file
 
 _KINDS = ("begin", "statement", "told", "measure", "measured", "wal", "time")
@@ -77,12 +77,7 @@ def test_a_killed_run_goes_on_as_if_undisturbed(size: Size) -> list[Tally]:
             wrong += [f"{where}: {w}" for w in wrong_in(folder, whole, finished=True)]
             runs += 1
     by = ", ".join(f"{n} {kind}" for kind, n in sorted(kills.items()))
-    note = f"{runs} runs; {by}" + "".join(f"; {w}" for w in wrong[:3])
-    return [
-        Tally(
-            what="SIGKILL of a run, then --resume", tried=kills.total(), lost=len(wrong), note=note
-        )
-    ]
+    return [tally("SIGKILL of a run, then --resume", kills.total(), wrong, f"{runs} runs; {by}")]
 
 
 @nothing_lost
@@ -106,14 +101,10 @@ def test_a_killed_command_goes_on_as_if_undisturbed(size: Size) -> list[Tally]:
             ended = _command(folder, ["--resume", "killed.gsj"]).wait(PATIENCE_S)
             if ended != 0 or outcomes_of(folder / "killed.gsj") != whole.outcomes:
                 wrong.append(f"{config.read_text().split()[-1]}, exit status {ended}")
-    what = "SIGKILL of a new `grainscout run`, then --resume"
-    return [Tally(what=what, tried=kills, lost=len(wrong), note="; ".join(wrong[:3]))]
+    return [tally("SIGKILL of a new `grainscout run`, then --resume", kills, wrong)]
 
 
 def _command(folder, words):
-    return subprocess.Popen(
-        [sys.executable, "-m", "grainscout.cli", "run", *words],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    words = [sys.executable, "-m", "grainscout.cli", "run", *words]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(words, cwd=folder, **silent)

@@ -10,9 +10,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rig import Rig
-from rigs_fuzz import note
 from rigs_limits import RIGS
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 
 from grainscout.hardware import Guard, Limits
 from grainscout.records import (
@@ -153,7 +152,7 @@ def expected(rig: Rig, command: Command) -> set[str]:
     return broken
 
 
-def judge(rig: Rig, command: Command) -> tuple[str, str]:
+def became_of(rig: Rig, command: Command) -> tuple[str, str]:
     """What was lost ("" if nothing), and what became of the command."""
     rig.clear()
     guard = Guard(rig.microscope, command.limits, scan=rig.scan)
@@ -181,11 +180,8 @@ def judge(rig: Rig, command: Command) -> tuple[str, str]:
     return lost, "accepted"
 
 
-def _refused(
-    rig: Rig, command: Command, broken: set[str], text: str, *, on_scan: bool
-) -> tuple[str, str]:
-    after = "after the curve" in text  # a microscope that cannot limit its current
-    if after:
+def _refused(rig, command, broken: set[str], text: str, *, on_scan: bool) -> tuple[str, str]:
+    if "after the curve" in text:  # a microscope that cannot limit its current
         if command.limits.current_A != 1e-15 or not rig.parked():
             return f"refused after the curve, parked {rig.parked()}: {text}", "stopped"
         return _beyond(rig, command), "stopped"
@@ -261,8 +257,8 @@ def test_commands_beyond_a_limit_never_arrive(size: Size) -> list[Tally]:
         cases = times(size, short=25 if slow else 120, long=11_200)
         with make() as rig:
             lost, became = _generated(rig, cases)
-        text = note(lost) or ", ".join(f"{n} {what}" for what, n in sorted(became.items()))
-        tallies.append(Tally(what=f"commands to {name}", tried=cases, lost=len(lost), note=text))
+        text = ", ".join(f"{n} {what}" for what, n in sorted(became.items()))
+        tallies.append(tally(f"commands to {name}", cases, lost, text))
     return tallies
 
 
@@ -282,7 +278,7 @@ def _generated(rig: Rig, cases: int) -> tuple[list[str], dict[str, int]]:
     def one(genes: dict[str, Any]) -> None:
         asked = command(rig, genes)
         try:
-            found, what = judge(rig, asked)
+            found, what = became_of(rig, asked)
         except Exception as error:  # noqa: BLE001 -- whatever else comes out is what is looked for
             found, what = f"{type(error).__name__}: {error}", "broken"
         became[what] = became.get(what, 0) + 1
@@ -336,9 +332,7 @@ def test_waveforms_sites_and_light_that_are_none_are_refused(size: Size) -> list
             continue
         except Exception as error:  # noqa: BLE001
             lost.append(f"{name}: {type(error).__name__}: {error}")
-    sites = [
-        Tally(what="waveforms that are none", tried=len(_BAD), lost=len(lost), note=note(lost))
-    ]
+    tallies = [tally("waveforms that are none", len(_BAD), lost)]
     for name, make in RIGS.items():
         wrong = []
         with make() as rig:
@@ -358,15 +352,9 @@ def test_waveforms_sites_and_light_that_are_none_are_refused(size: Size) -> list
             if rig.arrived().voltage or rig.arrived().places:
                 wrong.append("something arrived")
             wrong += _odd_light(rig)
-        sites.append(
-            Tally(
-                what=f"odd sites and light, {name}",
-                tried=len(_BAD_SITES) + len(_LIGHT),
-                lost=len(wrong),
-                note=note(wrong),
-            )
-        )
-    return sites
+        tried = len(_BAD_SITES) + len(_LIGHT)
+        tallies.append(tally(f"odd sites and light, {name}", tried, wrong))
+    return tallies
 
 
 _LIGHT = (0.0, -0.0, 0.5, 1.0, 1.0 + 1e-6, 2.0, -1e-300, -1.0, 1e308, math.inf, -math.inf, math.nan)

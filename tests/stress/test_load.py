@@ -46,25 +46,14 @@ def test_a_day_of_measurements_keeps_memory_flat(size: Size) -> list[Tally]:
     off = report["bytes"] / expected - 1
     hours = report["clock_s"] / 3600
     seconds = np.diff(report["seconds"])
+    what = f"measurements in {hours:.1f} simulated hours"
+    slower = f"the last tenth took {seconds[-1] / seconds[0]:.1f} times as long as the second"
+    kept = f"{growth:.0f} bytes, at most {KEPT}; {memory[-1] / 1e6:.0f} MB in the end"
+    size_ = f"{report['bytes'] / 1e6:.2f} MB, {100 * off:+.0f} % of what is predicted"
     return [
-        Tally(
-            what=f"measurements in {hours:.1f} simulated hours",
-            tried=curves,
-            lost=curves - written,
-            note=f"the last tenth took {seconds[-1] / seconds[0]:.1f} times as long as the second",
-        ),
-        Tally(
-            what="memory kept of a measurement",
-            tried=curves,
-            lost=int(growth > KEPT),
-            note=f"{growth:.0f} bytes, at most {KEPT}; {memory[-1] / 1e6:.0f} MB in the end",
-        ),
-        Tally(
-            what="size of the journal",
-            tried=1,
-            lost=int(abs(off) > 0.2),
-            note=f"{report['bytes'] / 1e6:.2f} MB, {100 * off:+.0f} % of what is predicted",
-        ),
+        Tally(what=what, tried=curves, lost=curves - written, note=slower),
+        Tally(what="memory of a measurement", tried=curves, lost=int(growth > KEPT), note=kept),
+        Tally(what="size of the journal", tried=1, lost=int(abs(off) > 0.2), note=size_),
     ]
 
 
@@ -86,9 +75,7 @@ def test_a_large_journal_opens_quickly(size: Size) -> list[Tally]:
         length = path.stat().st_size
     wrong = count != curves or len(last) != 10 or (size == "long" and busy > OPEN_S)
     note = f"{seconds:.2f} s ({busy:.2f} s of them busy) for {length / 1e6:.0f} MB"
-    return [
-        Tally(what="curves in a journal that is opened", tried=curves, lost=int(wrong), note=note)
-    ]
+    return [Tally(what="curves in an opened journal", tried=curves, lost=int(wrong), note=note)]
 
 
 @nothing_lost
@@ -110,19 +97,15 @@ def test_the_live_page_keeps_up(size: Size) -> list[Tally]:
                     time.sleep(0.02)
                 shown.append(time.monotonic() - began)
     return [
-        Tally(
-            what=f"measurements that came to the page of a run of {curves}",
-            tried=more,
-            lost=sum(s > SHOWN_S for s in shown),
-            note=f"opened in {opened:.1f} s; shown after {np.median(shown):.2f} s, at most {max(shown):.2f} s",
-        ),
-        Tally(
-            what="answers of the page meanwhile",
-            tried=len(answered),
-            lost=sum(s > SHOWN_S for s in answered),
-            note=f"after {1000 * np.median(answered):.0f} ms, at most {1000 * max(answered):.0f} ms",
-        ),
+        _in_time(f"measurements on the page of a run of {curves}, {opened:.1f} s to open", shown),
+        _in_time("answers of the page meanwhile", answered),
     ]
+
+
+def _in_time(what, seconds):
+    late = sum(s > SHOWN_S for s in seconds)
+    note = f"after {np.median(seconds):.3f} s, at most {max(seconds):.3f} s"
+    return Tally(what=what, tried=len(seconds), lost=late, note=note)
 
 
 @contextmanager

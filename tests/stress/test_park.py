@@ -3,9 +3,8 @@
 import contextlib
 
 from rig import Rig
-from rigs_fuzz import note
 from rigs_limits import RIGS
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 
 from grainscout.hardware import Guard, Limits
 from grainscout.records import MicroscopeError, Site, Waveform
@@ -59,9 +58,7 @@ def test_each_failing_call_ends_parked(size: Size) -> list[Tally]:
             with make() as rig:
                 more, found = _one_by_one(rig)
             tried, lost = tried + more, lost + found
-        tallies.append(
-            Tally(what=f"calls of {name} that fail", tried=tried, lost=len(lost), note=note(lost))
-        )
+        tallies.append(tally(f"calls of {name} that fail", tried, lost))
     return tallies
 
 
@@ -87,4 +84,4 @@ def test_a_dead_controller_asks_for_withdrawal_by_hand(size: Size) -> list[Tally
                 if not (isinstance(error, MicroscopeError) and "by hand" in str(error)):
                     lost.append(f"{name}, call {n}: {error!r:.100}")
                 rig.microscope.park()
-    return [Tally(what="dead controllers", tried=tried, lost=len(lost), note=note(lost))]
+    return [tally("dead controllers", tried, lost)]

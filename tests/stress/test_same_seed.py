@@ -9,26 +9,17 @@ from pathlib import Path
 
 import numpy as np
 from killed_runs import outcomes_of, undisturbed
-from stress import Size, Tally, nothing_lost, times
+from stress import Size, Tally, nothing_lost, tally, times
 from victim import POLICIES, experiment_file
 
-_ROOMS = (
-    "records",
-    "simulator",
-    "analysis",
-    "analysis.formats",
-    "policies",
-    "hardware",
-    "journal",
-    "experiment",
-    "benchmarks",
-    "config",
-    "cli",
+_PACKAGES = (
+    *("records", "simulator", "analysis", "analysis.formats", "policies", "hardware"),
+    *("journal", "experiment", "benchmarks", "config", "cli"),
 )
 _SCRIPT = """
 import importlib, json, sys
-for room in json.loads(sys.argv[1]):
-    importlib.import_module("grainscout." + room)
+for package in json.loads(sys.argv[1]):
+    importlib.import_module("grainscout." + package)
 import grainscout.cli
 for config, out in json.loads(sys.argv[2]):
     sys.argv = ["grainscout", "run", config, "--out", out]
@@ -54,11 +45,11 @@ def test_one_seed_gives_one_result_in_any_process(size: Size) -> list[Tally]:
             config = experiment_file(home / policy / "run.toml", policy)
             wholes[policy] = config, undisturbed(home / policy, config).outcomes
         for k in range(times(size, short=2, long=12)):
-            rooms = [str(r) for r in rng.permutation(_ROOMS)]
+            packages = [str(r) for r in rng.permutation(_PACKAGES)]
             threads, seed = str(1 + k % 2), str(int(rng.integers(1, 2**31)))
             jobs = [(str(c), str(home / p / f"{k}.gsj")) for p, (c, _) in wholes.items()]
             done = subprocess.run(
-                [sys.executable, "-c", _SCRIPT, json.dumps(rooms), json.dumps(jobs)],
+                [sys.executable, "-c", _SCRIPT, json.dumps(packages), json.dumps(jobs)],
                 env={**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": threads},
                 capture_output=True,
                 text=True,
@@ -70,6 +61,5 @@ def test_one_seed_gives_one_result_in_any_process(size: Size) -> list[Tally]:
             for policy, (_, outcomes) in wholes.items():
                 tried += 1
                 if outcomes_of(home / policy / f"{k}.gsj") != outcomes:
-                    wrong.append(f"{policy} with hash seed {seed}, {threads} threads, {rooms[:3]}")
-    what = "runs in new processes: order of imports, hash seed, threads"
-    return [Tally(what=what, tried=tried, lost=len(wrong), note="; ".join(wrong[:2]))]
+                    wrong.append(f"{policy}, hash seed {seed}, {threads} threads, {packages[:3]}")
+    return [tally("runs in new processes: order of imports, hash seed, threads", tried, wrong)]

@@ -7,9 +7,11 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import grainscout.cli
 import grainscout.journal.journal as journal_module
+from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec
 from grainscout.experiment import Experiment
 from grainscout.policies import policy_names
 from grainscout.records import Outcome
@@ -18,12 +20,12 @@ SEED = 7
 CURVES = 12
 _EXPERIMENT = """
 seed = {seed}
-checkpoint_every = {checkpoint}
+checkpoint_every = 3
 [task]
 light_suns = 0.1
 curves = {curves}
 batch = {batch}
-microscope = {{ film = "tiny", instrument = "{instrument}" }}
+microscope = {{ film = "tiny", instrument = "reference" }}
 waveform = {{ samples = 51 }}
 [policy]
 name = "{policy}"
@@ -34,26 +36,9 @@ name = "{policy}"
 POLICIES = tuple(n for n in policy_names() if n != "oracle" and not n.startswith("peer-"))
 
 
-def experiment_file(
-    path: Path,
-    policy: str,
-    *,
-    batch: int = 1,
-    curves: int = CURVES,
-    checkpoint: int = 3,
-    instrument: str = "reference",
-) -> Path:
+def experiment_file(path: Path, policy: str, *, batch: int = 1) -> Path:
     """A small experiment on the film that is warm."""
-    path.write_text(
-        _EXPERIMENT.format(
-            seed=SEED,
-            policy=policy,
-            batch=batch,
-            curves=curves,
-            checkpoint=checkpoint,
-            instrument=instrument,
-        )
-    )
+    path.write_text(_EXPERIMENT.format(seed=SEED, policy=policy, batch=batch, curves=CURVES))
     return path
 
 
@@ -61,6 +46,12 @@ def name_of(outcome: Outcome) -> str:
     """The proposal of an outcome; a second look, which has none, by its site and visit."""
     row, column = map(int, outcome.site)
     return outcome.proposal_id or f"look:{row},{column},{outcome.visit}"
+
+
+def tiny_task(curves: int, instrument: str = "reference", **others: Any) -> Task:
+    """A task on the film that is warm."""
+    spec = MicroscopeSpec(film="tiny", instrument=instrument)
+    return Task(microscope=spec, waveform=WaveformSpec(samples=51), curves=curves, **others)
 
 
 def digest(outcome: Outcome) -> str:

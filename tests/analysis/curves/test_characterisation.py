@@ -55,9 +55,8 @@ def test_intervals_cover_the_published_decay():
     for _ in range(12):
         fit = fit_decay(time, rng.poisson(3e6 * signal / signal.sum() + 2.0))
         value = np.array([*(1e9 * fit.lifetimes), *fit.fractions, 1e9 * fit.average])
-        sigma = np.array(
-            [*(1e9 * fit.lifetimes_sigma), *fit.fractions_sigma, 1e9 * fit.average_sigma]
-        )
+        sigma = [*(1e9 * fit.lifetimes_sigma), *fit.fractions_sigma, 1e9 * fit.average_sigma]
+        sigma = np.array(sigma)
         assert (sigma > 0).all()
         inside.append(np.abs(value - truth) < 1.645 * sigma)
     # 84 intervals, seven of one fit together: 0.9 within three standard errors of twelve fits.
@@ -113,9 +112,8 @@ def test_hysteresis_of_two_one_diode_branches():
     assert found.index == pytest.approx(0.2, rel=1e-4)  # at half Voc the diode hardly conducts
     assert found.reverse == jv_merit(v, down)
     assert found.forward == jv_merit(v, up)
-    assert found.efficiency == pytest.approx(
-        1 - found.forward.efficiency / found.reverse.efficiency
-    )
+    left = found.forward.efficiency / found.reverse.efficiency
+    assert found.efficiency == pytest.approx(1 - left)
     assert 0.2 < found.efficiency < 0.22
     assert jv_hysteresis(loop, np.concatenate([down, down[::-1]])).index == pytest.approx(0)
     # Swept down first, the same two branches give the same index.

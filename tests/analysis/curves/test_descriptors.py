@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import problem_on
 from scipy.integrate import quad
 
 from grainscout.analysis.curves.descriptors import (
@@ -17,7 +18,7 @@ from grainscout.analysis.curves.descriptors import (
     descriptor_names,
     find_descriptor,
 )
-from grainscout.records import Budget, ConfigError, DataError, IVCurve, Problem, Scan, Waveform
+from grainscout.records import ConfigError, DataError, IVCurve, Scan, Waveform
 
 TRIANGLE = Waveform.triangle()
 V = TRIANGLE.voltage
@@ -27,9 +28,8 @@ LOOPS = ["loop_area", "hysteresis", "hysteresis_signed", "loop_0.5_1.0"]
 
 def parallelogram(on: float = 0.6, back: float = 0.5, slope: float = 1e-9) -> np.ndarray:
     """Diodes of one slope with a lower threshold on the way back; the loop closes above 1.3 V."""
-    opening = np.minimum(
-        np.maximum(V - back, 0) - np.maximum(V - on, 0), (1.5 - V) * (on - back) / 0.2
-    )
+    gap = np.maximum(V - back, 0) - np.maximum(V - on, 0)
+    opening = np.minimum(gap, (1.5 - V) * (on - back) / 0.2)
     return slope * (np.maximum(V - on, 0) + np.where(UP, 0.0, opening))
 
 
@@ -88,9 +88,8 @@ def test_loop_area_is_the_area_of_the_polygon():
 
 def test_bands_add_up_to_the_whole_and_any_band_can_be_asked_for():
     curve = parallelogram()
-    parts = [
-        describe(f"loop_{a}_{b}", V, curve).value[0] for a, b in [(0, 0.7), (0.7, 1.3), (1.3, 1.5)]
-    ]
+    bands = ("0_0.7", "0.7_1.3", "1.3_1.5")
+    parts = [describe(f"loop_{band}", V, curve).value[0] for band in bands]
     assert sum(parts) == pytest.approx(describe("loop_area", V, curve).value[0], rel=1e-12)
 
 
@@ -113,9 +112,8 @@ def test_loop_area_follows_a_smooth_loop_of_another_integrator():
     assert describe("loop_area", V, curve).value[0] == pytest.approx(area, rel=1e-3)
     assert describe("hysteresis", V, curve).value[0] == pytest.approx(area / total, rel=1e-3)
     swapped = np.concatenate([curve[::-1]])
-    assert describe("hysteresis_signed", V, swapped).value[0] == pytest.approx(
-        -area / total, rel=1e-3
-    )
+    signed = describe("hysteresis_signed", V, swapped).value[0]
+    assert signed == pytest.approx(-area / total, rel=1e-3)
 
 
 def test_values_do_not_depend_on_where_the_samples_lie():
@@ -137,9 +135,8 @@ def test_currents_scale_and_ratios_do_not():
         assert three[name].value[0] == pytest.approx(3 * one[name].value[0], rel=1e-12)
     for name in ("hysteresis", "turn_on_fraction"):
         assert three[name].value[0] == pytest.approx(one[name].value[0], rel=1e-9)
-    assert three["log_max_current"].value[0] - one["log_max_current"].value[0] == pytest.approx(
-        math.log10(3)
-    )
+    logs = [found["log_max_current"].value[0] for found in (one, three)]
+    assert logs[1] - logs[0] == pytest.approx(math.log10(3))
 
 
 def test_line_through_zero_bias():
@@ -159,9 +156,7 @@ def test_rectification_of_a_bipolar_sweep():
 def test_a_bipolar_sweep_has_the_loop_of_its_first_half():
     wave = Waveform.bipolar(samples=501)
     first = np.arange(501) < 126
-    current = 1e-9 * np.where(
-        first, np.maximum(wave.voltage - 0.6, 0), np.maximum(wave.voltage - 0.5, 0)
-    )
+    current = 1e-9 * np.maximum(wave.voltage - np.where(first, 0.6, 0.5), 0)
     opening = np.clip(V[:126] - 0.5, 0, 0.1)
     opening[-1] = 0.0  # the turning point is one sample
     area = 1e-9 * np.trapezoid(opening, V[:126])
@@ -245,9 +240,7 @@ def test_a_dead_current_is_an_upper_bound_on_the_log_scale():
 def test_a_one_way_sweep_has_no_loop_but_has_a_conductance():
     voltage = np.linspace(-0.22, 0.22, 200)
     current = np.clip(1e-7 * voltage, -1e-8, 1e-8)
-    found = describe_all(
-        descriptor_names(), voltage, current[None], (np.abs(current) >= 1e-8)[None]
-    )
+    found = describe_all(descriptor_names(), voltage, current[None], np.abs(current[None]) >= 1e-8)
     for name in LOOPS:
         assert not found[name].valid[0]
         assert "no reverse branch" in found[name].reasons()[0]
@@ -371,10 +364,7 @@ def test_curves_of_a_problem_are_described_by_its_target():
     curve = np.minimum(parallelogram(), 0.4e-9)
     rail = curve == 0.4e-9
     scan = Scan(channels={"height": np.zeros((2, 2))}, pixel_size=(1e-8, 1e-8))
-    problem = Problem(
-        scan=scan, candidates=np.array([[0, 0]]), waveform=TRIANGLE, budget=Budget(curves=1),
-        target="max_current",
-    )  # fmt: skip
+    problem = problem_on(scan, np.array([[0, 0]]), waveform=TRIANGLE, curves=1, target='max_current')  # fmt: skip
     expected = describe("max_current", V, curve, rail[None])
     single = IVCurve(voltage=V, current=curve, time=TRIANGLE.time, saturated=rail)
     for described in (

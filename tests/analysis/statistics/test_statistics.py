@@ -155,9 +155,8 @@ def test_the_films_asked_for_decide_it():
 def test_a_verdict_in_words():
     rng = np.random.default_rng(6)
     films = rng.normal(0, 1, (6, 1))
-    table = np.hstack(
-        [films + 2 + rng.normal(0, 0.1, (6, 1)), films, films + rng.normal(0.1, 0.4, (6, 1))]
-    )
+    better, equal = films + 2 + rng.normal(0, 0.1, (6, 1)), films + rng.normal(0.1, 0.4, (6, 1))
+    table = np.hstack([better, films, equal])
     dkl, close = verdicts(table, ["dkl", "random", "grid"], baseline="random")
     assert dkl.outcome == "better"
     assert "better" in str(dkl)

@@ -38,15 +38,11 @@ def worker_processes(cluster):
     return {worker.pid for worker in cluster.workers.values()}
 
 
-def test_a_killed_worker_loses_its_cell_alone_and_the_table_is_that_of_a_serial_run(
-    cluster, tmp_path
-):
+def test_a_killed_worker_loses_its_cell_alone_and_the_table_is_the_serial_one(cluster, tmp_path):
     plan = rogues.campaign()
     files = {}
-    for name, settings in {
-        "serial": {},
-        "cluster": {"scheduler": cluster.scheduler_address},
-    }.items():
+    runs = {"serial": {}, "cluster": {"scheduler": cluster.scheduler_address}}
+    for name, settings in runs.items():
         folder = tmp_path / name
         folder.mkdir()
         killed, cells = [], []
@@ -72,11 +68,8 @@ def test_workers_of_another_version_are_refused_by_name(cluster, tmp_path, monke
     ours = {**scheduler.package_versions(), "grainscout": "9.9.9"}
     monkeypatch.setattr(scheduler, "package_versions", lambda: ours)
     plan = rogues.campaign(PolicySpec(name="random"), films=1)
-    with (
-        CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store,
-        pytest.raises(ConfigError, match=r"worker tcp://.* must have grainscout 9\.9\.9"),
-    ):
-        run_campaign(plan, store, scheduler=cluster.scheduler_address)
+    with pytest.raises(ConfigError, match=r"worker tcp://.* must have grainscout 9\.9\.9"):
+        rogues.run(plan, tmp_path, scheduler=cluster.scheduler_address)
 
 
 def test_an_interrupted_campaign_leaves_no_cell_running_on_the_cluster(cluster, tmp_path):
@@ -111,11 +104,8 @@ def test_a_scheduler_that_is_not_there_is_said_so(address, said, tmp_path, monke
             one.bind(("127.0.0.1", 0))
         mute.listen()  # and says nothing
         ports = {"closed": closed.getsockname()[1], "mute": mute.getsockname()[1]}
-        with (
-            CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store,
-            pytest.raises(ConfigError, match=said),
-        ):
-            run_campaign(plan, store, scheduler=address.format(**ports))
+        with pytest.raises(ConfigError, match=said):
+            rogues.run(plan, tmp_path, scheduler=address.format(**ports))
 
 
 def test_a_scheduler_without_workers_is_said_so(tmp_path, monkeypatch):
@@ -123,10 +113,9 @@ def test_a_scheduler_without_workers_is_said_so(tmp_path, monkeypatch):
     plan = rogues.campaign(PolicySpec(name="random"), films=1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
-        CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store,
         pytest.raises(ConfigError, match="must have workers; it has none"),
     ):
-        run_campaign(plan, store, scheduler=empty.scheduler_address)
+        rogues.run(plan, tmp_path, scheduler=empty.scheduler_address)
 
 
 def test_a_worker_of_another_version_that_joins_later_fails_its_cells_by_name():

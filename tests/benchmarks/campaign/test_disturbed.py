@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 import rogues
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="finds processes in /proc"
-)
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes in /proc")
 
 # Film by film: a random cell, then one that stands still until it is given a permit.
 PLAN = """
@@ -119,9 +117,7 @@ def wait_for(fact):
     return found
 
 
-def test_three_interruptions_and_a_killed_worker_give_the_undisturbed_table(
-    stage, undisturbed, tmp_path
-):
+def test_interruptions_and_a_killed_worker_give_the_undisturbed_table(stage, undisturbed, tmp_path):
     kept = {}
     # Each time there is a permit for one cell; `count` are finished when all workers stand still.
     for jobs, how, count in ((2, signal.SIGINT, 4), (1, signal.SIGTERM, 5), (1, signal.SIGINT, 7)):

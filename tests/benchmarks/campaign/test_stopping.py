@@ -40,7 +40,7 @@ def scores_of(rng, merits, films=40):
     return pd.DataFrame(rows, columns=["task", "film", "policy", "goal", "raw", "score"])
 
 
-def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
+def test_equal_policies_are_hardly_ever_decided_however_often_one_looks():
     rng = np.random.default_rng(5)
     wrong = naive = 0
     campaigns = 120
@@ -51,9 +51,8 @@ def test_equal_policies_are_hardly_ever_told_apart_however_often_one_looks():
         if number >= 60:
             continue
         # What is not valid: the verdicts for a fixed number of films, taken at every look.
-        wide = scores[scores["goal"] == "discovery"].pivot(
-            index="film", columns="policy", values="score"
-        )
+        wide = scores[scores["goal"] == "discovery"]
+        wide = wide.pivot(index="film", columns="policy", values="score")
         naive += any(
             v.outcome != "not decided"
             for end in range(4, 41, 2)
@@ -108,9 +107,8 @@ def test_a_film_on_which_one_policy_failed_is_left_out_of_its_comparisons_alone(
     found = plan_next_block(small, scores[~lost], Everything())
     for c in found.comparisons:
         touched = "grid" in (c.verdict.policy, c.verdict.baseline)
-        assert (c.verdict.difference.films, c.verdict.difference.failed) == (
-            (3, 1) if touched else (4, 0)
-        )
+        found = c.verdict.difference
+        assert (found.films, found.failed) == ((3, 1) if touched else (4, 0))
 
 
 def test_against_compares_with_one_policy_only():
@@ -145,13 +143,10 @@ def test_a_real_campaign_says_what_it_saved_and_resumes_to_the_same(tmp_path):
             assert store.finished() == set(results.progress.asked)
         assert results.missing == 0
         saved = results.progress.saved
-        assert f"{18 - saved} cells were run and {saved} saved" in (
-            results.files["leaderboard"].read_text()
-        )
+        board = results.files["leaderboard"].read_text()
+        assert f"{18 - saved} cells were run and {saved} saved" in board
         assert "Early stopping" in results.files["report"].read_text()
-        pages.append(
-            (results.files["table"].read_bytes(), results.files["leaderboard"].read_text())
-        )
+        pages.append([results.files[name].read_bytes() for name in ("table", "leaderboard")])
     assert pages[0] == pages[1]
 
 

@@ -8,9 +8,7 @@ import rogues
 from grainscout.benchmarks import CampaignStore, CellKey, PolicySpec, run_campaign
 from grainscout.records import ConfigError
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="finds processes in /proc"
-)
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes in /proc")
 
 
 def test_rogues_fail_alone_each_with_its_reason_and_leave_no_process(tmp_path, monkeypatch):
@@ -58,13 +56,10 @@ def test_an_interrupted_campaign_leaves_no_process(tmp_path):
 
 
 def test_what_one_cell_may_take_is_no_part_of_what_a_campaign_is(tmp_path):
-    plan = rogues.campaign(PolicySpec(name="random"), films=1)
-    with CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
-        run_campaign(plan, store)
-    other = rogues.campaign(
-        PolicySpec(name="random"), films=1, cell_timeout_s=5.0, cell_memory_GiB=1.0
-    )
-    with CampaignStore(tmp_path / "c.sqlite", other.identity()) as store:
+    rogues.run(rogues.campaign(PolicySpec(name="random"), films=1), tmp_path)
+    bounds = {"cell_timeout_s": 5.0, "cell_memory_GiB": 1.0}
+    other = rogues.campaign(PolicySpec(name="random"), films=1, **bounds)
+    with CampaignStore(tmp_path / "campaign.sqlite", other.identity()) as store:
         assert store.finished() == {CellKey(task=rogues.TASK.id, film=0, policy="random")}
 
 

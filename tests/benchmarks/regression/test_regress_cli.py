@@ -10,7 +10,6 @@ import pytest
 
 from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import FilmCase
-from grainscout.cli import main
 
 STUDY = Path(__file__).parents[3] / "benchmarks" / "studies" / "regress_twenty.py"
 
@@ -30,25 +29,17 @@ def damages():
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def call(monkeypatch, grainscout, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def calling(*words):
         sys.modules.pop("my_models", None)
-        monkeypatch.setattr(sys, "argv", ["grainscout", "regress", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return ended.value.code or 0, said.out, " ".join(said.err.split())
+        status, out, err = grainscout("regress", *words)
+        return status, out, " ".join(err.split())
 
     return calling
-
-
-@pytest.fixture(autouse=True)
-def _fresh_code(monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
 
 def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
@@ -111,14 +102,17 @@ def test_the_models_are_listed(call):
     assert all(name in out for name in regress.MODELS)
 
 
-@pytest.mark.parametrize("name", ["nothing", "no_such_module:x", "json:nothing", "sys:path"])
-def test_a_model_that_is_none_is_bad_usage(call, name):
-    status, _, said = call("--model", name)
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        *(
+            ("--model", n, "model")
+            for n in ("nothing", "no_such_module:x", "json:nothing", "sys:path")
+        ),
+        ("--speed", "timings.json", "pytest benchmarks/speed --benchmark-compare"),
+    ],
+)
+def test_a_missing_model_and_old_speed_option_are_bad_usage(call, option, value, words):
+    status, _, message = call(option, value)
     assert status == 2
-    assert "model" in said
-
-
-def test_speed_is_compared_by_pytest_benchmark(call):
-    status, _, message = call("--speed", "timings.json")
-    assert status == 2
-    assert "pytest benchmarks/speed --benchmark-compare" in message
+    assert words in message

@@ -1,32 +1,20 @@
-"""What stands behind a task: boundary-only sites, spin lattices, budgets, and who is told the truth."""
+"""What stands behind a task: boundary-only sites, spin lattices, budgets, and who is given the truth."""
 
 import dataclasses
 
 import numpy as np
 import pytest
+from rogues import TASK
+from samples import problem_on
 
-from grainscout.benchmarks import (
-    CellKey,
-    MicroscopeSpec,
-    PolicySpec,
-    Task,
-    WaveformSpec,
-    find_task,
-    make_environment,
-)
+from grainscout.benchmarks import CellKey, MicroscopeSpec, PolicySpec, find_task, make_environment
 from grainscout.benchmarks.campaign.cell import run_cell
 from grainscout.benchmarks.tasks.environment import on_boundaries
 from grainscout.benchmarks.tasks.ising import PHASES, ising_plane
-from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
+from grainscout.records import ConfigError, Waveform
 from grainscout.simulator.ising import CRITICAL_TEMPERATURE
 
-TINY = Task(
-    id="tiny",
-    microscope=MicroscopeSpec(film="tiny"),
-    waveform=WaveformSpec(samples=51),
-    light_suns=0.1,
-    curves=8,
-)
+TINY = dataclasses.replace(TASK, curves=8)
 
 
 def cell(task, policy="random"):
@@ -50,11 +38,8 @@ def test_boundary_only_sites_are_on_true_boundaries_though_the_truth_is_not_aske
 
 
 def test_an_image_without_boundaries_has_no_boundary_only_sites():
-    flat = Problem(
-        scan=Scan(channels={"height": np.zeros((24, 24))}, pixel_size=(20e-9, 20e-9)),
-        candidates=np.argwhere(np.ones((24, 24), bool)),
-        waveform=Waveform.triangle(samples=21),
-        budget=Budget(curves=3),
+    flat = problem_on(
+        np.zeros((24, 24)), waveform=Waveform.triangle(samples=21), curves=3, step=(2e-8, 2e-8)
     )
     with pytest.raises(ConfigError, match="needs an image that shows grain boundaries"):
         on_boundaries(flat)
@@ -112,7 +97,7 @@ def test_curves_are_spent_one_by_one():
     np.testing.assert_allclose(cell(TINY)["steps"]["spent"], np.arange(1, 9) / 8)
 
 
-def test_the_oracle_is_told_what_the_goal_asks_for():
+def test_the_oracle_gets_what_the_goal_asks_for():
     best = cell(dataclasses.replace(TINY, goals=("optimisation",)), "oracle")["steps"]
     assert best["best"][0] == 1.0
     kinds = cell(TINY, "oracle")["steps"]

@@ -148,9 +148,8 @@ def test_a_microscope_by_name_is_the_one_of_a_task(tmp_path):
     """Opened from options or from a task: the same film under the same instrument."""
     opened = Simulated(film="tiny").open(3)
     named = make_microscope("simulated", {"film": "tiny", "seed": 3})
-    np.testing.assert_array_equal(
-        named.scan(["height"]).height, opened.microscope.scan(["height"]).height
-    )
+    one, other = (m.scan(["height"]).height for m in (named, opened.microscope))
+    np.testing.assert_array_equal(one, other)
     saved = tmp_path / "film.h5"
     opened.film.save(saved)
     stored = Simulated(film_file=saved)

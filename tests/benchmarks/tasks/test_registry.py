@@ -158,9 +158,7 @@ def package(folder, name, code, **groups):
         ("give = 3", "must be a function that gives tasks; it gives 3"),
     ],
 )
-def test_a_bad_entry_point_is_named_and_spares_the_built_in_tasks(
-    tmp_path, monkeypatch, code, said
-):
+def test_a_bad_entry_point_is_named_and_spares_built_in_tasks(tmp_path, monkeypatch, code, said):
     package(tmp_path, "bad_tasks", code, tasks="bad = bad_tasks:give")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "bad_tasks", raising=False)
@@ -191,9 +189,8 @@ def example(tmp_path):
     def call(*words):
         command = [sys.executable, "-m", "grainscout.cli", *words]
         path = {"PYTHONPATH": str(tmp_path), "PATH": "", "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=path, check=False
-        )
+        place = {"cwd": tmp_path, "env": path}
+        return subprocess.run(command, capture_output=True, text=True, check=False, **place)
 
     return call
 

@@ -5,6 +5,8 @@ from itertools import combinations, permutations
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from samples import curve_of, problem_on
 
 from grainscout.analysis.metrics import (
     best_by_random,
@@ -17,17 +19,7 @@ from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.score import EXAMPLES, running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.records import (
-    Budget,
-    ConfigError,
-    DataError,
-    IVCurve,
-    Outcome,
-    Problem,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import ConfigError, DataError, Outcome, Site, Waveform
 
 
 def test_random_expectation_is_what_random_sampling_gives():
@@ -40,15 +32,14 @@ def test_random_expectation_is_what_random_sampling_gives():
     expected = found_by_random([300, 60, 12], steps, total=400, examples=EXAMPLES)
     assert (np.abs(found.mean(axis=0) - expected) < 4.5 * error + 1e-12).all()
     # When everything has been drawn, everything has been found.
-    assert found_by_random([300, 60, 12], 400, total=400, examples=EXAMPLES)[-1] == pytest.approx(
-        1.0
-    )
+    whole = found_by_random([300, 60, 12], 400, total=400, examples=EXAMPLES)
+    assert whole[-1] == pytest.approx(1.0)
 
 
 def test_the_expected_largest_of_random_draws_is_that_of_all_draws():
     values = np.array([3.0, -1.0, 3.0, 7.5, 0.0, 2.0])
     every = [np.mean([max(c) for c in combinations(values, t)]) for t in range(1, 7)]
-    np.testing.assert_allclose(best_by_random(values, 9), [*every, 7.5, 7.5, 7.5], rtol=1e-12)
+    assert_allclose(best_by_random(values, 9), [*every, 7.5, 7.5, 7.5], rtol=1e-12)
     with pytest.raises(DataError, match="finite"):
         best_by_random([1.0, np.nan], 2)
 
@@ -66,7 +57,7 @@ def test_the_ideal_cannot_be_beaten_and_is_reached_by_who_knows():
     wanted = (0, 1, 2)
     knowing = np.array([0, 1, 2] * EXAMPLES + [3] * 5)
     ideal = np.minimum(np.arange(1, len(knowing) + 1) / (EXAMPLES * 3), 1.0)
-    np.testing.assert_allclose(found_trace(knowing, wanted, examples=EXAMPLES), ideal)
+    assert_allclose(found_trace(knowing, wanted, examples=EXAMPLES), ideal)
     rng = np.random.default_rng(1)
     for _ in range(50):
         found = found_trace(rng.integers(-1, 4, len(knowing)), wanted, examples=EXAMPLES)
@@ -74,9 +65,7 @@ def test_the_ideal_cannot_be_beaten_and_is_reached_by_who_knows():
 
 
 def test_failed_measurements_find_nothing():
-    np.testing.assert_array_equal(
-        found_trace(np.array([-1, -1, -1]), (0, 1), examples=EXAMPLES), 0.0
-    )
+    assert_array_equal(found_trace(np.array([-1, -1, -1]), (0, 1), examples=EXAMPLES), 0.0)
 
 
 def truth_of(target, mapped=None):
@@ -117,30 +106,16 @@ def test_maps_are_scored_where_they_are_to_be():
 def test_running_diversity_is_the_mean_pairwise_distance():
     rng = np.random.default_rng(3)
     wave = Waveform.triangle(samples=21)
-    problem = Problem(
-        scan=Scan(channels={"height": np.zeros((4, 4))}, pixel_size=(1e-9, 1e-9)),
-        candidates=np.array([[0, 0]]),
-        waveform=wave,
-        budget=Budget(curves=9),
-    )
+    problem = problem_on(np.zeros((4, 4)), np.array([[0, 0]]), waveform=wave, step=(1e-9, 1e-9))
     curves = rng.normal(size=(6, 21)) * 1e-9
-    outcomes = [
-        Outcome(
-            site=Site(0, 0),
-            status="ok",
-            curve=IVCurve(voltage=wave.voltage, current=c, time=wave.time),
-        )
-        for c in curves
-    ]
+    outcomes = [Outcome(site=Site(0, 0), status="ok", curve=curve_of(wave, c)) for c in curves]
     outcomes.insert(3, Outcome(site=Site(0, 0), status="failed"))
     from scipy.spatial.distance import pdist
 
     rms = np.sqrt(np.mean(curves**2) * 21)
     expected = [0.0, *(pdist(curves[:k]).mean() / rms for k in range(2, 7))]
     expected.insert(3, expected[2])
-    np.testing.assert_allclose(
-        running_diversity(problem, outcomes), expected, rtol=1e-9, atol=1e-12
-    )
+    assert_allclose(running_diversity(problem, outcomes), expected, rtol=1e-9, atol=1e-12)
 
 
 def tables(found, error):
@@ -221,23 +196,23 @@ def test_a_tie_is_said_to_be_undecided():
 
 def test_points_by_hand_beyond_the_candidates_are_neither_right_nor_wrong():
     wave = Waveform.triangle(samples=21)
-    problem = Problem(
-        scan=Scan(channels={"height": np.zeros((4, 4))}, pixel_size=(1e-9, 1e-9)),
-        candidates=np.array([[1, 1], [1, 2], [2, 1], [2, 2]]),
+    problem = problem_on(
+        np.zeros((4, 4)),
+        np.array([[1, 1], [1, 2], [2, 1], [2, 2]]),
         waveform=wave,
-        budget=Budget(curves=9),
+        step=(1e-9, 1e-9),
     )
-    curve = IVCurve(voltage=wave.voltage, current=1e-9 * wave.voltage, time=wave.time)
+    curve = curve_of(wave, 1e-9 * wave.voltage)
     outcomes = [
         Outcome(site=Site(*site), status="ok", curve=curve)
         for site in ((2, 1), (0, 0), (3, 3), (1, 3), (2, 2))
     ]
     steps = score_run(problem, truth_of(np.arange(4.0)), outcomes)
-    np.testing.assert_array_equal(steps["class_index"], [0, -1, -1, -1, 0])
+    assert_array_equal(steps["class_index"], [0, -1, -1, -1, 0])
     assert steps["ok"].all()
 
 
-def test_who_is_told_the_truth_is_ranked_but_never_the_verdict():
+def test_who_knows_the_truth_is_ranked_but_never_the_verdict():
     rng = np.random.default_rng(7)
     found = {}
     for film in range(10):
@@ -258,7 +233,7 @@ WAVE = Waveform.triangle(samples=21)
 
 
 def outcomes_at(sites, failed=()):
-    curve = IVCurve(voltage=WAVE.voltage, current=1e-9 * WAVE.voltage, time=WAVE.time)
+    curve = curve_of(WAVE, 1e-9 * WAVE.voltage)
     return [
         Outcome(site=Site(*s), status="failed")
         if k in failed
@@ -269,11 +244,11 @@ def outcomes_at(sites, failed=()):
 
 def line(n):
     """A problem whose n candidates are the pixels of one row."""
-    return Problem(
-        scan=Scan(channels={"height": np.zeros((1, n))}, pixel_size=(1e-9, 1e-9)),
-        candidates=np.column_stack([np.zeros(n, int), np.arange(n)]),
+    return problem_on(
+        np.zeros((1, n)),
+        np.column_stack([np.zeros(n, int), np.arange(n)]),
         waveform=WAVE,
-        budget=Budget(curves=9),
+        step=(1e-9, 1e-9),
     )
 
 
@@ -308,15 +283,15 @@ def test_random_sampling_optimises_to_zero_and_the_oracle_to_one():
 def test_the_unit_and_zero_of_a_target_are_no_merit():
     target = np.array([4.0, 9.0, 1.0, 7.0, 3.0])
     one, other = run_of([2, 3, 1], target), run_of([2, 3, 1], 1e-9 * target - 5.0)
-    np.testing.assert_allclose(one["best"], [0.0, 0.75, 1.0])
-    np.testing.assert_allclose(other["best"], one["best"], atol=1e-6)
-    np.testing.assert_allclose(other["best_random"], one["best_random"], atol=1e-6)
+    assert_allclose(one["best"], [0.0, 0.75, 1.0])
+    assert_allclose(other["best"], one["best"], atol=1e-6)
+    assert_allclose(other["best_random"], one["best_random"], atol=1e-6)
 
 
 def test_what_failed_or_has_no_value_is_not_in_hand():
     target = np.array([4.0, 9.0, np.nan, 7.0, 1.0])
     found = run_of([1, 2, 3, 1], target, failed={0})
-    np.testing.assert_allclose(found["best"], [0.0, 0.0, 0.75, 1.0])
+    assert_allclose(found["best"], [0.0, 0.0, 0.75, 1.0])
 
 
 def test_nothing_can_be_optimised_where_the_target_does_not_vary():

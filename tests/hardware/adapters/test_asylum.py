@@ -28,15 +28,8 @@ RNG = np.random.default_rng(8)
 #: Nothing maps these on themselves; float32, as they are saved.
 HEIGHT = (np.cumsum(RNG.random((5, 6)), axis=0) * 1e-9).astype(np.float32).astype(float)
 PEAK = ((np.arange(30).reshape(5, 6) + 1.0) * 1e-10).astype(np.float32).astype(float)
-FAST = {
-    "settle_s": 0.0,
-    "speed_m_per_s": 1e-3,
-    "arrival_s": 0.3,
-    "timeout_s": 1.0,
-    "scan_timeout_s": 1.0,
-}
-
-
+FAST = {"settle_s": 0.0, "speed_m_per_s": 1e-3, "arrival_s": 0.3}
+FAST |= {"timeout_s": 1.0, "scan_timeout_s": 1.0}
 #: Registered name -> package and why it may be missing.
 PACKAGES = {
     "aecroscopy": ("aecroscopywave", "it needs Python 3.12 or newer"),
@@ -77,11 +70,19 @@ def connect(request, igor, tmp_path, monkeypatch):
     return open_it
 
 
+@pytest.fixture
+def microscope(connect, igor):
+    """One that has taken its image."""
+    made = connect()
+    made.scan()
+    igor.log.clear()
+    return made
+
+
 def test_it_conforms(connect):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
-    require_conforming(
-        lambda: Guard(connect(), Limits()), waveform=SWEEP, scan=scan, peak_current=PEAK
-    )
+    known = {"waveform": SWEEP, "scan": scan, "peak_current": PEAK}
+    require_conforming(lambda: Guard(connect(), Limits()), **known)
 
 
 @pytest.mark.parametrize("angle", [0.0, 25.0, -110.0])
@@ -112,10 +113,7 @@ def test_positions_are_those_of_the_package(connect, igor):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
 
 
-def test_order_of_a_measurement_keeps_the_tip_safe(connect, igor):
-    microscope = connect()
-    microscope.scan()
-    igor.log.clear()
+def test_order_of_a_measurement_keeps_the_tip_safe(microscope, igor):
     microscope.measure(Site(1, 1), SWEEP)
     log = "\n".join(igor.log)
     moves = ("td_SetRamp", "td_WriteValue")
@@ -180,9 +178,7 @@ def test_a_bipolar_sweep_is_one_cycle(connect, igor):
         ("stuck", r"within half a pixel of site \(0, 0\) in 0.3 s; its sensors are"),
     ],
 )
-def test_every_fault_is_a_named_error_in_time(connect, igor, fault, message):
-    microscope = connect()
-    microscope.scan()
+def test_every_fault_is_a_named_error_in_time(microscope, igor, fault, message):
     igor.faults.add(fault)
     begun = time.monotonic()
     with pytest.raises(MicroscopeError, match=message):
@@ -206,9 +202,7 @@ def test_a_slow_scanner_is_waited_for_and_landed_when_it_is_there(connect, igor)
     assert np.abs(curve.current).max() == pytest.approx(PEAK[4, 5] * 0.8, rel=1e-6)
 
 
-def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(connect, igor):
-    microscope = connect()
-    microscope.scan()
+def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(microscope, igor):
     igor.faults.add("error")
     with pytest.raises(MicroscopeError, match=r"RPC server|two numbers"):
         microscope.go(Site(1, 1))
@@ -224,9 +218,7 @@ def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(connect, igor):
     assert time.monotonic() - begun < 3
 
 
-def test_a_file_that_grows_is_read_when_it_is_whole(connect, igor, monkeypatch):
-    microscope = connect()
-    microscope.scan()
+def test_a_file_that_grows_is_read_when_it_is_whole(microscope, igor, monkeypatch):
     whole = igor.save
 
     def slowly(name, data):
@@ -272,10 +264,7 @@ def test_an_image_without_current_or_geometry_is_refused(connect, igor):
         microscope.scan()
 
 
-def test_what_the_panel_cannot_apply_is_refused_before_anything_moves(connect, igor):
-    microscope = connect()
-    microscope.scan()
-    igor.log.clear()
+def test_what_the_panel_cannot_apply_is_refused_before_anything_moves(microscope, igor):
     for waveform in (
         Waveform.bipolar(1.0, 21, 0.1),
         Waveform.forc(1.0, 3),

@@ -45,11 +45,19 @@ def connect(fake, **options) -> NanonisMicroscope:
     return fake.clients[-1]
 
 
+@pytest.fixture
+def microscope(fake):
+    """One that has taken its image."""
+    made = connect(fake)
+    made.scan()
+    fake.log.clear()
+    return made
+
+
 def test_it_conforms(fake):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
-    require_conforming(
-        lambda: Guard(connect(fake), Limits()), waveform=SWEEP, scan=scan, peak_current=PEAK
-    )
+    known = {"waveform": SWEEP, "scan": scan, "peak_current": PEAK}
+    require_conforming(lambda: Guard(connect(fake), Limits()), **known)
 
 
 def test_image_and_positions_are_the_controllers(fake):
@@ -64,9 +72,7 @@ def test_image_and_positions_are_the_controllers(fake):
         assert np.abs(curve.current).max() == pytest.approx(PEAK[site], rel=1e-6)
 
 
-def test_the_curve_is_forward_and_back(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_the_curve_is_forward_and_back(fake, microscope):
     curve = microscope.measure(Site(1, 1), SWEEP)
     np.testing.assert_array_equal(curve.voltage, SWEEP.voltage)
     forward = PEAK[1, 1] * np.linspace(0, 1, 11)
@@ -84,10 +90,7 @@ def test_samples_at_the_rail_are_flagged(fake):
     assert curve.saturated.any()
 
 
-def test_order_of_a_measurement_keeps_the_tip_safe(fake):
-    microscope = connect(fake)
-    microscope.scan()
-    fake.log.clear()
+def test_order_of_a_measurement_keeps_the_tip_safe(fake, microscope):
     microscope.measure(Site(1, 1), SWEEP)
     names = fake.commands()
     # 0 V and withdrawn before the move, landed after it, and 0 V at the end.
@@ -96,9 +99,7 @@ def test_order_of_a_measurement_keeps_the_tip_safe(fake):
     assert fake.bias == 0.0
 
 
-def test_park_is_zero_volts_and_withdrawn_even_after_a_broken_connection(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_park_is_zero_volts_and_withdrawn_even_after_a_broken_connection(fake, microscope):
     fake.faults["BiasSpectr.Start"] = "drop"
     with pytest.raises(MicroscopeError, match="closed the connection"):
         microscope.measure(Site(1, 1), SWEEP)
@@ -109,14 +110,11 @@ def test_park_is_zero_volts_and_withdrawn_even_after_a_broken_connection(fake):
     assert fake.bias == 0.0
     assert not fake.landed
     # And the next measurement works, on a fresh connection.
-    assert microscope.measure(Site(1, 1), SWEEP).current.max() == pytest.approx(
-        PEAK[1, 1], rel=1e-6
-    )
+    peak = microscope.measure(Site(1, 1), SWEEP).current.max()
+    assert peak == pytest.approx(PEAK[1, 1], rel=1e-6)
 
 
-def test_the_tip_is_withdrawn_even_if_the_bias_cannot_be_set(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_the_tip_is_withdrawn_even_if_the_bias_cannot_be_set(fake, microscope):
     fake.landed, fake.faults["Bias.Set"] = True, "Bias module is closed"
     with pytest.raises(MicroscopeError, match="Bias module is closed"):
         microscope.park()
@@ -141,19 +139,12 @@ def test_every_fault_is_a_named_error_in_time(fake, command, fault, message):
     microscope.scan()
     fake.faults[command] = fault
     begun = time.monotonic()
-    act = (
-        microscope.scan
-        if command.startswith("Scan")
-        else lambda: microscope.measure(Site(1, 1), SWEEP)
-    )
     with pytest.raises(MicroscopeError, match=message):
-        act()
+        microscope.scan() if command.startswith("Scan") else microscope.measure(Site(1, 1), SWEEP)
     assert time.monotonic() - begun < 2.5
 
 
-def test_a_move_that_does_not_arrive_is_an_error(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_a_move_that_does_not_arrive_is_an_error(fake, microscope):
     fake.faults["FolMe.XYPosSet"] = "stuck"
     with pytest.raises(MicroscopeError, match="half a pixel"):
         microscope.measure(Site(1, 1), SWEEP)
@@ -171,9 +162,7 @@ def test_a_scan_that_does_not_end_and_one_with_holes_are_errors(fake):
         microscope.scan()
 
 
-def test_a_short_curve_is_an_error(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_a_short_curve_is_an_error(fake, microscope):
     fake.samples_lost = 3
     with pytest.raises(MicroscopeError, match="11 samples"):
         microscope.measure(Site(1, 1), SWEEP)
@@ -208,10 +197,7 @@ def test_nobody_listening_is_an_error():
     ],
     ids=["bipolar", "forc", "constant", "uneven volts", "uneven time", "too slow to be sent"],
 )
-def test_what_the_module_cannot_sweep_is_refused_before_anything_moves(fake, waveform):
-    microscope = connect(fake)
-    microscope.scan()
-    fake.log.clear()
+def test_what_the_module_cannot_sweep_is_refused_before_anything_moves(fake, microscope, waveform):
     with pytest.raises(MicroscopeError, match="triangle"):
         microscope.measure(Site(1, 1), waveform)
     assert fake.log == []
@@ -226,9 +212,7 @@ def test_limits_hold_in_front_of_it(fake):
     assert "BiasSpectr.Start" not in fake.commands()
 
 
-def test_a_sweep_takes_the_time_that_was_asked_and_its_ramps_keep_the_limit(fake):
-    microscope = connect(fake)
-    microscope.scan()
+def test_a_sweep_takes_the_time_that_was_asked_and_its_ramps_keep_the_limit(fake, microscope):
     microscope.measure(Site(1, 1), SWEEP)
     assert fake.step() * (len(SWEEP.voltage) - 1) == pytest.approx(SWEEP.duration, rel=1e-6)
     steepest = fake.slew

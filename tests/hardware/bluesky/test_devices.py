@@ -42,6 +42,16 @@ def guarded(**limits) -> Guard:
 
 
 @pytest.fixture
+def guard():
+    return guarded()
+
+
+@pytest.fixture
+def afm(guard):
+    return MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+
+
+@pytest.fixture
 def engine():
     made = RunEngine({}, context_managers=[])
     made.documents = []
@@ -60,9 +70,8 @@ def commands(guard: Guard, status: str = "issued") -> list[str]:
     return [c.name for c in guard.log if c.status == status]
 
 
-def test_a_count_measures_where_it_stands_and_parks(engine):
-    guard, twin = guarded(), guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_a_count_measures_where_it_stands_and_parks(engine, guard, afm):
+    twin = guarded()
     engine(bps.mv(afm.row, 5, afm.column, 7))
     engine(bp.count([afm], num=2))
     twin.scan()
@@ -74,17 +83,12 @@ def test_a_count_measures_where_it_stands_and_parks(engine):
     assert commands(guard) == ["scan", "measure", "measure", "park"]
 
 
-def test_documents_carry_units_shapes_and_settings(engine):
-    afm = MicroscopeDevice(guarded(), waveform=SWEEP, name="afm")
+def test_documents_carry_units_shapes_and_settings(engine, afm):
     engine(bp.count([afm]))
     (descriptor,) = [d for name, d in engine.documents if name == "descriptor"]
     keys = descriptor["data_keys"]
-    assert {k: keys[f"afm-{k}"]["units"] for k in ("voltage", "current", "time", "x")} == {
-        "voltage": "V",
-        "current": "A",
-        "time": "s",
-        "x": "m",
-    }
+    units = {"voltage": "V", "current": "A", "time": "s", "x": "m"}
+    assert {k: keys[f"afm-{k}"]["units"] for k in units} == units
     assert keys["afm-current"]["shape"] == [31]
     settings = descriptor["configuration"]["afm"]["data"]
     assert settings["afm-peak"] == 1.0
@@ -92,9 +96,8 @@ def test_documents_carry_units_shapes_and_settings(engine):
     assert settings["afm-waveform"] == "triangle"
 
 
-def test_a_scan_along_a_line_measures_its_sites_in_order(engine):
-    guard, twin = guarded(), guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_a_scan_along_a_line_measures_its_sites_in_order(engine, guard, afm):
+    twin = guarded()
     engine(bps.mv(afm.column, 3))
     engine(bp.scan([afm], afm.row, 0, 20, 5))  # floats, as plans have them
     twin.scan()
@@ -104,17 +107,14 @@ def test_a_scan_along_a_line_measures_its_sites_in_order(engine):
         np.testing.assert_array_equal(event["afm-current"], expected.current)
 
 
-def test_the_waveform_is_scaled_by_its_signals(engine):
-    afm = MicroscopeDevice(guarded(), waveform=SWEEP, name="afm")
+def test_the_waveform_is_scaled_by_its_signals(engine, afm):
     engine(bps.mv(afm.duration, 0.6))
     engine(bp.scan([afm], afm.peak, 0.2, 1.0, 3))
     assert [e["afm-voltage"].max() for e in events(engine)] == pytest.approx([0.2, 0.6, 1.0])
     assert [np.ptp(e["afm-time"]) for e in events(engine)] == pytest.approx([0.6] * 3)
 
 
-def test_the_image_is_a_device_of_its_own(engine):
-    guard = guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_the_image_is_a_device_of_its_own(engine, guard, afm):
     engine(bp.count([afm.image]))
     np.testing.assert_array_equal(events(engine)[0]["afm-image-height"], guarded().scan().height)
     assert commands(guard) == ["scan", "park"]
@@ -165,33 +165,30 @@ def test_a_count_limit_ends_a_plan_in_its_middle(engine):
         ("duration", float("inf"), ConfigError),
     ],
 )
-def test_settings_that_mean_nothing_are_refused_and_change_nothing(engine, name, value, kind):
-    guard = guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_settings_that_mean_nothing_are_refused_and_change_nothing(
+    engine, guard, afm, name, value, kind
+):
     engine(bp.count([afm]))
     signal = getattr(afm, name)
     with pytest.raises(FailedStatus) as raised:
         engine(bps.mv(signal, value))
     assert isinstance(raised.value.__cause__, kind)
     engine(bp.count([afm]))
-    first, second = (
-        d["configuration"]["afm"]["data"] for n, d in engine.documents if n == "descriptor"
-    )
+    found = [d["configuration"]["afm"] for n, d in engine.documents if n == "descriptor"]
+    first, second = (c["data"] for c in found)
     assert first == second
     assert [e["afm-row"] for e in events(engine)] == [0, 0]
     assert "light" not in commands(guard)
 
 
-def test_light_reaches_the_microscope(engine):
-    guard, twin = guarded(), guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_light_reaches_the_microscope(engine, guard, afm):
+    twin = guarded()
     engine(bps.mv(afm.light, 0.5))
     engine(bp.count([afm]))
     twin.light(0.5)
     twin.scan()
-    np.testing.assert_array_equal(
-        events(engine)[0]["afm-current"], twin.measure(Site(0, 0), SWEEP).current
-    )
+    expected = twin.measure(Site(0, 0), SWEEP).current
+    np.testing.assert_array_equal(events(engine)[0]["afm-current"], expected)
 
 
 def test_a_failing_microscope_fails_the_plan_parked(engine):
@@ -241,9 +238,8 @@ def test_an_abort_lets_the_sweep_end_and_parks_before_the_engine_is_idle(engine)
     assert set(order[1:]) == {"parked"}
 
 
-def test_a_policy_drives_the_microscope_through_bluesky_as_it_does_through_our_loop(engine):
-    guard, ours = guarded(), guarded()
-    afm = MicroscopeDevice(guard, waveform=SWEEP, name="afm")
+def test_a_policy_drives_the_microscope_through_bluesky_as_through_our_loop(engine, guard, afm):
+    ours = guarded()
     problem = make_problem(ours, SWEEP, Budget(curves=8), target="max_current", window=1)
     engine(bp.count([afm.image]))
     curves = RunCurves(afm)
@@ -255,20 +251,11 @@ def test_a_policy_drives_the_microscope_through_bluesky_as_it_does_through_our_l
     optimizer = PolicyOptimizer(
         policy(), problem, rng=np.random.default_rng(2), axes=(afm.row.name, afm.column.name)
     )
-    engine(
-        optimize(
-            OptimizationProblem(
-                optimizer=optimizer,
-                actuators=[afm.row, afm.column],
-                sensors=[afm],
-                evaluation_function=curves,
-            ),
-            iterations=8,
-        )
-    )
-    measured = [
-        (c.arguments["row"], c.arguments["column"]) for c in guard.log if c.name == "measure"
-    ]
+    parts = {"optimizer": optimizer, "actuators": [afm.row, afm.column], "sensors": [afm]}
+    question = OptimizationProblem(evaluation_function=curves, **parts)
+    engine(optimize(question, iterations=8))
+    taken = [c.arguments for c in guard.log if c.name == "measure"]
+    measured = [(a["row"], a["column"]) for a in taken]
     assert len(set(measured)) == 8
 
     alone = policy()
@@ -295,8 +282,7 @@ def test_a_curve_at_the_amplifiers_rail_says_so(engine):
     np.testing.assert_array_equal(event["afm-saturated"], flagged)
 
 
-def test_each_suggestion_gets_the_curve_of_its_own_site_in_whatever_order(engine):
-    afm = MicroscopeDevice(guarded(), waveform=SWEEP, name="afm")
+def test_each_suggestion_gets_the_curve_of_its_own_site_in_whatever_order(engine, afm):
     curves = RunCurves(afm)
     engine.subscribe(curves.receive)
     (uid,) = engine(bp.scan([afm], afm.row, 0, 20, 3))

@@ -2,18 +2,17 @@
 
 import numpy as np
 import pytest
+from samples import curve_of, fresh, problem_on
 
 from grainscout.hardware.bluesky.optimizers import OptimizerPolicy, PolicyOptimizer, curve_point
 from grainscout.policies import check_policy, make_policy
 from grainscout.records import (
-    Budget,
     DataError,
     IVCurve,
     Outcome,
     PolicyError,
     Problem,
     Proposal,
-    Scan,
     Site,
     Waveform,
 )
@@ -26,18 +25,12 @@ PEAK = 1e-9 * np.exp(-((ROWS - 4) ** 2 + (COLUMNS - 1) ** 2) / 8.0)
 
 
 def problem() -> Problem:
-    return Problem(
-        scan=Scan(channels={"height": PEAK}, pixel_size=(1e-8, 1e-8)),
-        candidates=np.argwhere(np.ones(SHAPE, bool)),
-        waveform=SWEEP,
-        budget=Budget(curves=10),
-        target="max_current",
-    )
+    return problem_on(PEAK, waveform=SWEEP, curves=10, target="max_current")
 
 
 def measure(site: Site) -> IVCurve:
     current = PEAK[site] * SWEEP.voltage
-    return IVCurve(voltage=SWEEP.voltage, current=current, time=SWEEP.time)
+    return curve_of(SWEEP, current)
 
 
 def outcome(proposal: Proposal) -> Outcome:
@@ -52,8 +45,7 @@ def measured(suggestion: dict) -> dict:
 
 @pytest.fixture
 def climbing() -> OptimizerPolicy:
-    policy = OptimizerPolicy(Climber)
-    policy.reset(problem(), rng=np.random.default_rng(0))
+    policy = fresh(OptimizerPolicy(Climber), problem())
     return policy
 
 
@@ -126,8 +118,7 @@ def ours(name: str = "random") -> PolicyOptimizer:
 
 def test_ours_suggests_what_the_policy_asks_and_learns_what_is_ingested():
     optimizer = ours()
-    plain = make_policy("random", {})
-    plain.reset(problem(), rng=np.random.default_rng(2))
+    plain = fresh(make_policy("random", {}), problem(), 2)
     for _ in range(3):
         suggestions = optimizer.suggest(2)
         proposals = plain.ask(2)
@@ -142,7 +133,7 @@ def test_ours_suggests_what_the_policy_asks_and_learns_what_is_ingested():
     assert value["max_current"] == pytest.approx(1e-9)
 
 
-def test_the_policy_is_told_curves_sites_ids_and_visits():
+def test_the_policy_receives_curves_sites_ids_and_visits():
     class Listener:
         def reset(self, problem, *, rng):
             self.told = []
@@ -170,7 +161,7 @@ def test_the_policy_is_told_curves_sites_ids_and_visits():
 
 def test_a_curve_without_the_target_is_a_failure_not_a_number(climbing):
     (proposal,) = climbing.ask()
-    lost = IVCurve(voltage=SWEEP.voltage, current=np.full(len(SWEEP), np.nan), time=SWEEP.time)
+    lost = curve_of(SWEEP, np.full(len(SWEEP), np.nan))
     climbing.tell([Outcome(site=proposal.site, status="ok", curve=lost, proposal_id=proposal.id)])
     assert climbing._optimizer.points == []
     assert len(climbing._optimizer.failures) == 1

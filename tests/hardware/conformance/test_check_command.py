@@ -1,13 +1,11 @@
 """``grainscout check-microscope`` with a lab's own waveform, limits and experiment file."""
 
 import json
-import sys
 
 import pytest
 from lab import FILE, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
-from grainscout.cli import main
 from grainscout.hardware import Guard, make_microscope
 from grainscout.records import Scan
 from grainscout.simulator import Film, FilmSpec
@@ -31,18 +29,12 @@ def each(option: str, *values: str) -> list[str]:
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Runs the command line; gives the exit status, and what was printed, each in one line."""
+def command(grainscout):
+    """Runs the command line; gives the exit status, and what was printed, in one line."""
 
     def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["grainscout", *arguments])
-        try:
-            main()
-            status = 0
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        said = capsys.readouterr()
-        return status, " ".join((said.out + said.err).split())
+        status, out, err = grainscout(*arguments)
+        return status, " ".join((out + err).split())
 
     return run
 

@@ -245,9 +245,8 @@ def test_swapped_axes_are_found_on_square_and_on_oblong_scans(film, square):
 
 def test_a_hanging_call_is_a_failed_check_and_not_a_hanging_suite(film):
     started = time.monotonic()
-    results = check_microscope(
-        lambda: Hanging(film, "quiet", seed=SEED), waveform=WAVEFORM, seconds=0.4
-    )
+    hanging = lambda: Hanging(film, "quiet", seed=SEED)  # noqa: E731
+    results = check_microscope(hanging, waveform=WAVEFORM, seconds=0.4)
     found = {r.name: r.message for r in results if not r.passed}
     assert "must return within 0.4 s" in found["light"]
     assert time.monotonic() - started < 20.0

@@ -6,6 +6,4 @@ from grainscout.hardware.remote import generate_keys
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     pytest.importorskip("zmq")
-    return generate_keys(
-        tmp_path_factory.mktemp("remote") / "keys", clients=("microscope", "other")
-    )
+    return generate_keys(tmp_path_factory.mktemp("link") / "keys", clients=("microscope", "other"))

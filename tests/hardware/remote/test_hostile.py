@@ -1,7 +1,6 @@
 """What an enemy, or a bug, may send."""
 
 import json
-import threading
 import time
 
 import numpy as np
@@ -10,13 +9,13 @@ import remote_rig as rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainscout.hardware.remote import PolicyServer, RemotePolicy
+from grainscout.hardware.remote import RemotePolicy
 from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
 from grainscout.records import LinkError
 
-zmq = pytest.importorskip("zmq")
-from rigs_frames import Enemy  # noqa: E402
+pytest.importorskip("zmq")
+from rigs_frames import Enemy, hostile_server
 
 
 def header(**change: object) -> bytes:
@@ -61,6 +60,15 @@ HOSTILE = {
     "not a claim": [header(body={"x": {"__array__": "y"}}), FLOATS],
     "bool of 7": [claim("bool", [1]), b"\x07"],
     "other version": [header(v=99)],
+    "one frame fifty times": [
+        header(body={"x": [{"__array__": ["uint8", [1000]]}] * 50}),
+        bytes(1000),
+        *[b""] * 49,
+    ],
+    "no bytes, one huge side": [claim("uint8", [0, 10**30]), b""],
+    "no bytes, huge": [claim("uint8", [0, 6 * 10**7, 6 * 10**7, 6 * 10**7, 6 * 10**7]), b""],
+    "deep body": [header(body={"x": json.loads("[" * 300 + "]" * 300)})],
+    "surrogate": [header(session="\ud800")],
 }
 
 
@@ -111,9 +119,8 @@ trees = st.recursive(
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(body=st.dictionaries(st.sampled_from("abc"), trees, max_size=3))
 def test_what_is_sent_arrives(body):
-    sent = wire.Message(
-        kind="k", session="s", number=5, body={**body, "z": np.zeros((0, 2), np.int32)}
-    )
+    whole = {**body, "z": np.zeros((0, 2), np.int32)}
+    sent = wire.Message(kind="k", session="s", number=5, body=whole)
     back = wire.decode([bytes(f) for f in wire.encode(sent)])
     array = back.body.pop("z")
     assert (array.shape, array.dtype) == ((0, 2), np.int32)
@@ -127,10 +134,7 @@ def test_what_cannot_be_sent_is_named():
 
 
 def test_the_server_outlives_everything_that_an_allowed_client_sends():
-    with (
-        PolicyServer(rig.Walker, address="tcp://127.0.0.1:0") as server,
-        Enemy(server.address) as enemy,
-    ):
+    with rig.serve() as server, Enemy(server.address) as enemy:
         for frames in HOSTILE.values():
             enemy.send(frames or [b""])
         # Well-formed requests that make no sense: each gets an error, none is executed.
@@ -153,10 +157,7 @@ def test_the_server_outlives_everything_that_an_allowed_client_sends():
 
 def test_a_frame_over_the_limit_costs_the_sender_its_connection_only(monkeypatch):
     monkeypatch.setattr(wire, "MAX_FRAME", 100_000)
-    with (
-        PolicyServer(rig.Walker, address="tcp://127.0.0.1:0") as server,
-        Enemy(server.address) as enemy,
-    ):
+    with rig.serve() as server, Enemy(server.address) as enemy:
         enemy.send([header(), b"x" * 200_000])
         with RemotePolicy(server.address, lost_after=5.0):
             pass
@@ -164,27 +165,16 @@ def test_a_frame_over_the_limit_costs_the_sender_its_connection_only(monkeypatch
 
 
 def test_a_server_that_answers_nonsense_is_a_link_error():
-    context = zmq.Context()
-    liar = context.socket(zmq.ROUTER)
-    liar.setsockopt(zmq.LINGER, 0)
-    port = liar.bind_to_random_port("tcp://127.0.0.1")
-
-    def lie() -> None:
-        route, *_ = liar.recv_multipart()
-        liar.send_multipart([route, b"nonsense"])
-
-    thread = threading.Thread(target=lie)
-    thread.start()
-    with pytest.raises(LinkError, match="JSON header"):
-        RemotePolicy(f"tcp://127.0.0.1:{port}", lost_after=5.0)
-    thread.join()
-    liar.close(0)
-    context.term()
+    with (
+        hostile_server(lambda *_: [[b"nonsense"]]) as address,
+        pytest.raises(LinkError, match="JSON header"),
+    ):
+        RemotePolicy(address, lost_after=5.0)
 
 
 def test_a_request_without_its_parts_is_refused_and_no_failure_of_the_policy(caplog):
     with (
-        PolicyServer(lambda: make_policy("random"), address="tcp://127.0.0.1:0") as server,
+        rig.serve(factory=lambda: make_policy("random")) as server,
         RemotePolicy(server.address) as client,
     ):
         client.reset(rig.a_problem(), rng=np.random.default_rng(0))

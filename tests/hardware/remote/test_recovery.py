@@ -63,7 +63,7 @@ def test_a_restarted_server_goes_on_as_if_nothing_had_happened(keys):
 
 
 @pytest.mark.parametrize("times", [2, 6])
-def test_a_server_that_forgets_while_it_is_told_again_is_told_once_more(keys, times):
+def test_a_server_that_forgets_during_a_replay_gets_another(keys, times):
     forgets = [times]
 
     class Forgetful(rig.Walker):
@@ -148,18 +148,17 @@ def test_lost_answers_and_cut_cables_never_ask_twice(keys):
     made, factory = rig.recorded()
     with rig.serve(keys, factory) as server:
         proxy = rig.Proxy(int(server.address.rsplit(":", 1)[1]))
-        policy = RemotePolicy(proxy.address, keys=keys / "microscope", **rig.QUICK)
-        policy.reset(rig.a_problem(), rng=rig.generator())
+        policy = rig.connected(proxy, keys)
         seen = rig.run(policy, 1)
 
-        def mend() -> None:
+        def reconnect() -> None:
             time.sleep(1.0)
             proxy.swallow = False
             proxy.cut()
 
         for k in range(1, 3):
             proxy.swallow = True
-            thread = threading.Thread(target=mend)
+            thread = threading.Thread(target=reconnect)
             thread.start()
             seen += rig.run(policy, 1, start=k)
             thread.join()

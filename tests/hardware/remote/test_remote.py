@@ -36,19 +36,12 @@ def test_the_server_sees_the_problem_and_outcomes_as_they_are(keys):
     assert there.scan.position(Site(3, 4)) == here.scan.position(Site(3, 4))
     np.testing.assert_array_equal(there.candidates, here.candidates)
     assert there.waveform == here.waveform
-    assert (there.budget, there.cost, there.light, there.target) == (
-        here.budget,
-        here.cost,
-        here.light,
-        here.target,
-    )
+    for name in ("budget", "cost", "light", "target"):
+        assert getattr(there, name) == getattr(here, name)
     (outcome,) = made[-1].told
     np.testing.assert_array_equal(outcome.curve.current, rig.an_outcome(proposal).curve.current)
-    assert (outcome.proposal_id, outcome.site, outcome.finished) == (
-        proposal.id,
-        proposal.site,
-        1.0,
-    )
+    assert (outcome.proposal_id, outcome.site) == (proposal.id, proposal.site)
+    assert outcome.finished == 1.0
 
 
 def test_capabilities_are_those_of_the_servers_policy(keys):
@@ -116,20 +109,13 @@ def test_another_allowed_client_cannot_take_a_session(keys):
 
 
 def test_nothing_listens_elsewhere_without_keys():
-    for address in (
-        "tcp://0.0.0.0:0",
-        "tcp://*:0",
-        "tcp://192.168.1.5:5571",
-        "tcp://127.evil.com:1",
-    ):
+    for host in ("0.0.0.0:0", "*:0", "192.168.1.5:5571", "127.evil.com:1"):
+        address = f"tcp://{host}"
         with pytest.raises(ConfigError, match="without keys"):
             PolicyServer(rig.Walker, address=address)
         with pytest.raises(ConfigError, match="without keys"):
             RemotePolicy(address)
-    with (
-        PolicyServer(rig.Walker, address="tcp://127.0.0.1:0") as server,
-        RemotePolicy(server.address, **rig.QUICK),
-    ):
+    with rig.serve() as server, RemotePolicy(server.address, **rig.QUICK):
         pass
 
 
