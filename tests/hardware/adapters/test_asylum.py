@@ -310,5 +310,5 @@ def test_without_igor_it_says_so(connect, igor):
 def test_without_its_package_it_says_what_to_install(name, tmp_path, monkeypatch):
     for module in ("aecroscopywave", "aespm", "pythoncom"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=rf"grainscout\[{name}\]"):
+    with pytest.raises(ConfigError, match=rf"\.\[{name}\]"):
         make_microscope(name, {"folder": str(tmp_path)})
