@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.surrogates import not_fitted
@@ -27,7 +27,13 @@ _NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
 _TRUST_PRIOR = (0.0, 1.5)  # of the log factor on the noise variances that come with the targets
 _CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
 _CACHE_BYTES = 3 * 2**30
-_OUTLIER = 4.0  # standard deviations of the leave-one-out prediction
+_OUTLIER = 4.0  # standard deviations of the leave-one-out prediction, in the rule of before
+_FREEDOM = 2.0  # degrees of freedom of the Student-t noise
+_REACH = 4.0  # robust standard deviations beyond which a target does not set scale or first fit
+_LEAST = 4  # fewer targets say nothing about outliers
+_BOUNDS = 8.0  # prior deviations that a log parameter may go
+#: Likelihoods. States without one were made before ``"student-t"``.
+PLAIN, OUTLIERS, STUDENT_T = "normal", "outliers", "student-t"
 
 
 def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:
@@ -49,6 +55,37 @@ def standardise(y: FloatArray) -> tuple[float, float]:
     if not scale > 1e-9 * abs(offset):
         scale = abs(offset) if offset != 0 else 1.0
     return offset, scale
+
+
+def winsorise(y: FloatArray) -> FloatArray:
+    """Targets limited to 4 robust standard deviations of their median.
+
+    Unchanged where there are fewer than four, or half of them are equal.
+    """
+    middle = float(np.median(y))
+    reach = _REACH * 1.4826 * float(np.median(np.abs(y - middle)))
+    if len(y) < _LEAST or not reach > 1e-9 * abs(middle):
+        return y
+    return np.clip(y, middle - reach, middle + reach)
+
+
+def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
+    """Extra noise variances that make Student-t noise of a normal one.
+
+    Parameters
+    ----------
+    square : (n,) array of float
+        Expected squared distance of each target from the function.
+    noise : (n,) array of float
+        Variances of the normal noise.
+
+    Notes
+    -----
+    One step of expectation maximisation of the scale mixture (Lange, Little & Taylor 1989, J. Am.
+    Stat. Assoc. 84, 881, eq. 5), started at normal noise. Weights above one are taken as one.
+    """
+    inverse_weight = (_FREEDOM + square / noise) / (_FREEDOM + 1.0)
+    return np.asarray(noise * np.maximum(inverse_weight - 1.0, 0.0))
 
 
 class GaussianProcess:
@@ -76,12 +113,17 @@ class GaussianProcess:
         kernel: Kernel,
         *,
         growth: float = 0.1,
-        robust: bool = False,
+        robust: bool = True,
     ) -> None:
-        self.table, self.kernel, self.growth, self.robust = table, kernel, growth, robust
+        self.table, self.kernel, self.growth = table, kernel, growth
+        self.likelihood = STUDENT_T if robust else PLAIN
         self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._x_pool = table[self.candidate_rows]
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
+        reach = _BOUNDS * self._prior[:, 1]  # a line search may leap to where exp overflows
+        self._low, self._high = self._prior[:, 0] - reach, self._prior[:, 0] + reach
+        # Stated noise may be an overestimate; what it misses, the learnt noise makes up for.
+        self._low[-1], self._high[-1] = -np.inf, 0.0
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale = 0.0, 1.0
         self._fitted = self._factored = 0
@@ -91,7 +133,12 @@ class GaussianProcess:
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
-        return float(math.exp(self._t[-2]) + _FLOOR) * self._scale**2
+        learnt = math.exp(self._t[-2]) + _FLOOR
+        if self.likelihood == STUDENT_T and len(self._extra):
+            # An outlier counts as if it were 4 deviations away.
+            most = learnt * (_REACH**2 - 1.0) / (_FREEDOM + 1.0)
+            learnt += float(np.minimum(self._extra, most).mean())
+        return learnt * self._scale**2
 
     @property
     def parameters(self) -> FloatArray:
@@ -105,7 +152,8 @@ class GaussianProcess:
             self._learn(rows, y, given)
         elif self._follows(rows, given):
             for k in range(len(self._rows), len(y)):
-                self._append(int(rows[k]), float(given[k]))
+                row, known = int(rows[k]), float(given[k])
+                self._append(row, known, self._extra_of(row, known, y[: k + 1]))
         else:
             self._extra = np.zeros(len(y))
             self._factorise(rows, given)
@@ -156,6 +204,7 @@ class GaussianProcess:
             "fitted": self._fitted,
             "factored": self._factored,
             "extra": self._extra,
+            "likelihood": self.likelihood,
         }
 
     def restore(
@@ -165,37 +214,47 @@ class GaussianProcess:
         self._t = np.array(state["t"], np.float64)
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
         self._fitted, count = int(state["fitted"]), int(state["factored"])
-        self._extra = np.array(state["extra"], np.float64)
+        extra = np.array(state["extra"], np.float64)
+        # A state of before continues by the rule that it was made with.
+        before = OUTLIERS if extra.any() else PLAIN
+        self.likelihood = str(state.get("likelihood", before))
         if count == 0:
             return
         given = check_data(rows, y, noise)
-        self._extra = self._extra[:count]
+        self._extra = extra[:count]
         self._factorise(rows[:count], given[:count])
         for k in range(count, len(y)):
-            self._append(int(rows[k]), float(given[k]))
+            self._append(int(rows[k]), float(given[k]), float(extra[k]))
         self._weigh(y)
 
     # ---- learning -------------------------------------------------------------------------
     def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray) -> None:
-        self._offset, self._scale = standardise(y)
-        self._extra = np.zeros(len(y))
-        x = self.table[rows].astype(np.float64)
-        prepared = self.kernel.prepare(x)
-        z = (y - self._offset) / self._scale
+        first = winsorise(y) if self.likelihood == STUDENT_T else y
+        self._offset, self._scale = standardise(first)
+        prepared = self.kernel.prepare(self.table[rows].astype(np.float64))
+        z, start = (y - self._offset) / self._scale, (first - self._offset) / self._scale
         known = given / self._scale**2
-        self._t = self._maximise(prepared, z, known, self._extra)
-        if self.robust and len(y) > 3:
-            k, _ = self.kernel.gram(prepared, self._t[:-2])
-            k.flat[:: len(k) + 1] += self._total_noise(given)
-            inverse = np.linalg.inv(k)
-            variance = 1.0 / np.diagonal(inverse)
-            residual = (inverse @ z) * variance
-            excess = residual**2 / _OUTLIER**2 - variance
-            if (excess > 0).any():
-                self._extra = np.maximum(excess, 0.0)
+        self._extra = np.zeros(len(y))
+        self._t = self._maximise(prepared, start, known, self._extra)
+        if self.likelihood != PLAIN and len(y) >= _LEAST:
+            noise = np.broadcast_to(self._total_noise(given), y.shape)
+            self._extra = self._outlying(prepared, z, noise)
+            if self._extra.any():
                 self._t = self._maximise(prepared, z, known, self._extra)
         self._fitted = len(y)
         self._factorise(rows, given)
+
+    def _outlying(self, prepared: FloatArray, z: FloatArray, noise: FloatArray) -> FloatArray:
+        """(n,) extra noise variances of standardised targets."""
+        k, _ = self.kernel.gram(prepared, self._t[:-2])
+        k.flat[:: len(k) + 1] += noise
+        inverse = np.linalg.inv(k)
+        own = np.diagonal(inverse)
+        if self.likelihood == OUTLIERS:
+            return np.maximum((inverse @ z / own) ** 2 / _OUTLIER**2 - 1.0 / own, 0.0)
+        # Rasmussen & Williams, eqs. 2.25 and 2.26, at the data: z - mean, and the variance.
+        away, variance = noise * (inverse @ z), noise - noise**2 * own
+        return student_noise(away**2 + variance, noise)
 
     def _maximise(
         self, prepared: FloatArray, z: FloatArray, known: FloatArray, extra: FloatArray
@@ -208,8 +267,7 @@ class GaussianProcess:
             self._t,
             jac=True,
             method="L-BFGS-B",
-            # Stated noise may be an overestimate; what it misses, the learnt noise makes up for.
-            bounds=[(None, None)] * (len(self._t) - 1) + [(None, 0.0)],
+            bounds=Bounds(self._low, self._high),
             options={"maxiter": 40, "ftol": 1e-5, "gtol": 1e-3},
         )
         best: FloatArray = result.x
@@ -318,13 +376,13 @@ class GaussianProcess:
                 self._cache[:n, part] = half
             self._reduction[part] = np.einsum("ij,ij->j", half, half)
 
-    def _append(self, row: int, given: float) -> None:
+    def _append(self, row: int, given: float, extra: float) -> None:
         """One more measurement: one new row of L^-1 and of L^-1 K (Rasmussen & Williams, A.12)."""
         n = self._n
         x32 = self.table[row : row + 1]
         x = x32.astype(np.float64)
         l_row = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])[:, 0]
-        total = float(self.kernel.diagonal(x, self._t[:-2])[0] + self._total_noise(given))
+        total = float(self.kernel.diagonal(x, self._t[:-2])[0] + self._total_noise(given) + extra)
         pivot = math.sqrt(max(total - float(l_row @ l_row), _FLOOR))
         inverse = np.zeros((n + 1, n + 1))
         inverse[:n, :n] = self._inverse
@@ -332,7 +390,7 @@ class GaussianProcess:
         inverse[n, n] = 1.0 / pivot
         self._inverse, self._inverse32 = inverse, inverse.astype(np.float32)
         self._rows, self._given = np.append(self._rows, row), np.append(self._given, given)
-        self._extra = np.append(self._extra, 0.0)
+        self._extra = np.append(self._extra, extra)
         self._x, self._x32 = np.vstack([self._x, x]), np.vstack([self._x32, x32])
         if self._cache is not None and n == len(self._cache):
             self._cache = np.vstack([self._cache, np.empty_like(self._cache)])
@@ -347,6 +405,19 @@ class GaussianProcess:
             for part in self._parts():
                 new[part] = self._inverse32[n] @ data(self._x_pool[part])
         self._reduction += np.square(new, out=new)
+
+    def _extra_of(self, row: int, given: float, y: FloatArray) -> float:
+        """Extra noise variance of the next measurement, the last of `y`."""
+        if self.likelihood != STUDENT_T:
+            return 0.0
+        z, x = (y - self._offset) / self._scale, self.table[row : row + 1].astype(np.float64)
+        l_row = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])[:, 0]
+        noise = float(self._total_noise(given))
+        prior = float(self.kernel.diagonal(x, self._t[:-2])[0] - l_row @ l_row)
+        share = noise / (max(prior, _FLOOR) + noise)
+        away = share * (z[-1] - float(l_row @ (self._inverse @ z[:-1])))
+        square = np.array([away**2 + share * max(prior, _FLOOR)])
+        return float(student_noise(square, np.array([noise]))[0])
 
     def _weigh(self, y: FloatArray) -> None:
         """The mean for these targets, on which the variance does not depend."""

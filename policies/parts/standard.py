@@ -97,12 +97,12 @@ class PlaneModel(Model):
         Hyper-parameters are refitted when the data have grown by this fraction. 0 refits at every
         step.
     robust : bool
-        Give outliers more noise.
+        Student-t noise, which spoilt curves do not bend.
     """
 
     engine: str = option("matern", choices=("matern", "rbf"))
     refit_growth: float = option(0.2, low=0.0)
-    robust: bool = option(False)
+    robust: bool = option(True)
 
     def make(self, run: RunContext) -> Surrogate:
         """A Gaussian process over the feature table."""
@@ -128,7 +128,7 @@ class KernelModel(PlaneModel):
         Learn a smooth field over the plane beside the features, for what no image shows, such as
         composition. Engines in closed form only.
     robust : bool
-        Give outliers more noise. Engines in closed form only.
+        Student-t noise, which spoilt curves do not bend. Engines in closed form only.
     """
 
     engine: str = option("nngp", choices=SURROGATES)

@@ -118,8 +118,14 @@ def test_imagined_measurements_equal_a_refitted_posterior() -> None:
     # The same GP with two more points; believed outcomes leave the mean alone.
     rows, y = np.array([*ROWS, 140, 10]), np.array([*Y, 0.0, 0.0])
     state = gp.state()
+    more_noise = gp.noise / state["scale"] ** 2 - np.exp(state["t"][-2]) - 1e-6
     more = GaussianProcess(line(), np.arange(200), ArcCosine())
-    more.restore({**state, "factored": 7, "extra": np.zeros(7)}, rows, y, None)
+    more.restore(
+        {**state, "factored": 7, "extra": np.append(state["extra"], [more_noise] * 2)},
+        rows,
+        y,
+        None,
+    )
     np.testing.assert_allclose(b.std, more.predict()[1], atol=2e-3)
     np.testing.assert_allclose(
         b.covariance(np.array([50])), more.covariance(np.array([50])), atol=2e-3
