@@ -28,6 +28,7 @@ from grainscout.policies.parts.standard import (
     DescriptorTarget,
     ImageFeatures,
     KernelModel,
+    PlaneModel,
     StandardAcquisition,
 )
 from grainscout.policies.validation import option
@@ -92,6 +93,7 @@ class ModelPolicy(SeededPolicy):
             part.begin(self.run)
         self._ahead: tuple[Surrogate, TrainingData] | None = None
         self._shown: FloatArray | None = None
+        self._earlier = False
 
     @property
     def surrogate(self) -> Surrogate:
@@ -273,16 +275,25 @@ class ModelPolicy(SeededPolicy):
         )
 
     # ---- state ----------------------------------------------------------------------------
+    def take_earlier_defaults(self, *, robust: bool = False) -> None:
+        """Go on as a run that began before Student-t noise was the default (record 0204)."""
+        self._earlier = True
+        if isinstance(self.model, PlaneModel):
+            self.model = self.run.model = dataclasses.replace(self.model, robust=robust)
+
     def state(self) -> PackedState:
         """All that decides what comes next, the surrogate's own part included."""
         state = super().state()
         state["own"] |= self.run.carried
         unused = self.run.current is None or len(self._rows) == 0
         model = None if unused else self.surrogate.state()
-        return {**state, "model": model, **self.acquisition.state(self.run)}
+        state |= {"model": model, "earlier_defaults": self._earlier}
+        return {**state, **self.acquisition.state(self.run)}
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`. PolicyError if it is of another policy, version or problem."""
+        if state.get("earlier_defaults", True):
+            self.take_earlier_defaults(robust="'robust': True" in str(state.get("options")))
         super().restore(state)
         self.run.carried |= {name: state["own"][name] for name in self.run.carried}
         self.run.weights_seed = self._weights_seed

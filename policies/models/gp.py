@@ -215,8 +215,8 @@ class GaussianProcess:
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
         self._fitted, count = int(state["fitted"]), int(state["factored"])
         extra = np.array(state["extra"], np.float64)
-        # A state of before continues by the rule that it was made with.
-        before = OUTLIERS if extra.any() else PLAIN
+        # A state of before Student-t noise continues by the rule that it was made with.
+        before = PLAIN if self.likelihood == PLAIN else OUTLIERS
         self.likelihood = str(state.get("likelihood", before))
         if count == 0:
             return

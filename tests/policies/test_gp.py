@@ -211,6 +211,52 @@ def test_robust_fit_withstands_a_spoilt_curve() -> None:
     assert error[0] < 0.5 * error[1]
 
 
+def test_many_spoilt_curves_do_not_bend_the_hyper_parameters() -> None:
+    plain, rows, y = fitted(robust=False)
+    robust, _, _ = fitted()
+    spoilt = y.copy()
+    spoilt[::6] += 12 * y.std() * np.random.default_rng(1).choice([-1, 1], len(y[::6]))
+    truth = 5e-10 * smooth(plain.table)[:500] + 2e-9
+    error = []
+    for gp, targets in ((robust, spoilt), (plain, spoilt), (plain, y)):
+        gp.fit(rows, targets)
+        error.append(np.sqrt(np.mean((gp.predict()[0] - truth) ** 2)))
+        if gp is plain:
+            plain, _, _ = fitted(robust=False)
+    assert error[0] < 0.5 * error[1]
+    assert error[0] < 1.4 * error[2]
+
+
+def test_a_spoilt_curve_between_refits_does_not_bend_the_map() -> None:
+    robust, rows, y = fitted(growth=10.0)
+    clean, _, _ = fitted(growth=10.0)
+    for gp in (robust, clean):
+        gp.fit(rows[:40], y[:40])
+    spoilt = y[:41].copy()
+    spoilt[40] += 50 * y.std()
+    robust.fit(rows[:41], spoilt)
+    clean.fit(rows[:41], y[:41])
+    assert np.abs(robust.predict()[0] - clean.predict()[0]).max() < 0.4 * y.std()
+
+
+def test_a_state_without_a_likelihood_goes_on_by_the_rule_of_before() -> None:
+    for options in ({"robust": False}, {"robust": True}):
+        gp, rows, y = fitted(growth=0.0, **options)
+        gp.fit(rows[:40], y[:40])
+        state = gp.state()
+        del state["likelihood"]
+        gp.restore({**state, "extra": np.zeros(40)}, rows[:40], y[:40], None)
+        assert gp.likelihood == ("outliers" if options["robust"] else "normal")
+
+
+def test_a_line_search_stays_where_the_kernel_is_finite() -> None:
+    gp, rows, y = fitted(robust=False)
+    with np.errstate(all="raise", under="ignore"):
+        gp.fit(rows, np.where(np.arange(60) % 9 == 0, 1e6, 1.0) * y)
+    reach = 8.0 * np.array([0.7, 1.2, 1.0])
+    assert (np.abs(gp.parameters[:3] - gp.kernel.prior[:, 0]) <= reach).all()
+
+
 def test_targets_may_all_change_without_a_refit() -> None:
     gp, rows, y = fitted()
     gp.fit(rows, y)

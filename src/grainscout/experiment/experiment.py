@@ -360,6 +360,10 @@ class Experiment:
         recorded = next((o for o in journal.outcomes() if o.curve is not None), None)
         self.judge = self.judge and (recorded is None or recorded.quality is not None)
         stored = journal.checkpoint("policy")
+        if "policy_defaults" not in journal.header().versions:
+            earlier = getattr(self.policy, "take_earlier_defaults", None)
+            if earlier is not None:
+                earlier()
         if stored is not None and supports(self.policy, SupportsState):
             restored, state = stored
             self.policy.restore(state)

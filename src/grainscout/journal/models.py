@@ -15,9 +15,14 @@ from grainscout.records.quality import Quality
 _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")
 
 
+#: Version of the policies' default options. It is in no journal of before version 2 (record 0204).
+POLICY_DEFAULTS = "2"
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version(), "machine": platform.machine()}
+    versions["policy_defaults"] = POLICY_DEFAULTS
     for name in _PACKAGES:
         try:
             versions[name] = version(name)
