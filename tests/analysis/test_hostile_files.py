@@ -15,7 +15,8 @@ from rigs_fuzz import siege
 from grainscout.analysis.formats import read, write_csv, write_gwy, write_nsid
 from grainscout.analysis.formats.metadata import from_json
 from grainscout.hardware import Limits
-from grainscout.records import ConfigError, DataError, Scan, hdf5
+from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records.encoding import hdf5
 from grainscout.simulator import PRESETS, Film
 
 SCAN = Scan(channels={"height": np.eye(4)}, pixel_size=(1e-8, 1e-8), metadata={"m": np.ones(3)})

@@ -21,7 +21,8 @@ from grainscout.hardware.adapters.nanonis import connection
 from grainscout.hardware.limits import Limits
 from grainscout.journal import Header, Journal, recording_of
 from grainscout.journal.schema import TABLES, row_digest
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Proposal, Site, hdf5, pack, unpack
+from grainscout.records import Budget, IVCurve, Outcome, Problem, Proposal, Site, pack, unpack
+from grainscout.records.encoding import hdf5
 from grainscout.simulator import PRESETS, Film
 
 _GROWTH = 1_500_000_000  # bytes of address space that one process may need more
