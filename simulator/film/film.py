@@ -25,15 +25,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grainscout.microstructure.from_image import checked_image, checked_relief, find_structure
+from grainscout.microstructure.from_image import (
+    checked_extent,
+    checked_image,
+    checked_relief,
+    find_structure,
+)
 from grainscout.microstructure.structure import Structure
-from grainscout.records import DataError, Scan, Waveform
+from grainscout.records import Scan, Waveform
 from grainscout.records.arrays import FloatArray
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
 from grainscout.simulator.film.blend import TransportMaps, parameter_maps
 from grainscout.simulator.film.generate import SURFACE_STREAMS, generate_structure
+from grainscout.simulator.film.sites import rows_and_columns
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.film.streams import STREAMS, as_seed, stream
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
@@ -126,6 +132,8 @@ class Film:
         """
         image, steps = checked_image(height, pixel_size)
         wanted = spec or FilmSpec()
+        if labels is None:
+            checked_extent(image.shape, steps, wanted.segmentation)
         structure = find_structure(
             image, steps, wanted.segmentation, None if labels is None else np.asarray(labels)
         )
@@ -360,23 +368,8 @@ class Film:
 
     def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
         """Transport parameters (n,) at (n, 2) sites."""
-        rows, columns = self._index(sites)
+        rows, columns = rows_and_columns(sites, self.shape)
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
-
-    def _index(self, sites: NDArray[np.integer[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        array = np.asarray(sites)
-        if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-            raise DataError(
-                "film sites must be an (n, 2) integer array of rows and columns; got "
-                f"{array.dtype} of shape {array.shape}"
-            )
-        off = (array < 0).any(1) | (array >= self.shape).any(1)
-        if off.any():
-            raise DataError(
-                f"film sites must lie on the {self.shape[0]} x {self.shape[1]} film; got "
-                f"{tuple(int(v) for v in array[off][0])} ({int(off.sum())} such sites)"
-            )
-        return array[:, 0], array[:, 1]
 
     # -- files ---------------------------------------------------------------------------------
 

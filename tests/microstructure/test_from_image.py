@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from grainscout.microstructure import structure_of
+from grainscout.microstructure import find_structure, structure_of
 from grainscout.microstructure.segmentation import level, noise_of
 from grainscout.records import ConfigError, DataError, Waveform
-from grainscout.simulator import Film, FilmSpec, SegmentationSpec
+from grainscout.simulator import PRESETS, Film, FilmSpec, SegmentationSpec
 
 NM = 1e-9
 
@@ -287,3 +287,20 @@ def test_a_scratched_crop_shows_few_grains(shared_data):
     # The groove that runs down the left is a boundary of it.
     s = film.structure
     assert (s.boundary_distance[45:120, 15:50].min(1) < 15e-9).mean() > 0.9
+
+
+def test_grains_do_not_depend_on_how_finely_the_image_was_sampled():
+    film = Film.generate(PRESETS["tiny"], 5)
+    coarse = film.scan().height
+    fine = coarse.repeat(16, axis=0).repeat(16, axis=1)
+    spec = SegmentationSpec(level_lines=False)
+    few = find_structure(coarse, film.pixel_size, spec)
+    step = film.pixel_size[0] / 16
+    many = find_structure(fine, (step, step), spec)
+    assert abs(len(many.grains) - len(few.grains)) <= 0.25 * len(few.grains)
+
+
+def test_an_image_smaller_than_a_grain_is_refused_with_both_sizes():
+    image = 1e-10 * np.random.default_rng(0).standard_normal((96, 96))
+    with pytest.raises(DataError, match=r"smallest grain, 75 nm; got 9.6 x 9.6 nm"):
+        Film.from_topography(image, 1e-10)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, load_bytes
+from grainscout.analysis.formats.files import fault, intact, load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si, split_name
 from grainscout.records.arrays import FloatArray
@@ -79,6 +79,12 @@ def decoded(path: Path | str, asked: Asked | None = None) -> str:
 
 
 def parsed(path: Path | str, text: str, asked: Asked) -> Table:
+    """The table of a text; DataError names the file if a line is no line of a table."""
+    with intact(path, "table of numbers", csv.Error):
+        return _parsed(path, text, asked)
+
+
+def _parsed(path: Path | str, text: str, asked: Asked) -> Table:
     """The table in a text; DataError says what it lacks."""
     if not text.endswith(("\n", "\r")):
         raise fault(path, "end with a complete line", repr(text[-20:]), "It may be truncated")

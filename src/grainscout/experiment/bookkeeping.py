@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grainscout.experiment.outcomes import costs
-from grainscout.records import Budget, Outcome, PolicyError, Problem, Proposal, Site
+from grainscout.journal import Batch, Journal
+from grainscout.records import (
+    Budget,
+    ConfigError,
+    JournalError,
+    Outcome,
+    PolicyError,
+    Problem,
+    Proposal,
+    Site,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,3 +118,39 @@ class ProposalCheck:
                 raise PolicyError(f"proposal ids must be unique; got {p.id!r} again")
             self.ids.add(p.id)
         return proposals
+
+
+def check_settings(**settings: int) -> None:
+    """ConfigError for a setting below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1; got {value}")
+
+
+def step_of(batch: Batch) -> Step:
+    """The turn that a recorded batch was."""
+    return Step(
+        number=batch.number,
+        proposals=list(batch.proposals),
+        outcomes=list(batch.outcomes),
+        decision_s=batch.decision_s,
+    )
+
+
+def unmeasured(step: Step) -> list[Proposal]:
+    """Proposals of a step that have no outcome yet."""
+    done = {o.proposal_id for o in step.outcomes}
+    return [p for p in step.proposals if p.id not in done]
+
+
+def require_same(again: Sequence[Proposal], batch: Batch, journal: Journal) -> None:
+    """JournalError unless a policy proposes again what was recorded."""
+    if [(p.id, tuple(p.site)) for p in again] != [(p.id, tuple(p.site)) for p in batch.proposals]:
+        raise JournalError(
+            f"journal {journal.path} is of another experiment: in batch {batch.number} it "
+            f"has {_names(batch.proposals)}, this policy asks for {_names(again)}"
+        )
+
+
+def _names(proposals: Sequence[Proposal]) -> str:
+    return ", ".join(f"{p.id} at {tuple(Site(*p.site))}" for p in proposals) or "nothing"

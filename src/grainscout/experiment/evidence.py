@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from grainscout.analysis.curves.quality import CONFIRMED, WINDOW, judge_curve
-from grainscout.records import IVCurve, Outcome, Waveform
+from grainscout.records import ConfigError, IVCurve, Outcome, Proposal, Waveform
 
 #: First words of the reason for the end of a run whose curves are unusable.
 SPOILT = "spoilt curves"
 #: Share of unusable curves among the latest at which a run stops.
 MAX_SPOILT = 0.95
 _SAME = 0.2  # rms difference of two curves, as a share of the larger rms, up to which they agree
+
+
+def check_looks(second_look: int, max_spoilt: float) -> None:
+    """ConfigError for settings out of range."""
+    if second_look < 0 or not 0.0 < max_spoilt <= 1.0:
+        raise ConfigError(
+            "second_look must be at least 0 and max_spoilt in (0, 1]; got "
+            f"{second_look} and {max_spoilt}"
+        )
 
 
 def judged(outcome: Outcome, waveform: Waveform) -> Outcome:
@@ -37,6 +47,15 @@ def confirmed(again: Outcome, first: Outcome) -> Outcome:
         return again
     reasons = (*again.quality.reasons, CONFIRMED)
     return replace(again, quality=replace(again.quality, usable=True, reasons=reasons))
+
+
+def suspicious(proposal: Proposal, outcomes: Sequence[Outcome], most: int) -> Outcome | None:
+    """The outcome of a proposal whose site is to be measured again, at most `most` times."""
+    looks = [o for o in outcomes if o.proposal_id == proposal.id]
+    first = looks[0]
+    looks += [o for o in outcomes if o.proposal_id is None and o.site == first.site]
+    over = len(looks) > most or first.curve is None or looks[-1].usable
+    return None if over else first
 
 
 def agree(first: IVCurve, second: IVCurve) -> bool:

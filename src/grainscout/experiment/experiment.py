@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Self
 
-from grainscout.experiment.bookkeeping import ProposalCheck, Result, Spending, Step
-from grainscout.experiment.evidence import MAX_SPOILT, SpoiltCurves, confirmed, judged
+from grainscout.experiment.bookkeeping import (
+    ProposalCheck,
+    Result,
+    Spending,
+    Step,
+    check_settings,
+    require_same,
+    step_of,
+    unmeasured,
+)
+from grainscout.experiment.evidence import (
+    MAX_SPOILT,
+    SpoiltCurves,
+    check_looks,
+    confirmed,
+    judged,
+    suspicious,
+)
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
 from grainscout.experiment.outcomes import attached, measure, vetoed
 from grainscout.experiment.retraction import ToldPolicy
 from grainscout.experiment.threads import one_thread
 from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
-from grainscout.journal import Batch, Journal
+from grainscout.journal import Journal
 from grainscout.policies.protocol import Policy
 from grainscout.records import (
     ConfigError,
@@ -48,9 +64,7 @@ class Experiment:
     batch : int
         Number of sites to ask for at a time.
     decision_seconds : float, optional
-        Time charged for a decision on a simulated clock [s], so that simulated time does not
-        depend on how busy this computer is. None charges the time that it really took. A real
-        clock runs by itself.
+        Time charged for a decision on a simulated clock [s]. None charges what it really took.
     checkpoint_every : int
         Batches between stored policy states. A resume replays the rest.
     max_failures : int
@@ -88,19 +102,9 @@ class Experiment:
         max_spoilt: float = MAX_SPOILT,
         observe: Callable[[Step], None] | None = None,
     ) -> None:
-        for name, value in (
-            ("batch", batch),
-            ("checkpoint_every", checkpoint_every),
-            ("max_failures", max_failures),
-        ):
-            if value < 1:
-                raise ConfigError(f"{name} must be at least 1; got {value}")
+        check_settings(batch=batch, checkpoint_every=checkpoint_every, max_failures=max_failures)
+        check_looks(second_look, max_spoilt)
         self.microscope = microscope
-        if second_look < 0 or not 0.0 < max_spoilt <= 1.0:
-            raise ConfigError(
-                "second_look must be at least 0 and max_spoilt in (0, 1]; got "
-                f"{second_look} and {max_spoilt}"
-            )
         self.policy = policy
         self.problem = problem
         self.seed = seed
@@ -126,9 +130,7 @@ class Experiment:
         self._told = ToldPolicy(policy, problem, seed, journal)
         self._pending: Step | None = None  # a batch that was interrupted
         if problem.budget.wear is not None and not supports(microscope, SupportsWear):
-            raise ConfigError(
-                "budget wear needs a microscope that reports tip wear; this one does not"
-            )
+            raise ConfigError("budget wear needs a microscope that reports tip wear; this does not")
         policy.reset(problem, rng=spawn_streams(seed).policy_rng())
 
     @classmethod
@@ -137,17 +139,8 @@ class Experiment:
     ) -> Self:
         """Open the experiment of a journal, ready to `run` on.
 
-        The policy is restored from its last stored state. It then decides the later recorded
-        batches again, and each answer is compared with the record.
-
-        Parameters
-        ----------
-        journal : Journal
-            The journal of the run to continue.
-        microscope, policy : Microscope, Policy
-            Made as for the run itself.
-        **settings
-            As for the constructor.
+        The policy is restored from its last state and decides the later batches again. Each answer
+        is compared with the record. `settings` are those of the constructor.
 
         Raises
         ------
@@ -223,8 +216,6 @@ class Experiment:
                 self.journal.record_microscope(state)
             self._event("start", wear=self._wear_start)
 
-    # One turn -----------------------------------------------------------------------------------
-
     def _turn(self) -> bool:
         self._told.retract(self._number)
         wanted = self._spending.left(self.batch)
@@ -241,10 +232,8 @@ class Experiment:
         return True
 
     def _charge(self, step: Step) -> None:
-        """Charge the clock with the decision."""
-        self.microscope.clock.spend(
-            step.decision_s if self.decision_seconds is None else self.decision_seconds
-        )
+        fixed = self.decision_seconds
+        self.microscope.clock.spend(step.decision_s if fixed is None else fixed)
 
     def _finish(self, step: Step) -> None:
         """Measure what is left of a batch and tell the policy."""
@@ -286,13 +275,9 @@ class Experiment:
             self._record(confirmed(self._measured(first.site), first), step)
 
     def _suspicious(self, proposal: Proposal, step: Step) -> Outcome | None:
-        """The outcome of a proposal whose site is to be measured again now, if any."""
-        looks = [o for o in step.outcomes if o.proposal_id == proposal.id]
-        first = looks[0]
-        looks += [o for o in step.outcomes if o.proposal_id is None and o.site == first.site]
-        waiting = len(_unmeasured(step))
-        over = len(looks) > self.second_look or self._spending.left(1 + waiting) <= waiting
-        return None if over or first.curve is None or looks[-1].usable else first
+        waiting = len(unmeasured(step))
+        room = self._spending.left(1 + waiting) > waiting
+        return suspicious(proposal, step.outcomes, self.second_look) if room else None
 
     def _outcome_of(self, proposal: Proposal) -> Outcome:
         if proposal.id not in self._requests.vetoed:
@@ -301,22 +286,23 @@ class Experiment:
         return vetoed(proposal.site, proposal.id, visit=visit, at=self._now())
 
     def _measured(self, site: Site, proposal_id: str | None = None) -> Outcome:
-        outcome = measure(
-            self.microscope,
-            self.problem.waveform,
-            site,
-            visit=self._spending.visit(site),
-            now=self._now,
-            proposal_id=proposal_id,
+        return self._judged(
+            measure(
+                self.microscope,
+                self.problem.waveform,
+                site,
+                visit=self._spending.visit(site),
+                now=self._now,
+                proposal_id=proposal_id,
+            )
         )
-        return judged(outcome, self.problem.waveform) if self.judge else outcome
 
     def _attached(self, external: ExternalCurve) -> Outcome:
         visit = self._spending.visit(external.site)
-        outcome = attached(external.site, external.curve, visit=visit, at=self._now())
-        return judged(outcome, self.problem.waveform) if self.judge else outcome
+        return self._judged(attached(external.site, external.curve, visit=visit, at=self._now()))
 
-    # Bookkeeping --------------------------------------------------------------------------------
+    def _judged(self, outcome: Outcome) -> Outcome:
+        return judged(outcome, self.problem.waveform) if self.judge else outcome
 
     def _count(self, outcome: Outcome) -> None:
         if self.journal is None:
@@ -325,9 +311,8 @@ class Experiment:
         self._spoilt.count(outcome)
 
     def _exhausted(self) -> str | None:
-        return self._spoilt.stop() or self._spending.exhausted(
-            self._now(), self._wear() - self._wear_start
-        )
+        worn = self._wear() - self._wear_start
+        return self._spoilt.stop() or self._spending.exhausted(self._now(), worn)
 
     def _wear(self) -> float:
         return self.microscope.wear() if supports(self.microscope, SupportsWear) else 0.0
@@ -351,8 +336,6 @@ class Experiment:
     def _microscope_state(self) -> PackedState | None:
         return self.microscope.state() if supports(self.microscope, SupportsState) else None
 
-    # Resuming -----------------------------------------------------------------------------------
-
     def _replay(self, journal: Journal) -> None:
         """Bring policy, counts and microscope to the end of the journal."""
         restored = -1
@@ -373,16 +356,11 @@ class Experiment:
             self._check.ids.update(p.id for p in batch.proposals)
             if batch.number > restored:
                 self._told.retract(batch.number)
-                self._compare(batch, journal)
+                require_same(self._told.ask(len(batch.proposals)), batch, journal)
             for outcome in batch.outcomes:
                 self._count(outcome)
             self._number = batch.number
-            step = Step(
-                number=batch.number,
-                proposals=list(batch.proposals),
-                outcomes=list(batch.outcomes),
-                decision_s=batch.decision_s,
-            )
+            step = step_of(batch)
             if not batch.complete or (
                 batch is batches[-1]
                 and batch.number > restored
@@ -395,23 +373,12 @@ class Experiment:
             self._number = batch.number + 1
         self._restore_microscope(journal)
 
-    def _compare(self, batch: Batch, journal: Journal) -> None:
-        """JournalError unless the policy proposes again what was recorded."""
-        again = self._told.ask(len(batch.proposals))
-        if [(p.id, tuple(p.site)) for p in again] != [
-            (p.id, tuple(p.site)) for p in batch.proposals
-        ]:
-            raise JournalError(
-                f"journal {journal.path} is of another experiment: in batch {batch.number} it "
-                f"has {_names(batch.proposals)}, this policy asks for {_names(again)}"
-            )
-
     def _restore_microscope(self, journal: Journal) -> None:
         left = journal.checkpoint("microscope")
         if supports(self.microscope, SupportsState):
             if left is None:
                 raise JournalError(
-                    f"journal {journal.path} has no state of its microscope: its run was ended before it "
+                    f"journal {journal.path} has no state of its microscope: its run ended before it "
                     "began. Delete it and start again"
                 )
             self.microscope.restore(left[1])
@@ -423,13 +390,12 @@ class Experiment:
         for event in journal.events():
             self._faults += event.kind == "fault"
             if event.kind == "start":
-                self._wear_start = float(event.detail["wear"])
-                self._started = True
+                self._wear_start, self._started = float(event.detail["wear"]), True
             if event.kind == "request" and event.detail["asked"] == "veto":
                 self._requests.vetoed.add(str(event.detail.get("id")))
         remeasured: list[str] = []
         if self._pending is not None:
-            waiting = _unmeasured(self._pending)
+            waiting = unmeasured(self._pending)
             remeasured = [
                 p.id
                 for p in self._pending.proposals
@@ -438,12 +404,3 @@ class Experiment:
             if not self._pending.outcomes:  # the decision was made, its time is in no stored state
                 self._charge(self._pending)
         self._event("resume", outcomes=journal.count(), perhaps_measured_twice=remeasured)
-
-
-def _unmeasured(step: Step) -> list[Proposal]:
-    done = {o.proposal_id for o in step.outcomes}
-    return [p for p in step.proposals if p.id not in done]
-
-
-def _names(proposals: Sequence[Proposal]) -> str:
-    return ", ".join(f"{p.id} at {tuple(Site(*p.site))}" for p in proposals) or "nothing"

@@ -83,6 +83,19 @@ def checked_image(
     return image, (float(steps[0]), float(steps[1]))
 
 
+def checked_extent(
+    shape: tuple[int, int], pixel_size: tuple[float, float], spec: SegmentationSpec
+) -> None:
+    """Refuse an image that is smaller than the smallest grain looked for (DataError)."""
+    rows, columns = (n * step / NM for n, step in zip(shape, pixel_size, strict=True))
+    if min(rows, columns) < spec.smallest_nm:
+        raise DataError(
+            f"topography must be larger than the smallest grain, {spec.smallest_nm:g} nm; got "
+            f"{rows:g} x {columns:g} nm. Give its true pixel size (pixel_nm), or a smaller "
+            "segmentation smallest_nm and scale_nm"
+        )
+
+
 def checked_relief(structure: Structure, image: FloatArray) -> None:
     """Refuse an image of which levelling left only rounding.
 

@@ -23,6 +23,7 @@ Labels = NDArray[np.int32]
 _SIGMA = 5.0  # a boundary stands out from its grains by at least so many standard deviations
 _OFFSET = 5.0  # a line offset is at most so many standard deviations of the line offsets
 _NARROWEST = 0.8  # pixels: derivatives of narrower Gaussians are those of single pixels
+_WIDEST = 8.0  # pixels: wider boundaries are found among means of pixels, in the same time
 _ORDERS = ((2, 0), (1, 1), (0, 2))  # second derivatives
 
 
@@ -116,8 +117,16 @@ def grooves(image: FloatArray, sigma: Sequence[float] = (1.5, 1.5)) -> BoolArray
 def find_grains(height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
     """Labels 0 .. n-1 of the grains of a levelled topography, with pixels in nm.
 
-    One grain if nothing stands out of the image's own noise.
+    One grain if nothing stands out of the image's own noise, or the image is smaller than a grain.
     """
+    if min(n * step for n, step in zip(height.shape, pixel, strict=True)) < spec.smallest_nm:
+        return np.zeros(height.shape, np.int32)
+    fold = [max(1, int(spec.scale_nm / step / _WIDEST)) for step in pixel]
+    if max(fold) > 1:  # boundaries many pixels wide are found among means of pixels
+        coarse = _block_means(height, fold)
+        found = find_grains(coarse, (pixel[0] * fold[0], pixel[1] * fold[1]), spec)
+        fine = found.repeat(fold[0], axis=0).repeat(fold[1], axis=1)
+        return fine[: height.shape[0], : height.shape[1]]
     sigma = [max(spec.scale_nm / step, _NARROWEST) for step in pixel]
     depth = groove_depth(height, sigma, sigma)
     spread = float(depth.std())
@@ -131,6 +140,15 @@ def find_grains(height: FloatArray, pixel: tuple[float, float], spec: Segmentati
     labels = watershed(depth, markers).astype(np.int32) - 1  # type: ignore[no-untyped-call]
     smallest = np.pi / 4 * spec.smallest_nm**2 / (pixel[0] * pixel[1])
     return merge(labels, strength, least, smallest)
+
+
+def _block_means(image: FloatArray, fold: Sequence[int]) -> FloatArray:
+    """Means of blocks of fold[0] x fold[1] pixels; the last ones repeat the image's edge."""
+    pad = [(0, -n % k) for n, k in zip(image.shape, fold, strict=True)]
+    padded = np.pad(image, pad, mode="edge")
+    rows, columns = padded.shape
+    blocks = padded.reshape(rows // fold[0], fold[0], columns // fold[1], fold[1])
+    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _map_noise(height: FloatArray, sigma: Sequence[float]) -> float:
