@@ -58,7 +58,7 @@ class Experiment:
     problem : Problem
         From `make_problem`.
     seed : int
-        The experiment's seed. The policy's generator is spawned from it.
+        Seed of the experiment, from which the policy's generator is spawned.
     journal : Journal, optional
         Where everything is written. Without one the run is kept in memory only.
     batch : int
@@ -72,8 +72,7 @@ class Experiment:
     judge : bool
         Give each outcome the verdict on its curve (`analysis.curves.quality`).
     second_look : int
-        How often a site with an unusable curve is measured again, charged to the budget. Two
-        curves that agree are both real.
+        How often the site of an unusable curve is measured again. Curves that agree are real.
     max_spoilt : float
         Share of unusable curves among the latest 20 at which the run stops.
     observe : callable, optional
