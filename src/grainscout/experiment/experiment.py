@@ -53,10 +53,8 @@ class Experiment:
     ----------
     microscope : Microscope
         Put a ``hardware.Guard`` around it to have limits enforced.
-    policy : Policy
-        Any object with reset, ask and tell.
-    problem : Problem
-        From `make_problem`.
+    policy, problem : Policy, Problem
+        Any object with reset, ask and tell, and what `make_problem` gives.
     seed : int
         Seed of the experiment, from which the policy's generator is spawned.
     journal : Journal, optional
@@ -104,10 +102,8 @@ class Experiment:
         check_settings(batch=batch, checkpoint_every=checkpoint_every, max_failures=max_failures)
         check_looks(second_look, max_spoilt)
         self.microscope = microscope
-        self.policy = policy
-        self.problem = problem
-        self.seed = seed
-        self.journal = journal
+        self.policy, self.problem = policy, problem
+        self.seed, self.journal = seed, journal
         self.batch = batch
         self.decision_seconds = decision_seconds
         self.checkpoint_every = checkpoint_every
@@ -256,10 +252,10 @@ class Experiment:
         self._note_faults()
         if self._spoilt.new_warning():
             self._event("warning", what="spoilt curves", share=self._spoilt.share)
-        if self._spending.failures >= self.max_failures:
+        if (failed := self._spending.failures) >= self.max_failures:
             raise MicroscopeError(
-                f"{self._spending.failures} measurements in a row failed, the last with: "
-                f"{step.outcomes[-1].message}. Look at the tip, then resume"
+                f"{failed} measurements in a row failed, the last with: {step.outcomes[-1].message}. "
+                "Look at the tip, then resume"
             )
 
     def _record(self, outcome: Outcome, step: Step) -> None:
@@ -350,8 +346,7 @@ class Experiment:
             restored, state = stored
             self.policy.restore(state)
         self._told.resume(restored)
-        batches = journal.batches()
-        for batch in batches:
+        for batch in (batches := journal.batches()):
             self._check.ids.update(p.id for p in batch.proposals)
             if batch.number > restored:
                 self._told.retract(batch.number)
