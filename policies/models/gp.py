@@ -18,8 +18,17 @@ from scipy.linalg import blas, lapack
 from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.kernels import Kernel
+from grainscout.policies.models.likelihood import (
+    FREEDOM,
+    LEAST,
+    REACH,
+    check_data,
+    standardise,
+    student_noise,
+    winsorise,
+)
 from grainscout.policies.models.surrogates import not_fitted
-from grainscout.records import ConfigError, PackedState, PolicyError
+from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
@@ -28,64 +37,9 @@ _TRUST_PRIOR = (0.0, 1.5)  # of the log factor on the noise variances that come 
 _CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
 _CACHE_BYTES = 3 * 2**30
 _OUTLIER = 4.0  # standard deviations of the leave-one-out prediction, in the rule of before
-_FREEDOM = 2.0  # degrees of freedom of the Student-t noise
-_REACH = 4.0  # robust standard deviations beyond which a target does not set scale or first fit
-_LEAST = 4  # fewer targets say nothing about outliers
 _BOUNDS = 8.0  # prior deviations that a log parameter may go
 #: Likelihoods. States without one were made before ``"student-t"``.
 PLAIN, OUTLIERS, STUDENT_T = "normal", "outliers", "student-t"
-
-
-def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:
-    """The noise variances, zeros if None. ConfigError if the data cannot be learnt from."""
-    noise = np.zeros(len(y)) if noise is None else np.asarray(noise, np.float64)
-    if len(y) == 0 or not (rows.shape == y.shape == noise.shape == (len(y),)):
-        raise ConfigError(
-            "fit needs one row, target and noise for each of at least one measurement; got shapes "
-            f"{rows.shape}, {y.shape}, {noise.shape}"
-        )
-    if not (np.isfinite(y).all() and np.isfinite(noise).all() and (noise >= 0).all()):
-        raise ConfigError("fit needs finite targets and finite noise variances >= 0; leave out NaN")
-    return noise
-
-
-def standardise(y: FloatArray) -> tuple[float, float]:
-    """Offset and scale of targets, the scale in their unit even if all are equal."""
-    offset, scale = float(y.mean()), float(y.std())
-    if not scale > 1e-9 * abs(offset):
-        scale = abs(offset) if offset != 0 else 1.0
-    return offset, scale
-
-
-def winsorise(y: FloatArray) -> FloatArray:
-    """Targets limited to 4 robust standard deviations of their median.
-
-    Unchanged where there are fewer than four, or half of them are equal.
-    """
-    middle = float(np.median(y))
-    reach = _REACH * 1.4826 * float(np.median(np.abs(y - middle)))
-    if len(y) < _LEAST or not reach > 1e-9 * abs(middle):
-        return y
-    return np.clip(y, middle - reach, middle + reach)
-
-
-def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
-    """Extra noise variances that make Student-t noise of a normal one.
-
-    Parameters
-    ----------
-    square : (n,) array of float
-        Expected squared distance of each target from the function.
-    noise : (n,) array of float
-        Variances of the normal noise.
-
-    Notes
-    -----
-    One step of expectation maximisation of the scale mixture (Lange, Little & Taylor 1989, J. Am.
-    Stat. Assoc. 84, 881, eq. 5), started at normal noise. Weights above one are taken as one.
-    """
-    inverse_weight = (_FREEDOM + square / noise) / (_FREEDOM + 1.0)
-    return np.asarray(noise * np.maximum(inverse_weight - 1.0, 0.0))
 
 
 class GaussianProcess:
@@ -102,8 +56,7 @@ class GaussianProcess:
     growth : float
         Hyper-parameters are refitted when the data have grown by this fraction (0: always).
     robust : bool
-        Give measurements beyond 4 standard deviations of their leave-one-out prediction the noise
-        that makes them 4, so that one spoilt curve does not bend the map.
+        Student-t noise, so that one spoilt curve does not bend the map.
     """
 
     def __init__(
@@ -136,7 +89,7 @@ class GaussianProcess:
         learnt = math.exp(self._t[-2]) + _FLOOR
         if self.likelihood == STUDENT_T and len(self._extra):
             # An outlier counts as if it were 4 deviations away.
-            most = learnt * (_REACH**2 - 1.0) / (_FREEDOM + 1.0)
+            most = learnt * (REACH**2 - 1.0) / (FREEDOM + 1.0)
             learnt += float(np.minimum(self._extra, most).mean())
         return learnt * self._scale**2
 
@@ -236,7 +189,7 @@ class GaussianProcess:
         known = given / self._scale**2
         self._extra = np.zeros(len(y))
         self._t = self._maximise(prepared, start, known, self._extra)
-        if self.likelihood != PLAIN and len(y) >= _LEAST:
+        if self.likelihood != PLAIN and len(y) >= LEAST:
             noise = np.broadcast_to(self._total_noise(given), y.shape)
             self._extra = self._outlying(prepared, z, noise)
             if self._extra.any():

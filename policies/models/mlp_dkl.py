@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grainscout.policies.models.gp import check_data, standardise
+from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState
 from grainscout.records.arrays import FloatArray, IntArray

@@ -20,8 +20,8 @@ import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import Bounds, minimize
 
-from grainscout.policies.models.gp import check_data, standardise
 from grainscout.policies.models.kernels import Kernel
+from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.mean_model import MeanModel
 from grainscout.policies.models.population_monte_carlo import population
 from grainscout.policies.models.surrogates import not_fitted

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from grainscout.policies.models.features import check_window, patches
-from grainscout.policies.models.gp import check_data
+from grainscout.policies.models.likelihood import check_data
 from grainscout.policies.models.mlp_dkl import device
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState, Scan

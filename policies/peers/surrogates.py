@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.policies.models.gp import check_data, standardise
+from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import Observations

@@ -11,7 +11,6 @@ import pytest
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
-from grainscout.cli import main
 from grainscout.journal import Journal
 from grainscout.simulator import Film
 
@@ -25,22 +24,6 @@ waveform = {{ samples = 51 }}
 [policy]
 name = "{policy}"
 """
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Call the command line in an empty folder: (exit status, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def calling(*words):
-        monkeypatch.setattr(sys, "argv", ["grainscout", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return ended.value.code or 0, said.out, " ".join(said.err.split())
-
-    return calling
 
 
 def experiment(folder, name="run.toml", policy="random", curves=8, seed=1, extra=""):
@@ -392,28 +375,3 @@ def test_the_report_of_an_ising_run_has_its_truth(call, tmp_path):
     assert call("report", "ising.gsj")[0] == 0
     page = (tmp_path / "ising.html").read_text()
     assert 'id="truth"' in page
-
-
-def test_import_says_what_was_understood_and_draws_it(call, tmp_path):
-    rows = [
-        f"{r},{c},{v},{1e-9 * v * (1 + c)}" for r in (0, 1) for c in (0, 2) for v in (0, 0.5, 1)
-    ]
-    (tmp_path / "iv.csv").write_text("row,col,V (V),I (A)\n" + "\n".join(rows) + "\n")
-    status, out, _ = call("import", "iv.csv", "--picture", "iv.png", "--pixel-nm", 5)
-    assert status == 0
-    for words in (
-        "4 of 6 pixels",
-        "5 x 5 nm",
-        "0 to 1 V",
-        "none found",
-        "1 ms a sample",
-        "positive",
-    ):
-        assert words in " ".join(out.split())
-    assert (tmp_path / "iv.png").read_bytes().startswith(b"\x89PNG")
-    status, _, err = call("import", "iv.csv", "--picture", "iv.png")
-    assert status == 1
-    assert "exists and is not overwritten" in err
-    status, _, err = call("import", "iv.csv", "--height-unit", "nm")
-    assert status == 2
-    assert "height_unit must be left out" in err

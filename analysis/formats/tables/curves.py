@@ -68,19 +68,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
     volts = voltage[order]
     if not np.isfinite(volts).all():
         raise fault(path, "have a voltage in each line", "lines without one")
-    spread = float(np.abs(volts - volts.mean(axis=0)).max())
-    if spread > max(_READBACK * float(np.ptp(volts)), 1e-9):
-        raise fault(
-            path,
-            "have the same voltages at each site, to 1 % of their range",
-            f"different ones, by up to {spread:.3g} V",
-        )
-    axis = volts[0] if spread <= 1e-9 else volts.mean(axis=0)
-    if spread > 1e-9:
-        asked.note(
-            f"measured voltages differ from site to site by up to {spread:.2g} V: their mean is the "
-            "sweep, and they are kept in metadata['voltage']"
-        )
+    axis, measured = _common_axis(asked, volts)
     parts = [
         roles.currents[n][0].values[order] * roles.currents[n][1]
         for pair in pairs
@@ -94,21 +82,11 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
         axis, clock = _beside(axis, clock, turned)
         parts = [p[:, ::-1] if t else p for p, t in zip(parts, turned, strict=True)]
     values = np.concatenate(parts, axis=1)
-    extent = unique.max(axis=0) + 1
-    if np.prod(extent.astype(float)) > MOST_PIXELS:
-        raise fault(
-            path,
-            f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
-            " x ".join(f"{v:g}" for v in extent),
-        )
-    image = np.zeros((int(extent[0]), int(extent[1])))
-    image[unique[:, 0], unique[:, 1]] = 1.0
-    asked.note("no image was recorded: policies see where curves were recorded instead")
     return recording_of(
         asked,
         grid_scan(
             asked,
-            {"recorded": (image, "")},
+            {"recorded": (_recorded_pixels(asked, unique), "")},
             pixel_size=size,
             origin=origin,
             metadata={"source": "CSV", "frame": frame},
@@ -123,7 +101,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
             else "not recorded; 1 ms a sample is assumed",
             "pixel_size": "recorded" if "x" in roles.found else "not recorded; 1 nm is assumed",
             **({"preamble": table.preamble} if table.preamble else {}),
-            **({"voltage": volts} if spread > 1e-9 else {}),
+            **({"voltage": volts} if measured else {}),
             **(
                 {"channels": {c.label: c.values[order] for c in roles.others if c.numeric}}
                 if roles.others
@@ -131,6 +109,39 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
             ),
         },
     )
+
+
+def _common_axis(asked: Asked, volts: FloatArray) -> tuple[FloatArray, bool]:
+    """The sweep (s,) of all sites [V], and whether it is the mean of measured biases (n, s)."""
+    spread = float(np.abs(volts - volts.mean(axis=0)).max())
+    if spread > max(_READBACK * float(np.ptp(volts)), 1e-9):
+        raise fault(
+            asked.path,
+            "have the same voltages at each site, to 1 % of their range",
+            f"different ones, by up to {spread:.3g} V",
+        )
+    axis = volts[0] if spread <= 1e-9 else volts.mean(axis=0)
+    if spread > 1e-9:
+        asked.note(
+            f"measured voltages differ from site to site by up to {spread:.2g} V: their mean is the "
+            "sweep, and they are kept in metadata['voltage']"
+        )
+    return axis, spread > 1e-9
+
+
+def _recorded_pixels(asked: Asked, sites: IntArray) -> FloatArray:
+    """An image that is 1 where a curve was recorded."""
+    extent = sites.max(axis=0) + 1
+    if np.prod(extent.astype(float)) > MOST_PIXELS:
+        raise fault(
+            asked.path,
+            f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
+            " x ".join(f"{v:g}" for v in extent),
+        )
+    image = np.zeros((int(extent[0]), int(extent[1])))
+    image[sites[:, 0], sites[:, 1]] = 1.0
+    asked.note("no image was recorded: policies see where curves were recorded instead")
+    return image
 
 
 def _voltage(asked: Asked, roles: Roles) -> FloatArray:

@@ -1,0 +1,64 @@
+"""Targets and their noise: checks, scale, and noise that one spoilt curve does not bend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grainscout.records import ConfigError
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+
+FREEDOM = 2.0  # degrees of freedom of the Student-t noise
+REACH = 4.0  # robust standard deviations beyond which a target does not set scale or first fit
+LEAST = 4  # fewer targets say nothing about outliers
+
+
+def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:
+    """The noise variances, zeros if None. ConfigError if the data cannot be learnt from."""
+    noise = np.zeros(len(y)) if noise is None else np.asarray(noise, np.float64)
+    if len(y) == 0 or not (rows.shape == y.shape == noise.shape == (len(y),)):
+        raise ConfigError(
+            "fit needs one row, target and noise for each of at least one measurement; got shapes "
+            f"{rows.shape}, {y.shape}, {noise.shape}"
+        )
+    if not (np.isfinite(y).all() and np.isfinite(noise).all() and (noise >= 0).all()):
+        raise ConfigError("fit needs finite targets and finite noise variances >= 0; leave out NaN")
+    return noise
+
+
+def standardise(y: FloatArray) -> tuple[float, float]:
+    """Offset and scale of targets, the scale in their unit even if all are equal."""
+    offset, scale = float(y.mean()), float(y.std())
+    if not scale > 1e-9 * abs(offset):
+        scale = abs(offset) if offset != 0 else 1.0
+    return offset, scale
+
+
+def winsorise(y: FloatArray) -> FloatArray:
+    """Targets limited to 4 robust standard deviations of their median.
+
+    Unchanged where there are fewer than four, or half of them are equal.
+    """
+    middle = float(np.median(y))
+    reach = REACH * 1.4826 * float(np.median(np.abs(y - middle)))
+    if len(y) < LEAST or not reach > 1e-9 * abs(middle):
+        return y
+    return np.clip(y, middle - reach, middle + reach)
+
+
+def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
+    """Extra noise variances that make Student-t noise of a normal one.
+
+    Parameters
+    ----------
+    square : (n,) array of float
+        Expected squared distance of each target from the function.
+    noise : (n,) array of float
+        Variances of the normal noise.
+
+    Notes
+    -----
+    One step of expectation maximisation of the scale mixture (Lange, Little & Taylor 1989, J. Am.
+    Stat. Assoc. 84, 881, eq. 5), started at normal noise. Weights above one are taken as one.
+    """
+    inverse_weight = (FREEDOM + square / noise) / (FREEDOM + 1.0)
+    return np.asarray(noise * np.maximum(inverse_weight - 1.0, 0.0))
