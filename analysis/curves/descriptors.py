@@ -132,6 +132,9 @@ DESCRIPTORS: dict[str, Descriptor] = {
     )
 }
 
+#: Descriptors by functions of the user's that a task named. They are in no list.
+USER_DESCRIPTORS: dict[str, Descriptor] = {}
+
 _LOOP_BAND = re.compile(r"loop_(-?\d+(?:\.\d+)?)_(-?\d+(?:\.\d+)?)")
 
 
@@ -142,8 +145,8 @@ def descriptor_names() -> list[str]:
 
 def find_descriptor(name: str) -> Descriptor:
     """Look a descriptor up by name (ConfigError if unknown)."""
-    if name in DESCRIPTORS:
-        return DESCRIPTORS[name]
+    if name in DESCRIPTORS or name in USER_DESCRIPTORS:
+        return DESCRIPTORS.get(name) or USER_DESCRIPTORS[name]
     if ":" in name:
         raise ConfigError(
             f"descriptor {name!r} is a function of a user's: it is known once a task names it"

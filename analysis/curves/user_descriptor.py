@@ -15,7 +15,7 @@ import numpy as np
 
 from grainscout.analysis.curves.block import Curves
 from grainscout.analysis.curves.definitions import Raw
-from grainscout.analysis.curves.descriptors import DESCRIPTORS, Descriptor
+from grainscout.analysis.curves.descriptors import USER_DESCRIPTORS, Descriptor
 from grainscout.records import ConfigError, DataError
 
 _NAME = re.compile(
@@ -46,8 +46,8 @@ def load_user_descriptor(name: str) -> Descriptor:
     ConfigError
         If there is no such function.
     """
-    if name in DESCRIPTORS:
-        return DESCRIPTORS[name]
+    if name in USER_DESCRIPTORS:
+        return USER_DESCRIPTORS[name]
     match = _NAME.fullmatch(name)
     if match is None:
         raise ConfigError(
@@ -63,7 +63,7 @@ def load_user_descriptor(name: str) -> Descriptor:
     descriptor = Descriptor(
         name=name, unit=match["unit"] or "a.u.", version=1, compute=_computed(name, function)
     )
-    DESCRIPTORS[name] = descriptor
+    USER_DESCRIPTORS[name] = descriptor
     return descriptor
 
 

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe
+from grainscout.analysis.curves.descriptors import USER_DESCRIPTORS, describe
 from grainscout.analysis.formats import read_grains, write_nsid
 from grainscout.benchmarks import make_environment
 from grainscout.benchmarks.tasks.microscopes import Replay, Topography, film_on_image
@@ -183,10 +183,10 @@ def test_a_function_of_the_users_is_a_target(tmp_path, monkeypatch):
         truth = environment.truth(environment.problem())
         assert truth.unit == "pm"
         assert np.isfinite(truth.target).all()
-        DESCRIPTORS.pop(name)
+        USER_DESCRIPTORS.pop(name)
         again = copy.copy(task)  # restored as in a worker
         assert again == task
-        assert name in DESCRIPTORS
+        assert name in USER_DESCRIPTORS
     found = describe("my_loops_x:pair [pm]", np.linspace(0, 1, 9), np.ones((3, 9)) * np.arange(9))
     assert found.sigma.tolist() == [0.5, 0.5, 0.5]
 
