@@ -16,6 +16,7 @@ from grainscout.analysis.curves.block import ABSURD, MAX_GAP, MAX_LOST
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
 from grainscout.records import DataError, IVCurve
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.noise import difference_scale
 from grainscout.records.quality import Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
@@ -25,7 +26,6 @@ WINDOW = 20
 #: Reason of a curve that looked suspicious and came again.
 CONFIRMED = "confirmed by a second look"
 
-_THIRD_DIFFERENCE = 0.6744897501960817 * np.sqrt(20.0)
 # A sample that is lost falls under this share of where the sweep was going, by so many deviations of the
 # noise, so many times the bend before it, and at least so much [A].
 _LEFT, _NOISES, _BENDS, _FLOOR = 0.4, 10.0, 8.0, 5e-12
@@ -211,7 +211,7 @@ def noise_of(current: FloatArray) -> FloatArray:
     third = np.abs(np.diff(current, 3, axis=1))
     middle = third.shape[1] // 2
     third.partition(middle, axis=1)
-    return np.asarray(np.maximum(third[:, middle] / _THIRD_DIFFERENCE, 1e-16))
+    return np.asarray(np.maximum(third[:, middle] / difference_scale(3), 1e-16))
 
 
 def _fill(current: FloatArray, tests: _Tests) -> FloatArray:

@@ -81,7 +81,7 @@ class MicroscopeSpec(Kinds):
         DataError
             For unusable files.
         """
-        raise NotImplementedError
+        raise ConfigError(f"a microscope specification must open itself; got {type(self).__name__}")
 
     def notes(self) -> tuple[str, ...]:
         """What was assumed, filled or left out of a file, in sentences."""

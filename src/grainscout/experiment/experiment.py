@@ -108,9 +108,8 @@ class Experiment:
         self.decision_seconds = decision_seconds
         self.checkpoint_every = checkpoint_every
         self.max_failures = max_failures
-        able = microscope.capabilities
-        self.judge = judge and able.unit == "A"
-        self.second_look = second_look if able.revisits else 0
+        self.judge = judge and microscope.capabilities.unit == "A"
+        self.second_look = second_look if microscope.capabilities.revisits else 0
         self._spoilt = SpoiltCurves(max_spoilt)
         self.observe = observe
         self._started = False
