@@ -61,6 +61,26 @@ def explain(flags: int) -> str:
     return "; ".join(text for flag, text in _EXPLAIN.items() if flags & flag)
 
 
+def fill_gaps(current: FloatArray) -> tuple[FloatArray, BoolArray, BoolArray]:
+    """Lost samples interpolated along the sweep, which rows had some, and which too many of them."""
+    with np.errstate(invalid="ignore"):
+        lost = ~(np.abs(current) < ABSURD)
+    gaps = np.asarray(lost.any(axis=1))
+    spoilt = np.zeros(len(current), bool)
+    if not gaps.any():
+        return current, gaps, spoilt
+    filled, index = current.copy(), np.arange(current.shape[1])
+    for row in np.flatnonzero(gaps):
+        gone = lost[row]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]])))
+        spoilt[row] = gone.mean() > MAX_LOST or (edges[1::2] - edges[::2]).max() > MAX_GAP
+        known = ~gone
+        filled[row, gone] = (
+            np.interp(index[gone], index[known], current[row, known]) if known.any() else 0.0
+        )
+    return filled, gaps, spoilt
+
+
 class Curves:
     """Currents of n curves of one sweep of s samples, with common quantities.
 
@@ -86,23 +106,12 @@ class Curves:
 
     def _repaired(self, current: FloatArray) -> FloatArray:
         """Interpolate short gaps and flag rows with long ones."""
-        with np.errstate(invalid="ignore"):
-            lost = ~(np.abs(current) < ABSURD)
-        rows = np.flatnonzero(lost.any(axis=1))
-        if rows.size == 0:
-            return current
-        current = current.copy()
-        index = np.arange(current.shape[1])
-        for row in rows:
-            gone = lost[row]
-            edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]])))
-            if gone.mean() > MAX_LOST or (edges[1::2] - edges[::2]).max() > MAX_GAP:
-                self.flags[row] |= Flag.LOST
-                current[row] = 0.0
-            else:
-                self.flags[row] |= Flag.REPAIRED
-                current[row, gone] = np.interp(index[gone], index[~gone], current[row, ~gone])
-        return current
+        filled, gaps, spoilt = fill_gaps(current)
+        self.flags[gaps & ~spoilt] |= Flag.REPAIRED
+        self.flags[spoilt] |= Flag.LOST
+        if spoilt.any():
+            filled[spoilt] = 0.0
+        return filled
 
     @cached_property
     def noise(self) -> FloatArray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.analysis.curves.block import ABSURD, MAX_GAP, MAX_LOST
+from grainscout.analysis.curves.block import ABSURD, fill_gaps
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
 from grainscout.records import DataError, IVCurve
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
@@ -91,7 +91,6 @@ def judge(
     asked: ArrayLike | None = None,
     saturated: ArrayLike | None = None,
     deflection: ArrayLike | None = None,
-    setpoint: float = 1.0,
 ) -> Judged:
     """Judge curves of one sweep.
 
@@ -106,9 +105,7 @@ def judge(
     saturated : (n, s) array of bool, optional
         True where the amplifier was at its rail.
     deflection : (n, s) array, optional
-        Cantilever deflection during the sweep, in units of `setpoint` above the free cantilever.
-    setpoint : float
-        Deflection in contact, in the unit of `deflection`.
+        Cantilever deflection during the sweep, 0 when free and 1 at the setpoint.
 
     Raises
     ------
@@ -121,7 +118,8 @@ def judge(
     if volts.shape not in ((s,), (n, s)):
         raise DataError(f"voltage must have shape ({s},) or ({n}, {s}); got {volts.shape}")
     tests = _Tests(n)
-    filled = _fill(current, tests)
+    filled, _, spoilt = fill_gaps(current)
+    tests.mark(Reason.SAMPLES_MISSING, spoilt)
     if asked is not None:
         goal = np.asarray(asked, np.float64)
         if goal.shape != (s,):
@@ -132,7 +130,7 @@ def judge(
     rail = np.zeros((n, s), bool) if saturated is None else np.asarray(saturated, bool)
     tests.mark(Reason.AT_RAIL, np.asarray(rail.any(axis=1)))
     if deflection is not None:
-        _deflection(np.atleast_2d(np.asarray(deflection, np.float64)) / setpoint, tests)
+        _deflection(np.atleast_2d(np.asarray(deflection, np.float64)), tests)
     if s < MIN_SAMPLES:
         tests.mark(Reason.TOO_SHORT, np.ones(n, bool))
         return tests.judged()
@@ -212,24 +210,6 @@ def noise_of(current: FloatArray) -> FloatArray:
     middle = third.shape[1] // 2
     third.partition(middle, axis=1)
     return np.asarray(np.maximum(third[:, middle] / difference_scale(3), 1e-16))
-
-
-def _fill(current: FloatArray, tests: _Tests) -> FloatArray:
-    """Currents with lost samples interpolated. Too many of them are a reason."""
-    with np.errstate(invalid="ignore"):
-        lost = ~(np.abs(current) < ABSURD)
-    if not lost.any():
-        return current
-    filled, index = current.copy(), np.arange(current.shape[1])
-    for row in np.flatnonzero(lost.any(axis=1)):
-        gone = lost[row]
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]])))
-        gap = int((edges[1::2] - edges[::2]).max())
-        spoilt = gone.mean() > MAX_LOST or gap > MAX_GAP
-        tests.mark(Reason.SAMPLES_MISSING, (np.arange(len(current)) == row) & spoilt)
-        known = ~gone
-        filled[row] = np.interp(index, index[known], current[row, known]) if known.any() else 0.0
-    return filled
 
 
 def _frozen(current: FloatArray, noise: FloatArray, rail: BoolArray) -> BoolArray:
