@@ -48,6 +48,31 @@ def _level(share: float, noise: float, drift: float) -> FilmSpec:
     return _with(scan=scan, structure_share=share)
 
 
+_GONG = _with(boundary_contrast=0.9, film_spread=1.0)
+_PLACES = ("swapped", "cycled", "junctions", "grain", "composition", "nowhere")
+
+
+def _grains(**grains: Any) -> FilmSpec:
+    return replace(_GONG, grains=replace(_GONG.grains, **grains))
+
+
+def _foreign() -> dict[str, FilmSpec]:
+    """Gong2026 with one law or size changed, so that what was learnt on it may not hold."""
+    hidden = replace(_GONG.topography, asymmetry_shown=0.0)
+    films = {
+        **{name: _with(_GONG, placement=name) for name in _PLACES},
+        "contrast": _with(_GONG, boundary_contrast=-0.9),
+        "symmetric": _grains(asymmetric_share=0.08),
+        "asymmetric": _grains(asymmetric_share=0.6),
+        "unseen-asymmetry": replace(_GONG, topography=hidden),
+        "fine-grains": _grains(mean_nm=250.0, warp_nm=15.0),
+        "coarse-grains": _grains(mean_nm=800.0),
+        "fine-pixels": replace(_GONG, row_nm=12.0, column_nm=12.0),
+        "coarse-pixels": replace(_GONG, row_nm=32.0, column_nm=32.0),
+    }
+    return {f"foreign-{name}": film for name, film in films.items()}
+
+
 #: Names of before -> names of the materials' papers.
 _FORMER = {"s23": "Liu2023", "s26": "Gong2026"}
 
@@ -81,10 +106,12 @@ class Presets(Mapping[str, FilmSpec]):
 #: "clean" : an ideal tip and no artefacts.
 #: "voronoi" : equal weights, straight boundaries.
 #: "tiny", "large" : 48 x 48 and 512 x 512 pixels of the reference.
+#: "foreign-...": Gong2026 with archetypes elsewhere, the other contrast, fewer, more or unseen
+#:     asymmetric boundaries, other grains or pixels: what a prior learnt on native films meets.
 PRESETS = Presets(
     {
         "reference": _REFERENCE,
-        "Gong2026": _with(boundary_contrast=0.9, film_spread=1.0),
+        "Gong2026": _GONG,
         "Liu2023": _with(
             replace(_REFERENCE, grains=GrainSpec(mean_nm=380.0, ln_sd=0.3, asymmetric_share=0.05)),
             boundary_contrast=-0.6,
@@ -103,6 +130,7 @@ PRESETS = Presets(
         "voronoi": replace(_REFERENCE, grains=GrainSpec(diagram="voronoi", warp_nm=0.0)),
         "tiny": replace(_REFERENCE, rows=48, columns=48),
         "large": replace(_REFERENCE, rows=512, columns=512),
+        **_foreign(),
     }
 )
 

@@ -202,9 +202,20 @@ def _builtin() -> Iterator[Task]:
     for target in ("loop_area", "turn_on"):
         at = {"film": "composition", "light": "light", "target": target}
         yield _task(f"composition/{target}", "composition", **at)
+    yield from _foreign()
     yield from _faults()
     yield from _budgets()
     yield from _without_film()
+
+
+def _foreign() -> Iterator[Task]:
+    """The ladder of films on which what was learnt on native ones may not hold, dark and light."""
+    from grainscout.simulator import PRESETS
+
+    films = (name for name in PRESETS if name.startswith("foreign-"))
+    for film, light, target in product(films, _LIGHT, ("loop_area", "turn_on")):
+        id_ = f"foreign/{film.removeprefix('foreign-')}/{light}/{target}"
+        yield _task(id_, "foreign", film=film, light=light, target=target)
 
 
 def _faults() -> Iterator[Task]:

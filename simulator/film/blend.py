@@ -1,13 +1,6 @@
 """Parameter maps from the microstructure.
 
-With pB = exp(-(d/lB)^2/2) near boundaries, pJ likewise near vertices and a the boundary's
-asymmetry, a point is a mixture of the three archetypes of Gong2026:
-
-    club      (1 - pJ)(1 - pB)
-    heart     pJ + (1 - pJ) pB (1 - a)
-    diamond   (1 - pJ) pB a
-
-Voltages, couplings and energies mix linearly. Conductances, widths, rates and photocurrents mix
+A point is a mixture of the three archetypes of Gong2026, by the law of `placement`. Voltages, couplings and energies mix linearly. Conductances, widths, rates and photocurrents mix
 geometrically. Topography does not show the rest: a composition N(0, 1) for each grain, an offset
 N(0, 1) for each boundary, a smooth random field, the contact of the tip with the surface, and
 insulating disks. Each component draws from its own random stream, so that switching one off
@@ -30,6 +23,7 @@ from grainscout.simulator.film.mixture import (
     blend,
     perturbation_for_share,
 )
+from grainscout.simulator.film.placement import archetype_weights, placed
 from grainscout.simulator.transport.spec import TransportSpec
 
 __all__ = [
@@ -73,17 +67,6 @@ class TransportMaps:
     archetypes: dict[str, FloatArray]
 
 
-def archetype_weights(
-    structure: Structure, spec: TransportSpec
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weights (rows, columns, 3), and proximities pB and pJ."""
-    pb = np.exp(-0.5 * (structure.boundary_distance / spec.boundary_length) ** 2)
-    pj = np.exp(-0.5 * (structure.junction_distance / spec.junction_length) ** 2)
-    a = np.abs(structure.asymmetry)
-    edge = (1.0 - pj) * pb
-    return np.stack([(1.0 - pj) * (1.0 - pb), pj + edge * (1.0 - a), edge * a], axis=-1), pb, pj
-
-
 def parameter_maps(
     structure: Structure, spec: TransportSpec, rng: np.random.Generator
 ) -> TransportMaps:
@@ -104,14 +87,24 @@ def parameter_maps(
         No film of this structure has the boundary contrast or the structure share that `spec`
         asks for. The message says which are possible.
     """
-    streams = rng.spawn(5)
-    weights, pb, pj = archetype_weights(structure, spec)
+    streams = rng.spawn(6)
+    published, pb, pj = archetype_weights(structure, spec)
     composition = streams[0].standard_normal(len(structure.grains)) * spec.composition
     offsets = streams[1].standard_normal(len(structure.boundaries)) * spec.boundary_spread
     hidden = _field(structure, spec.hidden_length, streams[2])
     disks = _disks(structure, spec, streams[3])
     table = archetype_table(spec, streams[4])
     contact = contact_factor(structure, spec.tip_radius)
+
+    gradient = spec.gradient * _across(structure.shape, spec.gradient_axis)
+    by: FloatArray | None = None
+    if spec.placement == "grain":
+        by = streams[5].standard_normal(len(structure.grains))[structure.labels]
+    elif spec.placement == "composition":
+        by = composition[structure.labels] + gradient
+    elif spec.placement == "nowhere":
+        by = _field(structure, spec.hidden_length, streams[5])
+    weights = placed(published, pj, by, spec.placement)
 
     edge = np.zeros(structure.shape)
     if len(offsets):
@@ -120,8 +113,8 @@ def parameter_maps(
         grain=composition[structure.labels],
         edge=edge,
         hidden=spec.hidden * hidden,
-        gradient=spec.gradient * _across(structure.shape, spec.gradient_axis),
-        ions=spec.boundary_rates * (1.0 - weights[..., 0]),
+        gradient=gradient,
+        ions=spec.boundary_rates * (1.0 - published[..., 0]),
     )
     barrier = spec.junction_barrier * pj
     if spec.structure_share is not None:

@@ -142,15 +142,16 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
     strength = np.where(share < spec.grains.asymmetric_share, 0.6 + 0.4 * amount, 0.0)
     smooth = rng.integers(0, 2, k)
     spread = np.exp(0.2 * rng.standard_normal((2, k)))
+    shown = t.asymmetry_shown * strength
     factor = np.where(
-        np.arange(2) == smooth[:, None], t.smooth ** strength[:, None], t.sharp ** strength[:, None]
+        np.arange(2) == smooth[:, None], t.smooth ** shown[:, None], t.sharp ** shown[:, None]
     )
     # Small grains have short flanks, or they would drown between their boundaries.
     size = np.clip(2 * tess.radii[tess.edges] / spec.grains.mean_nm, 0.3, 1.5)
     return _Edges(
         strength=strength,
         smooth=smooth,
-        depth=t.groove_depth_nm * spread[0] * t.deeper**strength,
+        depth=t.groove_depth_nm * spread[0] * t.deeper**shown,
         groove=t.groove_width_nm * spread[1][:, None] * factor,
         flank=t.flank_nm * factor * size,
     )

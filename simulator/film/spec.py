@@ -106,6 +106,8 @@ class TopographySpec:
         Factors on the widths of an asymmetric boundary's two sides, at full asymmetry.
     deeper : float
         Factor on the depth of an asymmetric boundary, at full asymmetry.
+    asymmetry_shown : float
+        Share of a boundary's asymmetry that the surface shows. At 0 both sides look the same.
     pit : float
         Factor on the groove's depth where boundaries meet.
     roughness_nm : float
@@ -127,6 +129,7 @@ class TopographySpec:
     sharp: float = 0.45
     smooth: float = 2.2
     deeper: float = 1.6
+    asymmetry_shown: float = 1.0
     pit: float = 1.5
     roughness_nm: float = 0.9
     hurst: float = 0.7
@@ -141,6 +144,7 @@ class TopographySpec:
             **dict.fromkeys(lengths, (0.1, 1e5, "nm")),
             **dict.fromkeys(factors, (0.05, 20.0, "")),
             "flank_power": (0.5, 4.0, ""),
+            "asymmetry_shown": (0.0, 1.0, ""),
             "tilt": (0.0, 1.0, ""),
             "hurst": (0.0, 1.0, ""),
         }

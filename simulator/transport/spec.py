@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from grainscout.records import ConfigError
 from grainscout.records.validation import in_ranges
@@ -31,6 +32,11 @@ _RANGES = {
     "ripple": (*PARAMETERS["ripple"].limits, ""),
     "telegraph": (*PARAMETERS["telegraph"].limits, ""),
 }
+#: Laws that say where the archetypes sit.
+Placement = Literal[
+    "published", "swapped", "cycled", "junctions", "grain", "composition", "nowhere"
+]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 #: Settings that may be None.
 _OPTIONAL = ("boundary_contrast", "structure_share")
 
@@ -43,12 +49,20 @@ class TransportSpec:
 
     Parameters
     ----------
+    placement : str
+        Where the archetypes sit. "published": clubs in grains, hearts at boundaries and junctions,
+        diamonds at asymmetric boundaries. "swapped": hearts and diamonds change places. "cycled":
+        hearts in grains, diamonds at boundaries, clubs at asymmetric ones. "junctions": diamonds
+        at junctions, hearts at all boundaries. "grain": one archetype in a grain, at random.
+        "composition": by the composition of the place. "nowhere": by a field of its own, of
+        `hidden_length`, that nothing shows. Half of the area of the last three are clubs, a fifth
+        diamonds.
     boundary_length, junction_length : float
         Range of boundaries and junctions lB, lJ [m].
     junction_barrier : float
         phiJ at a vertex in the dark [V]. At 0 junctions conduct in the dark.
     boundary_contrast : float or None
-        ln of the loop area at a boundary over that in a grain: > 0 for hysteresis that grows
+        ln of the loop area of a heart (a boundary, as published) over that of a club (a grain): > 0 for hysteresis that grows
         towards boundaries (Gong2026), < 0 for one that shrinks (Liu2023), 0 for none. None keeps
         what the archetypes have (+0.89). Measured on pure points at L0, T0 and a 1 s triangle to
         1.5 V. Set by moving conductance between the prompt and the ion-activated path.
@@ -91,6 +105,7 @@ class TransportSpec:
         A value is outside its range.
     """
 
+    placement: Placement = "published"
     boundary_length: float = 30e-9
     junction_length: float = 38e-9
     junction_barrier: float = 1.2
@@ -116,6 +131,11 @@ class TransportSpec:
     def __post_init__(self) -> None:
         unset = [name for name in _OPTIONAL if getattr(self, name) is None]
         in_ranges("TransportSpec", self, {k: v for k, v in _RANGES.items() if k not in unset})
+        if self.placement not in PLACEMENTS:
+            raise ConfigError(
+                f"TransportSpec placement must be one of {', '.join(PLACEMENTS)}; got "
+                f"{self.placement!r}"
+            )
         for name, values in self.archetypes.items():
             if name not in PARAMETERS or len(values) != len(ARCHETYPES):
                 raise ConfigError(

@@ -15,8 +15,10 @@ from grainscout.simulator.film.blend import (
     parameter_maps,
 )
 from grainscout.simulator.film.mixture import archetype_table, loop_area
+from grainscout.simulator.film.placement import SHARES
 from grainscout.simulator.presets import PRESETS
 from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
+from grainscout.simulator.transport.spec import PLACEMENTS
 
 PIXEL = 10e-9
 TRIANGLE = Waveform.triangle()
@@ -72,6 +74,42 @@ def test_weights_follow_the_formula_and_sum_to_one():
     assert weights[39, 39].argmax() == 1
     assert weights[20, 39].argmax() == 2
     assert weights[39, 20].argmax() == 1
+
+
+def test_archetypes_sit_where_the_placement_says_and_barriers_stay_at_junctions():
+    structure, spec = checkerboard(blocks=8), replace(QUIET, composition=1.0)
+    maps = {
+        name: parameter_maps(structure, replace(spec, placement=name), np.random.default_rng(1))
+        for name in PLACEMENTS
+    }
+    # A grain's centre, a junction, an asymmetric and a symmetric boundary.
+    places = ([20, 39, 20, 39], [20, 39, 39, 20])
+    kinds = {name: maps[name].archetype[places].tolist() for name in PLACEMENTS}
+    assert kinds["published"] == [0, 1, 2, 1]
+    assert kinds["swapped"] == [0, 2, 1, 2]
+    assert kinds["cycled"] == [1, 2, 0, 2]
+    assert kinds["junctions"] == [0, 2, 1, 1]
+    for name in ("grain", "composition", "nowhere"):
+        kind, labels = maps[name].archetype, structure.labels
+        shares = np.bincount(kind.ravel(), minlength=3) / kind.size
+        assert shares == pytest.approx(SHARES, abs=0.04)
+        purity = np.mean([np.ptp(kind[labels == grain]) == 0 for grain in range(64)])
+        assert purity == 1.0 if name != "nowhere" else purity < 0.9
+        assert np.ptp(kind[structure.boundary]) == 2  # boundaries tell nothing
+    by = maps["composition"].composition[structure.labels]
+    assert (
+        by[maps["composition"].archetype == 0].max() < by[maps["composition"].archetype == 2].min()
+    )
+    for made in maps.values():
+        assert np.allclose(made.weights.sum(-1), 1.0)
+        assert np.array_equal(made.parameters["phiJ"], maps["published"].parameters["phiJ"])
+
+
+def test_a_placement_that_cannot_tell_three_kinds_apart_is_refused():
+    with pytest.raises(ConfigError, match="placement 'composition' needs a film on which"):
+        parameter_maps(
+            checkerboard(), replace(QUIET, placement="composition"), np.random.default_rng(0)
+        )
 
 
 def test_without_randomness_pure_points_are_the_archetypes():
@@ -264,6 +302,7 @@ def test_ripple_and_telegraph_reach_the_points():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"placement": "anywhere"}, "placement must be one of published, swapped.*'anywhere'"),
         ({"boundary_length": 0.0}, "boundary_length must be 1e-10"),
         ({"insulating_fraction": 1.5}, "insulating_fraction"),
         ({"composition": float("nan")}, "composition"),

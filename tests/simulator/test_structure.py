@@ -89,6 +89,20 @@ def test_grains_are_in_one_piece(structure):
         assert pieces == 1
 
 
+def test_asymmetry_that_the_surface_does_not_show_is_still_the_truth():
+    unseen = TopographySpec(asymmetry_shown=0.0)
+    shown, hidden = (
+        Film.generate(FilmSpec(topography=topography), 7).structure
+        for topography in (TopographySpec(), unseen)
+    )
+    assert np.array_equal(shown.asymmetry, hidden.asymmetry)
+    for s, differ in ((shown, True), (hidden, False)):
+        sides = s.boundaries[s.boundaries["asymmetric"]]
+        assert ((sides["width_first"] != sides["width_second"]) == differ).all()
+    symmetric = replace(FilmSpec(topography=unseen), grains=GrainSpec(asymmetric_share=0.0))
+    assert np.array_equal(hidden.height, Film.generate(symmetric, 7).height)
+
+
 def test_asymmetry_changes_sign_across_a_boundary(structure):
     table = structure.boundaries
     seen = 0
