@@ -6,9 +6,9 @@ Positions are pixels of the last scan (:class:`~grainscout.records.Site`) and be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from grainscout.hardware.limits import Violation
 from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
@@ -47,8 +47,24 @@ class Capabilities:
     slew_factor : float
         Steepest slew on the sample, as a multiple of the waveform's. Above 1 for a controller that
         ramps from sample to sample and then holds.
+    rise_s : float
+        Time of one step [s], for a source that jumps from sample to sample. 0 if none does.
     unit : str
         Unit of what is measured. The quality of curves is judged for currents only.
+    waveforms : tuple of str
+        Kinds of waveforms that can be applied. Empty for any.
+    scan_bias_V : float
+        Bias during an image [V].
+    rail_A : float, optional
+        Full scale of the current amplifier [A].
+    sweeps : int
+        Sweeps of one measurement: those averaged, times the setpoints.
+    held_samples : int
+        Samples' times by which the controller's sweep is longer than the waveform.
+    patience_s : float
+        Longest that one command may take, by the microscope's own time-outs [s].
+    rescue : str
+        What a person does at the instrument when parking failed.
     """
 
     channels: tuple[str, ...] = ("height",)
@@ -58,7 +74,28 @@ class Capabilities:
     revisits: bool = True
     simulated: bool = False
     slew_factor: float = 1.0
+    rise_s: float = 0.0
     unit: str = "A"
+    waveforms: tuple[str, ...] = ()
+    scan_bias_V: float = 0.0
+    rail_A: float | None = None
+    sweeps: int = 1
+    held_samples: int = 0
+    patience_s: float = 60.0
+    rescue: str = "withdraw it by hand"
+
+    def exposure(self, waveform: Waveform) -> float:
+        """Return the seconds under bias that one measurement of this waveform takes."""
+        held = self.held_samples / (len(waveform) - 1)
+        return self.sweeps * waveform.duration * (1.0 + held)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """What is known of a microscope from its options, before it is opened."""
+
+    capabilities: Capabilities
+    cost: CostModel
 
 
 class Microscope(Protocol):
@@ -119,6 +156,102 @@ class SupportsLimitCurrent(Protocol):
 
     def limit_current(self, amperes: float) -> None:
         """Set the compliance [A]. Samples at it are flagged as saturated."""
+
+
+@runtime_checkable
+class SupportsSettings(Protocol):
+    """A microscope that reads what is set at its instrument."""
+
+    def settings(self) -> PackedState:
+        """Return plain values: controller, setpoint, gain, calibration, polarity, lamp."""
+
+
+@runtime_checkable
+class SupportsContact(Protocol):
+    """A microscope that confirms landings by its controller."""
+
+    def contact(self) -> bool:
+        """Tell if the tip is in contact now. False only if it is confirmed to be up."""
+
+    def landings(self) -> int:
+        """Return the number of landings confirmed so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescue:
+    """How another process parks an instrument: ``"module:function"`` and plain arguments.
+
+    The function connects and returns a callable that parks.
+    """
+
+    target: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class SupportsRescue(Protocol):
+    """A microscope that a watchdog process can park over a connection of its own."""
+
+    def rescues(self) -> Sequence[Rescue]:
+        """Return what must be parked, in order."""
+
+
+@runtime_checkable
+class SupportsGo(Protocol):
+    """A microscope that can place its tip without measuring."""
+
+    def go(self, site: Site) -> None:
+        """Put the tip on a site, in contact, at 0 V. MicroscopeError if it does not arrive."""
+
+
+class Mover(Microscope, SupportsGo, Protocol):
+    """A part that images and places the tip. Any microscope with ``go`` is one."""
+
+
+class Meter(Protocol):
+    """A part that applies waveforms and reads currents.
+
+    Optional: `SupportsLimitCurrent`, `SupportsSettings`, `SupportsRescue`.
+    """
+
+    @property
+    def rise_s(self) -> float:
+        """Time of one step of its source [s]. 0 for a source that ramps."""
+
+    def sweep(self, waveform: Waveform) -> IVCurve:
+        """Apply the waveform and read. The output is at 0 V before and after."""
+
+    def off(self) -> None:
+        """Set 0 V and switch the output off. Safe at any time and again."""
+
+    def close(self) -> None:
+        """Close the connection, once or again."""
+
+
+class Lamp(Protocol):
+    """A part that illuminates the sample."""
+
+    def set(self, suns: float) -> None:
+        """Set the illumination [suns]. MicroscopeError if it cannot be that."""
+
+    def settings(self) -> PackedState:
+        """Return what is set, in plain values with ``suns``."""
+
+    def close(self) -> None:
+        """Switch off, if it can, and close the connection, once or again."""
+
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def on_paper(paper: Callable[..., Paper]) -> Callable[[F], F]:
+    """Decorate a factory with what is known before it is called. See `registry.paper_of`."""
+
+    def wrap(factory: F) -> F:
+        vars(factory)["on_paper"] = paper
+        return factory
+
+    return wrap
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grainscout.hardware.protocol import Microscope
+from grainscout.hardware.protocol import Microscope, Paper
 from grainscout.records.registry import Registry
 
 _REGISTRY: Registry[Microscope] = Registry(
@@ -38,3 +38,19 @@ def make_microscope(name: str, options: Mapping[str, Any] | None = None) -> Micr
         For an unknown name, an unknown or missing option, or a package that is not installed.
     """
     return _REGISTRY.make(name, options)
+
+
+def paper_of(name: str, options: Mapping[str, Any] | None = None) -> Paper | None:
+    """What is known of a microscope before it is opened. None if it does not say.
+
+    A factory says it by an attribute ``on_paper`` that takes its options and gives a `Paper`. Nothing
+    is connected.
+
+    Raises
+    ------
+    ConfigError
+        As `make_microscope`, for names and options.
+    """
+    factory: Any = _REGISTRY.checked(name, options)
+    paper = getattr(factory, "on_paper", None)
+    return None if paper is None else paper(**(options or {}))

@@ -90,6 +90,10 @@ class Registry(Generic[T]):
 
         ConfigError for an unknown name, an unknown or missing option, or a value that is refused.
         """
+        return self.checked(name, options)(**(options or {}))
+
+    def checked(self, name: str, options: Mapping[str, Any] | None = None) -> Callable[..., T]:
+        """The factory of that name. ConfigError for an option that it lacks, or that it misses."""
         factory, given = self.find(name), dict(options or {})
         known = options_of(factory)
         listing = ", ".join(f"{k} = {v!r}" if v is not REQUIRED else k for k, v in known.items())
@@ -104,7 +108,7 @@ class Registry(Generic[T]):
             raise ConfigError(
                 f"{self.what} {name!r} must be given {', '.join(missing)}; its options are: {listing}"
             )
-        return factory(**given)
+        return factory
 
     def third_party(self) -> dict[str, EntryPoint]:
         """Entry points of the group. ConfigError for a name that two of them or we ourselves use."""
