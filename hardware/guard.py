@@ -14,14 +14,18 @@ import numpy as np
 from grainscout.hardware.answers import check_answer, largest_current
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.commands import Command, Status
+from grainscout.hardware.geometry import Geometry
 from grainscout.hardware.limits import Limits, Violation
 from grainscout.hardware.protocol import (
     Capabilities,
     Clock,
     Microscope,
+    Part,
     SupportsClose,
+    SupportsDisplace,
     SupportsFaults,
     SupportsLimitCurrent,
+    SupportsLook,
     SupportsWear,
 )
 from grainscout.hardware.signals import Interrupts
@@ -43,7 +47,12 @@ LOG_LINES = 1_000
 
 #: Optional protocols whose methods a guard forwards to its microscope.
 _FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
-    {SupportsState: ("state", "restore"), SupportsWear: ("wear",), SupportsFaults: ("faults",)}
+    {
+        SupportsState: ("state", "restore"),
+        SupportsWear: ("wear",),
+        SupportsFaults: ("faults",),
+        SupportsLook: ("look",),
+    }
 )
 
 # Earlier names.
@@ -104,8 +113,7 @@ class Guard:
         self.log: deque[Command] = deque(maxlen=LOG_LINES)
         self.issued = 0
         self._elapsed = 0.0
-        self._scan = scan
-        self._at: Site | None = None
+        self._geometry = Geometry(scan)
         self._on_command = on_command
         self._interrupts = Interrupts()
         self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
@@ -152,20 +160,7 @@ class Guard:
         found += self.limits.of_time(
             self._elapsed + self.clock.now() + self._seconds(site, waveform)
         )
-        if self._scan is None:
-            if self.limits.frame_m is not None:
-                raise LimitError(
-                    "position must be known to keep the limit frame_m; take a scan first, or give "
-                    "the guard the scan that sites refer to"
-                )
-            return found
-        if not self._scan.contains(site):
-            rows, columns = self._scan.shape
-            raise LimitError(
-                f"site must lie on the scan of {rows} rows x {columns} columns; got row {site[0]}, "
-                f"column {site[1]}"
-            )
-        return found + self.limits.of_position(*self._scan.position(site))
+        return found + self._geometry.check(site, self.limits)
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Measure if no limit forbids it. LimitError otherwise, and nothing is issued.
@@ -186,10 +181,10 @@ class Guard:
         seconds = self._seconds(site, waveform)
         with self._issue("measure", **words) as go:
             self.issued += 1
-            self._at = site
+            self._geometry.at = site
             if go:
                 before = self.clock.now()
-                curve = self.microscope.measure(site, waveform)
+                curve = self.microscope.measure(self._whole(site), waveform)
                 check_answer(curve, waveform, seconds=self.clock.now() - before)
                 self._check_current(curve)
                 return curve
@@ -206,13 +201,34 @@ class Guard:
         self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
         with self._issue("scan", channels=list(channels)) as go:
             if go:
-                self._scan = self.microscope.scan(channels)
-                return self._scan
-        if self._scan is None:
+                return self._geometry.take(self.microscope.scan(channels))
+        if self._geometry.scan is None:
             raise MicroscopeError(
                 "a dry run takes no image; give the guard the scan that it shall pretend to take"
             )
-        return self._scan
+        return self._geometry.scan
+
+    def displace(self, rows: float, columns: float) -> None:
+        """Displace later sites by rows and columns [pixels] from the last image.
+
+        A microscope that cannot is sent to the nearest whole pixel. LimitError beyond a quarter of
+        the image.
+        """
+        words = {"rows": rows, "columns": columns}
+        self._refuse("displace", words, self._geometry.too_far(rows, columns))
+        with self._issue("displace", **words) as go:
+            self._geometry.displaced = (float(rows), float(columns))
+            if go and supports(self.microscope, SupportsDisplace):
+                self.microscope.displace(rows, columns)
+
+    def look(self, part: Part) -> Scan:
+        """Take a fast image of a part of the last image, displaced as sites are."""
+        words = {"part": list(part)}
+        self._refuse("look", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
+        with self._issue("look", **words) as go:
+            if go:
+                return self._optional(SupportsLook).look(part)
+        raise MicroscopeError("a dry run takes no image; leave [drift] out")
 
     def light(self, suns: float) -> None:
         """Set the illumination [suns] if it is within its limit."""
@@ -250,29 +266,23 @@ class Guard:
 
     def state(self) -> PackedState:
         """Return the microscope's state with the guard's own count and geometry."""
-        scan = self._scan
         return {
             "microscope": self._optional(SupportsState).state(),
             "issued": self.issued,
-            "at": None if self._at is None else list(self._at),
-            "frame": None
-            if scan is None
-            else [list(scan.shape), list(scan.pixel_size), list(scan.origin), scan.angle],
+            **self._geometry.state(),
         }
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
         self._optional(SupportsState).restore(state["microscope"])
         self.issued = state["issued"]
-        self._at = None if state["at"] is None else Site(*state["at"])
-        if state["frame"] is not None:
-            shape, pixel, origin, angle = state["frame"]
-            self._scan = Scan(
-                channels={"grid": np.zeros(shape)},
-                pixel_size=(pixel[0], pixel[1]),
-                origin=(origin[0], origin[1]),
-                angle=angle,
-            )
+        self._geometry.restore(state)
+
+    def _whole(self, site: Site) -> Site:
+        """The site that a microscope is sent to: displaced here if it cannot do it itself."""
+        if supports(self.microscope, SupportsDisplace):
+            return site
+        return self._geometry.whole(site)
 
     def _optional(self, protocol: type[T]) -> T:
         microscope: object = self.microscope
@@ -357,12 +367,8 @@ class Guard:
 
     def _seconds(self, site: Site, waveform: Waveform) -> float:
         """Expected duration of a measurement [s]."""
-        distance = 0.0
-        if self._scan is not None and self._at is not None:
-            (x0, y0), (x1, y1) = self._scan.position(self._at), self._scan.position(site)
-            distance = float(np.hypot(x1 - x0, y1 - y0))
         cost = replace(self.microscope.cost, sweep=waveform.duration)
-        return float(cost.seconds(distance))
+        return float(cost.seconds(self._geometry.distance(site)))
 
     def _write(
         self, name: str, arguments: Mapping[str, Any], status: Status, message: str = ""

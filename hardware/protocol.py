@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from grainscout.hardware.limits import Violation
 from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
@@ -156,6 +156,37 @@ class SupportsLimitCurrent(Protocol):
 
     def limit_current(self, amperes: float) -> None:
         """Set the compliance [A]. Samples at it are flagged as saturated."""
+
+
+class Part(NamedTuple):
+    """A part of the last image [pixels]."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+@runtime_checkable
+class SupportsLook(Protocol):
+    """A microscope that can look at a part of its image again."""
+
+    def look(self, part: Part) -> Scan:
+        """Take a fast image of a part, displaced as its sites are now, on the same pixel grid.
+
+        The last image stays the one that sites refer to.
+        """
+
+
+@runtime_checkable
+class SupportsDisplace(Protocol):
+    """A microscope whose sites can follow a drifting sample. A guard does it for any, in whole pixels."""
+
+    def displace(self, rows: float, columns: float) -> None:
+        """Displace later sites and looks by rows and columns [pixels] from the last image.
+
+        It replaces the earlier displacement. A new image starts at none.
+        """
 
 
 @runtime_checkable

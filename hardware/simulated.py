@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from grainscout.hardware.clock import SimulatedClock
-from grainscout.hardware.protocol import Capabilities
+from grainscout.hardware.protocol import Capabilities, Part
 from grainscout.records import (
     ConfigError,
     CostModel,
@@ -106,10 +106,28 @@ class SimulatedMicroscope:
                 f"scan channels must be some of {', '.join(self._channels)}; got {list(channels)}"
             )
         self.engaged = True
+        self.instrument.displaced = np.zeros(2)
         image = self.instrument.image(channels, self._clock.now())
         self._clock.spend(self.spec.motion.line_s * self._shape[0])
         self.park()
         return image
+
+    def look(self, part: Part) -> Scan:
+        """Take a height image of a part at the speed of the whole one, hence in shorter lines."""
+        rows, columns = self._shape
+        if min(part) < 0 or part.row + part.rows > rows or part.column + part.columns > columns:
+            raise DataError(f"a part must lie on the {rows} x {columns} scan; got {tuple(part)}")
+        self.engaged = True
+        motion = self.spec.motion
+        self._clock.spend(motion.overhead_s)
+        image = self.instrument.image(("height",), self._clock.now(), part)
+        self._clock.spend(motion.line_s * part.rows * part.columns / columns)
+        self.park()
+        return image
+
+    def displace(self, rows: float, columns: float) -> None:
+        """Displace later sites and looks by rows and columns [pixels]."""
+        self.instrument.displaced = np.array([rows, columns]) * self._pixel_size
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Go there, settle and sweep.

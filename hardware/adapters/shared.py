@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from grainscout.hardware.clock import RealClock
-from grainscout.records import ConfigError, DataError, MicroscopeError, Scan, Site
+from grainscout.records import ConfigError, DataError, MicroscopeError, NotSentError, Scan, Site
 from grainscout.records.scan import checked_site
 
 
@@ -14,6 +16,7 @@ class RealMicroscope:
     """Base of adapters of instruments that image and place their tip."""
 
     _frame: Scan | None = None  # the last image
+    _displaced: tuple[Scan | None, float, float] = (None, 0.0, 0.0)  # an image, rows, columns
 
     def __init__(self) -> None:
         self._clock = RealClock()
@@ -30,14 +33,19 @@ class RealMicroscope:
                 f"light must stay at 0 suns: this microscope has no lamp; got {suns}"
             )
 
+    def displace(self, rows: float, columns: float) -> None:
+        """Displace later sites by rows and columns [pixels] from the last image."""
+        self._displaced = self._frame, rows, columns
+
     def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
-        """Return the image and x, y [m] of a site. MicroscopeError without an image."""
+        """Return the image and x, y [m] of a site. NotSentError without an image."""
         if self._frame is None:
-            raise MicroscopeError(
-                "a move needs a scan before it: sites are pixels of the last image"
-            )
+            raise NotSentError("a move needs a scan before it: sites are pixels of the last image")
         site = checked_site(site, self._frame.shape, error=MicroscopeError)
-        return self._frame, self._frame.position(site)
+        of, *displaced = self._displaced
+        by = displaced if of is self._frame else (0.0, 0.0)
+        x, y = self._frame.positions(np.array([site]) + by)[0]
+        return self._frame, (float(x), float(y))
 
 
 def positive(**settings: float) -> None:

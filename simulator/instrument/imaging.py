@@ -8,14 +8,19 @@ from scipy.ndimage import map_coordinates
 from grainscout.records.arrays import FloatArray, IntArray
 
 
-def shifted(image: FloatArray, offsets: FloatArray) -> FloatArray:
-    """Image whose row i is displaced by offsets[i] [pixels].
+def shifted(
+    image: FloatArray,
+    offsets: FloatArray,
+    start: tuple[int, int] = (0, 0),
+    columns: int | None = None,
+) -> FloatArray:
+    """Rows from `start` on, `columns` wide, the i-th displaced by offsets[i] [pixels].
 
     Linear between pixels, mirrored beyond the edges.
     """
-    rows, columns = image.shape
-    at_row = np.arange(rows)[:, np.newaxis] + offsets[:, :1] + np.zeros(columns)
-    at_column = np.arange(columns)[np.newaxis, :] + offsets[:, 1:]
+    wide = image.shape[1] if columns is None else columns
+    at_row = start[0] + np.arange(len(offsets))[:, np.newaxis] + offsets[:, :1] + np.zeros(wide)
+    at_column = start[1] + np.arange(wide)[np.newaxis, :] + offsets[:, 1:]
     return np.asarray(map_coordinates(image, [at_row, at_column], order=1, mode="reflect"))
 
 

@@ -58,6 +58,8 @@ class Instrument:
         Log of the tip's true places.
     compliance : float or None
         Rail below the amplifier's own [A].
+    displaced : (2,) array of float
+        Correction of the commanded place [m].
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Instrument:
         self.tip = Tip(spec.wear)
         self.memory = FilmMemory(film, self.lamp, spec.temperature_K)
         self.compliance: float | None = None  # [A]
+        self.displaced = np.zeros(2)
         self._seed = seed
         self._drift = DriftPath(spec.drift, seed) if spec.drift else None
         self._creep = Creep(spec.creep) if spec.creep else None
@@ -81,8 +84,8 @@ class Instrument:
     # -- the place of the tip
 
     def offset(self, seconds: float) -> FloatArray:
-        """Displacement (2,) from the commanded place [m]."""
-        total = np.zeros(2)
+        """Displacement (2,) from the commanded place [m], with the correction of it."""
+        total = self.displaced
         if self._drift is not None:
             total = total + self._drift.at(seconds)
         if self._creep is not None:
@@ -176,14 +179,21 @@ class Instrument:
             signals=self._signals(site, visit, time, touching),
         )
 
-    def image(self, channels: Sequence[str], seconds: float) -> Scan:
+    def image(
+        self,
+        channels: Sequence[str],
+        seconds: float,
+        part: tuple[int, int, int, int] | None = None,
+    ) -> Scan:
         """Scan channels ``height`` and ``current`` from `seconds` on.
 
-        The current image meets long-rested contacts at spec.image_bias_V.
+        The current image meets long-rested contacts at spec.image_bias_V. `part` is its first row,
+        first column, rows and columns, of the height only; all of the film without it.
         """
         film, spec = self.film, self.spec
-        rows, columns = film.shape
-        lines = seconds + spec.motion.line_s * (np.arange(rows, dtype=np.float64) + 0.5)
+        first_row, first_column, rows, columns = (0, 0, *film.shape) if part is None else part
+        line_s = spec.motion.line_s * columns / film.shape[1]
+        lines = seconds + line_s * (np.arange(rows, dtype=np.float64) + 0.5)
         offsets = np.array([self.offset(float(t)) for t in lines]) / film.pixel_size
         blunter = self.tip.growth
         radius = film.spec.scan.tip_radius_nm + 1e9 * blunter if blunter > 0 else None
@@ -193,7 +203,9 @@ class Instrument:
             height = first.height
             if self.memory.scars and spec.crash is not None:
                 height = height - self.memory.pits(spec.crash.pit_m)
-            images["height"] = shifted(height, offsets) if offsets.any() else height
+            start = (first_row, first_column)
+            still = part is None and not offsets.any()
+            images["height"] = height if still else shifted(height, offsets, start, columns)
         if "current" in channels:
             images["current"] = self._current_image(np.rint(offsets).astype(np.int64), lines)
         self._wear_off(2.0 * rows * columns * film.pixel_size[1], float(lines[-1]))
@@ -341,6 +353,7 @@ class Instrument:
         self._logged = len(self.events)
         creep = self._creep
         return {
+            "displaced": self.displaced.tolist(),
             "worn": self.tip.worn,
             "jump": self.tip.jump,
             "compliance": self.compliance,
@@ -356,6 +369,7 @@ class Instrument:
         """Continue from `state` of the same film and settings."""
         self.tip.worn, self.tip.jump = state["worn"], state["jump"]
         self.compliance = state["compliance"]
+        self.displaced = np.array(state.get("displaced", (0.0, 0.0)))
         self._images = state["images"]
         self.lamp.history = [(t, s, e) for t, s, e in state["light"].tolist()]
         self.memory.restore(state["memory"])

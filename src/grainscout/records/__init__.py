@@ -24,6 +24,7 @@ from grainscout.records.errors import JournalError as JournalError
 from grainscout.records.errors import LimitError as LimitError
 from grainscout.records.errors import LinkError as LinkError
 from grainscout.records.errors import MicroscopeError as MicroscopeError
+from grainscout.records.errors import NotSentError as NotSentError
 from grainscout.records.errors import PolicyError as PolicyError
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
 from grainscout.records.quality import Quality

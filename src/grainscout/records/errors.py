@@ -25,6 +25,10 @@ class MicroscopeError(GrainscoutError):
     """The microscope failed, refused, or did not answer in time."""
 
 
+class NotSentError(MicroscopeError):
+    """A command cannot be sent at all: no image, no connection, no such waveform. Nothing moved."""
+
+
 class PolicyError(GrainscoutError):
     """A policy broke its protocol or cannot work on this problem."""
 

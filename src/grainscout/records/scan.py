@@ -153,8 +153,8 @@ class Scan:
         x, y = self.positions(np.array([[site[0], site[1]]]))[0]
         return float(x), float(y)
 
-    def positions(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
-        """(n, 2) array of x, y [m] for an (n, 2) array of rows and columns."""
+    def positions(self, sites: NDArray[np.number[Any]]) -> FloatArray:
+        """(n, 2) array of x, y [m] for an (n, 2) array of rows and columns, whole or not."""
         u = sites[:, 1] * self.pixel_size[1]
         v = sites[:, 0] * self.pixel_size[0]
         cos, sin = math.cos(self.angle), math.sin(self.angle)
