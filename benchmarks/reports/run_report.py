@@ -19,7 +19,7 @@ from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Header, Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExplain
-from grainscout.records import DataError, Outcome, Problem, spawn_streams
+from grainscout.records import DataError, Outcome, Problem
 from grainscout.records.supports import supports
 from grainscout.simulator import Structure
 
@@ -85,7 +85,7 @@ def _of_usable_curves(
         _target(problem, usable, described.value, described.unit, note),
         _curves(problem, current, note),
     ]
-    explained = _explanation(problem, header.config, header.seed, outcomes, described.unit)
+    explained = _explanation(header, outcomes, described.unit)
     if explained is not None:
         sections.append(explained)
     sections.append(other_questions(problem, usable, note))
@@ -184,15 +184,13 @@ def _curves(problem: Problem, current: np.ndarray, note: str) -> Section:
     )
 
 
-def _explanation(
-    problem: Problem, config: object, seed: int, outcomes: list[Outcome], unit: str
-) -> Section | None:
+def _explanation(header: Header, outcomes: list[Outcome], unit: str) -> Section | None:
     """Maps of a fresh policy after all outcomes."""
-    spec = config.get("policy") if isinstance(config, dict) else None
+    spec = header.config.get("policy")
     if not isinstance(spec, dict):
         return None
     policy: Policy = make_policy(str(spec["name"]), spec.get("options", {}))
-    policy.reset(problem, rng=spawn_streams(seed).policy_rng())
+    policy.reset(header.problem, rng=header.policy_rng())
     policy.tell(outcomes)
     if not supports(policy, SupportsExplain):
         return None
@@ -204,7 +202,7 @@ def _explanation(
         picture(
             figures.explain_maps(
                 maps,
-                pixel_size=problem.scan.pixel_size,
+                pixel_size=header.problem.scan.pixel_size,
                 sites=sites,
                 units={"mean": unit, "uncertainty": unit},
             ),

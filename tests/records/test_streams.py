@@ -14,9 +14,20 @@ def test_a_policy_cannot_make_the_film_again_from_its_generator():
     assert not any((f == streams.film.generate_state(4)).all() for f in films)
 
 
-def test_the_policys_stream_is_the_third_of_the_seed_and_repeats():
-    third = np.random.SeedSequence(7).spawn(3)[2]
-    expected = np.random.Generator(np.random.PCG64(third)).random(5)
-    np.testing.assert_array_equal(spawn_streams(7).policy_rng().random(5), expected)
-    one, other = (spawn_streams(7).policy_rng().spawn(1)[0].random(5) for _ in range(2))
-    np.testing.assert_array_equal(one, other)
+def test_no_child_of_a_seed_is_the_policys_stream():
+    state = spawn_streams(7).policy_rng().bit_generator.state["state"]["state"]
+    known = spawn_streams(7).policy_rng(1).bit_generator.state["state"]["state"]
+    children = {
+        np.random.PCG64(child).state["state"]["state"]
+        for seed in range(20)
+        for child in np.random.SeedSequence(seed).spawn(3)
+    }
+    assert known in children  # the attack finds the first version
+    assert state not in children
+
+
+def test_the_policys_stream_repeats_and_so_do_its_children():
+    one, other = (spawn_streams(7).policy_rng() for _ in range(2))
+    np.testing.assert_array_equal(one.random(5), other.random(5))
+    np.testing.assert_array_equal(one.spawn(1)[0].random(5), other.spawn(1)[0].random(5))
+    assert spawn_streams(8).policy_rng().random() != spawn_streams(7).policy_rng().random()

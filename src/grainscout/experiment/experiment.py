@@ -121,11 +121,12 @@ class Experiment:
         self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
         self._faults = 0  # how many of the instrument's are in the journal
         self._requests = OperatorRequests(journal, problem, microscope, policy)
-        self._told = ToldPolicy(policy, problem, seed, journal)
+        self._told = ToldPolicy(policy, problem, journal)
         self._pending: Step | None = None  # a batch that was interrupted
         if problem.budget.wear is not None and not supports(microscope, SupportsWear):
             raise ConfigError("budget wear needs a microscope that reports tip wear; this does not")
-        policy.reset(problem, rng=spawn_streams(seed).policy_rng())
+        streams = spawn_streams(seed) if journal is None else journal.header()
+        policy.reset(problem, rng=streams.policy_rng())
 
     @classmethod
     def resume(

@@ -9,7 +9,7 @@ from typing import Any
 from grainscout.journal import Journal
 from grainscout.journal.models import Retraction
 from grainscout.policies.protocol import Policy, SupportsRetract
-from grainscout.records import ConfigError, Outcome, Problem, Proposal, spawn_streams
+from grainscout.records import ConfigError, Outcome, Problem, Proposal
 from grainscout.records.supports import SupportsState, supports
 
 
@@ -64,16 +64,12 @@ class ToldPolicy:
         Policy of the run, after its reset.
     problem : Problem
         Problem of the run.
-    seed : int
-        Seed of the experiment.
     journal : Journal, optional
         Journal of the run.
     """
 
-    def __init__(
-        self, policy: Policy, problem: Problem, seed: int, journal: Journal | None
-    ) -> None:
-        self._policy, self._problem, self._seed, self._journal = policy, problem, seed, journal
+    def __init__(self, policy: Policy, problem: Problem, journal: Journal | None) -> None:
+        self._policy, self._problem, self._journal = policy, problem, journal
         self.retractions: list[Retraction] = []  # that the policy does not know yet
         self._mark = ""  # ends the ids of a policy that began anew
 
@@ -100,7 +96,7 @@ class ToldPolicy:
             return
         gone = {r.outcome for r in self._journal.retractions() if r.before <= batch}
         told = [o for b in self._journal.batches() if b.number < batch for o in b.outcomes]
-        self._policy.reset(self._problem, rng=spawn_streams(self._seed).policy_rng())
+        self._policy.reset(self._problem, rng=self._journal.header().policy_rng())
         self._mark = _mark(batch)
         self.tell([o for k, o in enumerate(told) if k not in gone])
 

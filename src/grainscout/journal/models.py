@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from grainscout.records import Outcome, Problem, Proposal
+import numpy as np
+
+from grainscout.records import Outcome, Problem, Proposal, spawn_streams
 from grainscout.records.quality import Quality
+from grainscout.records.streams import STREAM_VERSION
 
 _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")
 
@@ -23,6 +26,7 @@ def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version(), "machine": platform.machine()}
     versions["policy_defaults"] = POLICY_DEFAULTS
+    versions["policy_stream"] = str(STREAM_VERSION)
     for name in _PACKAGES:
         try:
             versions[name] = version(name)
@@ -56,6 +60,10 @@ class Header:
     seed: int
     versions: Mapping[str, str] = field(default_factory=package_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def policy_rng(self) -> np.random.Generator:
+        """A fresh generator for the policy, as the run began with."""
+        return spawn_streams(self.seed).policy_rng(int(self.versions.get("policy_stream", 1)))
 
 
 @dataclass(frozen=True, kw_only=True)

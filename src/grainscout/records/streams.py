@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from grainscout.records.scan import Site
+
+#: Version of the policy's stream. Version 1 was a child of the seed, from which a policy could find the
+#: seed, and so the film, by trying seeds.
+STREAM_VERSION = 2
+_SALT = b"grainscout policy stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +24,23 @@ class Streams:
     instrument: np.random.SeedSequence
     policy: np.random.SeedSequence
 
-    def policy_rng(self) -> np.random.Generator:
+    def policy_rng(self, version: int = STREAM_VERSION) -> np.random.Generator:
         """A fresh generator for ``Policy.reset``.
 
-        It does not hold the experiment's seed, from which the film could be made again. Its own
-        seed sequence (used by ``spawn``) is a digest.
+        It does not hold the experiment's seed, from which the film could be made again. Its seed is a
+        salted digest that takes a while to compute (scrypt, RFC 7914), so that seeds are not found by
+        trying them. A small seed can still be guessed by who knows that it is small.
         """
-        bits = np.random.PCG64(np.random.SeedSequence(self.policy.generate_state(4).tolist()))
-        bits.state = np.random.PCG64(self.policy).state
-        return np.random.Generator(bits)
+        if version == 1:
+            bits = np.random.PCG64(np.random.SeedSequence(self.policy.generate_state(4).tolist()))
+            bits.state = np.random.PCG64(self.policy).state
+            return np.random.Generator(bits)
+        return np.random.default_rng(_digest(f"{self.policy.entropy} {self.policy.spawn_key}"))
+
+
+@lru_cache(maxsize=256)
+def _digest(seed: str) -> int:
+    return int.from_bytes(hashlib.scrypt(seed.encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=16))
 
 
 def spawn_streams(seed: int) -> Streams:

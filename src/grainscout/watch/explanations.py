@@ -24,7 +24,7 @@ from grainscout.experiment import one_thread
 from grainscout.journal import Batch, Header, Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExplain, SupportsState
-from grainscout.records import GrainscoutError, Outcome, PackedState, PolicyError, spawn_streams
+from grainscout.records import GrainscoutError, Outcome, PackedState, PolicyError
 from grainscout.records.supports import supports
 
 #: Longest wait for the maps [s].
@@ -149,7 +149,7 @@ def _copy(
 
     def fresh() -> Policy:
         policy = make_policy(str(spec["name"]), spec.get("options", {}))
-        policy.reset(header.problem, rng=spawn_streams(header.seed).policy_rng())
+        policy.reset(header.problem, rng=header.policy_rng())
         return policy
 
     policy = fresh()
