@@ -1,0 +1,206 @@
+"""Train the structure reader that is shipped, and say how good it is.
+
+    python -m grainscout.benchmarks.reader.films --data FOLDER     the films
+    python -m grainscout.benchmarks.reader.train --data FOLDER --out FOLDER     an hour of one core
+
+One network learns first; then each member goes on alone from there, on its own crops.  A checkpoint
+every few hundred steps lets a stopped training go on where it was.  Widths of the uncertainties are
+fitted on the films of TUNE.  Writes ``reader.npz`` and ``reader.json`` into the folder `out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from torch.nn import functional
+
+from grainscout.benchmarks.reader.films import TRAIN, TUNE, Example, stored
+from grainscout.benchmarks.reader.score import evaluate
+from grainscout.microstructure import network
+from grainscout.microstructure.network import Trained, Weights, ask, estimates, outputs, turned
+from grainscout.microstructure.reader import MAPS
+from grainscout.records.arrays import FloatArray
+
+SEED, CROP, BATCH, RATE, SAVED = 20260, 80, 6, 3e-3, 250
+_FILMS = 400  # films from which it is learnt what films are like
+
+
+def targets(truth: Tensor) -> Tensor:
+    """Truth (n, 8, rows, columns), in the order of MAPS, of (n, 4, rows, columns) of an example."""
+    boundary, junction, signed, contact = truth.unbind(1)
+    edge, a = (1.0 - junction) * boundary, signed.abs()
+    club, heart = (1.0 - junction) * (1.0 - boundary), junction + edge * (1.0 - a)
+    return torch.stack([boundary, junction, club, heart, edge * a, a, signed, contact], 1)
+
+
+def loss(raw: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropies of shares and proximities, squares of the rest, likelihood of the variances."""
+    near = functional.binary_cross_entropy_with_logits(raw[:, :2], target[:, :2])
+    shares = -(target[:, 2:5] * functional.log_softmax(raw[:, 2:5], 1)).sum(1).mean()
+    # Asymmetry belongs to boundaries: it fades four times as far away as their proximity.
+    at = 0.05 + target[:, 0] ** (1 / 16)
+    bce = functional.binary_cross_entropy_with_logits(raw[:, 5], target[:, 5], reduction="none")
+    mean, variance = estimates(raw)
+    error = (mean - target) ** 2
+    flanks = (at * (0.5 * bce + error[:, 6])).mean()
+    spread = (error.detach() / variance + variance.log()).mean()
+    return 1.5 * near + shares + 0.5 * flanks + 6.0 * error[:, 7].mean() + 0.02 * spread
+
+
+def batch(films: Sequence[Example], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Random crops under random symmetries, and their truth."""
+    images, truths = [], []
+    for _ in range(BATCH):
+        film, symmetry = films[rng.integers(len(films))], int(rng.integers(8))
+        rows, columns = film.image.shape[1:]
+        r, c = (int(rng.integers(max(1, n - CROP + 1))) for n in (rows, columns))
+        pad = ((0, 0), (0, max(0, CROP - rows)), (0, max(0, CROP - columns)))
+        for found, whole in ((images, film.image), (truths, film.truth)):
+            part = np.pad(whole[:, r : r + CROP, c : c + CROP], pad, mode="symmetric")
+            found.append(turned(torch.as_tensor(part.astype(np.float32)), symmetry))
+    return torch.stack(images), targets(torch.stack(truths))
+
+
+def train(
+    films: Sequence[Example], start: Weights, steps: int, seed: int, path: Path
+) -> dict[str, Tensor]:
+    """Weights after `steps` of AdamW with a cosine schedule; `path` holds what was reached."""
+    weights = {
+        k: w.detach()
+        .clone(memory_format=torch.channels_last if w.ndim == 4 else torch.contiguous_format)
+        .requires_grad_()
+        for k, w in start.items()
+    }
+    optimiser = torch.optim.AdamW(weights.values(), lr=RATE, weight_decay=1e-3)
+    first = 0
+    if path.exists():
+        kept = torch.load(path, weights_only=True)
+        first = kept["step"]
+        optimiser.load_state_dict(kept["optimiser"])
+        with torch.no_grad():
+            for name, w in weights.items():
+                w.copy_(kept["weights"][name])
+    begun, mean = time.process_time(), 0.0
+    for step in range(first, steps):
+        rng = np.random.default_rng([seed, step])
+        for group in optimiser.param_groups:
+            warm = min(1.0, (step + 1) / 200)
+            group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-5
+        x, y = batch(films, rng)
+        now = loss(outputs(weights, x)[0], y)
+        optimiser.zero_grad()
+        now.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
+        optimiser.step()
+        mean += (float(now.detach()) - mean) * max(0.01, 1 / (step - first + 1))
+        if (step + 1) % SAVED == 0 or step + 1 == steps:
+            spent = time.process_time() - begun
+            print(f"{path.stem} step {step + 1}: loss {mean:.4f}, {spent:.0f} s", flush=True)
+            plain = {k: w.detach() for k, w in weights.items()}
+            state = {"step": step + 1, "weights": plain, "optimiser": optimiser.state_dict()}
+            torch.save(state, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+    return {k: w.detach() for k, w in weights.items()}
+
+
+def learn(
+    members: tuple[Weights, ...], known: Sequence[Example], new: Sequence[Example]
+) -> Trained:
+    """What is to be known of the members' errors and of films, from `known` and held-out `new` films."""
+    flat = np.concatenate([_truth(e).reshape(len(MAPS), -1)[:, ::37] for e in known], 1)
+    prior = np.stack([flat.mean(1), flat.std(1)])
+    size = network.WIDTHS[-1]
+    blank = Trained(
+        members=members,
+        widening=np.ones(len(MAPS)),
+        prior=prior,
+        film_mean=np.zeros(size),
+        film_root=np.eye(size),
+        strangeness=np.linspace(0.0, 1.0, 101),
+    )
+    seen = np.array([f for e in known[:_FILMS] for f in _films(blank, e)])
+    root = np.linalg.inv(
+        np.linalg.cholesky(np.cov(seen.T) + 1e-3 * np.diag(seen.var(0)) + 1e-9 * np.eye(size))
+    )
+    known_films = replace(blank, film_mean=seen.mean(0), film_root=root)
+    far = [known_films.distance(f) for e in new for f in _films(blank, e)]
+    square = []
+    for example in new:
+        mean, sd, _ = ask(blank, example.image)
+        square.append((((mean - _truth(example)) / sd) ** 2).mean((1, 2)))
+    return replace(
+        known_films,
+        widening=np.sqrt(np.mean(square, 0)),
+        strangeness=np.percentile(far, np.arange(101)),
+    )
+
+
+def _films(trained: Trained, example: Example) -> list[FloatArray]:
+    """What the network sees in a whole film, and in a small part of it."""
+    whole, part = example.image, example.image[:, :40, :40]
+    return [ask(replace(trained, members=trained.members[:1]), i)[2] for i in (whole, part)]
+
+
+def _truth(example: Example) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = targets(torch.as_tensor(example.truth.astype(np.float32))[None])[
+        0
+    ].numpy()
+    return found
+
+
+def main() -> None:
+    """Train, calibrate, evaluate, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the films")
+    parser.add_argument("--out", type=Path, required=True, help="folder of reader.npz and .json")
+    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--shared", type=int, default=12000, help="steps of the first network")
+    parser.add_argument("--steps", type=int, default=3000, help="steps of each member alone")
+    parser.add_argument("--judge", type=int, default=40, help="films of the evaluation")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    films, tune = list(stored(args.data, TRAIN)), list(stored(args.data, TUNE))
+    print(f"{len(films)} films of training, {len(tune)} of tuning", flush=True)
+    first = train(films, network.initial_weights(SEED), args.shared, SEED, args.out / "shared.pt")
+    members = tuple(
+        train(films, first, args.steps, SEED + 1 + k, args.out / f"member{k}.pt")
+        if args.steps
+        else first
+        for k in range(args.members)
+    )
+    arrays = network.pack(learn(members, films, tune))
+    np.savez_compressed(args.out / "reader.npz", **arrays)
+    report: dict[str, Any] = {
+        "version": network.VERSION,
+        "sha256": network.digest(arrays),
+        "trained": {
+            "command": "python -m grainscout.benchmarks.reader.train",
+            **{k: v for k, v in vars(args).items() if isinstance(v, int)},
+            "films": len(films),
+            "tune_films": len(tune),
+            "seed": SEED,
+            "train_seeds": [TRAIN.start, TRAIN.start + len(films)],
+            "tune_seeds": [TUNE.start, TUNE.start + len(tune)],
+        },
+        **evaluate(network.unpack(arrays), args.judge),
+    }
+    (args.out / "reader.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        main()
