@@ -21,7 +21,7 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``dkl``                           deep-kernel learning of a descriptor from image features (Liu2023)
 ``dual-novelty``                  new curves where the image is new (Gong2026)
 ``scout``                         our own: every archetype first, then the map
-``boundary-dkl``                  DKL at grain boundaries only, found by a trained detector (Liu2023)
+``boundary-dkl``                  DKL at grain boundaries only, found by the structure reader (Liu2023)
 ``transfer-dkl``                  DKL, starting from an earlier run's curves: :func:`transfer`
 ``co-navigation``                 DKL in structure and composition together
 ``beacon``                        novelty in the space of several descriptors

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from grainscout.microstructure.reader import Working, network_input, working_grid
+from grainscout.microstructure.reader import MAPS, network_input, working_grid
 from grainscout.records.arrays import FloatArray
 from grainscout.simulator import Film, FilmSpec, GrainSpec, ScanSpec, TopographySpec
 from grainscout.simulator.film import artefacts
@@ -28,6 +28,7 @@ TRAIN, TUNE, JUDGE = (
     range(3_200_000, 3_201_000),
     range(3_300_000, 3_301_000),
 )
+TRUTHS = ("boundary", "junction", "asymmetry", "contact")
 _SHARD = 25  # films in a file
 _COARSE = 28.0  # nm: the truth under larger pixels is drawn on a grid twice as fine
 
@@ -37,7 +38,7 @@ class Example:
     """An image as the network sees it, and the truth there."""
 
     image: NDArray[np.float16]  # (INPUTS, rows, columns)
-    truth: NDArray[np.float16]  # (4, rows, columns): boundary, junction, signed asymmetry, contact
+    truth: NDArray[np.float16]  # (TRUTHS, rows, columns)
 
 
 def random_spec(rng: np.random.Generator) -> FilmSpec:
@@ -109,18 +110,23 @@ def example(spec: FilmSpec, seed: int) -> Example:
     """What the network sees of a film, and its truth."""
     film, height = _imaged(spec, seed)
     grid = working_grid(height.shape, spec.pixel_size)
+    maps = true_maps(film)
+    truth = [
+        resize(maps[name], grid.shape, order=1, mode="edge", anti_aliasing=False) for name in TRUTHS
+    ]
     return Example(
         image=network_input(height, grid).astype(np.float16),
-        truth=np.stack([_onto(m, grid) for m in truth_maps(film)]).astype(np.float16),
+        truth=np.stack(truth).astype(np.float16),
     )
 
 
-def truth_maps(film: Film) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Boundary and junction proximity, signed asymmetry, log contact factor, on the film's pixels."""
-    transport = film.spec.transport
-    _, boundary, junction = archetype_weights(film.structure, transport)
-    contact = np.log(contact_factor(film.structure, transport.tip_radius))
-    return boundary, junction, film.structure.asymmetry, contact
+def true_maps(film: Film) -> dict[str, FloatArray]:
+    """The truth of a reading's maps on the film's pixels, wherever its archetypes are placed."""
+    law, signed = film.spec.transport, film.structure.asymmetry
+    shares, boundary, junction = archetype_weights(film.structure, law)
+    contact = np.log(contact_factor(film.structure, law.tip_radius))
+    maps = (boundary, junction, *np.moveaxis(shares, -1, 0), np.abs(signed), signed, contact)
+    return dict(zip(MAPS, maps, strict=True))
 
 
 def drawn(seed: int) -> Example:
@@ -139,11 +145,6 @@ def _imaged(spec: FilmSpec, seed: int) -> tuple[Film, FloatArray]:
     blocks = film.dilated().reshape(spec.rows, 2, spec.columns, 2).mean((1, 3))
     streams = {name: stream(film.seed, name) for name in artefacts.STREAMS}
     return film, artefacts.image(blocks, spec.pixel_size, spec.scan, streams)[0]
-
-
-def _onto(values: FloatArray, grid: Working) -> FloatArray:
-    found: FloatArray = resize(values, grid.shape, order=1, mode="edge", anti_aliasing=False)
-    return found
 
 
 def prepare(folder: Path, seeds: range) -> None:

@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from grainscout.benchmarks.reader.films import JUDGE, random_spec, truth_maps
+from grainscout.benchmarks.reader.films import JUDGE, random_spec, true_maps
 from grainscout.microstructure.network import Trained
 from grainscout.microstructure.reader import MAPS, StructureReading, read_height, read_structure
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records.arrays import BoolArray
 from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.ising import IsingSpec, simulate
 
 TOLERANCE = 2.0  # pixels
 THRESHOLD = 0.5  # of the boundary's proximity: there a boundary is drawn
-FILMS = 6  # of each kind
 _REF = PRESETS["reference"]
 _NAMES = ("reference", "Gong2026", "Liu2023", "clean", "hard-1", "hard-2", "hard-3", "voronoi")
 KINDS: dict[str, FilmSpec] = {n: PRESETS[n] for n in _NAMES} | {
@@ -47,32 +46,14 @@ def boundary_f1(
     }
 
 
-def true_maps(film: Film) -> dict[str, FloatArray]:
-    """The truth of a reading's maps."""
-    boundary, junction, signed, contact = truth_maps(film)
-    edge, a = (1.0 - junction) * boundary, np.abs(signed)
-    maps = (
-        boundary,
-        junction,
-        (1.0 - junction) * (1.0 - boundary),
-        junction + edge * (1.0 - a),
-        edge * a,
-        a,
-        signed,
-        contact,
-    )
-    return dict(zip(MAPS, maps, strict=True))
-
-
-def evaluate(trained: Trained, judge: int) -> dict[str, Any]:
-    """Scores on films of JUDGE of every kind, and what is said of images without grains."""
-    wide = [
-        Film.generate(random_spec(np.random.default_rng([seed, 1])), seed) for seed in JUDGE[:judge]
-    ]
-    films = {"as trained": judged(wide, trained)}
-    for k, (name, spec) in enumerate(KINDS.items()):
-        seeds = JUDGE[300 + 20 * k :][:FILMS]
-        films[name] = judged([Film.generate(spec, seed) for seed in seeds], trained)
+def evaluate(trained: Trained, count: int) -> dict[str, Any]:
+    """Scores on `count` films of JUDGE of every kind, and what is said of images without grains."""
+    drawn = [random_spec(np.random.default_rng([seed, 1])) for seed in JUDGE[: 6 * count]]
+    specs = {"as trained": drawn} | {name: [spec] * count for name, spec in KINDS.items()}
+    films = {}
+    for k, (name, some) in enumerate(specs.items()):
+        pairs = zip(some, JUDGE[40 * k :], strict=False)
+        films[name] = judged([Film.generate(spec, seed) for spec, seed in pairs], trained)
     others = {}
     for name, image in strangers().items():
         reading = read_height(image, 2e-8, trained)

@@ -3,16 +3,16 @@
     python -m grainscout.benchmarks.reader.films --data FOLDER     the films
     python -m grainscout.benchmarks.reader.train --data FOLDER --out FOLDER     an hour of one core
 
-One network learns first; then each member goes on alone from there, on its own crops.  A checkpoint
-every few hundred steps lets a stopped training go on where it was.  Widths of the uncertainties are
-fitted on the films of TUNE.  Writes ``reader.npz`` and ``reader.json`` into the folder `out`.
+Members differ in their first weights and their crops, and may be trained side by side (``--only K``).  A
+checkpoint every few hundred steps lets a stopped training go on where it was, also with more films or to
+another number of steps.  A member is the running mean of its weights.  Widths of the uncertainties are fitted on
+the films of TUNE.  Writes ``reader.npz`` and ``reader.json`` into the folder `out`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,8 +33,12 @@ from grainscout.microstructure.network import Trained, Weights, ask, estimates, 
 from grainscout.microstructure.reader import MAPS
 from grainscout.records.arrays import FloatArray
 
-SEED, CROP, BATCH, RATE, SAVED = 20260, 80, 6, 3e-3, 250
-_FILMS = 400  # films from which it is learnt what films are like
+SEED, CROP, BATCH, RATE, SAVED = 20260, 80, 6, 2e-3, 100
+_LANDING, _FORGET = (
+    0.3,
+    0.005,
+)  # last share of the steps, with a falling rate; forgetting of the mean
+_FILMS = 800  # films from which it is learnt what films are like
 
 
 def targets(truth: Tensor) -> Tensor:
@@ -55,8 +59,10 @@ def loss(raw: Tensor, target: Tensor) -> Tensor:
     mean, variance = estimates(raw)
     error = (mean - target) ** 2
     flanks = (at * (0.5 * bce + error[:, 6])).mean()
-    spread = (error.detach() / variance + variance.log()).mean()
-    return 1.5 * near + shares + 0.5 * flanks + 6.0 * error[:, 7].mean() + 0.02 * spread
+    ratio = error.detach() / variance
+    ratio = torch.where(ratio < 9.0, ratio, 6.0 * ratio.clamp(min=9.0).sqrt() - 9.0)  # as Huber's
+    spread = (ratio + variance.log()).mean()
+    return 1.5 * near + shares + 2.0 * flanks + 6.0 * error[:, 7].mean() + 0.02 * spread
 
 
 def batch(films: Sequence[Example], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -73,18 +79,17 @@ def batch(films: Sequence[Example], rng: np.random.Generator) -> tuple[Tensor, T
     return torch.stack(images), targets(torch.stack(truths))
 
 
-def train(
-    films: Sequence[Example], start: Weights, steps: int, seed: int, path: Path
-) -> dict[str, Tensor]:
-    """Weights after `steps` of AdamW with a cosine schedule; `path` holds what was reached."""
+def train(films: Sequence[Example], steps: int, seed: int, path: Path) -> dict[str, Tensor]:
+    """A member after `steps` of AdamW; `path` holds what was reached."""
     weights = {
-        k: w.detach()
-        .clone(memory_format=torch.channels_last if w.ndim == 4 else torch.contiguous_format)
-        .requires_grad_()
-        for k, w in start.items()
+        k: w.to(
+            memory_format=torch.channels_last if w.ndim == 4 else torch.contiguous_format
+        ).requires_grad_()
+        for k, w in network.initial_weights(seed).items()
     }
+    mean = {k: w.detach().clone() for k, w in weights.items()}
     optimiser = torch.optim.AdamW(weights.values(), lr=RATE, weight_decay=1e-3)
-    first = 0
+    first, begun, losses = 0, time.process_time(), []
     if path.exists():
         kept = torch.load(path, weights_only=True)
         first = kept["step"]
@@ -92,27 +97,27 @@ def train(
         with torch.no_grad():
             for name, w in weights.items():
                 w.copy_(kept["weights"][name])
-    begun, mean = time.process_time(), 0.0
+                mean[name].copy_(kept["mean"][name])
     for step in range(first, steps):
-        rng = np.random.default_rng([seed, step])
         for group in optimiser.param_groups:
-            warm = min(1.0, (step + 1) / 200)
-            group["lr"] = RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps)) + 1e-5
-        x, y = batch(films, rng)
+            group["lr"] = RATE * min(1.0, (step + 1) / 200, (steps - step) / (_LANDING * steps))
+        x, y = batch(films, np.random.default_rng([seed, step]))
         now = loss(outputs(weights, x)[0], y)
         optimiser.zero_grad()
         now.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
         optimiser.step()
-        mean += (float(now.detach()) - mean) * max(0.01, 1 / (step - first + 1))
+        for name, w in mean.items():
+            w.lerp_(weights[name].detach(), max(_FORGET, 1.0 / (step / 5 + 1)))
+        losses.append(float(now.detach()))
         if (step + 1) % SAVED == 0 or step + 1 == steps:
-            spent = time.process_time() - begun
-            print(f"{path.stem} step {step + 1}: loss {mean:.4f}, {spent:.0f} s", flush=True)
-            plain = {k: w.detach() for k, w in weights.items()}
-            state = {"step": step + 1, "weights": plain, "optimiser": optimiser.state_dict()}
+            told = f"loss {np.mean(losses[-SAVED:]):.4f}, {time.process_time() - begun:.0f} s"
+            print(f"{path.stem} step {step + 1}: {told}", flush=True)
+            state = {"step": step + 1, "mean": mean, "optimiser": optimiser.state_dict()}
+            state["weights"] = {k: w.detach() for k, w in weights.items()}
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
-    return {k: w.detach() for k, w in weights.items()}
+    return mean
 
 
 def learn(
@@ -121,7 +126,7 @@ def learn(
     """What is to be known of the members' errors and of films, from `known` and held-out `new` films."""
     flat = np.concatenate([_truth(e).reshape(len(MAPS), -1)[:, ::37] for e in known], 1)
     prior = np.stack([flat.mean(1), flat.std(1)])
-    size = network.WIDTHS[-1]
+    size = sum(network.WIDTHS)
     blank = Trained(
         members=members,
         widening=np.ones(len(MAPS)),
@@ -165,21 +170,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the films")
     parser.add_argument("--out", type=Path, required=True, help="folder of reader.npz and .json")
-    parser.add_argument("--members", type=int, default=4)
-    parser.add_argument("--shared", type=int, default=12000, help="steps of the first network")
-    parser.add_argument("--steps", type=int, default=3000, help="steps of each member alone")
-    parser.add_argument("--judge", type=int, default=40, help="films of the evaluation")
+    parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3500, help="steps of each member")
+    parser.add_argument("--only", type=int, help="train this member alone, and write no weights")
+    parser.add_argument("--judge", type=int, default=6, help="films of each kind to judge by")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     films, tune = list(stored(args.data, TRAIN)), list(stored(args.data, TUNE))
     print(f"{len(films)} films of training, {len(tune)} of tuning", flush=True)
-    first = train(films, network.initial_weights(SEED), args.shared, SEED, args.out / "shared.pt")
-    members = tuple(
-        train(films, first, args.steps, SEED + 1 + k, args.out / f"member{k}.pt")
-        if args.steps
-        else first
-        for k in range(args.members)
-    )
+    which = range(args.members) if args.only is None else [args.only]
+    members = tuple(train(films, args.steps, SEED + k, args.out / f"member{k}.pt") for k in which)
+    if args.only is not None:
+        return
     arrays = network.pack(learn(members, films, tune))
     np.savez_compressed(args.out / "reader.npz", **arrays)
     report: dict[str, Any] = {

@@ -134,10 +134,13 @@ def _forensics(case: FilmCase) -> Answer:
     }  # fmt: skip
 
 
-def _detector(case: FilmCase) -> Answer:
-    from grainscout.microstructure.detector import detect
+def _reader(case: FilmCase) -> Answer:
+    from grainscout.microstructure.reader import read_structure
 
-    return {"boundary": detect(case.problem.scan).probability}
+    reading = read_structure(case.problem.scan)
+    rows, columns = case.sites.T
+    shares = reading.stack(("club", "heart", "diamond"))[rows, columns]
+    return {"boundary": reading.maps["boundary"], "archetype": shares.argmax(1)}
 
 
 def _policy(name: str) -> BuiltIn:
@@ -158,7 +161,7 @@ MODELS: dict[str, BuiltIn] = {
     "boundaries": BuiltIn(
         about="grain boundaries found in the image", answer=_boundaries, version="2"
     ),
-    "detector": BuiltIn(about="boundaries by the trained detector", answer=_detector),
+    "reader": BuiltIn(about="boundaries and archetypes by the structure reader", answer=_reader),
     "latent-rotation": BuiltIn(about="rotation-invariant map of patches", answer=_rotation),
     "latent-dual": BuiltIn(about="dual map of patches and curves", answer=dual_scores),
     "forensics": BuiltIn(about="where a run went, and why", answer=_forensics),

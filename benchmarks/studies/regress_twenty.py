@@ -33,12 +33,12 @@ import numpy as np
 from grainscout.analysis.curves import turn_on
 from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import models
-from grainscout.microstructure import detector
+from grainscout.microstructure import reader
 from grainscout.policies import ModelPolicy, Policy, Selection, make_policy
 from grainscout.policies.models.gp import GaussianProcess
 
 #: One model of each kind; the others of a kind differ in settings.
-KINDS = ("descriptors", "detector", "latent-dual", "surrogate-rbf", "policy-dkl")
+KINDS = ("descriptors", "reader", "latent-dual", "surrogate-rbf", "policy-dkl")
 
 Put = Callable[[Any, str, Any], None]  # as setattr does
 
@@ -58,8 +58,8 @@ def _out_of_step(put: Put) -> None:
 
 
 def _shifted(put: Put) -> None:
-    right = detector.relief
-    put(detector, "relief", lambda image: np.roll(right(image), 2, axis=(0, 1)))
+    right = reader.network_input
+    put(reader, "network_input", lambda image, grid: np.roll(right(image, grid), 2, axis=(1, 2)))
 
 
 def _never_asked(put: Put) -> None:
@@ -75,7 +75,7 @@ DAMAGES = (
         fault="turn-on at 30 pA instead of 10 pA",
         do=lambda put: put(turn_on, "TURN_ON_RISE", 3 * turn_on.TURN_ON_RISE),
     ),
-    Damage(model="detector", fault="image two pixels off", do=_shifted),
+    Damage(model="reader", fault="image two pixels off", do=_shifted),
     Damage(
         model="latent-dual",
         fault="training ends after one pass",

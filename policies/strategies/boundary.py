@@ -20,14 +20,13 @@ class BoundaryCandidates(Candidates):
     Parameters
     ----------
     detector : {"learned", "classical"}
-        ``"learned"`` is the shipped ensemble of edge networks (``microstructure.detector``),
+        ``"learned"`` is the shipped structure reader (``microstructure.reader``),
         ``"classical"`` a ridge filter and watershed (``microstructure.features``).
     threshold : float
-        Least mean probability of the learned detector (Liu2023: 0.4).
+        Least proximity to a boundary that the reader says (probability of Liu2023: 0.4).
     caution : float
-        Number of standard deviations of the ensemble that are taken off the mean probability
-        first, so that sites on which its members disagree are no boundary. 0 ignores them, as
-        published.
+        Number of the reader's standard deviations that are taken off the proximity first, so
+        that sites of which it is unsure are no boundary. 0 ignores them, as published.
     """
 
     detector: str = option("learned", choices=("learned", "classical"))
@@ -39,7 +38,7 @@ class BoundaryCandidates(Candidates):
         self.maps(run)
 
     def maps(self, run: RunContext) -> Maps:
-        """Boundary (1 or 0), its probability and the ensemble's spread."""
+        """Boundary (1 or 0), its proximity and how unsure that is."""
         return run.memo("boundary", lambda: self._detect(run))
 
     def _detect(self, run: RunContext) -> dict[str, FloatArray]:
@@ -50,10 +49,12 @@ class BoundaryCandidates(Candidates):
             spread = np.zeros(len(sites))
             boundary = chance > 0
         else:
-            from grainscout.microstructure.detector import detect
+            from grainscout.microstructure.reader import read_structure
 
-            edges = detect(scan)
-            chance, spread = edges.probability[at], edges.spread[at]
+            reading = read_structure(scan)
+            chance, spread = (
+                m["boundary"][at].astype(np.float64) for m in (reading.maps, reading.sd)
+            )
             boundary = chance - self.caution * spread > self.threshold
         return {
             "boundary": boundary.astype(np.float64),

@@ -17,7 +17,6 @@ MOVED: Mapping[str, str] = MappingProxyType(
         "grainscout.analysis.descriptors": "grainscout.analysis.curves.descriptors",
         "grainscout.analysis.forc": "grainscout.analysis.curves.forc",
         "grainscout.benchmarks.regress": "grainscout.benchmarks.regression",
-        "grainscout.benchmarks.train_detector": "grainscout.benchmarks.detector.train",
         "grainscout.hardware.link": "grainscout.hardware.remote",
         "grainscout.simulator.blend": "grainscout.simulator.film.blend",
         "grainscout.simulator.fit": "grainscout.simulator.transport.fit",
@@ -29,6 +28,18 @@ MOVED: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_READER = "the structure reader, grainscout.microstructure.reader.read_structure, with its maps"
+_TRAINING = "grainscout.benchmarks.reader.train"
+
+#: Module that is gone -> what took its place.
+GONE: Mapping[str, str] = MappingProxyType(
+    {
+        "grainscout.microstructure.detector": _READER,
+        "grainscout.benchmarks.detector": _TRAINING,
+        "grainscout.benchmarks.train_detector": _TRAINING,
+    }
+)
+
 
 class MovedModules(MetaPathFinder, Loader):
     """Finds a module by its old name and gives the one at the new place, the same object."""
@@ -36,7 +47,12 @@ class MovedModules(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of an old name; None for every other module."""
+        """The spec of an old name; None for every other module. ModuleNotFoundError if it is gone."""
+        if fullname in GONE:
+            raise ModuleNotFoundError(
+                f"{fullname} is gone: use {GONE[fullname]}. See docs/manual/reader.md",
+                name=fullname,
+            )
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:

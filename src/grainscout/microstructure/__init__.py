@@ -2,8 +2,8 @@
 
 :class:`Structure` is the microstructure of a film on its pixel grid, drawn by the simulator or found in
 an image by :func:`find_structure`.  :func:`structure_features` gives what a scan shows as maps that
-policies learn from.  A trained boundary detector is in ``microstructure.detector``. It needs torch, and
-is imported only when used.
+policies learn from.  The trained structure reader is in ``microstructure.reader``. It imports torch only
+when it reads.
 """
 
 from grainscout.microstructure.features import StructureFeatures, structure_features

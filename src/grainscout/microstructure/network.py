@@ -61,7 +61,7 @@ def initial_weights(seed: int) -> dict[str, Tensor]:
 
 
 def outputs(weights: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, OUTPUTS, rows, columns) of (n, INPUTS, rows, columns), and what the film is like (n, 64)."""
+    """(n, OUTPUTS, rows, columns) of (n, INPUTS, rows, columns), and the film's mean features."""
     x = x.contiguous(memory_format=torch.channels_last)
     levels: list[Tensor] = []
     for k in range(len(WIDTHS)):
@@ -72,7 +72,8 @@ def outputs(weights: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
     for k in reversed(range(len(WIDTHS) - 1)):
         x = functional.interpolate(x, scale_factor=2, mode="bilinear")
         x = _pair(weights, f"up{k}", torch.cat([levels[k], x], 1))
-    return functional.conv2d(x, weights["out.w"], weights["out.b"]), film[:, :, 0, 0]
+    features = torch.cat([level.mean((-2, -1)) for level in levels], 1)
+    return functional.conv2d(x, weights["out.w"], weights["out.b"]), features
 
 
 def _pair(weights: Weights, name: str, x: Tensor) -> Tensor:
@@ -99,7 +100,8 @@ def estimates(raw: Tensor) -> tuple[Tensor, Tensor]:
     shares = torch.softmax(raw[:, 2:5], 1)
     near, strength = torch.sigmoid(raw[:, 0:2]), torch.sigmoid(raw[:, 5:6])
     mean = torch.cat([near, shares, strength, torch.tanh(raw[:, 6:7]), raw[:, 7:8]], 1)
-    return mean, torch.exp(raw[:, 8:].clamp(-10.0, 2.0))
+    # Between 0.01 and 3 in standard deviation, with a gradient everywhere.
+    return mean, torch.exp(11.0 * torch.sigmoid(raw[:, 8:]) - 9.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,8 +116,8 @@ class Trained:
         Factor on the standard deviation of each map.
     prior : (2, 8) array of float
         Mean and standard deviation of each map over films.
-    film_mean, film_root : (64,) and (64, 64) array of float
-        Whitening of what the first member sees in a film.
+    film_mean, film_root : (160,) and (160, 160) array of float
+        Whitening of the first member's mean features of a film.
     strangeness : (101,) array of float
         Percentiles of the distance of a film from `film_mean`.
     """
@@ -128,7 +130,7 @@ class Trained:
     strangeness: FloatArray
 
     def distance(self, film: FloatArray) -> float:
-        """How far (64,) of a film is from those of training, in their deviations."""
+        """How far the features of a film are from those of training, in deviations."""
         return float(np.sqrt(np.mean((self.film_root @ (film - self.film_mean)) ** 2)))
 
     def familiarity(self, film: FloatArray) -> tuple[float, float]:
@@ -141,9 +143,9 @@ class Trained:
 def ask(
     trained: Trained, image: NDArray[np.floating[Any]]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Means and deviations (8, rows, columns) of an input, tile by tile, and what the film is like."""
+    """Means and deviations (8, rows, columns) of an input, tile by tile, and the film's features."""
     mean, sd = np.empty((2, len(trained.widening), *image.shape[1:]), np.float32)
-    films, count = np.zeros(WIDTHS[-1]), 0
+    films, count = np.zeros(sum(WIDTHS)), 0
     for where, inner, tile in _tiles(image):
         m, v, film = _one_tile(trained.members, tile)
         mean[(slice(None), *where)] = m[(slice(None), *inner)]

@@ -41,7 +41,7 @@ MAPS = (
 WORKING = 20e-9  # m: side of a pixel of the working grid
 _USUAL = (4e-9, 60e-9)  # m: own pixels that are brought to the working grid
 _LENGTHS = (1.5, 1.9)  # working pixels: of the proximities to boundaries and junctions
-_LEAST, _SMALLEST = 24, 16  # pixels: shortest side of a working grid, and of an image
+_LEAST, _SMALLEST = 24, 4  # pixels: shortest side of a working grid, and of an image
 _UPSAMPLED = 1024  # pixels: larger images are not brought to a finer grid
 _HIGH_PASS = 24.0  # working pixels: what is slower than a grain tells nothing of its edges
 
@@ -107,7 +107,7 @@ def read_structure(scan: Scan, trained: Trained | None = None) -> StructureReadi
     Raises
     ------
     DataError
-        The image is smaller than 16 x 16 pixels, or the shipped weights are damaged.
+        The image is smaller than 4 x 4 pixels, or the shipped weights are damaged.
     """
     image, notes = scan.image, ()
     if scan.image_name != "height":
@@ -138,7 +138,7 @@ def read_height(
     Raises
     ------
     DataError
-        The image has no two axes of at least 16 pixels, or less than half of it is finite.
+        The image has no two axes of at least 4 pixels, or less than half of it is finite.
     ConfigError
         The pixel size is not positive.
     """

@@ -1,4 +1,4 @@
-"""Learnt maps, the detector and forensics under regress: damage is found, an unchanged fit is the same."""
+"""Learnt maps, the reader and forensics under regress: damage is found, an unchanged fit is the same."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from grainscout.benchmarks.regression.baseline import read_baseline
 from grainscout.benchmarks.regression.scores import score_model
 from grainscout.records import DataError
 
-WATCHED = ("detector", "latent-rotation", "latent-dual", "forensics")
+WATCHED = ("reader", "latent-rotation", "latent-dual", "forensics")
 
 
 def stored(name):

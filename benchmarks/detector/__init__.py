@@ -1,1 +1,0 @@
-"""Training and score of the boundary detector that is shipped."""
