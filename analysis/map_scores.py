@@ -118,3 +118,41 @@ def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
     if not both.any():
         raise DataError("truth and mean must share a pixel that is finite in both; got none")
     return float(real[both].max() - real[both][guess[both].argmax()])
+
+
+def level_set_score(
+    truth: ArrayLike, mean: ArrayLike, level: float, pixel_size: tuple[float, float]
+) -> tuple[float, float]:
+    """Score where a map says that the truth is above a level.
+
+    Parameters
+    ----------
+    truth, mean : (rows, columns) array of float
+        Maps in one unit, NaN where nothing is scored.
+    level : float
+        In their unit.
+    pixel_size : (float, float)
+        Row step and column step [m].
+
+    Returns
+    -------
+    accuracy : float
+        Balanced accuracy: mean share of both sides that is told right. 0.5 is chance.
+    error : float
+        Mean shift of the level line [m]: the area told wrong over the length of the true line (by
+        Cauchy and Crofton, pi/4 of the steps between sides). NaN without a line.
+    """
+    real, guess = np.asarray(truth, float), np.asarray(mean, float)
+    both = np.isfinite(real) & np.isfinite(guess)
+    above, said = real > level, guess > level
+    sides = [both & above, both & ~above]
+    if not all(side.any() for side in sides):
+        raise DataError(f"level must lie within the truth, so that both sides exist; got {level:g}")
+    right = [float((said == above)[side].mean()) for side in sides]
+    length = 0.0
+    for axis, step in ((0, pixel_size[1]), (1, pixel_size[0])):
+        crossed = np.diff(above, axis=axis)
+        ends = np.delete(both, 0, axis) & np.delete(both, -1, axis)
+        length += np.pi / 4 * step * float((crossed & ends).sum())
+    wrong = float((both & (said != above)).sum()) * pixel_size[0] * pixel_size[1]
+    return float(np.mean(right)), wrong / length if length else np.nan

@@ -21,6 +21,7 @@ from scipy.stats import hypergeom
 from grainscout.analysis.diversity import first_occurrences
 from grainscout.analysis.map_scores import MapScore as MapScore
 from grainscout.analysis.map_scores import crps_normal as crps_normal
+from grainscout.analysis.map_scores import level_set_score as level_set_score
 from grainscout.analysis.map_scores import map_regret as map_regret
 from grainscout.analysis.map_scores import map_score as map_score
 from grainscout.records import DataError

@@ -17,14 +17,21 @@ class Recipe:
     It is called with options, as a class would be, and can be registered under a name in the same
     way (entry point group ``grainscout.policies``). `title` names the policy in states and
     messages, and the first line of `about` in lists. `never` are former options that did nothing in
-    this policy. Further fields are parts and other fields of :class:`ModelPolicy`, with the
-    defaults of the options.
+    this policy, and `uses_budget` says that its first sites depend on the length of the run. Further
+    fields are parts and other fields of :class:`ModelPolicy`, with the defaults of the options.
     """
 
     def __init__(
-        self, title: str, about: str, *, never: tuple[str, ...] = (), **fields: Any
+        self,
+        title: str,
+        about: str,
+        *,
+        never: tuple[str, ...] = (),
+        uses_budget: bool = False,
+        **fields: Any,
     ) -> None:
         self.title, self.never, self.fields = title, never, fields
+        self.uses_budget = uses_budget
         self.__doc__ = about
         plain = ModelPolicy(**fields)
         parts = [p for p in vars(plain).values() if isinstance(p, Part)]

@@ -20,6 +20,7 @@ from grainscout.analysis.statistics.comparison import (
     paired_difference,
     verdicts,
 )
+from grainscout.analysis.statistics.comparison import judge_family as judge_family
 from grainscout.analysis.statistics.comparison import sign_flip_p as sign_flip_p
 from grainscout.analysis.statistics.estimates import (
     Interval,
@@ -31,6 +32,7 @@ from grainscout.analysis.statistics.estimates import (
     probability_of_improvement,
     ranking,
 )
+from grainscout.analysis.statistics.estimates import restricted_mean as restricted_mean
 from grainscout.analysis.statistics.sequential import FilmSequence, sequential_difference
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from typing import Literal
@@ -43,6 +43,16 @@ class Difference:
     p_value: float
     films: int
     failed: int
+    error: float = np.nan  #: Standard error, with its degrees of freedom
+    degrees: float = np.nan
+
+    def at(self, level: float) -> Difference:
+        """The same with the interval of another level."""
+        if not self.error > 0:
+            return replace(self, level=level)
+        reach = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.error
+        low, high = self.estimate - reach, self.estimate + reach
+        return replace(self, low=low, high=high, level=level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +63,9 @@ class Verdict:
     ----------
     outcome : {"better", "worse", "not decided"}
     difference : Difference
+        Its interval has the level of the Holm step that decided, and so agrees with the outcome.
     p_adjusted : float
-        After Holm over all pairs of one call.
+        After Holm over the family.
     more_films : int or None
         Films per task to add so that a true difference of the observed size would probably be
         decided. 0 if it is decided, None if that is out of reach or unknown.
@@ -71,7 +82,7 @@ class Verdict:
         d = self.difference
         text = (
             f"{self.policy} against {self.baseline}: {self.outcome} "
-            f"({d.estimate:+.3g}, {100 * d.level:.0f} % interval {d.low:+.3g} to {d.high:+.3g}, "
+            f"({d.estimate:+.3g}, adjusted interval {d.low:+.3g} to {d.high:+.3g}, "
             f"adjusted p = {self.p_adjusted:.2g}, {d.films} films)"
         )
         if self.outcome != "not decided":
@@ -172,9 +183,9 @@ def paired_difference(
         # The spread may still not be 0: the sign test's bound is all that n films can say.
         return result(low=estimate, high=estimate, p_value=1.0 if same else 2.0 ** (1 - films))
     degrees = float(share.sum() ** 2 / np.sum(share**2 / freedom))
-    reach = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     p_value = float(2 * stats.t.sf(abs(estimate) / error, degrees))
-    return result(low=estimate - reach, high=estimate + reach, p_value=p_value)
+    found = result(low=estimate, high=estimate, p_value=p_value, error=error, degrees=degrees)
+    return found.at(level)
 
 
 def films_needed(
@@ -285,32 +296,52 @@ def verdicts(
         base = list(names).index(baseline)
         pairs = [(k, base) for k in range(len(names)) if k != base]
     compared = [
-        paired_difference(table[:, i], table[:, j], film=film, task=task, level=level)
+        (
+            names[i],
+            names[j],
+            paired_difference(table[:, i], table[:, j], film=film, task=task, level=level),
+        )
         for i, j in pairs
     ]
-    adjusted = holm([d.p_value for d in compared])
+    return judge_family(
+        compared, level=level, tasks=1 if task is None else len(set(np.asarray(task)))
+    )
+
+
+def judge_family(
+    compared: Sequence[tuple[str, str, Difference]], *, level: float = 0.95, tasks: int = 1
+) -> list[Verdict]:
+    """Give verdicts on one family of comparisons (policy, baseline, difference), by Holm.
+
+    The chance of any wrong one is at most 1 - level. Each interval has the level of its own step of
+    Holm's, or of the step where that ended: it leaves out 0 exactly where the verdict is decided.
+    """
+    p_values = [d.p_value for _, _, d in compared]
+    adjusted = holm(p_values)
+    decided = adjusted < 1 - level
+    step = (
+        np.minimum(stats.rankdata(p_values, "ordinal") - 1, int(decided.sum())) if compared else []
+    )
     results = []
-    for (i, j), difference, p in zip(pairs, compared, adjusted, strict=True):
-        decided = p < 1 - level
+    for (policy, baseline, d), p, sure, k in zip(compared, adjusted, decided, step, strict=True):
         outcome: Literal["better", "worse", "not decided"] = "not decided"
-        if decided:
-            outcome = "better" if difference.estimate > 0 else "worse"
+        if sure:
+            outcome = "better" if d.estimate > 0 else "worse"
         results.append(
             Verdict(
-                policy=names[i],
-                baseline=names[j],
+                policy=policy,
+                baseline=baseline,
                 outcome=outcome,
-                difference=difference,
+                difference=d.at(1 - (1 - level) / (len(compared) - int(k))),
                 p_adjusted=float(p),
-                more_films=0 if decided else _more(difference, len(pairs), level, task),
+                more_films=0 if sure else _more(d, len(compared), level, tasks),
             )
         )
     return results
 
 
-def _more(difference: Difference, pairs: int, level: float, task: ArrayLike | None) -> int | None:
+def _more(difference: Difference, pairs: int, level: float, tasks: int) -> int | None:
     """Films per task to add, by Holm's first step."""
-    tasks = 1 if task is None else len(np.unique(np.asarray(task)))
     have = difference.films // tasks
     reach = difference.high - difference.estimate
     if not np.isfinite(reach) or have < 2:

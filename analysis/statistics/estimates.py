@@ -290,6 +290,28 @@ def ranking(
     return sorted(rows, key=lambda row: -row.score.estimate)
 
 
+def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> float:
+    """Mean of min(time, horizon), some times being known as "later than" only.
+
+    Parameters
+    ----------
+    times : (n,) array of float
+        Times, or how long was waited in vain.
+    censored : (n,) array of bool
+        True where it was in vain.
+    horizon : float
+        Time up to which all are followed.
+
+    Notes
+    -----
+    The area under the survival curve of Kaplan and Meier (1958, J. Am. Stat. Assoc. 53, 457).
+    """
+    when, open_ = np.asarray(times, np.float64), np.asarray(censored, bool)
+    alive = stats.ecdf(stats.CensoredData.right_censored(when, open_)).sf
+    edges = np.concatenate([[0.0], np.minimum(alive.quantiles, horizon), [horizon]])
+    return float(np.diff(edges) @ np.concatenate([[1.0], alive.probabilities]))
+
+
 def _drawn(
     column: FloatArray, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
 ) -> FloatArray:

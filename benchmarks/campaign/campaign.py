@@ -99,9 +99,9 @@ class Campaign:
         needing = [t.id for t in self.tasks if t.needs_random]
         if needing and not any(p.title == p.name == BASELINE for p in self.policies):
             raise ConfigError(
-                f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its runs "
-                f"are the zero of the goal mapping, and of every goal under a budget of seconds or "
-                f"wear. Add it; {needing[0]!r} needs it"
+                f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its pace "
+                f"is the zero of every goal under a budget of seconds or wear. Add it; {needing[0]!r} "
+                "needs it"
             )
 
     def _check_names(self, what: str, names: list[str]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pydantic import TypeAdapter
 
@@ -21,10 +21,11 @@ class Job:
     """One cell with all that it takes to run it, anywhere."""
 
     key: CellKey  #: The cell
-    #: task, policy, seed: Its settings.
+    #: task, policy, seed: Its settings. Without a policy the result is the anchors of the film.
     task: Task
-    policy: PolicySpec
+    policy: PolicySpec | None
     seed: int
+    anchors: dict[str, Any] | None = None  #: Anchors of the film, where they are known
     #: timeout_s, memory_GiB: Bounds [s], [GiB]; 0 is none.
     timeout_s: float = 0.0
     memory_GiB: float = 0.0

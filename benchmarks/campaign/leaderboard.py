@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations, islice
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
+from grainscout.records import DataError
+
+if TYPE_CHECKING:
+    from grainscout.benchmarks.campaign.campaign import Campaign
 
 #: Policy whose score is 0.
 BASELINE = "random"
 
 
-def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
+def goal_scores(
+    tables: Tables, tasks: dict[str, Task], *, until: int | None = None
+) -> pd.DataFrame:
     """Make one row for each task, film, policy and goal: the raw value and the normalised score.
 
     Parameters
@@ -24,41 +33,98 @@ def goal_scores(tables: Tables, tasks: dict[str, Task]) -> pd.DataFrame:
         What the campaign measured.
     tasks : mapping of str to Task
         Tasks by id; goals that a task has not are left out.
+    until : int, optional
+        Score the first measurements only.
+
+    Raises
+    ------
+    DataError
+        For a value beyond the ideal: whatever gave it did not measure.
 
     Notes
     -----
     - discovery: raw is the area under the discovery curve. Its score runs from the exact random
-      expectation (0) to the ideal (1).
+      expectation (0) to the ideal (1). A run that is further below 0 than the ideal is above counts
+      -1: where kinds are common, chance alone would give -3. Column `by_curve` is the same by the
+      class of the noiseless curve in the place of that of the place, and `log_time` scores the share
+      of the kinds met, each doubling of the curves alike.
     - optimisation: raw is the regret: the distance of the largest true value measured so far from
       the candidates' largest, over their range, mean over the run. Its score runs from the exact
       random expectation (0) to the oracle (1), which begins with the largest.
-    - mapping: raw is the error of the map, mean over checkpoints. Its score runs from the random
-      policy on the same film (0) to no error (1); `Campaign` ensures that there is one.
+    - mapping: raw is the error of the policy's own map (the referee's for one without a model), mean over
+      checkpoints. Its score runs from the mean of many random designs on that film (0) to the ideal
+      map (1), which knows structure and laws. Column `sites` is the score of the referee's map from
+      the policy's sites. In stores of before, 0 is the random policy's own run, and 1 no error.
+    - level-set: raw is 1 less the balanced accuracy of the policy's own map, mean over checkpoints; 0 is
+      the mean of random designs, 1 no error.
 
     Where seconds or wear are limited, policies measure unequal numbers of curves. The mean is then
     over what is spent, 0 is the expectation of random sampling at the pace of the random policy's
     own run on that film, and 1 the ideal choice at that pace.
     """
+    steps, maps = tables.steps, tables.maps
+    if until is not None:
+        steps, maps = steps[steps["step"] <= until], maps[maps["n"] <= until]
     frames = []
-    if len(tables.steps):
-        paced = tables.steps["task"].isin([t.id for t in tasks.values() if not t.counts_curves])
+    if len(steps):
+        paced = steps["task"].isin([t.id for t in tasks.values() if not t.counts_curves])
         for part, means in ((~paced, _mean), (paced, _mean_over_spent)):
             if part.any():
-                frames += _areas(tables.steps[part], means)
-    if len(tables.maps):
-        runs = tables.maps.groupby(["task", "film", "policy"], sort=True)
-        error = runs["nrmse"].mean().rename("raw").reset_index()
-        random = error[error["policy"] == BASELINE].rename(columns={"raw": "random"})
-        error = error.merge(random[["task", "film", "random"]], on=["task", "film"], how="left")
-        error["score"] = 1.0 - error["raw"] / error["random"]
-        frames.append(error.assign(goal="mapping"))
-    columns = ["task", "film", "policy", "goal", "raw", "score"]
+                frames += _areas(steps[part], means)
+    if len(maps):
+        frames += _map_scores(maps)
+    columns = ["task", "film", "policy", "goal", "raw", "score", "sites", "by_curve", "log_time"]
     if not frames:
         return pd.DataFrame(columns=columns)
-    scores = pd.concat(frames)[columns]
+    scores = pd.concat(frames).reindex(columns=columns)
     wanted = {(t.id, goal) for t in tasks.values() for goal in t.goals}
     keep = [pair in wanted for pair in zip(scores["task"], scores["goal"], strict=True)]
     return scores[keep].sort_values(columns[:4]).reset_index(drop=True)
+
+
+def earlier_scores(tables: Tables, campaign: Campaign) -> dict[int, pd.DataFrame]:
+    """Scores after each checkpoint before the end, of policies that do not look at their budget."""
+    tasks = {t.id: t for t in campaign.tasks if t.checkpoints}
+    blind = [p.title for p in campaign.policies if not p.uses_budget]
+    steps, maps = (
+        f[f["task"].isin(tasks) & f["policy"].isin(blind)] if len(f) else f
+        for f in (tables.steps, tables.maps)
+    )
+    part = Tables(steps=steps, maps=maps, timings=tables.timings)
+    counts = {n for t in tasks.values() for n in t.checkpoints if n < (t.curves or 0)}
+    return {n: goal_scores(part, tasks, until=n) for n in sorted(counts)}
+
+
+def _map_scores(maps: pd.DataFrame) -> list[pd.DataFrame]:
+    """Scores of mapping and, where a task has a level, of level sets."""
+    maps = maps.copy()
+    if "own_nrmse" not in maps:
+        maps["own_nrmse"] = np.nan
+    before = maps["own_nrmse"].isna()  # rows of an older store
+    maps.loc[before, "own_nrmse"] = maps.loc[before, "nrmse"]
+    table = maps.groupby(_RUN, sort=True).mean().reset_index()
+    random = table[table["policy"] == BASELINE].set_index(["task", "film"])["nrmse"]
+    pace = pd.MultiIndex.from_frame(table[["task", "film"]])
+    zero = table.get("nrmse_random", pd.Series(np.nan, table.index)).fillna(
+        pd.Series(random.reindex(pace).to_numpy(), table.index)
+    )
+    one = table.get("nrmse_ideal", pd.Series(0.0, table.index)).fillna(0.0)
+    error = table.assign(
+        goal="mapping",
+        raw=table["own_nrmse"],
+        score=(zero - table["own_nrmse"]) / (zero - one),
+        sites=(zero - table["nrmse"]) / (zero - one),
+    )
+    if "own_level_accuracy" not in table:
+        return [error]
+    zero = table["level_accuracy_random"]
+    level = table.assign(
+        goal="level-set",
+        raw=1.0 - table["own_level_accuracy"],
+        score=(table["own_level_accuracy"] - zero) / (1.0 - zero),
+        sites=(table["level_accuracy"] - zero) / (1.0 - zero),
+    )
+    return [error, level.dropna(subset=["raw"])]
 
 
 _Means = Callable[[pd.DataFrame, list[str]], pd.DataFrame]
@@ -67,21 +133,41 @@ _RUN = ["task", "film", "policy"]
 
 def _areas(steps: pd.DataFrame, means: _Means) -> list[pd.DataFrame]:
     """Scores of discovery and, where a target varies, of optimisation."""
-    area = means(steps, ["found", "found_random", "found_ideal"])
-    area["raw"] = area["found"]
-    area["score"] = (area["found"] - area["found_random"]) / (
-        area["found_ideal"] - area["found_random"]
-    )
+    area = _anchored(steps, means, "found")
+    area["raw"], area["score"] = area["found"], area["score"].clip(lower=-1.0)
+    for column, name, how in (("by_curve", "curve_found", means), ("log_time", "met", _log_mean)):
+        if name in steps:
+            area[column] = _anchored(steps, how, name)["score"].clip(lower=-1.0)
     frames = [area.assign(goal="discovery")]
     if "best" in steps:
         steps = steps.dropna(subset=["best"])
-        area = means(steps.assign(best_ideal=1.0), ["best", "best_random", "best_ideal"])
+        area = _anchored(steps.assign(best_ideal=1.0), means, "best")
         area["raw"] = area["best_ideal"] - area["best"]
-        area["score"] = (area["best"] - area["best_random"]) / (
-            area["best_ideal"] - area["best_random"]
-        )
         frames.append(area.assign(goal="optimisation"))
     return frames
+
+
+def _anchored(steps: pd.DataFrame, means: _Means, name: str) -> pd.DataFrame:
+    """Score of an area: 0 for that of chance, 1 for the ideal."""
+    beyond = steps[name] > steps[f"{name}_ideal"] + 1e-9
+    if beyond.any():
+        who = ", ".join(map(str, steps.loc[beyond.idxmax(), _RUN]))
+        raise DataError(
+            f"{name} must not exceed the ideal; it does for {who}: an impossible score, which something "
+            "in that cell's process has made up"
+        )
+    area = means(steps, [name, f"{name}_random", f"{name}_ideal"])
+    random, ideal = area[f"{name}_random"], area[f"{name}_ideal"]
+    area["score"] = (area[name] - random) / (ideal - random)
+    return area
+
+
+def _log_mean(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Mean of the columns over the logarithm of the number of measurements."""
+    weight = np.log1p(1.0 / steps["step"])
+    sums = steps[columns].mul(weight, axis=0).assign(weight=weight)
+    sums = sums.groupby([steps[c] for c in _RUN], sort=True).sum()
+    return sums[columns].div(sums["weight"], axis=0).reset_index()
 
 
 def _mean(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -109,15 +195,19 @@ class GoalRanking:
 
     goal: Goal  #: The goal
     ranked: list[statistics.Ranked]  #: Policies, best first
-    against_baseline: dict[str, statistics.Verdict]  #: Policy -> verdict against `BASELINE`
-    #: Policies that are not significantly worse than the best one (Holm over all pairs).
-    undecided_against: list[str]
-    pairs: list[statistics.Verdict]  #: Every verdict behind that
     films: int  #: Films (task x seed) that all policies finished
+    #: Policy -> verdict against `BASELINE`, out of `pairs`
+    against_baseline: dict[str, statistics.Verdict] = field(default_factory=dict)
+    #: Policies that are not significantly worse than the best one.
+    undecided_against: list[str] = field(default_factory=list)
+    pairs: list[statistics.Verdict] = field(default_factory=list)  #: Every verdict behind that
+    at: int | None = None  #: Measurements that are scored, None for all
     #: Controls that are given the truth. They are ranked to show the ideal, and have no part in the
     #: verdict.
     oracles: frozenset[str] = frozenset()
-    rule: str = "95 %, Holm over all pairs"  #: Certainty of the verdicts, in words
+    rule: str = (
+        "95 %, Holm over all comparisons of the page"  #: Certainty of the verdicts, in words
+    )
 
     @property
     def best(self) -> str:
@@ -128,7 +218,8 @@ class GoalRanking:
 
     def verdict(self) -> str:
         """Return the verdict as a sentence."""
-        head = f"{self.goal.capitalize()}: {self.best} scores highest"
+        after = f" after {self.at} curves" if self.at else ""
+        head = f"{self.goal.capitalize()}{after}: {self.best} scores highest"
         if len([r for r in self.ranked if r.name not in self.oracles]) < 2:
             return f"{head}; it ran alone."
         if not self.undecided_against:
@@ -144,47 +235,60 @@ class GoalRanking:
         return f"{head}, but it is not decided against {'; '.join(self.undecided_against)}.{more}"
 
 
-def goal_rankings(scores: pd.DataFrame, oracles: Collection[str] = ()) -> list[GoalRanking]:
+def goal_rankings(
+    scores: pd.DataFrame,
+    oracles: Collection[str] = (),
+    *,
+    earlier: Mapping[int, pd.DataFrame] | None = None,
+) -> list[GoalRanking]:
     """Rank the policies for each goal on the films that all of them finished.
 
-    `oracles` are policies that are given the truth.
+    All comparisons of all goals are one family with one correction, for one page. `oracles` are
+    policies that are given the truth: they are ranked and not compared. `earlier` are scores after
+    fewer measurements, whose rankings follow.
     """
-    rankings = []
-    for goal in GOALS:
-        part = scores[scores["goal"] == goal]
-        table = part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
-        if not len(table):
-            continue
-        names = [str(n) for n in table.columns]
-        values = table.to_numpy()
-        film = table.index.get_level_values("film").to_numpy()
-        task = table.index.get_level_values("task").to_numpy()
-        ranked = statistics.ranking(values, names, film=film, task=task)
-        pairs, base = [], []
-        if len(names) > 1:
-            pairs = statistics.verdicts(values, names, film=film, task=task)
-        if len(names) > 1 and BASELINE in names:
-            base = statistics.verdicts(values, names, baseline=BASELINE, film=film, task=task)
-        order = [r.name for r in ranked]
-        best = next((name for name in order if name not in oracles), order[0])
-        undecided = {
-            name
-            for v in pairs
-            if v.outcome == "not decided" and best in (v.policy, v.baseline)
-            for name in (v.policy, v.baseline)
-        } - {best, *oracles}
-        rankings.append(
-            GoalRanking(
-                goal=goal,
-                ranked=ranked,
-                against_baseline={v.policy: v for v in base},
-                undecided_against=sorted(undecided, key=order.index),
-                pairs=pairs,
-                films=len(table),
-                oracles=frozenset(oracles),
+    boards: list[tuple[GoalRanking, int]] = []
+    compared: list[tuple[str, str, statistics.Difference]] = []
+    strata = 1
+    for at, table in ((None, scores), *(earlier or {}).items()):
+        for goal in GOALS:
+            part = table[table["goal"] == goal]
+            wide = part.pivot(index=["task", "film"], columns="policy", values="score").dropna()
+            if not len(wide):
+                continue
+            film, task = (wide.index.get_level_values(k).to_numpy() for k in ("film", "task"))
+            names = [str(n) for n in wide.columns]
+            ranked = statistics.ranking(wide.to_numpy(), names, film=film, task=task)
+            board = GoalRanking(
+                goal=goal, at=at, ranked=ranked, films=len(wide), oracles=frozenset(oracles)
             )
-        )
-    return rankings
+            # Beside the baseline the other is named first, and so its gain or loss.
+            fair = [n for n in names if n not in oracles]
+            pairs = [(b, a) if a == BASELINE else (a, b) for a, b in combinations(fair, 2)]
+            compared += [
+                (a, b, statistics.paired_difference(wide[a], wide[b], film=film, task=task))
+                for a, b in pairs
+            ]
+            boards.append((board, len(pairs)))
+            strata = max(strata, len(set(task)))
+    judged = iter(statistics.judge_family(compared, tasks=strata))
+    return [_with_pairs(board, list(islice(judged, pairs))) for board, pairs in boards]
+
+
+def _with_pairs(board: GoalRanking, pairs: list[statistics.Verdict]) -> GoalRanking:
+    names = [r.name for r in board.ranked]
+    open_ = {
+        name
+        for v in pairs
+        if v.outcome == "not decided" and board.best in (v.policy, v.baseline)
+        for name in (v.policy, v.baseline)
+    }
+    return replace(
+        board,
+        pairs=pairs,
+        against_baseline={v.policy: v for v in pairs if v.baseline == BASELINE},
+        undecided_against=sorted(open_ - {board.best}, key=names.index),
+    )
 
 
 def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.incremental_scores import IncrementalScores
 from grainscout.benchmarks.campaign.jobs import Job
-from grainscout.benchmarks.campaign.scheduler import make_workers
+from grainscout.benchmarks.campaign.leaderboard import BASELINE
+from grainscout.benchmarks.campaign.made_by import made_by
+from grainscout.benchmarks.campaign.scheduler import Workers, make_workers
 from grainscout.benchmarks.campaign.stopping import plan_next_block
 from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
+from grainscout.benchmarks.tasks.ground import needs_anchors
+from grainscout.benchmarks.tasks.task import PolicySpec
+from grainscout.records import unpack
 
 
 def run_campaign(
@@ -47,7 +54,9 @@ def run_campaign(
     DataError
         When the store cannot be written; finished cells are in it.
     """
+    retire_stale(campaign, store)
     workers = make_workers(jobs, scheduler)
+    made = _made(campaign)
     try:
         settled = store.finished()
         scores = None if campaign.stopping is None else IncrementalScores(campaign, store)
@@ -56,8 +65,10 @@ def run_campaign(
             if state.over:
                 break
             finished = []
-            for key, result in workers.run(_jobs(campaign, state.waiting, workers.campaign)):
-                store.record(key, result.status, result.seconds, result.payload, result.error)
+            _find_anchors(campaign, store, state.waiting, workers)
+            for key, result in workers.run(_jobs(campaign, state.waiting, workers.campaign, store)):
+                mark = made[key.task, key.policy] if result.status == "finished" else ""
+                store.record(key, result.status, result.seconds, result.payload, result.error, mark)
                 settled.add(key)
                 if result.status == "finished":
                     finished.append(key)
@@ -69,15 +80,67 @@ def run_campaign(
         workers.close()
 
 
-def _jobs(campaign: Campaign, keys: Iterable[CellKey], mark: str) -> Iterator[Job]:
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Finished cells that a store holds."""
+
+    kept: int
+    unknown: int  #: Of these, made by what nobody noted: a version of before
+    stale: list[CellKey]  #: What made them has changed since
+
+
+def retire_stale(campaign: Campaign, store: CampaignStore) -> Before:
+    """Take out what an edited policy, model or simulator made before, so that it is run again."""
+    now, before = _made(campaign), store.made()
+    stale = [k for k, v in before.items() if v and v != now.get((k.task, k.policy), v)]
+    store.retire(stale)
+    unknown = sum(not v for v in before.values())
+    return Before(kept=len(before) - len(stale), unknown=unknown, stale=stale)
+
+
+def _made(campaign: Campaign) -> dict[tuple[str, str], str]:
+    """(task, title of the policy) -> digest of what would make its cells now."""
+    return {(t.id, p.title): made_by(t, p) for t in campaign.tasks for p in campaign.policies}
+
+
+def _find_anchors(
+    campaign: Campaign,
+    store: CampaignStore,
+    keys: Iterable[CellKey],
+    workers: Workers,
+) -> None:
+    """Compute the anchors of films that have none yet, once for all policies.
+
+    Where that fails, the film's cells compute them, and fail as it did.
+    """
+    mapped = {t.id for t in campaign.tasks if needs_anchors(t)}
+    films = dict.fromkeys(
+        CellKey(task=k.task, film=k.film, policy="") for k in keys if k.task in mapped
+    )
+    mark = {t.id: made_by(t, PolicySpec(name=BASELINE)) for t in campaign.tasks}
+    todo = [k for k in films if (store.noted(_name(k)) or {}).get("made") != mark[k.task]]
+    for key, result in workers.run(_jobs(campaign, todo, workers.campaign, store)):
+        if result.payload is not None:
+            anchors = json.loads(unpack(result.payload)["anchors"])
+            store.note(_name(key), {"made": mark[key.task], "anchors": anchors})
+
+
+def _name(key: CellKey) -> str:
+    return f"anchors of {key.task}, film {key.film}"
+
+
+def _jobs(
+    campaign: Campaign, keys: Iterable[CellKey], mark: str, store: CampaignStore
+) -> Iterator[Job]:
     tasks = {t.id: t for t in campaign.tasks}
     policies = {p.title: p for p in campaign.policies}
     for key in keys:
         yield Job(
             key=key,
             task=tasks[key.task],
-            policy=policies[key.policy],
+            policy=policies.get(key.policy),
             seed=campaign.seed,
+            anchors=(store.noted(_name(key)) or {}).get("anchors") if key.policy else None,
             timeout_s=campaign.cell_timeout_s,
             memory_GiB=campaign.cell_memory_GiB,
             campaign=mark,

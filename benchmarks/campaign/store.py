@@ -75,16 +75,28 @@ class CampaignStore:
     @property
     def identity(self) -> dict[str, Any]:
         """What campaign this is, as given when the store was made."""
-        rows = self._sound("header", "SELECT key, value, digest FROM header NOT INDEXED")
+        rows = self._sound(
+            "header", "SELECT key, value, digest FROM header NOT INDEXED WHERE key = 'identity'"
+        )
         if not rows:
             raise self._damaged("it does not say which campaign it is of")
         found: dict[str, Any] = json.loads(rows[0][1])
         return found
 
     def record(
-        self, key: CellKey, status: str, seconds: float, payload: bytes | None, error: str
+        self,
+        key: CellKey,
+        status: str,
+        seconds: float,
+        payload: bytes | None,
+        error: str,
+        made: str = "",
     ) -> None:
-        """Commit one cell, its result packed. A failed one is overwritten when it is tried again."""
+        """Commit one cell, its result packed. A failed one is overwritten when it is tried again.
+
+        `made` is the digest of what made a finished one, which the column of errors holds.
+        """
+        error = error or made
         cell = (key.task, int(key.film), key.policy, status, float(seconds), error)
         columns = [as_kept(value) for value in cell]
         try:
@@ -103,6 +115,31 @@ class CampaignStore:
     def failures(self) -> dict[CellKey, str]:
         """Traceback of each failed cell."""
         return {_key(row): row[5] for row in self._cells("status = 'failed' ORDER BY 1, 2, 3")}
+
+    def made(self) -> dict[CellKey, str]:
+        """Digest of what made each finished cell, empty for those of stores of before."""
+        return {_key(row): row[5] for row in self._cells("status = 'finished'")}
+
+    def retire(self, keys: Iterable[CellKey]) -> None:
+        """Keep the cells in the file and show them no more: something else would make them now."""
+        for key in keys:
+            values = (key.task, key.film, key.policy)
+            where = "task = ? AND film = ? AND policy = ?"
+            for row in self._cells(where, *values):
+                columns = [*row[:3], "stale", *row[4:6]]
+                self._db.execute(
+                    f"UPDATE cells SET status = 'stale', digest = ? WHERE {where}",
+                    (row_digest("cells", *columns), *values),
+                )
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a value that JSON can hold under a name, such as the anchors of a film."""
+        self._head(name, json.dumps(value))
+
+    def noted(self, name: str) -> Any:
+        """The value of that name, or None."""
+        rows = self._sound("header", "SELECT key, value, digest FROM header WHERE key = ?", name)
+        return json.loads(rows[0][1]) if rows else None
 
     def repair(self) -> list[CellKey]:
         """Forget the cells whose rows are damaged, and say which. Run again, they come out the same."""
@@ -247,7 +284,9 @@ class CampaignStore:
         self._identify(wanted)
 
     def _identify(self, identity: dict[str, Any]) -> None:
-        columns = ("identity", json.dumps(identity, sort_keys=True))
+        self._head("identity", json.dumps(identity, sort_keys=True))
+
+    def _head(self, *columns: str) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO header VALUES (?, ?, ?)",
             (*columns, row_digest("header", *columns)),

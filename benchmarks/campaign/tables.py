@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,28 @@ class Tables:
 
     steps : a row a measurement;  maps : a row a checkpoint;  both are the same for any number of
     workers.  timings : a row a decision, in seconds of the computer that ran it: never the same.
+    altered : policy -> what it altered of the process that ran it.
     """
 
     steps: pd.DataFrame
     maps: pd.DataFrame
     timings: pd.DataFrame
+    altered: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_tables(store: CampaignStore, keys: Iterable[CellKey] | None = None) -> Tables:
     """The tables of all finished cells, or of these, ordered by task, film, policy and step."""
     steps, maps, timings = _Columns("step"), _Columns("checkpoint"), _Columns("decision")
+    altered: dict[str, set[str]] = {}
     for key, seconds, payload in store.payloads(keys):
         steps.add(key, payload["steps"])
         maps.add(key, payload["checkpoints"])
+        if what := payload.get("altered"):
+            altered.setdefault(key.policy, set()).update(what)
         timing = payload["timing"]
         timings.add(key, {**timing, "cell_s": np.full(len(timing["decision_s"]), seconds)})
-    return Tables(steps=steps.frame(), maps=maps.frame(), timings=timings.frame())
+    named = {policy: sorted(what) for policy, what in sorted(altered.items())}
+    return Tables(steps=steps.frame(), maps=maps.frame(), timings=timings.frame(), altered=named)
 
 
 class _Columns:

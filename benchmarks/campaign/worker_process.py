@@ -12,10 +12,12 @@ import time
 import traceback
 from typing import IO
 
-from grainscout.benchmarks.campaign.cell import run_cell
+from grainscout.benchmarks.campaign.cell import film_anchors, run_cell
 from grainscout.benchmarks.campaign.jobs import Job, receive, send
+from grainscout.benchmarks.campaign.made_by import module_of
+from grainscout.benchmarks.campaign.process_state import process_state_restored
 from grainscout.experiment import one_thread
-from grainscout.records import pack
+from grainscout.records import PackedState, pack
 
 #: Seconds without a job after which the process ends: a cluster's worker may outlive its campaign.
 _IDLE_S = 120.0
@@ -25,14 +27,23 @@ def run_job(job: Job) -> tuple[str, float, bytes | None, str]:
     """Run one cell: status (finished, failed, memory), seconds, packed result, traceback."""
     begun = time.perf_counter()
     try:
-        with one_thread():
-            payload = pack(run_cell(job.key, job.task, job.policy, job.seed))
+        with one_thread(), process_state_restored() as altered:
+            result = _result(job)
+        if altered and job.policy and not module_of(job.policy.name).startswith("grainscout."):
+            result["altered"] = altered
+        payload = pack(result)
     except Exception as error:  # noqa: BLE001 - whatever a policy raises must be recorded, not lost
         # torch has no class of its own for it: "DefaultCPUAllocator: can't allocate memory".
         memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
         status = "memory" if memory else "failed"
         return status, time.perf_counter() - begun, None, traceback.format_exc()
     return "finished", time.perf_counter() - begun, payload, ""
+
+
+def _result(job: Job) -> PackedState:
+    if job.policy is None:
+        return {"anchors": json.dumps(film_anchors(job.key, job.task, job.seed))}
+    return run_cell(job.key, job.task, job.policy, job.seed, job.anchors)
 
 
 def _limit(memory_GiB: float) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 import tomli_w
 
 from grainscout.analysis import figures
-from grainscout.analysis.statistics import Verdict
 from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
+from grainscout.benchmarks.campaign.leaderboard import GoalRanking
 from grainscout.benchmarks.campaign.stopping import CampaignProgress, describe_progress
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.reports.boards import against_cell, board_table
 from grainscout.benchmarks.reports.learning import (
     PICTURED_TASKS,
     cost_section,
@@ -34,12 +34,18 @@ from grainscout.benchmarks.statements.statement import Finding
 from grainscout.benchmarks.tasks.task import Goal, plain
 from grainscout.journal import package_versions
 
+#: What a table says, and the table.
+Page = tuple[str, Table]
+
 _GOALS: dict[Goal, str] = {
     "discovery": "How early a policy has three examples of each archetype. 0 is the exact expectation of "
     "random sampling on that film, 1 a policy that meets a wanted example with each of its first "
     "measurements.",
-    "mapping": "How well the measured curves alone predict the target everywhere, by one evaluation "
-    "model for all policies, averaged over the run. 0 is random sampling on the same film, 1 no error.",
+    "mapping": "How well the policy's own map gives the target everywhere, averaged over the run. 0 is the mean "
+    "of many random designs on that film without noise, mapped by the referee; 1 the ideal map, which knows "
+    "structure and laws and infers only what is hidden.",
+    "level-set": "How well the policy's own map tells where the target is above the level: balanced accuracy, "
+    "averaged over the run. 0 is the mean of many random designs on that film, 1 no error.",
     "optimisation": "How near the largest true target found comes to the largest of the film, averaged "
     "over the run. 0 is the exact expectation of random sampling on that film, 1 the oracle.",
 }
@@ -55,9 +61,10 @@ def write_report(
     winner: str | None,
     progress: CampaignProgress,
     findings: Sequence[Finding] = (),
+    more: Sequence[Page] = (),
 ) -> None:
-    """Write the page. `findings` are verdicts on published statements."""
-    sections: list[Section | None] = [_result(rankings, campaign), asked_section(campaign)]
+    """Write the page. `findings` are verdicts on published statements, `more` further tables."""
+    sections: list[Section | None] = [_result(rankings, more), asked_section(campaign)]
     if findings:
         sections.append(_published(findings))
     if campaign.stopping is not None:
@@ -70,7 +77,7 @@ def write_report(
         ]
         tasks = campaign.tasks[:PICTURED_TASKS]
         sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
-    sections += [_failures(progress, store), _repeat(campaign)]
+    sections += [_failures(progress, store, tables), _repeat(campaign)]
     policies = "; ".join(p.title for p in campaign.policies)
     verdicts = [board.verdict() for board in rankings]
     if winner is not None:
@@ -117,63 +124,43 @@ def _published(findings: Sequence[Finding]) -> Section:
     )
 
 
-def _result(rankings: list[GoalRanking], campaign: Campaign) -> Section:
-    tables, pictures = [], []
-    for board in rankings:
-        asked = campaign.films * sum(board.goal in t.goals for t in campaign.tasks)
-        films = f"{board.films} films"
-        if board.films < asked:
-            films += f" of {asked}: those that every policy finished"
-        rows: list[Row] = [
-            [
-                r.name + (" (given the truth)" if r.name in board.oracles else ""),
-                f"{r.score.estimate:.2f}",
-                f"{r.score.low:.2f} to {r.score.high:.2f}",
-                f"{r.mean_rank.estimate:.1f}",
-                _against(board.against_baseline.get(r.name)),
-            ]
-            for r in board.ranked
-        ]
-        tables.append(
-            Table(
-                title=f"{board.goal.capitalize()}, {films}",
-                heads=["policy", "score", "95 % interval", "mean rank", f"against {BASELINE}"],
-                rows=rows,
-            )
+def _result(rankings: list[GoalRanking], more: Sequence[Page]) -> Section:
+    pictures = [
+        picture(
+            figures.policy_ranking(
+                [(r.name, r.score) for r in board.ranked],
+                label=f"{board.goal} score",
+                marks={"random": 0.0, "ideal": 1.0},
+                highlight=[board.best],
+            ),
+            f"{board.goal.capitalize()}. {_GOALS[board.goal]} Dot: interquartile mean over films. "
+            "Bar: 95 % stratified bootstrap interval. Intervals of two policies may overlap although "
+            "their paired difference is decided: see the verdicts of the table.",
+            f"Ranking for {board.goal}: "
+            + ", ".join(f"{r.name} {r.score.estimate:.2f}" for r in board.ranked),
         )
-        pictures.append(
-            picture(
-                figures.policy_ranking(
-                    [(r.name, r.score) for r in board.ranked],
-                    label=f"{board.goal} score",
-                    marks={"random": 0.0, "ideal": 1.0},
-                    highlight=[board.best],
-                ),
-                f"{board.goal.capitalize()}. {_GOALS[board.goal]} Dot: interquartile mean over films. "
-                "Bar: 95 % stratified bootstrap interval. Intervals of two policies may overlap although "
-                "their paired difference is decided: see the last column of the table.",
-                f"Ranking for {board.goal}: "
-                + ", ".join(f"{r.name} {r.score.estimate:.2f}" for r in board.ranked),
-            )
-        )
+        for board in rankings
+        if board.at is None
+    ]
     pairs = [
         Details(
-            title=f"Every pair of policies, {board.goal}",
+            title=f"Every pair of policies: {board_table(board).title}",
             pre="\n".join(str(v) for v in board.pairs),
         )
         for board in rankings
         if board.pairs
     ]
-    return Section(id="result", title="Result", tables=tables, pictures=pictures, details=pairs)
-
-
-def _against(verdict: Verdict | None) -> dict[str, str]:
-    if verdict is None:
-        return styled("-", "")
-    d = verdict.difference
-    more = f", {verdict.more_films} more films a task would" if verdict.more_films else ""
-    text = f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
-    return styled(text, verdict.outcome.split()[0])
+    text = [
+        "Films are those that every policy finished. All comparisons of this section are one family: verdicts "
+        "and the intervals beside them are adjusted together (Holm). Controls: a policy's shuffled twin is told "
+        "the curves of other sites, its prior-only twin none, and structure-only looks at the image alone. A "
+        "claim that does not hold against them is also true of the control.",
+        *(f"{table.title}. {words}" for words, table in more),
+    ]
+    tables = [*map(board_table, rankings), *(table for _, table in more)]
+    return Section(
+        id="result", title="Result", text=text, tables=tables, pictures=pictures, details=pairs
+    )
 
 
 def _stopping(campaign: Campaign, progress: CampaignProgress) -> Section:
@@ -182,7 +169,7 @@ def _stopping(campaign: Campaign, progress: CampaignProgress) -> Section:
             c.goal,
             f"{c.verdict.policy} against {c.verdict.baseline}",
             str(c.verdict.difference.films),
-            _against(c.verdict),
+            against_cell(c.verdict),
         ]
         for c in progress.comparisons
     ]
@@ -207,7 +194,7 @@ def campaign_file(campaign: Campaign) -> str:
     return tomli_w.dumps(document)
 
 
-def _failures(progress: CampaignProgress, store: CampaignStore) -> Section:
+def _failures(progress: CampaignProgress, store: CampaignStore, tables: Tables) -> Section:
     failed = store.failures()
     asked = progress.planned - progress.saved
     waiting = asked - len(store.finished() & set(progress.asked)) - len(failed)
@@ -219,6 +206,10 @@ def _failures(progress: CampaignProgress, store: CampaignStore) -> Section:
             f"{len(failed)} cells failed. They count for nothing above. The same command tries them "
             "again."
         )
+    text += [
+        f"{policy} altered the state of its process, which was put back after each cell: {', '.join(what)}."
+        for policy, what in tables.altered.items()
+    ]
     if waiting:
         text.append(f"{waiting} cells have not been run yet.")
     return Section(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tomli_w
+from rich.markup import escape
 from rich.table import Table
 
 from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.leaderboard import (
     GoalRanking,
+    earlier_scores,
     goal_rankings,
     goal_scores,
     winner,
@@ -24,7 +27,15 @@ from grainscout.benchmarks.campaign.stopping import (
 )
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
-from grainscout.benchmarks.reports.campaign_report import write_report
+from grainscout.benchmarks.reports.boards import (
+    DISCOVERY_WORDS,
+    MAP_WORDS,
+    board_table,
+    discovery_table,
+    map_table,
+    plain_table,
+)
+from grainscout.benchmarks.reports.campaign_report import Page, write_report
 from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown as statements_page
 from grainscout.benchmarks.tasks.task import plain, with_paths
@@ -57,10 +68,15 @@ class Results:
 
     def leaderboard_table(self) -> Table:
         """Ranking as a table for the terminal."""
-        table = Table("goal", "policy", "score", "95 % interval", "mean rank", "against random")
+        table = Table("goal")
         for board in self.rankings:
-            for row in board.ranked:
-                table.add_row(*_row(board, row.name))
+            shown = board_table(board)
+            if not table.rows:
+                for head in shown.heads:
+                    table.add_column(head)
+            for row in shown.rows:
+                goal = board.goal + (f", {board.at} curves" if board.at else "")
+                table.add_row(goal, *(escape(c if isinstance(c, str) else c["text"]) for c in row))
             table.add_section()
         return table
 
@@ -90,9 +106,10 @@ def write_results(
         (tables.steps, tables.maps, tables.timings), files.values(), strict=True
     ):
         frame.to_parquet(path, index=False)
-    scores = goal_scores(tables, {t.id: t for t in campaign.tasks})
+    tasks = {t.id: t for t in campaign.tasks}
+    scores = goal_scores(tables, tasks)
     oracles = {p.title for p in campaign.policies if p.uses_truth}
-    found = goal_rankings(scores, oracles)
+    found = goal_rankings(scores, oracles, earlier=earlier_scores(tables, campaign))
     finished = store.finished()
     state = plan_next_block(campaign, scores, finished | store.failures().keys())
     if campaign.stopping is not None:
@@ -100,7 +117,11 @@ def write_results(
     best = winner(found, {p.title for p in campaign.policies} - oracles)
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
-    files["leaderboard"].write_text(_markdown(campaign, found, missing, state), encoding="utf-8")
+    made = ((MAP_WORDS, map_table(campaign, tables, scores)),)
+    made += ((DISCOVERY_WORDS, discovery_table(campaign, tables, scores)),)
+    more = [(words, table) for words, table in made if table is not None]
+    text = _markdown(campaign, found, missing, state, more)
+    files["leaderboard"].write_text(text, encoding="utf-8")
     findings = published(campaign.tasks, campaign.films, campaign.seed, tables)
     if findings:
         files["statements"] = folder / "statements.md"
@@ -109,27 +130,18 @@ def write_results(
         files["winner"] = folder / "winner.toml"
         files["winner"].write_text(_winner(campaign, best, task, folder), encoding="utf-8")
     files["report"] = report or folder / "report.html"
-    write_report(files["report"], campaign, store, tables, scores, found, best, state, findings)
+    write_report(
+        files["report"], campaign, store, tables, scores, found, best, state, findings, more
+    )
     return Results(files=files, rankings=found, winner=best, missing=missing, progress=state)
 
 
-def _row(board: GoalRanking, name: str) -> list[str]:
-    row = next(r for r in board.ranked if r.name == name)
-    verdict = board.against_baseline.get(name)
-    against = "" if verdict is None else f"{verdict.outcome} ({verdict.difference.estimate:+.2f})"
-    score = row.score
-    return [
-        board.goal,
-        name + (" (given the truth)" if name in board.oracles else ""),
-        f"{score.estimate:.2f}",
-        f"{score.low:.2f} to {score.high:.2f}",
-        f"{row.mean_rank.estimate:.1f}",
-        against,
-    ]
-
-
 def _markdown(
-    campaign: Campaign, found: list[GoalRanking], missing: int, state: CampaignProgress
+    campaign: Campaign,
+    found: list[GoalRanking],
+    missing: int,
+    state: CampaignProgress,
+    more: Sequence[Page],
 ) -> str:
     lines = [f"# {campaign.name}: leaderboard", "", campaign.description, ""]
     if missing:
@@ -137,16 +149,11 @@ def _markdown(
     if campaign.stopping is not None:
         lines += [describe_progress(campaign, state), ""]
     for board in found:
-        lines += [
-            board.verdict(),
-            "",
-            f"{board.films} films (task x seed). Score: 0 = random sampling, 1 = ideal.",
-            "",
-            "| policy | score | 95 % interval | mean rank | against random |",
-            "|---|---|---|---|---|",
-        ]
-        lines += ["| " + " | ".join(_row(board, r.name)[1:]) + " |" for r in board.ranked]
-        lines += ["", "Every pair:", "", *(f"- {v}" for v in board.pairs), ""]
+        table = board_table(board)
+        lines += [board.verdict(), "", f"{table.title}. Score: 0 = random sampling, 1 = ideal.", ""]
+        lines += [*plain_table(table), "", "Every pair:", "", *(f"- {v}" for v in board.pairs), ""]
+    for words, table in more:
+        lines += [f"{table.title}. {words}", "", *plain_table(table), ""]
     return "\n".join(lines)
 
 

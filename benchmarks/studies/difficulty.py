@@ -7,7 +7,8 @@
 For each built-in task that needs no file: the random policy's own run on `--films` films (campaign seed
 4000), and at its end
     discovery       1 - expected share of the wanted examples found (exact, for that many curves)
-    mapping         error of the evaluation model's map over the spread of the truth
+    mapping         error of the referee's map of the usable curves over the spread of the truth; at 1 or
+                    more no map can be made at that budget, and `unmappable` lists the task
     optimisation    1 - expected largest true value measured, over the range of the truth (exact)
     until_all       expected random measurements until one of every kind has been met (exact)
 each the mean over the films.  Nothing is chosen here: a task is hard where chance does not solve it.
@@ -26,7 +27,8 @@ from threadpoolctl import threadpool_limits
 import grainscout
 from grainscout.analysis import metrics
 from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
-from grainscout.benchmarks.campaign.cell import evaluation_map, film_seed
+from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.tasks.referee import evaluation_map
 from grainscout.benchmarks.tasks.registry import builtin_tasks
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, site_worth
 from grainscout.experiment import Experiment
@@ -48,6 +50,7 @@ def left_by_random(task: Task, film: int) -> dict[str, float]:
         problem=problem,
         seed=seed,
         batch=task.batch,
+        second_look=task.second_look,
     ).run()
     steps, sites = len(run.outcomes), len(problem.candidates)
     counts = [int((truth.archetype == kind).sum()) for kind in truth.wanted]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from grainscout.analysis.curves.descriptors import check_target
 from grainscout.analysis.formats import Recording
 from grainscout.benchmarks.tasks.task import Task
@@ -84,7 +86,11 @@ class Environment:
                 f"task {self.task.id!r} must be on a film or a recording to be scored; its microscope "
                 f"is {self.task.microscope.kind!r}"
             )
-        return self.find_truth(problem)
+        truth = self.find_truth(problem)
+        if "level-set" not in self.task.goals:
+            return truth
+        level, known = self.task.level, truth.target[truth.mapped]
+        return replace(truth, level=float(np.quantile(known, 0.75)) if level is None else level)
 
 
 def make_environment(

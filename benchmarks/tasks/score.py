@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grainscout.analysis import diversity, metrics
+from grainscout.analysis.map_scores import level_set_score
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import Outcome, PackedState, Problem
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import FloatArray, IntArray
 
 #: So many examples of each class are wanted.
 EXAMPLES = 3
@@ -19,11 +21,13 @@ BOUNDARY_M, JUNCTION_M = 30e-9, 40e-9
 
 
 def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -> PackedState:
-    """Arrays of one value for each of the n outcomes, in order. Failed ones count as steps.
+    """Arrays of one value for each of the n outcomes, in order. Unusable ones count as steps.
 
-    finished_s, travel_m : the clock and the way so far.  class_index : the true class there
-    (-1 where the measurement failed, or a person measured beyond the candidates);  found : share of
-    the wanted examples in hand, beside what random sampling would have and the most that could be.
+    finished_s, travel_m : the clock and the way so far.  ok : there is a curve, and it is usable.
+    class_index : the true class there (-1 where the curve is not usable, or a person measured beyond the
+    candidates);  found : share of the wanted examples in hand, beside what random sampling would have and
+    the most that could be;  met : the same with one example of each class.
+    curve_index, curve_found, ... : the same by the class of the noiseless curve; absent without classes.
     best, best_random : largest true target in hand, from the lowest candidate (0; also a failure, or
     a site without a value) to the highest (1), beside what random sampling would have; absent where
     the target does not vary.
@@ -33,9 +37,8 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
     sites = np.array([tuple(o.site) for o in outcomes], np.int64)
     index = problem.index_of(sites)
     known = index >= 0
-    ok = np.array([o.curve is not None for o in outcomes])
+    ok = np.array([o.usable for o in outcomes])
     positions = problem.scan.positions(sites)
-    classes = np.where(ok & known, truth.archetype[index].astype(np.int64), -1)
     steps = len(outcomes)
     table: PackedState = {
         "row": sites[:, 0],
@@ -43,17 +46,16 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         "ok": ok,
         "finished_s": np.array([o.finished for o in outcomes]),
         "travel_m": np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(positions, axis=0).T))]),
-        "class_index": classes,
-        "found": metrics.found_trace(classes, truth.wanted, examples=EXAMPLES),
-        "found_random": metrics.found_by_random(
-            [int((truth.archetype == kind).sum()) for kind in truth.wanted],
-            steps,
-            total=len(truth.archetype),
-            examples=EXAMPLES,
-        ),
-        "found_ideal": np.minimum(np.arange(1, steps + 1) / (EXAMPLES * len(truth.wanted)), 1.0),
         "diversity": running_diversity(problem, outcomes),
     }
+    by: dict[str, NDArray[np.uint8] | None] = {"": truth.archetype, "curve_": truth.curve_class}
+    for name, kinds in by.items():
+        if kinds is None:
+            continue
+        wanted = [k for k in truth.wanted if (kinds == k).any()]
+        met = np.where(ok & known, kinds[index].astype(np.int64), -1)
+        table["class_index" if not name else "curve_index"] = met
+        table |= {f"{name}{k}": v for k, v in _discovery(met, kinds, wanted).items()}
     worth = site_worth(truth)
     if worth is not None:
         table["best"] = np.maximum.accumulate(np.where(ok & known, worth[index], 0.0))
@@ -65,6 +67,20 @@ def score_run(problem: Problem, truth: TaskTruth, outcomes: Sequence[Outcome]) -
         if distance is not None and (distance < width).any():
             on = distance < width
             table[name] = metrics.enrichment_trace(on[index] & known, float(on.mean()))
+    return table
+
+
+def _discovery(met: IntArray, kinds: NDArray[np.uint8], wanted: list[int]) -> dict[str, FloatArray]:
+    """Share of the wanted examples found, by chance and at best, for classes met in order."""
+    steps, counts = len(met), [int((kinds == k).sum()) for k in wanted]
+    table = {}
+    for name, examples in (("found", EXAMPLES), ("met", 1)):
+        most = np.arange(1, steps + 1) / (examples * len(wanted))
+        table[name] = metrics.found_trace(met, wanted, examples=examples)
+        table[f"{name}_random"] = metrics.found_by_random(
+            counts, steps, total=len(kinds), examples=examples
+        )
+        table[f"{name}_ideal"] = np.minimum(most, 1.0)
     return table
 
 
@@ -84,8 +100,8 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArr
 
     The measure of Gong2026; it may fall when a new curve resembles the old ones.
     """
-    curves = np.array([o.curve.current for o in outcomes if o.curve is not None])
-    measured = np.cumsum([o.curve is not None for o in outcomes])
+    curves = np.array([o.curve.current for o in outcomes if o.usable and o.curve is not None])
+    measured = np.cumsum([o.usable for o in outcomes])
     if not len(curves):
         return np.zeros(len(outcomes))
     curves = np.where(np.isfinite(curves), curves, 0.0)
@@ -94,13 +110,24 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArr
     return np.where(measured > 0, trace[np.maximum(measured - 1, 0)], 0.0)
 
 
-def score_map(truth: TaskTruth, mean: FloatArray, std: FloatArray) -> dict[str, float]:
-    """How good a predicted map is, over the sites where it is scored. See ``metrics.map_score``."""
-    found = metrics.map_score(np.where(truth.mapped, truth.target, np.nan), mean, std)
-    return {
+def score_map(
+    truth: TaskTruth, mean: FloatArray, std: FloatArray, problem: Problem | None = None
+) -> dict[str, float]:
+    """How good a predicted map is, over the sites where it is scored. See ``metrics.map_score``.
+
+    With a level and the problem: how well the map tells where the target is above it.
+    """
+    target = np.where(truth.mapped, truth.target, np.nan)
+    found = metrics.map_score(target, mean, std)
+    scores = {
         "nrmse": found.nrmse,
         "nll": found.nll,
         "crps": found.crps,
         "spearman": found.spearman,
         "coverage": found.coverage[0.95],
     }
+    if truth.level is not None and problem is not None:
+        maps = problem.as_map(target), problem.as_map(mean)
+        accuracy, error = level_set_score(*maps, truth.level, problem.scan.pixel_size)
+        scores |= {"level_accuracy": accuracy, "level_error_m": error}
+    return scores

@@ -35,7 +35,7 @@ def later_field(default: T) -> T:
     return made
 
 
-Goal = Literal["discovery", "mapping", "optimisation"]
+Goal = Literal["discovery", "mapping", "optimisation", "level-set"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
 
@@ -69,6 +69,12 @@ class Task:
         what is spent of it.
     goals : tuple of str
         Goals that are scored and ranked.
+    checkpoints : tuple of int
+        Numbers of curves at which maps are scored and verdicts given, beside the end. One run then gives
+        a learning curve. Without them maps are scored at fixed shares of the budget.
+    level : float, optional
+        Where a level set ends, in the target's unit: the goal "level-set" asks where the target is
+        above it. Without it, the upper quartile of each film.
     tags : tuple of str
         Words to choose tasks by.
     """
@@ -86,6 +92,8 @@ class Task:
     seconds: float | None = None
     wear: float | None = None
     goals: tuple[Goal, ...] = ("discovery", "mapping")
+    checkpoints: tuple[int, ...] = later_field(())
+    level: float | None = later_field(None)
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -110,6 +118,12 @@ class Task:
             raise ConfigError(f"task second_look must be at least 0; got {self.second_look}")
         if not self.goals:
             raise ConfigError(f"task goals must name one of {', '.join(GOALS)}; got none")
+        if list(self.checkpoints) != sorted({n for n in self.checkpoints if n >= 2}):
+            raise ConfigError(
+                f"task checkpoints must be rising numbers of at least 2 curves; got {self.checkpoints}"
+            )
+        if self.checkpoints and not self.counts_curves:
+            raise ConfigError("task checkpoints must come with a budget of curves alone")
         self.budget()
         self.waveform.build()
 
@@ -135,8 +149,8 @@ class Task:
 
     @property
     def needs_random(self) -> bool:
-        """True if a score of 0 is the random policy's own run."""
-        return "mapping" in self.goals or not self.counts_curves
+        """True if a score of 0 is the random policy's own pace."""
+        return not self.counts_curves
 
 
 def replay_task(file: Path, target: str, curves: int | None, **settings: Any) -> Task:
@@ -174,16 +188,23 @@ class PolicySpec:
     name: str
     label: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    #: A control: the policy without what it learns, see ``campaign.twins``.
+    twin: Literal["", "shuffled", "prior only"] = later_field("")
 
     @property
     def title(self) -> str:
         """The label, or the name where none was given."""
-        return self.label or self.name
+        return self.label or f"{self.name} {self.twin}".strip()
 
     @property
     def uses_truth(self) -> bool:
         """True for a control that is given the truth. It never competes."""
         return bool(getattr(policy_class(self.name), "uses_truth", False))
+
+    @property
+    def uses_budget(self) -> bool:
+        """True for a policy whose first sites depend on the length of the run."""
+        return bool(getattr(policy_class(self.name), "uses_budget", False))
 
 
 def plain(value: Any, *, stored: bool = False) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.analysis.formats import Recording
+from grainscout.benchmarks.tasks.ideal import HiddenParts, hidden_parts
 from grainscout.records import DataError, Problem
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -32,6 +36,11 @@ class TaskTruth:
         the image tells of them and every policy meets them by chance.
     mapped : (n,) bool, where the map is scored: conducting sites that have a value.
     boundary_distance, junction_distance : (n,) [m], or None on a recording.
+    curve_class : (n,) uint8 as `archetype`, of the noiseless curve instead of the place: in the dark half
+        of the hearts do not look like hearts.  None where curves have no classes.
+    curves : noiseless currents (k, samples) [A] at k candidates.
+    hidden : what the image cannot show of the target at k candidates; None where nobody knows.
+    level : where a level set ends, in the target's unit.
     """
 
     target: FloatArray
@@ -42,6 +51,10 @@ class TaskTruth:
     mapped: BoolArray
     boundary_distance: FloatArray | None = None
     junction_distance: FloatArray | None = None
+    curve_class: NDArray[np.uint8] | None = None
+    curves: Callable[[IntArray], FloatArray] | None = None
+    hidden: Callable[[IntArray], HiddenParts] | None = None
+    level: float | None = None
 
 
 def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
@@ -49,17 +62,21 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
     from grainscout.simulator.transport import ARCHETYPES
 
     sites = problem.candidates
-    values, unit = [], ""
+    values, classes, unit = [], [], ""
+
+    def curves(index: IntArray) -> FloatArray:
+        conditions = {"light": problem.light, "temperature": temperature}
+        return film.curves(sites[index], problem.waveform, **conditions)[0]
+
     for at in range(0, len(sites), _TILE):
-        current, _ = film.curves(
-            sites[at : at + _TILE], problem.waveform, light=problem.light, temperature=temperature
-        )
+        current = curves(np.arange(at, min(at + _TILE, len(sites))))
+        classes.append(classify(problem.waveform.voltage, current))
         found = describe_target(problem, current)
         values.append(np.where(found.valid & ~found.censored, found.value, np.nan))
         unit = found.unit
     rows, columns = sites.T
     target, archetype = np.concatenate(values), film.archetype[rows, columns]
-    kinds = range(len(ARCHETYPES))
+    kinds, seen = range(len(ARCHETYPES)), np.concatenate(classes)
     return TaskTruth(
         target=target,
         unit=unit,
@@ -69,6 +86,9 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
         mapped=np.isfinite(target) & (archetype < len(ARCHETYPES)),
         boundary_distance=film.structure.boundary_distance[rows, columns],
         junction_distance=film.structure.junction_distance[rows, columns],
+        curve_class=seen if (seen < len(ARCHETYPES)).any() else None,
+        curves=curves,
+        hidden=partial(hidden_parts, film, problem, temperature),
     )
 
 
@@ -102,4 +122,5 @@ def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
         classes=("lowest 5 %", "between", "highest 5 %"),
         wanted=(0, 1, 2),
         mapped=known,
+        curves=lambda index: recording.current[at[index]],
     )

@@ -119,6 +119,7 @@ curiosity = Recipe(
     the means are over the available candidates. The published models are two networks. Here the
     surrogate learns the logarithm of held-out errors.
     """,
+    uses_budget=True,
     features=ImageFeatures(features="jets"),
     model=KernelModel(position=False),
     target=HeldOutError(),

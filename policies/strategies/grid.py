@@ -28,6 +28,7 @@ class Grid(CandidatePolicy):
     order: str = option("serpentine", choices=("serpentine", "raster"))
     points: int = option(0)
 
+    uses_budget: ClassVar[bool] = True
     _carried: ClassVar[tuple[str, ...]] = ("_pass", "_route")
 
     def _begin(self) -> None:

@@ -142,6 +142,7 @@ def check_causes(option: str, text: object) -> tuple[str, ...]:
 structured_gp = Recipe(
     "Structured",
     """A GP whose prior mean is linear in physical causes; otherwise as ``"dkl"``.""",
+    uses_budget=True,
     model=CausalModel(),
     never=NEVER,
 )

@@ -85,6 +85,23 @@ def blend(
     return values
 
 
+def moved(
+    parameters: Mapping[str, FloatArray],
+    *,
+    grain: float | FloatArray = 0.0,
+    edge: float | FloatArray = 0.0,
+    hidden: float | FloatArray = 0.0,
+) -> dict[str, FloatArray]:
+    """Parameters (n,) with further unseen changes, in standard deviations as in `Changes`."""
+    values = dict(parameters)
+    for change, effects in ((grain, _GRAIN), (edge, _EDGE), (hidden, _HIDDEN)):
+        for name, by in effects.items():
+            geometric = PARAMETERS[name].blend == "geometric"
+            step = by * np.asarray(change)
+            values[name] = values[name] * np.exp(step) if geometric else values[name] + step
+    return values
+
+
 def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
     """Values (club, heart, diamond) of one film by name.
 

@@ -146,6 +146,7 @@ def bench(
 def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str | None) -> int:
     """Run the unfinished cells and return their number."""
     from grainscout.benchmarks import run_campaign
+    from grainscout.benchmarks.campaign.runner import retire_stale
 
     with notes.status("results so far"):
         damaged = store.repair()
@@ -153,6 +154,19 @@ def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str 
         which = ", ".join(f"film {k.film} of {k.task} by {k.policy}"[:80] for k in damaged[:3])
         more = " ..." if len(damaged) > 3 else ""
         note(f"damaged in the store and run again ({len(damaged)}): {which}{more}")
+    with notes.status("what made the cells that are there"):
+        before = retire_stale(plan, store)
+    if before.kept or before.stale:
+        whose = ", ".join(sorted({k.policy for k in before.stale}))
+        note(
+            f"{before.kept} cells were there before"
+            + (f", {before.unknown} of them made by an unknown version" if before.unknown else "")
+            + (
+                f"; {len(before.stale)} are stale, as what made them has changed, and run again ({whose})"
+                if whose
+                else ""
+            )
+        )
     workers = (os.cpu_count() or 1) if jobs is None else jobs
     try:
         with CampaignDisplay(plan, store) as display:

@@ -31,5 +31,6 @@ def robust_noise(
     if values.shape[axis] <= order:
         return np.zeros(() if together else np.delete(values.shape, axis))
     size = np.abs(np.diff(values, n=order, axis=axis))
-    middle = np.nanmedian(size, axis=None if together else axis)
+    median = np.nanmedian if np.isnan(size.sum()) else np.median  # which is ten times faster
+    middle = median(size, axis=None if together else axis)
     return np.asarray(middle / difference_scale(order), np.float64)

@@ -13,6 +13,7 @@ from grainscout.analysis.statistics import (
     performance_profile,
     probability_of_improvement,
     ranking,
+    restricted_mean,
     sign_flip_p,
     verdicts,
 )
@@ -255,3 +256,12 @@ def test_curve_interval_is_the_interval_at_each_step():
     broken = curves.copy()
     broken[0, 5] = np.nan
     assert np.isfinite(curve_interval(broken, film=film, samples=50)[0]).all()
+
+
+def test_a_restricted_mean_counts_a_run_that_never_found_as_that_long_at_least():
+    rng = np.random.default_rng(3)
+    times, patience = rng.exponential(40.0, 4000), rng.uniform(30.0, 90.0, 4000)
+    seen, censored = np.minimum(times, patience), times > patience
+    expected = 40.0 * (1 - np.exp(-60.0 / 40.0))
+    assert restricted_mean(seen, censored, 60.0) == pytest.approx(expected, rel=0.03)
+    assert restricted_mean([10.0, 60.0], [False, True], 60.0) == 35.0

@@ -14,7 +14,7 @@ from grainscout.analysis.metrics import (
     found_by_random,
     found_trace,
 )
-from grainscout.benchmarks.campaign.leaderboard import goal_rankings, goal_scores, winner
+from grainscout.benchmarks.campaign.leaderboard import BASELINE, goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.score import EXAMPLES, running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.task import Task
@@ -121,7 +121,7 @@ def test_running_diversity_is_the_mean_pairwise_distance():
 def tables(found, error):
     """Tables of one step and one checkpoint a run, from (film, policy) -> value."""
     steps = [
-        {"task": "t", "film": f, "policy": p, "found": v, "found_random": 0.4, "found_ideal": 0.9}
+        {"task": "t", "film": f, "policy": p, "found": v, "found_random": 0.4, "found_ideal": 1.2}
         for (f, p), v in found.items()
     ]
     maps = [{"task": "t", "film": f, "policy": p, "nrmse": v} for (f, p), v in error.items()]
@@ -130,13 +130,52 @@ def tables(found, error):
 
 def test_zero_is_random_and_one_is_ideal():
     scores = goal_scores(
-        tables({(0, "random"): 0.4, (0, "best"): 0.9}, {(0, "random"): 0.8, (0, "best"): 0.0}),
+        tables({(0, "random"): 0.4, (0, "best"): 1.2}, {(0, "random"): 0.8, (0, "best"): 0.0}),
         {"t": Task(id="t", curves=3)},
     ).set_index(["goal", "policy"])["score"]
     assert scores["discovery", "random"] == pytest.approx(0.0)
     assert scores["discovery", "best"] == pytest.approx(1.0)
     assert scores["mapping", "random"] == 0.0
     assert scores["mapping", "best"] == 1.0
+
+
+@pytest.mark.parametrize(("found", "score"), [(0.2, -0.25), (0.4, 0.0), (0.8, 0.5)])
+def test_a_discovery_score_is_linear_between_its_bounds(found, score):
+    scores = goal_scores(tables({(0, "random"): found}, {}), {"t": Task(id="t", curves=3)})
+    assert scores["score"].tolist() == pytest.approx([score])
+
+
+def test_where_kinds_are_common_a_bad_run_counts_no_less_than_minus_one():
+    given = tables({(0, "random"): 0.2}, {})
+    given.steps["found_random"] = 1.0
+    assert goal_scores(given, {"t": Task(id="t", curves=3)})["score"].tolist() == [-1.0]
+
+
+def test_more_than_the_ideal_is_refused():
+    with pytest.raises(DataError, match="found must not exceed the ideal; it does for t, 0, cheat"):
+        goal_scores(tables({(0, "cheat"): 1.3}, {}), {"t": Task(id="t", curves=3)})
+
+
+def test_a_page_has_one_family_and_its_headline_and_column_say_the_same():
+    rng = np.random.default_rng(4)
+    found, error = {}, {}
+    for film, name in ((f, n) for f in range(6) for n in ("random", "grid", "a", "b", "c")):
+        gain = {"grid": 0.1, "a": 0.02}.get(name, 0.0)
+        found[film, name] = 0.5 + gain + rng.normal(0, 0.05)
+        error[film, name] = 0.8 - gain + rng.normal(0, 0.05)
+    boards = goal_rankings(goal_scores(tables(found, error), {"t": Task(id="t", curves=3)}))
+    every = [v for board in boards for v in board.pairs]
+    assert len(every) == 20
+    for board in boards:
+        for v in board.pairs:  # by Holm over the 20, and not over fewer
+            least = (
+                20 * v.difference.p_value if v.p_adjusted == min(w.p_adjusted for w in every) else 0
+            )
+            assert v.p_adjusted >= min(1.0, least)
+            decided = not v.difference.low <= 0 <= v.difference.high
+            assert decided == (v.outcome != "not decided") == (v.p_adjusted < 0.05)
+        against = board.against_baseline[board.best]
+        assert (BASELINE in board.undecided_against) == (against.outcome == "not decided")
 
 
 def test_only_the_goals_of_a_task_count():
@@ -308,7 +347,7 @@ def test_at_equal_seconds_a_faster_policy_is_worth_more_and_one_is_the_ideal_at_
     random = {**shared, "found": [0.0, 0.5, 0.5, 0.5], "spent": [0.25, 0.5, 0.75, 1.1]}
     same = {**shared, "found": [0.25, 0.5, 0.75, 1.0], "spent": random["spent"]}
     hasty = {**shared, "found": [0.25, 0.5, 0.75, 1.0], "spent": [0.125, 0.25, 0.375, 0.5]}
-    late = {**shared, "found": [1.0, 1.0, 1.0, 1.0], "spent": [1.0, 1.2, 1.4, 1.6]}
+    late = {**shared, "found": [0.25, 0.5, 0.75, 1.0], "spent": [1.0, 1.2, 1.4, 1.6]}
     runs = {"random": random, "same": same, "hasty": hasty, "late": late}
     frames = [pd.DataFrame(r).assign(task="t", film=0, policy=p) for p, r in runs.items()]
     given = Tables(steps=pd.concat(frames), maps=pd.DataFrame(), timings=pd.DataFrame())

@@ -1,0 +1,47 @@
+"""The referee: the one model that turns the curves of any policy into a map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from grainscout.policies import Policy, make_policy
+from grainscout.policies.protocol import SupportsPredict
+from grainscout.records import Outcome, PolicyError, Problem
+from grainscout.records.arrays import FloatArray
+from grainscout.records.supports import supports
+
+#: Name and options of the policy whose model is the referee. A better model goes here and nowhere else.
+REFEREE: tuple[str, dict[str, object]] = ("dkl", {})
+
+
+def evaluation_map(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
+    """Predict the target at every candidate by the referee, from the usable curves alone.
+
+    It is fitted once, fixed and deterministic, and no policy can tune it. Returns mean and standard
+    deviation.
+    """
+    return next(referee_maps(problem, outcomes, [len(outcomes)]))
+
+
+def referee_maps(
+    problem: Problem, outcomes: Sequence[Outcome], counts: Sequence[int]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """`evaluation_map` of the first outcomes, for rising counts."""
+    name, options = REFEREE
+    return maps_by(make_policy(name, options), problem, outcomes, counts)
+
+
+def maps_by(
+    policy: object, problem: Problem, outcomes: Sequence[Outcome], counts: Sequence[int]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Maps of a policy that is told outcomes which it did not ask for, after each of rising counts."""
+    if not (supports(policy, Policy) and supports(policy, SupportsPredict)):
+        raise PolicyError("the model of a map must be a policy that can predict")
+    policy.reset(problem, rng=np.random.default_rng(0))
+    for begin, end in pairwise((0, *counts)):
+        policy.tell([replace(o, proposal_id=None) for o in outcomes[begin:end] if o.usable])
+        yield policy.predict()

@@ -1,0 +1,98 @@
+"""What one policy does to its process reaches no other cell; what made a cell is told; twins are deaf."""
+
+import os
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from rogues import TASK, campaign
+from samples import curve_of
+
+from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign
+from grainscout.benchmarks.campaign.made_by import made_by
+from grainscout.benchmarks.campaign.process_state import process_state_restored
+from grainscout.benchmarks.campaign.runner import retire_stale
+from grainscout.benchmarks.campaign.twins import TwinPolicy
+from grainscout.records import Outcome, Site, Waveform
+
+
+@pytest.mark.parametrize(
+    ("alter", "name"),
+    [
+        (lambda: np.seterr(all="raise"), "numpy's error handling"),
+        (lambda: np.random.seed(1), "numpy's global generator"),  # noqa: NPY002
+        (random.random, "python's global generator"),
+        (lambda: warnings.simplefilter("error"), "warning filters"),
+        (lambda: os.environ.update(NEW="1"), "environment variables"),
+        (lambda: os.chdir(".."), "working directory"),
+        (lambda: torch.set_default_dtype(torch.float64), "torch's default dtype"),
+        (lambda: torch.set_grad_enabled(False), "torch's gradient mode"),
+    ],
+)
+def test_what_a_cell_alters_is_named_and_put_back(alter, name):
+    with process_state_restored() as altered:
+        alter()
+    assert altered == [name]
+    with process_state_restored() as altered:
+        pass
+    assert altered == []
+
+
+def test_an_edited_policy_is_raced_again_and_nothing_else(tmp_path, monkeypatch):
+    code = "from grainscout.policies.strategies.random import Random\nclass Friend(Random):\n    bias = {}\n"
+    module, info = tmp_path / "friends_policy.py", tmp_path / "friends-1.0.dist-info"
+    module.write_text(code.format(1))
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: friends\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[grainscout.policies]\nfriend = friends_policy:Friend\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    plan = campaign(PolicySpec(name="random"), PolicySpec(name="friend"), films=1)
+    with CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
+        run_campaign(plan, store)
+        assert retire_stale(plan, store).stale == []
+        module.write_text(code.format(2))
+        before = retire_stale(plan, store)
+        assert [k.policy for k in before.stale] == ["friend"]
+        assert {k.policy for k in store.finished()} == {"random"}  # nothing old is shown
+        again = []
+        run_campaign(plan, store, progress=lambda key, *_: again.append(key.policy))
+        assert again == ["friend"]
+
+
+def test_cells_of_before_are_kept_and_said_to_be_of_unknown_make(tmp_path):
+    plan = campaign(PolicySpec(name="random"), films=1)
+    with CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
+        run_campaign(plan, store)
+        (key,) = store.finished()
+        store.record(key, "finished", 1.0, b"", "")
+        found = retire_stale(plan, store)
+        assert (found.kept, found.unknown, found.stale) == (1, 1, [])
+
+
+def test_options_and_twins_are_part_of_what_made_a_cell():
+    specs = [{}, {"options": {"window": 8}}, {"twin": "shuffled"}]
+    assert len({made_by(TASK, PolicySpec(name="dkl", **s)) for s in specs}) == 3
+
+
+@pytest.mark.parametrize("twin", ["shuffled", "prior only"])
+def test_a_twin_is_told_the_sites_and_not_their_curves(twin):
+    wave = Waveform.triangle(samples=21)
+    told = []
+    inner = type("Inner", (), {"tell": lambda self, outcomes: told.extend(outcomes)})()
+    policy = TwinPolicy(inner, twin)
+    given = [
+        Outcome(site=Site(0, k), status="ok", curve=curve_of(wave, k * 1e-9 * wave.voltage))
+        for k in range(60)
+    ]
+    for outcome in given:
+        policy.tell([outcome])
+    assert [o.site for o in told] == [o.site for o in given]
+    if twin == "prior only":
+        assert not any(o.usable for o in told)
+    else:
+        own = np.mean([a.curve is b.curve for a, b in zip(told, given, strict=True)])
+        assert 0 < own < 0.2  # the harmonic number over 60 is 0.08
