@@ -13,17 +13,15 @@ truncated, damaged or without units raises :class:`~grainscout.records.DataError
 file, what was expected and what was found; nothing is guessed, filled or skipped silently.
 """
 
-from grainscout.analysis.formats.gwy import read_gwy, write_gwy
-from grainscout.analysis.formats.igor import read_ibw
+from grainscout.analysis.formats.gwy import write_gwy
 from grainscout.analysis.formats.labelled import from_xarray, to_xarray
 from grainscout.analysis.formats.masks import read_grains as read_grains
-from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_sxm
-from grainscout.analysis.formats.nsid import read_nsid, write_nsid
+from grainscout.analysis.formats.nsid import write_nsid
 from grainscout.analysis.formats.reader import notes_of as notes_of
 from grainscout.analysis.formats.reader import read, read_traces
 from grainscout.analysis.formats.reader import read_image as read_image
 from grainscout.analysis.formats.summary import summary_of as summary_of
-from grainscout.analysis.formats.tables import read_csv, write_csv
+from grainscout.analysis.formats.tables import write_csv
 from grainscout.records.recording import (
     Recording,
     Traces,
@@ -31,19 +29,15 @@ from grainscout.records.recording import (
     record_outcomes,
 )
 
+# Names of before, when each format had a function.
+read_3ds = read_csv = read_dat = read_gwy = read_ibw = read_nsid = read_sxm = read
+
 __all__ = [
     "Recording",
     "Traces",
     "find_rails",
     "from_xarray",
     "read",
-    "read_3ds",
-    "read_csv",
-    "read_dat",
-    "read_gwy",
-    "read_ibw",
-    "read_nsid",
-    "read_sxm",
     "read_traces",
     "record_outcomes",
     "to_xarray",

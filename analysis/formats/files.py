@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from grainscout.records import DataError, GrainscoutError
+from grainscout.records import ConfigError, DataError, GrainscoutError
 
 #: What a parser raises on a number, a type, a name or a length that is not what the format says.
 _SHAPELESS: tuple[type[Exception], ...] = (
-    *(ValueError, TypeError, KeyError, IndexError),
-    *(OverflowError, RecursionError),
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError),
+    *(RecursionError, MemoryError, EOFError, struct.error, zlib.error),
 )
 #: The most pixels of a picture or grid that a header may claim beyond what the file holds.
 MOST_PIXELS = 1 << 24
@@ -55,11 +58,25 @@ def intact(path: Path | str, what: str, *errors: type[Exception]) -> Iterator[No
     try:
         yield
     except (*_SHAPELESS, *errors) as error:
-        if isinstance(error, DataError) and str(path) in str(error):
+        if isinstance(error, ConfigError) or (
+            isinstance(error, DataError) and str(path) in str(error)
+        ):
             raise
         if isinstance(error, GrainscoutError):
             raise DataError(f"{path}: {error}") from error
         raise fault(path, f"be an intact {what}", f"{type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Silence the log of a package that tells of an error before it raises it."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Gwyddion containers (``.gwy``): images with their units, read and written with numpy alone.
+"""Gwyddion containers (``.gwy``), read and written with numpy alone.
 
 A file is ``GWYP`` and one serialised object: its class, the size of its body and components of a
 name, a type letter and a value (Gwyddion user guide, "Gwyddion Native Data File Format"; all numbers
@@ -8,17 +8,21 @@ little endian).
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, fresh_file, intact, load_bytes
+from grainscout.analysis.formats.files import fault, fresh_file, load_bytes
+from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.metadata import from_json, to_json
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, chosen_again, scan_of
 from grainscout.analysis.formats.units import si
 from grainscout.records import DataError, Scan
+from grainscout.records.arrays import FloatArray
+from grainscout.records.recording import Recording
 
 _MAGIC = b"GWYP"
 _ATOMS = {"b": "u1", "c": "S1", "i": "<i4", "q": "<i8", "d": "<f8"}
@@ -105,32 +109,23 @@ def load_container(path: Path | str) -> GwyObject:
     return value
 
 
-def read_gwy(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+def load_gwy(asked: Asked) -> Scan | Recording:
     """Read the images of a Gwyddion file that are on the grid of its topography.
 
     Images are named by their titles; the topography is "height", and masks are channels "<name>
-    mask". Metadata of each image is in ``metadata["meta"]``.
+    mask". Metadata of each image is in ``metadata["meta"]``. A volume over a voltage, or spectra at
+    points, are curves, and the images lie under them.
 
     Raises
     ------
     DataError
-        If the file holds no image.
+        If the file holds no image and no curves.
     """
-    asked = Asked(path, options)
-    container = load_container(path)
-    with intact(path, "Gwyddion file"):
-        result = _images(asked, container)
-    asked.refuse_idle("a Gwyddion file")
-    return result
-
-
-def _images(asked: Asked, container: GwyObject) -> Scan:
+    container = load_container(asked.path)
     keys = sorted(
         (k for k, v in container.items() if _is_image(k, v, "data")),
         key=lambda k: int(k.split("/")[1]),
     )
-    if not keys:
-        raise fault(asked.path, "hold images ('/0/data')", ", ".join(container) or "nothing")
     pictures: list[Picture] = []
     titles: dict[str, str] = {}
     meta: dict[str, Any] = {}
@@ -158,11 +153,100 @@ def _images(asked: Asked, container: GwyObject) -> Scan:
         channels = {p.name: p.values for p in pictures}
         units = {p.name: p.unit for p in pictures if p.unit}
         return chosen_again(asked, Scan(channels=channels, units=units, **kept))
-    return scan_of(
-        asked,
-        pictures,
-        {"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta},
+    metadata = {"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta}
+    volumes = [_volume(k, v) for k, v in _objects(container, "/brick/", "GwyBrick")]
+    grids = [g for g in volumes if g is not None]
+    if grids:
+        return arranged(asked, pictures, grids, metadata)
+    spectra = [v for _, v in _objects(container, "/sps/", "GwySpectra")]
+    positions, curves = _spectra(asked, spectra, pictures)
+    if curves:
+        return arranged(asked, pictures, curves, metadata, positions=positions)
+    if not pictures:
+        raise fault(
+            asked.path,
+            "hold images, or curves over a voltage in V",
+            ", ".join(container) or "nothing",
+        )
+    return scan_of(asked, pictures, metadata)
+
+
+def _objects(container: GwyObject, start: str, kind: str) -> Iterator[tuple[str, GwyObject]]:
+    """Objects of a kind, with their titles."""
+    for key, value in container.items():
+        if key.startswith(start) and isinstance(value, dict) and value["__class__"] == kind:
+            yield str(container.get(f"{key}/title", value.get("title", kind))), value
+
+
+def _units(item: GwyObject, letter: str) -> tuple[float, str]:
+    """Factor and SI unit of an axis of an object."""
+    return si(str(item.get(f"si_unit_{letter}", {}).get("unitstr", "")))
+
+
+def _volume(title: str, brick: GwyObject) -> Grid | None:
+    """A volume over a voltage as a grid of curves; None for another one."""
+    depth, rows, columns = brick["zres"], brick["yres"], brick["xres"]
+    line = brick.get("calibration")
+    if line is not None:
+        factor, unit = _units(line, "y")
+        z = line["data"] * factor
+    else:
+        factor, unit = _units(brick, "z")
+        step = brick["zreal"] / depth
+        z = (brick.get("zoff", 0.0) + np.arange(depth) * step) * factor
+    if unit != "V":
+        return None
+    scale, base = _units(brick, "w")
+    length, meter = _units(brick, "x")
+    size = (brick["yreal"] / rows * length, brick["xreal"] / columns * length)
+    return Grid(
+        name=title,
+        values=np.moveaxis(brick["data"].reshape(depth, rows, columns), 0, 2) * scale,
+        voltage=z,
+        unit=base,
+        pixel_size=size if meter == "m" else None,
+        origin=(
+            brick.get("xoff", 0.0) * length + size[1] / 2,
+            brick.get("yoff", 0.0) * length + size[0] / 2,
+        ),
     )
+
+
+def _spectra(
+    asked: Asked, spectra: Sequence[GwyObject], pictures: Sequence[Picture]
+) -> tuple[FloatArray, list[Grid]]:
+    """Positions (n, 2) [m] and curves of the sets of spectra that share them.
+
+    Gwyddion counts positions from the top left corner of the image.
+    """
+    positions, grids = np.zeros((0, 2)), []
+    base = next((p for p in pictures if p.pixel_size is not None), None)
+    corner = (0.0, 0.0)
+    if base is not None and base.pixel_size is not None:
+        corner = (base.origin[0] - base.pixel_size[1] / 2, base.origin[1] - base.pixel_size[0] / 2)
+    for k, item in enumerate(spectra):
+        lines, name = item.get("data", ()), str(item.get("title", f"spectra {k}"))
+        factor, unit = _units(lines[0], "x") if lines else (1.0, "")
+        if unit != "V" or len({line["res"] for line in lines}) != 1:
+            asked.note(f"{name} are not over one voltage: left out")
+            continue
+        length, _ = _units(item, "xy")
+        places = np.reshape(item["coords"], (-1, 2)) * length + corner
+        if grids and (places.shape != positions.shape or not np.allclose(places, positions)):
+            asked.note(f"{name} are at other points: left out")
+            continue
+        positions, first = places, lines[0]
+        scale, base_unit = _units(first, "y")
+        step = first["real"] / first["res"]
+        grids.append(
+            Grid(
+                name=name,
+                values=np.array([line["data"] for line in lines])[:, None] * scale,
+                voltage=(first.get("off", 0.0) + np.arange(first["res"]) * step) * factor,
+                unit=base_unit,
+            )
+        )
+    return positions, grids
 
 
 def _is_image(key: str, value: object, last: str) -> bool:
@@ -208,7 +292,7 @@ def _picture(path: Path | str, key: str, name: str, field: GwyObject) -> Picture
 
 
 def write_gwy(scan: Scan, path: Path | str, *, overwrite: bool = False) -> None:
-    """Write all channels of a scan; `read_gwy` gives them back with units, axes and metadata.
+    """Write all channels of a scan; `read` gives them back with units, axes and metadata.
 
     The format has no place for curves: a recording's ``scan`` can be written, its curves go to
     `write_nsid` or `write_csv`.  Rotated scans keep their angle in the metadata.

@@ -6,20 +6,18 @@ behind the terminating zero of each 32-byte field ("Phase1Retracece").
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.files import fault, intact, load_bytes, quiet
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.analysis.formats.recordings import current_channels, recording_of, stand_in
 from grainscout.records import Scan, Waveform
@@ -65,7 +63,7 @@ def asylum_unit(name: str) -> str:
     return next((u for start, u in _UNITS.items() if plain.startswith(start)), "")
 
 
-def read_ibw(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
+def load_ibw(asked: Asked) -> Scan | Recording:
     """Read an Asylum image (a Scan) or a single current-voltage curve (a Recording of one site).
 
     The height channel (or, without one, the Z sensor) is "height" and the first current channel
@@ -74,12 +72,10 @@ def read_ibw(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recordi
     ``metadata["note"]``. Curves without a current and a voltage, such as force curves, are for
     `read_traces`.
     """
-    asked = Asked(path, options)
+    path = asked.path
     wave = _load(path)
     if wave.values.ndim == 2 and wave.labels[1]:
-        curve = _single(asked, _traces(path, wave))
-        asked.refuse_idle("a single curve")
-        return curve
+        return _single(asked, _traces(path, wave))
     if wave.values.ndim not in (2, 3):
         raise fault(path, "hold an image or curves", f"a wave of shape {wave.values.shape}")
     layers = wave.values if wave.values.ndim == 3 else wave.values[:, :, None]
@@ -88,21 +84,18 @@ def read_ibw(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recordi
         names = [f"layer {i}" for i in range(layers.shape[2])]
     if len(names) != layers.shape[2] or len(set(names)) != len(names):
         raise fault(path, f"name its {layers.shape[2]} layers", ", ".join(names))
-    with intact(path, "Asylum image"):
-        pictures = [
-            Picture(
-                name=name,
-                values=layers[:, ::-1, i].T,
-                unit=asylum_unit(name),
-                pixel_size=(wave.steps[1], wave.steps[0]),
-            )
-            for i, name in enumerate(names)
-        ]
-        scan = scan_of(
-            asked, pictures, {"source": "Igor binary wave", "frame": FRAME, "note": wave.note}
+    pictures = [
+        Picture(
+            name=name,
+            values=layers[:, ::-1, i].T,
+            unit=asylum_unit(name),
+            pixel_size=(wave.steps[1], wave.steps[0]),
         )
-    asked.refuse_idle("an Asylum image")
-    return scan
+        for i, name in enumerate(names)
+    ]
+    return scan_of(
+        asked, pictures, {"source": "Igor binary wave", "frame": FRAME, "note": wave.note}
+    )
 
 
 def read_ibw_traces(path: Path | str) -> Traces:
@@ -135,19 +128,18 @@ def _single(asked: Asked, traces: Traces) -> Recording:
             ", ".join(traces.channels),
             "Read it with read_traces",
         )
-    with intact(path, "current-voltage curve"):
-        name, _ = current_channels(asked, units)[0]
-        values = traces.channel(name)[None]
-        image, shown = stand_in(asked, values[None], units[name] or "a.u.")
-        return recording_of(
-            asked,
-            Scan(channels={shown: image}, pixel_size=(1e-9, 1e-9)),
-            np.zeros((1, 2), np.int64),
-            Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded"),
-            values,
-            unit=units[name] or "a.u.",
-            metadata={**traces.metadata, "channels": dict(traces.channels)},
-        )
+    name, _ = current_channels(asked, units)[0]
+    values = traces.channel(name)[None]
+    image, shown = stand_in(asked, values[None], units[name] or "a.u.")
+    return recording_of(
+        asked,
+        Scan(channels={shown: image}, pixel_size=(1e-9, 1e-9)),
+        np.zeros((1, 2), np.int64),
+        Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded"),
+        values,
+        unit=units[name] or "a.u.",
+        metadata={**traces.metadata, "channels": dict(traces.channels)},
+    )
 
 
 def _load(path: Path | str) -> _Wave:
@@ -155,14 +147,7 @@ def _load(path: Path | str) -> _Wave:
     sizes = _sections(path, data)
     from igor2 import binarywave  # a slow import that most users of this package do not need
 
-    with (
-        _quiet(),
-        intact(
-            path,
-            "Igor binary wave",
-            *(AttributeError, AssertionError, struct.error, OverflowError, MemoryError),
-        ),
-    ):
+    with quiet("igor2"), intact(path, "Igor binary wave"):
         raw: dict[str, Any] = binarywave.load(io.BytesIO(data))["wave"]
         values = np.asarray(raw["wData"])
         steps = tuple(float(s) for s in raw["wave_header"]["sfA"])
@@ -232,15 +217,3 @@ def _labels(data: bytes, order: str, start: int, sizes: tuple[int, ...]) -> Iter
         fields = [data[at : at + 32] for at in range(start, start + size, 32)]
         yield [f.split(b"\0")[0].decode("utf-8", errors="replace") for f in fields[1:]]
         start += size
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """igor2 logs an error before it raises; the DataError says all that a user needs."""
-    logger = logging.getLogger("igor2")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
@@ -51,6 +52,8 @@ class Asked:
             )
         self.path = path
         self.notes: list[str] = []
+        #: Pictures that the file cuts off: name -> whole lines of all, and the crop that holds them.
+        self.cut: dict[str, tuple[int, int, list[int]]] = {}
         self._options = {k: v for k, v in options.items() if v is not None}
         self._used: set[str] = set()
         pixel = self._options.get("pixel_nm", 1.0)
@@ -75,3 +78,14 @@ class Asked:
                 f"{self.path}: {', '.join(idle)} must be left out: {'it has' if len(idle) == 1 else 'they have'} "
                 f"no effect on {kind}"
             )
+
+
+def library(name: str, extra: str, path: Path | str) -> Any:
+    """A package that reads a format; ConfigError names the extra that brings it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"{path}: reading this format needs the package {name.partition('.')[0]}; install it with "
+            f"pip install 'grainscout[{extra}]'"
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from grainscout.analysis.formats.files import fault
+from grainscout.analysis.formats.files import MOST_PIXELS, fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.topography import Picture as Picture
 from grainscout.analysis.formats.topography import channel_names, named, topography
@@ -23,6 +23,55 @@ _MOST_FILLED = 0.05
 _TALLEST = 1e-4
 
 
+def frame(
+    asked: Asked,
+    name: str,
+    data: bytes,
+    at: int,
+    kind: str,
+    shape: tuple[int, int],
+    *,
+    upwards: bool = False,
+) -> FloatArray:
+    """Numbers of a picture that begin at a byte, top line first; NaN where the file has ended.
+
+    kind : numpy type of a number.
+    upwards : whether the file begins with the bottom line.
+    """
+    (rows, columns), dtype = shape, np.dtype(kind)
+    if min(shape) < 1 or rows * columns > MOST_PIXELS or at < 0:
+        raise fault(
+            asked.path,
+            f"have 1 to {MOST_PIXELS} pixels of {name}",
+            f"{rows} x {columns} at byte {at}",
+        )
+    there = max(min((len(data) - at) // (columns * dtype.itemsize), rows), 0)
+    image = np.full(shape, np.nan)
+    image[:there] = np.frombuffer(data, dtype, there * columns, at if there else 0).reshape(
+        there, columns
+    )
+    if there < rows:
+        asked.cut[name] = (there, rows, [rows - there if upwards else 0, 0, there, columns])
+    return image[::-1] if upwards else image
+
+
+def _refuse_cut(asked: Asked, pictures: Sequence[Picture]) -> None:
+    """DataError for a file that ends too early, unless a part of it is asked for."""
+    if not asked.cut or asked.take("crop_px") is not None:
+        return
+    whole = [p.name for p in pictures if p.name not in asked.cut]
+    parts = [crop for there, _, crop in asked.cut.values() if there]
+    usable = f"Whole are {', '.join(whole)}" if whole else "No picture is whole"
+    shape = list(pictures[0].values.shape)
+    crop = [0, 0, *shape] if whole else max(parts, key=lambda c: c[2]) if parts else None
+    raise fault(
+        asked.path,
+        "hold all lines of its pictures",
+        "; ".join(f"{n} of {rows} lines of {name}" for name, (n, rows, _) in asked.cut.items()),
+        f"It is truncated. {usable}" + (f"; crop_px = {crop} reads them" if crop else ""),
+    )
+
+
 def scan_of(
     asked: Asked, pictures: Sequence[Picture], metadata: Mapping[str, Any] | None = None
 ) -> Scan:
@@ -33,6 +82,7 @@ def scan_of(
     metadata.
     """
     path = asked.path
+    _refuse_cut(asked, pictures)
     pixel_nm = asked.take("pixel_nm")
     if pixel_nm is not None:
         step = (pixel_nm * 1e-9, pixel_nm * 1e-9)

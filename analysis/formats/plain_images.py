@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, number
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.files import fault, intact, load_bytes, number, quiet
+from grainscout.analysis.formats.makers.park import MAGIC_TAG, load_park
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.analysis.formats.units import si
 from grainscout.records import Scan
+from grainscout.records.recording import Recording
 
 GSF = b"Gwyddion Simple Field 1.0\n"
 #: Tags of JPK (JPKImageSpec 2.0): channel, direction, frame [m] and pixels, calibrations ("slots").
@@ -24,14 +26,10 @@ _JPK_UNITS = {"height": "m", "measuredHeight": "m", "capacitiveSensorHeight": "m
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_gsf(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+def load_gsf(asked: Asked) -> Scan:
     """Read a Gwyddion simple field: a text header, NUL bytes, and little-endian float32."""
-    asked = Asked(path, options)
-    data = load_bytes(path)
-    with intact(path, "Gwyddion simple field"):
-        scan = scan_of(asked, [_field(path, data)], {"source": "Gwyddion simple field"})
-    asked.refuse_idle("a Gwyddion simple field")
-    return scan
+    picture = _field(asked.path, load_bytes(asked.path))
+    return scan_of(asked, [picture], {"source": "Gwyddion simple field"})
 
 
 def _field(path: Path | str, data: bytes) -> Picture:
@@ -68,21 +66,25 @@ def _field(path: Path | str, data: bytes) -> Picture:
     )
 
 
-def read_tiff(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
-    """Read the pages of a TIFF, or the channels of a JPK image, which is one.
+def load_tiff(asked: Asked) -> Scan | Recording:
+    """Read the pages of a TIFF, or a JPK or Park file, which is one.
 
     The scale is that of ImageJ or OME where the file has one, else pixel_nm. A TIFF knows no unit
     of its values: height_unit says it. Dots an inch are not taken for a scale.
     """
     import tifffile
 
-    asked = Asked(path, options)
-    with intact(path, "TIFF", tifffile.TiffFileError), tifffile.TiffFile(path) as file:
+    path = asked.path
+    with (
+        quiet("tifffile"),
+        intact(path, "TIFF", tifffile.TiffFileError),
+        tifffile.TiffFile(path) as file,
+    ):
         second: Any = file.pages[1] if len(file.pages) > 1 else None
         if second is not None and _JPK_CHANNEL in second.tags:
-            scan = scan_of(asked, _jpk_pictures(path, file), {"source": "JPK image"})
-            asked.refuse_idle("a JPK image")
-            return scan
+            return scan_of(asked, _jpk_pictures(path, file), {"source": "JPK image"})
+        if MAGIC_TAG in file.pages[0].tags:
+            return load_park(asked, file)
         step = _scale(file)
         pictures = []
         for k, page in enumerate(file.pages):
@@ -94,9 +96,7 @@ def read_tiff(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
             pictures.append(Picture(name=name, values=values.astype(np.float64), pixel_size=step))
         if not pictures:
             raise fault(path, "hold a picture of one number a pixel", f"{len(file.pages)} others")
-        scan = scan_of(asked, pictures, {"source": "TIFF"})
-    asked.refuse_idle("a TIFF")
-    return scan
+        return scan_of(asked, pictures, {"source": "TIFF"})
 
 
 def _scale(file: Any) -> tuple[float, float] | None:

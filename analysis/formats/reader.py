@@ -3,51 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from grainscout.analysis.formats.files import fault, load_head
-from grainscout.analysis.formats.gwy import read_gwy
-from grainscout.analysis.formats.igor import read_ibw, read_ibw_traces
-from grainscout.analysis.formats.nanonis import read_3ds, read_dat, read_sxm
+from grainscout.analysis.formats.files import fault, intact, load_head
+from grainscout.analysis.formats.gwy import load_gwy
+from grainscout.analysis.formats.igor import load_ibw, read_ibw_traces
+from grainscout.analysis.formats.makers import (
+    load_asd,
+    load_bruker,
+    load_createc,
+    load_matrix,
+    load_nid,
+    load_sm4,
+    load_wsxm,
+)
+from grainscout.analysis.formats.nanonis import load_3ds, load_dat, load_sxm
 from grainscout.analysis.formats.nanonis.image import SXM
 from grainscout.analysis.formats.nanonis.spectrum import read_dat_traces
-from grainscout.analysis.formats.nsid import read_nsid
-from grainscout.analysis.formats.options import ReadOptions
-from grainscout.analysis.formats.plain_images import GSF, TIFF, read_gsf, read_tiff
-from grainscout.analysis.formats.tables import read_csv, read_csv_traces
-from grainscout.records import Scan
+from grainscout.analysis.formats.nsid import load_hdf5
+from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.plain_images import GSF, TIFF, load_gsf, load_tiff
+from grainscout.analysis.formats.tables import load_csv, read_csv_traces
+from grainscout.records import DataError, Scan
 from grainscout.records.recording import Recording, Traces
 
-_READERS: dict[str, Callable[..., Scan | Recording]] = {
-    "3ds": read_3ds,
-    "sxm": read_sxm,
-    "dat": read_dat,
-    "ibw": read_ibw,
-    "hdf5": read_nsid,
-    "gwy": read_gwy,
-    "gsf": read_gsf,
-    "tiff": read_tiff,
-    "csv": read_csv,
-}
-_TRACES: dict[str, Callable[[Path | str], Traces]] = {
-    "ibw": read_ibw_traces,
-    "dat": read_dat_traces,
-    "csv": read_csv_traces,
-}
-_KNOWN = "a Nanonis .sxm, .3ds or .dat, Igor .ibw, NSID .h5, Gwyddion .gwy or .gsf, TIFF, .csv or text file"
-_TEXT = {".csv", ".txt", ".tsv", ".dat", ".asc", ".prn", ".tab"}
-_STARTS = (
-    (b"Grid dim", "3ds"),
-    (SXM, "sxm"),
-    (b"Experiment\t", "dat"),
-    (b"\x89HDF\r\n\x1a\n", "hdf5"),
-    (b"GWYP", "gwy"),
-    (b"\x05\x00", "ibw"),
-    (b"\x00\x05", "ibw"),
-    (GSF, "gsf"),
-    *((start, "tiff") for start in TIFF),
+
+@dataclass(frozen=True, kw_only=True)
+class _Format:
+    """A kind of file: its name, the bytes that it starts with, and its reader."""
+
+    title: str
+    load: Callable[[Asked], Scan | Recording]
+    starts: tuple[bytes, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    traces: Callable[[Path | str], Traces] | None = None
+
+
+_TEXT = (".csv", ".txt", ".tsv", ".dat", ".asc", ".prn", ".tab")
+_STM = "STiMage ".encode("utf-16-le")
+_FORMATS = (
+    _Format(title="Nanonis grid (.3ds)", load=load_3ds, starts=(b"Grid dim",)),
+    _Format(title="Nanonis image (.sxm)", load=load_sxm, starts=(SXM,)),
+    _Format(
+        title="Nanonis spectrum (.dat)",
+        load=load_dat,
+        starts=(b"Experiment\t",),
+        traces=read_dat_traces,
+    ),
+    _Format(
+        title="Igor binary wave (.ibw)",
+        load=load_ibw,
+        starts=(b"\x05\x00", b"\x00\x05"),
+        traces=read_ibw_traces,
+    ),
+    _Format(title="HDF5 file (NSID, USID, NeXus, TopoStats)", load=load_hdf5, starts=(b"\x89HDF",)),
+    _Format(title="Gwyddion file (.gwy)", load=load_gwy, starts=(b"GWYP",)),
+    _Format(title="Gwyddion simple field (.gsf)", load=load_gsf, starts=(GSF,)),
+    _Format(title="TIFF, JPK or Park image", load=load_tiff, starts=TIFF),
+    _Format(
+        title="Bruker NanoScope file",
+        load=load_bruker,
+        starts=(b"\\*File list", b"\\*Force file list", b"\\*EC File list"),
+    ),
+    _Format(title="Omicron Matrix file", load=load_matrix, starts=(b"ONTMATRX",)),
+    _Format(title="Nanosurf image (.nid)", load=load_nid, starts=(b"[DataSet]",)),
+    _Format(title="RHK file (.sm4)", load=load_sm4, starts=(_STM,)),
+    _Format(title="Createc file", load=load_createc, starts=(b"[Param", b"[ParVERT")),
+    _Format(title="WSxM file", load=load_wsxm, starts=(b"WSxM file copyright",)),
+    _Format(title="high-speed AFM movie (.asd)", load=load_asd, suffixes=(".asd",)),
+    _Format(title="table", load=load_csv, suffixes=_TEXT, traces=read_csv_traces),
 )
+#: Files of others that come by mistake: what they start with, what they are, what to do.
+_FOREIGN = {
+    b"\x89PNG": ("a PNG picture", "A picture has lost its units: use the microscope's file"),
+    b"\xff\xd8": ("a JPEG picture", "A picture has lost its units: use the microscope's file"),
+    b"%PDF": ("a PDF", "Use the microscope's file"),
+    b"PK\x03\x04": ("a ZIP archive (.npz, .xlsx, .jpk-force)", "Unpack or export what is in it"),
+    b"SQLite": ("a journal or a campaign's store", "Use grainscout report, or grainscout export"),
+    b"\x93NUMPY": ("a NumPy array", "It has no units: write a table, or use write_nsid"),
+    b"MATLAB": ("a MATLAB file", "Export it as a table or as HDF5 of NSID"),
+}
 
 
 def read(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
@@ -69,11 +106,21 @@ def read(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
     Raises
     ------
     DataError
-        For an unknown, unreadable or damaged file.
+        For an unknown, unreadable or damaged file. It says what the file is taken for.
     ConfigError
         For an option that does nothing for this file.
     """
-    return _READERS[_kind(path)](path, **options)
+    asked = Asked(path, options)
+    kind = _kind(path)
+    try:
+        with intact(path, kind.title):
+            data = kind.load(asked)
+    except DataError as error:
+        said = str(error)
+        known = kind.title in said
+        raise DataError(said if known else f"{said}. It is taken for: {kind.title}") from error
+    asked.refuse_idle(f"this {kind.title}")
+    return data
 
 
 def read_image(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
@@ -85,9 +132,9 @@ def read_image(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
 def read_traces(path: Path | str) -> Traces:
     """Read the columns of a single curve, whatever they are: ``.ibw``, ``.dat`` or ``.csv``."""
     kind = _kind(path)
-    if kind not in _TRACES:
-        raise fault(path, "be an Igor .ibw, Nanonis .dat or .csv file with one curve", f"a {kind}")
-    return _TRACES[kind](path)
+    if kind.traces is None:
+        raise fault(path, "be an Igor .ibw, Nanonis .dat or .csv file with one curve", kind.title)
+    return kind.traces(path)
 
 
 def notes_of(data: Scan | Recording) -> list[str]:
@@ -98,13 +145,18 @@ def notes_of(data: Scan | Recording) -> list[str]:
     return [str(note) for note in notes]
 
 
-def _kind(path: Path | str) -> str:
+def _kind(path: Path | str) -> _Format:
     head = load_head(path)
-    for start, kind in _STARTS:
-        if head.startswith(start):
+    suffix = Path(path).suffix.lower()
+    for kind in _FORMATS:
+        if any(head.startswith(start, 2 if start == _STM else 0) for start in kind.starts):
             return kind
-    if Path(path).suffix.lower() in _TEXT and (
-        b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    ):
-        return "csv"
-    raise fault(path, f"be {_KNOWN}", f"a file that starts with {head[:12]!r}")
+    for start, (name, mend) in _FOREIGN.items():
+        if head.startswith(start):
+            raise fault(path, "be a file of a microscope, a table or an export", name, mend)
+    is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for kind in _FORMATS:
+        if suffix in kind.suffixes and (is_text or kind.load is not load_csv):
+            return kind
+    known = "; ".join(kind.title for kind in _FORMATS)
+    raise fault(path, f"be one of: {known}", f"a file that starts with {head[:12]!r}")

@@ -227,10 +227,8 @@ def _with_image(asked: Asked, scan: Scan, channel: str) -> Scan:
     )
 
 
-def own_export(asked: Asked, data: Scan | Recording, kind: str) -> Scan | Recording:
+def own_export(asked: Asked, data: Scan | Recording) -> Scan | Recording:
     """What Grainscout wrote, with the options that apply to it."""
-    result = (
+    return (
         recording_again(asked, data) if isinstance(data, Recording) else chosen_again(asked, data)
     )
-    asked.refuse_idle(kind)
-    return result

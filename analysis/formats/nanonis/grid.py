@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault, intact, load_bytes, number
+from grainscout.analysis.formats.files import MOST_PIXELS, fault, load_bytes, number
 from grainscout.analysis.formats.nanonis.segments import Segments, time_of, voltage_of
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
 from grainscout.analysis.formats.recordings import (
     current_channels,
@@ -57,7 +57,7 @@ class _Points:
     sweeps: Mapping[str, FloatArray]
 
 
-def read_3ds(path: Path | str, **options: Unpack[ReadOptions]) -> Recording:
+def load_3ds(asked: Asked) -> Recording:
     """Read a Nanonis grid of current-bias sweeps.
 
     Channel "height" is the topography Z [m], if recorded. A backward sweep follows the forward one
@@ -71,12 +71,7 @@ def read_3ds(path: Path | str, **options: Unpack[ReadOptions]) -> Recording:
         "left_out": the points (line, column) in the order of the recording that hold no data, and
         those that do but belong to an unfinished line, which the scan cannot show.
     """
-    asked = Asked(path, options)
-    data = load_bytes(path)
-    with intact(path, "Nanonis grid"):
-        result = _grid(asked, _points(asked, data))
-    asked.refuse_idle("a Nanonis grid")
-    return result
+    return _grid(asked, _points(asked, load_bytes(asked.path)))
 
 
 def _points(asked: Asked, data: bytes) -> _Points:

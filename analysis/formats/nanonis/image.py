@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, number
+from grainscout.analysis.formats.files import fault, load_bytes, number
 from grainscout.analysis.formats.nanonis.grid import FRAME
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.analysis.formats.units import si
 from grainscout.records import Scan
@@ -28,23 +27,15 @@ _DATA = b"\x1a\x04"  # the two bytes before the first frame
 _FRAMES = {"both": ("", " backward"), "forward": ("",), "backward": (" backward",)}
 
 
-def read_sxm(path: Path | str, **options: Unpack[ReadOptions]) -> Scan:
+def load_sxm(asked: Asked) -> Scan:
     """Read all channels of a Nanonis image, the right way round whatever way they were scanned.
 
     "height" is Z [m] and "current" the current [A], forward, of the first pass. Other channels keep
     their names, and backward ones end in " backward". An aborted image is cropped to its complete
     lines. ``metadata`` says how many lines were "unrecorded", and keeps the "header".
     """
-    asked = Asked(path, options)
-    data = load_bytes(path)
-    with intact(path, "Nanonis image"):
-        result = _scan(asked, data)
-    asked.refuse_idle("a Nanonis image")
-    return result
-
-
-def _scan(asked: Asked, data: bytes) -> Scan:
     path = asked.path
+    data = load_bytes(path)
     end = data.find(_END)
     begin = data.find(_DATA, end, end + len(_END) + 16)
     if not data.startswith(SXM) or end < 0 or begin < 0:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, number
+from grainscout.analysis.formats.files import fault, load_bytes, number
 from grainscout.analysis.formats.nanonis.grid import FRAME
 from grainscout.analysis.formats.nanonis.segments import ASSUMED_STEP, Segments, time_of
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import (
     current_channels,
     is_backward,
@@ -75,14 +74,14 @@ def _seconds(path: Path | str, header: Mapping[str, str]) -> float:
     )
 
 
-def read_dat(path: Path | str, **options: Unpack[ReadOptions]) -> Recording:
+def load_dat(asked: Asked) -> Recording:
     """Read a Nanonis ``.dat`` bias spectrum as a recording of one site on a scan of one pixel.
 
     The backward sweep, if recorded, follows the forward one. The pixel is at the recorded X and Y
     with the recorded Z as its height. Its size of 1 nm means nothing. All columns are in
     ``metadata["channels"]``.
     """
-    asked = Asked(path, options)
+    path = asked.path
     traces = read_dat_traces(path)
     header = traces.metadata["header"]
     bias = next(
@@ -98,11 +97,8 @@ def read_dat(path: Path | str, **options: Unpack[ReadOptions]) -> Recording:
             "Read its columns with read_traces",
         )
     units = {n: u for n, u in traces.units.items() if n != bias}
-    with intact(path, "Nanonis spectrum"):
-        cycles = current_channels(asked, units, what="a current in A over the bias")
-        result = _single(asked, traces, bias, cycles)
-    asked.refuse_idle("a Nanonis spectrum")
-    return result
+    cycles = current_channels(asked, units, what="a current in A over the bias")
+    return _single(asked, traces, bias, cycles)
 
 
 def _single(

@@ -30,13 +30,14 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Main:
-    """One main dataset: values as stored, its axes, quantity, unit and raw metadata."""
+    """One main dataset: values as stored, its axes, quantity, unit and raw metadata, and the time of its sweep [s]."""
 
     values: FloatArray
     axes: tuple[Axis, ...]
     quantity: str
     unit: str
     metadata: dict[str, Any]
+    seconds: float | None = None
 
     def axis(self, letter: str) -> int | None:
         """Number of the spatial axis x or y; None if there is none."""
@@ -60,7 +61,7 @@ class Main:
 
 def load_main(path: Path | str, item: h5py.Dataset) -> Main:
     """Load a main dataset with its axes; DataError if an axis has no scale."""
-    labels = [_text(v) for v in item.attrs.get("DIMENSION_LABELS", [])]
+    labels = [text(v) for v in item.attrs.get("DIMENSION_LABELS", [])]
     if len(labels) != item.ndim:
         raise fault(path, f"label the {item.ndim} dimensions of {item.name}", f"{labels}")
     axes = []
@@ -71,8 +72,8 @@ def load_main(path: Path | str, item: h5py.Dataset) -> Main:
             raise fault(
                 path, f"have a scale of {item.shape[i]} values for {item.name}, {label}", "none"
             )
-        factor, unit = si(_text(scale.attrs.get("units", "")))
-        kind = _text(scale.attrs.get("dimension_type", "")).upper()
+        factor, unit = si(text(scale.attrs.get("units", "")))
+        kind = text(scale.attrs.get("dimension_type", "")).upper()
         axes.append(
             Axis(
                 name=label,
@@ -81,28 +82,29 @@ def load_main(path: Path | str, item: h5py.Dataset) -> Main:
                 spectral="SPECTRAL" in kind,
             )
         )
-    factor, unit = si(_text(item.attrs.get("units", "")))
+    factor, unit = si(text(item.attrs.get("units", "")))
     original = item.parent.get("original_metadata")
     attributes: Mapping[str, Any] = {} if original is None else original.attrs
     return Main(
         values=np.asarray(stored(path, item), dtype=np.float64) * factor,
         axes=tuple(axes),
-        quantity=_text(item.attrs.get("quantity", "")) or item.name.rsplit("/", 1)[-1],
+        quantity=text(item.attrs.get("quantity", "")) or item.name.rsplit("/", 1)[-1],
         unit=unit,
-        metadata={k: _plain(v) for k, v in attributes.items()},
+        metadata={k: plain(v) for k, v in attributes.items()},
     )
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """An attribute as a text."""
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """An attribute as a plain value."""
     if isinstance(value, bytes):
-        return _text(value)
+        return text(value)
     if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
+        return [plain(v) for v in value.tolist()]
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -2,8 +2,9 @@
 
 Images are NSID main datasets [x, y] in ``Measurement_000/Channel_00k/<name>``, so that sidpy and
 pyNSID find them; each group is also an NXdata for NeXus viewers.  Curves are an NSID spectral image
-[x, y, Voltage] if every pixel has one, else (n, samples) beside their ``sites``.  No application
-definition is claimed.  The HDF5 1.8 layout and Fletcher checksums are used because the older layout has
+[x, y, Voltage] if every pixel has one, else (n, samples) beside their ``sites``.  What is known of the
+scan and the sweep is in the fields of NXspm and NXsts; neither definition is claimed, as they ask for a
+vendor and a user whom no record names.  The HDF5 1.8 layout and Fletcher checksums are used because the older layout has
 none: there, one changed byte can send the HDF5 library into an endless loop.
 """
 
@@ -55,6 +56,7 @@ def write_nsid(data: Scan | Recording, path: Path | str, *, overwrite: bool = Fa
                 {"data_type": "IMAGE", "quantity": name, "units": scan.units.get(name, "")},
             )
         _write_tree(entry, "scan_metadata", scan.metadata)
+        _write_instrument(entry, scan, data.waveform if isinstance(data, Recording) else None)
         if isinstance(data, Recording):
             _write_curves(entry, data)
 
@@ -102,6 +104,44 @@ def _write_main(
         scale.attrs["dimension_type"] = kind
         main.dims[i].label = label
         main.dims[i].attach_scale(scale)
+
+
+def _write_instrument(entry: h5py.Group, scan: Scan, waveform: Waveform | None) -> None:
+    """What is known of the scan and the sweep, where NXspm has a field for it."""
+
+    def group(path: str, kinds: str) -> h5py.Group:
+        """The group at a path below the entry, each level of its NeXus class."""
+        item = entry
+        for name, kind in zip(path.split("/"), kinds.split(), strict=True):
+            item = item.require_group(name)
+            item.attrs["NX_class"] = kind
+        return item
+
+    def fill(item: h5py.Group, units: str, **fields: float) -> None:
+        for name, value in fields.items():
+            item.create_dataset(name, data=value).attrs["units"] = units
+
+    rows, columns = scan.shape
+    x, y = scan.positions(np.array([[0, 0], [rows - 1, columns - 1]])).mean(axis=0)
+    control = "instrument/scan_environment/scan_control"
+    kinds = "NXinstrument NXenvironment NXspm_scan_control"
+    region = group(f"{control}/scan_region", f"{kinds} NXspm_scan_region")
+    step = scan.pixel_size
+    fill(region, "m", scan_range_x=columns * step[1], scan_range_y=rows * step[0])
+    fill(region, "m", scan_offset_value_x=float(x), scan_offset_value_y=float(y))
+    fill(region, "deg", scan_angle_x=float(np.degrees(scan.angle)))
+    mesh = group(f"{control}/mesh_scan", f"{kinds} NXspm_scan_pattern")
+    mesh.update({"scan_points_x": columns, "scan_points_y": rows})
+    if waveform is None:
+        return
+    path = "instrument/bias_spectroscopy_environment/bias_spectroscopy/bias_sweep"
+    kinds = "NXinstrument NXenvironment NXspm_bias_spectroscopy NXspm_scan_control"
+    sweep = group(f"{path}/scan_region", f"{kinds} NXspm_scan_region")
+    volts = waveform.voltage
+    fill(sweep, "V", scan_start_bias=float(volts[0]), scan_end_bias=float(volts[-1]))
+    fill(sweep, "V", scan_range_bias=float(np.ptp(volts)))
+    total = group(path, kinds)
+    fill(total, "s", total_spectroscopy_time=float(np.ptp(waveform.time)))
 
 
 def _write_curves(entry: h5py.Group, data: Recording) -> None:

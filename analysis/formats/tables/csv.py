@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
 from grainscout.analysis.formats.files import fault, fresh_file, intact
 from grainscout.analysis.formats.metadata import from_json, to_json
-from grainscout.analysis.formats.options import Asked, ReadOptions
+from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
 from grainscout.analysis.formats.tables.curves import read_csv_traces as read_csv_traces
 from grainscout.analysis.formats.tables.curves import read_table
@@ -60,7 +60,7 @@ def write_csv(data: Scan | Recording, path: Path | str, *, overwrite: bool = Fal
         print("# end", file=file)
 
 
-def read_csv(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recording:
+def load_csv(asked: Asked) -> Scan | Recording:
     """Read what `write_csv` wrote, or anybody's table of voltages and currents.
 
     A table has a header line, with comment or other lines above it. Columns are separated by commas,
@@ -72,13 +72,10 @@ def read_csv(path: Path | str, **options: Unpack[ReadOptions]) -> Scan | Recordi
 
     Without time, samples are 1 ms apart (``metadata["time"]`` says so).
     """
-    asked = Asked(path, options)
-    text = decoded(path, asked)
+    text = decoded(asked.path, asked)
     if text.startswith(_FIRST):
-        return own_export(asked, _read_own(path, text), "an export of Grainscout")
-    result = read_table(asked, text)
-    asked.refuse_idle("a table of curves")
-    return result
+        return own_export(asked, _read_own(asked.path, text))
+    return read_table(asked, text)
 
 
 def _read_own(path: Path | str, text: str) -> Scan | Recording:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault, intact
+from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
+from grainscout.analysis.formats.places import recorded_pixels
 from grainscout.analysis.formats.recordings import current_channels, recording_of
 from grainscout.analysis.formats.tables.roles import Roles, role_of, roles_of, wrong_cell
 from grainscout.analysis.formats.tables.sites import sites_of
@@ -29,9 +30,7 @@ _STEP = 1e-3
 def read_table(asked: Asked, text: str) -> Recording:
     """A plain table as a recording; see `read_csv`."""
     table = parsed(asked.path, text, asked)
-    with intact(asked.path, "table of currents and voltages"):
-        roles = roles_of(asked, table)
-        return _recording(asked, table, roles)
+    return _recording(asked, table, roles_of(asked, table))
 
 
 def read_csv_traces(path: Path | str) -> Traces:
@@ -86,7 +85,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
         asked,
         grid_scan(
             asked,
-            {"recorded": (_recorded_pixels(asked, unique), "")},
+            {"recorded": (recorded_pixels(asked, unique), "")},
             pixel_size=size,
             origin=origin,
             metadata={"source": "CSV", "frame": frame},
@@ -127,21 +126,6 @@ def _common_axis(asked: Asked, volts: FloatArray) -> tuple[FloatArray, bool]:
             "sweep, and they are kept in metadata['voltage']"
         )
     return axis, spread > 1e-9
-
-
-def _recorded_pixels(asked: Asked, sites: IntArray) -> FloatArray:
-    """An image that is 1 where a curve was recorded."""
-    extent = sites.max(axis=0) + 1
-    if np.prod(extent.astype(float)) > MOST_PIXELS:
-        raise fault(
-            asked.path,
-            f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
-            " x ".join(f"{v:g}" for v in extent),
-        )
-    image = np.zeros((int(extent[0]), int(extent[1])))
-    image[sites[:, 0], sites[:, 1]] = 1.0
-    asked.note("no image was recorded: policies see where curves were recorded instead")
-    return image
 
 
 def _voltage(asked: Asked, roles: Roles) -> FloatArray:

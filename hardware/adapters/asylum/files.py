@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from grainscout.analysis.formats import Traces, read_ibw, read_traces
+from grainscout.analysis.formats import Traces, read, read_traces
 from grainscout.records import ConfigError, DataError, IVCurve, MicroscopeError, Scan, Waveform
 
 _POLL = 0.02  # s
@@ -81,7 +81,7 @@ class SaveFolder:
 
 
 def _image(path: Path) -> Scan:
-    found = read_ibw(path)
+    found = read(path)
     if not isinstance(found, Scan):
         raise DataError(f"{path} must hold an image; it holds a curve")
     return found
