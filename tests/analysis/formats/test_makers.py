@@ -182,4 +182,6 @@ def test_makers_readers_agree(tmp_path):
     image, _ = load_stp(rig.wsxm_image(tmp_path / "a.stp", high=60))
     np.testing.assert_allclose(np.flip(image) * 1e-11, read(tmp_path / "a.stp").height)
     layer = Bruker(str(rig.bruker(tmp_path / "a.spm"))).get_channel("Height", mock_data=False)
-    np.testing.assert_allclose(np.flipud(layer.pixels) * 1e-9, read(tmp_path / "a.spm").height)
+    np.testing.assert_allclose(
+        np.flipud(np.reshape(layer.pixels, rig.RAW.shape)) * 1e-9, read(tmp_path / "a.spm").height
+    )
