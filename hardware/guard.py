@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+import atexit
+import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
 from grainscout.hardware.answers import check_answer, largest_current
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.commands import Command, Status
+from grainscout.hardware.forwarding import Forwarding
 from grainscout.hardware.geometry import Geometry
 from grainscout.hardware.limits import Limits, Violation
+from grainscout.hardware.parking import Parking
 from grainscout.hardware.protocol import (
     Capabilities,
     Clock,
@@ -26,9 +29,10 @@ from grainscout.hardware.protocol import (
     SupportsFaults,
     SupportsLimitCurrent,
     SupportsLook,
-    SupportsWear,
+    SupportsRescue,
 )
 from grainscout.hardware.signals import Interrupts
+from grainscout.hardware.watchdog import Watchdog
 from grainscout.records import (
     CostModel,
     IVCurve,
@@ -45,32 +49,23 @@ from grainscout.records.supports import SupportsState, supports
 #: Lines of the command log that stay in memory; a run of a week must not grow by them.
 LOG_LINES = 1_000
 
-#: Optional protocols whose methods a guard forwards to its microscope.
-_FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
-    {
-        SupportsState: ("state", "restore"),
-        SupportsWear: ("wear",),
-        SupportsFaults: ("faults",),
-        SupportsLook: ("look",),
-    }
-)
-
 # Earlier names.
 LimitsCurrent = SupportsLimitCurrent
 LogsFaults = SupportsFaults
 
-T = TypeVar("T")
 
-
-class Guard:
+class Guard(Forwarding):
     """A microscope that refuses every command beyond its limits.
 
     A command that would break a limit raises LimitError before it is issued. Nothing is clipped.
     If a command fails, the microscope is parked before the error goes on. If parking fails too,
-    MicroscopeError asks to withdraw the tip by hand.
+    MicroscopeError says what a person must do at the instrument. Commands of several threads are
+    carried out one after another, but parking waits for none.
 
-    As a context manager the guard also parks and closes at the end, and parks on SIGINT, SIGTERM
-    and (Windows) SIGBREAK. A second signal cannot interrupt the parking.
+    During commands, and within the guard as a context manager, SIGINT, SIGTERM, SIGHUP, (Windows)
+    SIGBREAK and the end of the console park. A second signal cannot interrupt the parking. At its
+    end the context parks and closes. From the first command on, a watchdog process parks if this one
+    dies, where the microscope supports it.
 
     Parameters
     ----------
@@ -107,7 +102,7 @@ class Guard:
         scan: Scan | None = None,
         on_command: Callable[[Command], None] | None = None,
     ) -> None:
-        self.microscope = microscope
+        super().__init__(microscope)
         self.limits = Limits() if limits is None else limits
         self.dry_run = dry_run
         self.log: deque[Command] = deque(maxlen=LOG_LINES)
@@ -116,16 +111,14 @@ class Guard:
         self._geometry = Geometry(scan)
         self._on_command = on_command
         self._interrupts = Interrupts()
+        self._busy = threading.RLock()
+        self._parking = Parking(microscope, lambda text: self._write("park", {}, "failed", text))
+        self._watchdog: Watchdog | None = None
+        self._exposed: defaultdict[Site, float] = defaultdict(float)  # s under bias
         self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
-        self.unsupported = frozenset(
-            name
-            for protocol, names in _FORWARDED.items()
-            if not supports(microscope, protocol)
-            for name in names
-        )
         self._compliant = supports(microscope, SupportsLimitCurrent)
         if self.limits.current_A is not None and supports(microscope, SupportsLimitCurrent):
-            with self._issue("limit_current", amperes=self.limits.current_A) as go:
+            with self._issue("limit_current", list, amperes=self.limits.current_A) as go:
                 if go:
                     microscope.limit_current(self.limits.current_A)
 
@@ -146,16 +139,25 @@ class Guard:
         """The microscope's cost model."""
         return self.microscope.cost
 
-    def continue_from(self, issued: int, elapsed_s: float) -> None:
-        """Count on from an earlier part of the run."""
+    def continue_from(
+        self, issued: int, elapsed_s: float, exposed_s: Mapping[Site, float] | None = None
+    ) -> None:
+        """Count on from an earlier part of the run, with the seconds under bias of its sites."""
         self.issued, self._elapsed = issued, elapsed_s
+        self._exposed.update(exposed_s or {})
 
     # Commands.
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """List the limits that this measurement would break now."""
-        factor = self.microscope.capabilities.slew_factor
-        found = self.limits.of_waveform(waveform, slew_factor=factor)
+        able = self.microscope.capabilities
+        found = self.limits.of_waveform(
+            waveform,
+            slew_factor=able.slew_factor,
+            rise_s=able.rise_s,
+            exposure_s=able.exposure(waveform),
+            before_s=self._exposed.get(site, 0.0),
+        )
         found += self.limits.of_count(self.issued)
         found += self.limits.of_time(
             self._elapsed + self.clock.now() + self._seconds(site, waveform)
@@ -177,10 +179,10 @@ class Guard:
             "seconds": waveform.duration,
             "key": waveform.key,
         }
-        self._refuse("measure", words, lambda: self.check(site, waveform))
         seconds = self._seconds(site, waveform)
-        with self._issue("measure", **words) as go:
+        with self._issue("measure", lambda: self.check(site, waveform), **words) as go:
             self.issued += 1
+            self._exposed[site] += self.capabilities.exposure(waveform)
             self._geometry.at = site
             if go:
                 before = self.clock.now()
@@ -197,9 +199,7 @@ class Guard:
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take the image of later sites. LimitError once the time is up."""
-        words = {"channels": list(channels)}
-        self._refuse("scan", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
-        with self._issue("scan", channels=list(channels)) as go:
+        with self._issue("scan", self._check_image, channels=list(channels)) as go:
             if go:
                 return self._geometry.take(self.microscope.scan(channels))
         if self._geometry.scan is None:
@@ -214,31 +214,27 @@ class Guard:
         A microscope that cannot is sent to the nearest whole pixel. LimitError beyond a quarter of
         the image.
         """
-        words = {"rows": rows, "columns": columns}
-        self._refuse("displace", words, self._geometry.too_far(rows, columns))
-        with self._issue("displace", **words) as go:
+        check = self._geometry.too_far(rows, columns)
+        with self._issue("displace", check, rows=rows, columns=columns) as go:
             self._geometry.displaced = (float(rows), float(columns))
             if go and supports(self.microscope, SupportsDisplace):
                 self.microscope.displace(rows, columns)
 
     def look(self, part: Part) -> Scan:
         """Take a fast image of a part of the last image, displaced as sites are."""
-        words = {"part": list(part)}
-        self._refuse("look", words, lambda: self.limits.of_time(self._elapsed + self.clock.now()))
-        with self._issue("look", **words) as go:
+        with self._issue("look", self._check_image, part=list(part)) as go:
             if go:
-                return self._optional(SupportsLook).look(part)
+                return self.optional(SupportsLook).look(part)
         raise MicroscopeError("a dry run takes no image; leave [drift] out")
 
     def light(self, suns: float) -> None:
         """Set the illumination [suns] if it is within its limit."""
-        self._refuse("light", {"suns": suns}, lambda: self.limits.of_light(suns))
-        with self._issue("light", suns=suns) as go:
+        with self._issue("light", lambda: self.limits.of_light(suns), suns=suns) as go:
             if go:
                 self.microscope.light(suns)
 
     def park(self) -> None:
-        """Set 0 V and withdraw the tip.
+        """Set 0 V and withdraw the tip, whatever another thread is doing.
 
         No limit forbids it and no signal interrupts it. MicroscopeError if the microscope fails twice.
         """
@@ -247,34 +243,31 @@ class Guard:
                 self._write("park", {}, "planned" if self.dry_run else "issued")
             finally:
                 if not self.dry_run:
-                    self._withdraw()
+                    self._parking.park()
 
     def close(self) -> None:
-        """Close the microscope's connection, if it has one. Park before."""
-        if supports(self.microscope, SupportsClose):
-            self.microscope.close()
+        """Close the microscope's connection, if it has one, and end the watchdog. Park before."""
+        try:
+            if supports(self.microscope, SupportsClose):
+                self.microscope.close()
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
+                self._watchdog = None
 
-    # Optional methods; `unsupported` names those that the microscope lacks.
-
-    def wear(self) -> float:
-        """Return the tip's wear. MicroscopeError if the microscope does not know it."""
-        return self._optional(SupportsWear).wear()
-
-    def faults(self) -> list[PackedState]:
-        """Return the microscope's faults. MicroscopeError if it does not log them."""
-        return self._optional(SupportsFaults).faults()
+    # With the optional methods of `Forwarding`; `unsupported` names those that the microscope lacks.
 
     def state(self) -> PackedState:
         """Return the microscope's state with the guard's own count and geometry."""
         return {
-            "microscope": self._optional(SupportsState).state(),
+            "microscope": self.optional(SupportsState).state(),
             "issued": self.issued,
             **self._geometry.state(),
         }
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
-        self._optional(SupportsState).restore(state["microscope"])
+        self.optional(SupportsState).restore(state["microscope"])
         self.issued = state["issued"]
         self._geometry.restore(state)
 
@@ -284,63 +277,52 @@ class Guard:
             return site
         return self._geometry.whole(site)
 
-    def _optional(self, protocol: type[T]) -> T:
-        microscope: object = self.microscope
-        if supports(microscope, protocol):
-            return microscope
-        raise MicroscopeError(
-            f"this method needs a microscope that {protocol.__name__}; {type(microscope).__name__} does not"
-        )
-
-    def _withdraw(self) -> None:
-        try:
-            self.microscope.park()
-        except Exception as error:  # noqa: BLE001 - whatever it is, parking is tried again
-            try:
-                self._write("park", {}, "failed", f"{type(error).__name__}: {error}; once more")
-            finally:  # a log that cannot be written stops no parking
-                self._withdraw_again()
-
-    def _withdraw_again(self) -> None:
-        try:
-            self.microscope.park()
-        except Exception as error:
-            message = (
-                f"PARKING FAILED ({error}): the tip may be in contact and under bias; withdraw it "
-                "by hand"
-            )
-            self._write("park", {}, "failed", message)
-            raise MicroscopeError(message) from error
-
     def __enter__(self) -> Self:
         self._interrupts.install()
+        atexit.register(self._leave)  # an interrupt at the very start of __exit__ gets past it
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.park()
-            self.close()
+            self._leave()
         finally:
+            atexit.unregister(self._leave)
             self._interrupts.remove()
+
+    def _leave(self) -> None:
+        self.park()
+        self.close()  # not if parking failed: the watchdog shall try, too, once this process ends
 
     # Logging, refusing, parking.
 
     @contextmanager
-    def _issue(self, name: str, **arguments: Any) -> Iterator[bool]:
-        """Log a command, run it (unless dry), and park if anything is raised meanwhile."""
-        if self.dry_run:
-            self._write(name, arguments, "planned")
-            yield False
-            return
-        try:
-            self._write(name, arguments, "issued")
-            yield True
-        except BaseException as error:
+    def _issue(
+        self, name: str, check: Callable[[], Sequence[Violation]], **arguments: Any
+    ) -> Iterator[bool]:
+        """Refuse, or log a command, run it (unless dry), and park if anything is raised meanwhile."""
+        with self._busy, self._interrupts.watched():
+            self._refuse(name, arguments, check)
+            if self.dry_run:
+                self._write(name, arguments, "planned")
+                yield False
+                return
+            self._watch()
             try:
-                self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
-            finally:
-                self.park()
-            raise
+                self._write(name, arguments, "issued")
+                yield True
+            except BaseException as error:
+                try:
+                    self._write(name, arguments, "failed", f"{type(error).__name__}: {error}")
+                finally:
+                    self.park()
+                raise
+
+    def _watch(self) -> None:
+        """Start the watchdog, or see that it is there."""
+        if self._watchdog is not None:
+            self._watchdog.check()
+        elif supports(self.microscope, SupportsRescue) and (jobs := self.microscope.rescues()):
+            self._watchdog = Watchdog(jobs)
 
     def _refuse(
         self, name: str, words: dict[str, Any], check: Callable[[], Sequence[Violation]]
@@ -355,6 +337,10 @@ class Guard:
         except LimitError as error:
             self._write(name, words, "refused", str(error))
             raise
+
+    def _check_image(self) -> list[Violation]:
+        found = self.limits.of_time(self._elapsed + self.clock.now())
+        return found + self.limits.of_bias(self.capabilities.scan_bias_V)
 
     def _check_current(self, curve: IVCurve) -> None:
         """Refuse afterwards what a microscope without compliance let flow."""

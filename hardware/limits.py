@@ -62,7 +62,9 @@ class Limits:
         Largest absolute slew rate between its samples [V/s]. The steps from 0 V to the first sample
         and from the last one back count too, each within one sample's time.
     dwell_s : float, optional
-        Longest waveform [s], hence time under bias at one place.
+        Longest time under bias of one measurement [s]: the waveform, averages, and what a controller adds.
+    site_s : float, optional
+        Longest time under bias at one site, all visits of the run together [s].
     frame_m : tuple of float, optional
         (x_min, y_min, x_max, y_max) [m] in the scan frame that sites must lie in, edges included.
     curves : int, optional
@@ -84,6 +86,7 @@ class Limits:
     voltage_V: float | None = 2.0
     slew_V_per_s: float | None = 2000.0
     dwell_s: float | None = 60.0
+    site_s: float | None = None
     frame_m: tuple[float, float, float, float] | None = None
     curves: int | None = None
     total_s: float | None = None
@@ -113,14 +116,33 @@ class Limits:
                 )
             object.__setattr__(self, "frame_m", frame)
 
-    def of_waveform(self, waveform: Waveform, *, slew_factor: float = 1.0) -> list[Violation]:
-        """List the limits that this waveform would break. `slew_factor` as in `Capabilities`."""
-        slew = slew_factor * _slew(waveform)
+    def of_waveform(
+        self,
+        waveform: Waveform,
+        *,
+        slew_factor: float = 1.0,
+        rise_s: float = 0.0,
+        exposure_s: float | None = None,
+        before_s: float = 0.0,
+    ) -> list[Violation]:
+        """List the limits that this waveform would break.
+
+        `slew_factor`, `rise_s` and `exposure_s` as in `Capabilities`. `before_s` is the time under
+        bias that its site has had [s].
+        """
+        slew = slew_factor * _slew(waveform, rise_s)
+        seconds = waveform.duration if exposure_s is None else exposure_s
+        at_site = before_s + seconds
         return [
             *_above("voltage_V", "largest |voltage|", waveform.peak, self.voltage_V, "V"),
             *_above("slew_V_per_s", "slew rate", slew, self.slew_V_per_s, "V/s"),
-            *_above("dwell_s", "time under bias", waveform.duration, self.dwell_s, "s"),
+            *_above("dwell_s", "time under bias", seconds, self.dwell_s, "s"),
+            *_above("site_s", "time under bias at this site", at_site, self.site_s, "s"),
         ]
+
+    def of_bias(self, volts: float) -> list[Violation]:
+        """List the limits that an image at this bias [V] would break."""
+        return _above("voltage_V", "|bias| of an image", abs(volts), self.voltage_V, "V")
 
     def of_position(self, x: float, y: float) -> list[Violation]:
         """List the limits that a move to (x, y) [m] would break."""
@@ -172,9 +194,11 @@ def _number(value: object) -> bool:
         return False
 
 
-def _slew(waveform: Waveform) -> float:
+def _slew(waveform: Waveform, rise_s: float) -> float:
     """Return the largest slew rate [V/s], steps from and to 0 V included."""
     volts, clock = waveform.voltage, waveform.time
+    if rise_s > 0:  # a source that jumps
+        return float(np.abs(np.diff(volts, prepend=0.0, append=0.0)).max() / rise_s)
     with np.errstate(over="ignore"):
         rise = abs(volts[0]) / (clock[1] - clock[0])
         fall = abs(volts[-1]) / (clock[-1] - clock[-2])

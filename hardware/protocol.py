@@ -92,10 +92,14 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """What is known of a microscope from its options, before it is opened."""
+    """What is known of a microscope from its options, before it is opened.
+
+    `applies` raises MicroscopeError for a waveform that it cannot apply.
+    """
 
     capabilities: Capabilities
     cost: CostModel
+    applies: Callable[[Waveform], object] = lambda _: None
 
 
 class Microscope(Protocol):
@@ -292,8 +296,10 @@ class SupportsCheck(Protocol):
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """List the limits that this measurement would break now."""
 
-    def continue_from(self, issued: int, elapsed_s: float) -> None:
-        """Count on from an earlier part of the run: measurements and seconds [s]."""
+    def continue_from(
+        self, issued: int, elapsed_s: float, exposed_s: Mapping[Site, float] | None = None
+    ) -> None:
+        """Count on from an earlier part of the run: measurements, seconds, and each site's under bias."""
 
 
 # Earlier names.

@@ -17,7 +17,8 @@ _REGISTRY: Registry[Microscope] = Registry(
         "nanonis": "grainscout.hardware.adapters.nanonis.microscope:NanonisMicroscope",
         "simulated": "grainscout.hardware.simulated:open_simulated",
         "replay": "grainscout.hardware.replay:open_replay",
-        "source-meter": "grainscout.hardware.adapters.visa.microscope:open_source_meter",
+        "parts": "grainscout.hardware.adapters.parts:open_parts",
+        "source-meter": "grainscout.hardware.adapters.parts:open_source_meter",
     },
 )
 

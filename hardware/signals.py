@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: SIGBREAK is Windows' Ctrl-Break, the one that a supervisor there can send.
-_NAMES = ("SIGINT", "SIGTERM", "SIGBREAK")
+#: SIGHUP comes when a terminal is closed; SIGBREAK is Windows' Ctrl-Break.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+#: Windows' events of a closed console, a log-off and a shutdown, which are no signals.
+_CLOSING = (2, 5, 6)
+_GRACE = 4.5  # s; Windows ends the process 5 s after such an event
 
 
 class Interrupts:
     """Turns stop signals into KeyboardInterrupt, but not while parking.
 
     Only the main thread receives signals in Python, so nothing is installed in others. A handler that
-    another package installed for SIGTERM or SIGBREAK is left alone.
+    another package installed is left alone, and so is a signal that the process was told to ignore.
+    `console` is Windows' ``kernel32``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, console: Any = None) -> None:
         self._old: dict[int, Any] = {}
         self._holding = 0
         self._waiting: str | None = None
+        self._console = console or _kernel32()
+        self._on_close: Any = None
+        self._removed = threading.Event()
 
     def install(self) -> None:
         """Install the handlers."""
@@ -35,25 +43,41 @@ class Interrupts:
                 continue
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 self._old[int(number)] = signal.signal(number, self._receive)
+        if self._console is not None:
+            self._removed.clear()
+            self._on_close = self._console.handler(self._close_event)
+            self._console.SetConsoleCtrlHandler(self._on_close, True)
 
     def remove(self) -> None:
         """Put the former handlers back."""
         while self._old:
             number, old = self._old.popitem()
             signal.signal(number, old)
+        if self._on_close is not None:
+            self._console.SetConsoleCtrlHandler(self._on_close, False)
+            self._on_close = None
+        self._removed.set()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Have the handlers installed meanwhile."""
+        mine = not self._old
+        self.install()
+        try:
+            yield
+        finally:
+            if mine:
+                self.remove()
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold signals back. One that arrived meanwhile is raised at the end."""
-        mine = not self._old
-        self.install()
-        self._holding += 1
-        try:
-            yield
-        finally:
-            self._holding -= 1
-            if mine:
-                self.remove()
+        with self.watched():
+            self._holding += 1
+            try:
+                yield
+            finally:
+                self._holding -= 1
         if self._waiting is not None and not self._holding:
             name, self._waiting = self._waiting, None
             raise KeyboardInterrupt(name)
@@ -64,3 +88,21 @@ class Interrupts:
             self._waiting = name
         else:
             raise KeyboardInterrupt(name)
+
+    def _close_event(self, event: int) -> bool:
+        """Answer an event of the console, in a thread of Windows': interrupt, and wait for parking."""
+        if event not in _CLOSING:
+            return False
+        signal.raise_signal(signal.SIGTERM)
+        self._removed.wait(_GRACE)
+        return True
+
+
+def _kernel32() -> Any:
+    if sys.platform != "win32":
+        return None
+    import ctypes
+
+    library = ctypes.WinDLL("kernel32", use_last_error=True)
+    library.handler = ctypes.WINFUNCTYPE(ctypes.c_bool, ctypes.c_uint)
+    return library

@@ -1,15 +1,29 @@
-"""Common parts of real microscopes: frame, wall clock, no lamp."""
+"""Common parts of real microscopes: frame, wall clock, no lamp, polarity."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from grainscout.hardware.clock import RealClock
-from grainscout.records import ConfigError, DataError, MicroscopeError, NotSentError, Scan, Site
+from grainscout.records import (
+    ConfigError,
+    DataError,
+    IVCurve,
+    MicroscopeError,
+    NotSentError,
+    Scan,
+    Site,
+    Waveform,
+)
 from grainscout.records.scan import checked_site
+
+#: Where the bias is wired to.
+BiasTo = Literal["sample", "tip"]
 
 
 class RealMicroscope:
@@ -59,3 +73,31 @@ def known_channels(wanted: Sequence[str], known: Sequence[str]) -> None:
     """DataError unless some channels are wanted, all of them known."""
     if not wanted or not set(wanted) <= set(known):
         raise DataError(f"scan channels must be some of {', '.join(known)}; got {list(wanted)}")
+
+
+def as_applied(waveform: Waveform, bias_to: BiasTo) -> Waveform:
+    """Turn volts at the sample into those of the instrument's output."""
+    if bias_to == "sample":
+        return waveform
+    return replace(waveform, voltage=0.0 - waveform.voltage)
+
+
+def as_at_sample(curve: IVCurve, bias_to: BiasTo) -> IVCurve:
+    """Turn a curve back to volts at the sample. A resistor stays one: both signs change."""
+    if bias_to == "sample":
+        return curve
+    signals = {
+        name: 0.0 - values if name.startswith("current") else values
+        for name, values in curve.signals.items()
+    }
+    return replace(curve, voltage=0.0 - curve.voltage, current=0.0 - curve.current, signals=signals)
+
+
+def refuse_stopped(images: dict[str, np.ndarray], channels: Sequence[str]) -> None:
+    """MicroscopeError for an image with lines that were not scanned."""
+    flat = np.all([np.ptp(images[c], axis=1) == 0 for c in channels], axis=0)
+    if flat.any():
+        raise MicroscopeError(
+            f"every line of the image must be scanned; {int(flat.sum())} of {flat.size} are constant. It "
+            "was stopped before its end"
+        )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from grainscout.records import MicroscopeError
 
 _Job = tuple[Callable[[], Any], "queue.Queue[tuple[Any, BaseException | None]]"]
+
+
+#: Windows hands an interrupt over only between two waits [s].
+_SLICE = 0.25
 
 
 class Worker:
@@ -35,13 +40,19 @@ class Worker:
             )
         answer: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
         self._jobs.put((function, answer))
-        try:
-            value, error = answer.get(timeout=timeout)
-        except queue.Empty:
-            self._stuck = True
-            raise MicroscopeError(
-                f"{self._what} must answer within {timeout:g} s; it did not"
-            ) from None
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                value, error = answer.get(timeout=max(0.0, min(left, _SLICE)))
+                break
+            except queue.Empty:
+                if left > _SLICE:
+                    continue
+                self._stuck = True
+                raise MicroscopeError(
+                    f"{self._what} must answer within {timeout:g} s; it did not"
+                ) from None
         if error is not None:
             raise error
         return value

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grainscout.hardware.protocol import Microscope, SupportsClose
-from grainscout.records import MISTAKES, IVCurve, MicroscopeError, Scan, Site, Waveform
+from grainscout.records import MISTAKES, IVCurve, MicroscopeError, NotChecked, Scan, Site, Waveform
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.records.supports import supports
 
@@ -26,12 +26,14 @@ class CheckSetup:
     scan: Scan | None = None
     peak_current: FloatArray | None = None
     _made: list[Microscope] = field(default_factory=list)
+    _image: Scan | None = None
 
     def make(self) -> Microscope:
-        """Make a fresh microscope. `finish` parks it."""
-        microscope = self.factory()
-        self._made.append(microscope)
-        return microscope
+        """Make a fresh microscope if it is simulated. A real one is opened once."""
+        if self._made and not self._made[0].capabilities.simulated:
+            return self._made[0]
+        self._made.append(self.factory())
+        return self._made[-1]
 
     def start(self) -> tuple[Microscope, tuple[int, int], Waveform]:
         """Return a microscope with an image, its shape, and the waveform to apply."""
@@ -39,12 +41,23 @@ class CheckSetup:
         return microscope, self.image(microscope).shape, self.bias(microscope)
 
     def finish(self) -> None:
-        """Park and close the microscopes of the last check."""
+        """Park and close all microscopes."""
+        failed: Exception | None = None
         while self._made:
             microscope = self._made.pop()
-            microscope.park()
-            if supports(microscope, SupportsClose):
-                microscope.close()
+            try:
+                microscope.park()
+                if supports(microscope, SupportsClose):
+                    microscope.close()
+            except MISTAKES as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def end(self) -> None:
+        """End a check: simulated microscopes are parked."""
+        if self._made and self._made[0].capabilities.simulated:
+            self.finish()
 
     def bias(self, microscope: Microscope) -> Waveform:
         """Return the waveform to apply."""
@@ -52,8 +65,13 @@ class CheckSetup:
         return own or self.waveform or Waveform.triangle(1.0, 51, 0.5)
 
     def image(self, microscope: Microscope) -> Scan:
-        """Take an image of the first channel."""
-        return microscope.scan(microscope.capabilities.channels[:1])
+        """Take an image: of a real microscope one, with all channels."""
+        able = microscope.capabilities
+        if able.simulated:
+            return microscope.scan(able.channels[:1])
+        if self._image is None:
+            self._image = microscope.scan(able.channels)
+        return self._image
 
     def sites(self, microscope: Microscope, shape: tuple[int, int], count: int = 3) -> list[Site]:
         """Return up to `count` different sites that can be measured, well spread."""
@@ -126,8 +144,12 @@ def oriented(what: str, sites: IntArray, values: FloatArray, truth: FloatArray) 
         )
 
 
+class Late(Exception):
+    """A check that still hangs."""
+
+
 def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
-    """Run `call` in a thread. Report a problem if it is late or raises.
+    """Run `call` in a thread and return its problems. Late, or NotChecked, if it is.
 
     A thread that hangs cannot be stopped. It is left behind as a daemon.
     """
@@ -139,15 +161,14 @@ def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
             result.extend(call())
         except MISTAKES as error:
             result.append(f"raised {type(error).__name__}: {error}")
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  it is raised in the caller's thread
             failed.append(error)
-            raise
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        return [f"must return within {seconds:g} s; it still hangs"]
-    if failed:
-        return [f"raised {type(failed[0]).__name__}: {failed[0]}"]
-    return result
+        raise Late(f"must return within {seconds:g} s; it still hangs")
+    if failed and isinstance(failed[0], NotChecked):
+        raise failed[0]
+    return [f"raised {type(failed[0]).__name__}: {failed[0]}"] if failed else result

@@ -11,6 +11,7 @@ import re
 import struct
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class FakeIgor:
 
     faults : "stuck" (the loops take what they are told and the scanner stays), "slow" (it comes half of
         the way nearer at each look), "no file", "partial" (a cut file), "two files", "no reply" (hangs),
-        "error" (COM refuses), "absent" (no Igor runs), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples".
+        "error" (COM refuses), "absent" (no Igor runs), "half sweep", "offset" (a forgotten bias offset), "no current", "lost samples",
+        "holds on" (the tip does not come up).
     """
 
     def __init__(self, folder: Path, height: np.ndarray, peak: np.ndarray, angle: float = 0.0):
@@ -66,13 +68,37 @@ class FakeIgor:
             "ScanLines": float(rows),
         }
         self.setpoint, self.sensor = [0.1, -0.2], [0.1, -0.2]
-        self.landed, self.bias, self.count = False, 0.3, 0
+        self.bias, self.count = 0.3, 0
+        self.contact_of = (False, False, 0.0)  # before, after, and when it changes
+        self.land_s = self.withdraw_s = 0.0
+        self.in_air = self.dragged = 0
+        self.scan_biases: list[float] = []
         self.amplitude, self.frequency, self.shape = 1.0, 1.0, "triangle"
         self.rail, self.rate = 20e-9, 2000.0
         self.faults: set[str] = set()
         self.log: list[str] = []
         self.waves: dict[str, list[float]] = {}
         self.hang = threading.Event()
+
+    @property
+    def landed(self) -> bool:
+        before, after, when = self.contact_of
+        return after if time.monotonic() >= when else before
+
+    @landed.setter
+    def landed(self, down: bool) -> None:
+        self.contact_of = (down, down, 0.0)
+
+    def fly(self, down: bool, seconds: float) -> None:
+        self.contact_of = (self.landed, down, time.monotonic() + seconds)
+
+    def deflection(self) -> float:
+        return 0.5 if self.landed else 0.1
+
+    def z(self) -> float:
+        """Z sensor [V]: on the way until it arrives."""
+        _, after, when = self.contact_of
+        return float(after) + max(0.0, when - time.monotonic())
 
     # What Igor is told.
 
@@ -98,15 +124,14 @@ class FakeIgor:
                 "\r\n".join(str(v) for v in self.waves["ReadOut"])
             )
         elif "SimpleEngageMe" in line:
-            self.landed = True
+            self.fly(True, self.land_s)
         elif "StopEngageButton" in line:
-            self.landed = False
+            self.fly(self.landed and "holds on" in self.faults, self.withdraw_s)
         elif not line.startswith("Make/N"):
             raise ValueError(f"unknown Igor command: {line}")
 
     def move(self, axis: int, volts: float) -> None:
-        if self.landed:
-            raise RuntimeError("dragged the tip")
+        self.dragged += self.landed
         self.setpoint[axis] = volts
         if not self.faults & {"stuck", "slow"}:
             self.sensor[axis] = volts
@@ -114,6 +139,8 @@ class FakeIgor:
     def value(self, name: str) -> float:
         loops = ["$outputXloop.Setpoint", "$outputYloop.Setpoint"]
         loops += ["PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint"]
+        if name in ("Deflection", "ZSensor"):
+            return self.deflection() if name == "Deflection" else self.z()
         if name in loops:
             return self.setpoint[loops.index(name) % 2]
         axis = ["XSensor", "YSensor"].index(name)
@@ -123,6 +150,8 @@ class FakeIgor:
 
     def control(self, name: str, panel: str, value: float) -> None:
         if name == "DownScan_0":
+            self.landed = True
+            self.scan_biases.append(self.bias)
             self.save_image()
         elif name.lower() == "ardoivdoitbutton_1":
             self.save_curve()
@@ -170,6 +199,7 @@ class FakeIgor:
         bias = self.amplitude * np.interp(phase, turns, levels)
         if "offset" in self.faults:
             bias = bias + 0.1
+        self.in_air += not self.landed
         here = self.peak[self.pixel()] if self.landed else 0.0
         current = np.clip(here * bias, -self.rail, self.rail)
         if "lost samples" in self.faults:
@@ -279,6 +309,9 @@ class DirectIgor:
         self.execute(f"Make/O/D/N=2 root:here = {{{values}}}")
         x, y = self.fake.waves["here"]
         return x, y
+
+    def heights(self) -> tuple[float, float]:
+        return self.read("Deflection", "ZSensor")
 
     def ramp(self, start, end, seconds: float) -> None:
         x, y = (f'"$output{a}loop.Setpoint",0,{v:.6f}' for a, v in zip("XY", end, strict=True))

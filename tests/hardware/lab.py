@@ -1,12 +1,13 @@
 """A laboratory of fakes: one microscope table for each back end, all over one sample."""
 
 import importlib.util
+import json
 
 import fake_keithley as keithley
 import numpy as np
 import pytest
 from fake_igor import FakeIgor, install
-from fake_nanonis import FakeNanonis
+from fake_nanonis import QUICK, FakeNanonis
 
 from grainscout.simulator import PRESETS, Film
 
@@ -68,7 +69,8 @@ class Lab:
     def _options(self) -> str:
         pytest.importorskip("nanonis_spm", reason="nanonis-spm is not installed")
         self.nanonis = FakeNanonis(HEIGHT, PEAK, angle=20.0)
-        return f"port = {self.nanonis.port}, settle_s = 0.0, timeout_s = 0.5, speed_m_per_s = 1e-3"
+        options = {**QUICK, **self.nanonis.ports(), "timeout_s": 0.5}
+        return ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
 
     def _nanonis(self) -> str:
         return f'[task.microscope]\nkind = "nanonis"\noptions = {{ {self._options()} }}\n'
@@ -78,7 +80,7 @@ class Lab:
         pytest.importorskip("pymeasure", reason="pymeasure is not installed")
         simulated = keithley.library(self.tmp_path / "meter.yaml", reading=self.reading)
         options = (
-            f'resource = "{keithley.RESOURCE}", visa_library = "{simulated}", lag = 50.0, mover = "nanonis", '
+            f'resource = "{keithley.RESOURCE}", visa_library = "{simulated}", lag = 50.0, watchdog = false, rise_s = 2e-3, mover = "nanonis", '
             f"mover_options = {{ {self._options()} }}"
         )
         return f'[task.microscope]\nkind = "source-meter"\noptions = {{ {options} }}\n'
@@ -89,7 +91,7 @@ class Lab:
         self.igor = FakeIgor(folder, HEIGHT, PEAK, angle=20.0)
         install(kind, self.igor, self.tmp_path, self.monkeypatch)
         options = (
-            f'folder = "{folder}", shape = "triangle", settle_s = 0.0, arrival_s = 0.2, timeout_s = 0.5, '
+            f'folder = "{folder}", shape = "triangle", settle_s = 0.0, stable_s = 0.005, arrival_s = 0.2, timeout_s = 0.5, '
             "speed_m_per_s = 1e-3, scan_timeout_s = 1.0"
         )
         name = "aecroscopy" if kind == "direct" else kind

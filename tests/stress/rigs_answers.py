@@ -51,7 +51,9 @@ class Wire:
 def night(wire: Wire) -> None:
     """Two images, a curve, parked; whatever is raised passes."""
     connection.TimedSocket = lambda *_: wire  # type: ignore[assignment,misc]
-    microscope = Guard(NanonisMicroscope(settle_s=0.0, speed_m_per_s=1e3, rail_A=1.0), _LIMITS)
+    microscope = Guard(
+        NanonisMicroscope(**fake_nanonis.QUICK, emergency_port=0, rail_A=1.0), _LIMITS
+    )
     microscope.scan(("height", "current"))
     microscope.measure(Site(1, 2), WAVE)
     microscope.park()

@@ -19,9 +19,7 @@ from grainscout.hardware.adapters.asylum import files
 from grainscout.hardware.adapters.asylum import microscope as asylum_microscope
 from grainscout.hardware.adapters.asylum.aespm import AespmIgor
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
-from grainscout.hardware.adapters.visa.keithley_2400 import Keithley2400
-from grainscout.hardware.adapters.visa.keithley_2600 import Keithley2600
-from grainscout.hardware.adapters.visa.microscope import SourceMeterMicroscope
+from grainscout.hardware.adapters.parts import METERS, CompliantMicroscope
 
 
 def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
@@ -43,9 +41,7 @@ def _nanonis_log(fake: Any, log: Arrived) -> Arrived:
 @contextlib.contextmanager
 def _nanonis_fake() -> Iterator[tuple[Any, NanonisMicroscope]]:
     fake = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=20.0)
-    microscope = NanonisMicroscope(
-        port=fake.port, settle_s=0.0, timeout_s=2.0, speed_m_per_s=1e-3, rail_A=1.0
-    )
+    microscope = NanonisMicroscope(**fake_nanonis.QUICK, **fake.ports(), timeout_s=2.0, rail_A=1.0)
     try:
         yield fake, microscope
     finally:
@@ -88,8 +84,13 @@ def source_meter(model: str) -> Any:
         reading = "" if model == "2400" else "1e-9\tfalse"
         with tempfile.TemporaryDirectory() as folder, _nanonis_fake() as (fake, mover):
             simulated = keithley.library(Path(folder) / "meter.yaml", model, reading=reading)
-            kind = Keithley2400 if model == "2400" else Keithley2600
-            meter = kind(keithley.RESOURCE, visa_library=simulated, lag=1e6)
+            options = {
+                "resource": keithley.RESOURCE,
+                "visa_library": simulated,
+                "lag": 1e6,
+                "watchdog": False,
+            }
+            meter: Any = METERS.make(f"keithley-{model}", options)
             connection = meter._meter.adapter.connection
             lines: list[str] = []
             state = {"volts": 0.0, "on": False}
@@ -99,14 +100,14 @@ def source_meter(model: str) -> Any:
                 lines.append(text)
                 result = written(text, *args, **kwargs)
                 word, _, value = text.replace("=", " ").partition(" ")
-                if word in (":SOURCE:VOLTAGE", "smua.source.levelv"):
+                if word in (":SOUR:VOLT", "smua.source.levelv"):
                     state["volts"] = float(value)
-                elif word in ("OUTPUT", "smua.source.output"):
+                elif word in (":OUTP", "smua.source.output"):
                     state["on"] = value.strip() not in ("0", "OFF")
                 return result
 
             connection.write = write
-            microscope = SourceMeterMicroscope(mover, meter)
+            microscope = CompliantMicroscope(mover, meter)
             scan = microscope.scan()
             visa_fail, visa_calls = counted(connection, ["write"], lambda: OSError("bus"))
             fake_fail, fake_calls = _nanonis_faults(fake)
@@ -115,9 +116,9 @@ def source_meter(model: str) -> Any:
                 log = _nanonis_log(fake, Arrived())
                 for line in lines:
                     word, _, value = line.replace("=", " ").partition(" ")
-                    if word in (":SOURCE:VOLTAGE", "smua.source.levelv"):
+                    if word in (":SOUR:VOLT", "smua.source.levelv"):
                         log.voltage.append(float(value))
-                    elif word in (":SENSE:CURRENT:PROTECTION", "smua.source.limiti"):
+                    elif word in (":SENS:CURR:PROT", "smua.source.limiti"):
                         log.compliance = float(value)
                 return log
 
@@ -215,6 +216,7 @@ def asylum(name: str) -> Any:
                 folder,
                 shape="triangle",
                 settle_s=0.0,
+                stable_s=0.001,
                 speed_m_per_s=1e6,
                 timeout_s=2.0,
                 scan_timeout_s=5.0,

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.hardware.adapters.asylum.paper import asylum_paper
+from grainscout.hardware.adapters.shared import BiasTo
+from grainscout.hardware.protocol import on_paper
 from grainscout.records import ConfigError, MicroscopeError
 
 _WAVE = "GrainscoutReadout"
@@ -53,6 +56,10 @@ class CypherIgor:
         """Return the X and Y sensors [V]."""
         return self._read("XSensor", "YSensor")
 
+    def heights(self) -> tuple[float, float]:
+        """Return the deflection and the Z sensor [V]."""
+        return self._read("Deflection", "ZSensor")
+
     def _read(self, x: str, y: str) -> tuple[float, float]:
         """Read two values of the controller, through a wave of our own."""
         self.execute(f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("{x}"), td_ReadValue("{y}")}}')
@@ -81,12 +88,18 @@ class CypherIgor:
         self._cypher.withdraw()
 
 
+@on_paper(asylum_paper)
 def open_aecroscopy(
     *,
     folder: str,
     shape: Literal["bipolar", "triangle"] = "bipolar",
     rail_A: float = 20e-9,
-    settle_s: float = 0.2,
+    settle_s: float = 2.0,
+    stable_s: float = 0.5,
+    contact_V: float = 0.05,
+    approach_s: float = 30.0,
+    scan_bias_V: float = 0.0,
+    bias_to: BiasTo = "sample",
     speed_m_per_s: float = 1e-6,
     arrival_s: float = 2.0,
     timeout_s: float = 10.0,
@@ -99,6 +112,11 @@ def open_aecroscopy(
         shape=shape,
         rail_A=rail_A,
         settle_s=settle_s,
+        stable_s=stable_s,
+        contact_V=contact_V,
+        approach_s=approach_s,
+        scan_bias_V=scan_bias_V,
+        bias_to=bias_to,
         speed_m_per_s=speed_m_per_s,
         arrival_s=arrival_s,
         timeout_s=timeout_s,

@@ -15,6 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.hardware.adapters.asylum.paper import asylum_paper
+from grainscout.hardware.adapters.shared import BiasTo
+from grainscout.hardware.protocol import on_paper
 from grainscout.records import ConfigError, MicroscopeError
 
 _LOOPS = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")
@@ -59,6 +62,10 @@ class AespmIgor:
     def sensors(self) -> tuple[float, float]:
         """Return the X and Y sensors [V]."""
         return self._read(_SENSORS)
+
+    def heights(self) -> tuple[float, float]:
+        """Return the deflection and the Z sensor [V]."""
+        return self._read(("Deflection", "ZSensor"))
 
     def _read(self, names: tuple[str, str]) -> tuple[float, float]:
         """Read two values of the controller. MicroscopeError if Igor does not answer.
@@ -117,13 +124,19 @@ class AespmIgor:
         self.execute('DoScanFunc("StopEngageButton")')
 
 
+@on_paper(asylum_paper)
 def open_aespm(
     *,
     folder: str,
     step_V: float = 0.05,
     shape: Literal["bipolar", "triangle"] = "bipolar",
     rail_A: float = 20e-9,
-    settle_s: float = 0.2,
+    settle_s: float = 2.0,
+    stable_s: float = 0.5,
+    contact_V: float = 0.05,
+    approach_s: float = 30.0,
+    scan_bias_V: float = 0.0,
+    bias_to: BiasTo = "sample",
     speed_m_per_s: float = 1e-7,
     arrival_s: float = 2.0,
     timeout_s: float = 20.0,
@@ -135,7 +148,7 @@ def open_aespm(
     ----------
     step_V : float
         Largest jump of a move [V].
-    folder, shape, rail_A, settle_s, speed_m_per_s, arrival_s, timeout_s, scan_timeout_s
+    others
         As in `AsylumMicroscope`.
     """
     if not (math.isfinite(step_V) and step_V > 0):
@@ -146,6 +159,11 @@ def open_aespm(
         shape=shape,
         rail_A=rail_A,
         settle_s=settle_s,
+        stable_s=stable_s,
+        contact_V=contact_V,
+        approach_s=approach_s,
+        scan_bias_V=scan_bias_V,
+        bias_to=bias_to,
         speed_m_per_s=speed_m_per_s,
         arrival_s=arrival_s,
         timeout_s=timeout_s,

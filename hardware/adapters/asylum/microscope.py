@@ -13,14 +13,23 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from grainscout.hardware.adapters.asylum.files import SaveFolder, fitted
-from grainscout.hardware.adapters.shared import RealMicroscope, known_channels, positive
+from grainscout.hardware.adapters.asylum.paper import CYCLES, asylum_paper, require_applicable
+from grainscout.hardware.adapters.lock import InstrumentLock
+from grainscout.hardware.adapters.shared import (
+    BiasTo,
+    RealMicroscope,
+    as_applied,
+    as_at_sample,
+    known_channels,
+    positive,
+    refuse_stopped,
+)
 from grainscout.hardware.adapters.time_limit import Worker
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import (
@@ -28,14 +37,13 @@ from grainscout.records import (
     CostModel,
     IVCurve,
     MicroscopeError,
+    PackedState,
     Scan,
     Site,
     Waveform,
 )
 
 _BIASES = ("TipVoltageSetVar_0", "SurfaceVoltageSetVar_0")
-#: Shape of the DoIV panel's function -> cycles of it in one sweep of ours.
-_CYCLES = {"bipolar": 1.0, "triangle": 0.5}
 
 
 class Igor(Protocol):
@@ -57,6 +65,9 @@ class Igor(Protocol):
 
     def sensors(self) -> tuple[float, float]:
         """Return the X and Y sensors [V], on the scale of the setpoints."""
+
+    def heights(self) -> tuple[float, float]:
+        """Return the deflection and the Z sensor [V]."""
 
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
         """Move evenly from `start` to `end` [V] and return when there."""
@@ -89,7 +100,16 @@ class AsylumMicroscope(RealMicroscope):
     rail_A : float
         Full scale of the current amplifier [A].
     settle_s : float
-        Wait after withdrawing and after landing [s].
+        Shortest wait after withdrawing and after landing [s]. The commands come back before the tip moves.
+    stable_s, contact_V : float
+        The tip has arrived when deflection and Z sensor keep still for `stable_s` [s]. Contact changes
+        the deflection by at least `contact_V` [V].
+    approach_s : float
+        Longest landing and withdrawal [s].
+    scan_bias_V : float
+        Bias during images [V].
+    bias_to : {"sample", "tip"}
+        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
     speed_m_per_s : float
         Speed of moves [m/s].
     arrival_s : float
@@ -105,7 +125,12 @@ class AsylumMicroscope(RealMicroscope):
         *,
         shape: Literal["bipolar", "triangle"] = "bipolar",
         rail_A: float = 20e-9,
-        settle_s: float = 0.2,
+        settle_s: float = 2.0,
+        stable_s: float = 0.5,
+        contact_V: float = 0.05,
+        approach_s: float = 30.0,
+        scan_bias_V: float = 0.0,
+        bias_to: BiasTo = "sample",
         speed_m_per_s: float = 1e-6,
         arrival_s: float = 2.0,
         timeout_s: float = 10.0,
@@ -114,31 +139,65 @@ class AsylumMicroscope(RealMicroscope):
         positive(
             rail_A=rail_A, speed_m_per_s=speed_m_per_s, arrival_s=arrival_s, timeout_s=timeout_s
         )
+        positive(stable_s=stable_s, contact_V=contact_V, approach_s=approach_s)
+        if bias_to not in ("sample", "tip"):
+            raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
         super().__init__()
-        if shape not in _CYCLES:
-            raise ConfigError(f"shape must be one of {', '.join(_CYCLES)}; got {shape!r}")
+        if shape not in CYCLES:
+            raise ConfigError(f"shape must be one of {', '.join(CYCLES)}; got {shape!r}")
         self._shape, self._rail, self._settle = shape, rail_A, settle_s
         self._speed, self._arrival = speed_m_per_s, arrival_s
         self._timeout, self._scan_timeout = timeout_s, scan_timeout_s
+        self._stable, self._contact, self._approach = stable_s, contact_V, approach_s
+        self._scan_bias, self._bias_to = scan_bias_V, bias_to
+        self._free = self._pressed = math.nan  # deflection [V]
+        self._landed, self._landings = True, 0
         self._files = SaveFolder(folder)
+        self._lock = InstrumentLock(f"the Asylum software that saves in {Path(folder).resolve()}")
+        self._lock.take()
         self._worker = Worker("Igor")
-        self._igor: Igor = self._worker.call(igor, timeout_s)
+        try:
+            self._igor: Igor = self._worker.call(igor, timeout_s)
+        except (ConfigError, MicroscopeError):
+            self._lock.give()
+            raise
         self._volts: Callable[[float, float], tuple[float, float]] = lambda x, y: (x, y)
 
     @property
     def capabilities(self) -> Capabilities:
         """Height and current images. Any site. No light."""
-        return Capabilities(channels=("height", "current"), simulated=False)
+        return asylum_paper(
+            shape=self._shape,
+            rail_A=self._rail,
+            scan_bias_V=self._scan_bias,
+            scan_timeout_s=self._scan_timeout,
+        ).capabilities
 
     @property
     def cost(self) -> CostModel:
         """Travel and settling as configured. 3 s for landing, saving and withdrawal."""
-        return CostModel(speed=self._speed, settle=2 * self._settle, overhead=3.0)
+        return asylum_paper(
+            settle_s=self._settle, stable_s=self._stable, speed_m_per_s=self._speed
+        ).cost
+
+    def settings(self) -> PackedState:
+        """The wiring as stated, and deflections as measured. Images carry the software's own note."""
+        return {"bias_to": self._bias_to, "free_V": self._free, "pressed_V": self._pressed}
+
+    def contact(self) -> bool:
+        """Tell if the tip is not confirmed to be up."""
+        return self._landed
+
+    def landings(self) -> int:
+        """Number of confirmed landings."""
+        return self._landings
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image and read the saved file. DataError for an unknown channel."""
         known_channels(channels, self.capabilities.channels)
         self._files.mark()
+        self._bias(self._scan_bias)  # whatever an operator left
+        self._landed = True
         self._do(self._igor.image)
         image = self._files.image(self._scan_timeout)
         self.park()
@@ -148,6 +207,7 @@ class AsylumMicroscope(RealMicroscope):
                 f"the saved image must have {', '.join(missing)}; it has {', '.join(image.channels)}. "
                 "Select it for saving in the Master Panel"
             )
+        refuse_stopped(image.channels, channels)
         self._frame, self._volts = _placed(image, channels)
         return self._frame
 
@@ -156,34 +216,30 @@ class AsylumMicroscope(RealMicroscope):
 
         MicroscopeError if anything differs from the command.
         """
-        if not _same(waveform, self._shape):
-            raise MicroscopeError(
-                f"the DoIV panel applies {self._shape} sweeps of equal steps from 0 V; got "
-                f"{waveform.kind} of {len(waveform)} samples. Choose the function there and say so "
-                "in the option shape"
-            )
+        waveform = as_applied(waveform, self._bias_to)
+        require_applicable(waveform, self._shape)
         self.go(site)
         turn = len(waveform) // (4 if self._shape == "bipolar" else 2)
         peak = float(waveform.voltage[turn])
         self._press("ARDoIVAmpSetVar_1", "ARDoIVPanel", peak)
         self._press(
-            "ARDoIVFrequencySetVar_1", "ARDoIVPanel", _CYCLES[self._shape] / waveform.duration
+            "ARDoIVFrequencySetVar_1", "ARDoIVPanel", CYCLES[self._shape] / waveform.duration
         )
         self._files.mark()
         self._do(self._igor.sweep)
         traces = self._files.curve(2 * waveform.duration + self._timeout)
-        self._zero()
-        return fitted(traces, waveform, self._rail)
+        self._bias(0.0)
+        return as_at_sample(fitted(traces, waveform, self._rail), self._bias_to)
 
     def go(self, site: Site) -> None:
         """Withdraw at 0 V, move, check the arrival, and land.
 
-        MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
+        MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere, in the air
+        or still in contact.
         """
         frame, place = self._place(site)
-        self._zero()
-        self._do(self._igor.withdraw)
-        time.sleep(self._settle)  # the command comes back before the tip is up
+        self._bias(0.0)
+        self._withdraw()
         end = self._volts(*place)
         start = self._do(self._igor.setpoints)
         # Volts of one pixel along x and y give the length of the way.
@@ -192,8 +248,46 @@ class AsylumMicroscope(RealMicroscope):
         seconds = max(0.05, way / self._speed)
         self._do(lambda: self._igor.ramp(start, end, seconds), 20 * seconds + self._timeout)
         self._arrive(site, end, pixel)
+        self._landed = True
         self._do(self._igor.engage)
+        self._pressed = self._still("land")
+        if not abs(self._pressed - self._free) >= self._contact:
+            raise MicroscopeError(
+                f"the tip must be in contact after landing; its deflection is {self._pressed:.3g} V, of the "
+                f"free cantilever {self._free:.3g} V (contact_V = {self._contact:g}): in the air"
+            )
+        self._landings += 1
+
+    def _withdraw(self) -> None:
+        """Withdraw and see that the tip is up."""
+        self._do(self._igor.withdraw)
+        free = self._still("withdraw")
+        if self._landed and abs(free - self._pressed) < self._contact:
+            raise MicroscopeError(
+                f"the tip must be off the sample; its deflection is still {free:.3g} V, as in contact. Nothing "
+                "was moved"
+            )
+        self._free, self._landed = free, False
+
+    def _still(self, what: str) -> float:
+        """Wait until deflection and Z sensor keep still, and return the deflection [V]."""
         time.sleep(self._settle)
+        deadline = time.monotonic() + self._approach
+        seen: deque[tuple[float, float, float]] = deque()
+        while True:
+            now = time.monotonic()
+            seen.append((now, *self._do(self._igor.heights)))
+            while len(seen) > 3 and now - seen[1][0] >= self._stable:
+                seen.popleft()
+            moved = max(max(v) - min(v) for v in list(zip(*seen, strict=True))[1:])
+            if len(seen) >= 3 and now - seen[0][0] >= self._stable and moved < self._contact / 2:
+                return seen[-1][1]
+            if now > deadline:
+                raise MicroscopeError(
+                    f"the tip must {what} within {self._approach:g} s (approach_s); deflection or Z sensor "
+                    f"still move by {moved:.3g} V"
+                )
+            time.sleep(0.02)
 
     def _arrive(self, site: Site, end: tuple[float, float], pixel: float) -> None:
         """Wait for the sensors: an accepted setpoint does not show where the scanner is."""
@@ -215,13 +309,17 @@ class AsylumMicroscope(RealMicroscope):
         The tip is withdrawn even if the others fail.
         """
         try:
-            self._zero()
+            self._bias(0.0)
         finally:
-            self._do(self._igor.withdraw)
+            self._withdraw()
 
-    def _zero(self) -> None:
+    def close(self) -> None:
+        """Let others use the instrument. Park before."""
+        self._lock.give()
+
+    def _bias(self, volts: float) -> None:
         for control in _BIASES:
-            self._press(control, "NapPanel", 0.0)
+            self._press(control, "NapPanel", volts)
 
     def _press(self, control: str, panel: str, value: float) -> None:
         self._do(lambda: self._igor.press(control, panel, value))
@@ -275,18 +373,3 @@ def _placed(
         metadata={**image.metadata, "source": "Asylum", "frame": "x = X, y = -Y of the instrument"},
     )
     return placed, lambda x, y: (x / sense[0] + zero[0], -y / sense[1] + zero[1])
-
-
-def _same(waveform: Waveform, shape: str) -> bool:
-    """Tell if the waveform is the panel's: equal steps from 0 V in equal times."""
-    count = len(waveform)
-    even = np.linspace(waveform.time[0], waveform.time[-1], count)
-    turns = [0.0, 0.5, 1.0] if shape == "triangle" else [0.0, 0.25, 0.75, 1.0]
-    top = float(waveform.voltage[round((count - 1) * turns[1])])
-    levels = [0.0, top, 0.0] if shape == "triangle" else [0.0, top, -top, 0.0]
-    ideal = np.interp(np.linspace(0, 1, count), turns, levels)
-    return bool(
-        top != 0
-        and np.abs(waveform.voltage - ideal).max() <= 1e-9
-        and np.abs(waveform.time - even).max() <= 1e-6 * waveform.duration
-    )

@@ -7,15 +7,29 @@ exactly what was asked for, in time, or raises.
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import time
 from typing import Any
 
+from grainscout.hardware.adapters.lock import InstrumentLock
 from grainscout.records import ConfigError, MicroscopeError
 
 _MAX_ERROR = 10_000  # bytes of an error's text
 _MAX_BODY = 256_000_000  # bytes; a frame of 8192 x 8192 float32 pixels
+
+
+_SLICE = 0.25  # s; Windows hands an interrupt over only between two waits
+_PORTS = range(6501, 6505)  # of one controller
+
+
+class Refused(MicroscopeError):
+    """The controller answered with an error."""
+
+
+class _Misread(MicroscopeError):
+    """An answer of another form than documented."""
 
 
 class TimedSocket:
@@ -50,11 +64,11 @@ class TimedSocket:
             )
         data = bytearray()
         while len(data) < size:
-            self._limit()
+            self._limit(_SLICE)
             try:
                 part = self._socket.recv(min(size - len(data), 1 << 20))
-            except TimeoutError as error:
-                raise self._late() from error
+            except TimeoutError:
+                continue
             except OSError as error:
                 raise MicroscopeError(f"Nanonis at {self._where} was lost: {error}") from error
             if not part:
@@ -72,20 +86,21 @@ class TimedSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _limit(self) -> None:
+    def _limit(self, most: float = math.inf) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise self._late()
-        self._socket.settimeout(left)
-
-    def _late(self) -> MicroscopeError:
-        return MicroscopeError(f"Nanonis at {self._where} must answer in time; it did not")
+            raise MicroscopeError(f"Nanonis at {self._where} must answer in time; it did not")
+        self._socket.settimeout(min(left, most))
 
 
 class NanonisConnection:
-    """Commands to a controller. After a failure the next one opens a fresh connection."""
+    """Commands to a controller. After a failure the next one opens a fresh connection.
 
-    def __init__(self, host: str, port: int, *, timeout: float) -> None:
+    With `own` the controller is locked while it is open: one run at a time. While `halted` no command
+    is sent, because the tip was parked meanwhile.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout: float, own: bool = False) -> None:
         try:
             from nanonis_spm import Nanonis  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
@@ -98,13 +113,13 @@ class NanonisConnection:
 
             def parseGeneralResponse(self, response: Any, types: Any) -> Any:
                 if bytes(response[-8:]) != bytes(8):
-                    raise MicroscopeError(f"Nanonis says: {_error_text(bytes(response))}")
+                    raise Refused(f"Nanonis says: {_error_text(bytes(response))}")
                 return super().parseGeneralResponse(response, types)
 
             def parseError(self, response: Any, index: int) -> str:
                 """No error was announced. What stands there instead shows that the values were misread."""
                 if index not in (0, len(response) - 8):
-                    raise MicroscopeError(
+                    raise _Misread(
                         f"an answer of Nanonis must be of {index + 8} bytes, as is documented; got "
                         f"{len(response)}"
                     )
@@ -114,6 +129,9 @@ class NanonisConnection:
         self._host, self._port, self._timeout = host, port, timeout
         self._connection: TimedSocket | None = None
         self._nanonis: Any = None
+        shared = _PORTS[0] if port in _PORTS else port
+        self._lock = InstrumentLock(f"the Nanonis controller at {host}:{shared}") if own else None
+        self.halted = False
 
     def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
         """Call a method of the package, such as ``"Scan_FrameGet"``, and return its variables.
@@ -126,19 +144,34 @@ class NanonisConnection:
         """Return the answer to a documented command that the package lacks or cannot parse."""
         return self._run(command, lambda nanonis: nanonis.quickSend(command, [], [], types), None)
 
+    def optional(self, command: str, *arguments: Any) -> list[Any] | None:
+        """Call a method. None if the controller lacks the module or answers in another form."""
+        try:
+            return self.call(command, *arguments)
+        except (Refused, _Misread):
+            return None
+
+    def first_number(self, command: str) -> int:
+        """Return the first 32 bits of an answer whose rest the package cannot parse."""
+        return int(self._run(command, lambda nanonis: _first_number(nanonis, command), None)[0])
+
     def version(self) -> tuple[str, str, int]:
         """Return product line, version and host release (the package cannot parse them)."""
         answer = self.query("Util.VersionGet", ["i", "*-c", "i", "*-c", "I", "I"])
         return str(answer[1]), str(answer[3]), int(answer[4])
 
-    def slots(self) -> list[str]:
-        """Return the signals in the slots of the Signals Manager."""
+    def slots(self) -> dict[str, int]:
+        """Return the signals in the slots of the Signals Manager, in order, with their numbers."""
         answer = self.query("Signals.InSlotsGet", ["i", "i", "*+c", "i", "*i"])
-        return [str(name) for name in answer[2]]
+        return {str(name): int(n[0]) for name, n in zip(answer[2], answer[4], strict=True)}
 
     def _run(self, command: str, act: Any, timeout: float | None) -> list[Any]:
         span = self._timeout if timeout is None else timeout
+        if self.halted:
+            raise MicroscopeError(f"{command} was not sent: the tip was parked meanwhile")
         if self._connection is None:
+            if self._lock is not None:
+                self._lock.take()
             self._connection = TimedSocket(self._host, self._port, self._timeout)
             self._nanonis = self._package(self._connection)
         self._connection.deadline = time.monotonic() + span
@@ -147,23 +180,36 @@ class NanonisConnection:
             answer = act(self._nanonis)
             done = True
         except (struct.error, ValueError, IndexError, TypeError) as error:
-            raise MicroscopeError(
-                f"{command}: the answer of Nanonis is malformed: {error}"
-            ) from error
+            raise _Misread(f"{command}: the answer of Nanonis is malformed: {error}") from error
+        except Refused:
+            done = True  # a whole answer
+            raise
         finally:
             if not done:
                 # What is still on its way would be taken for the answer to the next command.
-                self.close()
+                self._drop()
         if len(answer) != 3:
-            self.close()
+            self._drop()
             raise MicroscopeError(f"{command}: Nanonis answered another command")
         return list(answer[2])
 
     def close(self) -> None:
-        """Close the connection. The next command opens another."""
+        """Close the connection and unlock the controller. The next command opens another."""
+        self._drop()
+        if self._lock is not None:
+            self._lock.give()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
+
+
+def _first_number(nanonis: Any, command: str) -> list[Any]:
+    response = bytes(nanonis.send(command, [], []))
+    if response[-8:] != bytes(8):
+        raise Refused(f"Nanonis says: {_error_text(response)}")
+    return ["", response, list(struct.unpack(">I", response[:4]))]
 
 
 def _error_text(response: bytes) -> str:

@@ -7,127 +7,200 @@ and nowhere else.
 
 from __future__ import annotations
 
+import inspect
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from grainscout.hardware.adapters.nanonis.connection import NanonisConnection
-from grainscout.hardware.adapters.shared import RealMicroscope, known_channels, positive
-from grainscout.hardware.protocol import Capabilities
-from grainscout.records import CostModel, IVCurve, MicroscopeError, Scan, Site, Waveform
+from grainscout.hardware.adapters.nanonis.options import NanonisOptions
+from grainscout.hardware.adapters.nanonis.settings import Settings
+from grainscout.hardware.adapters.nanonis.sweep import Plan, plan
+from grainscout.hardware.adapters.nanonis.tip import ON, Tip, park_through
+from grainscout.hardware.adapters.shared import (
+    RealMicroscope,
+    as_applied,
+    as_at_sample,
+    known_channels,
+    refuse_stopped,
+)
+from grainscout.hardware.protocol import Capabilities, Paper, Rescue
+from grainscout.records import (
+    CostModel,
+    IVCurve,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
 from grainscout.records.arrays import FloatArray
 
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}
 _UNITS = {"height": "m", "current": "A"}
 _DOWN, _FORWARD = 0, 1
-#: Part of a sample's time in which the controller ramps to it; it settles and integrates in the rest.
-_RAMP = 0.5
 
 
 class NanonisMicroscope(RealMicroscope):
     """Scan, move, sweep and park through the TCP Programming Interface.
 
-    A measurement sets 0 V, withdraws, moves, checks the arrival, lands, sweeps and sets 0 V. Bias
-    Spectroscopy sweeps forward and back, so only triangles of equal steps can be applied. It ramps
-    to each sample at its largest slew rate, settles and integrates. Half of a sample's time goes to
-    the ramp, which is therefore twice as steep as the waveform. The tip voltage is not limited
+    A measurement reads the settings, sets 0 V, lifts, moves, checks the arrival, lands, sweeps, sets
+    0 V and lifts. Landings and lifts are confirmed by the Z-controller's status and by Z. Bias
+    Spectroscopy ramps to each sample at its largest slew rate, settles and integrates. Half of a
+    sample's time goes to the ramp, which is therefore twice as steep as the waveform. An even triangle
+    is swept there and back, any other waveform in up to 16 segments. The tip voltage is not limited
     here: put a ``Guard`` in front.
 
-    Parameters
-    ----------
-    host, port : str, int
-        Address of the controller. Its ports are 6501 to 6504.
-    rail_A : float
-        Full scale of the current amplifier [A]. Samples within 0.1 % of it are flagged.
-    settle_s : float
-        Wait after landing [s].
-    speed_m_per_s : float
-        Speed of moves [m/s].
-    timeout_s, scan_timeout_s : float
-        Time-out of one command and of one image [s].
-    versions : sequence of str
-        Beginnings of the controller versions that are accepted.
+    Options as in `NanonisOptions`.
 
     Raises
     ------
+    ConfigError
+        For a wrong option.
     MicroscopeError
-        If nothing answers, or a controller of another version. The message names the version.
+        If nothing answers, another run uses the controller, it is of another version, or its settings
+        are not safe. The message names what is wrong.
     """
 
-    def __init__(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 6501,
-        rail_A: float = 10e-9,
-        settle_s: float = 0.2,
-        speed_m_per_s: float = 1e-6,
-        timeout_s: float = 10.0,
-        scan_timeout_s: float = 3600.0,
-        versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea"),
-    ) -> None:
-        positive(rail_A=rail_A, speed_m_per_s=speed_m_per_s, timeout_s=timeout_s)
+    __signature__ = inspect.signature(NanonisOptions)
+
+    def __init__(self, **options: Any) -> None:
+        self._how = how = NanonisOptions(**options)
         super().__init__()
-        self._rail, self._settle, self._speed = rail_A, settle_s, speed_m_per_s
-        self._timeout, self._scan_timeout = timeout_s, scan_timeout_s
-        self._connection = NanonisConnection(host, port, timeout=timeout_s)
+        self._connection = NanonisConnection(how.host, how.port, timeout=how.timeout_s, own=True)
+        self._emergency: NanonisConnection | None = None
+        self._settings = Settings(self._connection, how.controller, how.setpoint)
         try:
-            self._index = self._introduce(tuple(versions))
+            self._index, deflection = self._introduce()
+            self._tip = Tip(self._connection, how.approach, deflection)
+            self._found = self._settings.check()
+            self._open_emergency()
+            self._settings.keep()
+            self._connection.call("FolMe_SpeedSet", how.speed_m_per_s, 1)
+            if how.lift == "partial":
+                self._connection.call("ZCtrl_TipLiftSet", how.lift_m)
         except MicroscopeError:
-            self._connection.close()  # a port takes one client: the next attempt needs it
+            for connection in (self._connection, self._emergency):
+                if connection is not None:
+                    connection.close()  # a port takes one client: the next attempt needs it
             raise
 
-    def _introduce(self, versions: tuple[str, ...]) -> dict[str, int]:
-        """Slots of our channels. MicroscopeError for another controller or missing channels."""
+    @classmethod
+    def on_paper(cls, **options: Any) -> Paper:
+        """What the options tell before the controller is asked."""
+        how = NanonisOptions(**options)
+        return Paper(capabilities=how.capabilities, cost=how.cost, applies=plan)
+
+    def _introduce(self) -> tuple[dict[str, int], Callable[[], float] | None]:
+        """Slots of our channels, and how to read the deflection. MicroscopeError if one is missing."""
+        call, accepted = self._connection.call, tuple(self._how.versions)
         product, version, release = self._connection.version()
-        if "SPM" not in product or not version.startswith(versions):
+        if "SPM" not in product or not version.startswith(accepted):
             raise MicroscopeError(
                 f"the controller must be a Nanonis SPM Control Software of version "
-                f"{' or '.join(versions)}; got {product!r}, version {version!r}, release {release}. "
+                f"{' or '.join(accepted)}; got {product!r}, version {version!r}, release {release}. "
                 "Check it by hand, then pass its version in `versions`"
             )
-        names = self._connection.slots()
-        index = {ours: names.index(n) for ours, n in _SIGNALS.items() if n in names}
-        if set(index) != set(_SIGNALS):
+        slots, wanted = self._connection.slots(), self._how.deflection
+        names = list(slots)
+        missing = [n for n in (*_SIGNALS.values(), wanted) if n and n not in names]
+        if missing:
             raise MicroscopeError(
-                f"the Signals Manager must have {', '.join(_SIGNALS.values())} in its slots; got "
-                f"{', '.join(names)}"
+                f"the Signals Manager must have {', '.join(missing)} in its slots; got {', '.join(names)}"
             )
-        self._connection.call("FolMe_SpeedSet", self._speed, 1)
-        return index
+        index = {ours: names.index(name) for ours, name in _SIGNALS.items()}
+        if not wanted:
+            return index, None
+        return index, lambda: float(call("Signals_ValGet", slots[wanted], 1)[0])
+
+    def _open_emergency(self) -> None:
+        how = self._how
+        if not how.emergency_port:
+            return
+        connection = NanonisConnection(how.host, how.emergency_port, timeout=how.timeout_s)
+        try:
+            connection.version()
+        except MicroscopeError as error:
+            raise MicroscopeError(
+                f"a second connection must open, to stop the tip while the first is busy: {error}. Enable "
+                "that port, name another in emergency_port, or 0 to go without"
+            ) from error
+        self._emergency = connection
 
     @property
     def capabilities(self) -> Capabilities:
         """Height and current images. Any site. No light."""
-        return Capabilities(channels=tuple(self._index), slew_factor=1.0 / _RAMP)
+        return self._how.capabilities
 
     @property
     def cost(self) -> CostModel:
         """Travel and settling as configured. 1 s for landing and withdrawal."""
-        return CostModel(speed=self._speed, settle=self._settle, overhead=1.0)
+        return self._how.cost
+
+    def settings(self) -> PackedState:
+        """Settings of the controller as last read, and the wiring as stated."""
+        return {**self._found, "bias_to": self._how.bias_to}
+
+    def contact(self) -> bool:
+        """Tell if the tip is not confirmed to be up."""
+        if self._connection.halted and self._emergency is not None:
+            return not Tip(self._emergency, self._how.approach).up()
+        self._connection.halted = False
+        return not self._tip.up()
+
+    def landings(self) -> int:
+        """Number of confirmed landings."""
+        return self._tip.landings
+
+    def rescues(self) -> Sequence[Rescue]:
+        """Parking over `watchdog_port`, if there is one."""
+        how = self._how
+        if not how.watchdog_port:
+            return ()
+        options = {
+            "host": how.host,
+            "port": how.watchdog_port,
+            "timeout_s": how.timeout_s,
+            "withdraw_timeout_s": how.withdraw_timeout_s,
+        }
+        return (
+            Rescue(target="grainscout.hardware.adapters.nanonis.rescue:connect", options=options),
+        )
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image downwards, forward direction. DataError for an unknown channel."""
         known_channels(channels, tuple(self._index))
-        call = self._connection.call
+        how, call = self._how, self._connection.call
+        self._begin()
         pixels, lines = call("Scan_BufferGet")[2:]
         call("Scan_BufferSet", [self._index[c] for c in channels], pixels, lines)
-        call("ZCtrl_OnOffSet", 1)
+        call("Bias_Set", how.scan_bias_V)  # whatever an operator left
+        bias = float(call("Bias_Get")[0])
+        if not abs(bias - how.scan_bias_V) <= 1e-3 * abs(how.scan_bias_V) + 1e-3:
+            raise MicroscopeError(
+                f"the bias must be {how.scan_bias_V:g} V before an image; Nanonis says {bias:g} V"
+            )
+        self._tip.land()
         call("Scan_Action", 0, _DOWN)
-        limit_ms = int(self._scan_timeout * 1000)
-        late = call("Scan_WaitEndOfScan", limit_ms, timeout=self._scan_timeout + self._timeout)[0]
+        limit_ms = int(how.scan_timeout_s * 1000)
+        late = call("Scan_WaitEndOfScan", limit_ms, timeout=how.scan_timeout_s + how.timeout_s)[0]
         if late:
-            raise MicroscopeError(f"the scan must end within {self._scan_timeout:g} s; it did not")
+            raise MicroscopeError(
+                f"the scan must end within {how.scan_timeout_s:g} s (scan_timeout_s); it did not"
+            )
         x, y, width, height, degrees = (float(v) for v in call("Scan_FrameGet"))
         images = {c: self._image(c) for c in channels}
         self.park()
+        refuse_stopped(images, channels)
         rows, columns = next(iter(images.values())).shape
         angle = math.radians(degrees)  # clockwise, as it is here
         along = np.array([math.cos(angle), math.sin(angle)]) * width / columns
         down = np.array([-math.sin(angle), math.cos(angle)]) * height / rows
         first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
+        about = {"source": "Nanonis", "frame": "x = X, y = -Y of the instrument"}
         try:
             self._frame = Scan(
                 channels=images,
@@ -135,7 +208,7 @@ class NanonisMicroscope(RealMicroscope):
                 pixel_size=(height / rows, width / columns),
                 origin=(float(first[0]), float(first[1])),
                 angle=angle,
-                metadata={"source": "Nanonis", "frame": "x = X, y = -Y of the instrument"},
+                metadata={**about, "settings": self.settings()},
             )
         except ValueError as error:
             raise MicroscopeError(f"the image from Nanonis is unusable: {error}") from error
@@ -155,111 +228,147 @@ class NanonisMicroscope(RealMicroscope):
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Go there, land and sweep. MicroscopeError if anything differs from the command."""
-        points, step = _triangle(waveform)
-        hold = (1.0 - _RAMP) * step
-        call = self._connection.call
+        how = self._how
+        planned = plan(as_applied(waveform, how.bias_to))  # refused before anything moves
         self.go(site)
+        curves = [self._sweep(planned, setpoint) for setpoint in how.setpoints or (None,)]
+        if how.rest == "lifted" and how.lift != "none":
+            self._tip.lift()
+        more = {
+            f"current at setpoint {setpoint:g}": curve.current
+            for setpoint, curve in list(zip(how.setpoints, curves, strict=False))[1:]
+        }
+        first = replace(curves[0], signals={**curves[0].signals, **more})
+        return as_at_sample(first, how.bias_to)
+
+    def _sweep(self, planned: Plan, setpoint: float | None) -> IVCurve:
+        """Sweep here, at another setpoint if one is given, and set 0 V."""
+        how, call, segments = self._how, self._connection.call, planned.segments
+        mode = "Linear" if planned.back else "MLS"
+        self._connection.optional("BiasSpectr_MLSModeSet", mode)
+        found = self._connection.optional("BiasSpectr_MLSModeGet")
+        if str(found[1]) != mode if found is not None else not planned.back:
+            raise MicroscopeError(f"Bias Spectroscopy must be in the mode {mode}; it says {found}")
         # 1 is on, 2 is off and 0 leaves a setting as it is.
-        call("BiasSpectr_PropsSet", 2, 1, 1, points, 0.0, 2, 2)
-        call(
-            "BiasSpectr_LimitsSet", float(waveform.voltage[0]), float(waveform.voltage[points - 1])
-        )
-        call(
-            "BiasSpectr_TimingSet",
-            *(0.0, 0.0, 0.0, waveform.slew / _RAMP, 0.5 * hold, 0.5 * hold, 0.0, 0.0),
-        )
-        call("BiasSpectr_AdvPropsSet", 1, 1, 2, 2)
-        answer = call("BiasSpectr_Start", 1, "", timeout=2 * waveform.duration + self._timeout)
+        points = sum(s.points for s in segments)
+        call("BiasSpectr_PropsSet", 2, how.averages, 1 if planned.back else 2, points, 0.0, 0, 2)
+        volts, hold = planned.waveform.voltage, planned.hold(segments[0])
+        if planned.back:
+            call("BiasSpectr_LimitsSet", float(volts[0]), float(volts[points - 1]))
+        else:
+            holds = [0.5 * planned.hold(s) for s in segments]
+            ends = (
+                [float(volts[s.first]) for s in segments],
+                [float(volts[s.last]) for s in segments],
+            )
+            none = [0] * len(segments)
+            counts = [s.points for s in segments]
+            call(
+                "BiasSpectr_MLSValsSet",
+                *(len(segments), *ends, [0.0] * len(segments), holds, holds, counts, none),
+            )
+        call("BiasSpectr_TimingSet", 0.0, 0.0, 0.0, planned.slew, 0.5 * hold, 0.5 * hold, 0.0, 0.0)
+        call("BiasSpectr_AdvPropsSet", 1, 1 if how.hold else 2, 2, 2)
+        other = (2, 0.0, 0.0) if setpoint is None else (1, setpoint, how.settle_s)
+        call("BiasSpectr_AltZCtrlSet", *other)
+        seconds = 2 * planned.waveform.duration * how.averages
+        answer = call("BiasSpectr_Start", 1, "", timeout=seconds + how.timeout_s)
         call("Bias_Set", 0.0)
-        return self._curve(answer, waveform, points)
+        return self._curve(answer, planned, points)
 
     def go(self, site: Site) -> None:
-        """Withdraw at 0 V, move, check the arrival, and land.
+        """Lift at 0 V, move, check the arrival, and land.
 
-        MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere.
+        MicroscopeError if there is no scan yet, the site is off it, a setting changed, or the tip is
+        elsewhere, in the air or still in contact.
         """
         frame, (x, y) = self._place(site)
-        call = self._connection.call
+        how, call = self._how, self._connection.call
+        self._begin()
         call("Bias_Set", 0.0)
-        call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
+        drag = how.lift == "none" and self._tip.status() == ON
+        if not (drag or self._tip.up()):
+            self._tip.lift()
         far = max(frame.shape) * max(frame.pixel_size) * 1.5
-        call("FolMe_XYPosSet", x, -y, 1, timeout=far / self._speed + self._timeout)
+        call("FolMe_XYPosSet", x, -y, 1, timeout=far / how.speed_m_per_s + how.timeout_s)
         there = [float(v) for v in call("FolMe_XYPosGet", 1)]
         off = math.hypot(there[0] - x, there[1] + y)
         if not off <= 0.5 * min(frame.pixel_size):
             raise MicroscopeError(
                 f"the tip must arrive within half a pixel of ({x:.4g}, {-y:.4g}) m; it is {off:.3g} m off"
             )
-        call("ZCtrl_OnOffSet", 1)
-        time.sleep(self._settle)
+        self._tip.land()
 
-    def _curve(self, answer: list[object], waveform: Waveform, points: int) -> IVCurve:
-        names = [str(n) for n in answer[2]]  # type: ignore[attr-defined]
+    def _begin(self) -> None:
+        """Read the settings again: a person may have changed one."""
+        self._connection.halted = False
+        self._found = self._settings.check()
+
+    def _curve(self, answer: list[Any], planned: Plan, points: int) -> IVCurve:
+        names = [str(n) for n in answer[2]]
         table = np.asarray(answer[5], dtype=np.float64)
         if table.shape != (len(names), points):
             raise MicroscopeError(
                 f"the sweep must give {points} samples of {len(names)} channels; got {table.shape}"
             )
         columns = dict(zip(names, table, strict=True))
-        forward, backward = (columns.get(n) for n in ("Current (A)", "Current [bwd] (A)"))
         bias = next((columns[n] for n in ("Bias calc (V)", "Bias (V)") if n in columns), None)
-        if forward is None or backward is None or bias is None:
+        current = _whole(columns, _SIGNALS["current"], planned.back)
+        if current is None or bias is None:
             raise MicroscopeError(
                 "the sweep must give Bias, Current and Current [bwd]; got "
                 f"{', '.join(names)}. Select them in the Bias Spectroscopy module"
             )
+        waveform = planned.waveform
         error = float(np.abs(bias - waveform.voltage[:points]).max())
         if not error <= 1e-3 * waveform.peak + 1e-6:
             raise MicroscopeError(
                 f"the sweep must follow the waveform; Nanonis says it was {error:.3g} V off"
             )
-        current = np.concatenate([forward, backward[::-1][1:]])
+        span = self._tip.pressed - self._tip.free
+        bend = _whole(columns, self._how.deflection, planned.back) if span else None
         return IVCurve(
             voltage=waveform.voltage,
             current=current,
             time=waveform.time,
-            saturated=np.abs(current) >= 0.999 * self._rail,
+            saturated=np.abs(current) >= 0.999 * self._how.rail_A,
+            signals={} if bend is None else {"deflection": (bend - self._tip.free) / span},
         )
 
     def park(self) -> None:
-        """Set 0 V and withdraw the tip fully.
+        """Stop scan, sweep and move, set 0 V and withdraw the tip fully.
 
-        A broken connection is replaced by a fresh one.
+        Over the second connection, so that it works while the first is busy. What another thread was
+        doing fails at its next command.
         """
+        self._connection.halted = True
         try:
-            self._connection.call("Bias_Set", 0.0)
+            park_through(self._emergency or self._connection, self._how.approach)
+        except MicroscopeError:
+            if self._emergency is None:
+                raise
+            park_through(self._connection, self._how.approach)
         finally:
-            self._connection.call("ZCtrl_Withdraw", 1, int(self._timeout * 1000))
+            self._connection.halted = True
+            self._tip.forget()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Give the settings back and close the connections. Park before."""
+        self._connection.halted = False
+        try:
+            self._settings.give_back()
+        except MicroscopeError:
+            pass  # it does not answer
+        finally:
+            self._connection.close()
+            if self._emergency is not None:
+                self._emergency.close()
 
 
-def _triangle(waveform: Waveform) -> tuple[int, float]:
-    """Return the samples of one branch and seconds a sample.
-
-    MicroscopeError if the waveform is no even triangle.
-    """
-    volts, clock = waveform.voltage, waveform.time
-    points = len(volts) // 2 + 1
-    ramp = np.linspace(volts[0], volts[points - 1], points)
-    even = np.linspace(clock[0], clock[-1], len(clock))
-    if (
-        len(volts) % 2 == 0
-        or volts[points - 1] == volts[0]
-        or np.abs(volts - np.concatenate([ramp, ramp[-2::-1]])).max() > 1e-9
-        or np.abs(clock - even).max() > 1e-6 * waveform.duration
-    ):
-        raise MicroscopeError(
-            "Bias Spectroscopy can apply a triangle of equal steps in equal times only (an odd number "
-            f"of samples, there and back); got {waveform.kind} of {len(volts)} samples. Use "
-            "Waveform.triangle"
-        )
-    if (
-        not 1e-37 <= waveform.slew <= 1e37
-    ):  # sent in single precision, where less is a slew rate of 0
-        raise MicroscopeError(
-            f"a triangle of Bias Spectroscopy must have 1e-37 to 1e37 V/s; got {waveform.slew:g}"
-        )
-    return points, waveform.duration / (len(volts) - 1)
+def _whole(columns: dict[str, FloatArray], name: str, back: bool) -> FloatArray | None:
+    """Return a channel over the whole waveform, or None if it was not recorded."""
+    forward = columns.get(name)
+    backward = columns.get(name.replace(" (", " [bwd] ("))
+    if not back or forward is None:
+        return forward
+    return None if backward is None else np.concatenate([forward, backward[::-1][1:]])

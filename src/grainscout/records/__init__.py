@@ -15,6 +15,7 @@ them can be imported from here as well.
 
 from grainscout.records.checks import MISTAKES as MISTAKES
 from grainscout.records.checks import CheckResult as CheckResult
+from grainscout.records.checks import NotChecked as NotChecked
 from grainscout.records.curve import IVCurve
 from grainscout.records.encoding.packing import PackedState as PackedState
 from grainscout.records.encoding.packing import pack as pack

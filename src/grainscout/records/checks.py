@@ -30,14 +30,21 @@ class CheckResult:
     name : str
         Name of the check.
     passed : bool
-        True if it passed.
+        True if it did not fail.
     message : str
-        What was wrong.
+        What was wrong, or why nothing was checked.
     about : str
         What the check is about.
+    checked : bool
+        False if there was nothing to check, or no way.
     """
 
     name: str
     passed: bool
     message: str = ""
     about: str = ""
+    checked: bool = True
+
+
+class NotChecked(Exception):
+    """Raised by a check that has nothing to check. Its text says why."""

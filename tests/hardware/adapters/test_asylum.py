@@ -28,7 +28,13 @@ RNG = np.random.default_rng(8)
 #: Nothing maps these on themselves; float32, as they are saved.
 HEIGHT = (np.cumsum(RNG.random((5, 6)), axis=0) * 1e-9).astype(np.float32).astype(float)
 PEAK = ((np.arange(30).reshape(5, 6) + 1.0) * 1e-10).astype(np.float32).astype(float)
-FAST = {"settle_s": 0.0, "speed_m_per_s": 1e-3, "arrival_s": 0.3}
+FAST = {
+    "settle_s": 0.0,
+    "stable_s": 0.005,
+    "approach_s": 1.0,
+    "speed_m_per_s": 1e-3,
+    "arrival_s": 0.3,
+}
 FAST |= {"timeout_s": 1.0, "scan_timeout_s": 1.0}
 #: Registered name -> package and why it may be missing.
 PACKAGES = {
@@ -125,6 +131,45 @@ def test_order_of_a_measurement_keeps_the_tip_safe(microscope, igor):
     assert igor.bias == 0.0
 
 
+def test_curves_only_in_contact_and_moves_only_off_it(connect, igor):
+    igor.land_s = igor.withdraw_s = 0.3
+    microscope = connect(scan_bias_V=0.2, bias_to="tip")
+    microscope.scan()
+    curve = microscope.measure(Site(1, 3), SWEEP)
+    assert np.abs(curve.current).max() == pytest.approx(PEAK[1, 3] * 0.8, rel=1e-6)
+    assert curve.current[10] > 0  # a resistor, whichever way it is wired
+    assert (curve.voltage[10], igor.amplitude) == (pytest.approx(0.8), -0.8)
+    assert (igor.in_air, igor.dragged, microscope.landings()) == (0, 0, 1)
+    assert igor.scan_biases == [0.2]  # not what was left there
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"land_s": 60.0}, "must land within"),
+        ({"withdraw_s": 60.0}, "must withdraw within"),
+        ({"deflection": lambda: 0.1}, "in the air"),
+        ({"faults": {"holds on"}}, "still 0.5 V, as in contact"),
+    ],
+)
+def test_what_is_not_confirmed_is_an_error_before_anything_else(microscope, igor, change, words):
+    microscope.measure(Site(1, 1), SWEEP)
+    vars(igor).update(change)
+    igor.log.clear()
+    with pytest.raises(MicroscopeError, match=words):
+        microscope.measure(Site(1, 2), SWEEP)
+    assert "doitbutton" not in "\n".join(igor.log).lower()
+    assert igor.dragged == 0
+
+
+def test_one_run_at_a_time(connect):
+    first = connect()
+    with pytest.raises(MicroscopeError, match="one run at a time"):
+        connect()
+    first.close()
+    connect().close()
+
+
 def test_moves_are_ramps(connect, igor):
     """One ramp of the controller, or small jumps of equal size: never one large jump."""
     microscope = connect(**({"step_V": 0.02} if connect.package == "aespm" else {}))
@@ -213,7 +258,7 @@ def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(microscope, igor):
     # What hangs is not asked again, and the guard says that the tip needs a hand.
     with pytest.raises(MicroscopeError, match="earlier call hangs"):
         microscope.park()
-    with pytest.raises(MicroscopeError, match="withdraw it by hand"):
+    with pytest.raises(MicroscopeError, match="press Withdraw, and raise the head"):
         Guard(microscope).park()
     assert time.monotonic() - begun < 3
 

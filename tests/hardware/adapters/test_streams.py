@@ -35,7 +35,9 @@ def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
     if kind == "source-meter":
         return [m.removeprefix("WRITE:") for m in messages if m.startswith("WRITE:")]
     if lab.igor is not None:
-        return [line.replace(f"{folder}/", "") for line in log]
+        # Sensors are read until they are still: what comes again at once is shown once.
+        text = "".join(line.replace(f"{folder}/", "") + "\n" for line in log)
+        return re.sub(r"((?:.*\n){1,4}?)\1+", r"\1", text).splitlines()
     return [f"{name} {' '.join(f'{v:.6g}' for v in values)}".rstrip() for name, values in log]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -260,13 +261,79 @@ def test_all_failures_are_listed_in_one_error(film):
         require_conforming(lambda: Bad(film, "quiet", seed=SEED), waveform=WAVEFORM)
 
 
-def test_a_factory_that_fails_fails_every_check(film):
+def test_an_instrument_that_nobody_answers_is_one_error():
     def closed() -> SimulatedMicroscope:
         raise MicroscopeError("connection refused")
 
-    results = check_microscope(closed)
-    assert not any(r.passed for r in results)
-    assert {r.message for r in results} == {"raised MicroscopeError: connection refused"}
+    (result,) = check_microscope(closed)
+    assert (result.name, result.passed) == ("connection", False)
+    assert result.message == "raised MicroscopeError: connection refused"
+
+
+class Real(SimulatedMicroscope):
+    """Stands for an instrument: one connection, slow images; counts them, and who parks it."""
+
+    opened = scans = 0
+    hang = False
+
+    def __init__(self, film: Film) -> None:
+        super().__init__(film, "quiet", seed=SEED, light=LIGHT)
+        type(self).opened += 1
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, simulated=False, patience_s=0.5)
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        image = super().scan(channels)
+        type(self).scans += 1
+        self.engaged = self.hang
+        time.sleep(10.0 if self.hang else 0.3)  # longer than the time of a check without patience
+        return image
+
+    def park(self) -> None:
+        self.parked_by = threading.current_thread()
+        super().park()
+
+    def contact(self) -> bool:
+        return self.engaged
+
+    def landings(self) -> int:
+        return int(self.clock.now() * 1e6)
+
+
+@pytest.mark.parametrize("hang", [False, True])
+def test_a_real_microscope_is_opened_once_images_once_and_is_parked_from_here(film, hang):
+    kind = type("One", (Real,), {"hang": hang})
+    made = []
+    results = check_microscope(
+        lambda: made.append(kind(film)) or made[-1], waveform=WAVEFORM, seconds=0.1
+    )
+    states = {r.name: r.checked for r in results}
+    assert (kind.opened, kind.scans, len(made)) == (1, 1, 1)
+    assert not made[0].engaged
+    assert made[0].parked_by is threading.main_thread()
+    assert not states["orientation"]
+    if hang:
+        assert [r.name for r in results if not r.passed] == ["image"]
+        assert not any(states[n] for n in ("curve", "landing", "limits"))
+    else:
+        assert all(r.passed for r in results), [r for r in results if not r.passed]
+        assert states["landing"]
+        assert not states["repeatability"]
+
+
+def test_a_landing_that_is_not_confirmed_is_found(film):
+    class Believes(Real):
+        def landings(self) -> int:
+            return 0
+
+        def contact(self) -> bool:
+            return True
+
+    results = {r.name: r for r in check_microscope(lambda: Believes(film), waveform=WAVEFORM)}
+    assert "must land, and confirm it" in results["landing"].message
+    assert "must be confirmed to be up" in results["landing"].message
 
 
 def test_the_microscopes_of_a_check_are_parked_at_its_end(film):

@@ -1,0 +1,153 @@
+"""Options of the Nanonis adapter, and what they tell before a controller is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from grainscout.hardware.adapters.nanonis.sweep import RAMP
+from grainscout.hardware.adapters.nanonis.tip import Approach, Lift
+from grainscout.hardware.adapters.shared import BiasTo, positive
+from grainscout.hardware.protocol import Capabilities
+from grainscout.records import ConfigError, CostModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanonisOptions:
+    """Options of `NanonisMicroscope`.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Address of the controller. Its ports are 6501 to 6504.
+    emergency_port, watchdog_port : int
+        Ports over which this run, and the process that watches it, stop and park while `port` is busy.
+        0 goes without.
+    controller, setpoint : str, float
+        Name of the Z-controller that must be active, and its setpoint. Anything else is refused.
+    deflection : str
+        Signal that tells contact, such as ``"Deflection (V)"``. It is compared with the setpoint after
+        each landing, and kept with each curve if Bias Spectroscopy records it.
+    bias_to : {"sample", "tip"}
+        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
+    rail_A : float
+        Full scale of the current amplifier [A]. Samples within 0.1 % of it are flagged.
+    scan_bias_V : float
+        Bias during images [V].
+    settle_s : float
+        Wait after a landing is confirmed, and after a change of setpoint [s].
+    stable_s, stable_m : float
+        A tip has landed when Z moved by at most `stable_m` [m] for `stable_s` [s].
+    land_timeout_s, withdraw_timeout_s : float
+        Longest landing and withdrawal [s].
+    lift : {"full", "partial", "none"}
+        Between sites the tip is withdrawn, lifted by `lift_m`, or dragged at 0 V.
+    lift_m : float
+        Partial lift [m].
+    rest : {"lifted", "landed"}
+        Where the tip waits for the next decision, always at 0 V.
+    hold : bool
+        True holds Z during a sweep. False leaves the feedback on.
+    averages : int
+        Sweeps whose mean is the curve.
+    setpoints : sequence of float
+        Setpoints at each of which a curve is taken, in order. The first one is the curve, the others
+        are its signals ``"current at setpoint ..."``. Empty for the one of `setpoint`.
+    speed_m_per_s : float
+        Speed of moves [m/s].
+    timeout_s, scan_timeout_s : float
+        Time-out of one command and of one image [s].
+    versions : sequence of str
+        Beginnings of the controller versions that are accepted.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6501
+    emergency_port: int = 6502
+    watchdog_port: int = 6503
+    controller: str = ""
+    setpoint: float | None = None
+    deflection: str = ""
+    bias_to: BiasTo = "sample"
+    rail_A: float = 10e-9
+    scan_bias_V: float = 0.0
+    settle_s: float = 0.2
+    stable_s: float = 0.3
+    stable_m: float = 1e-9
+    land_timeout_s: float = 60.0
+    withdraw_timeout_s: float = 30.0
+    lift: Lift = "full"
+    lift_m: float = 0.0
+    rest: Literal["lifted", "landed"] = "lifted"
+    hold: bool = True
+    averages: int = 1
+    setpoints: Sequence[float] = ()
+    speed_m_per_s: float = 1e-6
+    timeout_s: float = 10.0
+    scan_timeout_s: float = 3600.0
+    versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea")
+
+    def __post_init__(self) -> None:
+        positive(
+            rail_A=self.rail_A,
+            stable_s=self.stable_s,
+            stable_m=self.stable_m,
+            land_timeout_s=self.land_timeout_s,
+            withdraw_timeout_s=self.withdraw_timeout_s,
+            speed_m_per_s=self.speed_m_per_s,
+            timeout_s=self.timeout_s,
+            scan_timeout_s=self.scan_timeout_s,
+        )
+        ports = [p for p in (self.port, self.emergency_port, self.watchdog_port) if p]
+        if len(set(ports)) != len(ports):
+            raise ConfigError(
+                f"port, emergency_port and watchdog_port must differ; got {', '.join(map(str, ports))}"
+            )
+        for name, value, words in (
+            ("bias_to", self.bias_to, ("sample", "tip")),
+            ("rest", self.rest, ("lifted", "landed")),
+        ):
+            if value not in words:
+                raise ConfigError(f"{name} must be {' or '.join(words)}; got {value!r}")
+        if self.averages < 1:
+            raise ConfigError(f"averages must be at least 1; got {self.averages}")
+        _ = self.approach  # judges lift and lift_m
+
+    @property
+    def approach(self) -> Approach:
+        """How the tip lands and lifts."""
+        return Approach(
+            settle_s=self.settle_s,
+            stable_s=self.stable_s,
+            stable_m=self.stable_m,
+            land_timeout_s=self.land_timeout_s,
+            withdraw_timeout_s=self.withdraw_timeout_s,
+            lift=self.lift,
+            lift_m=self.lift_m,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Height and current images. Any site. No light."""
+        return Capabilities(
+            channels=("height", "current"),
+            slew_factor=1.0 / RAMP,
+            scan_bias_V=self.scan_bias_V,
+            rail_A=self.rail_A,
+            sweeps=self.averages * max(1, len(self.setpoints)),
+            held_samples=2,
+            patience_s=self.scan_timeout_s + self.land_timeout_s + 2 * self.withdraw_timeout_s,
+            rescue=(
+                "at the Nanonis PC press Stop in Scan Control and in Bias Spectroscopy, type 0 into Bias, "
+                "press Withdraw in Z-Controller, and watch Z rise to its upper end. If it does not, move "
+                "the tip away with the motor"
+            ),
+        )
+
+    @property
+    def cost(self) -> CostModel:
+        """Travel and settling as configured. 1 s for landing and withdrawal."""
+        return CostModel(
+            speed=self.speed_m_per_s, settle=self.settle_s + self.stable_s, overhead=1.0
+        )

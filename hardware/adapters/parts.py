@@ -1,0 +1,261 @@
+"""A microscope of parts: a mover places the tip, a meter measures, a lamp illuminates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample
+from grainscout.hardware.protocol import (
+    Capabilities,
+    Clock,
+    Lamp,
+    Meter,
+    Microscope,
+    Mover,
+    Rescue,
+    SupportsClose,
+    SupportsContact,
+    SupportsGo,
+    SupportsLimitCurrent,
+    SupportsRescue,
+    SupportsSettings,
+)
+from grainscout.hardware.registry import make_microscope
+from grainscout.records import (
+    ConfigError,
+    CostModel,
+    IVCurve,
+    MicroscopeError,
+    PackedState,
+    Scan,
+    Site,
+    Waveform,
+)
+from grainscout.records.registry import Registry
+from grainscout.records.supports import supports
+
+_VISA = "grainscout.hardware.adapters.visa.source_meter"
+METERS: Registry[Meter] = Registry(
+    "meter",
+    group="grainscout.meters",
+    builtin={
+        "keithley-2400": f"{_VISA}:keithley_2400",
+        "keithley-2450": f"{_VISA}:keithley_2450",
+        "keithley-2600": f"{_VISA}:keithley_2600",
+        "keysight-b2900": f"{_VISA}:keysight_b2900",
+        "nidaqmx": "grainscout.hardware.adapters.nidaq:NiMeter",
+    },
+)
+LAMPS: Registry[Lamp] = Registry(
+    "lamp",
+    group="grainscout.lamps",
+    builtin={
+        "hand": "grainscout.hardware.adapters.lamps:HandLamp",
+        "nidaqmx": "grainscout.hardware.adapters.nidaq:NiLamp",
+    },
+)
+#: Movers that are no microscopes by themselves.
+MOVERS: Registry[Mover] = Registry("mover", group="grainscout.movers", builtin={})
+
+
+class MicroscopeOfParts:
+    """A mover with a meter and a lamp in the place of its own, each of them optional.
+
+    With a meter the mover's own bias stays at 0 V. `bias_to` says where the meter's output is wired.
+    """
+
+    def __init__(
+        self,
+        mover: Microscope,
+        meter: Meter | None = None,
+        lamp: Lamp | None = None,
+        *,
+        bias_to: BiasTo = "sample",
+    ) -> None:
+        self._mover, self._meter, self._lamp, self._bias_to = mover, meter, lamp, bias_to
+        if meter is not None and not supports(mover, SupportsGo):
+            raise ConfigError(
+                f"mover must be a microscope that places its tip by go(site); "
+                f"{type(mover).__name__} has none"
+            )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The mover's capabilities, with the meter's waveforms and the lamp's light."""
+        able = self._mover.capabilities
+        light = able.light or self._lamp is not None
+        if self._meter is None:
+            return replace(able, light=light)
+        return replace(
+            able,
+            light=light,
+            waveform=None,
+            waveforms=(),
+            slew_factor=1.0,
+            rise_s=self._meter.rise_s,
+            rail_A=None,
+            sweeps=1,
+            held_samples=0,
+            rescue=f"switch the meter's output off; {able.rescue}",
+        )
+
+    @property
+    def clock(self) -> Clock:
+        """The mover's clock."""
+        return self._mover.clock
+
+    @property
+    def cost(self) -> CostModel:
+        """The mover's cost."""
+        return self._mover.cost
+
+    def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
+        """Take the mover's image, with the meter off. Its metadata tell the settings of all parts."""
+        if self._meter is not None:
+            self._meter.off()
+        image = self._mover.scan(channels)
+        return replace(image, metadata={**image.metadata, "settings": self.settings()})
+
+    def go(self, site: Site) -> None:
+        """Place the tip with the meter off."""
+        if self._meter is not None:
+            self._meter.off()
+        if not supports(self._mover, SupportsGo):
+            raise MicroscopeError(f"{type(self._mover).__name__} cannot go without measuring")
+        self._mover.go(site)
+
+    def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+        """Go there with the output off, then sweep."""
+        if self._meter is None:
+            return self._mover.measure(site, waveform)
+        self.go(site)
+        curve = self._meter.sweep(as_applied(waveform, self._bias_to))
+        return as_at_sample(curve, self._bias_to)
+
+    def light(self, suns: float) -> None:
+        """Set the lamp, or the mover's light."""
+        if self._lamp is None:
+            self._mover.light(suns)
+        else:
+            self._lamp.set(suns)
+
+    def settings(self) -> PackedState:
+        """Settings of all parts."""
+        found: PackedState = {"bias_to": self._bias_to} if self._meter is not None else {}
+        for part in (self._mover, self._meter):
+            if supports(part, SupportsSettings):
+                found = {**part.settings(), **found}
+        return found if self._lamp is None else {**found, "lamp": self._lamp.settings()}
+
+    def rescues(self) -> Sequence[Rescue]:
+        """The meter's, then the mover's."""
+        parts = (self._meter, self._mover)
+        return [job for part in parts if supports(part, SupportsRescue) for job in part.rescues()]
+
+    def contact(self) -> bool:
+        """Tell if the tip may be in contact, as the mover knows it."""
+        return not supports(self._mover, SupportsContact) or self._mover.contact()
+
+    def landings(self) -> int:
+        """Number of landings that the mover confirmed. 0 if it confirms none."""
+        return self._mover.landings() if supports(self._mover, SupportsContact) else 0
+
+    def park(self) -> None:
+        """Switch the output off and withdraw, the second even if the first fails."""
+        try:
+            if self._meter is not None:
+                self._meter.off()
+        finally:
+            self._mover.park()
+
+    def close(self) -> None:
+        """Close all parts, each even if another fails."""
+        try:
+            if self._meter is not None:
+                self._meter.close()
+        finally:
+            try:
+                if self._lamp is not None:
+                    self._lamp.close()
+            finally:
+                if supports(self._mover, SupportsClose):
+                    self._mover.close()
+
+
+class CompliantMicroscope(MicroscopeOfParts):
+    """With a meter that can limit its current."""
+
+    def limit_current(self, amperes: float) -> None:
+        """Set the compliance of the meter [A]."""
+        if supports(self._meter, SupportsLimitCurrent):
+            self._meter.limit_current(amperes)
+
+
+def open_parts(
+    *,
+    mover: str,
+    mover_options: Mapping[str, Any] | None = None,
+    meter: str = "",
+    meter_options: Mapping[str, Any] | None = None,
+    lamp: str = "",
+    lamp_options: Mapping[str, Any] | None = None,
+    bias_to: BiasTo = "sample",
+) -> MicroscopeOfParts:
+    """Open a microscope of parts.
+
+    Parameters
+    ----------
+    mover : str
+        A mover, or a microscope that places its tip: "nanonis", "aecroscopy", "aespm".
+    meter : str
+        What measures, such as "keithley-2450". Empty for the mover's own.
+    lamp : str
+        What illuminates: "nidaqmx", or "hand" for one that a person sets. Empty for the mover's own.
+    mover_options, meter_options, lamp_options : mapping, optional
+        Their options.
+    bias_to : {"sample", "tip"}
+        Where the meter's output is wired to.
+    """
+    if bias_to not in ("sample", "tip"):
+        raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
+    own = mover in MOVERS.names()
+    under = MOVERS.make(mover, mover_options) if own else make_microscope(mover, mover_options)
+    measures: Meter | None = None
+    try:
+        measures = METERS.make(meter, meter_options) if meter else None
+        shines = LAMPS.make(lamp, lamp_options) if lamp else None
+        kind = (
+            CompliantMicroscope if supports(measures, SupportsLimitCurrent) else MicroscopeOfParts
+        )
+        return kind(under, measures, shines, bias_to=bias_to)
+    except (ConfigError, MicroscopeError):
+        for part in (measures, under):
+            if supports(part, SupportsClose):
+                part.close()
+        raise
+
+
+def open_source_meter(
+    *,
+    resource: str,
+    mover: str,
+    mover_options: Mapping[str, Any] | None = None,
+    model: Literal["2400", "2450", "2600"] = "2400",
+    bias_to: BiasTo = "sample",
+    **meter: Any,
+) -> MicroscopeOfParts:
+    """Open a Keithley on another microscope: `open_parts` in the words of earlier files.
+
+    `meter` are further options of `SourceMeter`.
+    """
+    if model not in ("2400", "2450", "2600"):
+        raise ConfigError(f"model must be 2400, 2450 or 2600; got {model!r}")
+    return open_parts(
+        mover=mover,
+        mover_options=mover_options,
+        meter=f"keithley-{model}",
+        meter_options={"resource": resource, **meter},
+        bias_to=bias_to,
+    )

@@ -1,0 +1,80 @@
+"""Optional methods of a microscope behind a guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from grainscout.hardware.protocol import (
+    Microscope,
+    SupportsContact,
+    SupportsFaults,
+    SupportsLook,
+    SupportsSettings,
+    SupportsWear,
+)
+from grainscout.records import MicroscopeError, PackedState
+from grainscout.records.supports import SupportsState, supports
+
+T = TypeVar("T")
+
+#: Optional protocols whose methods a guard forwards to its microscope.
+_FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {
+        SupportsState: ("state", "restore"),
+        SupportsWear: ("wear",),
+        SupportsFaults: ("faults",),
+        SupportsLook: ("look",),
+        SupportsSettings: ("settings",),
+        SupportsContact: ("contact", "landings"),
+    }
+)
+
+
+class Forwarding:
+    """Forwards optional methods. MicroscopeError if the microscope lacks one.
+
+    Attributes
+    ----------
+    unsupported : frozenset of str
+        Optional methods that the microscope lacks. See `records.supports.supports`.
+    """
+
+    def __init__(self, microscope: Microscope) -> None:
+        self.microscope = microscope
+        self.unsupported = frozenset(
+            name
+            for protocol, names in _FORWARDED.items()
+            if not supports(microscope, protocol)
+            for name in names
+        )
+
+    def optional(self, protocol: type[T]) -> T:
+        """Return the microscope as one that has a protocol."""
+        microscope: object = self.microscope
+        if supports(microscope, protocol):
+            return microscope
+        raise MicroscopeError(
+            f"this method needs a microscope that {protocol.__name__}; {type(microscope).__name__} does not"
+        )
+
+    def wear(self) -> float:
+        """Return the tip's wear."""
+        return self.optional(SupportsWear).wear()
+
+    def faults(self) -> list[PackedState]:
+        """Return the microscope's faults."""
+        return self.optional(SupportsFaults).faults()
+
+    def settings(self) -> PackedState:
+        """Return what is set at the instrument."""
+        return self.optional(SupportsSettings).settings()
+
+    def contact(self) -> bool:
+        """Tell if the tip may be in contact."""
+        return self.optional(SupportsContact).contact()
+
+    def landings(self) -> int:
+        """Return the number of confirmed landings."""
+        return self.optional(SupportsContact).landings()
