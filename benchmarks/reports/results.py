@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tomli_w
 from rich.markup import escape
@@ -40,10 +41,14 @@ from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown as statements_page
 from grainscout.benchmarks.tasks.task import plain, with_paths
 from grainscout.hardware import Limits
+from grainscout.records.drawn import Drawn, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Results:
+class Results(Drawn):
     """Files and ranking of a campaign.
 
     Parameters
@@ -65,6 +70,22 @@ class Results:
     winner: str | None
     missing: int
     progress: CampaignProgress
+
+    def __repr__(self) -> str:
+        open_ = f", {self.missing} cells open" if self.missing else ""
+        return f"Results of a campaign: {self.winner or 'no winner'} first{open_}; {self.files.get('report', '')}"
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw the scores of the first goal with their intervals, and return the axes."""
+        axes = new_axes(axes)
+        board = self.rankings[0]
+        names = [r.name for r in board.ranked][::-1]
+        scores = [r.score for r in board.ranked][::-1]
+        axes.barh(names, [s.estimate for s in scores], color="0.7")
+        for k, s in enumerate(scores):
+            axes.plot([s.low, s.high], [k, k], color="k", lw=1)
+        axes.set(xlabel=f"{board.goal} score (0 random, 1 ideal)")
+        return axes
 
     def leaderboard_table(self) -> Table:
         """Ranking as a table for the terminal."""

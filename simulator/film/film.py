@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,7 @@ from grainscout.microstructure.from_image import (
 from grainscout.microstructure.structure import Structure
 from grainscout.records import Scan, Waveform
 from grainscout.records.arrays import FloatArray
+from grainscout.records.drawn import Drawn, draw_image, lengths
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
@@ -44,11 +45,14 @@ from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.film.streams import STREAMS, as_seed, stream
 from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _TILE = 1 << 20  # numbers in one tile of curves: 8 MB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Film:
+class Film(Drawn):
     """A film whose truth is known.
 
     Make one with :meth:`generate` or :meth:`from_topography`. Maps that cost time or memory are
@@ -73,6 +77,16 @@ class Film:
     structure: Structure
     measured: FloatArray | None = field(default=None, repr=False)
     stored_truth: TransportMaps | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        size = self.structure.pixel_size
+        shape, grains = self.structure.height.shape, int(self.structure.labels.max()) + 1
+        return f"Film of {lengths(shape, size)}, {grains} grains, seed {self.seed.entropy}"
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw the true surface, and return the axes."""
+        structure = self.structure
+        return draw_image(axes, structure.height, structure.pixel_size, "true height", "m")
 
     @classmethod
     def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:

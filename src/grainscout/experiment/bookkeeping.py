@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from grainscout.experiment.outcomes import costs
 from grainscout.journal import Batch, Journal
@@ -18,6 +21,10 @@ from grainscout.records import (
     Proposal,
     Site,
 )
+from grainscout.records.drawn import Drawn, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +50,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Result:
+class Result(Drawn):
     """Outcome of a whole run.
 
     Attributes
@@ -56,6 +63,26 @@ class Result:
 
     outcomes: Sequence[Outcome]
     reason: str
+
+    def __repr__(self) -> str:
+        states = Counter(o.status for o in self.outcomes)
+        told = ", ".join(f"{n} {status}" for status, n in states.most_common())
+        return f"Result of {len(self.outcomes)} outcomes ({told or 'none'}): {self.reason}"
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw the measured sites in their order, by their largest current; return the axes."""
+        axes = new_axes(axes)
+        seen = [(o.site, o.curve) for o in self.outcomes if o.curve is not None]
+        if seen:
+            rows, columns = np.array([site for site, _ in seen]).T
+            largest = [float(np.nanmax(np.abs(c.current), initial=0.0)) * 1e9 for _, c in seen]
+            axes.plot(columns, rows, lw=0.5, color="0.8", zorder=0)
+            points = axes.scatter(columns, rows, c=largest, s=12)
+            figure: Any = axes.figure
+            figure.colorbar(points, ax=axes, label="largest current (nA)")
+        axes.set(xlabel="column", ylabel="row", aspect="equal")
+        axes.invert_yaxis()
+        return axes
 
 
 class Spending:

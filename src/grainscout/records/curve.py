@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from grainscout.records.arrays import BoolArray, FloatArray, freeze
+from grainscout.records.drawn import Drawn, draw_curves
 from grainscout.records.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IVCurve:
+class IVCurve(Drawn):
     """Samples of one sweep.
 
     Attributes
@@ -36,6 +41,17 @@ class IVCurve:
     time: FloatArray
     saturated: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
     signals: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        low, high = float(self.voltage.min()), float(self.voltage.max())
+        known = self.current[np.isfinite(self.current)]
+        largest = f"up to {np.abs(known).max():.3g} A" if known.size else "without a current"
+        railed = f", {self.saturated.sum()} at the rail" if self.saturated.any() else ""
+        return f"IVCurve of {len(self)} samples, {low:g} to {high:g} V, {largest}{railed}"
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw the current over the voltage, and return the axes."""
+        return draw_curves(axes, self.voltage, self.current[None])
 
     def __post_init__(self) -> None:
         voltage, current, time = (

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray, freeze
 from grainscout.records.curve import IVCurve
+from grainscout.records.drawn import Drawn, draw_curves
 from grainscout.records.errors import DataError
 from grainscout.records.problem import Outcome
 from grainscout.records.rails import find_rails as find_rails
 from grainscout.records.scan import Scan, Site, checked_sites
 from grainscout.records.waveform import Waveform
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
+class Recording(Drawn):
     """Curves of one waveform, measured at sites of a scan.
 
     Attributes
@@ -76,6 +80,17 @@ class Recording:
 
     def __len__(self) -> int:
         return len(self.sites)
+
+    def __repr__(self) -> str:
+        volts = self.waveform.voltage
+        return (
+            f"Recording of {len(self)} curves [{self.unit}], {len(self.waveform)} samples from "
+            f"{volts.min():g} to {volts.max():g} V, on {self.scan!r}"
+        )
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw up to 50 curves, and return the axes."""
+        return draw_curves(axes, self.waveform.voltage, self.current, self.unit)
 
     @cached_property
     def _index(self) -> dict[tuple[int, int], int]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.drawn import Drawn, draw_image, lengths
 from grainscout.records.errors import ConfigError, DataError, GrainscoutError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Site(NamedTuple):
@@ -57,7 +61,7 @@ def checked_sites(what: str, sites: object, scan: Scan) -> IntArray:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scan:
+class Scan(Drawn):
     """Named images on one pixel grid.
 
     Attributes
@@ -120,6 +124,16 @@ class Scan:
             )
         object.__setattr__(self, "channels", frozen)
         object.__setattr__(self, "pixel_size", step)
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{n} [{self.units.get(n, '?')}]" for n in self.channels)
+        return f"Scan of {lengths(self.shape, self.pixel_size)}: {named}"
+
+    def draw(self, axes: Axes | None = None) -> Axes:
+        """Draw the image that policies see, and return the axes."""
+        name = self.image_name
+        unit = self.units.get(name, {"height": "m", "current": "A"}.get(name, ""))
+        return draw_image(axes, self.image, self.pixel_size, name, unit)
 
     @property
     def shape(self) -> tuple[int, int]:
