@@ -13,8 +13,9 @@ from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
 from grainscout.records import ConfigError
 
-#: Settings that bound a cell and change no result.
+#: Settings that bound a cell, and all that change no result.
 _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
+_NO_RESULT = (*_BOUNDS, "isolate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Campaign:
     cell_timeout_s, cell_memory_GiB : float
         Time [s] and memory [GiB] that one cell may take in a worker process; 0 is no bound. They
         change no result, and may differ when a campaign is resumed.
+    isolate : bool
+        Run each policy in a process of its own, which never holds the film.
     stopping : Stopping, optional
         When to stop comparisons. Without it every policy runs on every film.
     """
@@ -73,6 +76,7 @@ class Campaign:
     policies: tuple[PolicySpec, ...] = ()
     cell_timeout_s: float = 600.0
     cell_memory_GiB: float = 4.0
+    isolate: bool = False
     stopping: Stopping | None = None
 
     def __post_init__(self) -> None:
@@ -131,7 +135,7 @@ class Campaign:
     def identity(self) -> dict[str, Any]:
         """Return plain values that identify the campaign and the version that runs it."""
         campaign = plain(self, stored=True)
-        for name in _BOUNDS:
+        for name in _NO_RESULT:
             del campaign[name]
         return {"campaign": campaign, "grainscout": grainscout.__version__}
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
+from grainscout.benchmarks.campaign.isolation import isolated_policy
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TwinPolicy
-from grainscout.benchmarks.tasks.environment import make_environment
+from grainscout.benchmarks.tasks.environment import Environment, make_environment
 from grainscout.benchmarks.tasks.ground import Ground, find_ground
 from grainscout.benchmarks.tasks.referee import evaluation_map as evaluation_map
 from grainscout.benchmarks.tasks.referee import maps_by, referee_maps
@@ -51,8 +52,12 @@ def run_cell(
     policy: PolicySpec,
     seed: int,
     anchors: Mapping[str, Any] | None = None,
+    *,
+    isolate: bool = False,
 ) -> PackedState:
     """Run and score one cell. Anchors that are not given are computed.
+
+    With `isolate` the policy runs in a process of its own, which never holds the film.
 
     The packable tree holds `steps` (one value a measurement, identical on every machine of a kind:
     those of ``score_run`` and the share of the budget spent then), `checkpoints` (scores of predicted
@@ -62,16 +67,27 @@ def run_cell(
     """
     cell_seed = film_seed(seed, key.task, key.film)
     ground = find_ground(task, cell_seed, anchors)
-    truth = ground.truth
     environment = make_environment(task, cell_seed)
     problem = environment.problem()
-    raced = _policy(policy, task, truth)
+    with _raced(policy, task, ground.truth, isolate) as raced:
+        return _run(raced, policy, task, cell_seed, ground, environment, problem)
+
+
+def _run(
+    raced: Policy,
+    policy: PolicySpec,
+    task: Task,
+    seed: int,
+    ground: Ground,
+    environment: Environment,
+    problem: Problem,
+) -> PackedState:
     scorer = _RunScorer(problem, task, environment.microscope, raced)
     result = Experiment(
         environment.microscope,
         raced,
         problem=problem,
-        seed=cell_seed,
+        seed=seed,
         batch=task.batch,
         second_look=task.second_look,
         observe=scorer.observe,
@@ -81,11 +97,14 @@ def run_cell(
     scorer.look(len(result.outcomes), 1.0)
     rows, final = _map_rows(problem, ground, scorer)
     if rows and supports(raced, SupportsPredict) and not policy.uses_truth:
-        rows[-1]["own_nrmse_random_sites"] = _on_random_sites(policy, task, problem, ground)
+        rows[-1]["own_nrmse_random_sites"] = _on_random_sites(raced, problem, ground)
     good = [o for o in result.outcomes if o.usable and o.curve is not None]
     return {
         "reason": result.reason,
-        "steps": {**score_run(problem, truth, result.outcomes), "spent": np.array(scorer.spent)},
+        "steps": {
+            **score_run(problem, ground.truth, result.outcomes),
+            "spent": np.array(scorer.spent),
+        },
         "checkpoints": {
             k: np.array([row.get(k, np.nan) for row in rows], float)
             for k in dict.fromkeys(k for row in rows for k in row)
@@ -124,17 +143,17 @@ def _map_rows(
     return rows, final
 
 
-def _on_random_sites(spec: PolicySpec, task: Task, problem: Problem, ground: Ground) -> float:
+def _on_random_sites(raced: Policy, problem: Problem, ground: Ground) -> float:
     """Error of the policy's own model on the random policy's curves. NaN if it cannot learn them."""
     try:
-        raced = _policy(spec, task, ground.truth)
         maps = maps_by(raced, problem, ground.random, [len(ground.random)])
         return score_map(ground.truth, *next(maps))["nrmse"]
     except PolicyError:
         return float("nan")
 
 
-def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
+@contextmanager
+def _raced(spec: PolicySpec, task: Task, truth: TaskTruth, isolate: bool) -> Iterator[Policy]:
     options = dict(spec.options)
     if spec.uses_truth:
         # A control that is given the answer: the class of each site, or its value.
@@ -142,8 +161,13 @@ def _policy(spec: PolicySpec, task: Task, truth: TaskTruth) -> Policy:
         kinds = np.where(wanted, truth.archetype.astype(float), np.nan)
         aim = options.setdefault("aim", "largest" if task.goals == ("optimisation",) else "classes")
         options["truth"] = kinds if aim == "classes" else truth.target
-    policy = make_policy(spec.name, options)
-    return TwinPolicy(policy, spec.twin) if spec.twin else policy
+    apart = isolate and not spec.uses_truth
+    with (
+        isolated_policy(spec, options)
+        if apart
+        else nullcontext(make_policy(spec.name, options)) as policy
+    ):
+        yield TwinPolicy(policy, spec.twin) if spec.twin else policy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

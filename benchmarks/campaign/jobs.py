@@ -29,6 +29,7 @@ class Job:
     #: timeout_s, memory_GiB: Bounds [s], [GiB]; 0 is none.
     timeout_s: float = 0.0
     memory_GiB: float = 0.0
+    isolate: bool = False  #: The policy gets a process of its own
     campaign: str = ""  #: Mark of the run of a campaign that asks
     version: str = grainscout.__version__  #: Version of Grainscout where the campaign is run from
 

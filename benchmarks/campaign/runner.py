@@ -143,5 +143,6 @@ def _jobs(
             anchors=(store.noted(_name(key)) or {}).get("anchors") if key.policy else None,
             timeout_s=campaign.cell_timeout_s,
             memory_GiB=campaign.cell_memory_GiB,
+            isolate=campaign.isolate,
             campaign=mark,
         )

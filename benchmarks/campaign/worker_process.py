@@ -43,7 +43,7 @@ def run_job(job: Job) -> tuple[str, float, bytes | None, str]:
 def _result(job: Job) -> PackedState:
     if job.policy is None:
         return {"anchors": json.dumps(film_anchors(job.key, job.task, job.seed))}
-    return run_cell(job.key, job.task, job.policy, job.seed, job.anchors)
+    return run_cell(job.key, job.task, job.policy, job.seed, job.anchors, isolate=job.isolate)
 
 
 def _limit(memory_GiB: float) -> None:

@@ -73,6 +73,10 @@ WinnerTask = Annotated[
 Peers = Annotated[
     bool, Option("--peers", help="Also race the installed optimizers of other packages.")
 ]
+Isolate = Annotated[
+    bool | None,
+    Option("--isolate", help="Run each policy in a process that never holds the film."),
+]
 Smoke = Annotated[bool, Option("--smoke", help="Run the smallest campaign.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -94,6 +98,7 @@ def bench(
     pixel_nm: PixelNm = None,
     winner_task: WinnerTask = None,
     peers: Peers = False,
+    isolate: Isolate = None,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +117,7 @@ def bench(
     plan = _with_tasks(plan, replay or (), replay_target, topography or (), both, curves)
     if peers:
         plan = plan.with_policies(*_peers())
-    changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout}
+    changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout, "isolate": isolate}
     plan = dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
     if winner_task is not None:
         plan.task(winner_task)  # a wrong name is refused before the first cell

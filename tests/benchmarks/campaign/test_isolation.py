@@ -3,6 +3,7 @@
 import os
 import random
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from rogues import TASK, campaign
 from samples import curve_of
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign
+from grainscout.benchmarks.campaign.cell import run_cell
+from grainscout.benchmarks.campaign.isolation import isolated_policy
 from grainscout.benchmarks.campaign.made_by import made_by
 from grainscout.benchmarks.campaign.process_state import process_state_restored
 from grainscout.benchmarks.campaign.runner import retire_stale
+from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TwinPolicy
-from grainscout.records import Outcome, Site, Waveform
+from grainscout.records import Outcome, PolicyError, Site, Waveform
 
 
 @pytest.mark.parametrize(
@@ -96,3 +100,54 @@ def test_a_twin_is_told_the_sites_and_not_their_curves(twin):
     else:
         own = np.mean([a.curve is b.curve for a, b in zip(told, given, strict=True)])
         assert 0 < own < 0.2  # the harmonic number over 60 is 0.08
+
+
+SPY = """
+import gc
+from grainscout.policies.strategies.random import Random
+from grainscout.records import Proposal, Site
+
+class Spy(Random):
+    "Asks for its first candidate where it finds a film in its process, else for its last."
+    def ask(self, n=1):
+        found = any(type(thing).__name__ == "Film" for thing in gc.get_objects())
+        site = self.problem.candidates[0 if found else -1]
+        return [Proposal(id=f"{len(self.archive)}", site=Site(*map(int, site)))]
+"""
+
+
+def test_a_policy_in_its_own_process_finds_no_film(tmp_path, monkeypatch):
+    (tmp_path / "spies.py").write_text(SPY)
+    info = tmp_path / "spies-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spies\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[grainscout.policies]\nspy = spies:Spy\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = replace(TASK, curves=2, second_look=0)
+    first = {
+        isolate: run_cell(
+            CellKey(task=task.id, film=0, policy="spy"),
+            task,
+            PolicySpec(name="spy"),
+            3,
+            isolate=isolate,
+        )["steps"]["row"][0]
+        for isolate in (False, True)
+    }
+    assert first[False] < first[True]
+
+
+def test_isolation_changes_no_result():
+    key, task = CellKey(task=TASK.id, film=0, policy="dkl"), replace(TASK, curves=8)
+    here, apart = (run_cell(key, task, PolicySpec(name="dkl"), 3, isolate=i) for i in (False, True))
+    for part in ("steps", "checkpoints", "final"):
+        for name, values in here[part].items():
+            np.testing.assert_array_equal(apart[part][name], values, err_msg=name)
+
+
+def test_a_policy_that_cannot_start_apart_says_why():
+    with (
+        pytest.raises(PolicyError, match=r"must start in a process of its own.*no option"),
+        isolated_policy(PolicySpec(name="dkl"), {"nonsense": 1}),
+    ):
+        pass
