@@ -10,6 +10,7 @@ from typing import Any
 import grainscout
 from grainscout.benchmarks.campaign.leaderboard import BASELINE
 from grainscout.benchmarks.campaign.store import CellKey
+from grainscout.benchmarks.campaign.twins import TWINS, UNTAUGHT
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
 from grainscout.records import ConfigError
 
@@ -131,6 +132,16 @@ class Campaign:
         known = {p.title for p in self.policies}
         more = [p for p in policies if p.title not in known]
         return dataclasses.replace(self, policies=(*self.policies, *more))
+
+    def with_controls(self) -> Campaign:
+        """Return the campaign with the twins of every policy that learns, and the image alone."""
+        taught = [p for p in self.policies if p.name not in UNTAUGHT and not p.twin]
+        twins = [
+            PolicySpec(name=p.name, label=f"{p.title} {t}", options=p.options, twin=t)
+            for p in taught
+            for t in TWINS
+        ]
+        return self.with_policies(PolicySpec(name="structure-only"), *twins)
 
     def identity(self) -> dict[str, Any]:
         """Return plain values that identify the campaign and the version that runs it."""

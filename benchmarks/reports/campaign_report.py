@@ -111,7 +111,7 @@ def _published(findings: Sequence[Finding]) -> Section:
         title="Published statements",
         text=[
             "Each statement is one number for each film, above zero where the statement holds. The table gives "
-            "its mean over films with a 95 % interval. If a control that ignores its curves gives the same, and "
+            "its mean over films with an interval; all are one family (Holm). If a control that ignores its curves gives the same, and "
             "the policy is not decidedly above it, the statement also holds for the control."
         ],
         tables=[

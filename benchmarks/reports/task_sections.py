@@ -21,7 +21,7 @@ from grainscout.benchmarks.reports.page import (
     styled,
 )
 from grainscout.benchmarks.tasks.environment import make_environment
-from grainscout.benchmarks.tasks.registry import difficulties
+from grainscout.benchmarks.tasks.registry import difficulties, unmappable
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import PackedState, Problem, Waveform
@@ -32,11 +32,12 @@ EVERY_POLICY = 2
 
 def asked_section(campaign: Campaign) -> Section:
     """Settings of tasks and policies."""
-    measured = difficulties()
+    measured, no_map = difficulties(), unmappable()
     tasks: list[Row] = []
     for task in campaign.tasks:
         left = measured.get(task.id, {})
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
+        hard += ": no map can be made" if task.id in no_map else ""
         tasks.append(
             [
                 task.id,

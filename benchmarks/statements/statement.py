@@ -9,13 +9,13 @@ policy that never looks at its curves cannot have found anything in them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.analysis.statistics import Difference, paired_difference
+from grainscout.analysis.statistics import Difference, judge_family, paired_difference
 from grainscout.records import DataError
 
 Outcome = Literal["reproduced", "also true of the control", "not reproduced", "not decided"]
@@ -35,6 +35,7 @@ class Finding:
     measure: str  #: Meaning of the effect
     effect: Difference  #: Mean over films with its interval
     controls: Mapping[str, Difference]  #: The same of each control
+    margins: Mapping[str, Difference] = field(default_factory=dict)  #: Effect less each control's
     note: str = ""
 
     def row(self) -> list[str]:
@@ -75,31 +76,54 @@ def judge(
         name: paired_difference(np.asarray(v, np.float64), nothing, task=strata)
         for name, v in (controls or {}).items()
     }
-    outcome: Outcome = "not decided"
-    if found.low > 0:
-        outcome = "reproduced"
-        for name, other in others.items():
-            margin = paired_difference(values, np.asarray((controls or {})[name]), task=strata)
-            if other.low > 0 and not margin.low > 0:
-                outcome = "also true of the control"
-    elif found.high <= 0:
-        outcome = "not reproduced"
+    margins = {
+        name: paired_difference(values, np.asarray(v, np.float64), task=strata)
+        for name, v in (controls or {}).items()
+    }
     return Finding(
         statement=statement,
         source=source,
         case=case,
-        outcome=outcome,
+        outcome=_outcome(found, others, margins),
         measure=measure,
         effect=found,
         controls=others,
+        margins=margins,
         note=note,
     )
+
+
+def _outcome(
+    effect: Difference, controls: Mapping[str, Difference], margins: Mapping[str, Difference]
+) -> Outcome:
+    if effect.low > 0:
+        also = any(d.low > 0 and not margins[name].low > 0 for name, d in controls.items())
+        return "also true of the control" if also else "reproduced"
+    return "not reproduced" if effect.high <= 0 else "not decided"
+
+
+def one_family(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings of a page judged together (Holm): all intervals of one have its step's level."""
+    judged = judge_family([(f.statement, f.case, f.effect) for f in findings])
+    adjusted = []
+    for f, verdict in zip(findings, judged, strict=True):
+        level = verdict.difference.level
+        controls, margins = (
+            {k: d.at(level) for k, d in some.items()} for some in (f.controls, f.margins)
+        )
+        outcome = _outcome(verdict.difference, controls, margins)
+        adjusted.append(
+            replace(
+                f, outcome=outcome, effect=verdict.difference, controls=controls, margins=margins
+            )
+        )
+    return adjusted
 
 
 def markdown(findings: Sequence[Finding]) -> str:
     """The findings as a table in Markdown, statement by statement."""
     lines = [
-        "| statement | case | verdict | effect, 95 % interval | controls |",
+        "| statement | case | verdict | effect, adjusted interval | controls |",
         "|---|---|---|---|---|",
     ]
     last = ""

@@ -110,9 +110,10 @@ def find_task(id_: str) -> Task:
 def tasks_with(tags: Sequence[str]) -> list[Task]:
     """Find the tasks that can be run as they are and have one of `tags`.
 
-    ``"fault+severe"`` asks for both. ConfigError for a tag that no task has.
+    ``"fault+severe"`` asks for both. `unmappable` ones are left out. ConfigError for a tag that no task has.
     """
-    usable = [t for t in tasks().values() if not t.microscope.needs_file]
+    no_map = unmappable()
+    usable = [t for t in tasks().values() if not t.microscope.needs_file and t.id not in no_map]
     found: dict[str, Task] = {}
     for wanted in tags:
         every = {_IN_IDS.get(tag, tag) for tag in wanted.split("+")}
@@ -152,6 +153,11 @@ def difficulties() -> dict[str, dict[str, float]]:
     text = (files("grainscout.benchmarks.tasks") / "difficulty.json").read_text(encoding="utf-8")
     table: dict[str, dict[str, float]] = json.loads(text)["tasks"]
     return table
+
+
+def unmappable() -> frozenset[str]:
+    """Ids of tasks whose map cannot be made: random sites leave an error of 1 or more at the budget."""
+    return frozenset(k for k, left in difficulties().items() if left.get("mapping", 0.0) >= 1.0)
 
 
 def _theirs(point: EntryPoint) -> Iterable[Task]:

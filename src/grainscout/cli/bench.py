@@ -77,6 +77,9 @@ Isolate = Annotated[
     bool | None,
     Option("--isolate", help="Run each policy in a process that never holds the film."),
 ]
+Controls = Annotated[
+    bool, Option("--controls", help="Also race each learning policy's twins, and the image alone.")
+]
 Smoke = Annotated[bool, Option("--smoke", help="Run the smallest campaign.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -99,6 +102,7 @@ def bench(
     winner_task: WinnerTask = None,
     peers: Peers = False,
     isolate: Isolate = None,
+    controls: Controls = False,
     smoke: Smoke = False,
     as_json: Json = False,
 ) -> None:
@@ -117,6 +121,7 @@ def bench(
     plan = _with_tasks(plan, replay or (), replay_target, topography or (), both, curves)
     if peers:
         plan = plan.with_policies(*_peers())
+    plan = plan.with_controls() if controls else plan
     changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout, "isolate": isolate}
     plan = dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
     if winner_task is not None:

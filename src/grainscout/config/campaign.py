@@ -29,7 +29,7 @@ def load_campaign(name: str) -> Campaign:
     The file has ``[[task]]`` and ``[[policy]]`` tables; a ``[defaults]`` table holds what the tasks
     that it writes out share.  Registered tasks come in as they are, by ``tasks = [id, ...]`` and
     ``tasks_by_tag = [tag, "tag+tag", ...]``; ``[recordings]`` makes tasks of a folder's grids of curves; a ``[[task]]`` with ``like = id`` and an id of its own is one
-    with changes.  Paths are relative to the file's folder.
+    with changes.  ``controls = true`` adds the twins of every policy that learns.  Paths are relative to the file's folder.
     """
     known = builtin_campaigns()
     path = known.get(name, Path(name))
@@ -46,7 +46,11 @@ def load_campaign(name: str) -> Campaign:
     found = _recorded(table, path)
     table["tasks"] = [*chosen.values(), *written, *(plain(task) for task in found)]
     table["policies"] = _tables(table, "policy", path)
+    controls = table.pop("controls", False)
     campaign = parse(Campaign, table, str(path))
+    if controls is not False and controls is not True:
+        raise ConfigError(f"{path}: controls must be true or false; got {controls!r}")
+    campaign = campaign.with_controls() if controls else campaign
     for task in campaign.tasks:
         if task.microscope.needs_file:
             raise ConfigError(
