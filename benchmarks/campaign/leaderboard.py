@@ -97,22 +97,22 @@ def earlier_scores(tables: Tables, campaign: Campaign) -> dict[int, pd.DataFrame
 
 def _map_scores(maps: pd.DataFrame) -> list[pd.DataFrame]:
     """Scores of mapping and, where a task has a level, of level sets."""
-    maps = maps.copy()
-    if "own_nrmse" not in maps:
-        maps["own_nrmse"] = np.nan
-    before = maps["own_nrmse"].isna()  # rows of an older store
-    maps.loc[before, "own_nrmse"] = maps.loc[before, "nrmse"]
     table = maps.groupby(_RUN, sort=True).mean().reset_index()
-    random = table[table["policy"] == BASELINE].set_index(["task", "film"])["nrmse"]
-    pace = pd.MultiIndex.from_frame(table[["task", "film"]])
-    zero = table.get("nrmse_random", pd.Series(np.nan, table.index)).fillna(
-        pd.Series(random.reindex(pace).to_numpy(), table.index)
+    lacking = [c for c in ("own_nrmse", "nrmse_random", "nrmse_ideal") if c not in table]
+    table[lacking] = np.nan  # in cells of an older store
+    own = table["own_nrmse"].fillna(table["nrmse"])
+    # All cells of a film are held against the same: its anchors, or else the random policy's own run.
+    film = table.groupby(["task", "film"])
+    chance = (
+        table["nrmse"].where(table["policy"] == BASELINE).groupby([table["task"], table["film"]])
     )
-    one = table.get("nrmse_ideal", pd.Series(0.0, table.index)).fillna(0.0)
+    zero = table["nrmse_random"].fillna(film["nrmse_random"].transform("first"))
+    zero = zero.fillna(chance.transform("first"))
+    one = table["nrmse_ideal"].fillna(film["nrmse_ideal"].transform("first")).fillna(0.0)
     error = table.assign(
         goal="mapping",
-        raw=table["own_nrmse"],
-        score=(zero - table["own_nrmse"]) / (zero - one),
+        raw=own,
+        score=(zero - own) / (zero - one),
         sites=(zero - table["nrmse"]) / (zero - one),
     )
     if "own_level_accuracy" not in table:

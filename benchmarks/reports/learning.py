@@ -25,11 +25,19 @@ _CURVES: dict[Goal, tuple[str, str, str, dict[str, str], str, str]] = {
     ),
     "mapping": (
         "maps",
-        "nrmse",
+        "own_nrmse",
         "map error / sd of truth",
-        {},
-        "Error of the evaluation model's map of the target. 1 is no better than the mean.",
+        {"random designs": "nrmse_random", "ideal": "nrmse_ideal"},
+        "Error of the policy's own map of the target, or of the referee's. 1 is no better than the mean.",
         "Learning curves: map error against measurements",
+    ),
+    "level-set": (
+        "maps",
+        "own_level_accuracy",
+        "balanced accuracy",
+        {"random designs": "level_accuracy_random"},
+        "Where the own map says that the target is above the level. 0.5 is chance.",
+        "Learning curves: balanced accuracy of the level set against measurements",
     ),
     "optimisation": (
         "steps",
@@ -55,8 +63,9 @@ def learning_section(campaign: Campaign, tables: Tables) -> Section:
         of_goal = [t.id for t in campaign.tasks if goal in t.goals]
         drawn, only = _first(of_goal, table.dropna(subset=[column]))
         if len(drawn):
+            known = {k: c for k, c in references.items() if c in drawn and drawn[c].notna().all()}
             figure = figures.learning_curves(
-                drawn, column, label=label, references=references, order=order
+                drawn, column, label=label, references=known, order=order
             )
             pictures.append(picture(figure, f"{caption} {band}{only}", alt))
     drawn, only = _first([t.id for t in campaign.tasks], tables.steps)

@@ -130,12 +130,16 @@ def write_results(
     tasks = {t.id: t for t in campaign.tasks}
     scores = goal_scores(tables, tasks)
     oracles = {p.title for p in campaign.policies if p.uses_truth}
-    found = goal_rankings(scores, oracles, earlier=earlier_scores(tables, campaign))
+    # A campaign that stops has decided at its own films, and not after fewer curves.
+    earlier = {} if campaign.stopping is not None else earlier_scores(tables, campaign)
+    found = goal_rankings(scores, oracles, earlier=earlier)
     finished = store.finished()
     state = plan_next_block(campaign, scores, finished | store.failures().keys())
     if campaign.stopping is not None:
         found = with_sequential_verdicts(found, state, campaign.stopping)
-    best = winner(found, {p.title for p in campaign.policies} - oracles)
+    best = winner(
+        [b for b in found if b.at is None], {p.title for p in campaign.policies} - oracles
+    )
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
     made = ((MAP_WORDS, map_table(campaign, tables, scores)),)

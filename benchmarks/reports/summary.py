@@ -57,6 +57,7 @@ def summary(
 def _board(board: GoalRanking) -> dict[str, Any]:
     return {
         "goal": board.goal,
+        "after_curves": board.at,
         "films": board.films,
         "best": board.best,
         "not_decided_against": board.undecided_against,

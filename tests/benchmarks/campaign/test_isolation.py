@@ -28,7 +28,7 @@ from grainscout.records import Outcome, PolicyError, Site, Waveform
         (lambda: np.seterr(all="raise"), "numpy's error handling"),
         (lambda: np.random.seed(1), "numpy's global generator"),  # noqa: NPY002
         (random.random, "python's global generator"),
-        (lambda: warnings.simplefilter("error"), "warning filters"),
+        (lambda: warnings.simplefilter("always"), "warning filters"),
         (lambda: os.environ.update(NEW="1"), "environment variables"),
         (lambda: os.chdir(".."), "working directory"),
         (lambda: torch.set_default_dtype(torch.float64), "torch's default dtype"),
