@@ -15,6 +15,7 @@ author = "The Grainscout developers"
 project_copyright = author
 version = release = grainscout.__version__
 
+smartquotes_action = "qe"  # no dashes: --list is an option
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",

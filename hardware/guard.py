@@ -27,6 +27,7 @@ from grainscout.hardware.protocol import (
     SupportsClose,
     SupportsDisplace,
     SupportsFaults,
+    SupportsImageBias,
     SupportsLimitCurrent,
     SupportsLook,
     SupportsRescue,
@@ -232,6 +233,12 @@ class Guard(Forwarding):
         with self._issue("light", lambda: self.limits.of_light(suns), suns=suns) as go:
             if go:
                 self.microscope.light(suns)
+
+    def image_bias(self, volts: float) -> None:
+        """Set the bias of later images [V] if it is within its limit."""
+        with self._issue("image_bias", lambda: self.limits.of_bias(volts), volts=volts) as go:
+            if go:
+                self.optional(SupportsImageBias).image_bias(volts)
 
     def park(self) -> None:
         """Set 0 V and withdraw the tip, whatever another thread is doing.

@@ -131,6 +131,14 @@ class Microscope(Protocol):
 
 
 @runtime_checkable
+class SupportsImageBias(Protocol):
+    """A microscope that can set a bias for images."""
+
+    def image_bias(self, volts: float) -> None:
+        """Set the sample's bias during later current images [V]. `park` does not change it."""
+
+
+@runtime_checkable
 class SupportsWear(Protocol):
     """A microscope that knows its tip's wear."""
 

@@ -24,6 +24,7 @@ from grainscout.records import (
     Waveform,
     spawn_streams,
 )
+from grainscout.records.registry import closest
 from grainscout.records.scan import checked_site
 from grainscout.simulator import PRESETS, preset
 from grainscout.simulator.film import Film
@@ -61,7 +62,7 @@ class SimulatedMicroscope:
         *,
         seed: np.random.SeedSequence,
         light: float = 0.0,
-        channels: tuple[str, ...] = ("height",),
+        channels: tuple[str, ...] = _CHANNELS,
     ) -> None:
         unknown = [c for c in channels if c not in _CHANNELS]
         if unknown or not channels:
@@ -159,6 +160,10 @@ class SimulatedMicroscope:
         """Set the illumination [suns]. ConfigError if negative or not finite."""
         self.instrument.lamp.switch(_suns(suns), self._clock.now())
 
+    def image_bias(self, volts: float) -> None:
+        """Set the bias of later current images [V]. The instrument's own otherwise."""
+        self.spec = self.instrument.spec = replace(self.spec, image_bias_V=volts)
+
     def limit_current(self, amperes: float) -> None:
         """Set the compliance [A]: the current saturates there, flagged, if below the rail."""
         if not (math.isfinite(amperes) and amperes > 0):
@@ -206,7 +211,7 @@ def open_simulated(
     instrument: str = "reference",
     seed: int = 0,
     light: float = 0.0,
-    channels: Sequence[str] = ("height",),
+    channels: Sequence[str] = _CHANNELS,
     temperature_K: float = 298.0,
 ) -> SimulatedMicroscope:
     """Open a simulated microscope from plain options.
@@ -240,7 +245,7 @@ def on_film(
     seed: int,
     *,
     light: float = 0.0,
-    channels: Sequence[str] = ("height",),
+    channels: Sequence[str] = _CHANNELS,
     temperature_K: float = 298.0,
 ) -> SimulatedMicroscope:
     """Put a film under the named instrument. Settings as of `open_simulated`."""
@@ -256,7 +261,7 @@ def _made_film(name: str, seed: int) -> Film:
         spec = preset(name)
     except ConfigError:
         raise ConfigError(
-            f"film must be a preset ({', '.join(PRESETS)}) or the path of a saved film; got {name!r}"
+            f"film must be a preset ({', '.join(PRESETS)}) or the path of a saved film; got {name!r}{closest(name, [*PRESETS, 's23', 's26'])}"
         ) from None
     return Film.generate(spec, spawn_streams(seed).film)
 

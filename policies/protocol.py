@@ -50,6 +50,17 @@ class SupportsExplain(Protocol):
 
 
 @runtime_checkable
+class SupportsExpectedGain(Protocol):
+    """A policy that knows what more curves would bring."""
+
+    def expected_gain(self, curves: int) -> float:
+        """Relative fall, 0 to 1, of the integrated standard deviation by the best next curves.
+
+        1 while nothing is known. Later choices do not depend on whether it was asked for.
+        """
+
+
+@runtime_checkable
 class SupportsRetract(Protocol):
     """A policy that can forget a curve."""
 

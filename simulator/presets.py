@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from grainscout.records import ConfigError
+from grainscout.records.registry import closest
 from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec
 
 _REFERENCE = FilmSpec()
@@ -93,21 +94,44 @@ class Presets(Mapping[str, FilmSpec]):
         return len(self._films)
 
 
-#: Name -> specification. The names of before, "s23" and "s26", are understood too.
-#:
-#: "reference" : 128 x 128 pixels of 20 nm, in the likeness of Gong2026, the same for everyone.
-#: "Gong2026" : Cs0.05MA0.05FA0.90PbI3, larger loops at boundaries, each film with own archetypes.
-#: "Liu2023" : Cs0.17FA0.83PbI3, smaller loops at boundaries, junctions dark-insulating, few diamonds.
-#: "boundary-larger", "boundary-same", "boundary-smaller" : the sign of the boundaries' contrast.
-#: "fast-boundaries", "slow-boundaries" : ions faster at boundaries, or trapped there.
-#: "conducting-junctions" : junctions without a barrier in the dark.
-#: "composition" : composition changes by four standard deviations from left to right.
-#: "easy-2", "easy-1", "hard-1", "hard-2", "hard-3" : levels of hidden variables and artefacts.
-#: "clean" : an ideal tip and no artefacts.
-#: "voronoi" : equal weights, straight boundaries.
-#: "tiny", "large" : 48 x 48 and 512 x 512 pixels of the reference.
-#: "foreign-...": Gong2026 with archetypes elsewhere, the other contrast, fewer, more or unseen
-#:     asymmetric boundaries, other grains or pixels: what a prior learnt on native films meets.
+#: Name -> what the film is for.
+ABOUT: Mapping[str, str] = {
+    "reference": "in the likeness of Gong2026, with the same archetypes for every seed",
+    "Gong2026": "Cs0.05MA0.05FA0.90PbI3: larger loops at boundaries, own archetypes for each seed",
+    "Liu2023": "Cs0.17FA0.83PbI3: smaller loops at boundaries, junctions insulate in the dark",
+    "boundary-larger": "larger loops at boundaries than in grains",
+    "boundary-same": "boundaries like grains: structure says less",
+    "boundary-smaller": "smaller loops at boundaries than in grains",
+    "fast-boundaries": "ions move faster at boundaries",
+    "slow-boundaries": "ions are trapped at boundaries",
+    "conducting-junctions": "junctions without a barrier in the dark",
+    "composition": "composition drifts from left to right: position matters beside structure",
+    "easy-2": "structure explains 95 % of the loop area, no artefacts",
+    "easy-1": "structure explains 80 % of the loop area, half the artefacts",
+    "hard-1": "structure explains 60 % of the loop area, more artefacts",
+    "hard-2": "structure explains 45 % of the loop area, three times the artefacts",
+    "hard-3": "structure explains 30 % of the loop area, six times the artefacts",
+    "clean": "an ideal tip and no artefacts",
+    "voronoi": "grains of equal weights with straight boundaries",
+    "tiny": "48 x 48 pixels of the reference, for tests",
+    "large": "512 x 512 pixels of the reference",
+    "foreign-swapped": "hearts where Gong2026 has diamonds, and the reverse",
+    "foreign-cycled": "each archetype at the place of another one",
+    "foreign-junctions": "archetypes by the distance to junctions",
+    "foreign-grain": "one archetype for each grain: geometry says nothing",
+    "foreign-composition": "archetypes by composition: geometry says nothing",
+    "foreign-nowhere": "archetypes at random places",
+    "foreign-contrast": "loops at boundaries smaller instead of larger",
+    "foreign-symmetric": "hardly any asymmetric boundaries",
+    "foreign-asymmetric": "most boundaries asymmetric",
+    "foreign-unseen-asymmetry": "asymmetric boundaries that the surface does not show",
+    "foreign-fine-grains": "grains of 250 nm",
+    "foreign-coarse-grains": "grains of 800 nm",
+    "foreign-fine-pixels": "pixels of 12 nm",
+    "foreign-coarse-pixels": "pixels of 32 nm",
+}
+
+#: Name -> specification, see `ABOUT`. The names of before, "s23" and "s26", are understood too.
 PRESETS = Presets(
     {
         "reference": _REFERENCE,
@@ -144,5 +168,7 @@ def preset(name: str) -> FilmSpec:
         There is no such film. The message lists the names.
     """
     if name not in PRESETS:
-        raise ConfigError(f"film preset must be one of {', '.join(PRESETS)}; got {name!r}")
+        raise ConfigError(
+            f"film preset must be one of {', '.join(PRESETS)}; got {name!r}{closest(name, [*PRESETS, *_FORMER])}"
+        )
     return PRESETS[name]

@@ -3,7 +3,7 @@
     python tests/contracts.py [--seconds N] [name ...]
 
 The environments stay in build/contracts.  A contract is skipped, and the reason printed, where its Python
-or its packages cannot be had or the time is over; the exit status is 1 only if a test failed.
+or its packages cannot be had or the time is over; the exit status is 1 if a test failed, 3 if none ran.
 """
 
 import argparse
@@ -81,7 +81,10 @@ def main() -> int:
     plant_tree()
     with ThreadPoolExecutor(len(names)) as pool:
         results = list(pool.map(lambda name: judge(name, deadline), names))
-    return int(any(broken for broken in results))
+    if all(broken is None for broken in results):
+        print("no contract was tested: this is no success")
+        return 3
+    return int(any(results))
 
 
 def plant_tree() -> None:
@@ -97,13 +100,14 @@ def plant_tree() -> None:
         )
 
 
-def judge(name: str, deadline: float) -> bool:
-    """Test a contract and print one line about it; whether it is broken."""
+def judge(name: str, deadline: float) -> bool | None:
+    """Test a contract and print one line about it; whether it is broken, None if it was skipped."""
     begun = time.monotonic()
+    broken: bool | None
     try:
         broken, verdict = test(name, CONTRACTS[name], deadline)
     except Skipped as reason:
-        broken, verdict = False, f"SKIPPED, not tested: {reason}"
+        broken, verdict = None, f"SKIPPED, not tested: {reason}"
     print(f"contract {name}: {verdict} [{time.monotonic() - begun:.0f} s]", flush=True)
     return broken
 

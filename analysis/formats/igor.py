@@ -124,8 +124,8 @@ def _single(asked: Asked, traces: Traces) -> Recording:
     if voltage is None or "A" not in units.values():
         raise fault(
             path,
-            "hold a current and a bias to be a current-voltage curve",
-            ", ".join(traces.channels),
+            "hold an image, or a current over a bias",
+            f"{', '.join(traces.channels)}: a force curve or another single trace",
             "Read it with read_traces",
         )
     name, _ = current_channels(asked, units)[0]

@@ -23,7 +23,7 @@ from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.experiment import Experiment, Step
 from grainscout.hardware import Guard, SupportsWear
 from grainscout.policies import Policy, make_policy
-from grainscout.policies.protocol import SupportsPredict
+from grainscout.policies.protocol import SupportsExpectedGain, SupportsPredict
 from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import FloatArray
 from grainscout.records.supports import supports
@@ -90,6 +90,7 @@ def _run(
         seed=seed,
         batch=task.batch,
         second_look=task.second_look,
+        stop=task.stop if supports(raced, SupportsExpectedGain) else None,
         observe=scorer.observe,
     ).run()
     if not result.outcomes:

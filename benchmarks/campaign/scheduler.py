@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from joblib import Parallel, delayed
@@ -94,15 +95,20 @@ class _Machine:
         end_processes(self.campaign)
 
 
+def require_dask() -> None:
+    """ConfigError where Dask is not installed."""
+    if find_spec("distributed") is None:
+        raise ConfigError("--scheduler needs Dask: pip install -e '.[dask]'")
+
+
 class _Cluster:
     """Threads of a Dask cluster's workers, each with a worker process as on one machine."""
 
     def __init__(self, address: str) -> None:
-        try:
-            from distributed import Client
-            from distributed.client import ClosedClientError
-        except ImportError as error:
-            raise ConfigError("--scheduler needs Dask: pip install -e '.[dask]'") from error
+        require_dask()
+        from distributed import Client
+        from distributed.client import ClosedClientError
+
         self.campaign = uuid.uuid4().hex
         self._address = address
         found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)

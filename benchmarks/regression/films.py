@@ -19,6 +19,7 @@ from grainscout.hardware import Microscope, SimulatedMicroscope
 from grainscout.policies import make_policy
 from grainscout.records import Budget, ConfigError, Outcome, Problem, Waveform, spawn_streams
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.registry import closest
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film, FilmSpec
@@ -115,7 +116,9 @@ def _made(name: str) -> tuple[FilmCase, FilmTruth]:
     from grainscout.simulator import Film
 
     if name not in FILM_NAMES:
-        raise ConfigError(f"film must be one of {', '.join(FILM_NAMES)}; got {name!r}")
+        raise ConfigError(
+            f"film must be one of {', '.join(FILM_NAMES)}; got {name!r}{closest(name, FILM_NAMES)}"
+        )
     seed = FILM_NAMES.index(name)
     film = Film.generate(_spec(name), spawn_streams(seed).film)
     microscope = _microscope(film, seed)

@@ -19,6 +19,7 @@ from grainscout.policies import make_policy
 from grainscout.policies.protocol import SupportsPredict
 from grainscout.records import ConfigError, PolicyError
 from grainscout.records.arrays import FloatArray
+from grainscout.records.registry import closest
 from grainscout.records.supports import supports
 
 _DESCRIPTORS = ("turn_on", "loop_area", "hysteresis", "max_current")
@@ -181,7 +182,7 @@ def find_model(name: str) -> Model:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ConfigError(
-            f"model must be one of {', '.join(MODELS)}, or module:object of your own; got {name!r}"
+            f"model must be one of {', '.join(MODELS)}, or module:object of your own; got {name!r}{closest(name, MODELS)}"
         )
     here = str(Path.cwd())
     if here not in sys.path:  # as `python -m` would

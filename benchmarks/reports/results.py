@@ -39,7 +39,7 @@ from grainscout.benchmarks.reports.boards import (
 from grainscout.benchmarks.reports.campaign_report import Page, write_report
 from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown as statements_page
-from grainscout.benchmarks.tasks.task import plain, with_paths
+from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain, with_paths
 from grainscout.hardware import Limits
 from grainscout.records.drawn import Drawn, new_axes
 
@@ -186,7 +186,12 @@ def _winner(campaign: Campaign, best: str, task: str | None, folder: Path) -> st
     """Experiment file with one task and the winning policy."""
     chosen = campaign.tasks[0] if task is None else campaign.task(task)
     policy = next(p for p in campaign.policies if p.title == best)
-    run = {"seed": campaign.seed, "task": plain(chosen), "policy": plain(policy)}
+    return experiment_file(chosen, policy, campaign.seed, folder)
+
+
+def experiment_file(task: Task, policy: PolicySpec, seed: int, folder: Path) -> str:
+    """TOML that ``grainscout run`` takes as it is, in that folder."""
+    run = {"seed": seed, "task": plain(task), "policy": plain(policy)}
     table = with_paths(run, lambda name: os.path.relpath(name, folder))
     return (
         f"{tomli_w.dumps(table)}\n# The guard refuses whatever would exceed these. Further ones: frame_m, "

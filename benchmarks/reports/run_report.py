@@ -107,17 +107,29 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
         ["microscope's clock, min", f"{minutes:.1f}"],
         ["travel, µm", f"{np.hypot(*steps.T).sum() * 1e6:.2f}" if len(steps) else "0"],
     ]
+    scan = problem.scan
+    pictures = [
+        picture(
+            figures.sites_over_topography(scan, sites),
+            "Measured sites over the scan, coloured by step.",
+            "Measured sites over the topography",
+        )
+    ]
+    others = {
+        n: image for n, image in scan.channels.items() if n not in (scan.image_name, "grains")
+    }
+    if others:
+        bias = scan.metadata.get("bias_V")
+        names = ", ".join(others) + ("" if bias is None else f", at {bias:g} V")
+        drawn = figures.explain_maps(
+            others, pixel_size=scan.pixel_size, sites=sites, units=dict(scan.units)
+        )
+        pictures.append(picture(drawn, f"Images beside the height: {names}.", f"Images: {names}"))
     return Section(
         id="sites",
         title="Measured sites",
         tables=[Table(title="The run", heads=["", ""], rows=rows)],
-        pictures=[
-            picture(
-                figures.sites_over_topography(problem.scan, sites),
-                "Measured sites over the scan, coloured by step.",
-                "Measured sites over the topography",
-            )
-        ],
+        pictures=pictures,
     )
 
 

@@ -71,6 +71,10 @@ class Environment:
             target=self.task.target,
             light=self.task.light_suns,
             window=self.task.window_px,
+            channels=self.task.channels or None,
+            scan_bias=self.task.scan_bias_V,
+            scan_light=self.task.scan_light_suns,
+            together=self.task.scan_together,
             frame=self.microscope.limits.frame_m,
         )
         if self.task.sites == "boundaries":

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from grainscout.records import ConfigError
+from grainscout.records.registry import closest
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -62,7 +63,9 @@ class Kinds:
         classes = cls.classes()
         if not isinstance(kind, str) or kind not in classes:
             names = ", ".join(map(repr, classes))
-            raise ConfigError(f"{cls.family} kind must be one of {names}; got {kind!r}")
+            raise ConfigError(
+                f"{cls.family} kind must be one of {names}; got {kind!r}{closest(str(kind), classes)}"
+            )
         return classes[kind]
 
     @classmethod

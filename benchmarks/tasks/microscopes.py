@@ -16,9 +16,10 @@ from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_t
 from grainscout.hardware import Microscope, make_microscope, microscope_names
 from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
 from grainscout.records.arrays import FloatArray
+from grainscout.records.registry import closest
 
 if TYPE_CHECKING:
-    from grainscout.simulator import Film
+    from grainscout.simulator import Film, FilmSpec
 
 #: Stands for a file that only the user has: a task with it cannot be run as it is.
 YOUR_FILE = Path("your-file")
@@ -144,6 +145,8 @@ class Topography(MicroscopeSpec):
     #: Strength of a boundary of the image over its grains. A larger one finds fewer grains;
     #: ``grainscout simulate --topography`` shows them.
     grain_contrast: float | None = None
+    #: True draws a new film in the image's likeness for each seed, instead of one on its grains.
+    new_films: bool | None = None
     instrument: str = "reference"  #: Instrument preset
     temperature_K: float = 298.0  #: Temperature of the film [K]
 
@@ -157,13 +160,15 @@ class Topography(MicroscopeSpec):
         """Open the microscope on a film with the image's grains."""
         from grainscout.hardware.simulated import on_film
 
-        film = film_on_image(self, seed)
+        film = (film_like_image if self.new_films else film_on_image)(self, seed)
         scope = on_film(film, self.instrument, seed, temperature_K=self.temperature_K)
         return replace(_simulated(scope, film, self.temperature_K), notes=self.notes())
 
     def notes(self) -> tuple[str, ...]:
         """What was assumed, filled or left out of the image, in sentences."""
-        return tuple(notes_of(_image(self)))
+        image = _image(self)
+        _checked_height(self.file, image)
+        return tuple(notes_of(image))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +254,7 @@ class Registered(MicroscopeSpec):
         if self.kind not in known:
             names = sorted({*MicroscopeSpec.classes(), *known} - {Registered.kind})
             raise ConfigError(
-                f"microscope kind must be one of {', '.join(names)}; got {self.kind!r}"
+                f"microscope kind must be one of {', '.join(names)}; got {self.kind!r}{closest(self.kind, names)}"
             )
         return OpenedMicroscope(microscope=make_microscope(self.kind, self.options))
 
@@ -282,6 +287,21 @@ def film_on_image(spec: Topography, seed: int) -> Film:
     return Film.from_topography(
         image, pixel_size, spec=film, seed=spawn_streams(seed).film, labels=labels
     )
+
+
+@lru_cache(maxsize=4)
+def film_like_image(spec: Topography, seed: int) -> Film:
+    """Draw a new film in the likeness of the image."""
+    from grainscout.simulator import Film
+
+    return Film.generate(_likeness(replace(spec, new_films=None)), spawn_streams(seed).film)
+
+
+@lru_cache(maxsize=4)
+def _likeness(spec: Topography) -> FilmSpec:
+    from grainscout.simulator.film.likeness import spec_like
+
+    return spec_like(film_on_image(spec, 0))
 
 
 def height_image(

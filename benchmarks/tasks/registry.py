@@ -27,6 +27,7 @@ from grainscout.benchmarks.tasks.microscopes import (
 from grainscout.benchmarks.tasks.task import Goal, Task
 from grainscout.benchmarks.tasks.waveforms import Bipolar, Forc, Pulses, Recorded, WaveformSpec
 from grainscout.records import ConfigError
+from grainscout.records.registry import closest
 
 GROUP = "grainscout.tasks"
 #: Name of a paper's material -> its name in ids and tags.
@@ -122,7 +123,7 @@ def tasks_with(tags: Sequence[str]) -> list[Task]:
             known = sorted({tag for t in usable for tag in t.tags})
             raise ConfigError(
                 f"task tag must be one of {', '.join(known)}, joined by + to ask for all of several; "
-                f"got {wanted!r}"
+                f"got {wanted!r}{closest(wanted, known)}"
             )
         found.update((t.id, t) for t in some)
     return list(found.values())

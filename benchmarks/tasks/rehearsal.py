@@ -30,6 +30,10 @@ class Rehearsal:
         Measurements, and those that failed.
     minutes : float
         Time on the twin's clock [min].
+    images : str
+        Names of the images.
+    images_min : float
+        Time of them, the first part of `minutes` [min].
     travel_m : float
         Way of the tip [m].
     wear : float, optional
@@ -48,6 +52,8 @@ class Rehearsal:
     curves: int
     failed: int
     minutes: float
+    images: str
+    images_min: float
     travel_m: float
     wear: float | None
     peak_V: float
@@ -61,6 +67,7 @@ class Rehearsal:
         return [
             ("measurements", f"{self.curves}, {self.failed} failed"),
             ("time on the microscope", f"{self.minutes:.1f} min"),
+            (f"of it for images ({self.images})", f"{self.images_min:.1f} min"),
             ("travel", f"{self.travel_m * 1e6:.1f} µm"),
             ("tip wear", "not known" if self.wear is None else f"{self.wear:.1%} of its life"),
             ("largest |voltage|", f"{self.peak_V:g} V"),
@@ -112,8 +119,11 @@ def rehearse(
     """
     unlimited = Limits(voltage_V=None, slew_V_per_s=None, dwell_s=None, light_suns=None)
     environment = make_environment(task, seed, replace(unlimited, frame_m=limits.frame_m))
-    violations = [str(v) for v in limits.of_light(task.light_suns)]
+    suns = max(task.light_suns, task.scan_light_suns or 0.0)
+    violations = [str(v) for v in limits.of_light(suns)]
+    violations += [str(v) for v in limits.of_bias(task.scan_bias_V or 0.0)]
     problem = environment.problem()
+    imaged = environment.microscope.clock.now()
     violations += [str(v) for v in limits.of_waveform(problem.waveform)]
     scope = environment.microscope
     result = Experiment(
@@ -125,6 +135,7 @@ def rehearse(
         decision_seconds=None if decision_s < 0 else decision_s,
         judge=judge,
         second_look=task.second_look,
+        stop=task.stop,
         max_spoilt=max_spoilt,
         observe=observe,
     ).run()
@@ -140,6 +151,8 @@ def rehearse(
         curves=len(outcomes),
         failed=sum(o.status == "failed" for o in outcomes),
         minutes=outcomes[-1].finished / 60.0,
+        images=", ".join(problem.scan.channels),
+        images_min=imaged / 60.0,
         travel_m=float(np.hypot(*np.diff(positions, axis=0).T).sum()),
         wear=scope.wear() if supports(scope, SupportsWear) else None,
         peak_V=problem.waveform.peak,

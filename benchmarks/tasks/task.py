@@ -19,8 +19,10 @@ from grainscout.analysis.curves.user_descriptor import (
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec, Replay, Simulated, Topography
 from grainscout.benchmarks.tasks.waveforms import Recorded, Triangle, WaveformSpec
+from grainscout.experiment import StopRule
 from grainscout.policies import policy_class
 from grainscout.records import Budget, ConfigError
+from grainscout.records.registry import closest
 
 _LATER = "left out of documents at its default"
 T = TypeVar("T")
@@ -58,12 +60,23 @@ class Task:
         Illumination [suns].
     window_px : int
         Side of the patch that must fit around a site [pixels].
+    channels : tuple of str
+        Images that policies see, such as ``("height", "current")``. None named: the height, or all
+        that a recording holds.
+    scan_bias_V, scan_light_suns : float, optional
+        Bias of the sample [V] and illumination [suns] during the images. Without them the bias of a
+        simulated instrument, and the light of the curves.
+    scan_together : bool
+        Take all images in one pass, at the cost of one. Otherwise each has a pass of its own.
     sites : str, optional
         "boundaries" keeps only the sites on grain boundaries that the image shows.
     batch : int
         Sites in one decision.
     second_look : int
         How often a site with an unusable curve is measured again, charged to the budget.
+    stop : StopRule, optional
+        Ends a run before its budget when more curves would bring too little. In campaigns, policies
+        without a model go on.
     curves, seconds, wear : float, optional
         Budget: curves, time [s] or share of a tip's life; at least one of them. Scores run over
         what is spent of it.
@@ -85,9 +98,14 @@ class Task:
     target: str = "loop_area"
     light_suns: float = 0.0
     window_px: int = 16
+    channels: tuple[str, ...] = later_field(())
+    scan_bias_V: float | None = None
+    scan_light_suns: float | None = None
+    scan_together: bool = later_field(True)
     sites: Literal["boundaries"] | None = None
     batch: int = 1
     second_look: int = later_field(1)
+    stop: StopRule | None = None
     curves: int | None = None
     seconds: float | None = None
     wear: float | None = None
@@ -104,12 +122,13 @@ class Task:
         elif self.target not in descriptor_names():
             raise ConfigError(
                 f"task target must be one of {', '.join(descriptor_names())}, or a function of yours, "
-                f"module:function or file.py:function [unit]; got {self.target!r}"
+                f"module:function or file.py:function [unit]; got {self.target!r}{closest(self.target, descriptor_names())}"
             )
         if isinstance(self.microscope, Replay) and self.waveform == Triangle():
             object.__setattr__(self, "waveform", Recorded())  # the only one that it can apply
         if not (np.isfinite(self.light_suns) and self.light_suns >= 0):
             raise ConfigError(f"task light_suns must be >= 0; got {self.light_suns}")
+        self._check_images()
         if self.window_px < 1:
             raise ConfigError(f"task window_px must be at least 1 pixel; got {self.window_px}")
         if self.batch < 1:
@@ -126,6 +145,20 @@ class Task:
             raise ConfigError("task checkpoints must come with a budget of curves alone")
         self.budget()
         self.waveform.build()
+
+    def _check_images(self) -> None:
+        if len(set(self.channels)) < len(self.channels) or not all(self.channels):
+            raise ConfigError(
+                f"task channels must be different names of images; got {list(self.channels)}"
+            )
+        bias, light = self.scan_bias_V, self.scan_light_suns
+        if bias is not None and not ("current" in self.channels and np.isfinite(bias)):
+            raise ConfigError(
+                "task scan_bias_V must be finite and come with channels that name the current; got "
+                f"{bias} with {list(self.channels)}"
+            )
+        if light is not None and not (np.isfinite(light) and light >= 0):
+            raise ConfigError(f"task scan_light_suns must be >= 0; got {light}")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Come out of a worker's pipe, with the user's own descriptor loaded there, too."""

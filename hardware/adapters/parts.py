@@ -18,6 +18,7 @@ from grainscout.hardware.protocol import (
     SupportsClose,
     SupportsContact,
     SupportsGo,
+    SupportsImageBias,
     SupportsLimitCurrent,
     SupportsRescue,
     SupportsSettings,
@@ -110,6 +111,12 @@ class MicroscopeOfParts:
     def cost(self) -> CostModel:
         """The mover's cost."""
         return self._mover.cost
+
+    def image_bias(self, volts: float) -> None:
+        """Set the bias of the mover's images [V]. ConfigError if it has none, or a meter biases."""
+        if self._meter is not None or not supports(self._mover, SupportsImageBias):
+            raise ConfigError("image bias needs a mover that sets one itself; this one does not")
+        self._mover.image_bias(volts)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take the mover's image, with the meter off. Its metadata tell the settings of all parts."""

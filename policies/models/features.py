@@ -213,7 +213,8 @@ def feature_table(
     rotation-invariant derivatives at four scales up to half the window, ``"both"`` is the two
     together. ``"structure"`` are jets with grains, boundaries, junctions and asymmetry as the
     height shows them. `window` is the side of the patch [pixels], and `channels` None is the
-    height, or the first one if there is no height.
+    height, or the first one if there is no height, and the current if there is one. A current
+    stands on a log scale (`current_features`), with the weight of all other images together.
 
     The table is read-only, and policies that meet on one scan share it. ConfigError for an unknown
     kind or a window larger than the image.
@@ -223,21 +224,28 @@ def feature_table(
     check_window(window, scan.shape)
     if components < 1:
         raise ConfigError(f"components must be at least 1; got {components}")
-    names = channels or (("height",) if "height" in scan.channels else (next(iter(scan.channels)),))
+    names = channels or usual_images(scan)
     images = hashlib.blake2b(digest_size=16)
-    for name in (*names, "height" if "height" in scan.channels else next(iter(scan.channels))):
+    for name in (*names, scan.image_name):
         images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
-    key = (images.digest(), scan.shape, scan.pixel_size, len(names), kind, window, components)
+    key = (images.digest(), scan.shape, scan.pixel_size, names, kind, window, components)
     return TABLES.get(
         key, lambda: _made_table(scan, kind=kind, window=window, components=components, names=names)
     )
 
 
+def usual_images(scan: Scan) -> tuple[str, ...]:
+    """The images that features come from if none is named: the height, and the current."""
+    return tuple(dict.fromkeys((scan.image_name, *({"current"} & scan.channels.keys()))))
+
+
 def _made_table(
     scan: Scan, *, kind: str, window: int, components: int, names: tuple[str, ...]
 ) -> NDArray[np.float32]:
-    parts = []
+    parts: list[NDArray[np.float32]] = []
     for name in names:
+        if name == "current":
+            continue
         image = scan.channel(name)
         spread = float(image.std())
         image = (image - image.mean()) / (spread if spread > 0 else 1.0)
@@ -256,9 +264,16 @@ def _made_table(
         from grainscout.policies.models.structure_means import film_model
 
         parts.append(_scaled(film_model(("all",), structure_features(scan))[1].astype(np.float32)))
-    table = np.concatenate(parts, axis=1)
-    table *= np.float32(1.0 / np.sqrt(len(parts)))
-    return np.ascontiguousarray(table)
+    parts = [p * np.float32(1.0 / np.sqrt(len(parts))) for p in parts]
+    if "current" in names:
+        from grainscout.microstructure.features import current_features
+
+        scales = (window / 16, window / 4)
+        current = current_features(scan.channel("current"), scales).reshape(
+            scan.channel("current").size, -1
+        )
+        parts = [p * np.float32(np.sqrt(0.5)) for p in (*parts, current.astype(np.float32))]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
 
 def coordinates(scan: Scan) -> NDArray[np.float32]:

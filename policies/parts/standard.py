@@ -38,7 +38,7 @@ class ImageFeatures(Features):
         ``"jets"`` are rotation-invariant derivatives, ``"pca"`` principal components of the patches,
         ``"both"`` the two, and ``"structure"`` jets with the microstructure that the height shows.
     channels : sequence of str
-        Images that the features come from. Empty takes the height.
+        Images that the features come from. Empty takes the height, and the current if there is one.
     window : int
         Side of the patch [pixels].
     components : int

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.stats import qmc
 
 from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
 from grainscout.records import PackedState
@@ -27,6 +26,8 @@ class Sobol(CandidatePolicy):
         self._used = 0
 
     def _choose(self, n: int, available: IntArray) -> Selection:
+        from scipy.stats import qmc  # scipy.stats alone takes half a second
+
         sequence = qmc.Sobol(2, scramble=True, seed=np.random.default_rng(self._seed))
         if self._used:
             sequence.fast_forward(self._used)

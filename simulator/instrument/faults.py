@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from grainscout.records import ConfigError, PackedState, Site
+from grainscout.records.registry import closest
 from grainscout.records.validation import in_range
 from grainscout.simulator.instrument.checks import non_negative, positive
 from grainscout.simulator.instrument.contact import (
@@ -219,7 +220,7 @@ def instrument_spec(name: str) -> InstrumentSpec:
         if part not in names:
             raise ConfigError(
                 f"instrument must be one of {', '.join(known)}, with further faults joined by +; "
-                f"got {part!r}"
+                f"got {part!r}{closest(part, known)}"
             )
     spec = known[first]
     for part in more:

@@ -208,6 +208,7 @@ class Instrument:
             images["height"] = height if still else shifted(height, offsets, start, columns)
         if "current" in channels:
             images["current"] = self._current_image(np.rint(offsets).astype(np.int64), lines)
+        taken_at = {"bias_V": spec.image_bias_V} if "current" in channels else {}
         self._wear_off(2.0 * rows * columns * film.pixel_size[1], float(lines[-1]))
         self._images += 1
         return Scan(
@@ -216,7 +217,7 @@ class Instrument:
             origin=first.origin,
             angle=first.angle,
             units={name: {"height": "m", "current": "A"}[name] for name in images},
-            metadata={**first.metadata, "started_s": seconds},
+            metadata={**first.metadata, "started_s": seconds, **taken_at},
         )
 
     # -- parts of measurements

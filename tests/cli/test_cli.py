@@ -135,7 +135,7 @@ def test_an_impossible_measurement_ends_with_one_message(call, tmp_path, old, ne
         (["bench", "absent"], 2, "one of cost, faults"),
         (["bench", "smoke", "--out", "text.gsj"], 2, "--out must be a folder"),
         (["bench", "smoke", "--replay", "absent.3ds"], 2, "there is none at absent.3ds"),
-        (["simulate", "gold"], 2, "film must be one of"),
+        (["simulate", "gold"], 2, "film preset must be one of"),
         (["simulate", "tinny"], 2, "closest: 'tiny'"),
         (["list", "polices"], 2, "closest: 'policies'"),
         (["control", "text.gsj", "puase"], 2, "closest: 'pause'"),

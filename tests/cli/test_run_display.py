@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.cli import main
-from grainscout.cli.run_display import RunDisplay
+from grainscout.cli.run import RunDisplay
 from grainscout.experiment import Step
 from grainscout.experiment.outcomes import attached, vetoed
 from grainscout.records import IVCurve, Outcome, Scan, Site, Waveform

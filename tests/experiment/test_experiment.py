@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
-from grainscout.experiment import Experiment, full_window_sites, make_problem
+from grainscout.experiment import Experiment, StopRule, full_window_sites, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
@@ -331,6 +331,42 @@ def test_full_windows_stay_in_the_image(shape, window):
 def test_a_window_larger_than_the_image_is_refused():
     with pytest.raises(ConfigError, match="smaller side, 12; got 16"):
         full_window_sites((12, 40), 16)
+
+
+def test_a_run_ends_when_more_curves_would_bring_too_little(film, tmp_path):
+    """The gain falls with the curves; who looks at it changes nothing; a resumed run ends there, too."""
+    gains = []
+    policy = make_policy("dkl", {})
+    watched = experiment(
+        film, policy, observe=lambda _: gains.append(policy.expected_gain(5))
+    ).run()
+    assert trajectory(watched.outcomes) == trajectory(experiment(film, "dkl").run().outcomes)
+    begun = gains.count(1.0)  # nothing is known before the seed points
+    assert begun >= 9
+    assert gains[:begun] == [1.0] * begun
+    assert gains[begun] > gains[-1] > 0.0
+    first = next(k for k in range(begun, 24) if gains[k] < 0.95 * gains[begun])
+    rule = StopRule(share=float(np.nextafter(gains[first], 1.0)), curves=5, at_least=first + 1)
+    with new_journal(tmp_path / "run.gsj", film) as journal:
+        dying = DiesAfter(journal, "record_outcome", first, True)
+        with pytest.raises(Interrupted):
+            experiment(film, "dkl", dying, stop=rule, checkpoint_every=3).run()
+    with Journal.open(tmp_path / "run.gsj") as journal:
+        again = make_policy("dkl", {})
+        scope = microscope(film)
+        result = Experiment.resume(journal, scope, again, stop=rule, checkpoint_every=3).run()
+        ends = [e.detail["reason"] for e in journal.events() if e.kind == "end"]
+    assert result.reason == ends[-1]
+    assert result.reason.startswith("settled: the next 5 curves")
+    assert trajectory(result.outcomes) == trajectory(watched.outcomes[: first + 1])
+
+
+@pytest.mark.parametrize("settings", [{"share": 1.0}, {"curves": 0}, {"at_least": 0}])
+def test_impossible_rules_and_policies_without_a_model_are_refused(film, settings):
+    with pytest.raises(ConfigError, match=f"stop {next(iter(settings))} must be"):
+        StopRule(**settings)
+    with pytest.raises(ConfigError, match="Random does not"):
+        experiment(film, "random", stop=StopRule())
 
 
 @pytest.mark.parametrize("settings", [{"batch": 0}, {"checkpoint_every": 0}, {"max_failures": 0}])

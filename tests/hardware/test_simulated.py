@@ -180,7 +180,7 @@ def test_sites_that_are_not_pixels_are_refused_and_cost_nothing(film, site):
 
 
 def test_channels_are_those_it_was_given(film):
-    microscope = opened(film)
+    microscope = opened(film, channels=("height",))
     assert microscope.capabilities.channels == ("height",)
     with pytest.raises(DataError, match="some of height"):
         microscope.scan(("current",))

@@ -192,6 +192,10 @@ class AsylumMicroscope(RealMicroscope):
         """Number of confirmed landings."""
         return self._landings
 
+    def image_bias(self, volts: float) -> None:
+        """Set the bias of later images [V], instead of scan_bias_V."""
+        self._scan_bias = volts
+
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image and read the saved file. DataError for an unknown channel."""
         known_channels(channels, self.capabilities.channels)

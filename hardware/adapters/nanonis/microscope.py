@@ -40,7 +40,6 @@ from grainscout.records import (
 from grainscout.records.arrays import FloatArray
 
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}
-_UNITS = {"height": "m", "current": "A"}
 _DOWN, _FORWARD = 0, 1
 
 
@@ -70,6 +69,7 @@ class NanonisMicroscope(RealMicroscope):
     def __init__(self, **options: Any) -> None:
         self._how = how = NanonisOptions(**options)
         super().__init__()
+        self._signals = {**_SIGNALS, **how.signals}
         self._connection = NanonisConnection(how.host, how.port, timeout=how.timeout_s, own=True)
         self._emergency: NanonisConnection | None = None
         self._settings = Settings(self._connection, how.controller, how.setpoint)
@@ -106,12 +106,12 @@ class NanonisMicroscope(RealMicroscope):
             )
         slots, wanted = self._connection.slots(), self._how.deflection
         names = list(slots)
-        missing = [n for n in (*_SIGNALS.values(), wanted) if n and n not in names]
+        missing = [n for n in (*self._signals.values(), wanted) if n and n not in names]
         if missing:
             raise MicroscopeError(
                 f"the Signals Manager must have {', '.join(missing)} in its slots; got {', '.join(names)}"
             )
-        index = {ours: names.index(name) for ours, name in _SIGNALS.items()}
+        index = {ours: names.index(name) for ours, name in self._signals.items()}
         if not wanted:
             return index, None
         return index, lambda: float(call("Signals_ValGet", slots[wanted], 1)[0])
@@ -170,6 +170,10 @@ class NanonisMicroscope(RealMicroscope):
             Rescue(target="grainscout.hardware.adapters.nanonis.rescue:connect", options=options),
         )
 
+    def image_bias(self, volts: float) -> None:
+        """Set the bias of later images [V], instead of scan_bias_V."""
+        self._how = replace(self._how, scan_bias_V=volts)
+
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image downwards, forward direction. DataError for an unknown channel."""
         known_channels(channels, tuple(self._index))
@@ -204,7 +208,7 @@ class NanonisMicroscope(RealMicroscope):
         try:
             self._frame = Scan(
                 channels=images,
-                units={c: _UNITS[c] for c in channels},
+                units={c: self._signals[c].rpartition("(")[2].rstrip(")") for c in channels},
                 pixel_size=(height / rows, width / columns),
                 origin=(float(first[0]), float(first[1])),
                 angle=angle,
@@ -219,9 +223,9 @@ class NanonisMicroscope(RealMicroscope):
         answer = self._connection.call("Scan_FrameDataGrab", self._index[channel], _FORWARD)
         image = np.asarray(answer[4], dtype=np.float64)
         upwards = int(answer[5]) == 1
-        if image.ndim != 2 or image.size == 0 or str(answer[1]) != _SIGNALS[channel]:
+        if image.ndim != 2 or image.size == 0 or str(answer[1]) != self._signals[channel]:
             raise MicroscopeError(
-                f"the frame must be an image of {_SIGNALS[channel]}; got {answer[1]!r} of shape "
+                f"the frame must be an image of {self._signals[channel]}; got {answer[1]!r} of shape "
                 f"{image.shape}"
             )
         return image[::-1] if upwards else image

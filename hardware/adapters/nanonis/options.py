@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from grainscout.hardware.adapters.nanonis.sweep import RAMP
@@ -60,6 +60,8 @@ class NanonisOptions:
         Time-out of one command and of one image [s].
     versions : sequence of str
         Beginnings of the controller versions that are accepted.
+    signals : mapping of str to str
+        Further images by names of yours, such as ``{"phase": "Phase (deg)"}``.
     """
 
     host: str = "127.0.0.1"
@@ -87,6 +89,7 @@ class NanonisOptions:
     timeout_s: float = 10.0
     scan_timeout_s: float = 3600.0
     versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea")
+    signals: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         positive(
@@ -129,9 +132,9 @@ class NanonisOptions:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Height and current images. Any site. No light."""
+        """Height, current and further images. Any site. No light."""
         return Capabilities(
-            channels=("height", "current"),
+            channels=("height", "current", *self.signals),
             slew_factor=1.0 / RAMP,
             scan_bias_V=self.scan_bias_V,
             rail_A=self.rail_A,

@@ -12,6 +12,7 @@ from typer import Option
 
 import grainscout
 from grainscout.cli import (
+    advise,
     bench,
     check,
     control,
@@ -23,7 +24,6 @@ from grainscout.cli import (
     run,
     serve,
     simulate,
-    watch,
 )
 from grainscout.cli.console import fail
 from grainscout.records import GrainscoutError
@@ -48,11 +48,12 @@ def _version(
 
 app.command("simulate")(simulate.simulate)
 app.command("run")(run.run)
+app.command("advise")(advise.advise)
 app.command("bench")(bench.bench)
 app.command("regress")(regress.regress)
 app.command("report")(report.report)
 app.command("control")(control.control)
-app.command("watch")(watch.watch)
+app.command("watch")(serve.watch)
 app.command("preflight")(preflight.preflight)
 app.command("serve")(serve.serve)
 app.command("keys")(serve.keys)

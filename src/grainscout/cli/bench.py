@@ -111,6 +111,7 @@ def bench(
     The same command resumes.
     """
     from grainscout.benchmarks import CampaignStore, write_results
+    from grainscout.benchmarks.campaign.scheduler import require_dask
     from grainscout.benchmarks.reports.summary import summary
     from grainscout.config import load_campaign
 
@@ -119,7 +120,7 @@ def bench(
     both = {"channel": channel, "pixel_nm": pixel_nm}
     curves = {"rail_A": rail, "current": current, "cycle": cycle}
     plan = _with_tasks(plan, replay or (), replay_target, topography or (), both, curves)
-    if peers:
+    if peers or campaign == "peers":
         plan = plan.with_policies(*_peers())
     plan = plan.with_controls() if controls else plan
     changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout, "isolate": isolate}
@@ -130,12 +131,14 @@ def bench(
         raise ConfigError(
             "--jobs and --scheduler exclude each other: a cluster has its own workers"
         )
+    if scheduler is not None:
+        require_dask()
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
-        run = _run(plan, store, jobs, scheduler)
+        run = run_cells(plan, store, jobs, scheduler)
         with notes.status("scores, pictures and report"):
             results = write_results(plan, store, folder, task=winner_task)
         if as_json:
@@ -153,7 +156,7 @@ def bench(
             )
 
 
-def _run(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str | None) -> int:
+def run_cells(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str | None) -> int:
     """Run the unfinished cells and return their number."""
     from grainscout.benchmarks import run_campaign
     from grainscout.benchmarks.campaign.runner import retire_stale

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from grainscout.records.errors import ConfigError
 
 #: Results. Brackets in a message or a name, as in ``grainscout[watch]``, are no markup.
 console = Console(markup=False, emoji=False)
@@ -24,6 +28,20 @@ def fail(message: str, status: int) -> NoReturn:
     """Print an error message and exit."""
     notes.print(Text("error:", "bold red"), message, soft_wrap=True)
     sys.exit(status)
+
+
+@contextmanager
+def extra(name: str, *packages: str) -> Iterator[None]:
+    """ConfigError that names the extra, for an import within that lacks one of the packages."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in packages:
+            raise
+        raise ConfigError(
+            f"this command needs the package {error.name}, which is not installed: "
+            f"pip install 'grainscout[{name}]', or pip install -e '.[{name}]' in the checkout"
+        ) from error
 
 
 def progress() -> Progress:

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Annotated
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import Annotated, Any
 
 from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console
-from grainscout.records import ConfigError
+from grainscout.records.errors import ConfigError
 from grainscout.records.registry import closest
+
+#: A name, what it is for, and what only ``--json`` tells.
+Row = tuple[str, str, dict[str, Any]]
+
+#: Microscope -> what it is, the package that it needs, and the extra that brings it.
+_MICROSCOPES = {
+    "aecroscopy": ("Asylum Research through AEcroscopy's COM", "aecroscopywave", "aecroscopy"),
+    "aespm": ("Asylum Research through aespm's command files", "aespm", "aespm"),
+    "nanonis": ("a Nanonis controller through its TCP interface", "nanonis_spm", "nanonis"),
+    "replay": ("a recorded grid of curves, measured again", "", ""),
+    "simulated": ("a simulated film under an instrument with faults", "", ""),
+    "source-meter": ("a Keithley source-meter on another microscope", "pyvisa", "visa"),
+}
+#: Instruments that are more than one fault.
+_INSTRUMENTS = {
+    "ideal": "reads the film's own current, without memory or faults",
+    "quiet": "a good amplifier and ionic memory, no faults",
+    "reference": "quiet with the mild faults of an ordinary night",
+    "none": "no fault, as quiet",
+    "all-mild": "every fault at once, each mild",
+    "all-severe": "every fault at once, each severe",
+}
+_VERBS = {"discovery": "find every kind of curve", "mapping": "map", "optimisation": "maximise"}
 
 
 def show(
@@ -24,90 +51,118 @@ def show(
         list[str] | None,
         Option("--tag", help="Only tasks with this tag, or tag+tag for both. Repeatable."),
     ] = None,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object, with more.")] = False,
 ) -> None:
-    """List the names that experiments and campaigns can use."""
+    """List the names that experiments and campaigns can use, and what they are for."""
     if what is not None and what not in LISTS:
         raise ConfigError(
             f"list must be one of {', '.join(LISTS)}; got {what!r}{closest(what, LISTS)}"
         )
     if tag and what not in (None, "tasks"):
         raise ConfigError(f"--tag selects tasks, not {what}")
-    for name in ["tasks"] if tag else [what] if what else LISTS:
-        table = _tasks(tag) if tag else LISTS[name]()
-        table.title, table.title_justify = name, "left"
+    names = ["tasks"] if tag else [what] if what else list(LISTS)
+    found = {name: _tasks(tag) if name == "tasks" else LISTS[name]() for name in names}
+    if as_json:
+        made = {
+            name: [{"name": n, "about": about, **more} for n, about, more in rows]
+            for name, rows in found.items()
+        }
+        print(json.dumps(made, indent=2))
+        return
+    for name, rows in found.items():
+        table = Table(show_header=False, box=None, title=name, title_justify="left")
+        table.add_column(no_wrap=True, style="bold")
+        for n, about, _ in rows:
+            table.add_row(n, about)
         console.print(table)
         console.print()
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> Table:
-    table = Table(show_header=False, box=None)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column()
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _tasks(tags: list[str] | None = None) -> Table:
-    """Table of tasks with budget, difficulty and tags."""
+def _tasks(tags: Sequence[str] | None = None) -> Iterator[Row]:
     from grainscout.benchmarks import difficulties, tasks, tasks_with
 
     measured = difficulties()
-    table = Table(box=None)
-    table.add_column("id", no_wrap=True, style="bold")
-    for head in ("budget", "left by random", "tags"):
-        table.add_column(head)
     for task in tasks_with(tags) if tags else tasks().values():
+        scope, light = task.microscope, task.light_suns
+        target = task.target.replace("_", " ")
+        verbs = [
+            _VERBS[goal] + (f" {target}" if goal != "discovery" else "") for goal in task.goals
+        ]
+        place = "" if task.sites is None else f" on {task.sites} only"
+        sample = "a file of yours" if scope.needs_file else scope.label
+        lit = f", {light:g} suns" if light else ", dark"
+        sweep = "" if task.waveform.kind in ("triangle", "recorded") else f", {task.waveform.kind}"
+        about = f"{' and '.join(verbs)}{place} in {task.limits()}: {sample}{lit}{sweep}"
         left = measured.get(task.id)
-        hard = [f"{goal} {left[goal]:.2f}" for goal in task.goals] if left else ["not measured"]
-        table.add_row(task.id, task.limits(), ", ".join(hard), " ".join(task.tags))
-    return table
+        yield task.id, about, {"goals": task.goals, "tags": task.tags, "left_by_random": left}
 
 
-def _policies() -> Table:
+def _policies() -> Iterator[Row]:
     from grainscout.policies import policy_class, policy_names
+    from grainscout.policies.registry import PEERS
 
     def first_line(name: str) -> str:
         return (policy_class(name).__doc__ or "").strip().splitlines()[0]
 
-    return _table((name, _or_error(first_line, name)) for name in policy_names())
+    here = policy_names()
+    for name in sorted({*here, *PEERS}):
+        if name in here:
+            yield name, _or_error(first_line, name), {"installed": True}
+        else:
+            yield name, _missing(PEERS[name], "peers"), {"installed": False}
 
 
-def _films() -> Table:
-    from grainscout.simulator import PRESETS
+def _films() -> Iterator[Row]:
+    from grainscout.simulator.presets import ABOUT, PRESETS
 
-    return _table(
-        (name, f"{spec.rows} x {spec.columns} pixels of {spec.row_nm:g} nm")
-        for name, spec in PRESETS.items()
-    )
+    for name, spec in PRESETS.items():
+        yield name, ABOUT[name], {"pixels": spec.shape, "pixel_nm": [spec.row_nm, spec.column_nm]}
 
 
-def _instruments() -> Table:
-    from grainscout.simulator.instrument import FAULT_LADDERS, INSTRUMENTS
+def _instruments() -> Iterator[Row]:
+    from grainscout.simulator.instrument.faults import FAULT_LADDERS, INSTRUMENTS
 
-    named = {**INSTRUMENTS, **FAULT_LADDERS}
-    return _table((name, ", ".join(spec.tags) or "no fault") for name, spec in named.items())
+    for name, spec in {**INSTRUMENTS, **FAULT_LADDERS}.items():
+        fault, _, level = name.partition("-")
+        part = "amplifier" if fault == "noise" else fault
+        pair = [getattr(FAULT_LADDERS.get(f"{fault}-{k}"), part, None) for k in ("mild", "severe")]
+        own = getattr(spec, part, None)
+        # What differs between the levels is what tells them apart.
+        settings = ", ".join(
+            f"{k} {v:g}"
+            for k, v in (vars(own) if own else {}).items()
+            if len({getattr(p, k) for p in pair}) > 1
+        )
+        about = _INSTRUMENTS.get(name) or f"{level} {fault} alone: {settings}"
+        yield name, about, {"faults": spec.tags}
 
 
-def _microscopes() -> Table:
-    from grainscout.hardware import microscope_names
+def _microscopes() -> Iterator[Row]:
+    from grainscout.hardware.registry import microscope_names
 
-    return _table((name, "") for name in microscope_names())
+    for name in microscope_names():
+        about, package, extra = _MICROSCOPES.get(name, ("of another package", "", ""))
+        here = not package or find_spec(package) is not None
+        yield name, about if here else f"{about}; {_missing(package, extra)}", {"installed": here}
 
 
-def _descriptors() -> Table:
+def _descriptors() -> Iterator[Row]:
     from grainscout.analysis.curves.descriptors import DESCRIPTORS
 
-    return _table((d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}") for d in DESCRIPTORS.values())
+    for d in DESCRIPTORS.values():
+        yield d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}", {"unit": d.unit}
 
 
-def _campaigns() -> Table:
-    from grainscout.config import builtin_campaigns, load_campaign
+def _campaigns() -> Iterator[Row]:
+    folder = files("grainscout.benchmarks.campaign") / "builtin"
+    for file in sorted(folder.iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".toml"):  # read as it is: to check it would take a second
+            table = tomllib.loads(file.read_text(encoding="utf-8"))
+            yield file.name.removesuffix(".toml"), table.get("description", ""), {}
 
-    def description(name: str) -> str:
-        return load_campaign(name).description
 
-    return _table((name, _or_error(description, name)) for name in builtin_campaigns())
+def _missing(package: str, extra: str) -> str:
+    return f"not installed: needs {package}, pip install -e '.[{extra}]'"
 
 
 def _or_error(describe: Callable[[str], str], name: str) -> str:
@@ -118,7 +173,7 @@ def _or_error(describe: Callable[[str], str], name: str) -> str:
         return str(error)
 
 
-LISTS: dict[str, Callable[[], Table]] = {
+LISTS: dict[str, Callable[[], Iterator[Row]]] = {
     "policies": _policies,
     "films": _films,
     "instruments": _instruments,

@@ -69,6 +69,6 @@ def preflight(
     console.print(table)
     if rehearsal.violations:
         raise LimitError("the experiment would break limits:\n" + "\n".join(rehearsal.violations))
-    if not rehearsal.reason.startswith(("budget", "the policy")):
+    if not rehearsal.reason.startswith(("budget", "the policy", "settled")):
         raise GrainscoutError(f"the rehearsal did not end by itself: {rehearsal.reason}")
     console.print("no limit would be broken")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rich.progress import Progress
 from typer import Argument, Option
 
 from grainscout.cli.console import console, progress
-from grainscout.cli.run_display import RunDisplay
 from grainscout.records import ConfigError, JournalError
 
 if TYPE_CHECKING:
     from grainscout.benchmarks import Environment
     from grainscout.config import RunConfig
-    from grainscout.experiment import Experiment
+    from grainscout.experiment import Experiment, Step
     from grainscout.journal import Journal
-    from grainscout.records import Problem
+    from grainscout.records import Outcome, Problem
 
 
 Config = Annotated[Path | None, Argument(help="Experiment file (TOML), such as a winner.toml.")]
@@ -114,6 +114,31 @@ def _print_offered_sites(environment: Environment, problem: Problem) -> None:
             f"= {environment.task.window_px}"
             + (" and frame_m" if environment.microscope.limits.frame_m else "")
         )
+
+
+class RunDisplay:
+    """Row of a progress bar for the budget."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._budget, self._spent = bar, 0, 0
+        self._task = bar.add_task("measuring", total=None)
+
+    def begin(self, budget: int | None, outcomes: Sequence[Outcome]) -> None:
+        """Show the curves that were measured before."""
+        self._budget = budget or 0
+        self._show(outcomes)
+
+    def observe(self, step: Step) -> None:
+        """Count a step of the loop."""
+        self._show(step.outcomes)
+
+    def _show(self, outcomes: Sequence[Outcome]) -> None:
+        from grainscout.experiment.outcomes import costs
+
+        self._spent += sum(map(costs, outcomes))
+        # Points that the operator added in the last step go beyond the budget.
+        total = max(self._budget, self._spent) if self._budget else None
+        self._bar.update(self._task, total=total, completed=self._spent)
 
 
 def _drive(make: Callable[..., Experiment], journal: Journal) -> None:

@@ -1,4 +1,4 @@
-"""Commands ``grainscout serve`` and ``keys``."""
+"""Commands ``grainscout serve``, ``keys`` and ``watch``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Annotated
 from typer import Argument, Option
 
 from grainscout.cli.check import Options, json_options
-from grainscout.cli.console import console
+from grainscout.cli.console import console, extra
+
+#: Packages of the extra ``link``.
+_LINK = ("psutil", "zmq")
 
 
 def serve(
@@ -28,7 +31,9 @@ def serve(
     It can only propose sites.
     """
     from grainscout.experiment import one_thread
-    from grainscout.hardware.remote import PolicyServer
+
+    with extra("link", *_LINK):
+        from grainscout.hardware.remote import PolicyServer
     from grainscout.policies import make_policy
 
     given = json_options(options)
@@ -57,7 +62,8 @@ def keys(
     ] = None,
 ) -> None:
     """Make the keys of a server and its clients."""
-    from grainscout.hardware.remote import generate_keys
+    with extra("link", *_LINK):
+        from grainscout.hardware.remote import generate_keys
 
     names = tuple(client or ["microscope"])
     made = generate_keys(folder, clients=names)
@@ -66,3 +72,38 @@ def keys(
         console.print(
             f"client: copy {made / name} to that machine by a way you trust, then delete it here"
         )
+
+
+def watch(
+    journal: Annotated[Path, Argument(help="Journal of a running or ended experiment.")],
+    host: Annotated[
+        str, Option(help="Address to listen on. Beyond this computer only with a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="Port. 0 takes a free one.")] = 8642,
+    token: Annotated[
+        str | None,
+        Option(
+            envvar="GRAINSCOUT_WATCH_TOKEN",
+            help="Token that a browser must send. Random if not given.",
+        ),
+    ] = None,
+    allow_control: Annotated[
+        bool, Option("--allow-control", help="Let the page pause, resume, abort and veto.")
+    ] = False,
+    maps: Annotated[
+        bool,
+        Option("--maps/--no-maps", help="Show the policy's maps, computed in another process."),
+    ] = True,
+) -> None:
+    """Serve a live page of a run."""
+    with extra("watch", "tornado"):
+        from grainscout.watch.command import serve
+    serve(
+        journal,
+        host=host,
+        port=port,
+        token=token,
+        control=allow_control,
+        maps=maps,
+        say=lambda line: console.print(line, highlight=False, soft_wrap=True),
+    )

@@ -12,7 +12,6 @@ from typer import Argument, Option
 from grainscout.cli.console import console
 from grainscout.cli.listing import show
 from grainscout.records import ConfigError, GrainscoutError, spawn_streams
-from grainscout.records.registry import closest
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -109,17 +108,14 @@ def simulate(
 def _film(name: str, seed: int, image: Path | None, options: dict[str, Any]) -> Film:
     """The film that an experiment with this seed measures."""
     from grainscout.benchmarks.tasks.microscopes import Topography, film_on_image
-    from grainscout.simulator import PRESETS, Film
+    from grainscout.simulator import Film, preset
 
-    if name not in PRESETS:
-        raise ConfigError(
-            f"film must be one of {', '.join(PRESETS)}; got {name!r}{closest(name, PRESETS)}"
-        )
+    made = preset(name)
     if image is None:
         if options:
             given = ", ".join(f"--{key.replace('_', '-')}" for key in options)
             raise ConfigError(f"{given} needs --topography: other films know their grains")
-        return Film.generate(PRESETS[name], spawn_streams(seed).film)
+        return Film.generate(made, spawn_streams(seed).film)
     spec = Topography(film=name, file=image, **options)
     for sentence in spec.notes():
         console.print(f"note:    {sentence}")

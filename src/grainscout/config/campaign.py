@@ -13,6 +13,7 @@ from grainscout.config.run import absolute
 from grainscout.config.toml import parse, read_toml
 from grainscout.policies import make_policy
 from grainscout.records import ConfigError
+from grainscout.records.registry import closest
 
 _BUDGET = {"curves", "seconds", "wear"}
 
@@ -35,7 +36,7 @@ def load_campaign(name: str) -> Campaign:
     path = known.get(name, Path(name))
     if not path.suffix and name not in known:
         raise ConfigError(
-            f"campaign must be a TOML file or one of {', '.join(known)}; got {name!r}"
+            f"campaign must be a TOML file or one of {', '.join(known)}; got {name!r}{closest(name, known)}"
         )
     table = absolute(read_toml(path), path.parent)
     defaults = table.pop("defaults", {})

@@ -87,9 +87,9 @@ class RunConfig:
                 f"policy {self.policy.name!r} is a control that is given the truth; it runs in campaigns "
                 "only"
             )
-        make_policy(
-            self.policy.name, self.policy.options
-        )  # a wrong option is refused before the scan
+        policy = make_policy(self.policy.name, self.policy.options)  # refused before the scan
+        if self.task.stop is not None:
+            self.task.stop.checked(policy)
 
     @contextmanager
     def open_policy(self, microscope: Microscope) -> Iterator[Policy]:
@@ -120,6 +120,7 @@ class RunConfig:
             "judge": self.judge,
             "max_spoilt": self.max_spoilt,
             "second_look": self.task.second_look,
+            "stop": self.task.stop,
         }
 
 

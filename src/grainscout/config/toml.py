@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.records import ConfigError
+from grainscout.records.registry import closest
 
 T = TypeVar("T")
 
@@ -72,15 +73,21 @@ def parse(kind: type[T], table: Mapping[str, Any], source: str) -> T:
     ConfigError
         Names the source, the key, what was expected and what was found.
     """
-    checked = _checked(kind, _with_new_keys(table), "", source)
+    wrong: list[str] = []  # every unknown key, told together with what pydantic finds
+    checked = _checked(kind, _with_new_keys(table), "", source, wrong)
     try:
         text = json.dumps(checked)
     except TypeError as error:
         raise ConfigError(f"{source}: dates and times are not used here: {error}") from error
     try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
+        made = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
-        raise ConfigError("\n".join(_message(e, source) for e in error.errors())) from error
+        raise ConfigError(
+            "\n".join([*wrong, *(_message(e, source) for e in error.errors())])
+        ) from error
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return made
 
 
 def _with_new_keys(value: Any, refuse: str = "", at: str = "") -> Any:
@@ -113,15 +120,15 @@ def _message(error: Any, source: str) -> str:
     return f"{source}: {at} must be {wanted}; got {error['input']!r}"
 
 
-def _checked(kind: Any, value: Any, at: str, source: str) -> Any:
-    """Refuse unknown keys here rather than in pydantic, so that the nearest known one is named."""
+def _checked(kind: Any, value: Any, at: str, source: str, wrong: list[str]) -> Any:
+    """Leave out unknown keys here, noted in `wrong`, so that the nearest known one is named."""
     kind, item = _dataclass_of(kind)
     if kind is None:
         return value
     if item:
         if not isinstance(value, list):
             return value
-        return [_checked(kind, v, f"{at}.{k}", source) for k, v in enumerate(value)]
+        return [_checked(kind, v, f"{at}.{k}", source, wrong) for k, v in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     if issubclass(kind, Kinds):
@@ -132,8 +139,9 @@ def _checked(kind: Any, value: Any, at: str, source: str) -> Any:
     for key, inner in value.items():
         where = f"{at}.{key}".lstrip(".")
         if key not in known:
-            raise ConfigError(f"{source}: {where} {_unknown(kind, key, known)}")
-        table[key] = _checked(hints[key], inner, where, source)
+            wrong.append(f"{source}: {where} {_unknown(kind, key, known)}")
+            continue
+        table[key] = _checked(hints[key], inner, where, source, wrong)
     return table
 
 
@@ -147,7 +155,9 @@ def _kind_of(
     except ConfigError:
         names = ", ".join(map(repr, family.classes()))
         where = f"{at}.kind".lstrip(".")
-        raise ConfigError(f"{source}: {where} must be one of {names}; got {kind!r}") from None
+        raise ConfigError(
+            f"{source}: {where} must be one of {names}; got {kind!r}{closest(str(kind), family.classes())}"
+        ) from None
     foreign = value.keys() - chosen.settings().keys()
     idle = {k for k in foreign if k in family.shared or (k in family.empty and not value[k])}
     return chosen, {k: v for k, v in value.items() if k not in idle}

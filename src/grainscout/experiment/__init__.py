@@ -18,6 +18,7 @@ from grainscout.experiment.bookkeeping import Result, Step
 from grainscout.experiment.experiment import Experiment
 from grainscout.experiment.operator import REQUESTS, attachable
 from grainscout.experiment.problem import full_window_sites, make_problem
+from grainscout.experiment.stopping import StopRule
 from grainscout.experiment.threads import one_thread
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Experiment",
     "Result",
     "Step",
+    "StopRule",
     "attachable",
     "full_window_sites",
     "make_problem",

@@ -28,6 +28,7 @@ from grainscout.experiment.evidence import (
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
 from grainscout.experiment.outcomes import attached, measure, vetoed
 from grainscout.experiment.retraction import ToldPolicy
+from grainscout.experiment.stopping import StopRule
 from grainscout.experiment.threads import one_thread
 from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
 from grainscout.journal import Journal
@@ -73,6 +74,8 @@ class Experiment:
         How often the site of an unusable curve is measured again. Curves that agree are real.
     max_spoilt : float
         Share of unusable curves among the latest 20 at which the run stops.
+    stop : StopRule, optional
+        Ends the run when more curves would bring too little.
     observe : callable, optional
         Called with a `Step` after each batch.
 
@@ -97,25 +100,22 @@ class Experiment:
         judge: bool = True,
         second_look: int = 0,
         max_spoilt: float = MAX_SPOILT,
+        stop: StopRule | None = None,
         observe: Callable[[Step], None] | None = None,
     ) -> None:
         check_settings(batch=batch, checkpoint_every=checkpoint_every, max_failures=max_failures)
         check_looks(second_look, max_spoilt)
         self.microscope = microscope
         self.policy, self.problem = policy, problem
-        self.seed, self.journal = seed, journal
-        self.batch = batch
-        self.decision_seconds = decision_seconds
-        self.checkpoint_every = checkpoint_every
-        self.max_failures = max_failures
+        self.seed, self.journal, self.batch = seed, journal, batch
+        self.decision_seconds, self.checkpoint_every = decision_seconds, checkpoint_every
+        self.max_failures, self.stop = max_failures, stop and stop.checked(policy)
         self.judge = judge and microscope.capabilities.unit == "A"
         self.second_look = second_look if microscope.capabilities.revisits else 0
         self._spoilt = SpoiltCurves(max_spoilt)
-        self.observe = observe
-        self._started = False
+        self.observe, self._started = observe, False
         self._outcomes: list[Outcome] = []  # without a journal; with one, memory stays flat
-        self._spending = Spending(problem.budget)
-        self._check = ProposalCheck(problem)
+        self._spending, self._check = Spending(problem.budget), ProposalCheck(problem)
         self._number = 0
         self._wear_start = self._wear()
         self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
@@ -307,7 +307,8 @@ class Experiment:
 
     def _exhausted(self) -> str | None:
         worn = self._wear() - self._wear_start
-        return self._spoilt.stop() or self._spending.exhausted(self._now(), worn)
+        spent = self._spoilt.stop() or self._spending.exhausted(self._now(), worn)
+        return spent or (self.stop and self.stop.reason(self.policy, self._spending.curves))
 
     def _wear(self) -> float:
         return self.microscope.wear() if supports(self.microscope, SupportsWear) else 0.0

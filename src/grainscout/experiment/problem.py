@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from grainscout.hardware.protocol import Microscope
-from grainscout.records import Budget, ConfigError, Problem, Waveform
+from grainscout.hardware.protocol import Capabilities, Microscope, SupportsImageBias
+from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
 from grainscout.records.arrays import IntArray
+from grainscout.records.supports import supports
 
 
 def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:
@@ -42,6 +44,43 @@ def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2).astype(np.int64)
 
 
+def usual_channels(able: Capabilities) -> tuple[str, ...]:
+    """Images that a run takes if none is named: a recording's own, or the height."""
+    return ("height",) if able.sites is None and "height" in able.channels else able.channels
+
+
+def _set_bias(microscope: Microscope, channels: Sequence[str], volts: float | None) -> None:
+    able = microscope.capabilities
+    if missing := [name for name in channels if name not in able.channels]:
+        raise ConfigError(
+            f"channels must be images of this microscope ({', '.join(able.channels)}); it has no "
+            f"{', '.join(missing)}"
+        )
+    can = supports(microscope, SupportsImageBias)
+    if volts is None:
+        if can and not (able.simulated or able.scan_bias_V) and "current" in channels:
+            raise ConfigError(
+                "scan_bias_V must be given for a current image: at 0 V it shows nothing"
+            )
+    elif not can:
+        raise ConfigError(f"scan_bias_V must be left out: this microscope sets none; got {volts:g}")
+    else:
+        microscope.image_bias(volts)
+
+
+def _imaged(microscope: Microscope, channels: Sequence[str], together: bool) -> Scan:
+    """The images of one pass, or of a pass each on the grid of the first one."""
+    if together or len(channels) == 1:
+        return microscope.scan(channels)
+    scans = [microscope.scan((name,)) for name in channels]
+    return replace(
+        scans[0],
+        channels={n: s.channel(n) for n, s in zip(channels, scans, strict=True)},
+        units={k: v for s in scans for k, v in s.units.items()},
+        metadata={k: v for s in reversed(scans) for k, v in s.metadata.items()},
+    )
+
+
 def make_problem(
     microscope: Microscope,
     waveform: Waveform,
@@ -51,6 +90,9 @@ def make_problem(
     light: float = 0.0,
     window: int = 16,
     channels: tuple[str, ...] | None = None,
+    scan_bias: float | None = None,
+    scan_light: float | None = None,
+    together: bool = True,
     frame: tuple[float, float, float, float] | None = None,
 ) -> Problem:
     """Set the light, take the scan, and list what may be measured.
@@ -70,7 +112,11 @@ def make_problem(
     window : int
         Candidates have a full patch of this side [pixels] around them.
     channels : tuple of str, optional
-        Images to take. Default all that the microscope offers.
+        Images to take. Default all of a recording, of another microscope its height.
+    scan_bias, scan_light : float, optional
+        Bias [V] and illumination [suns] during the images. Default the instrument's own, and `light`.
+    together : bool
+        Take all images in one pass. Otherwise each costs one.
     frame : tuple of float, optional
         (x_min, y_min, x_max, y_max) [m] that candidates must lie in.
 
@@ -82,7 +128,8 @@ def make_problem(
     Raises
     ------
     ConfigError
-        If no candidate is left, or the microscope cannot set this light or apply this waveform.
+        If no candidate is left, or the microscope has no such image or cannot set this bias or light
+        or apply this waveform.
     """
     able = microscope.capabilities
     if able.waveform is not None and able.waveform != waveform:
@@ -91,11 +138,17 @@ def make_problem(
             f"{len(able.waveform)} samples from {able.waveform.voltage[0]:g} to "
             f"{able.waveform.voltage[-1]:g} V; got {waveform.kind} of {len(waveform)} samples"
         )
+    names = usual_channels(able) if channels is None else channels
+    first = light if scan_light is None else scan_light
     if able.light:
+        microscope.light(first)
+    elif light > 0 or first > 0:
+        shown = max(light, first)
+        raise ConfigError(f"light must be 0 suns: this microscope cannot set it; got {shown:g}")
+    _set_bias(microscope, names, scan_bias)
+    scan = _imaged(microscope, names, together)
+    if first != light:
         microscope.light(light)
-    elif light > 0:
-        raise ConfigError(f"light must be 0 suns: this microscope cannot set it; got {light:g}")
-    scan = microscope.scan(able.channels if channels is None else channels)
     sites = full_window_sites(scan.shape, window)
     if able.sites is not None:
         reachable = np.isin(scan.flat(sites), scan.flat(able.sites))

@@ -82,6 +82,14 @@ class PageRenderer:
         self._explanation: Explanation | None = None
         if self.base.shown is not None:
             self._keep("height", self.base.shown)
+        scan = run.header.problem.scan
+        self._images: dict[str, tuple[Coloured, str, str]] = {}
+        for name in list(scan.channels)[1:]:
+            factor, unit = engineering(scan.channel(name), scan.units.get(name, ""))
+            shown = coloured(scan.channel(name) * factor, name=name)
+            if shown is not None:
+                self._keep(f"image {name}", shown)
+                self._images[f"image {name}"] = (shown, f"{name} image", unit)
 
     def page(self, run: Snapshot, now: float, trouble: str = "", name: str = "") -> Page:
         """Render the page at `now` [s since 1970]."""
@@ -225,17 +233,22 @@ class PageRenderer:
 
     def _mapped(self, run: Snapshot) -> dict[str, Any]:
         known = 0 if self._explanation is None else self._explanation.after
-        return {
-            "explanation": self._explanation,
-            "figures": [
+
+        def drawn(maps: Mapping[str, tuple[Coloured, str, str]]) -> list[dict[str, Any]]:
+            return [
                 {
                     "name": label,
                     "figure": figures.policy_map(
                         name, image, self.base, run, labelled(_SHORT.get(name, label), unit), known
                     ),
                 }
-                for name, (image, label, unit) in self._maps.items()
-            ],
+                for name, (image, label, unit) in maps.items()
+            ]
+
+        return {
+            "explanation": self._explanation,
+            "images": drawn(self._images),
+            "figures": drawn(self._maps),
         }
 
 

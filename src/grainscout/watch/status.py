@@ -12,6 +12,7 @@ import numpy as np
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.curves.quality import WINDOW
 from grainscout.experiment.evidence import MAX_SPOILT, SPOILT
+from grainscout.experiment.stopping import SETTLED
 from grainscout.records import Budget
 from grainscout.watch.journal_reader import Snapshot
 
@@ -95,6 +96,8 @@ def _ended(reason: str) -> State:
         return State(
             name="finished", text=f"Its budget is used up ({reason[8:]}).", severity="rest"
         )
+    if reason.startswith(SETTLED):
+        return State(name="finished", text=f"Ended early:{reason[8:]}.", severity="rest")
     if reason.startswith(SPOILT):
         return State(name="failed", text=f"Ended because of {reason}.", severity="bad")
     name, text, severity = _ENDS.get(reason, ("failed", f"Ended by an error; {reason}", "bad"))

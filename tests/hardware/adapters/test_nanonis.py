@@ -408,3 +408,18 @@ def test_misuse_is_named(fake):
     for site in (Site(7, 0), Site(-1, 0), Site(0.5, 0)):
         with pytest.raises(MicroscopeError, match="on the 7 x 9 scan"):
             microscope.measure(site, SWEEP)
+
+
+def test_an_image_has_its_bias_and_further_signals_their_names(fake):
+    with pytest.raises(MicroscopeError, match="Phase"):
+        connect(fake, signals={"phase": "Phase (deg)"})
+    microscope = Guard(connect(fake, signals={"photodiode": "Input 3 (V)"}), Limits(voltage_V=1.0))
+    assert microscope.capabilities.channels == ("height", "current", "photodiode")
+    with pytest.raises(LimitError, match=r"got 1\.5 V"):
+        microscope.image_bias(-1.5)
+    microscope.image_bias(-0.5)
+    fake.log.clear()
+    microscope.scan(("height", "current"))
+    names = [name for name, _ in fake.log]
+    assert names.index("Bias.Set") < names.index("Scan.Action")
+    assert [v[0] for n, v in fake.log if n == "Bias.Set"][0] == -0.5
