@@ -422,4 +422,4 @@ def test_an_image_has_its_bias_and_further_signals_their_names(fake):
     microscope.scan(("height", "current"))
     names = [name for name, _ in fake.log]
     assert names.index("Bias.Set") < names.index("Scan.Action")
-    assert [v[0] for n, v in fake.log if n == "Bias.Set"][0] == -0.5
+    assert next(v[0] for n, v in fake.log if n == "Bias.Set") == -0.5
