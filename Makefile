@@ -19,8 +19,7 @@ dev: .venv/installed  ## create .venv with all packages
 GRID ?= $(wildcard ../shared/data/mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds)
 
 demo: .venv/installed  ## race five policies on simulated films and on a recorded grid
-	@test -n "$(GRID)" || echo "No recorded grid found. Add one: make demo GRID=my_grid.3ds"
-	$(BIN)/grainscout bench quick --out out/demo $(if $(GRID),--replay $(GRID))
+	$(BIN)/grainscout demo $(if $(GRID),--replay $(GRID))
 
 test: .venv/installed  ## run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -12,6 +12,10 @@ differ by line or marker as well. A Figure is not registered with pyplot and nee
 `latent_map`, `latent_comparison`, `latent_archetypes` and `latent_scatter` import torch when used.
 """
 
+import io
+import sys
+from typing import Any
+
 import lazy_loader
 
 __getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
@@ -33,3 +37,22 @@ __all__ = [
     "predicted_vs_true",
     "sites_over_topography",
 ]
+
+
+def _show_in_notebooks() -> None:
+    """Let a notebook show a Figure as a picture, also without ``%matplotlib inline``."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return
+
+    def png(figure: Any) -> bytes:
+        data = io.BytesIO()
+        figure.savefig(data, format="png", bbox_inches="tight")
+        return data.getvalue()
+
+    formatter = shell.display_formatter.formatters["image/png"]
+    formatter.for_type_by_name("matplotlib.figure", "Figure", png)
+
+
+_show_in_notebooks()

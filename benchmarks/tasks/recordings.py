@@ -16,7 +16,10 @@ from grainscout.records import ConfigError, GrainscoutError
 
 #: Names that the folder of recordings may have where GRAINSCOUT_DATA does not say it.
 _FOLDERS = ("shared/data", "../shared/data", "data")
-_SUFFIXES = {".3ds", ".dat", ".ibw", ".h5", ".hdf5", ".csv", ".txt"}
+_SUFFIXES = {
+    *(".3ds", ".dat", ".ibw", ".h5", ".hdf5", ".nxs", ".gwy", ".csv", ".txt"),
+    *(".sm4", ".tif", ".tiff", ".cur"),
+}
 #: Fewest curves with a value that policies can be compared on.
 _FEWEST = 30
 

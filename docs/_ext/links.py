@@ -46,6 +46,8 @@ def faults(folder: Path) -> list[str]:
     found = [] if pages else [f"{folder} must hold a built site; it has no page"]
     for path, page in pages.items():
         name = path.relative_to(folder)
+        if "&lt;Figure size" in path.read_text(encoding="utf-8"):
+            found.append(f"{name}: prints a figure instead of showing it")
         for link in page.loaded:
             if urlsplit(link).scheme not in ("", "data"):
                 found.append(f"{name}: loads {link} from a network")

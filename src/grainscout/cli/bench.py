@@ -84,6 +84,16 @@ Smoke = Annotated[bool, Option("--smoke", help="Run the smallest campaign.")]
 Json = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 
+def demo(out: Out = None, replay: Replay = None, jobs: Jobs = None) -> None:
+    """Race five policies on simulated films and on a recorded grid.
+
+    A leaderboard and a report in a few minutes. The grid comes with the package, or is yours.
+    """
+    from grainscout.datasets import grid_file
+
+    bench("quick", out=out or Path("out", "demo"), replay=list(replay or [grid_file()]), jobs=jobs)
+
+
 def bench(
     campaign: Name = "quick",
     out: Out = None,
