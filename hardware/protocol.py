@@ -287,7 +287,7 @@ class Lamp(Protocol):
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def on_paper(paper: Callable[..., Paper]) -> Callable[[F], F]:
+def on_paper(paper: Callable[..., Paper | None]) -> Callable[[F], F]:
     """Decorate a factory with what is known before it is called. See `registry.paper_of`."""
 
     def wrap(factory: F) -> F:

@@ -14,6 +14,7 @@ from grainscout.hardware.protocol import (
     Meter,
     Microscope,
     Mover,
+    Paper,
     Rescue,
     SupportsClose,
     SupportsContact,
@@ -22,8 +23,9 @@ from grainscout.hardware.protocol import (
     SupportsLimitCurrent,
     SupportsRescue,
     SupportsSettings,
+    on_paper,
 )
-from grainscout.hardware.registry import make_microscope
+from grainscout.hardware.registry import make_microscope, paper_of
 from grainscout.records import (
     ConfigError,
     CostModel,
@@ -85,22 +87,8 @@ class MicroscopeOfParts:
     @property
     def capabilities(self) -> Capabilities:
         """The mover's capabilities, with the meter's waveforms and the lamp's light."""
-        able = self._mover.capabilities
-        light = able.light or self._lamp is not None
-        if self._meter is None:
-            return replace(able, light=light)
-        return replace(
-            able,
-            light=light,
-            waveform=None,
-            waveforms=(),
-            slew_factor=1.0,
-            rise_s=self._meter.rise_s,
-            rail_A=None,
-            sweeps=1,
-            held_samples=0,
-            rescue=f"switch the meter's output off; {able.rescue}",
-        )
+        rise_s = None if self._meter is None else self._meter.rise_s
+        return _with_parts(self._mover.capabilities, rise_s, light=self._lamp is not None)
 
     @property
     def clock(self) -> Clock:
@@ -191,6 +179,59 @@ class MicroscopeOfParts:
                     self._mover.close()
 
 
+def _with_parts(able: Capabilities, rise_s: float | None, *, light: bool) -> Capabilities:
+    able = replace(able, light=able.light or light)
+    if rise_s is None:
+        return able
+    return replace(
+        able,
+        waveform=None,
+        waveforms=(),
+        slew_factor=1.0,
+        rise_s=rise_s,
+        rail_A=None,
+        sweeps=1,
+        held_samples=0,
+        rescue=f"switch the meter's output off; {able.rescue}",
+    )
+
+
+def _parts_paper(
+    *,
+    mover: str,
+    mover_options: Mapping[str, Any] | None = None,
+    meter: str = "",
+    meter_options: Mapping[str, Any] | None = None,
+    lamp: str = "",
+    lamp_options: Mapping[str, Any] | None = None,
+    **_: object,
+) -> Paper | None:
+    """What the parts tell before they are opened, their options checked."""
+    under = None if mover in MOVERS.names() else paper_of(mover, mover_options)
+    if lamp:
+        LAMPS.checked(lamp, lamp_options)
+    rise_s: float | None = None
+    if meter:
+        METERS.checked(meter, meter_options)
+        known = {**METERS.options(meter), **(meter_options or {})}
+        rise_s = float(known.get("rise_s", 0.0))
+    if under is None:
+        return None
+    able = _with_parts(under.capabilities, rise_s, light=bool(lamp))
+    if meter:
+        return Paper(capabilities=able, cost=under.cost)
+    return replace(under, capabilities=able)
+
+
+def _source_meter_paper(
+    *, mover: str, mover_options: Mapping[str, Any] | None = None, model: str = "2400", **more: Any
+) -> Paper | None:
+    more.pop("bias_to", None)
+    return _parts_paper(
+        mover=mover, mover_options=mover_options, meter=f"keithley-{model}", meter_options=more
+    )
+
+
 class CompliantMicroscope(MicroscopeOfParts):
     """With a meter that can limit its current."""
 
@@ -200,6 +241,7 @@ class CompliantMicroscope(MicroscopeOfParts):
             self._meter.limit_current(amperes)
 
 
+@on_paper(_parts_paper)
 def open_parts(
     *,
     mover: str,
@@ -244,6 +286,7 @@ def open_parts(
         raise
 
 
+@on_paper(_source_meter_paper)
 def open_source_meter(
     *,
     resource: str,

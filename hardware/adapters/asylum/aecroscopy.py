@@ -6,13 +6,10 @@ and sleeps for 22 s, so the image is started with its button here and waited for
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
-from grainscout.hardware.adapters.asylum.paper import asylum_paper
-from grainscout.hardware.adapters.shared import BiasTo
-from grainscout.hardware.protocol import on_paper
+from grainscout.hardware.adapters.asylum.paper import asylum_factory
 from grainscout.records import ConfigError, MicroscopeError
 
 _WAVE = "GrainscoutReadout"
@@ -88,37 +85,7 @@ class CypherIgor:
         self._cypher.withdraw()
 
 
-@on_paper(asylum_paper)
-def open_aecroscopy(
-    *,
-    folder: str,
-    shape: Literal["bipolar", "triangle"] = "bipolar",
-    rail_A: float = 20e-9,
-    settle_s: float = 2.0,
-    stable_s: float = 0.5,
-    contact_V: float = 0.05,
-    approach_s: float = 30.0,
-    scan_bias_V: float = 0.0,
-    bias_to: BiasTo = "sample",
-    speed_m_per_s: float = 1e-6,
-    arrival_s: float = 2.0,
-    timeout_s: float = 10.0,
-    scan_timeout_s: float = 3600.0,
-) -> AsylumMicroscope:
-    """Connect to the Igor that runs on this PC. Options as in `AsylumMicroscope`."""
-    return AsylumMicroscope(
-        CypherIgor,
-        Path(folder),
-        shape=shape,
-        rail_A=rail_A,
-        settle_s=settle_s,
-        stable_s=stable_s,
-        contact_V=contact_V,
-        approach_s=approach_s,
-        scan_bias_V=scan_bias_V,
-        bias_to=bias_to,
-        speed_m_per_s=speed_m_per_s,
-        arrival_s=arrival_s,
-        timeout_s=timeout_s,
-        scan_timeout_s=scan_timeout_s,
-    )
+@asylum_factory()
+def open_aecroscopy(**options: Any) -> AsylumMicroscope:
+    """Connect to the Igor that runs on this PC. Options as in `AsylumOptions`."""
+    return AsylumMicroscope(CypherIgor, **options)

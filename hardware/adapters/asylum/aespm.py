@@ -10,14 +10,12 @@ import math
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
-from grainscout.hardware.adapters.asylum.paper import asylum_paper
-from grainscout.hardware.adapters.shared import BiasTo
-from grainscout.hardware.protocol import on_paper
+from grainscout.hardware.adapters.asylum.paper import asylum_factory
 from grainscout.records import ConfigError, MicroscopeError
 
 _LOOPS = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")
@@ -124,48 +122,13 @@ class AespmIgor:
         self.execute('DoScanFunc("StopEngageButton")')
 
 
-@on_paper(asylum_paper)
-def open_aespm(
-    *,
-    folder: str,
-    step_V: float = 0.05,
-    shape: Literal["bipolar", "triangle"] = "bipolar",
-    rail_A: float = 20e-9,
-    settle_s: float = 2.0,
-    stable_s: float = 0.5,
-    contact_V: float = 0.05,
-    approach_s: float = 30.0,
-    scan_bias_V: float = 0.0,
-    bias_to: BiasTo = "sample",
-    speed_m_per_s: float = 1e-7,
-    arrival_s: float = 2.0,
-    timeout_s: float = 20.0,
-    scan_timeout_s: float = 3600.0,
-) -> AsylumMicroscope:
+@asylum_factory(step_V=0.05, speed_m_per_s=1e-7, timeout_s=20.0)
+def open_aespm(*, step_V: float = 0.05, **options: Any) -> AsylumMicroscope:
     """Connect to the Igor on this PC.
 
-    Parameters
-    ----------
-    step_V : float
-        Largest jump of a move [V].
-    others
-        As in `AsylumMicroscope`.
+    `step_V` is the largest jump of a move [V]. Other options as in `AsylumOptions`.
     """
     if not (math.isfinite(step_V) and step_V > 0):
         raise ConfigError(f"step_V must be positive and finite [V]; got {step_V}")
-    return AsylumMicroscope(
-        lambda: AespmIgor(step_V, timeout_s / 2),
-        Path(folder),
-        shape=shape,
-        rail_A=rail_A,
-        settle_s=settle_s,
-        stable_s=stable_s,
-        contact_V=contact_V,
-        approach_s=approach_s,
-        scan_bias_V=scan_bias_V,
-        bias_to=bias_to,
-        speed_m_per_s=speed_m_per_s,
-        arrival_s=arrival_s,
-        timeout_s=timeout_s,
-        scan_timeout_s=scan_timeout_s,
-    )
+    options = {"speed_m_per_s": 1e-7, "timeout_s": 20.0, **options}
+    return AsylumMicroscope(lambda: AespmIgor(step_V, options["timeout_s"] / 2), **options)

@@ -16,18 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from grainscout.hardware.adapters.asylum.files import SaveFolder, fitted
-from grainscout.hardware.adapters.asylum.paper import CYCLES, asylum_paper, require_applicable
+from grainscout.hardware.adapters.asylum.paper import CYCLES, AsylumOptions, require_applicable
 from grainscout.hardware.adapters.lock import InstrumentLock
 from grainscout.hardware.adapters.shared import (
-    BiasTo,
     RealMicroscope,
     as_applied,
     as_at_sample,
     known_channels,
-    positive,
     refuse_stopped,
 )
 from grainscout.hardware.adapters.time_limit import Worker
@@ -88,68 +86,12 @@ class Igor(Protocol):
 class AsylumMicroscope(RealMicroscope):
     """Scan, move, DoIV and park with an Asylum microscope.
 
-    Parameters
-    ----------
-    igor : callable
-        Makes the connection, in the thread that will use it.
-    folder : str or Path
-        Where the software saves images and curves. Saving must be on for both.
-    shape : {"bipolar", "triangle"}
-        Function chosen by hand in the DoIV panel: (0, +, -, 0) or (0, +, 0). Amplitude and frequency
-        are set from here, and every saved bias is compared with the waveform.
-    rail_A : float
-        Full scale of the current amplifier [A].
-    settle_s : float
-        Shortest wait after withdrawing and after landing [s]. The commands come back before the tip moves.
-    stable_s, contact_V : float
-        The tip has arrived when deflection and Z sensor keep still for `stable_s` [s]. Contact changes
-        the deflection by at least `contact_V` [V].
-    approach_s : float
-        Longest landing and withdrawal [s].
-    scan_bias_V : float
-        Bias during images [V].
-    bias_to : {"sample", "tip"}
-        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
-    speed_m_per_s : float
-        Speed of moves [m/s].
-    arrival_s : float
-        Longest wait for the sensors after a move [s].
-    timeout_s, scan_timeout_s : float
-        Time-out of one command and of one image [s].
+    `igor` makes the connection, in the thread that will use it. Options as in `AsylumOptions`.
     """
 
-    def __init__(
-        self,
-        igor: Callable[[], Igor],
-        folder: str | Path,
-        *,
-        shape: Literal["bipolar", "triangle"] = "bipolar",
-        rail_A: float = 20e-9,
-        settle_s: float = 2.0,
-        stable_s: float = 0.5,
-        contact_V: float = 0.05,
-        approach_s: float = 30.0,
-        scan_bias_V: float = 0.0,
-        bias_to: BiasTo = "sample",
-        speed_m_per_s: float = 1e-6,
-        arrival_s: float = 2.0,
-        timeout_s: float = 10.0,
-        scan_timeout_s: float = 3600.0,
-    ) -> None:
-        positive(
-            rail_A=rail_A, speed_m_per_s=speed_m_per_s, arrival_s=arrival_s, timeout_s=timeout_s
-        )
-        positive(stable_s=stable_s, contact_V=contact_V, approach_s=approach_s)
-        if bias_to not in ("sample", "tip"):
-            raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
+    def __init__(self, igor: Callable[[], Igor], folder: str | Path, **options: Any) -> None:
+        self._how = AsylumOptions(folder=str(folder), **options)
         super().__init__()
-        if shape not in CYCLES:
-            raise ConfigError(f"shape must be one of {', '.join(CYCLES)}; got {shape!r}")
-        self._shape, self._rail, self._settle = shape, rail_A, settle_s
-        self._speed, self._arrival = speed_m_per_s, arrival_s
-        self._timeout, self._scan_timeout = timeout_s, scan_timeout_s
-        self._stable, self._contact, self._approach = stable_s, contact_V, approach_s
-        self._scan_bias, self._bias_to = scan_bias_V, bias_to
         self._free = self._pressed = math.nan  # deflection [V]
         self._landed, self._landings = True, 0
         self._files = SaveFolder(folder)
@@ -157,7 +99,7 @@ class AsylumMicroscope(RealMicroscope):
         self._lock.take()
         self._worker = Worker("Igor")
         try:
-            self._igor: Igor = self._worker.call(igor, timeout_s)
+            self._igor: Igor = self._worker.call(igor, self._how.timeout_s)
         except (ConfigError, MicroscopeError):
             self._lock.give()
             raise
@@ -166,23 +108,16 @@ class AsylumMicroscope(RealMicroscope):
     @property
     def capabilities(self) -> Capabilities:
         """Height and current images. Any site. No light."""
-        return asylum_paper(
-            shape=self._shape,
-            rail_A=self._rail,
-            scan_bias_V=self._scan_bias,
-            scan_timeout_s=self._scan_timeout,
-        ).capabilities
+        return self._how.capabilities
 
     @property
     def cost(self) -> CostModel:
         """Travel and settling as configured. 3 s for landing, saving and withdrawal."""
-        return asylum_paper(
-            settle_s=self._settle, stable_s=self._stable, speed_m_per_s=self._speed
-        ).cost
+        return self._how.cost
 
     def settings(self) -> PackedState:
         """The wiring as stated, and deflections as measured. Images carry the software's own note."""
-        return {"bias_to": self._bias_to, "free_V": self._free, "pressed_V": self._pressed}
+        return {"bias_to": self._how.bias_to, "free_V": self._free, "pressed_V": self._pressed}
 
     def contact(self) -> bool:
         """Tell if the tip is not confirmed to be up."""
@@ -200,10 +135,10 @@ class AsylumMicroscope(RealMicroscope):
         """Take one image and read the saved file. DataError for an unknown channel."""
         known_channels(channels, self.capabilities.channels)
         self._files.mark()
-        self._bias(self._scan_bias)  # whatever an operator left
+        self._bias(self._how.scan_bias_V)  # whatever an operator left
         self._landed = True
         self._do(self._igor.image)
-        image = self._files.image(self._scan_timeout)
+        image = self._files.image(self._how.scan_timeout_s)
         self.park()
         missing = [c for c in channels if c not in image.channels]
         if missing:
@@ -220,20 +155,20 @@ class AsylumMicroscope(RealMicroscope):
 
         MicroscopeError if anything differs from the command.
         """
-        waveform = as_applied(waveform, self._bias_to)
-        require_applicable(waveform, self._shape)
+        waveform = as_applied(waveform, self._how.bias_to)
+        require_applicable(waveform, self._how.shape)
         self.go(site)
-        turn = len(waveform) // (4 if self._shape == "bipolar" else 2)
+        turn = len(waveform) // (4 if self._how.shape == "bipolar" else 2)
         peak = float(waveform.voltage[turn])
         self._press("ARDoIVAmpSetVar_1", "ARDoIVPanel", peak)
         self._press(
-            "ARDoIVFrequencySetVar_1", "ARDoIVPanel", CYCLES[self._shape] / waveform.duration
+            "ARDoIVFrequencySetVar_1", "ARDoIVPanel", CYCLES[self._how.shape] / waveform.duration
         )
         self._files.mark()
         self._do(self._igor.sweep)
-        traces = self._files.curve(2 * waveform.duration + self._timeout)
+        traces = self._files.curve(2 * waveform.duration + self._how.timeout_s)
         self._bias(0.0)
-        return as_at_sample(fitted(traces, waveform, self._rail), self._bias_to)
+        return as_at_sample(fitted(traces, waveform, self._how.rail_A), self._how.bias_to)
 
     def go(self, site: Site) -> None:
         """Withdraw at 0 V, move, check the arrival, and land.
@@ -249,16 +184,16 @@ class AsylumMicroscope(RealMicroscope):
         # Volts of one pixel along x and y give the length of the way.
         pixel = math.dist(self._volts(0.0, 0.0), self._volts(min(frame.pixel_size), 0.0))
         way = math.dist(start, end) / pixel * min(frame.pixel_size)
-        seconds = max(0.05, way / self._speed)
-        self._do(lambda: self._igor.ramp(start, end, seconds), 20 * seconds + self._timeout)
+        seconds = max(0.05, way / self._how.speed_m_per_s)
+        self._do(lambda: self._igor.ramp(start, end, seconds), 20 * seconds + self._how.timeout_s)
         self._arrive(site, end, pixel)
         self._landed = True
         self._do(self._igor.engage)
         self._pressed = self._still("land")
-        if not abs(self._pressed - self._free) >= self._contact:
+        if not abs(self._pressed - self._free) >= self._how.contact_V:
             raise MicroscopeError(
                 f"the tip must be in contact after landing; its deflection is {self._pressed:.3g} V, of the "
-                f"free cantilever {self._free:.3g} V (contact_V = {self._contact:g}): in the air"
+                f"free cantilever {self._free:.3g} V (contact_V = {self._how.contact_V:g}): in the air"
             )
         self._landings += 1
 
@@ -266,7 +201,7 @@ class AsylumMicroscope(RealMicroscope):
         """Withdraw and see that the tip is up."""
         self._do(self._igor.withdraw)
         free = self._still("withdraw")
-        if self._landed and abs(free - self._pressed) < self._contact:
+        if self._landed and abs(free - self._pressed) < self._how.contact_V:
             raise MicroscopeError(
                 f"the tip must be off the sample; its deflection is still {free:.3g} V, as in contact. Nothing "
                 "was moved"
@@ -275,27 +210,31 @@ class AsylumMicroscope(RealMicroscope):
 
     def _still(self, what: str) -> float:
         """Wait until deflection and Z sensor keep still, and return the deflection [V]."""
-        time.sleep(self._settle)
-        deadline = time.monotonic() + self._approach
+        time.sleep(self._how.settle_s)
+        deadline = time.monotonic() + self._how.approach_s
         seen: deque[tuple[float, float, float]] = deque()
         while True:
             now = time.monotonic()
             seen.append((now, *self._do(self._igor.heights)))
-            while len(seen) > 3 and now - seen[1][0] >= self._stable:
+            while len(seen) > 3 and now - seen[1][0] >= self._how.stable_s:
                 seen.popleft()
             moved = max(max(v) - min(v) for v in list(zip(*seen, strict=True))[1:])
-            if len(seen) >= 3 and now - seen[0][0] >= self._stable and moved < self._contact / 2:
+            if (
+                len(seen) >= 3
+                and now - seen[0][0] >= self._how.stable_s
+                and moved < self._how.contact_V / 2
+            ):
                 return seen[-1][1]
             if now > deadline:
                 raise MicroscopeError(
-                    f"the tip must {what} within {self._approach:g} s (approach_s); deflection or Z sensor "
+                    f"the tip must {what} within {self._how.approach_s:g} s (approach_s); deflection or Z sensor "
                     f"still move by {moved:.3g} V"
                 )
             time.sleep(0.02)
 
     def _arrive(self, site: Site, end: tuple[float, float], pixel: float) -> None:
         """Wait for the sensors: an accepted setpoint does not show where the scanner is."""
-        deadline = time.monotonic() + self._arrival
+        deadline = time.monotonic() + self._how.arrival_s
         while True:
             off = math.dist(self._do(self._igor.sensors), end) / pixel
             if off <= 0.5:
@@ -303,7 +242,7 @@ class AsylumMicroscope(RealMicroscope):
             if not time.monotonic() < deadline:
                 raise MicroscopeError(
                     f"the tip must arrive within half a pixel of site {tuple(site)} in "
-                    f"{self._arrival:g} s; its sensors are {off:.3g} pixels off. Is the closed loop on?"
+                    f"{self._how.arrival_s:g} s; its sensors are {off:.3g} pixels off. Is the closed loop on?"
                 )
             time.sleep(0.02)
 
@@ -330,7 +269,7 @@ class AsylumMicroscope(RealMicroscope):
 
     def _do(self, call: Callable[[], Any], timeout: float | None = None) -> Any:
         try:
-            return self._worker.call(call, self._timeout if timeout is None else timeout)
+            return self._worker.call(call, self._how.timeout_s if timeout is None else timeout)
         except self._igor.errors as error:
             raise MicroscopeError(f"Igor must carry out the command; got {error!r}") from error
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import Parameter, Signature, signature
+from typing import Any, Literal, TypeVar
+
 import numpy as np
 
-from grainscout.hardware.protocol import Capabilities, Paper
-from grainscout.records import CostModel, MicroscopeError, Waveform
+from grainscout.hardware.adapters.shared import BiasTo, positive
+from grainscout.hardware.protocol import Capabilities, Paper, on_paper
+from grainscout.records import ConfigError, CostModel, MicroscopeError, Waveform
+
+F = TypeVar("F", bound=Callable[..., object])
 
 #: Shape of the DoIV panel's function -> cycles of it in one sweep of ours.
 CYCLES = {"bipolar": 1.0, "triangle": 0.5}
@@ -20,33 +28,108 @@ def require_applicable(waveform: Waveform, shape: str) -> None:
         )
 
 
-def asylum_paper(
-    *,
-    shape: str = "bipolar",
-    rail_A: float = 20e-9,
-    settle_s: float = 2.0,
-    stable_s: float = 0.5,
-    scan_bias_V: float = 0.0,
-    speed_m_per_s: float = 1e-6,
-    scan_timeout_s: float = 3600.0,
-    **_: object,
-) -> Paper:
-    """What the options of `AsylumMicroscope` tell before Igor is asked."""
-    able = Capabilities(
-        channels=("height", "current"),
-        waveforms=(shape,),
-        rail_A=rail_A,
-        scan_bias_V=scan_bias_V,
-        patience_s=scan_timeout_s + 120.0,
-        rescue=(
-            "in the Asylum software press Stop in the Master Panel and in DoIV, set tip and sample voltage to "
-            "0 in the Nap Panel, press Withdraw, and raise the head if the deflection does not change"
-        ),
-    )
-    cost = CostModel(speed=speed_m_per_s, settle=2 * (settle_s + stable_s), overhead=3.0)
-    return Paper(
-        capabilities=able, cost=cost, applies=lambda waveform: require_applicable(waveform, shape)
-    )
+@dataclass(frozen=True, kw_only=True)
+class AsylumOptions:
+    """Options of the Asylum adapters.
+
+    Parameters
+    ----------
+    folder : str
+        Where the software saves images and curves. Saving must be on for both.
+    shape : {"bipolar", "triangle"}
+        Function chosen by hand in the DoIV panel: (0, +, -, 0) or (0, +, 0). Amplitude and frequency
+        are set from here, and every saved bias is compared with the waveform.
+    rail_A : float
+        Full scale of the current amplifier [A].
+    settle_s : float
+        Shortest wait after withdrawing and after landing [s]. The commands come back before the tip moves.
+    stable_s, contact_V : float
+        The tip has arrived when deflection and Z sensor keep still for `stable_s` [s]. Contact changes
+        the deflection by at least `contact_V` [V].
+    approach_s : float
+        Longest landing and withdrawal [s].
+    scan_bias_V : float
+        Bias during images [V].
+    bias_to : {"sample", "tip"}
+        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
+    speed_m_per_s : float
+        Speed of moves [m/s].
+    arrival_s : float
+        Longest wait for the sensors after a move [s].
+    timeout_s, scan_timeout_s : float
+        Time-out of one command and of one image [s].
+    """
+
+    folder: str
+    shape: Literal["bipolar", "triangle"] = "bipolar"
+    rail_A: float = 20e-9
+    settle_s: float = 2.0
+    stable_s: float = 0.5
+    contact_V: float = 0.05
+    approach_s: float = 30.0
+    scan_bias_V: float = 0.0
+    bias_to: BiasTo = "sample"
+    speed_m_per_s: float = 1e-6
+    arrival_s: float = 2.0
+    timeout_s: float = 10.0
+    scan_timeout_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        names = ("rail_A", "stable_s", "contact_V", "approach_s", "speed_m_per_s", "arrival_s")
+        positive(**{name: getattr(self, name) for name in (*names, "timeout_s")})
+        for name, value, words in (
+            ("shape", self.shape, tuple(CYCLES)),
+            ("bias_to", self.bias_to, ("sample", "tip")),
+        ):
+            if value not in words:
+                raise ConfigError(f"{name} must be one of {', '.join(words)}; got {value!r}")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Height and current images. Any site. No light."""
+        return Capabilities(
+            channels=("height", "current"),
+            waveforms=(self.shape,),
+            rail_A=self.rail_A,
+            scan_bias_V=self.scan_bias_V,
+            patience_s=self.scan_timeout_s + 4 * self.approach_s,
+            rescue=(
+                "in the Asylum software press Stop in the Master Panel and in DoIV, set tip and sample "
+                "voltage to 0 in the Nap Panel, press Withdraw, and raise the head if the deflection does not "
+                "change"
+            ),
+        )
+
+    @property
+    def cost(self) -> CostModel:
+        """Travel and settling as configured. 3 s for landing, saving and withdrawal."""
+        settle = 2 * (self.settle_s + self.stable_s)
+        return CostModel(speed=self.speed_m_per_s, settle=settle, overhead=3.0)
+
+
+def asylum_factory(**more: object) -> Callable[[F], F]:
+    """Decorate a factory that takes `AsylumOptions` and `more` options with these defaults."""
+
+    def paper(**options: Any) -> Paper:
+        given: dict[str, Any] = {**more, **options}
+        how = AsylumOptions(**{k: v for k, v in given.items() if k in _OPTIONS.parameters})
+        applies = lambda waveform: require_applicable(waveform, how.shape)  # noqa: E731
+        return Paper(capabilities=how.capabilities, cost=how.cost, applies=applies)
+
+    def wrap(factory: F) -> F:
+        known = {
+            name: p.replace(default=more.get(name, p.default))
+            for name, p in _OPTIONS.parameters.items()
+        }
+        new = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=value)
+            for name, value in more.items()
+            if name not in known
+        ]
+        vars(factory)["__signature__"] = Signature([*known.values(), *new])
+        return on_paper(paper)(factory)
+
+    return wrap
 
 
 def _same(waveform: Waveform, shape: str) -> bool:
@@ -62,3 +145,6 @@ def _same(waveform: Waveform, shape: str) -> bool:
         and np.abs(waveform.voltage - ideal).max() <= 1e-9
         and np.abs(waveform.time - even).max() <= 1e-6 * waveform.duration
     )
+
+
+_OPTIONS = signature(AsylumOptions)
