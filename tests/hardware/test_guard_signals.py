@@ -4,17 +4,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
-from grainscout.records import IVCurve, Site, Waveform
+from grainscout.records import IVCurve, LimitError, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
 
 TRIANGLE = Waveform.triangle(1.0, 51)
-SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, n)]
+SIGNALS = [
+    getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)
+]
 
 
 class Interrupted(SimulatedMicroscope):
@@ -69,6 +72,49 @@ def test_a_signal_between_measurements_parks_too(film, number):
     with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()):
         signal.raise_signal(number)
     assert not inner.engaged
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_an_image_without_a_context_parks_too(film, number):
+    """The first image is taken before a run enters its guard."""
+
+    class Scanning(SimulatedMicroscope):
+        def scan(self, channels=("height",)):
+            self.engaged = True
+            signal.raise_signal(number)
+            return super().scan(channels)
+
+    inner = Scanning(film, "quiet", seed=np.random.SeedSequence(1))
+    with pytest.raises(KeyboardInterrupt):
+        Guard(inner).scan()
+    assert not inner.engaged
+
+
+def test_two_threads_of_one_guard_take_turns_and_one_site_has_one_dose(film):
+    class Slow(SimulatedMicroscope):
+        inside = most = 0
+
+        def measure(self, site: Site, waveform: Waveform) -> IVCurve:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.02)
+            self.inside -= 1
+            return super().measure(site, waveform)
+
+    inner = Slow(film, "quiet", seed=np.random.SeedSequence(1))
+    guard = Guard(inner, Limits(site_s=2.5))
+    work = [threading.Thread(target=guard.measure, args=(Site(k, 0), TRIANGLE)) for k in range(4)]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert inner.most == 1
+    guard.measure(Site(0, 0), TRIANGLE)
+    with pytest.raises(LimitError, match=r"at this site must be at most 2\.5 s; got 3 s"):
+        guard.measure(Site(0, 0), TRIANGLE)
+    guard.continue_from(5, 0.0, {Site(9, 9): 2.0})
+    with pytest.raises(LimitError, match="site_s"):
+        guard.measure(Site(9, 9), TRIANGLE)
 
 
 @pytest.mark.parametrize("guarded", [True, False])
