@@ -196,13 +196,13 @@ def _number(value: object) -> bool:
 
 def _slew(waveform: Waveform, rise_s: float) -> float:
     """Return the largest slew rate [V/s], steps from and to 0 V included."""
-    volts, clock = waveform.voltage, waveform.time
+    steps = np.abs(np.diff(waveform.voltage, prepend=0.0, append=0.0))
+    spans = np.diff(waveform.time)
+    spans = np.concatenate([spans[:1], spans, spans[-1:]])
     if rise_s > 0:  # a source that jumps
-        return float(np.abs(np.diff(volts, prepend=0.0, append=0.0)).max() / rise_s)
+        spans = np.minimum(spans, rise_s)
     with np.errstate(over="ignore"):
-        rise = abs(volts[0]) / (clock[1] - clock[0])
-        fall = abs(volts[-1]) / (clock[-1] - clock[-2])
-    return float(max(waveform.slew, rise, fall))
+        return float((steps / spans).max())
 
 
 def _above(

@@ -286,6 +286,8 @@ def _resume(setup: CheckSetup) -> Iterator[str]:
     if not supports(first, SupportsState):
         raise NotChecked("it has no state to be restored")
     second = setup.make()
+    if second is first:
+        raise NotChecked("a real microscope is opened once")
     if not supports(second, SupportsState):
         yield "every microscope of the factory must be resumable if one is"
         return

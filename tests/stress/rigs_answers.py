@@ -52,7 +52,8 @@ def night(wire: Wire) -> None:
     """Two images, a curve, parked; whatever is raised passes."""
     connection.TimedSocket = lambda *_: wire  # type: ignore[assignment,misc]
     microscope = Guard(
-        NanonisMicroscope(**fake_nanonis.QUICK, emergency_port=0, rail_A=1.0), _LIMITS
+        NanonisMicroscope(**fake_nanonis.QUICK, emergency_port=0, watchdog_port=0, rail_A=1.0),
+        _LIMITS,
     )
     microscope.scan(("height", "current"))
     microscope.measure(Site(1, 2), WAVE)

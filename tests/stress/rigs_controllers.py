@@ -89,6 +89,7 @@ def source_meter(model: str) -> Any:
                 "visa_library": simulated,
                 "lag": 1e6,
                 "watchdog": False,
+                "rise_s": 1e-3,
             }
             meter: Any = METERS.make(f"keithley-{model}", options)
             connection = meter._meter.adapter.connection

@@ -124,7 +124,7 @@ def _waveform(rig: Rig, genes: dict[str, Any]) -> Waveform:
 
 def expected(rig: Rig, command: Command) -> set[str]:
     """The limits that it breaks, from the samples themselves."""
-    limits, broken = command.limits, set()
+    limits, broken, able = command.limits, set(), rig.microscope.capabilities
     volts, clock = command.waveform.voltage.tolist(), command.waveform.time.tolist()
 
     def above(value: float, limit: float | None) -> bool:
@@ -135,9 +135,10 @@ def expected(rig: Rig, command: Command) -> set[str]:
     # From rest to the first sample and from the last one to rest, each in one sample's time.
     rising, steps = [0.0, *volts, 0.0], [b - a for a, b in pairwise(clock)]
     for a, b, s in zip(rising, rising[1:], [steps[0], *steps, steps[-1]], strict=False):
-        if above(rig.microscope.capabilities.slew_factor * (abs(b - a) / s), limits.slew_V_per_s):
+        s = min(s, able.rise_s or s)
+        if above(able.slew_factor * (abs(b - a) / s), limits.slew_V_per_s):
             broken.add("slew_V_per_s")
-    if above(clock[-1] - clock[0], limits.dwell_s):
+    if above(able.exposure(command.waveform), limits.dwell_s):
         broken.add("dwell_s")
     if limits.curves is not None and command.measured >= limits.curves:
         broken.add("curves")

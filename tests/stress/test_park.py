@@ -64,7 +64,7 @@ def test_each_failing_call_ends_parked(size: Size) -> list[Tally]:
 
 @nothing_lost
 def test_a_dead_controller_asks_for_withdrawal_by_hand(size: Size) -> list[Tally]:
-    """A controller that fails from some call on: the error says that the tip must be withdrawn by hand."""
+    """A controller that fails from some call on: the error says what a person must do."""
     lost, tried = [], 0
     for name in ("simulated", "nanonis", "asylum"):
         with RIGS[name]() as rig:
@@ -81,7 +81,7 @@ def test_a_dead_controller_asks_for_withdrawal_by_hand(size: Size) -> list[Tally
                 rig.microscope.park = park
                 rig.fail_at(-1)
                 tried += 1
-                if not (isinstance(error, MicroscopeError) and "by hand" in str(error)):
+                if not (isinstance(error, MicroscopeError) and "PARKING FAILED" in str(error)):
                     lost.append(f"{name}, call {n}: {error!r:.100}")
                 rig.microscope.park()
     return [tally("dead controllers", tried, lost)]
