@@ -24,7 +24,7 @@ def _package() -> Any:
         import nidaqmx  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError as error:
         raise ConfigError(
-            "the card needs the package nidaqmx (pip install nidaqmx) and NI's driver"
+            "the card needs NI's driver and the package nidaqmx: pip install -e '.[ni]' in the checkout"
         ) from error
     return nidaqmx
 
