@@ -270,13 +270,20 @@ class Guard(Forwarding):
             "microscope": self.optional(SupportsState).state(),
             "issued": self.issued,
             **self._geometry.state(),
+            **({} if self.limits.site_s is None else {"exposed": self._exposures()}),
         }
+
+    def _exposures(self) -> list[list[float]]:
+        return [[*site, seconds] for site, seconds in self._exposed.items()]
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
         self.optional(SupportsState).restore(state["microscope"])
         self.issued = state["issued"]
         self._geometry.restore(state)
+        self._exposed.clear()
+        for row, column, seconds in state.get("exposed", ()):
+            self._exposed[Site(row, column)] = seconds
 
     def _whole(self, site: Site) -> Site:
         """The site that a microscope is sent to: displaced here if it cannot do it itself."""
