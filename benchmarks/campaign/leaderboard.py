@@ -12,6 +12,7 @@ import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.campaign.twins import TWINS
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
 from grainscout.records import DataError
 
@@ -211,16 +212,17 @@ class GoalRanking:
 
     @property
     def best(self) -> str:
-        """Policy with the highest score. A control that is given the truth only if alone."""
-        return next(
-            (r.name for r in self.ranked if r.name not in self.oracles), self.ranked[0].name
-        )
+        """Policy with the highest score. A twin, or a control that is given the truth, only if alone."""
+        names = [r.name for r in self.ranked]
+        fair = [n for n in names if n not in self.oracles and owner_of(n, names) is None]
+        return (fair or names)[0]
 
     def verdict(self) -> str:
         """Return the verdict as a sentence."""
         after = f" after {self.at} curves" if self.at else ""
         head = f"{self.goal.capitalize()}{after}: {self.best} scores highest"
-        if len([r for r in self.ranked if r.name not in self.oracles]) < 2:
+        names = [r.name for r in self.ranked]
+        if sum(n not in self.oracles and owner_of(n, names) is None for n in names) < 2:
             return f"{head}; it ran alone."
         if not self.undecided_against:
             return f"{head}, and better than every other policy ({self.rule})."
@@ -263,8 +265,10 @@ def goal_rankings(
                 goal=goal, at=at, ranked=ranked, films=len(wide), oracles=frozenset(oracles)
             )
             # Beside the baseline the other is named first, and so its gain or loss.
-            fair = [n for n in names if n not in oracles]
+            fair = [n for n in names if n not in oracles and owner_of(n, names) is None]
             pairs = [(b, a) if a == BASELINE else (a, b) for a, b in combinations(fair, 2)]
+            # A twin stands against its own policy alone.
+            pairs += [(o, n) for n in names if (o := owner_of(n, names)) is not None]
             compared += [
                 (a, b, statistics.paired_difference(wide[a], wide[b], film=film, task=task))
                 for a, b in pairs
@@ -273,6 +277,12 @@ def goal_rankings(
             strata = max(strata, len(set(task)))
     judged = iter(statistics.judge_family(compared, tasks=strata))
     return [_with_pairs(board, list(islice(judged, pairs))) for board, pairs in boards]
+
+
+def owner_of(name: str, names: Collection[str]) -> str | None:
+    """The policy whose twin this is, if it is one of that table."""
+    owners = (name.removesuffix(f" {twin}") for twin in TWINS)
+    return next((owner for owner in owners if owner != name and owner in names), None)
 
 
 def _with_pairs(board: GoalRanking, pairs: list[statistics.Verdict]) -> GoalRanking:

@@ -208,11 +208,13 @@ def _about_others(v: Verdict) -> Verdict:
 
 
 def _pairs(campaign: Campaign, rule: Stopping) -> list[tuple[str, str]]:
-    """Pairs to compare. Controls that are given the truth do not compete."""
-    names = [p.title for p in campaign.policies if not p.uses_truth]
+    """Pairs to compare. Controls that are given the truth do not compete, twins with their own only."""
+    names = [p.title for p in campaign.policies if not p.uses_truth and not p.twin]
+    twins = [(p.title.removesuffix(f" {p.twin}"), p.title) for p in campaign.policies if p.twin]
+    twins = [(owner, twin) for owner, twin in twins if owner in names]
     if rule.against:
-        return [(name, rule.against) for name in names if name != rule.against]
-    return [(b, a) for a, b in combinations(names, 2)]
+        return [(name, rule.against) for name in names if name != rule.against] + twins
+    return [(b, a) for a, b in combinations(names, 2)] + twins
 
 
 def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]:
@@ -220,7 +222,9 @@ def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]
     means: dict[Goal, pd.DataFrame] = {}
     for goal in GOALS:
         tasks = [t.id for t in campaign.tasks if goal in t.goals]
-        part = scores[(scores["goal"] == goal) & scores["task"].isin(tasks)].dropna()
+        part = scores[(scores["goal"] == goal) & scores["task"].isin(tasks)].dropna(
+            subset=["score"]
+        )
         wide = part.pivot(index=["film", "task"], columns="policy", values="score")
         grouped = wide.groupby("film")
         means[goal] = grouped.mean().where(grouped.count() == len(tasks))

@@ -49,8 +49,7 @@ def against_cell(verdict: Verdict | None) -> dict[str, str]:
     if verdict is None:
         return styled("-", "")
     d = verdict.difference
-    more = f", {verdict.more_films} more films a task would" if verdict.more_films else ""
-    text = f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f}{more})"
+    text = f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f})"
     return styled(text, verdict.outcome.split()[0])
 
 

@@ -138,7 +138,8 @@ def write_results(
     if campaign.stopping is not None:
         found = with_sequential_verdicts(found, state, campaign.stopping)
     best = winner(
-        [b for b in found if b.at is None], {p.title for p in campaign.policies} - oracles
+        [b for b in found if b.at is None],
+        {p.title for p in campaign.policies if not p.twin} - oracles,
     )
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
