@@ -195,6 +195,9 @@ def _builtin() -> Iterator[Task]:
             id_ = f"optimum/{film}/{light}/{target}"
             at: dict[str, Any] = {"film": film, "light": light, "target": target}
             yield _task(id_, "optimum", **at, goals=("optimisation",))
+    for film in ("s26", "s23"):
+        id_ = f"level/{film}/light/loop_area"
+        yield _task(id_, "level", film=film, light="light", goals=("level-set",))
     for film, light in papers:
         at = {"film": film, "light": light, "target": "max_current"}
         id_ = f"boundaries/{film}/{light}/max_current"

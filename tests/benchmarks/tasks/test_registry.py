@@ -18,7 +18,7 @@ from grainscout.benchmarks import (
 )
 from grainscout.benchmarks.reports.campaign_report import campaign_file
 from grainscout.benchmarks.tasks import registry
-from grainscout.benchmarks.tasks.registry import builtin_tasks, difficulties
+from grainscout.benchmarks.tasks.registry import builtin_tasks, difficulties, unmappable
 from grainscout.benchmarks.tasks.task import GOALS, plain
 from grainscout.config import load_campaign
 from grainscout.records import ConfigError
@@ -53,7 +53,8 @@ def test_a_difficulty_is_of_a_task_that_can_be_run_and_of_its_goals():
 def test_tags_choose_one_or_all_of_several():
     assert {t.id for t in tasks_with(["fault+severe", "ising"])} == {
         i for i in tasks() if (i.startswith("fault/") and i.endswith("severe")) or "ising/" in i
-    }
+    } - unmappable()
+    assert "fault/all-severe" in unmappable()  # its map stays worse than a constant
     assert all(not t.microscope.needs_file for t in tasks_with(["mapping"]))
     with pytest.raises(ConfigError, match=r"one of all, approach.*got 'sever'"):
         tasks_with(["sever"])
