@@ -34,11 +34,8 @@ from grainscout.microstructure.reader import MAPS
 from grainscout.records.arrays import FloatArray
 
 SEED, CROP, BATCH, RATE, SAVED = 20260, 80, 6, 2e-3, 100
-_LANDING, _FORGET = (
-    0.3,
-    0.005,
-)  # last share of the steps, with a falling rate; forgetting of the mean
-_FILMS = 800  # films from which it is learnt what films are like
+_LANDING, _FORGET = 0.3, 0.005  # share of the steps with a falling rate; of the mean, forgotten
+_FILMS = 400  # films from which it is learnt what films are like
 
 
 def targets(truth: Tensor) -> Tensor:
@@ -141,13 +138,13 @@ def learn(
     )
     known_films = replace(blank, film_mean=seen.mean(0), film_root=root)
     far = [known_films.distance(f) for e in new for f in _films(blank, e)]
-    square = []
+    size = []
     for example in new:
         mean, sd, _ = ask(blank, example.image)
-        square.append((((mean - _truth(example)) / sd) ** 2).mean((1, 2)))
+        size.append((np.abs(mean - _truth(example)) / sd).reshape(len(MAPS), -1)[:, ::37])
     return replace(
         known_films,
-        widening=np.sqrt(np.mean(square, 0)),
+        widening=np.quantile(np.concatenate(size, 1), 0.9, axis=1) / 1.645,
         strangeness=np.percentile(far, np.arange(101)),
     )
 
@@ -159,10 +156,8 @@ def _films(trained: Trained, example: Example) -> list[FloatArray]:
 
 
 def _truth(example: Example) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = targets(torch.as_tensor(example.truth.astype(np.float32))[None])[
-        0
-    ].numpy()
-    return found
+    truth = torch.as_tensor(example.truth.astype(np.float32))
+    return np.asarray(targets(truth[None])[0])
 
 
 def main() -> None:
@@ -171,7 +166,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the films")
     parser.add_argument("--out", type=Path, required=True, help="folder of reader.npz and .json")
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3500, help="steps of each member")
+    parser.add_argument("--steps", type=int, default=8000, help="steps of each member")
     parser.add_argument("--only", type=int, help="train this member alone, and write no weights")
     parser.add_argument("--judge", type=int, default=6, help="films of each kind to judge by")
     args = parser.parse_args()
@@ -196,10 +191,19 @@ def main() -> None:
             "train_seeds": [TRAIN.start, TRAIN.start + len(films)],
             "tune_seeds": [TUNE.start, TUNE.start + len(tune)],
         },
-        **evaluate(network.unpack(arrays), args.judge),
     }
-    (args.out / "reader.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    print(json.dumps(report, indent=1))
+    # The weights are of use before they are judged.
+    (args.out / "reader.json").write_text(_lines(report) + "\n", "utf-8")
+    report |= evaluate(network.unpack(arrays), args.judge)
+    (args.out / "reader.json").write_text(_lines(report) + "\n", "utf-8")
+
+
+def _lines(value: Any, level: int = 0) -> str:
+    """JSON with a line for each entry of the two outer levels."""
+    if level == 2 or not isinstance(value, dict):
+        return json.dumps(value)
+    inner = (f"{json.dumps(k)}: {_lines(v, level + 1)}" for k, v in value.items())
+    return "{\n" + ",\n".join(inner) + "\n}"
 
 
 if __name__ == "__main__":

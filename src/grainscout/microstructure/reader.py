@@ -159,8 +159,8 @@ def read_height(
         share, trust = 0.0, 0.0
         notes.append("the image is flat: nothing can be read in it")
     prior_mean, prior_sd = (p[:, None, None] for p in trained.prior)
-    # As strange as the image is, as near the answer is to that of one who sees no image.
-    mean = prior_mean + (trust > 0) * (mean - prior_mean)
+    # The stranger the image, the wider: as wide in the end as without an image.
+    mean = mean if trust > 0 else np.broadcast_to(prior_mean, mean.shape)
     sd = np.sqrt(trust * sd**2 + (1.0 - trust) * prior_sd**2)
     means = [_back(m, image.shape, 3) for m in mean]
     sds = [
