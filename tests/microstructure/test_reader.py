@@ -24,7 +24,9 @@ def r2(found, true):
     return 1.0 - ((found - true) ** 2).mean() / true.var()
 
 
-@pytest.mark.parametrize(("name", "least"), [("boundary", 0.88), ("junction", 0.78), ("club", 0.86)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("boundary", 0.88), ("junction", 0.78), ("club", 0.86)]
+)
 def test_its_maps_are_those_of_the_film(name, least):
     assert r2(READING.maps[name], TRUTH[name]) > least
     outside = np.abs(READING.maps[name] - TRUTH[name]) > 1.645 * READING.sd[name]
