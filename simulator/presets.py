@@ -12,7 +12,9 @@ from typing import Any
 
 from grainscout.records import ConfigError
 from grainscout.records.registry import closest
+from grainscout.simulator import fitted
 from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec
+from grainscout.simulator.transport.parameters import TransportGlobals
 
 _REFERENCE = FilmSpec()
 _CLEAN = ScanSpec(
@@ -57,6 +59,32 @@ def _grains(**grains: Any) -> FilmSpec:
     return replace(_GONG, grains=replace(_GONG.grains, **grains))
 
 
+#: In the likeness of thirteen measured curves (archetypes and spread) and patches (spectrum, maxima).
+_FITTED = _with(
+    replace(
+        _REFERENCE,
+        topography=replace(
+            _REFERENCE.topography,
+            flank_power=1.6,
+            undulation_nm=36.0,
+            groove_depth_nm=3.0,
+            roughness_nm=0.1,
+        ),
+    ),
+    scan=replace(
+        _REFERENCE.scan, tip_radius_nm=12.0, noise_nm=0.7, noise_length_nm=35.0, line_nm=0.8
+    ),
+    archetypes=fitted.ARCHETYPES,
+    modes=fitted.MODES,
+    film_spread=0.3,
+    composition=0.5,
+    boundary_spread=0.5,
+    hidden=0.5,
+    ripple=0.01,
+    globals_=TransportGlobals(Ioff=fitted.OFFSET),
+)
+
+
 def _foreign() -> dict[str, FilmSpec]:
     """Gong2026 with one law or size changed, so that what was learnt on it may not hold."""
     hidden = replace(_GONG.topography, asymmetry_shown=0.0)
@@ -98,6 +126,7 @@ class Presets(Mapping[str, FilmSpec]):
 ABOUT: Mapping[str, str] = {
     "reference": "in the likeness of Gong2026, with the same archetypes for every seed",
     "Gong2026": "Cs0.05MA0.05FA0.90PbI3: larger loops at boundaries, own archetypes for each seed",
+    "gong2026-fitted": "curves and patches in the likeness of thirteen real ones",
     "Liu2023": "Cs0.17FA0.83PbI3: smaller loops at boundaries, junctions insulate in the dark",
     "boundary-larger": "larger loops at boundaries than in grains",
     "boundary-same": "boundaries like grains: structure says less",
@@ -136,6 +165,7 @@ PRESETS = Presets(
     {
         "reference": _REFERENCE,
         "Gong2026": _GONG,
+        "gong2026-fitted": _FITTED,
         "Liu2023": _with(
             replace(_REFERENCE, grains=GrainSpec(mean_nm=380.0, ln_sd=0.3, asymmetric_share=0.05)),
             boundary_contrast=-0.6,

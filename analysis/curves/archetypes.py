@@ -2,17 +2,21 @@
 
 Gong et al. 2026 name the shapes by the voltages of their opening. A club opens between 0.5 and
 1.0 V, a heart at low bias and again between 0.7 and 1.3 V, and a diamond between 1.3 and 1.5 V.
-`classify` decides by two numbers of the opening: its centre above 0.42 V and, where light drives a
-photocurrent, its share below 0.42 V.
 
-The limits are those of a 0 to 1.5 V triangle of about a second. Other sweeps that reach both ends
-of that range are accepted, but ions respond to the sweep time (decision 0300 gives the numbers).
-A heart or diamond that does not conduct in the dark is insulating there.
+A curve is insulating if it spans less than 15 pA. Of the others, a small network tells the archetype
+from both branches. It was trained over kinds of film, light, temperature, sweep time, noise, rails and
+the barriers of junctions (decision 0304), so that a heart that opens late in the dark is a heart.
+All archetypes had equal chances: multiply a probability by what you know of the place.
+
+Training used 0 to 1.5 V triangles of about a second. Other sweeps that reach both ends of that range
+are accepted, but ions respond to the sweep time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +29,7 @@ from grainscout.records.arrays import BoolArray, FloatArray
 #: Names of the indices that `classify` returns; `UNKNOWN` is a curve without evidence.
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 UNKNOWN = 255
-VERSION = 1
+VERSION = 2
 
 #: The voltages [V] a sweep must cover, and where low bias ends.
 NEEDED, LOW_BIAS = (0.1, 1.4), 0.42
@@ -33,14 +37,8 @@ NEEDED, LOW_BIAS = (0.1, 1.4), 0.42
 CONDUCTS, CONDUCTS_WIDTHS = 15e-12, 8.0
 _SMOOTH = 5  # samples in the running mean of the opening
 _OPEN_WIDTHS = 4.0  # noise widths that an opening must exceed to count
-# log odds = slope * (measured - boundary): heart against club, in light and in the dark, and
-# diamond against heart.  Fitted on blends of the transport model, then rounded (decision 0300).
-_LOW_LIGHT, _MAIN_LIGHT, _MAIN_DARK, _DIAMOND = (
-    (60.0, 0.06),
-    (6.0, 0.92),
-    (20.0, 0.98),
-    (35.0, 1.15),
-)
+#: Voltages [V] at which the network sees both branches.
+_SEEN = np.linspace(0.0, 1.47, 36)
 _BLOCK = 1024
 _LOBES = ("area", "low_share", "centre", "first", "last")
 
@@ -119,8 +117,7 @@ def classification(
     Notes
     -----
     `UNKNOWN` are curves without a reverse branch or that do not cover 0.1 to 1.4 V, and those with
-    too many lost samples or wholly at a rail. A curve that conducts but does not open is classified
-    by its turn-on alone, with a low confidence.
+    too many lost samples or wholly at a rail.
     """
     sweep, data, mask = check_curves(voltage, current, saturated)
     parts = [
@@ -148,28 +145,7 @@ def _block(
         return np.zeros((n, 4)), np.full((5, n), np.nan)
     curves = Curves(sweep, current, saturated)
     noise = curves.noise
-    lobes = _lobes(curves)
-    low_share, centre = lobes[1], lobes[2]
-    out = curves.branches[0]
-    near = np.abs(sweep.grid) <= 0.05
-    dark_current = weighted(out[:, near], np.full(int(near.sum()), 1 / near.sum()))
-    lit = dark_current < -np.fmax(10e-12, 5 * noise / np.sqrt(max(int(near.sum()), 1)))
-
-    turns_on = _half_rise(sweep.grid, out)
-    closed = np.isnan(centre)
-    where = np.where(closed, turns_on + 0.25, centre)
-    low = np.where(closed, 0.0, np.fmin(low_share, 0.3))
-    heart = np.where(
-        lit & ~closed,
-        _LOW_LIGHT[0] * (low - _LOW_LIGHT[1]) + _MAIN_LIGHT[0] * (where - _MAIN_LIGHT[1]),
-        _MAIN_DARK[0] * (where - _MAIN_DARK[1]),
-    )
-    diamond = heart + _DIAMOND[0] * (where - _DIAMOND[1])
-    odds = np.column_stack([np.zeros(n), heart, diamond])
-    odds[closed] *= 0.2  # a turn-on alone is weak evidence
-    odds -= odds.max(axis=1, keepdims=True)
-    shares = np.exp(odds)
-    shares /= shares.sum(axis=1, keepdims=True)
+    shares = _network(shape_of(curves))
 
     smooth = running_mean(curves.current, _SMOOTH)
     width = np.fmax(noise, 0.0) * CONDUCTS_WIDTHS / np.sqrt(_SMOOTH)
@@ -178,12 +154,9 @@ def _block(
     conducts = 1.0 / (1.0 + np.fmin(scale / np.fmax(span, 1e-300), 1e3) ** 4)
     probability = np.column_stack([shares * conducts[:, None], 1.0 - conducts])
     if curves.saturated is not None:
-        # What a rail hides is unknown: mix with an even guess by the share of hidden samples.
-        hidden = curves.saturated.mean(axis=1, keepdims=True)
-        probability = probability * (1 - hidden) + hidden / 4
         probability[curves.saturated.all(axis=1)] = 0.0
     probability[(curves.flags & Flag.LOST) != 0] = 0.0
-    return probability, lobes
+    return probability, _lobes(curves)
 
 
 def _lobes(curves: Curves) -> FloatArray:
@@ -215,7 +188,40 @@ def _lobes(curves: Curves) -> FloatArray:
     return np.vstack([area, share, centre, first, last])
 
 
-def _half_rise(grid: FloatArray, out: FloatArray) -> FloatArray:
-    """Voltage (n,) at half of the forward rise."""
-    level = 0.5 * (out.min(axis=1) + out.max(axis=1))
-    return np.asarray(grid[(out >= level[:, None]).argmax(axis=1)])
+def shape_of(curves: Curves) -> FloatArray:
+    """Both branches (n, 74) of a loop as the network sees them, and the logarithms of span and rail.
+
+    Currents are taken relative to their largest and compressed, so that a photocurrent of a few
+    per cent shows beside it.
+    """
+    sweep, seen = curves.sweep, np.clip(_SEEN, curves.sweep.grid[0], curves.sweep.grid[-1])
+    right = np.clip(np.searchsorted(sweep.grid, seen), 1, sweep.grid.size - 1)
+    part = (seen - sweep.grid[right - 1]) / (sweep.grid[right] - sweep.grid[right - 1])
+    top = np.fmax(np.abs(curves.current).max(axis=1, keepdims=True), 1e-15)
+    parts = [
+        np.arcsinh(50.0 * (b[:, right - 1] * (1 - part) + b[:, right] * part) / top) / 4.0
+        for b in curves.branches
+    ]
+    railed = 0.0 if curves.saturated is None else curves.saturated.mean(axis=1, keepdims=True)
+    return np.hstack([*parts, np.log10(top) + 9.0, np.broadcast_to(railed, top.shape)])
+
+
+@lru_cache(maxsize=1)
+def _weights() -> dict[str, FloatArray]:
+    """Weights that ``benchmarks/studies/archetypes.py`` trained."""
+    path = files("grainscout.analysis.curves") / "weights/archetypes.npz"
+    with path.open("rb") as file, np.load(file) as stored:
+        return {name: stored[name].astype(np.float64) for name in stored.files}
+
+
+def _network(shape: FloatArray) -> FloatArray:
+    """Probabilities (n, 3) of club, heart and diamond at equal chances."""
+    w = _weights()
+    x = (shape - w["mean"]) / w["scale"]
+    for k in range(3):
+        # Not a matrix product: a curve's result must not depend on its company.
+        x = np.stack([weighted(x, row) for row in w[f"weight{k}"]], axis=1) + w[f"bias{k}"]
+        if k < 2:
+            np.tanh(x, out=x)
+    shares = np.exp(x - x.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))

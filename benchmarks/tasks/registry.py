@@ -222,7 +222,7 @@ def _foreign() -> Iterator[Task]:
     """The ladder of films on which what was learnt on native ones may not hold, dark and light."""
     from grainscout.simulator import PRESETS
 
-    films = (name for name in PRESETS if name.startswith("foreign-"))
+    films = ["gong2026-fitted", *(name for name in PRESETS if name.startswith("foreign-"))]
     for film, light, target in product(films, _LIGHT, ("loop_area", "turn_on")):
         id_ = f"foreign/{film.removeprefix('foreign-')}/{light}/{target}"
         yield _task(id_, "foreign", film=film, light=light, target=target)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.spec import ScanSpec
@@ -52,6 +52,12 @@ def image(
     rise = spec.plane_nm * NM / np.sqrt(2) * streams["plane"].standard_normal(2)
     plane = (float(rise[0] / span[0]), float(rise[1] / span[1]))
     noise = spec.noise_nm * NM * streams["noise"].standard_normal((rows, columns))
+    if spec.noise_length_nm > 0:
+        width = spec.noise_length_nm / (pixel_size[1] / NM)
+        # Squared, the kernel sums to 1 / (2 sqrt(pi) width) from a pixel up, and to 1 at most.
+        noise = gaussian_filter1d(noise, width, axis=1) * np.sqrt(
+            max(2 * np.sqrt(np.pi) * width, 1.0)
+        )
 
     measured = dilated
     r, c = np.indices((rows, columns), sparse=True)

@@ -87,7 +87,7 @@ def parameter_maps(
         No film of this structure has the boundary contrast or the structure share that `spec`
         asks for. The message says which are possible.
     """
-    streams = rng.spawn(6)
+    streams = rng.spawn(7)
     published, pb, pj = archetype_weights(structure, spec)
     composition = streams[0].standard_normal(len(structure.grains)) * spec.composition
     offsets = streams[1].standard_normal(len(structure.boundaries)) * spec.boundary_spread
@@ -115,6 +115,7 @@ def parameter_maps(
         hidden=spec.hidden * hidden,
         gradient=gradient,
         ions=spec.boundary_rates * (1.0 - published[..., 0]),
+        own=_own_shifts(structure, spec, streams[6]),
     )
     barrier = spec.junction_barrier * pj
     if spec.structure_share is not None:
@@ -142,6 +143,15 @@ def parameter_maps(
         boundary_offset=offsets,
         archetypes=table,
     )
+
+
+def _own_shifts(
+    structure: Structure, spec: TransportSpec, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Shifts by parameter name from the fields that `modes` loads."""
+    count = max(map(len, spec.modes.values()), default=0)
+    fields = np.array([_field(structure, spec.hidden_length, rng) for _ in range(count)])
+    return {name: np.tensordot(loads, fields, 1) for name, loads in spec.modes.items()}
 
 
 def _sample(allowed: BoolArray, wanted: int = 4096) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,6 @@ _IONS = {"nu": 1.0, "tau": -1.0}
 _FILM = {"V": 0.03, "1": 0.05, "eV": 0.03}
 _FILM_LOGARITHM = 0.15
 _MOST_DRAWS = 50  # of a film's archetypes, until one set can have the boundary contrast
-#: Where contrast and share are defined.
-_TRIANGLE = Waveform.triangle(peak=1.5, samples=101, duration=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,19 +40,23 @@ class Changes:
     hidden: FloatArray  # hidden field
     gradient: FloatArray  # composition across the frame
     ions: FloatArray  # ln factor of the ionic rates
+    #: Shifts by parameter name, in its unit or logarithm.
+    own: dict[str, FloatArray] = field(default_factory=dict)
 
     def at(self, index: NDArray[np.intp]) -> Changes:
         """Changes at some flat indices."""
-        return Changes(**{name: array.flat[index] for name, array in self.__dict__.items()})
+        parts = {name: array.flat[index] for name, array in vars(self).items() if name != "own"}
+        return Changes(**parts, own={name: array.flat[index] for name, array in self.own.items()})
 
     def scaled(self, size: float) -> Changes:
-        """Changes with the three unseen ones times `size`."""
+        """Changes with the unseen ones times `size`."""
         return Changes(
             grain=size * self.grain,
             edge=size * self.edge,
             hidden=size * self.hidden,
             gradient=self.gradient,
             ions=self.ions,
+            own={name: size * array for name, array in self.own.items()},
         )
 
 
@@ -73,6 +75,7 @@ def blend(
             (changes.edge, _EDGE.get(name)),
             (changes.hidden, _HIDDEN.get(name)),
             (changes.ions, _IONS.get(name)),
+            (changes.own.get(name, 0.0), 1.0 if name in changes.own else None),
         )
         if np.ptp(ends) == 0.0 and all(by is None for _, by in moves):
             values[name] = np.broadcast_to(ends[0], shape)  # costs no memory
@@ -82,6 +85,8 @@ def blend(
             if by is not None:
                 mixed += by * change
         values[name] = np.exp(mixed, out=mixed) if geometric else mixed
+        if name in changes.own:
+            np.clip(values[name], *parameter.limits, out=values[name])
     return values
 
 
@@ -130,7 +135,7 @@ def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Flo
                 values *= np.exp(_FILM_LOGARITHM * draws)
             else:
                 values += _FILM[parameter.unit] * draws
-        table[name] = values
+        table[name] = values * spec.sweep_s ** -_IONS.get(name, 0.0)
     table["ripple"] = np.full(len(ARCHETYPES), spec.ripple)
     table["telegraph"] = np.full(len(ARCHETYPES), spec.telegraph)
     return table
@@ -198,6 +203,7 @@ def perturbation_for_share(
 def loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
     """Loop area [nA V], > 0 if anticlockwise."""
     g = spec.globals_
-    current = iv_curves(parameters, _TRIANGLE, light=g.L0, temperature=g.T0, globals_=g).current_nA
-    area: FloatArray = -trapezoid(current, _TRIANGLE.voltage, axis=1)
+    sweep = Waveform.triangle(peak=1.5, samples=101, duration=spec.sweep_s)
+    current = iv_curves(parameters, sweep, light=g.L0, temperature=g.T0, globals_=g).current_nA
+    area: FloatArray = -trapezoid(current, sweep.voltage, axis=1)
     return area

@@ -164,7 +164,9 @@ class ScanSpec:
     tip_angle_deg : float
         Half-angle of the tip's cone [degrees].
     noise_nm : float
-        rms of the white noise of each pixel [nm].
+        rms of the noise of each pixel [nm].
+    noise_length_nm : float
+        Length [nm] over which the feedback smooths that noise along a line. 0 leaves it white.
     line_nm : float
         rms of the white offset of each line [nm].
     line_walk_nm : float
@@ -184,6 +186,7 @@ class ScanSpec:
     tip_radius_nm: float = 76.0
     tip_angle_deg: float = 20.0
     noise_nm: float = 0.15
+    noise_length_nm: float = 0.0
     line_nm: float = 0.8
     line_walk_nm: float = 0.1
     line_jumps: float = 0.5

@@ -12,6 +12,7 @@ from grainscout.records.validation import in_ranges
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
 
 _RANGES = {
+    "sweep_s": (1e-3, 1e4, "s"),
     "boundary_length": (1e-10, 1e-5, "m"),
     "junction_length": (1e-10, 1e-5, "m"),
     "junction_barrier": (0.0, 5.0, "V"),
@@ -96,6 +97,13 @@ class TransportSpec:
         rms ripple and telegraph step, relative to the conductance.
     archetypes : mapping of str to (float, float, float)
         Replaces values of club, heart and diamond by parameter name, in its unit.
+    modes : mapping of str to tuple of float
+        Spread from site to site that nothing shows: loadings of independent fields of
+        `hidden_length` by parameter name, in its unit, or of its logarithm where it mixes
+        geometrically. Where they would leave the parameter's limits, it takes the limit.
+    sweep_s : float
+        Duration [s] of a 0 ... 1.5 ... 0 V sweep that the ionic rates refer to. Published curves
+        often do not say it, and then only rates relative to the sweep are known.
     globals_ : TransportGlobals
         Constants that all points share.
 
@@ -126,6 +134,8 @@ class TransportSpec:
     ripple: float = 0.0
     telegraph: float = 0.0
     archetypes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    modes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    sweep_s: float = 1.0
     globals_: TransportGlobals = field(default_factory=TransportGlobals)
 
     def __post_init__(self) -> None:
@@ -135,6 +145,13 @@ class TransportSpec:
             raise ConfigError(
                 f"TransportSpec placement must be one of {', '.join(PLACEMENTS)}; got "
                 f"{self.placement!r}"
+            )
+        counts = {len(loadings) for loadings in self.modes.values()}
+        finite = all(math.isfinite(x) for loadings in self.modes.values() for x in loadings)
+        if not (set(self.modes) <= set(PARAMETERS) and len(counts) <= 1 and finite):
+            raise ConfigError(
+                "TransportSpec modes must map transport parameters to as many finite loadings each; "
+                f"got {self.modes!r}"
             )
         for name, values in self.archetypes.items():
             if name not in PARAMETERS or len(values) != len(ARCHETYPES):

@@ -10,15 +10,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, MULLINS_ROOT, mullins
-from grainscout.simulator.film.spec import FilmSpec
 from grainscout.simulator.film.tessellation import cell_areas, tessellate
 from grainscout.simulator.film.tip import dilate_by, erode_by, tip_shape
 from grainscout.simulator.presets import PRESETS
-from grainscout.simulator.verification.realism import patch_realism, patches_of
+from grainscout.simulator.verification.population import verify_population
 from grainscout.simulator.verification.transport import Check
 
 __all__ = ["verify_film"]
@@ -30,15 +27,15 @@ def verify_film(real_patches: str | Path | None = None) -> list[Check]:
     Parameters
     ----------
     real_patches : path or None
-        An ``.npz`` with real topography `patches` (n, 16, 16) to compare simulated ones with.
+        An ``.npz`` with real curves and patches, see `verify_population`.
 
     Raises
     ------
     DataError
         That file cannot be read.
     """
-    patches = list(_patches(Path(real_patches))) if real_patches is not None else []
-    return [*_grains(), *_groove(), *_tip(), *_scan(), *patches]
+    population = verify_population(real_patches) if real_patches is not None else []
+    return [*_grains(), *_groove(), *_tip(), *_scan(), *population]
 
 
 def _grains() -> Iterator[Check]:
@@ -106,32 +103,4 @@ def _scan() -> Iterator[Check]:
     difference = float(np.abs(film.scan().height - film.dilated()).max()) / 1e-9
     yield Check(
         name="artefacts off: measured - dilated", value=difference, low=0.0, high=0.0, unit="nm"
-    )
-
-
-def _patches(path: Path) -> Iterator[Check]:
-    try:
-        with np.load(path) as file:
-            real: FloatArray = file["patches"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} must be an .npz file with patches (n, 16, 16): {error}") from error
-    simulated = np.concatenate(
-        [
-            patches_of(Film.generate(FilmSpec(), s).scan().height, 60, np.random.default_rng(s))
-            for s in range(6)
-        ]
-    )
-    result = patch_realism(simulated, real, rng=np.random.default_rng(0))
-    slow = result.features["slow_fast_roughness"]
-    yield Check(
-        name="slow/fast second differences, real median", value=math.exp(slow[0]), low=1.5, high=2.5
-    )
-    yield Check(name="... simulated median", value=math.exp(slow[1]), low=1.5, high=2.5)
-    perfect = float(result.perfect.mean())
-    limit = float(np.quantile(result.perfect, 0.95))
-    yield Check(
-        name=f"real against simulated patches (AUC, a perfect generator: {perfect:.2f}, 95 % below "
-        f"{limit:.2f})",
-        value=result.auc,
-        high=limit,
     )

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, classification, classify
+from grainscout.analysis.curves.archetypes import (
+    ARCHETYPE_NAMES,
+    CONDUCTS,
+    UNKNOWN,
+    classification,
+    classify,
+)
 from grainscout.analysis.curves.descriptors import describe
-from grainscout.records import Waveform
+from grainscout.records import Waveform, spawn_streams
+from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.transport import PARAMETERS, iv_curves
 
 TRIANGLE = Waveform.triangle()
@@ -152,21 +159,39 @@ def test_every_curve_gets_a_class_or_is_unknown(odd, clip):
     assert (found.confidence[known] >= 0.25).all()
 
 
-def test_a_rail_lowers_the_confidence(labelled):
+def test_a_rail_hides_no_more_than_it_hides(labelled):
+    """Of curves cut off at a quarter of their top, most are still told, and confidence is honest."""
     current, true = labelled[0.1]
-    clipped = np.minimum(current, 0.5e-9)
-    full, cut = classification(V, current), classification(V, clipped, current > 0.5e-9)
-    assert (cut.confidence <= full.confidence + 0.2).all()
-    assert cut.confidence[true < 2].mean() < full.confidence[true < 2].mean() - 0.05
+    some = true < 3
+    top = 0.25 * current.max(axis=1, keepdims=True)
+    found = classification(V, np.minimum(current, top)[some], (current > top)[some])
+    right = found.archetype == true[some]
+    assert right.mean() > 0.85
+    assert found.confidence.mean() == pytest.approx(right.mean(), abs=0.1)
+
+
+@pytest.mark.parametrize("film", ["Gong2026", "Liu2023", "gong2026-fitted", "foreign-grain"])
+@pytest.mark.parametrize("light", [0.0, 0.1])
+def test_recall_on_films_with_barriers_in_the_dark(film, light):
+    """Judged by the class of the noiseless curve: a closed junction is insulating, a late one a heart."""
+    made = Film.generate(PRESETS[film], spawn_streams(73_000_000).film)
+    rng, kind = np.random.default_rng(1), made.archetype
+    sites = np.concatenate(
+        [rng.permutation(np.argwhere(kind == k))[:80] for k in range(4)]
+    )  # fmt: skip
+    current, _ = made.curves(sites, TRIANGLE, light=light)
+    true = np.where(np.ptp(current, axis=1) < CONDUCTS, 3, kind[tuple(sites.T)])
+    table = confusion(classify(V, current + rng.normal(0, 2e-12, current.shape)), true)
+    assert np.diag(table).mean() > 0.87, np.round(table, 2)
 
 
 def test_real_curves(shared_data: Path):
-    """The 13 digitised curves: one hardly conducts, one opens at the end only, and both are seen."""
+    """The 13 digitised curves: one hardly conducts, two open at the end only, and both others are seen."""
     with np.load(shared_data / "real_iv" / "real_iv_13.npz") as data:
         voltage, status = data["voltage"], data["status"]
         current = np.where(status > 0, 0.5, np.where(status < 0, -0.1, data["current_nA"]))
     found = classify(voltage, 1e-9 * current, status != 0)
-    assert found[10] == 3
-    assert found[5] == 2
-    others = np.delete(found, [0, 5, 10])
-    assert np.isin(others, (0, 1)).all()
+    assert found[[0, 5, 10]].tolist() == [2, 2, 3]
+    others = np.bincount(np.delete(found, [0, 5, 10]))
+    assert others.size == 2
+    assert others.min() >= 3
