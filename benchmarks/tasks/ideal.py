@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,12 +88,15 @@ def hidden_parts(film: Film, problem: Problem, temperature: float, index: IntArr
         size = drawn / spec.composition
     offset = np.append(truth.boundary_offset, 0.0)[boundary] * near  # -1: none
     field = size * spec.hidden
-    latent = {
+    latent: dict[str, FloatArray] = {
         "grain": truth.composition[grain],
         "edge": offset,
         "hidden": field * truth.hidden[rows, columns],
     }
-    unit = {"grain": size * spec.composition, "edge": size * spec.boundary_spread * near}
+    unit: dict[str, Any] = {
+        "grain": size * spec.composition,
+        "edge": size * spec.boundary_spread * near,
+    }
     unit["hidden"] = np.full(len(index), field)
 
     def described(values: dict[str, FloatArray]) -> FloatArray:

@@ -36,10 +36,10 @@ def referee_maps(
 
 
 def maps_by(
-    policy: object, problem: Problem, outcomes: Sequence[Outcome], counts: Sequence[int]
+    policy: Policy, problem: Problem, outcomes: Sequence[Outcome], counts: Sequence[int]
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Maps of a policy that is told outcomes which it did not ask for, after each of rising counts."""
-    if not (supports(policy, Policy) and supports(policy, SupportsPredict)):
+    if not supports(policy, SupportsPredict):
         raise PolicyError("the model of a map must be a policy that can predict")
     policy.reset(problem, rng=np.random.default_rng(0))
     for begin, end in pairwise((0, *counts)):

@@ -65,8 +65,9 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
     values, classes, unit = [], [], ""
 
     def curves(index: IntArray) -> FloatArray:
-        conditions = {"light": problem.light, "temperature": temperature}
-        return film.curves(sites[index], problem.waveform, **conditions)[0]
+        return film.curves(
+            sites[index], problem.waveform, light=problem.light, temperature=temperature
+        )[0]
 
     for at in range(0, len(sites), _TILE):
         current = curves(np.arange(at, min(at + _TILE, len(sites))))
