@@ -20,6 +20,7 @@ The built-in ones are dataclasses whose fields are their options, found by name:
 ``kriging``                       a Gaussian process on positions, blind to the image
 ``dkl``                           deep-kernel learning of a descriptor from image features (Liu2023)
 ``dual-novelty``                  new curves where the image is new (Gong2026)
+``map``                           our own: a pretrained model of image and curves, and its best sites
 ``scout``                         our own: every archetype first, then the map
 ``boundary-dkl``                  DKL at grain boundaries only, found by the structure reader (Liu2023)
 ``transfer-dkl``                  DKL, starting from an earlier run's curves: :func:`transfer`

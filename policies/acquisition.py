@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import erfcx, log1p, ndtr
 
 from grainscout.policies.models.surrogates import Surrogate
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 SUBSET = 512  # candidates that one posterior function sample is drawn on
 _REFERENCE = 256  # candidates that the integrated variance is averaged over
@@ -58,6 +58,16 @@ class Posterior:
         covariance = self.surrogate.covariance(self.surrogate.candidate_rows[members])
         for step in self._steps:
             covariance -= np.outer(step, step[members])
+        return covariance
+
+    def between(self, members: IntArray, others: IntArray) -> AnyFloatArray:
+        """(k, l) covariance of some candidates with others, imagined measurements included."""
+        direct = getattr(self.surrogate, "between", None)
+        if direct is None:
+            return self.covariance(others)[members]
+        covariance: AnyFloatArray = direct(members, others)
+        for step in self._steps:
+            covariance -= np.outer(step[members], step[others])
         return covariance
 
     def imagine(self, members: Iterable[int]) -> None:

@@ -46,6 +46,9 @@ class ModelPolicy(SeededPolicy):
         Name in states and messages. Empty takes the class's.
     features, model, target, acquisition, candidates
         Parts (see :mod:`grainscout.policies.parts`). The defaults are those of ``"dkl"``.
+    seed_design : {"random", "latin", "planned"}
+        ``"latin"`` spreads the seed points as a Latin square, ``"planned"`` takes the first ones of
+        the acquisition's design.
     cost_aware : bool
         Gain per second of travel and measurement instead of gain.
     """
@@ -56,6 +59,7 @@ class ModelPolicy(SeededPolicy):
     target: Target = field(default_factory=DescriptorTarget)
     acquisition: Acquisition = field(default_factory=StandardAcquisition)
     candidates: Candidates = field(default_factory=Candidates)
+    seed_design: str = option("random", choices=("random", "latin", "planned"))
     cost_aware: bool = option(False)
 
     _carried: ClassVar[tuple[str, ...]] = ("_weights_seed", "_rows", "_targets", "_noise")
@@ -91,6 +95,8 @@ class ModelPolicy(SeededPolicy):
         )
         for part in (self.features, self.model, self.target, self.acquisition, self.candidates):
             part.begin(self.run)
+        if self.seed_design == "planned":
+            self._seeds = self.acquisition.seeds(self.run, self.seed_points)
         self._ahead: tuple[Surrogate, TrainingData] | None = None
         self._shown: FloatArray | None = None
         self._earlier = False

@@ -26,6 +26,7 @@ BUILTIN: Mapping[str, str] = {
     "curiosity": "grainscout.policies.strategies.curiosity:curiosity",
     "dkl": "grainscout.policies.strategies.dkl:dkl",
     "dual-novelty": "grainscout.policies.strategies.dual_novelty:dual_novelty",
+    "map": "grainscout.policies.strategies.map:map_",
     "scout": "grainscout.policies.strategies.scout:scout",
     "boundary-dkl": "grainscout.policies.strategies.boundary:boundary_dkl",
     "transfer-dkl": "grainscout.policies.strategies.transfer:transfer_dkl",

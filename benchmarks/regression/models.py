@@ -169,6 +169,7 @@ MODELS: dict[str, BuiltIn] = {
     "surrogate-nngp": _surrogate("dkl", "closed-form deep kernel: map from 150 curves"),
     "surrogate-rbf": _surrogate("dkl", "RBF kernel on features: map from 150 curves", engine="rbf"),
     "surrogate-kriging": _surrogate("kriging", "kriging without the image: map from 150 curves"),
+    "surrogate-map": _surrogate("map", "pretrained surrogate: map from 150 curves"),
     "policy-dkl": _policy("dkl"),
     "policy-dual-novelty": _policy("dual-novelty"),
     "policy-structured-gp": _policy("structured-gp"),

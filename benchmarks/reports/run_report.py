@@ -296,4 +296,19 @@ def _protocol(journal: Journal, outcomes: list[Outcome]) -> Section:
     ]
     if failed:
         blocks.insert(0, Details(title="Failed measurements", pre=failed))
-    return Section(id="protocol", title="Protocol", details=blocks)
+    return Section(id="protocol", title="Protocol", details=blocks, tables=_scores(journal))
+
+
+def _scores(journal: Journal) -> list[Table]:
+    """What the policy said with its proposals, at five times of the run."""
+    scored = [(k + 1, p.scores) for k, p in enumerate(journal.proposals()) if p.scores]
+    if not scored:
+        return []
+    shown = [scored[k] for k in np.unique(np.linspace(0, len(scored) - 1, 5).astype(int))]
+    names = sorted(set().union(*(scores for _, scores in shown)))
+    rows = [
+        [name, *(f"{scores[name]:.3g}" if name in scores else "" for _, scores in shown)]
+        for name in names
+    ]
+    heads = ["", *(f"proposal {k}" for k, _ in shown)]
+    return [Table(title="The policy's scores", heads=heads, rows=rows)]

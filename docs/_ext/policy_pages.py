@@ -22,6 +22,7 @@ SOURCES = {
     "kriging": "Krige 1951, Matheron 1963",
     "dkl": f"{_LIU}, with our closed-form engine",
     "dual-novelty": f"{_GONG}, with options for the choices that the paper leaves open",
+    "map": _OWN,
     "scout": _OWN,
     "boundary-dkl": f"{_LIU}, “Res-DKL”",
     "transfer-dkl": f"{_LIU}, last figure",

@@ -32,7 +32,7 @@ from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
-_NOISE_PRIOR = (-0.3, 0.7)  # of the log noise variance, targets standardised
+_NOISE_PRIOR = (-0.3, 0.7)
 _TRUST_PRIOR = (0.0, 1.5)  # of the log factor on the noise variances that come with the targets
 _CHUNK = 131_072  # elements of a temporary, so that it stays in the cache
 _CACHE_BYTES = 3 * 2**30
@@ -57,6 +57,8 @@ class GaussianProcess:
         Hyper-parameters are refitted when the data have grown by this fraction (0: always).
     robust : bool
         Student-t noise, so that one spoilt curve does not bend the map.
+    noise_prior : (float, float)
+        Mean and deviation of the log noise variance of standardised targets.
     """
 
     def __init__(
@@ -67,12 +69,13 @@ class GaussianProcess:
         *,
         growth: float = 0.1,
         robust: bool = True,
+        noise_prior: tuple[float, float] = _NOISE_PRIOR,
     ) -> None:
         self.table, self.kernel, self.growth = table, kernel, growth
         self.likelihood = STUDENT_T if robust else PLAIN
         self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._x_pool = table[self.candidate_rows]
-        self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _TRUST_PRIOR])
+        self._prior = np.vstack([kernel.prior, noise_prior, _TRUST_PRIOR])
         reach = _BOUNDS * self._prior[:, 1]  # a line search may leap to where exp overflows
         self._low, self._high = self._prior[:, 0] - reach, self._prior[:, 0] + reach
         # Stated noise may be an overestimate; what it misses, the learnt noise makes up for.

@@ -21,7 +21,7 @@ from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
 from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_options
-from grainscout.records import PackedState, PolicyError, Problem, Scan
+from grainscout.records import ConfigError, PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import FloatArray, IntArray
 
 T = TypeVar("T")
@@ -128,6 +128,13 @@ class Acquisition:
 
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
+
+    def seeds(self, run: RunContext, count: int) -> IntArray:
+        """Candidates to begin with, before any curve."""
+        raise ConfigError(
+            "seed_design must be 'random' or 'latin' here: 'planned' needs a design that can be "
+            "made before the first curve, such as that of the policies map and scout"
+        )
 
     def prepare(self, run: RunContext) -> None:
         """Fit what is needed beside the surrogate, before each choice."""

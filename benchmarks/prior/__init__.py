@@ -1,0 +1,1 @@
+"""Training of the pretrained surrogate on simulated films."""

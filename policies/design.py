@@ -1,0 +1,84 @@
+"""Designs that lower the mean variance of a map (I-optimal), and tours through their sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
+
+
+def integrated_fall(covariance: AnyFloatArray, variance: FloatArray, noise: float) -> FloatArray:
+    """(c,) fall of the mean variance of the references by one measurement of each candidate.
+
+    covariance : (c, r) of candidates with references;  variance : (c,) of the candidates
+    (Cohn 1996, Neural Networks 9, 1071).
+    """
+    fall = np.square(covariance).mean(1, dtype=covariance.dtype)
+    return np.asarray(fall / (variance + noise), np.float64)
+
+
+def greedy(
+    covariance: AnyFloatArray,
+    variance: FloatArray,
+    column: Callable[[int], FloatArray],
+    noise: float,
+    count: int,
+    free: BoolArray,
+) -> IntArray:
+    """Indices (count,) of candidates, each the best after those before it.
+
+    `column` gives the (c,) covariance of a candidate with all, and `free` (c,) which may be chosen.
+    A design needs no targets, so all of it can be chosen before the first is measured.
+    """
+    covariance, variance, free = covariance.copy(), variance.copy(), free.copy()
+    chosen: list[int] = []
+    steps: list[FloatArray] = []
+    while len(chosen) < count and free.any():
+        gain = np.where(free, integrated_fall(covariance, variance, noise), -np.inf)
+        best = int(gain.argmax())
+        known = column(best) - sum(step * step[best] for step in steps)
+        root = np.sqrt(max(float(known[best]), 0.0) + noise)
+        step = known / root
+        covariance -= np.outer(step, covariance[best] / root)
+        variance = np.maximum(variance - step**2, 1e-300)
+        steps.append(step)
+        free[best] = False
+        chosen.append(best)
+    return np.array(chosen, np.int64)
+
+
+def tour(points: FloatArray, start: FloatArray) -> IntArray:
+    """Order (n,) in which to visit points (n, 2) from `start` (2,): nearest first, then 2-opt."""
+    n = len(points)
+    if n < 2:
+        return np.arange(n)
+    every = np.vstack([start, points])
+    distance = np.hypot(*(every[:, None] - every).transpose(2, 0, 1))
+    order, left = [0], np.ones(n + 1, bool)
+    left[0] = False
+    while left.any():
+        order.append(int(np.where(left, distance[order[-1]], np.inf).argmin()))
+        left[order[-1]] = False
+    path = np.array(order)
+    for _ in range(50):
+        if not _shorten(path, distance):
+            break
+    return path[1:] - 1
+
+
+def _shorten(path: IntArray, distance: FloatArray) -> bool:
+    """Reverse pieces of an open path, in place, while that makes it shorter."""
+    better = False
+    for i in range(1, len(path) - 1):
+        ends = path[i + 1 :]
+        after = np.append(path[i + 2 :], -1)
+        before = path[i - 1]
+        new = distance[before, ends] + np.where(after < 0, 0.0, distance[path[i], after])
+        old = distance[before, path[i]] + np.where(after < 0, 0.0, distance[ends, after])
+        k = int((new - old).argmin())
+        if new[k] - old[k] < -1e-12 * distance.max():
+            path[i : i + 2 + k] = path[i : i + 2 + k][::-1].copy()
+            better = True
+    return better

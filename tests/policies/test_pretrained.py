@@ -1,0 +1,153 @@
+"""The pretrained surrogate: its kernel, its mixture with a generic one, its inputs and designs."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.optimize import approx_fprime
+
+from grainscout.policies.design import greedy, integrated_fall, tour
+from grainscout.policies.models.kernels import Stationary
+from grainscout.policies.models.pretrained.inputs import grains_of
+from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
+from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
+from grainscout.policies.models.pretrained.network import check_network, shipped_network
+from grainscout.records import DataError
+
+PRIOR = np.tile([-1.0, 0.7], (PARAMETERS, 1))
+
+
+def table(n: int = 30, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, COLUMNS))
+    x[:, -9:-5] = np.abs(x[:, -9:-5])
+    x[:, -5:-2] = rng.integers(0, 5, (n, 3))
+    return x
+
+
+def test_the_hierarchical_kernel_is_one_covariance_in_all_its_forms() -> None:
+    kernel, t = HierarchicalKernel(PRIOR), np.random.default_rng(1).normal(-1.0, 0.5, PARAMETERS)
+    x = table()
+    k, pull = kernel.gram(kernel.prepare(x), t)
+    assert_allclose(k, kernel.cross(x, x, t), atol=1e-12)
+    assert_allclose(np.diagonal(k), kernel.diagonal(x, t), atol=1e-12)
+    assert np.linalg.eigvalsh(k).min() > -1e-9
+    weight = np.random.default_rng(2).normal(size=k.shape)
+    weight += weight.T
+    numeric = approx_fprime(
+        t, lambda t: np.vdot(weight, kernel.gram(kernel.prepare(x), t)[0]), 1e-6
+    )
+    assert_allclose(pull(weight), numeric, rtol=1e-3, atol=1e-3)
+
+
+def members(rng: np.random.Generator, n: int = 80) -> tuple[np.ndarray, np.ndarray, list[Member]]:
+    """Sites, targets that depend on the first table alone, and a process over each of two tables."""
+    right, wrong = (rng.normal(size=(600, 3)).astype(np.float32) for _ in range(2))
+    y = np.sin(2 * right[:, 0]) + right[:, 1].astype(float) + 0.05 * rng.normal(size=600)
+    made = [Member(t, np.arange(600), Stationary(name="rbf")) for t in (right, wrong)]
+    return rng.permutation(600)[:n], y, made
+
+
+@pytest.mark.parametrize("first", ["right", "wrong"])
+def test_the_mixture_goes_by_what_each_predicts_of_unseen_curves(first: str) -> None:
+    rows, y, made = members(np.random.default_rng(3))
+    mixture = Mixture(made if first == "right" else made[::-1])
+    mixture.fit(rows, y[rows])
+    assert (mixture.weight > 0.9) if first == "right" else (mixture.weight < 0.2)
+    mean, std = mixture.predict()
+    rest = np.setdiff1d(np.arange(600), rows)
+    assert np.std((mean - y)[rest]) < 0.5 * np.std(y)
+    assert 0.85 < np.mean(np.abs(mean - y)[rest] < 1.96 * np.hypot(std, 0.05)[rest]) <= 1.0
+
+
+def test_left_out_errors_are_those_of_leaving_out() -> None:
+    rows, y, (member, _) = members(np.random.default_rng(4), 25)
+    member.fit(rows, y[rows])
+    error, variance = member.left_out()
+    k = member.kernel.gram(member.kernel.prepare(member.table[rows].astype(float)), member._t[:-2])[
+        0
+    ]
+    k = k + np.diag(np.full(25, np.exp(member._t[-2]) + 1e-6) + member._extra)
+    z = (y[rows] - member._offset) / member._scale
+    others = np.arange(25) != 7
+    solved = np.linalg.solve(k[np.ix_(others, others)], k[others, 7])
+    assert_allclose(error[7], member._scale * (z[7] - solved @ z[others]), rtol=1e-6)
+    assert_allclose(variance[7], member._scale**2 * (k[7, 7] - solved @ k[others, 7]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "gain"), [(0.3, True), (0.0, True)])
+def test_a_gain_that_grows_with_wear_is_found_and_taken_out(rate: float, gain: bool) -> None:
+    rows, y, made = members(np.random.default_rng(5), 200)
+    worn = np.arange(200) / 100.0
+    told = (y[rows] + 6.0) * (1.0 + rate * worn)
+    mixture = Mixture(made[:1], lambda: worn)
+    mixture.fit(rows, told)
+    found = mixture.drift.rate if mixture.drift.gain else 0.0
+    assert abs(found - rate) < 0.08
+    rest = np.setdiff1d(np.arange(600), rows)
+    assert abs(np.mean((mixture.predict()[0] - y - 6.0)[rest])) < 0.25
+
+
+def test_drift_undone_is_the_identity_without_wear() -> None:
+    y = np.array([1.0, -2.0, 3.0])
+    assert_allclose(Drift(rate=0.4, gain=True).undone(y, np.zeros(3), 1.0), y)
+
+
+def test_covariances_between_candidates_are_those_of_the_protocol() -> None:
+    rows, y, made = members(np.random.default_rng(6))
+    mixture = Mixture(made)
+    mixture.fit(rows, y[rows])
+    a, b = np.arange(40), np.arange(100, 120)
+    assert_allclose(mixture.between(a, b), mixture.covariance(b)[a], atol=2e-3)
+
+
+def test_a_greedy_design_lowers_the_variance_more_than_chance_and_repeats_nothing() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(300, 2))
+    k = np.exp(-0.5 * ((x[:, None] - x) ** 2).sum(-1))
+
+    def left(chosen: np.ndarray) -> float:
+        inner = k[np.ix_(chosen, chosen)] + 0.1 * np.eye(len(chosen))
+        return float(
+            np.mean(1 - np.einsum("ij,ij->j", k[chosen], np.linalg.solve(inner, k[chosen])))
+        )
+
+    free = np.arange(300) % 2 == 0
+    chosen = greedy(k, np.ones(300), lambda j: k[:, j], 0.1, 12, free)
+    assert len(set(chosen.tolist())) == 12
+    assert free[chosen].all()
+    assert left(chosen) < 0.8 * min(left(rng.permutation(300)[:12]) for _ in range(30))
+    best = int(integrated_fall(k, np.ones(300), 0.1).argmax())
+    assert best == greedy(k, np.ones(300), lambda j: k[:, j], 0.1, 1, np.ones(300, bool))[0]
+
+
+def test_a_tour_visits_all_and_is_short() -> None:
+    points = np.random.default_rng(8).random((60, 2))
+    order = tour(points, np.zeros(2))
+    assert sorted(order.tolist()) == list(range(60))
+    way = np.hypot(*np.diff(points[order], axis=0).T).sum()
+    assert way < 0.3 * np.hypot(*np.diff(points, axis=0).T).sum()
+    assert tour(points[:1], np.zeros(2)).tolist() == [0]
+
+
+def test_grains_are_basins_and_boundaries_belong_to_pairs_of_them() -> None:
+    columns = np.arange(60)
+    near = np.exp(-0.5 * ((columns % 20 - 0.5) / 1.5) ** 2) * np.ones((40, 1))
+    near[:, :5] = 0.0
+    label, boundary, depth = grains_of(near)
+    assert len(np.unique(label)) == 3
+    assert len(np.unique(boundary)) == 2
+    assert depth[:, 30].min() > 8
+    flat = grains_of(np.zeros((20, 20)))
+    assert len(np.unique(flat[0])) == 1
+    assert np.isfinite(flat[2]).all()
+
+
+def test_weights_of_another_network_are_refused_with_their_remedy() -> None:
+    arrays = dict(shipped_network(current=False).arrays)
+    for change in (
+        {"version": np.float32(99)},
+        {"w1": np.zeros((3, 3))},
+        {"b1": np.full(64, np.nan)},
+    ):
+        with pytest.raises(DataError, match="train them anew"):
+            check_network({**arrays, **change}, "here")
