@@ -68,9 +68,11 @@ class Watchdog:
     def stop(self) -> None:
         """End it, without parking."""
         pipe = self._process.stdin
-        for last in (lambda: pipe and pipe.write(_BYE), lambda: pipe and pipe.close()):
+        if pipe is not None:
             with contextlib.suppress(OSError):
-                last()
+                pipe.write(_BYE)
+            with contextlib.suppress(OSError):
+                pipe.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

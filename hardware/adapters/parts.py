@@ -139,14 +139,15 @@ class MicroscopeOfParts:
     def settings(self) -> PackedState:
         """Settings of all parts."""
         found: PackedState = {"bias_to": self._bias_to} if self._meter is not None else {}
-        for part in (self._mover, self._meter):
+        parts: tuple[object, ...] = (self._mover, self._meter)
+        for part in parts:
             if supports(part, SupportsSettings):
                 found = {**part.settings(), **found}
         return found if self._lamp is None else {**found, "lamp": self._lamp.settings()}
 
     def rescues(self) -> Sequence[Rescue]:
         """The meter's, then the mover's."""
-        parts = (self._meter, self._mover)
+        parts: tuple[object, ...] = (self._meter, self._mover)
         return [job for part in parts if supports(part, SupportsRescue) for job in part.rescues()]
 
     def contact(self) -> bool:
@@ -280,7 +281,8 @@ def open_parts(
         )
         return kind(under, measures, shines, bias_to=bias_to)
     except (ConfigError, MicroscopeError):
-        for part in (measures, under):
+        opened: tuple[object, ...] = (measures, under)
+        for part in opened:
             if supports(part, SupportsClose):
                 part.close()
         raise

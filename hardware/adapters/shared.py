@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -20,6 +20,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
+from grainscout.records.arrays import FloatArray
 from grainscout.records.scan import checked_site
 
 #: Where the bias is wired to.
@@ -93,7 +94,7 @@ def as_at_sample(curve: IVCurve, bias_to: BiasTo) -> IVCurve:
     return replace(curve, voltage=0.0 - curve.voltage, current=0.0 - curve.current, signals=signals)
 
 
-def refuse_stopped(images: dict[str, np.ndarray], channels: Sequence[str]) -> None:
+def refuse_stopped(images: Mapping[str, FloatArray], channels: Sequence[str]) -> None:
     """MicroscopeError for an image with lines that were not scanned."""
     flat = np.all([np.ptp(images[c], axis=1) == 0 for c in channels], axis=0)
     if flat.any():

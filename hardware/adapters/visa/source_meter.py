@@ -72,7 +72,11 @@ class SourceMeter:
         if not _NPLC[0] <= nplc <= _NPLC[1]:
             raise ConfigError(f"nplc must be {_NPLC[0]} to {_NPLC[1]}; got {nplc}")
         self._says, self._lag, self._nplc, self.rise_s = dialect, lag, nplc, rise_s
-        self._where = {"resource": resource, "visa_library": visa_library, "timeout_s": timeout_s}
+        self._where: dict[str, Any] = {
+            "resource": resource,
+            "visa_library": visa_library,
+            "timeout_s": timeout_s,
+        }
         self._watched = watchdog
         self._lock = InstrumentLock(f"the source-meter at {resource} {visa_library}".strip())
         self._lock.take()
