@@ -99,10 +99,10 @@ class Interrupts:
 
 
 def _kernel32() -> Any:
-    if sys.platform != "win32":
-        return None
-    import ctypes
+    if sys.platform == "win32":
+        import ctypes
 
-    library = ctypes.WinDLL("kernel32", use_last_error=True)
-    library.handler = ctypes.WINFUNCTYPE(ctypes.c_bool, ctypes.c_uint)
-    return library
+        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        library.handler = ctypes.WINFUNCTYPE(ctypes.c_bool, ctypes.c_uint)
+        return library
+    return None

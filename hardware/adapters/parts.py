@@ -238,8 +238,9 @@ class CompliantMicroscope(MicroscopeOfParts):
 
     def limit_current(self, amperes: float) -> None:
         """Set the compliance of the meter [A]."""
-        if supports(self._meter, SupportsLimitCurrent):
-            self._meter.limit_current(amperes)
+        meter: object = self._meter
+        if supports(meter, SupportsLimitCurrent):
+            meter.limit_current(amperes)
 
 
 @on_paper(_parts_paper)
