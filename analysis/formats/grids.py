@@ -230,7 +230,7 @@ def _scan_around(
             angle=base.angle,
             metadata=metadata,
         )
-    inside = ((sites >= 0) & (sites < scan.shape)).all(axis=1)
+    inside = np.asarray(((sites >= 0) & (sites < scan.shape)).all(axis=1))
     _, first = np.unique(sites, axis=0, return_index=True)
     kept = np.array([i for i in np.sort(first) if inside[i]], dtype=np.int64)
     if not kept.size:

@@ -23,7 +23,7 @@ class Drawn:
         raise NotImplementedError
 
     def _repr_html_(self) -> str:
-        figure = self.draw().figure
+        figure: Any = self.draw().figure
         data = io.BytesIO()
         figure.savefig(data, format="png", dpi=100, bbox_inches="tight")
         picture = base64.b64encode(data.getvalue()).decode()
