@@ -62,4 +62,4 @@ def placed(published: FloatArray, pj: FloatArray, by: FloatArray | None, name: s
             "more grains, or a composition that varies"
         )
     kind = (by[..., None] > cuts).sum(-1)
-    return np.eye(3)[kind]
+    return np.asarray(np.eye(3)[kind], np.float64)

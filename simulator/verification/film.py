@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def verify_film(real_patches: str | Path | None = None) -> list[Check]:
     DataError
         That file cannot be read.
     """
-    population = verify_population(real_patches) if real_patches is not None else []
+    population: Iterable[Check] = ()
+    if real_patches is not None:
+        population = verify_population(real_patches)
     return [*_grains(), *_groove(), *_tip(), *_scan(), *population]
 
 
