@@ -26,7 +26,7 @@ def _filter(values: Any) -> None:
 #: Name -> how it is read, and how it is set.
 _STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "numpy's error handling": (np.geterr, lambda v: np.seterr(**v)),
-    "numpy's global generator": (np.random.get_state, np.random.set_state),  # noqa: NPY002
+    "numpy's global generator": (np.random.get_state, np.random.set_state),
     "python's global generator": (random.getstate, random.setstate),
     "warning filters": (lambda: list(warnings.filters), _filter),
     "environment variables": (lambda: dict(os.environ), lambda v: _fill(os.environ, v)),
