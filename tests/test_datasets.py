@@ -18,7 +18,7 @@ def test_film_grid_and_campaign_belong_together():
     curve = grid.curve(grid.sites[100])
     assert np.nanmax(np.abs(curve.current)) > 1e-12
     data = load(datasets.campaign_folder())
-    assert {"random", "grid"} <= set(data.frame["policy"])
+    assert {"random", "dkl"} <= set(data.frame["policy"])
     assert not list(datasets.campaign_folder().glob("*-wal"))
 
 
@@ -28,4 +28,5 @@ def test_figures_are_pictures_in_a_notebook_without_its_magic(monkeypatch):
     shell = SimpleNamespace(display_formatter=SimpleNamespace(formatters={"image/png": formatter}))
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     importlib.reload(figures)
+    monkeypatch.undo()
     assert taken["matplotlib.figure.Figure"](Figure()).startswith(b"\x89PNG")
