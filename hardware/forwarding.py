@@ -12,6 +12,7 @@ from grainscout.hardware.protocol import (
     SupportsFaults,
     SupportsImageBias,
     SupportsLook,
+    SupportsPlan,
     SupportsSettings,
     SupportsWear,
 )
@@ -28,6 +29,7 @@ _FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
         SupportsFaults: ("faults",),
         SupportsImageBias: ("image_bias",),
         SupportsLook: ("look",),
+        SupportsPlan: ("plan",),
         SupportsSettings: ("settings",),
         SupportsContact: ("contact", "landings"),
     }

@@ -27,8 +27,8 @@ class Geometry:
         self.scan, self.displaced = scan, (0.0, 0.0)
         return scan
 
-    def check(self, site: Site, limits: Limits) -> list[Violation]:
-        """List the limits that this site would break. LimitError off the image."""
+    def check(self, site: Site, sent: Site, limits: Limits) -> list[Violation]:
+        """List the limits that this site would break. LimitError if it, or what is sent, is off the image."""
         if self.scan is None:
             if limits.frame_m is not None:
                 raise LimitError(
@@ -36,12 +36,13 @@ class Geometry:
                     "the guard the scan that sites refer to"
                 )
             return []
-        if not self.scan.contains(site):
-            rows, columns = self.scan.shape
-            raise LimitError(
-                f"site must lie on the scan of {rows} rows x {columns} columns; got row {site[0]}, "
-                f"column {site[1]}"
-            )
+        for place in (site, sent):
+            if not self.scan.contains(place):
+                rows, columns = self.scan.shape
+                raise LimitError(
+                    f"site must lie on the scan of {rows} rows x {columns} columns; got row {place[0]}, "
+                    f"column {place[1]}"
+                )
         x, y = self.scan.positions(np.array([site]) + self.displaced)[0]
         return limits.of_position(float(x), float(y))
 

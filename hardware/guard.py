@@ -30,6 +30,7 @@ from grainscout.hardware.protocol import (
     SupportsImageBias,
     SupportsLimitCurrent,
     SupportsLook,
+    SupportsPlan,
     SupportsRescue,
 )
 from grainscout.hardware.signals import Interrupts
@@ -49,6 +50,8 @@ from grainscout.records.supports import SupportsState, supports
 
 #: Lines of the command log that stay in memory; a run of a week must not grow by them.
 LOG_LINES = 1_000
+#: Curves in a row beyond the limit of the current that end a run, on a microscope without compliance.
+MOST_OVER = 3
 
 # Earlier names.
 LimitsCurrent = SupportsLimitCurrent
@@ -109,6 +112,7 @@ class Guard(Forwarding):
         self.log: deque[Command] = deque(maxlen=LOG_LINES)
         self.issued = 0
         self._elapsed = 0.0
+        self._over = 0  # curves in a row whose current was beyond its limit
         self._geometry = Geometry(scan)
         self._on_command = on_command
         self._interrupts = Interrupts()
@@ -163,7 +167,7 @@ class Guard(Forwarding):
         found += self.limits.of_time(
             self._elapsed + self.clock.now() + self._seconds(site, waveform)
         )
-        return found + self._geometry.check(site, self.limits)
+        return found + self._geometry.check(site, self._whole(site), self.limits)
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Measure if no limit forbids it. LimitError otherwise, and nothing is issued.
@@ -189,8 +193,7 @@ class Guard(Forwarding):
                 before = self.clock.now()
                 curve = self.microscope.measure(self._whole(site), waveform)
                 check_answer(curve, waveform, seconds=self.clock.now() - before)
-                self._check_current(curve)
-                return curve
+                return self._within_current(curve)
         self.clock.spend(seconds)
         return IVCurve(
             voltage=waveform.voltage,
@@ -220,6 +223,10 @@ class Guard(Forwarding):
             self._geometry.displaced = (float(rows), float(columns))
             if go and supports(self.microscope, SupportsDisplace):
                 self.microscope.displace(rows, columns)
+
+    def plan(self, sites: Sequence[Site]) -> None:
+        """Say which sites come next. Nothing is sent."""
+        self.optional(SupportsPlan).plan([self._whole(s) for s in sites])
 
     def look(self, part: Part) -> Scan:
         """Take a fast image of a part of the last image, displaced as sites are."""
@@ -356,14 +363,22 @@ class Guard(Forwarding):
         found = self.limits.of_time(self._elapsed + self.clock.now())
         return found + self.limits.of_bias(self.capabilities.scan_bias_V)
 
-    def _check_current(self, curve: IVCurve) -> None:
-        """Refuse afterwards what a microscope without compliance let flow."""
+    def _within_current(self, curve: IVCurve) -> IVCurve:
+        """Flag what a microscope without compliance let flow. LimitError if it comes again and again."""
         broken = [] if self._compliant else self.limits.of_current(largest_current(curve))
-        if broken:
-            raise LimitError(
-                f"{broken[0]}. This microscope cannot limit its current; the tip was withdrawn after "
-                "the curve"
-            )
+        self._over = self._over + 1 if broken else 0
+        if not broken:
+            return curve
+        message = (
+            f"{broken[0]}. This microscope cannot limit its current; the tip was withdrawn after "
+            "the curve"
+        )
+        if self._over >= MOST_OVER:
+            raise LimitError(f"{self._over} curves in a row: {message}")
+        self._write("measure", {}, "failed", message)
+        self.park()
+        over = np.abs(curve.current) > (self.limits.current_A or np.inf)
+        return replace(curve, saturated=curve.saturated | over)
 
     def _seconds(self, site: Site, waveform: Waveform) -> float:
         """Expected duration of a measurement [s]."""

@@ -73,7 +73,8 @@ class Limits:
         Time on the experiment's clock [s] when a measurement must be finished, by its expected cost.
     current_A : float, optional
         Compliance [A], set on a microscope that can limit its current. Any other is checked
-        afterwards: the tip is withdrawn and a curve beyond it is an error.
+        afterwards: the tip is withdrawn, samples beyond it are flagged as saturated, and three such
+        curves in a row are an error.
     light_suns : float, optional
         Brightest illumination [suns].
 

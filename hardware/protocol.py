@@ -170,6 +170,14 @@ class SupportsLimitCurrent(Protocol):
         """Set the compliance [A]. Samples at it are flagged as saturated."""
 
 
+@runtime_checkable
+class SupportsPlan(Protocol):
+    """A microscope that wants to know which sites come next."""
+
+    def plan(self, sites: Sequence[Site]) -> None:
+        """Take the sites of a batch, in the order in which they will be measured."""
+
+
 class Part(NamedTuple):
     """A part of the last image [pixels]."""
 

@@ -99,6 +99,11 @@ class SimulatedMicroscope:
             speed=motion.speed_m_per_s, settle=motion.settle_s, overhead=motion.overhead_s
         )
 
+    def take_cost(self, cost: CostModel) -> None:
+        """Charge another microscope's travel, settling and overhead: this one is its twin."""
+        given = {"speed_m_per_s": cost.speed, "settle_s": cost.settle, "overhead_s": cost.overhead}
+        self.spec = replace(self.spec, motion=replace(self.spec.motion, **given))
+
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image of the whole film. DataError for an unknown channel."""
         unknown = [c for c in channels if c not in self._channels]

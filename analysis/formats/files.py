@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grainscout.records import ConfigError, DataError, GrainscoutError
+from grainscout.records.files import regular
 
 #: What a parser raises on a number, a type, a name or a length that is not what the format says.
 _SHAPELESS: tuple[type[Exception], ...] = (
@@ -29,7 +30,7 @@ def fault(path: Path | str, expected: str, found: str, mend: str = "") -> DataEr
 def load_bytes(path: Path | str) -> bytes:
     """A file's bytes; DataError if it cannot be read or is empty."""
     try:
-        data = Path(path).read_bytes()
+        data = regular(path).read_bytes()
     except OSError as error:
         raise fault(path, "be a readable file", error.strerror or str(error)) from error
     if not data:
@@ -40,7 +41,7 @@ def load_bytes(path: Path | str) -> bytes:
 def load_head(path: Path | str, size: int = 64) -> bytes:
     """The first bytes of a file; DataError if it cannot be read or is empty."""
     try:
-        with open(path, "rb") as file:
+        with regular(path).open("rb") as file:
             data = file.read(size)
     except OSError as error:
         raise fault(path, "be a readable file", error.strerror or str(error)) from error

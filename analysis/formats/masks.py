@@ -14,6 +14,7 @@ from grainscout.analysis.formats.files import fault, intact
 from grainscout.analysis.formats.reader import read_image
 from grainscout.records import Scan
 from grainscout.records.arrays import IntArray
+from grainscout.records.files import regular
 
 _PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 
@@ -93,7 +94,7 @@ def _values(path: Path | str, channel: str | None) -> NDArray[Any]:
             if colours.min() > 0:  # no black: each colour is a grain
                 values = values + 1
     elif suffix in {".csv", ".txt"}:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
         values = np.loadtxt(text.replace(",", " ").replace(";", " ").splitlines(), ndmin=2)
     else:
         scan = read_image(path)

@@ -23,6 +23,7 @@ from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, netwo
 from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
 from grainscout.analysis.latent.training import History
 from grainscout.records import ConfigError, DataError, pack, unpack
+from grainscout.records.files import regular
 
 WHAT, VERSION = "grainscout latent model", 1
 
@@ -47,7 +48,7 @@ def load_model(path: str | Path) -> Model:
         If the file is foreign, damaged, of another version, or has arrays of other shapes.
     """
     try:
-        state = unpack(Path(path).read_bytes())
+        state = unpack(regular(path).read_bytes())
         header = (state.get("what"), state.get("version"))
         if header != (WHAT, VERSION):
             raise DataError(

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from grainscout.journal.schema import UNREADABLE, as_kept, row_digest, schema, schema_of
 from grainscout.records import DataError, PackedState, unpack
+from grainscout.records.files import regular
 
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 2
@@ -46,7 +47,7 @@ class CampaignStore:
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any] | None = None) -> None:
-        self.path = Path(path)
+        self.path = regular(path)
         new = not self.path.exists()
         if new and identity is None:
             raise DataError(f"campaign store must be an existing file; there is none at {path}")

@@ -14,6 +14,7 @@ from grainscout.benchmarks.regression.films import FILM_NAMES, films_digest, fin
 from grainscout.journal import package_versions
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
+from grainscout.records.files import regular
 
 FORMAT = 1
 #: Relative difference up to which numbers count as the same: rounding on another machine, no more.
@@ -64,7 +65,7 @@ def read_baseline(path: Path, *, model: str, version: str, update: str) -> Basel
             f"model {model!r} must have a baseline; there is none at {path}. {update}"
         )
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(regular(path).read_text(encoding="utf-8"))
         found, films = content["format"], content["films"]
         scores = {str(k): np.array(v, dtype=np.float64) for k, v in content["scores"].items()}
         stored, digest = str(content["version"]), content["films_digest"]

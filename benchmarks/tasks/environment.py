@@ -14,7 +14,9 @@ from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth, recording_truth
 from grainscout.experiment import make_problem
 from grainscout.hardware import Guard, Limits
-from grainscout.records import ConfigError, Problem, Scan, Waveform
+from grainscout.hardware.paper import refused_on_paper
+from grainscout.hardware.protocol import Paper
+from grainscout.records import ConfigError, LimitError, Problem, Scan, Waveform
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film
@@ -64,6 +66,11 @@ class Environment:
                 'waveform kind must not be "recorded" on a microscope that can apply any waveform'
             )
         check_target(self.task.target, waveform.voltage)
+        scope = self.microscope
+        paper = Paper(capabilities=scope.capabilities, cost=scope.cost)
+        refused = refused_on_paper(paper, scope.limits, waveform)
+        if refused:
+            raise LimitError("refused before the first image: " + "; ".join(refused))
         problem = make_problem(
             self.microscope,
             waveform,

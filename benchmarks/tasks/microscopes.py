@@ -14,6 +14,8 @@ from grainscout.analysis.formats import Recording, notes_of, read_grains, read_i
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_truth
 from grainscout.hardware import Microscope, make_microscope, microscope_names
+from grainscout.hardware.protocol import Paper
+from grainscout.hardware.registry import paper_of
 from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
 from grainscout.records.arrays import FloatArray
 from grainscout.records.registry import closest
@@ -83,6 +85,10 @@ class MicroscopeSpec(Kinds):
             For unusable files.
         """
         raise ConfigError(f"a microscope specification must open itself; got {type(self).__name__}")
+
+    def on_paper(self) -> Paper | None:
+        """What the instrument says of itself before it is opened. ConfigError for its options."""
+        return None
 
     def notes(self) -> tuple[str, ...]:
         """What was assumed, filled or left out of a file, in sentences."""
@@ -248,15 +254,23 @@ class Registered(MicroscopeSpec):
     kind: str = "registered"  #: One of ``grainscout list microscopes``
     options: dict[str, Any] = field(default_factory=dict)  #: Settings of that instrument
 
+    def on_paper(self) -> Paper | None:
+        """What the instrument says of itself before it is opened. ConfigError for its options."""
+        self._known()
+        return paper_of(self.kind, self.options)
+
     def open(self, seed: int) -> OpenedMicroscope:
         """Connect to the instrument. The seed changes nothing."""
+        self._known()
+        return OpenedMicroscope(microscope=make_microscope(self.kind, self.options))
+
+    def _known(self) -> None:
         known = microscope_names()
         if self.kind not in known:
             names = sorted({*MicroscopeSpec.classes(), *known} - {Registered.kind})
             raise ConfigError(
                 f"microscope kind must be one of {', '.join(names)}; got {self.kind!r}{closest(self.kind, names)}"
             )
-        return OpenedMicroscope(microscope=make_microscope(self.kind, self.options))
 
 
 def _simulated(scope: Microscope, film: Film, temperature: float) -> OpenedMicroscope:

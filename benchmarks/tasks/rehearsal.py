@@ -10,9 +10,11 @@ import numpy as np
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.score import score_run
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
-from grainscout.experiment import Experiment, Step
+from grainscout.experiment import DriftSettings, Experiment, Step
 from grainscout.experiment.evidence import MAX_SPOILT
-from grainscout.hardware import Limits, SupportsWear
+from grainscout.hardware import Limits, SimulatedMicroscope, SupportsWear
+from grainscout.hardware.paper import refused_on_paper
+from grainscout.hardware.protocol import Capabilities, Paper
 from grainscout.policies import make_policy
 from grainscout.records import PackedState
 from grainscout.records.supports import supports
@@ -89,6 +91,8 @@ def rehearse(
     decision_s: float = 0.5,
     judge: bool = True,
     max_spoilt: float = MAX_SPOILT,
+    drift: DriftSettings | None = None,
+    paper: Paper | None = None,
     observe: Callable[[Step], None] | None = None,
 ) -> Rehearsal:
     """Run a task on its twin without limits, and list the limits that it would break.
@@ -109,6 +113,10 @@ def rehearse(
         Judge each curve as it comes.
     max_spoilt : float
         Share of unusable curves among the latest 20 that ends the run.
+    drift : DriftSettings, optional
+        How sites follow the sample.
+    paper : Paper, optional
+        What the instrument says of itself. The twin has its cost, and what it would refuse is listed.
     observe : callable, optional
         Called after each step.
 
@@ -119,13 +127,16 @@ def rehearse(
     """
     unlimited = Limits(voltage_V=None, slew_V_per_s=None, dwell_s=None, light_suns=None)
     environment = make_environment(task, seed, replace(unlimited, frame_m=limits.frame_m))
+    scope = environment.microscope
+    if paper is not None and isinstance(scope.microscope, SimulatedMicroscope):
+        scope.microscope.take_cost(paper.cost)
     suns = max(task.light_suns, task.scan_light_suns or 0.0)
     violations = [str(v) for v in limits.of_light(suns)]
     violations += [str(v) for v in limits.of_bias(task.scan_bias_V or 0.0)]
     problem = environment.problem()
     imaged = environment.microscope.clock.now()
-    violations += [str(v) for v in limits.of_waveform(problem.waveform)]
-    scope = environment.microscope
+    paper = paper or Paper(capabilities=Capabilities(light=True), cost=scope.cost)
+    violations += refused_on_paper(paper, limits, problem.waveform, suns)
     result = Experiment(
         scope,
         make_policy(policy.name, policy.options),
@@ -137,6 +148,7 @@ def rehearse(
         second_look=task.second_look,
         stop=task.stop,
         max_spoilt=max_spoilt,
+        drift=drift,
         observe=observe,
     ).run()
     outcomes = result.outcomes

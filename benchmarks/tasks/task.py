@@ -262,7 +262,7 @@ def plain(value: Any, *, stored: bool = False) -> Any:
 
 
 #: Keys whose texts are paths.
-_FILES = ("file", "film_file", "grains", "keys")
+_FILES = ("file", "film_file", "folder", "grains", "image", "keys")
 
 
 def with_paths(value: Any, change: Callable[[str], str]) -> Any:

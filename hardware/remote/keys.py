@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from grainscout.records import ConfigError
+from grainscout.records.files import regular
 
 _SECRET = 0o600
 
@@ -69,13 +70,13 @@ def generate_keys(folder: Path | str, *, clients: tuple[str, ...] = ("microscope
         allowed = target / "server" / "allowed"
         allowed.mkdir(parents=True)
         _place(server_secret, target / "server" / "server.key_secret")
-        public_text = Path(server_public).read_bytes()
+        public_text = regular(server_public).read_bytes()
         for name in clients:
             public, secret = zmq.auth.create_certificates(safe, name)
             (target / name).mkdir()
             _place(secret, target / name / "client.key_secret")
             (target / name / "server.key").write_bytes(public_text)
-            (allowed / f"{name}.key").write_bytes(Path(public).read_bytes())
+            (allowed / f"{name}.key").write_bytes(regular(public).read_bytes())
     return target
 
 

@@ -1,9 +1,11 @@
 """Messages between a remote policy and its server. Every size is checked.
 
-A message is ``[header, array, array, ...]``. The header is a JSON object with the protocol's version,
-a kind, a session, a request number and a body. The body is a tree as `grainscout.records.encoding.packing`
-flattens it, and the frames are its arrays in order. Nothing that arrives is executed or un-pickled,
-and nothing is allocated that the sender has not sent.
+A message is ``[header, body, array, array, ...]``. The header is a small JSON object with the protocol's
+version, a kind, a session and a request number. The body is a JSON tree as
+`grainscout.records.encoding.packing` flattens it, and the frames behind it are its arrays in order. A
+server reads headers itself and leaves bodies to the worker of their client, so that a body which is slow
+to read keeps nobody else waiting. Nothing that arrives is executed or un-pickled, and nothing is
+allocated that the sender has not sent.
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ from grainscout.records.encoding.packing import flatten, restore
 
 _T = TypeVar("_T")
 
-VERSION = 2
-MAX_HEADER = 4_000_000  # bytes
+VERSION = 3
+MAX_HEADER = 4_000  # bytes; it has no array and no list
+MAX_BODY = 4_000_000  # bytes without its arrays
 MAX_FRAME = 64_000_000  # bytes; a 2048 x 2048 image of float64 is 34 MB
 MAX_FRAMES = 4096
 MAX_DEPTH = 50  # of a body; ours are 6 deep
 MAX_PIXELS = 2048 * 2048  # of a problem's scan
 MAX_SESSION = 2_000_000_000  # bytes that a session may hold: a run of 100 000 curves of 251 samples
 MAX_GROWTH = 1_500_000_000  # bytes that may lie below a socket before it is closed
+#: What a client key may send: bytes at once, bytes a second, and the price of any message [bytes].
+BURST, RATE, MESSAGE = 10_000_000, 1_000_000, 1_000
 HIGH_WATER = 4  # messages that wait below a socket: a request, its copy and signs of life
-#: Bytes of memory that one byte of a header may become once it is read.
-_HEADER_WEIGHT = 16
+#: Bytes of memory that one byte of a body may become once it is read.
+_BODY_WEIGHT = 16
 
 #: A JSON-like tree with numpy arrays in it.
 Body = dict[str, Any]
@@ -47,6 +52,26 @@ class Message:
     body: Body = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Envelope:
+    """A message whose body was not read."""
+
+    kind: str
+    session: str
+    number: int
+    frames: Sequence[bytes | memoryview]  #: The body and its arrays
+
+    def open(self) -> Message:
+        """Read the body. LinkError for a malformed one."""
+        body = _body(self.frames)
+        return Message(kind=self.kind, session=self.session, number=self.number, body=body)
+
+    @property
+    def weight(self) -> int:
+        """Estimate of the message's largest memory [bytes]."""
+        return _BODY_WEIGHT * len(self.frames[0]) + sum(map(len, self.frames[1:]))
+
+
 class OtherVersion(LinkError):
     """The other side speaks another version of the protocol."""
 
@@ -57,58 +82,37 @@ def encode(message: Message) -> list[bytes | memoryview]:
         body, arrays = flatten(message.body, "body")
     except TypeError as error:
         raise LinkError(f"a message must hold plain values and arrays; {error}") from error
-    header = json.dumps(
-        {
-            "v": VERSION,
-            "kind": message.kind,
-            "session": message.session,
-            "n": message.number,
-            "body": body,
-        }
-    ).encode()
-    if len(header) > MAX_HEADER or len(arrays) >= MAX_FRAMES:
+    header = {"v": VERSION, "kind": message.kind, "session": message.session, "n": message.number}
+    frames = [json.dumps(header).encode(), json.dumps(body).encode()]
+    if len(frames[1]) > MAX_BODY or len(arrays) > MAX_FRAMES - 2:
         raise LinkError(
-            f"a message must have a header of at most {MAX_HEADER} bytes and {MAX_FRAMES} frames; got "
-            f"{len(header)} bytes and {len(arrays)} frames"
+            f"a message must have a body of at most {MAX_BODY} bytes and {MAX_FRAMES} frames; got "
+            f"{len(frames[1])} bytes and {len(arrays) + 2} frames"
         )
     for array in arrays:
         if array.nbytes > MAX_FRAME:
             raise LinkError(f"an array must be of at most {MAX_FRAME} bytes; got {array.nbytes}")
-    return [header, *(a.reshape(-1).view(np.uint8).data for a in arrays)]
+    return [*frames, *(a.reshape(-1).view(np.uint8).data for a in arrays)]
 
 
 def decode(frames: Sequence[bytes | memoryview]) -> Message:
     """Return the message of these frames. LinkError for a malformed one."""
+    return envelope(frames).open()
+
+
+def envelope(frames: Sequence[bytes | memoryview]) -> Envelope:
+    """Read the header of a message. LinkError for a malformed one."""
     if not frames or len(frames) > MAX_FRAMES or len(frames[0]) > MAX_HEADER:
         raise LinkError(
             f"a message must have 1 to {MAX_FRAMES} frames and a header of at most {MAX_HEADER} bytes; "
             f"got {len(frames)} frames"
         )
-    try:
-        header = json.loads(bytes(frames[0]).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LinkError(f"a message must start with a JSON header; got {error}") from error
-    if not isinstance(header, dict):
-        raise LinkError(f"a header must be a JSON object; got {type(header).__name__}")
+    header = _json("header", frames[0])
     if header.get("v") != VERSION:
         raise OtherVersion(
             f"a message must be of protocol version {VERSION}; got {header.get('v')!r:.20}. Use the same "
             "Grainscout version on both sides"
         )
-    left = list(frames[:0:-1])
-
-    def take(count: int) -> bytes | memoryview:
-        """Return the next frame. Each is used once, so that none fills memory twice."""
-        if not left or len(left[-1]) != count:
-            raise DataError(f"an array must have a frame of {count} bytes of its own")
-        return left.pop()
-
-    try:
-        body = restore(header.get("body"), take, MAX_DEPTH)
-    except DataError as error:
-        raise LinkError(f"a message must have a sound body; {error}") from error
-    if left:
-        raise LinkError(f"a message must use each of its frames; {len(left)} are left")
     kind, session, number = header.get("kind"), header.get("session"), header.get("n")
     if not (
         isinstance(kind, str)
@@ -118,17 +122,45 @@ def decode(frames: Sequence[bytes | memoryview]) -> Message:
         and session.isascii()
         and type(number) is int
         and 0 <= number < 2**53
-        and isinstance(body, dict)
+        and len(frames) >= 2
+        and len(frames[1]) <= MAX_BODY
     ):
         raise LinkError(
-            "a message must have a kind, a session, a number and a body; got another form"
+            "a message must have a kind, a session, a number and a body of at most "
+            f"{MAX_BODY} bytes; got another form"
         )
-    return Message(kind=kind, session=session, number=number, body=body)
+    return Envelope(kind=kind, session=session, number=number, frames=frames[1:])
 
 
-def weight(frames: Sequence[bytes | memoryview]) -> int:
-    """Estimate the largest memory of a decoded message [bytes]."""
-    return _HEADER_WEIGHT * len(frames[0]) + sum(map(len, frames[1:]))
+def _json(what: str, frame: bytes | memoryview) -> Body:
+    try:
+        value = json.loads(bytes(frame).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LinkError(f"a message's {what} must be JSON; got {error}") from error
+    if not isinstance(value, dict):
+        raise LinkError(f"a message's {what} must be a JSON object; got {type(value).__name__}")
+    return value
+
+
+def _body(frames: Sequence[bytes | memoryview]) -> Body:
+    """The body of the frames behind the header."""
+    left = list(frames[:0:-1])
+
+    def take(count: int) -> bytes | memoryview:
+        """Return the next frame. Each is used once, so that none fills memory twice."""
+        if not left or len(left[-1]) != count:
+            raise DataError(f"an array must have a frame of {count} bytes of its own")
+        return left.pop()
+
+    try:
+        body = restore(_json("body", frames[0]), take, MAX_DEPTH)
+    except DataError as error:
+        raise LinkError(f"a message must have a sound body; {error}") from error
+    if left:
+        raise LinkError(f"a message must use each of its frames; {len(left)} are left")
+    if not isinstance(body, dict):
+        raise LinkError("a message's body must be a mapping; got an array")
+    return body
 
 
 def worth_a_line(count: int) -> bool:
@@ -136,7 +168,7 @@ def worth_a_line(count: int) -> bool:
     return count <= 10 or count % 10 ** (len(str(count)) - 1) == 0
 
 
-def error_reply(message: Message, error: Exception) -> Message:
+def error_reply(message: Message | Envelope, error: Exception) -> Message:
     """Make the reply for an error, in its own type if it is one of ours."""
     kind = type(error).__name__
     text = str(error) if isinstance(error, GrainscoutError) else f"{kind}: {error}"

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -16,22 +16,24 @@ from typing import Any, Self
 from grainscout.hardware.remote import messages as wire
 from grainscout.hardware.remote.keys import allowed_keys, is_loopback, load_secret, zmq_module
 from grainscout.hardware.remote.memory import MemoryWatch
-from grainscout.hardware.remote.sessions import Session, offers, perform
+from grainscout.hardware.remote.sessions import Allowance, Session, offers, perform
 from grainscout.records import ConfigError, GrainscoutError, LinkError
 
 _LOG = logging.getLogger(__name__)
 _REBIND = 10.0  # s
+_BELOW = 4  # threads of ZeroMQ
 
 
-_Jobs = queue.Queue[tuple[str, Session, wire.Message] | None]
+_Jobs = queue.Queue[tuple[str, Session, wire.Envelope] | None]
 
 
 class PolicyServer:
     """Serves policies to microscopes over ZeroMQ with CURVE.
 
     A request is carried out once, however often it arrives: the last reply of a session is kept and
-    sent again. Each client key has a worker thread for its policies, so a long decision neither looks
-    like a dead server nor delays another client. A policy's own errors go back to its client. A client
+    sent again. Each client key has a worker thread that reads its requests and runs its policies, so a
+    long one neither looks like a dead server nor delays another client. A key that sends more than its
+    ``messages.RATE`` is not listened to for a while. A policy's own errors go back to its client. A client
     that makes the server hold more than ``messages.MAX_GROWTH`` costs every client its connection,
     which comes back by itself. Use it as a context manager, or call `serve`.
 
@@ -54,6 +56,8 @@ class PolicyServer:
         Malformed messages.
     strangers : int
         Connections with a key that is not allowed.
+    hurried : int
+        Messages dropped because their key had sent too much.
     relieved : int
         Times that all connections were closed because memory grew too fast.
 
@@ -83,16 +87,19 @@ class PolicyServer:
         self._limit = sessions
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._jobs: dict[str, _Jobs] = {}  # of each client key
+        self._allowances: defaultdict[str, Allowance] = defaultdict(Allowance)
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._server: threading.Thread | None = None
         self.refused = 0  # messages dropped because they were malformed
         self.strangers = 0  # connections refused because their key is not allowed
+        self.hurried = 0  # messages dropped because their key sent too much
         self.relieved = 0  # times that all connections were closed because memory ran away
         sample = policy_factory()
         self._offers = offers(sample)
         self._name = type(sample).__name__
-        self._zmq, self._context = zmq, zmq.Context()
+        # Several threads below the sockets: decrypting one client's flood delays no other's handshake.
+        self._zmq, self._context = zmq, zmq.Context(io_threads=_BELOW)
         self._auth: Any = None
         self._allowed: dict[bytes, str] = {}
         self._encode_key: Callable[[bytes], bytes] = zmq.utils.z85.encode
@@ -248,12 +255,17 @@ class PolicyServer:
             if self._keys is not None:
                 user = frame.get("User-Id")
         route, frames = bytes(parts[0]), parts[1:]
+        if not self._allowances[user].covers(frames):
+            self.hurried += 1
+            if wire.worth_a_line(self.hurried):
+                _LOG.warning("a client sends too much, %d messages dropped: %s", self.hurried, user)
+            return
         try:
             if size > 4 * wire.MAX_FRAME:
                 raise LinkError(
                     f"a message must be of at most {4 * wire.MAX_FRAME} bytes; got {size}"
                 )
-            message = wire.decode(frames)
+            message = wire.envelope(frames)
         except LinkError as error:
             self.refused += 1
             if wire.worth_a_line(self.refused):
@@ -263,15 +275,13 @@ class PolicyServer:
                 self._router.send_multipart([route, *wire.encode(wire.error_reply(nothing, error))])
             return
         try:
-            reply = self._answer(message, route, user, wire.weight(frames))
+            reply = self._answer(message, route, user)
         except LinkError as error:
             reply = wire.encode(wire.error_reply(message, error))
         if reply is not None:
             self._router.send_multipart([route, *reply])
 
-    def _answer(
-        self, message: wire.Message, route: bytes, user: str, weight: int
-    ) -> list[Any] | None:
+    def _answer(self, message: wire.Envelope, route: bytes, user: str) -> list[Any] | None:
         """Return the reply that can be given at once, or None."""
         name = message.session
         if message.kind == "hello":
@@ -305,9 +315,9 @@ class PolicyServer:
         if at >= 0 and (session.busy is not None or message.number != at + 1):
             # A late copy of an old `reset` made this session at a server that was restarted.
             raise LinkError("unknown session: what came before this request is not known here")
-        if session.weight + weight > wire.MAX_SESSION:
+        if session.weight + message.weight > wire.MAX_SESSION:
             raise LinkError(f"a session must send at most {wire.MAX_SESSION} bytes; this is more")
-        session.weight += weight
+        session.weight += message.weight
         session.busy = message.number
         self._worker(user).put((name, session, message))
         return None
@@ -351,7 +361,9 @@ class PolicyServer:
             while (job := jobs.get()) is not None:
                 name, session, message = job
                 try:
-                    reply = wire.encode(perform(session, message, self._factory, self._offers))
+                    reply = wire.encode(
+                        perform(session, message.open(), self._factory, self._offers)
+                    )
                 except Exception as error:  # noqa: BLE001 - a policy is foreign code; its client gets the error
                     session.failures += 1
                     if not isinstance(error, GrainscoutError) and wire.worth_a_line(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,24 @@ class Session:
     reply: list[Any] = field(default_factory=list)
     busy: int | None = None
     route: bytes = b""
+
+
+class Allowance:
+    """Bytes that a client key may send: a store of them that fills again with time."""
+
+    def __init__(self) -> None:
+        self._left, self._at = float(wire.BURST), time.monotonic()
+
+    def covers(self, frames: Sequence[bytes | memoryview]) -> bool:
+        """Take a message out of it. False if it is used up. A body costs more than arrays."""
+        now = time.monotonic()
+        self._left = min(wire.BURST, self._left + wire.RATE * (now - self._at))
+        self._at = now
+        price = wire.MESSAGE + sum(map(len, frames[:2])) + sum(map(len, frames[2:])) / 100
+        if price > self._left:
+            return False
+        self._left -= price
+        return True
 
 
 def offers(policy: object) -> list[str]:

@@ -29,6 +29,7 @@ from grainscout.records import (
     unpack,
 )
 from grainscout.records.arrays import FloatArray
+from grainscout.records.files import regular
 
 _FORMAT = "grainscout knowledge 1"  # written by every version so far
 _APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across
@@ -68,7 +69,7 @@ class TransferData:
     def load(cls, path: Path | str) -> TransferData:
         """Read a file of :meth:`save`. DataError if it is missing, damaged or another thing."""
         try:
-            state = unpack(Path(path).read_bytes())
+            state = unpack(regular(path).read_bytes())
         except OSError as error:
             raise DataError(
                 f"transfer data must be a readable file; got {path}: {error}"

@@ -27,6 +27,7 @@ from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray
 from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
+from grainscout.records.files import regular
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
 
@@ -107,7 +108,7 @@ def _read(path: Path) -> tuple[dict[str, Any], object, dict[str, NDArray[Any]]]:
             arrays[name] = stored(path, item, tables=True)
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(regular(path), "r") as file:
             refuse_elsewhere(path, file)
             header = {k: v for k, v in file.attrs.items() if k != "digest"}
             if header.get("format") != _FORMAT:

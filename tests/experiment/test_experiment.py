@@ -6,6 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
+from interrupts import DiesAfter, Interrupted, trajectory
 
 from grainscout.experiment import Experiment, StopRule, full_window_sites, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
@@ -59,43 +60,6 @@ def experiment(film, policy, journal=None, scope=None, problem=None, **settings)
 def new_journal(path, film):
     header = Header(problem=problem_of(microscope(film)), config={}, seed=SEED)
     return Journal.create(path, header)
-
-
-def trajectory(outcomes):
-    """Everything of a run that must not depend on how often it was interrupted."""
-    return [
-        (
-            *(tuple(o.site), o.status, o.visit, o.proposal_id, o.started, o.finished, o.message),
-            None if o.curve is None else o.curve.current.tobytes(),
-        )
-        for o in outcomes
-    ]
-
-
-class Interrupted(Exception):
-    """Stands for a process that dies."""
-
-
-class DiesAfter:
-    """A journal that dies just before or just after its k-th commit of a kind."""
-
-    def __init__(self, journal, method, k, after):
-        self._journal, self._method, self._left, self._after = journal, method, k, after
-
-    def __getattr__(self, name):
-        inner = getattr(self._journal, name)
-        if name == "record_event" or name != self._method:
-            return inner
-
-        def dying(*args, **kwargs):
-            self._left -= 1
-            if self._left == 0 and not self._after:
-                raise Interrupted
-            inner(*args, **kwargs)
-            if self._left == 0:
-                raise Interrupted
-
-        return dying
 
 
 @pytest.mark.parametrize("batch", [1, 4])

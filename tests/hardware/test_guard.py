@@ -186,11 +186,16 @@ def test_sites_off_the_scan_and_unknown_positions_are_refused():
         Guard(BareMicroscope(), Limits(frame_m=(0, 0, 1, 1))).measure(Site(0, 0), TRIANGLE)
 
 
-def test_a_current_beyond_compliance_withdraws_the_tip_and_is_an_error():
+def test_a_current_beyond_its_limit_flags_a_curve_and_ends_a_run_when_it_repeats():
     inner = BareMicroscope()
     inner.current = 3e-9
     guard = Guard(inner, Limits(current_A=2e-9), scan=SCAN)
-    with pytest.raises(LimitError, match=r"2e-09 A; got 3e-09 A"):
+    for current, flagged in ((3e-9, True), (3e-9, True), (1e-9, False), (3e-9, True), (3e-9, True)):
+        inner.current = current
+        curve = guard.measure(Site(0, 0), TRIANGLE)
+        assert curve.saturated.all() == curve.saturated.any() == flagged
+        assert not (flagged and inner.engaged)
+    with pytest.raises(LimitError, match=r"3 curves in a row: .* 2e-09 A; got 3e-09 A"):
         guard.measure(Site(0, 0), TRIANGLE)
     assert (inner.bias, inner.engaged) == (0.0, False)
 

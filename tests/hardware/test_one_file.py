@@ -43,23 +43,23 @@ def fly(folder: Path, table: str, *, text: str = FILE, name: str = "run", observ
     path.write_text(text + table)
     settings = load_run(path)
     environment = make_environment(settings.task, settings.seed, settings.limits)
-    problem = environment.problem()
-    header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
     with (
         closing(environment.microscope.microscope),
         settings.open_policy(environment.microscope) as policy,
-        Journal.create(folder / f"{name}.gsj", header) as journal,
         environment.microscope,
     ):
-        Experiment(
-            environment.microscope,
-            policy,
-            problem=problem,
-            seed=settings.seed,
-            journal=journal,
-            observe=observe,
-            **settings.loop_settings(),
-        ).run()
+        problem = environment.problem()
+        header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
+        with Journal.create(folder / f"{name}.gsj", header) as journal:
+            Experiment(
+                environment.microscope,
+                policy,
+                problem=problem,
+                seed=settings.seed,
+                journal=journal,
+                observe=observe,
+                **settings.loop_settings(),
+            ).run()
     return environment.microscope
 
 

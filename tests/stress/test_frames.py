@@ -59,7 +59,8 @@ def _mutated(m: Mutator, goods: list[list[bytes]], session: str = "s") -> list[b
         header = json.loads(frames[0])
         header["session"] = session
         header["n"] = m.random.choice((1, 2, 3, m.random.randrange(2**53)))
-        frames[0] = json.dumps(header if kind == 0 else m.tree(header)).encode()
+        frames[0] = json.dumps(m.tree(header) if kind == 1 else header).encode()
+        frames[1] = json.dumps(m.tree(json.loads(frames[1]))).encode() if kind == 2 else frames[1]
     elif kind == 3:
         at = m.random.randrange(len(frames))
         frames[at] = m.raw(frames[at])
@@ -313,12 +314,13 @@ def test_a_hostile_server_does_not_harm_the_microscope(size: Size) -> list[Tally
         header = json.loads(reply[0])
         kind = m.random.randrange(5)
         if kind < 3:
-            header["body"] = m.tree(header["body"])
-            return [[json.dumps(header).encode(), *reply[1:]]]
+            return [[reply[0], json.dumps(m.tree(json.loads(reply[1]))).encode(), *reply[2:]]]
         if kind == 3:
             header["kind"] = m.random.choice(("error", "pong", "hello", "done"))
-            header["body"] = {"error": m.value(), "text": m.value(), "known": m.value()}
-            return [[json.dumps(header).encode()]] * m.random.choice((1, 1, 20))
+            body = {"error": m.value(), "text": m.value(), "known": m.value()}
+            return [[json.dumps(header).encode(), json.dumps(body).encode()]] * m.random.choice(
+                (1, 1, 20)
+            )
         return [_mutated(m, [reply])]
 
     lost: list[str] = []

@@ -182,10 +182,6 @@ def became_of(rig: Rig, command: Command) -> tuple[str, str]:
 
 
 def _refused(rig, command, broken: set[str], text: str, *, on_scan: bool) -> tuple[str, str]:
-    if "after the curve" in text:  # a microscope that cannot limit its current
-        if command.limits.current_A != 1e-15 or not rig.parked():
-            return f"refused after the curve, parked {rig.parked()}: {text}", "stopped"
-        return _beyond(rig, command), "stopped"
     if rig.arrived().voltage or rig.arrived().places:
         return "refused, and yet something arrived", "refused"
     if not broken:

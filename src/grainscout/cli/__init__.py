@@ -18,7 +18,9 @@ from grainscout.cli import (
     control,
     files,
     listing,
+    mcp,
     preflight,
+    queue,
     regress,
     report,
     run,
@@ -56,6 +58,9 @@ app.command("report")(report.report)
 app.command("control")(control.control)
 app.command("watch")(serve.watch)
 app.command("preflight")(preflight.preflight)
+app.command("approve")(queue.approve)
+app.command("queue")(queue.queue)
+app.command("mcp")(mcp.mcp)
 app.command("serve")(serve.serve)
 app.command("keys")(serve.keys)
 app.command("export")(files.export)

@@ -130,7 +130,7 @@ def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:
             raise ConfigError(f"--{option} must be key=value, each key once; got {text!r}")
         try:
             table[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             table[key.strip()] = value.strip()  # a word, such as bipolar
     return table
 

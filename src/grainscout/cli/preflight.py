@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from types import SimpleNamespace
+from typing import Annotated, Any, cast
 
 from rich.table import Table
 from typer import Argument, Option
@@ -39,6 +40,17 @@ def preflight(
 
     settings = load_run(config)
     spec = settings.task.microscope
+    paper = spec.on_paper()
+    if paper is None and not spec.has_truth:
+        console.print(
+            f"note: {spec.kind} says nothing of itself: its slew, cost and waveforms are not checked"
+        )
+    if settings.link is not None:
+        # What cannot be reached now cannot be reached in the night either.
+        with settings.open_policy(cast(Any, SimpleNamespace(park=None))) as remote:
+            console.print(
+                f"policy server: {settings.link.address} answers, {cast(Any, remote).server['policy']}"
+            )
     if scan is not None:
         image = {"channel": channel, "pixel_nm": pixel_nm}
         given = {k: v for k, v in image.items() if v is not None}
@@ -60,6 +72,8 @@ def preflight(
             decision_s=settings.decision_s,
             judge=settings.judge,
             max_spoilt=settings.max_spoilt,
+            drift=settings.drift,
+            paper=paper,
             observe=lambda step: bar.advance(row, len(step.outcomes)),
         )
     table = Table(show_header=False)

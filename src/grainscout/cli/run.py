@@ -32,11 +32,21 @@ DryRun = Annotated[
 ]
 
 
+Approved = Annotated[
+    bool, Option("--approved", help="Refuse a file that was not approved: grainscout approve.")
+]
+
+
 def run(
-    config: Config = None, out: Out = None, resume: Resume = None, dry_run: DryRun = False
+    config: Config = None,
+    out: Out = None,
+    resume: Resume = None,
+    dry_run: DryRun = False,
+    approved: Approved = False,
 ) -> None:
     """Run one experiment on any microscope, or resume one."""
     from grainscout.config import load_run
+    from grainscout.config.approval import load_approved
 
     if resume is not None:
         if out is not None or dry_run:
@@ -45,7 +55,7 @@ def run(
         return
     if config is None:
         raise ConfigError("run must be given an experiment file, or --resume and a journal")
-    settings = load_run(config)
+    settings = load_approved(config) if approved else load_run(config)
     if dry_run:
         _plan(settings)
         return
@@ -67,20 +77,15 @@ def _start(settings: RunConfig, path: Path) -> None:
     from grainscout.records.supports import SupportsState, supports
 
     environment = make_environment(settings.task, settings.seed, settings.limits)
-    problem = environment.problem()
-    _print_offered_sites(environment, problem)
-    header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
-    left = (
-        environment.microscope.state() if supports(environment.microscope, SupportsState) else None
-    )
-    with (
-        settings.open_policy(environment.microscope) as policy,
-        Journal.create(path, header, left) as journal,
-        journal.locked(),
-        environment.microscope,
-    ):
-        make = partial(Experiment, problem=problem, seed=settings.seed, journal=journal)
-        _drive(partial(make, environment.microscope, policy, **settings.loop_settings()), journal)
+    scope = environment.microscope
+    with settings.open_policy(scope) as policy, scope:  # a lost server is found before the image
+        problem = environment.problem()
+        _print_offered_sites(environment, problem)
+        header = Header(problem=problem, config=run_document(settings), seed=settings.seed)
+        left = scope.state() if supports(scope, SupportsState) else None
+        with Journal.create(path, header, left) as journal, journal.locked():
+            make = partial(Experiment, problem=problem, seed=settings.seed, journal=journal)
+            _drive(partial(make, scope, policy, **settings.loop_settings()), journal)
 
 
 def _resume(path: Path, given: RunConfig | None) -> None:

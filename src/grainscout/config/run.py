@@ -12,6 +12,7 @@ from typing import Any
 from grainscout.benchmarks import PolicySpec, Task
 from grainscout.benchmarks.tasks.task import later_field, plain, with_paths
 from grainscout.config.toml import parse, read_toml
+from grainscout.experiment import DriftSettings
 from grainscout.experiment.evidence import MAX_SPOILT
 from grainscout.hardware import Limits, Microscope
 from grainscout.policies import Policy, make_policy
@@ -59,6 +60,8 @@ class RunConfig:
         Judge each curve as it comes. Without it there is no second look.
     max_spoilt : float
         Share of unusable curves among the latest 20 that ends the run.
+    drift : DriftSettings, optional
+        How sites follow a drifting sample.
     """
 
     seed: int = 0
@@ -71,6 +74,7 @@ class RunConfig:
     max_failures: int = 10
     judge: bool = later_field(True)
     max_spoilt: float = later_field(MAX_SPOILT)
+    drift: DriftSettings | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -121,6 +125,7 @@ class RunConfig:
             "max_spoilt": self.max_spoilt,
             "second_look": self.task.second_look,
             "stop": self.task.stop,
+            "drift": self.drift,
         }
 
 

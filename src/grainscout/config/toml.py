@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 import types
 import typing
@@ -16,10 +17,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.records import ConfigError
+from grainscout.records.files import regular
 from grainscout.records.registry import closest
 
 T = TypeVar("T")
 
+_LARGEST = 1_000_000
+#: A key of more parts than any of ours has; tomllib takes a minute for 40 000.
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}""")
 #: Old key -> key: units are written as ``_A``, ``_V`` and ``_V_per_s``.
 RENAMED = {
     "rate_V_s": "rate_V_per_s",
@@ -28,7 +33,16 @@ RENAMED = {
     "compliance_a": "compliance_A",
 }
 #: Third parties name the options of policies and of microscopes of these other kinds themselves.
-_OWN_KINDS = ("aecroscopy", "aespm", "nanonis", "replay", "simulated", "source-meter")
+_OWN_KINDS = (
+    "aecroscopy",
+    "aespm",
+    "batch",
+    "person",
+    "nanonis",
+    "replay",
+    "simulated",
+    "source-meter",
+)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -40,14 +54,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it is missing, is not TOML, or has a key that was renamed.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = regular(path, ConfigError).read_text(encoding="utf-8")
+        if len(text) > _LARGEST or _LONG_KEY.search(text):
+            raise ConfigError(
+                f"{path} must be a configuration of at most {_LARGEST} characters, with keys of at most "
+                "32 parts; got more"
+            )
+        table = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(
             f"configuration must be an existing file; there is none at {path}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path} is not readable: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} must be TOML: {error}") from error
     _with_new_keys(table, str(path))
     return table

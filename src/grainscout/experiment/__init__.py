@@ -15,6 +15,7 @@ With a journal, ``Experiment.resume`` continues exactly where the run stopped.
 """
 
 from grainscout.experiment.bookkeeping import Result, Step
+from grainscout.experiment.drift import DriftSettings
 from grainscout.experiment.experiment import Experiment
 from grainscout.experiment.operator import REQUESTS, attachable
 from grainscout.experiment.problem import full_window_sites, make_problem
@@ -23,6 +24,7 @@ from grainscout.experiment.threads import one_thread
 
 __all__ = [
     "REQUESTS",
+    "DriftSettings",
     "Experiment",
     "Result",
     "Step",

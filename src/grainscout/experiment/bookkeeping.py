@@ -92,10 +92,12 @@ class Spending:
         self._budget = budget
         self._visits: Counter[tuple[int, int]] = Counter()
         self.curves = 0
+        self.outcomes = 0
         self.failures = 0  # in a row
 
     def count(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
+        self.outcomes += 1
         self.curves += costs(outcome)
         if outcome.status != "aborted":
             self._visits[int(outcome.site[0]), int(outcome.site[1])] += 1
@@ -104,6 +106,10 @@ class Spending:
     def visit(self, site: Site) -> int:
         """Number of the next measurement at a site, from 0."""
         return self._visits[site[0], site[1]]
+
+    def visited(self) -> dict[Site, int]:
+        """Measurements of each site so far."""
+        return {Site(*site): n for site, n in self._visits.items()}
 
     def left(self, batch: int) -> int:
         """Number of sites to ask for: a batch, or the curves that are left."""

@@ -17,6 +17,12 @@ from grainscout.experiment.bookkeeping import (
     step_of,
     unmeasured,
 )
+from grainscout.experiment.drift import (
+    MIN_QUALITY,
+    DriftSettings,
+    DriftTracker,
+    carry_over,
+)
 from grainscout.experiment.evidence import (
     MAX_SPOILT,
     SpoiltCurves,
@@ -25,20 +31,19 @@ from grainscout.experiment.evidence import (
     judged,
     suspicious,
 )
+from grainscout.experiment.logbook import Logbook
 from grainscout.experiment.operator import Aborted, ExternalCurve, OperatorRequests
-from grainscout.experiment.outcomes import attached, measure, vetoed
+from grainscout.experiment.outcomes import attached, measure, out_of_reach, unmeasured_at
 from grainscout.experiment.retraction import ToldPolicy
 from grainscout.experiment.stopping import StopRule
 from grainscout.experiment.threads import one_thread
-from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
+from grainscout.hardware.protocol import Microscope, SupportsPlan, SupportsWear
 from grainscout.journal import Journal
 from grainscout.policies.protocol import Policy
 from grainscout.records import (
     ConfigError,
-    JournalError,
     MicroscopeError,
     Outcome,
-    PackedState,
     Problem,
     Proposal,
     Site,
@@ -76,6 +81,8 @@ class Experiment:
         Share of unusable curves among the latest 20 at which the run stops.
     stop : StopRule, optional
         Ends the run when more curves would bring too little.
+    drift : DriftSettings, optional
+        Follow the drift of the sample. Without it sites stay where the first image showed them.
     observe : callable, optional
         Called with a `Step` after each batch.
 
@@ -101,6 +108,7 @@ class Experiment:
         second_look: int = 0,
         max_spoilt: float = MAX_SPOILT,
         stop: StopRule | None = None,
+        drift: DriftSettings | None = None,
         observe: Callable[[Step], None] | None = None,
     ) -> None:
         check_settings(batch=batch, checkpoint_every=checkpoint_every, max_failures=max_failures)
@@ -117,9 +125,14 @@ class Experiment:
         self._outcomes: list[Outcome] = []  # without a journal; with one, memory stays flat
         self._spending, self._check = Spending(problem.budget), ProposalCheck(problem)
         self._number = 0
-        self._wear_start = self._wear()
-        self._elapsed = 0.0  # seconds of earlier stretches on a clock that cannot be restored
-        self._faults = 0  # how many of the instrument's are in the journal
+        self._log = Logbook(microscope, journal)
+        self._drift = (
+            None
+            if drift is None
+            else DriftTracker(drift, microscope, problem.scan, self._log.event)
+        )
+        self._displaced = drift is not None  # sites are not where the image showed them
+        self._min_quality = MIN_QUALITY if drift is None else drift.min_quality
         self._requests = OperatorRequests(journal, problem, microscope, policy)
         self._told = ToldPolicy(policy, problem, journal)
         self._pending: Step | None = None  # a batch that was interrupted
@@ -188,13 +201,16 @@ class Experiment:
             try:
                 self.microscope.park()
             finally:
-                self._note_faults()
-                self._event("end", reason=reason)
+                self._log.note_faults()
+                self._log.event("end", reason=reason)
         return reason
 
     def _loop(self) -> str:
         if not self._started:
-            self._start()
+            self._started = True
+            self._log.start()
+        if self._log.new_image and self._exhausted() is None:
+            self._find_sites()
         if self._pending is not None:
             step, self._pending = self._pending, None
             self._finish(step)
@@ -203,13 +219,15 @@ class Experiment:
                 return "the policy has nothing left to ask"
         return reason
 
-    def _start(self) -> None:
-        self._started = True
-        if self.journal is not None:
-            state = self._microscope_state()
-            if state is not None:
-                self.journal.record_microscope(state)
-            self._event("start", wear=self._wear_start)
+    def _find_sites(self) -> None:
+        """Carry the sites over to a new image of a microscope that was left."""
+        if self.microscope.capabilities.light:
+            self.microscope.light(self.problem.light)
+        found = carry_over(self.microscope, self.problem.scan, self._min_quality)
+        self._log.event("registered", **vars(found))
+        if self._drift is not None:
+            self._drift.begin(-found.rows, -found.columns)
+        self._log.new_image, self._displaced = False, True
 
     def _turn(self) -> bool:
         self._told.retract(self._number)
@@ -223,6 +241,8 @@ class Experiment:
             self.journal.record_batch(self._number, proposals, decision_s)
         step = Step(number=self._number, proposals=proposals, outcomes=[], decision_s=decision_s)
         self._charge(step)
+        if supports(self.microscope, SupportsPlan):
+            self.microscope.plan([p.site for p in proposals])
         self._finish(step)
         return True
 
@@ -249,9 +269,9 @@ class Experiment:
         if self.observe is not None:
             self.observe(step)
         self._number += 1
-        self._note_faults()
+        self._log.note_faults()
         if self._spoilt.new_warning():
-            self._event("warning", what="spoilt curves", share=self._spoilt.share)
+            self._log.event("warning", what="spoilt curves", share=self._spoilt.share)
         if (failed := self._spending.failures) >= self.max_failures:
             raise MicroscopeError(
                 f"{failed} measurements in a row failed, the last with: {step.outcomes[-1].message}. "
@@ -260,7 +280,7 @@ class Experiment:
 
     def _record(self, outcome: Outcome, step: Step) -> None:
         if self.journal is not None:
-            self.journal.record_outcome(self._number, outcome, self._microscope_state())
+            self.journal.record_outcome(self._number, outcome, self._log.state())
         self._count(outcome)
         step.outcomes.append(outcome)
 
@@ -278,23 +298,25 @@ class Experiment:
         if proposal.id not in self._requests.vetoed:
             return self._measured(proposal.site, proposal.id)
         visit = self._spending.visit(proposal.site)
-        return vetoed(proposal.site, proposal.id, visit=visit, at=self._now())
+        return unmeasured_at(proposal.site, proposal.id, visit=visit, at=self._log.now())
 
     def _measured(self, site: Site, proposal_id: str | None = None) -> Outcome:
-        return self._judged(
-            measure(
-                self.microscope,
-                self.problem.waveform,
-                site,
-                visit=self._spending.visit(site),
-                now=self._now,
-                proposal_id=proposal_id,
-            )
+        wave, visit = self.problem.waveform, self._spending.visit(site)
+        if self._drift is not None:
+            self._drift.follow(self._spending.outcomes, self._log.now)
+        if self._displaced and (why := out_of_reach(self.microscope, site, wave)):
+            now = self._log.now()
+            return unmeasured_at(site, proposal_id, visit=visit, at=now, message=why)
+        outcome = measure(
+            self.microscope, wave, site, visit=visit, now=self._log.now, proposal_id=proposal_id
         )
+        return self._judged(outcome)
 
     def _attached(self, external: ExternalCurve) -> Outcome:
         visit = self._spending.visit(external.site)
-        return self._judged(attached(external.site, external.curve, visit=visit, at=self._now()))
+        return self._judged(
+            attached(external.site, external.curve, visit=visit, at=self._log.now())
+        )
 
     def _judged(self, outcome: Outcome) -> Outcome:
         return judged(outcome, self.problem.waveform) if self.judge else outcome
@@ -306,31 +328,8 @@ class Experiment:
         self._spoilt.count(outcome)
 
     def _exhausted(self) -> str | None:
-        worn = self._wear() - self._wear_start
-        spent = self._spoilt.stop() or self._spending.exhausted(self._now(), worn)
+        spent = self._spoilt.stop() or self._spending.exhausted(self._log.now(), self._log.worn())
         return spent or (self.stop and self.stop.reason(self.policy, self._spending.curves))
-
-    def _wear(self) -> float:
-        return self.microscope.wear() if supports(self.microscope, SupportsWear) else 0.0
-
-    def _now(self) -> float:
-        return self._elapsed + self.microscope.clock.now()
-
-    def _event(self, kind: str, **detail: Any) -> None:
-        if self.journal is not None:
-            self.journal.record_event(kind, self._now(), **detail)
-
-    def _note_faults(self) -> None:
-        """Journal the faults that a simulated instrument logged. The policy does not see them."""
-        if self.journal is None or not supports(self.microscope, SupportsFaults):
-            return
-        faults = self.microscope.faults()
-        for fault in faults[self._faults :]:
-            self._event("fault", what=fault["kind"], at_s=fault["time_s"], **fault["detail"])
-        self._faults = len(faults)
-
-    def _microscope_state(self) -> PackedState | None:
-        return self.microscope.state() if supports(self.microscope, SupportsState) else None
 
     def _replay(self, journal: Journal) -> None:
         """Bring policy, counts and microscope to the end of the journal."""
@@ -366,28 +365,19 @@ class Experiment:
             if batch.number > restored:
                 self._told.tell(batch.outcomes)
             self._number = batch.number + 1
-        self._restore_microscope(journal)
+        self._take_up(journal)
 
-    def _restore_microscope(self, journal: Journal) -> None:
-        left = journal.checkpoint("microscope")
-        if supports(self.microscope, SupportsState):
-            if left is None:
-                raise JournalError(
-                    f"journal {journal.path} has no state of its microscope: its run ended before it "
-                    "began. Delete it and start again"
-                )
-            self.microscope.restore(left[1])
-            self._wear_start = self._wear()
-        else:
-            self._elapsed = max((e.clock_s for e in journal.events()), default=0.0)
-            if supports(self.microscope, SupportsCheck):
-                self.microscope.continue_from(self._spending.curves, self._elapsed)
-        for event in journal.events():
-            self._faults += event.kind == "fault"
-            if event.kind == "start":
-                self._wear_start, self._started = float(event.detail["wear"]), True
-            if event.kind == "request" and event.detail["asked"] == "veto":
-                self._requests.vetoed.add(str(event.detail.get("id")))
+    def _take_up(self, journal: Journal) -> None:
+        """Restore the microscope, the drift and the vetoes of a journal."""
+        events = journal.events()
+        seconds = self.microscope.capabilities.exposure(self.problem.waveform)
+        exposed = {site: n * seconds for site, n in self._spending.visited().items()}
+        self._log.restore(journal, events, self._spending.curves, exposed)
+        self._started = any(e.kind == "start" for e in events)
+        if self._drift is not None and not self._log.new_image:
+            self._drift.resume(events, self._spending.outcomes)
+        asked = [e.detail for e in events if e.kind == "request"]
+        self._requests.vetoed |= {str(d.get("id")) for d in asked if d["asked"] == "veto"}
         remeasured: list[str] = []
         if self._pending is not None:
             waiting = unmeasured(self._pending)
@@ -398,4 +388,4 @@ class Experiment:
             ]
             if not self._pending.outcomes:  # the decision was made, its time is in no stored state
                 self._charge(self._pending)
-        self._event("resume", outcomes=journal.count(), perhaps_measured_twice=remeasured)
+        self._log.event("resume", outcomes=journal.count(), perhaps_measured_twice=remeasured)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from grainscout.hardware.protocol import Microscope
-from grainscout.records import IVCurve, LimitError, MicroscopeError, Outcome, Site, Status, Waveform
+from grainscout.hardware.protocol import Microscope, SupportsCheck
+from grainscout.records import (
+    IVCurve,
+    LimitError,
+    MicroscopeError,
+    NotSentError,
+    Outcome,
+    Site,
+    Status,
+    Waveform,
+)
+from grainscout.records.supports import supports
 
 #: The message of a curve that was not measured in this run.
 ATTACHED = "attached"
@@ -22,14 +32,15 @@ def measure(
 ) -> Outcome:
     """Measure a site.
 
-    A microscope that fails gives a failed outcome. LimitError passes.
+    A microscope that fails gives a failed outcome. What was refused or never sent is no outcome:
+    LimitError and NotSentError pass.
     """
     started = now()
     curve: IVCurve | None = None
     message = ""
     try:
         curve = microscope.measure(site, waveform)
-    except LimitError:
+    except (LimitError, NotSentError):
         raise
     except MicroscopeError as error:
         message = str(error)
@@ -45,8 +56,10 @@ def measure(
     )
 
 
-def vetoed(site: Site, proposal_id: str, *, visit: int, at: float) -> Outcome:
-    """Return the outcome of a proposal that an operator vetoed."""
+def unmeasured_at(
+    site: Site, proposal_id: str | None, *, visit: int, at: float, message: str = "vetoed by hand"
+) -> Outcome:
+    """Return the outcome of a proposal that is not measured: vetoed, or out of reach."""
     return Outcome(
         site=site,
         status="aborted",
@@ -54,8 +67,19 @@ def vetoed(site: Site, proposal_id: str, *, visit: int, at: float) -> Outcome:
         started=at,
         finished=at,
         visit=visit,
-        message="vetoed by hand",
+        message=message,
     )
+
+
+def out_of_reach(microscope: Microscope, site: Site, waveform: Waveform) -> str:
+    """Say why a site that has drifted cannot be gone to, or nothing."""
+    if not supports(microscope, SupportsCheck):
+        return ""
+    try:
+        beyond: list[object] = [v for v in microscope.check(site, waveform) if v.limit == "frame_m"]
+    except LimitError as error:
+        beyond = [error]
+    return f"drifted out of reach: {beyond[0]}" if beyond else ""
 
 
 def attached(site: Site, curve: IVCurve, *, visit: int, at: float) -> Outcome:

@@ -10,6 +10,7 @@ import pytest
 import remote_rig as rig
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
+from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
 from grainscout.policies.protocol import Policy, SupportsPredict, SupportsState
 from grainscout.records import ConfigError, LinkError, PolicyError, Site
@@ -164,4 +165,4 @@ def test_another_version_is_found_at_connect(keys):
         command = [sys.executable, "-c", script, server.address, str(keys / "microscope")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert "protocol version 99; got 2" in done.stderr
+    assert f"protocol version 99; got {wire.VERSION}" in done.stderr

@@ -213,6 +213,33 @@ def test_a_problem_too_large_to_be_worked_on_is_refused(monkeypatch):
         wire.received_problem(few)
 
 
+def test_bodies_that_are_slow_to_read_keep_no_other_client_waiting(tmp_path):
+    keys = generate_keys(tmp_path / "keys", clients=("microscope", "enemy"))
+    empty = rig.frames("reset", "s", 1, {})[0]
+    nested = b'{"a": [' + b"[[[]]]," * 570_000 + b"0]}"  # 4 MB
+    stop = threading.Event()
+
+    def flood(server):
+        with rig.Enemy(server.address, keys / "enemy") as enemy:
+            enemy.socket.setsockopt(rig.zmq.SNDTIMEO, 100)
+            enemy.socket.setsockopt(rig.zmq.SNDHWM, 2)
+            while not stop.is_set():
+                enemy.send([empty.replace(b'"s"', f'"{time.monotonic_ns()}"'.encode()), nested])
+
+    with remote_rig.serve(keys) as server:
+        floods = [threading.Thread(target=flood, args=(server,)) for _ in range(4)]
+        for thread in floods:
+            thread.start()
+        try:
+            assert rig.soon(lambda: server.hurried > 0)
+            with remote_rig.connected(server, keys, heartbeat=0.5, lost_after=5.0) as friend:
+                assert remote_rig.run(friend, 5) == remote_rig.expected(5)
+        finally:
+            stop.set()
+            for thread in floods:
+                thread.join()
+
+
 def test_a_session_has_an_end_to_what_it_may_send(monkeypatch):
     monkeypatch.setattr(wire, "MAX_SESSION", 200_000)
     with (

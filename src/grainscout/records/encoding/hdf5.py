@@ -27,6 +27,7 @@ from grainscout.records.errors import DataError
 PATIENCE = 120.0
 #: Errors of h5py on damaged files. It is a SystemError where its own lock gets in the way of an error.
 LIBRARY_ERRORS = (OSError, RuntimeError, SystemError)
+_DEEPEST = 64  # groups in groups; the library's time grows with the square of it
 _MOST_VALUES = 1 << 29  # 4 GB once they are float64
 
 
@@ -52,14 +53,17 @@ def survived(path: Path | str, read: Callable[[Path], object]) -> None:
 
 
 def refuse_elsewhere(path: Path | str, file: h5py.File) -> None:
-    """DataError if a link of the file leads to another one."""
+    """DataError if a link of the file leads to another one, or its groups are too deep."""
 
-    def elsewhere(_: bytes, link: h5py.h5l.LinkInfo) -> bool | None:
-        return None if link.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT) else True
+    def fault(name: bytes, link: h5py.h5l.LinkInfo) -> str | None:
+        if name.count(b"/") >= _DEEPEST:
+            return f"groups of at most {_DEEPEST} levels; got deeper ones"
+        own = link.type in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
+        return None if own else "its own values; got a link to another file"
 
     # Not `visititems_links`, which takes 20 times as long.
-    if file.id.links.visit(elsewhere, info=True):
-        raise DataError(f"{path}: must hold its own values; got a link to another file")
+    if found := file.id.links.visit(fault, info=True):
+        raise DataError(f"{path}: must hold {found}")
 
 
 def refuse_foreign_values(path: Path | str, item: h5py.Dataset) -> None:

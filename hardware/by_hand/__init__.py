@@ -1,0 +1,1 @@
+"""Microscopes that a person works: points out, curves in."""

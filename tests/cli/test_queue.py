@@ -1,0 +1,90 @@
+"""A night of several runs, and an assistant: nothing starts that a person did not approve."""
+
+import sys
+import time
+
+import pytest
+
+from grainscout.cli.mcp import Desk
+from grainscout.cli.queue import QueueConfig
+from grainscout.config import load_run, parse
+from grainscout.config.approval import approve
+from grainscout.journal import Journal
+from grainscout.records import ConfigError, DataError
+
+RUN = """
+[policy]
+name = "random"
+[task]
+curves = 3
+waveform = { kind = "triangle", peak_V = 0.8, samples = 31, duration_s = 0.1 }
+[task.microscope]
+film = "tiny"
+instrument = "quiet"
+"""
+
+
+@pytest.fixture
+def night(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.toml").write_text(RUN)
+    (tmp_path / "night.toml").write_text('[[runs]]\nfile = "a.toml"\n[[runs]]\nfile = "b.toml"\n')
+    return tmp_path
+
+
+def approved(path):
+    return approve(path, load_run(path))
+
+
+def test_a_queue_runs_what_is_approved_as_it_is_now_and_stops_at_a_failure(night, grainscout):
+    approved(night / "a.toml")
+    status, _, said = grainscout("queue", night / "night.toml")
+    assert status == 2
+    assert "b.toml must be approved" in said
+    approved(night / "b.toml")
+    (night / "b.toml").write_text(RUN.replace("0.8", "1.8"))
+    status, _, said = grainscout("queue", night / "night.toml")
+    assert status == 2
+    assert "of another version" in said
+    assert not list(night.glob("*.gsj"))
+    approved(night / "b.toml")
+    (night / "a.gsj").write_text("a journal of before: the first run fails")
+    status, said, _ = grainscout("queue", night / "night.toml")
+    assert status == 1
+    assert "left out: b.toml" in said
+
+
+def test_approval_is_a_persons(night, grainscout, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    status, _, said = grainscout("approve", night / "a.toml")
+    assert status == 2
+    assert "a person at a terminal" in said
+
+
+@pytest.mark.parametrize("table", [{}, {"runs": [{"file": "a", "not_before": "25:00"}]}])
+def test_a_queue_that_is_none_is_refused(table):
+    with pytest.raises(ConfigError, match="must"):
+        parse(QueueConfig, table, "night.toml")
+
+
+def test_an_assistant_starts_approved_runs_of_its_folder_only(night):
+    desk = Desk(night)
+    for name in ("../a.toml", "/etc/passwd", "a.gsj", "c.toml"):
+        with pytest.raises(DataError, match="must be a"):
+            desk.run(name)
+    with pytest.raises(ConfigError, match="must be approved"):
+        desk.run("a.toml")
+    approved(night / "a.toml")
+    assert desk.list_files()["approved"] == ["a.toml"]
+    assert "a.log" in desk.run("a.toml")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        time.sleep(0.2)
+        if (night / "a.gsj").exists() and desk.watch("a.gsj")["ended"]:
+            break
+    assert desk.watch("a.gsj")["measured"] == 3
+    with pytest.raises(ConfigError, match="request must be"):
+        desk.control("a.gsj", "attach")
+    assert "has ended" in desk.control("a.gsj", "pause")
+    with Journal.read(night / "a.gsj") as journal:
+        assert journal.count() == 3
