@@ -177,7 +177,7 @@ def main() -> None:
     """Write films of training and of tuning."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the films")
-    parser.add_argument("--films", type=int, default=2000, help="films of training")
+    parser.add_argument("--films", type=int, default=2500, help="films of training")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--tune", type=int, default=100, help="films of tuning")
     args = parser.parse_args()
