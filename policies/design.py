@@ -22,7 +22,7 @@ def integrated_fall(covariance: AnyFloatArray, variance: FloatArray, noise: floa
 def greedy(
     covariance: AnyFloatArray,
     variance: FloatArray,
-    column: Callable[[int], FloatArray],
+    column: Callable[[int], AnyFloatArray],
     noise: float,
     count: int,
     free: BoolArray,

@@ -122,13 +122,13 @@ def waveforms(rng: np.random.Generator) -> list[Waveform]:
 def make_curves(film: Film, rng: np.random.Generator) -> Curves:
     """Targets of every waveform and light at random sites."""
     rows, columns = film.shape
-    inside = np.stack(np.mgrid[MARGIN : rows - MARGIN, MARGIN : columns - MARGIN], -1).reshape(
-        -1, 2
-    )
+    inside = MARGIN + np.argwhere(np.ones((rows - 2 * MARGIN, columns - 2 * MARGIN), bool))
     sites = inside[rng.choice(len(inside), min(SITES, len(inside)), replace=False)]
     late = np.linspace(0.0, 1.0, len(sites))[:, None]
     moved = np.rint(sites + late * rng.normal(0.0, _DRIFT, 2)).astype(np.int64)
-    truth, seen, names = [], [], []
+    truth: list[FloatArray] = []
+    seen: list[FloatArray] = []
+    names: list[str] = []
     for light in LIGHTS:
         for waveform in waveforms(rng):
             known = film.curves(sites, waveform, light=light)[0]
@@ -149,7 +149,7 @@ def _noisy(current: FloatArray, rng: np.random.Generator) -> FloatArray:
 def current_image(film: Film, bias: float, light: float, rng: np.random.Generator) -> FloatArray:
     """(rows, columns) current [A] as an image of it shows, one dwell a pixel."""
     rows, columns = film.shape
-    pixels = np.stack(np.indices((rows, columns)), -1).reshape(-1, 2)
+    pixels = np.argwhere(np.ones((rows, columns), bool))
     hold = Waveform.constant(bias, 0.5 / columns)
     current = film.curves(pixels, hold, light=light)[0][:, -1:]
     return _noisy(current, rng).reshape(rows, columns)

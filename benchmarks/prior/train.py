@@ -52,6 +52,9 @@ _FLOOR = 1e-4
 class Learner(nn.Module):
     """The network of :class:`Network`, to be trained."""
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, mean: Tensor, spread: Tensor) -> None:
         super().__init__()
         width = len(mean)
@@ -86,7 +89,7 @@ class Learner(nn.Module):
         for k, layer in enumerate((self.one, self.two, self.out), 1):
             arrays |= {f"w{k}": layer.weight.T, f"b{k}": layer.bias}
         made = {k: v.detach().numpy().astype(np.float32) for k, v in arrays.items()}
-        return Network({**made, "version": np.float32(VERSION)})
+        return Network({**made, "version": np.array(VERSION, np.float32)})
 
 
 def covariance(a: Tensor, b: Tensor, ties: Tensor, t: Tensor) -> Tensor:
@@ -197,7 +200,7 @@ def train(
     plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, [RATE, 4 * RATE], episodes // BATCH)
     course: list[tuple[int, float, float]] = []
     mean, begun, first = np.zeros(2), time.time(), 0
-    parts = {"learner": learner, "optimiser": optimiser, "plan": plan}
+    parts: dict[str, Any] = {"learner": learner, "optimiser": optimiser, "plan": plan}
     if state.exists():
         kept = torch.load(state, weights_only=True)
         for part, module in parts.items():
@@ -214,14 +217,15 @@ def train(
             if found is None:
                 continue
             error, density = found
-            ((error.mean() + _DENSITY * density.mean()) / BATCH).backward()
+            loss = (error.mean() + _DENSITY * density.mean()) / BATCH
+            loss.backward()  # type: ignore[no-untyped-call]
             now = np.array([float(error.mean().sqrt().detach()), float(density.mean().detach())])
             mean = 0.99 * mean + 0.01 * now if step else now
         nn.utils.clip_grad_norm_(learner.parameters(), 2.0)
         optimiser.step()
         plan.step()
         if step % 100 == 0:
-            course.append((step, *mean.round(4).tolist()))
+            course.append((step, round(float(mean[0]), 4), round(float(mean[1]), 4)))
             print(*course[-1], f"{time.time() - begun:.0f} s", flush=True)
             now_ = {part: module.state_dict() for part, module in parts.items()}
             torch.save({**now_, "course": course, "step": step + 1}, state)
@@ -240,7 +244,10 @@ def prepared(seed: int, folder: Path, *, current: bool) -> Film:
         channels = {"height": stored["height"]}
         if kind is not None:
             channels["current"] = stored["current"][kind]
-        scan = Scan(channels=channels, pixel_size=tuple(map(float, stored["pixel_size"])))
+        scan = Scan(
+            channels=channels,
+            pixel_size=(float(stored["pixel_size"][0]), float(stored["pixel_size"][1])),
+        )
         reading = read_structure(scan)
         inputs = make_inputs(scan, reading.maps, reading.sd, current=current)
         rows, columns = stored["sites"].T

@@ -69,7 +69,8 @@ class PretrainedModel(Model):
 
     def make(self, run: RunContext) -> Surrogate:
         """A mixture over the candidates."""
-        rows, settings = run.candidate_rows, {"growth": self.refit_growth, "robust": self.robust}
+        rows = run.candidate_rows
+        settings: dict[str, Any] = {"growth": self.refit_growth, "robust": self.robust}
         place = run.features.place(run.problem.scan)
         generic = Placed(inner=KERNELS["nngp"])
         members = [Member(np.hstack([run.table(), place]), rows, generic, **settings)]
@@ -175,7 +176,7 @@ class Design(Acquisition):
         if getattr(run.model, "prior", "none") == "none":
             return np.zeros(len(run.candidate_rows), np.int64)
         read_ = read(run).maps["junction"].ravel()[run.candidate_rows]
-        return np.minimum((4.0 * read_).astype(np.int64), 3)
+        return np.asarray(np.minimum(4.0 * read_, 3.0), np.int64)
 
     def _toured(self, run: RunContext, posterior: Posterior) -> FloatArray:
         """The next site of the plan first, then the fall."""
@@ -205,7 +206,7 @@ class Design(Acquisition):
         )
         where = run.problem.scan.positions(run.problem.candidates[at[chosen]])
         last = run.observations.sites[np.argmax(run.observations.started)][None]
-        return at[chosen][tour(where, run.problem.scan.positions(last)[0])]
+        return np.asarray(at[chosen][tour(where, run.problem.scan.positions(last)[0])], np.int64)
 
 
 def _curves_left(run: RunContext) -> int:

@@ -23,6 +23,7 @@ from grainscout.policies.parts.pretrained import Design, PretrainedModel, read
 from grainscout.policies.parts.roles import Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
+from grainscout.records import PolicyError
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _ARCHETYPES = ("club", "heart", "diamond")
@@ -67,7 +68,7 @@ class Discovery(Design):
         expected = _SURE * (shown @ taught) + (1.0 - _SURE) / 3.0
         product = shapes[:, :3] * expected
         share = product / np.maximum(product.sum(1, keepdims=True), 1e-12)
-        chances = share * shapes[:, :3].sum(1, keepdims=True)
+        chances: FloatArray = share * shapes[:, :3].sum(1, keepdims=True)
         if run.problem.light == 0.0 and self._informed(run):
             # In the dark the barrier of a junction lets nothing through.
             at_junction = read(run).maps["junction"].ravel()[run.rows] > 0.5
@@ -111,7 +112,7 @@ class Discovery(Design):
                 return np.full((run.problem.scan.height.size, 3), 1.0 / 3.0)
             chance = np.stack([read(run).maps[k].ravel() for k in _ARCHETYPES], axis=1)
             chance = np.clip(chance, 1e-3, 1.0)
-            return chance / chance.sum(1, keepdims=True)
+            return np.asarray(chance / chance.sum(1, keepdims=True))
 
         return run.memo("image chances", make)
 
@@ -154,8 +155,9 @@ class Discovery(Design):
     def _covariance(run: RunContext) -> Callable[[IntArray, IntArray], FloatArray]:
         """Correlation of pixels by the surrogate before any curve, times the variance of a chance."""
         surrogate = run.surrogate
-        member = surrogate.members[0] if isinstance(surrogate, Mixture) else surrogate
-        return lambda a, b: _VARIANCE * member.correlation(a, b)
+        if not isinstance(surrogate, Mixture):
+            raise PolicyError("discovery needs the model of scout, a mixture; got another one")
+        return lambda a, b: _VARIANCE * surrogate.members[0].correlation(a, b)
 
     # ---- the choice -----------------------------------------------------------------------
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:

@@ -54,7 +54,8 @@ def make_inputs(
     relief = feature_table(scan, kind="structure")
     stacked = np.stack([np.asarray(c, np.float32).ravel() for c in columns], axis=1)
     rows, cols = np.indices(scan.shape)
-    place = np.column_stack([rows.ravel(), cols.ravel()]) * np.array(scan.pixel_size) / _UNIT
+    steps = np.array(scan.pixel_size) / _UNIT
+    place = np.column_stack([rows.ravel(), cols.ravel()]).astype(np.float64) * steps
     return Inputs(
         x=np.hstack([stacked, 4.0 * relief]),
         grain=grain.ravel(),
@@ -76,7 +77,9 @@ def grains_of(
         seeds, count = ndimage.label(smooth < _SEED)
         size = np.bincount(seeds.ravel(), minlength=count + 1)
         seeds[size[seeds] < _LEAST] = 0
-        label = watershed(smooth, seeds) if seeds.any() else np.ones(proximity.shape, np.int64)
+        if not seeds.any():
+            seeds += 1
+        label = watershed(smooth, seeds)  # type: ignore[no-untyped-call]
     else:
         label = own
     label = np.unique(label, return_inverse=True)[1].reshape(proximity.shape).astype(np.int64)
@@ -87,7 +90,7 @@ def grains_of(
             other = np.where(other == label, near, other)
             edge |= near != label
     if not edge.any():
-        return label, label * 0, np.full(label.shape, float(np.hypot(*label.shape)))
+        return label, label * 0, np.full(label.shape, float(sum(label.shape)))
     depth, at = ndimage.distance_transform_edt(~edge, return_indices=True)
     a, b = label[tuple(at)], other[tuple(at)]
     pair = np.minimum(a, b) * (label.max() + 1) + np.maximum(a, b)

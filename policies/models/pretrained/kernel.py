@@ -43,7 +43,7 @@ class HierarchicalKernel:
     def prepare(self, x: FloatArray) -> FloatArray:
         """(PARAMETERS, n, n) parts that are linear in their variances, then squared distances."""
         groups = x[:, :LINEAR].reshape(len(x), GROUPS, WIDTH)
-        parts = [groups[:, g] @ groups[:, g].T for g in range(GROUPS)]
+        parts: list[AnyFloatArray] = [groups[:, g] @ groups[:, g].T for g in range(GROUPS)]
         parts.append(np.exp(-0.5 * squared_distances(x[:, _BENT], x[:, _BENT])))
         parts += [_level(x, x, k) for k in range(3)]
         amplitude = x[:, _AMPLITUDES][:, 2]

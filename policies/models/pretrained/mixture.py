@@ -47,8 +47,8 @@ class Member(GaussianProcess):
         key, first = (a.tobytes(), b.tobytes(), self._factored), self._factored
         if self._cache is None:
             cross = self.kernel.against(self._x32, self._t[:-2])
-            left, right = (self._inverse32 @ cross(self._x_pool[i]) for i in (a, b))
-            return np.asarray(self._scale**2 * (self._before(a, b) - left.T @ right))
+            half = [self._inverse32 @ cross(self._x_pool[i]) for i in (a, b)]
+            return np.asarray(self._scale**2 * (self._before(a, b) - half[0].T @ half[1]))
         if self._between is None or self._between[0] != (key, self._t.tobytes()):
             left, right = self._cache[:first, a], self._cache[:first, b]
             self._between = (key, self._t.tobytes()), self._before(a, b) - left.T @ right, first

@@ -51,8 +51,8 @@ class Network:
         return np.hstack([self.columns(inputs.x), numbers.astype(np.float32)])
 
 
-def _silu(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return x / (np.float32(1.0) + np.exp(-x))
+def _silu(x: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(x / (np.float32(1.0) + np.exp(-x)), np.float32)
 
 
 def expected_shapes(width: int) -> dict[str, tuple[int, ...]]:
