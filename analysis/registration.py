@@ -129,9 +129,10 @@ def _correlated(reference: FloatArray, image: FloatArray) -> FloatArray:
 
 def _least_squares(reference: FloatArray, image: FloatArray) -> FloatArray:
     """Small displacement by the gradient (Lucas and Kanade 1981), which no window pulls to zero."""
-    gradient = np.stack(np.gradient(reference), -1).reshape(-1, 2)
+    gradient = np.stack(list(np.gradient(reference)), -1).reshape(-1, 2)
     moved, *_ = np.linalg.lstsq(gradient, (image - reference).ravel(), rcond=None)
-    return np.clip(moved, -1.0, 1.0)
+    held: FloatArray = np.clip(moved, -1.0, 1.0)
+    return held
 
 
 def _correlation(a: FloatArray, b: FloatArray) -> float:

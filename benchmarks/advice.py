@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -118,7 +118,7 @@ class Advice:
 
     def experiment(self, folder: Path, seed: int = 0) -> str:
         """Experiment file in that folder: on the grains of the image, until it is on an instrument."""
-        own = replace(self.task.microscope, new_films=None)  # type: ignore[arg-type]
+        own = replace(cast(Topography, self.task.microscope), new_films=None)
         text = experiment_file(replace(self.task, microscope=own), self.policy, seed, folder)
         bias = " and scan_bias_V" if "current" in self.task.channels else ""
         return (
@@ -144,7 +144,7 @@ def advise(campaign: Campaign, tables: Tables, *, error: float | None = None) ->
         means = values[rng.integers(len(values), size=(2000, len(values)))].mean(axis=1)
         low, high = np.percentile(means, [2.5, 97.5])
         known = {"error": values.mean(), "low": low, "high": high, "films": len(values)}
-        rows.append({"policy": policy, "images": images, "n": int(n), **known})
+        rows.append({"policy": policy, "images": images, "n": n, **known})
     table = pd.DataFrame(rows)
     complete = table[table["films"] == table["films"].max()]
     whole = complete[complete["n"] == complete["n"].max()]

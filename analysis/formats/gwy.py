@@ -219,7 +219,8 @@ def _spectra(
 
     Gwyddion counts positions from the top left corner of the image.
     """
-    positions, grids = np.zeros((0, 2)), []
+    positions = np.zeros((0, 2))
+    grids: list[Grid] = []
     base = next((p for p in pictures if p.pixel_size is not None), None)
     corner = (0.0, 0.0)
     if base is not None and base.pixel_size is not None:

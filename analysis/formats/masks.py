@@ -76,7 +76,7 @@ def read_grains(path: Path | str, scan: Scan, channel: str | None = None) -> Int
 
 def _connected(values: NDArray[Any]) -> IntArray:
     """Number of each connected part of equal values, from 1 on; 0 where the value is 0."""
-    return np.asarray(label(values, background=0, connectivity=1), np.int64)  # type: ignore[no-untyped-call]
+    return np.asarray(label(values, background=0, connectivity=1), np.int64)
 
 
 def _values(path: Path | str, channel: str | None) -> NDArray[Any]:

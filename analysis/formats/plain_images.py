@@ -83,7 +83,8 @@ def load_tiff(asked: Asked) -> Scan | Recording:
         second: Any = file.pages[1] if len(file.pages) > 1 else None
         if second is not None and _JPK_CHANNEL in second.tags:
             return scan_of(asked, _jpk_pictures(path, file), {"source": "JPK image"})
-        if MAGIC_TAG in file.pages[0].tags:
+        first: Any = file.pages[0]
+        if MAGIC_TAG in first.tags:
             return load_park(asked, file)
         step = _scale(file)
         pictures = []

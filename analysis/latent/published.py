@@ -96,7 +96,7 @@ class PublishedDualVAE:
             for _ in range(steps):
                 optimiser.zero_grad()
                 loss = _loss(networks, matrix, x, y, window, faults, generator)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
                 losses.append(loss.item())
         for tensor in parameters:
@@ -160,7 +160,7 @@ def _loss(
     def divergence(mean: Tensor, log_sigma: Tensor) -> Tensor:
         return normal_kl(mean, log_sigma.exp() if "sigma" in faults else log_sigma)
 
-    pose, pose_sigma, z, z_sigma = to_image(x.flatten(1)).split((3, 3, 2, 2), dim=1)  # type: ignore[no-untyped-call]
+    pose, pose_sigma, z, z_sigma = to_image(x.flatten(1)).split((3, 3, 2, 2), dim=1)
     posed = sample(pose, pose_sigma, generator)
     first = sample(z, z_sigma, generator)
     turn = torch.zeros(len(x)) if "angle" in faults else posed[:, 0]

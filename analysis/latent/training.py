@@ -84,7 +84,7 @@ def learn(
             for part in np.array_split(order, max(1, round(order.size / training.batch))):
                 optimiser.zero_grad()
                 value = loss(torch.from_numpy(part), True)
-                value.backward()  # type: ignore[no-untyped-call]
+                value.backward()
                 torch.nn.utils.clip_grad_norm_(parameters, 100.0 * len(part))
                 optimiser.step()
                 total += value.item() * len(part)

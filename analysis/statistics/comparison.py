@@ -319,9 +319,7 @@ def judge_family(
     p_values = [d.p_value for _, _, d in compared]
     adjusted = holm(p_values)
     decided = adjusted < 1 - level
-    step = (
-        np.minimum(stats.rankdata(p_values, "ordinal") - 1, int(decided.sum())) if compared else []
-    )
+    step = np.minimum(stats.rankdata(p_values, "ordinal") - 1, int(decided.sum()))
     results = []
     for (policy, baseline, d), p, sure, k in zip(compared, adjusted, decided, step, strict=True):
         outcome: Literal["better", "worse", "not decided"] = "not decided"

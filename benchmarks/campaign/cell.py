@@ -204,8 +204,8 @@ class _RunScorer:
         most = budget.curves or 0
         self._due: list[float] = list(_CHECKPOINTS)
         if self.counts_curves:
-            shares = [max(2, round(f * most)) for f in _CHECKPOINTS]
-            self._due = [n for n in task.checkpoints if n < most] if task.checkpoints else shares
+            counts = task.checkpoints or [max(2, round(f * most)) for f in _CHECKPOINTS]
+            self._due = [float(n) for n in counts if n < most or not task.checkpoints]
 
     def observe(self, step: Step) -> None:
         self.decisions.append(step.decision_s)

@@ -152,7 +152,7 @@ def _anchored(steps: pd.DataFrame, means: _Means, name: str) -> pd.DataFrame:
     """Score of an area: 0 for that of chance, 1 for the ideal."""
     beyond = steps[name] > steps[f"{name}_ideal"] + 1e-9
     if beyond.any():
-        who = ", ".join(map(str, steps.loc[beyond.idxmax(), _RUN]))
+        who = ", ".join(map(str, steps.loc[beyond, _RUN].iloc[0]))
         raise DataError(
             f"{name} must not exceed the ideal; it does for {who}: an impossible score, which something "
             "in that cell's process has made up"

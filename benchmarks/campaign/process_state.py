@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def _fill(place: Any, values: Any) -> None:
 
 def _filter(values: Any) -> None:
     warnings.resetwarnings()
-    warnings.filters.extend(values)  # type: ignore[attr-defined]
+    cast(list[Any], warnings.filters).extend(values)
 
 
 #: Name -> how it is read, and how it is set.

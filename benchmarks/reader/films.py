@@ -138,10 +138,8 @@ def _imaged(spec: FilmSpec, seed: int) -> tuple[Film, FloatArray]:
     if max(spec.row_nm, spec.column_nm) <= _COARSE:
         film = Film.generate(spec, seed)
         return film, film.imaged()[0]
-    twice = {"rows": 2 * spec.rows, "columns": 2 * spec.columns}
-    film = Film.generate(
-        replace(spec, row_nm=spec.row_nm / 2, column_nm=spec.column_nm / 2, **twice), seed
-    )
+    twice = replace(spec, rows=2 * spec.rows, columns=2 * spec.columns)
+    film = Film.generate(replace(twice, row_nm=spec.row_nm / 2, column_nm=spec.column_nm / 2), seed)
     blocks = film.dilated().reshape(spec.rows, 2, spec.columns, 2).mean((1, 3))
     streams = {name: stream(film.seed, name) for name in artefacts.STREAMS}
     return film, artefacts.image(blocks, spec.pixel_size, spec.scan, streams)[0]

@@ -61,7 +61,8 @@ def evaluate(trained: Trained, count: int) -> dict[str, Any]:
             "familiarity": reading.familiarity,
             "sd": {m: float(reading.sd[m].mean()) for m in MAPS},
         }
-    return _rounded({"films": films, "other_images": others})
+    rounded: dict[str, Any] = _rounded({"films": films, "other_images": others})
+    return rounded
 
 
 def judged(films: list[Film], trained: Trained | None = None) -> dict[str, Any]:

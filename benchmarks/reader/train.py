@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -64,9 +64,10 @@ def loss(raw: Tensor, target: Tensor) -> Tensor:
 
 def batch(films: Sequence[Example], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random crops under random symmetries, and their truth."""
-    images, truths = [], []
+    images: list[Tensor] = []
+    truths: list[Tensor] = []
     for _ in range(BATCH):
-        film, symmetry = films[rng.integers(len(films))], int(rng.integers(8))
+        film, symmetry = films[int(rng.integers(len(films)))], int(rng.integers(8))
         rows, columns = film.image.shape[1:]
         r, c = (int(rng.integers(max(1, n - CROP + 1))) for n in (rows, columns))
         pad = ((0, 0), (0, max(0, CROP - rows)), (0, max(0, CROP - columns)))
@@ -101,7 +102,7 @@ def train(films: Sequence[Example], steps: int, seed: int, path: Path) -> dict[s
         x, y = batch(films, np.random.default_rng([seed, step]))
         now = loss(outputs(weights, x)[0], y)
         optimiser.zero_grad()
-        now.backward()  # type: ignore[no-untyped-call]
+        now.backward()
         torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
         optimiser.step()
         for name, w in mean.items():
@@ -138,13 +139,13 @@ def learn(
     )
     known_films = replace(blank, film_mean=seen.mean(0), film_root=root)
     far = [known_films.distance(f) for e in new for f in _films(blank, e)]
-    size = []
+    away = []
     for example in new:
         mean, sd, _ = ask(blank, example.image)
-        size.append((np.abs(mean - _truth(example)) / sd).reshape(len(MAPS), -1)[:, ::37])
+        away.append((np.abs(mean - _truth(example)) / sd).reshape(len(MAPS), -1)[:, ::37])
     return replace(
         known_films,
-        widening=np.quantile(np.concatenate(size, 1), 0.9, axis=1) / 1.645,
+        widening=np.quantile(np.concatenate(away, 1), 0.9, axis=1) / 1.645,
         strangeness=np.percentile(far, np.arange(101)),
     )
 
@@ -178,7 +179,7 @@ def main() -> None:
     if args.only is not None:
         return
     arrays = network.pack(learn(members, films, tune))
-    np.savez_compressed(args.out / "reader.npz", **arrays)
+    np.savez_compressed(args.out / "reader.npz", **cast("dict[str, Any]", arrays))
     report: dict[str, Any] = {
         "version": network.VERSION,
         "sha256": network.digest(arrays),

@@ -143,8 +143,10 @@ def write_results(
     )
     missing = state.planned - state.saved - len(finished & set(state.asked))
     files["leaderboard"] = folder / "leaderboard.md"
-    made = ((MAP_WORDS, map_table(campaign, tables, scores)),)
-    made += ((DISCOVERY_WORDS, discovery_table(campaign, tables, scores)),)
+    made = (
+        (MAP_WORDS, map_table(campaign, tables, scores)),
+        (DISCOVERY_WORDS, discovery_table(campaign, tables, scores)),
+    )
     more = [(words, table) for words, table in made if table is not None]
     text = _markdown(campaign, found, missing, state, more)
     files["leaderboard"].write_text(text, encoding="utf-8")

@@ -59,7 +59,7 @@ class HiddenParts:
         """
         pool = pool[np.isfinite(self.target[pool])]
         left = self.covariance(pool, pool)
-        chosen = []
+        chosen: list[int] = []
         for _ in range(min(n, len(pool))):
             own = np.diag(left) + self.rest
             gain = np.where(own > 0, (left**2).sum(axis=0) / np.where(own > 0, own, 1.0), 0.0)

@@ -205,7 +205,7 @@ class Ensemble:
             gram = self._gram(members, members.embed(x), known)
             prior = 0.5 * ((members.kernel - start) ** 2).sum()
             loss = (prior - marginal_likelihood(gram, z).sum()) / len(z)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
         members.replace([t.detach() for t in tensors])
         self._members = members

@@ -62,4 +62,5 @@ def placed(published: FloatArray, pj: FloatArray, by: FloatArray | None, name: s
             "more grains, or a composition that varies"
         )
     kind = (by[..., None] > cuts).sum(-1)
-    return np.asarray(np.eye(3)[kind], np.float64)
+    weights: FloatArray = np.eye(3)[kind]
+    return weights

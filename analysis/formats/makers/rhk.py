@@ -60,7 +60,7 @@ def load_sm4(asked: Asked) -> Scan | Recording:
         Grid(
             name=p.name,
             values=p.values[:, None],
-            voltage=p.offset[0] + p.scale[0] * np.arange(p.values.shape[1]),
+            voltage=p.offset[0] + p.scale[0] * np.arange(p.values.shape[1], dtype=np.float64),
             unit=p.unit,
             seconds=abs(p.period) * (p.values.shape[1] - 1) or None,
         )

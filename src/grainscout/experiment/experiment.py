@@ -329,7 +329,9 @@ class Experiment:
 
     def _exhausted(self) -> str | None:
         spent = self._spoilt.stop() or self._spending.exhausted(self._log.now(), self._log.worn())
-        return spent or (self.stop and self.stop.reason(self.policy, self._spending.curves))
+        if spent is not None or self.stop is None:
+            return spent
+        return self.stop.reason(self.policy, self._spending.curves)
 
     def _replay(self, journal: Journal) -> None:
         """Bring policy, counts and microscope to the end of the journal."""

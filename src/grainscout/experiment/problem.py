@@ -56,13 +56,13 @@ def _set_bias(microscope: Microscope, channels: Sequence[str], volts: float | No
             f"channels must be images of this microscope ({', '.join(able.channels)}); it has no "
             f"{', '.join(missing)}"
         )
-    can = supports(microscope, SupportsImageBias)
     if volts is None:
+        can = supports(microscope, SupportsImageBias)
         if can and not (able.simulated or able.scan_bias_V) and "current" in channels:
             raise ConfigError(
                 "scan_bias_V must be given for a current image: at 0 V it shows nothing"
             )
-    elif not can:
+    elif not supports(microscope, SupportsImageBias):
         raise ConfigError(f"scan_bias_V must be left out: this microscope sets none; got {volts:g}")
     else:
         microscope.image_bias(volts)

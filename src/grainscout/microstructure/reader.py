@@ -109,7 +109,8 @@ def read_structure(scan: Scan, trained: Trained | None = None) -> StructureReadi
     DataError
         The image is smaller than 4 x 4 pixels, or the shipped weights are damaged.
     """
-    image, notes = scan.image, ()
+    image = scan.image
+    notes: tuple[str, ...] = ()
     if scan.image_name != "height":
         spread = float(image.std()) or 1.0
         image = image * (WORKING / spread)

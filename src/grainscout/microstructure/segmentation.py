@@ -111,7 +111,7 @@ def grooves(image: FloatArray, sigma: Sequence[float] = (1.5, 1.5)) -> BoolArray
     positive = depth[depth > 0]
     if positive.size == 0 or np.ptp(positive) == 0:
         return np.zeros(image.shape, bool)
-    return np.asarray(depth > float(threshold_otsu(positive)))  # type: ignore[no-untyped-call]
+    return np.asarray(depth > float(threshold_otsu(positive)))
 
 
 def find_grains(height: FloatArray, pixel: tuple[float, float], spec: SegmentationSpec) -> Labels:
@@ -134,10 +134,10 @@ def find_grains(height: FloatArray, pixel: tuple[float, float], spec: Segmentati
         return np.zeros(height.shape, np.int32)
     strength = np.asarray(gaussian_filter(depth, sigma) / spread)
     least = max(spec.contrast, _SIGMA * _map_noise(height, sigma) / spread)
-    markers, count = connected(h_minima(strength, least))  # type: ignore[no-untyped-call]
+    markers, count = connected(h_minima(strength, least))
     if count == 0:
         return np.zeros(height.shape, np.int32)
-    labels = watershed(depth, markers).astype(np.int32) - 1  # type: ignore[no-untyped-call]
+    labels = watershed(depth, markers).astype(np.int32) - 1
     smallest = np.pi / 4 * spec.smallest_nm**2 / (pixel[0] * pixel[1])
     return merge(labels, strength, least, smallest)
 
