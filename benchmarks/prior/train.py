@@ -218,7 +218,7 @@ def train(
                 continue
             error, density = found
             loss = (error.mean() + _DENSITY * density.mean()) / BATCH
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             now = np.array([float(error.mean().sqrt().detach()), float(density.mean().detach())])
             mean = 0.99 * mean + 0.01 * now if step else now
         nn.utils.clip_grad_norm_(learner.parameters(), 2.0)

@@ -79,7 +79,7 @@ def grains_of(
         seeds[size[seeds] < _LEAST] = 0
         if not seeds.any():
             seeds += 1
-        label = watershed(smooth, seeds)  # type: ignore[no-untyped-call]
+        label = watershed(smooth, seeds)
     else:
         label = own
     label = np.unique(label, return_inverse=True)[1].reshape(proximity.shape).astype(np.int64)
