@@ -90,19 +90,9 @@ class Film(Drawn):
 
     @classmethod
     def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
-        """Generate the film of a specification and a seed.
+        """Generate the film of a specification and a seed: the same for the same seed.
 
-        Parameters
-        ----------
-        spec : FilmSpec or None
-            Settings, the defaults if None.
-        seed : int or numpy.random.SeedSequence
-            Number >= 0 or sequence. The same seed gives the same film.
-
-        Raises
-        ------
-        ConfigError
-            The seed is unusable.
+        Raises ConfigError if the seed is no number >= 0 or sequence.
         """
         spec, source = spec or FilmSpec(), as_seed(seed)
         streams = {name: stream(source, name) for name in SURFACE_STREAMS}
