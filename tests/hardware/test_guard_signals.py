@@ -43,10 +43,12 @@ class Interrupted(SimulatedMicroscope):
 
 @pytest.fixture(autouse=True)
 def _as_from_a_terminal():
-    """A job in a shell's background is started with SIGINT ignored, which a guard respects."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A guard respects what a shell's background (SIGINT) and nohup (SIGHUP) start as ignored."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
