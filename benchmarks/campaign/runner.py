@@ -134,15 +134,21 @@ def _jobs(
 ) -> Iterator[Job]:
     tasks = {t.id: t for t in campaign.tasks}
     policies = {p.title: p for p in campaign.policies}
-    for key in keys:
-        yield Job(
+    keys = list(keys)
+    # Read here: jobs are drawn by threads that may not use the store.
+    films = {_name(k) for k in keys if k.policy}
+    known = {name: (store.noted(name) or {}).get("anchors") for name in films}
+    return (
+        Job(
             key=key,
             task=tasks[key.task],
             policy=policies.get(key.policy),
             seed=campaign.seed,
-            anchors=(store.noted(_name(key)) or {}).get("anchors") if key.policy else None,
+            anchors=known.get(_name(key)) if key.policy else None,
             timeout_s=campaign.cell_timeout_s,
             memory_GiB=campaign.cell_memory_GiB,
             isolate=campaign.isolate,
             campaign=mark,
         )
+        for key in keys
+    )

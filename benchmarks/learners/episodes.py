@@ -145,7 +145,7 @@ def _episode(
 
 
 def _outcomes(problem: Problem, cell: Any) -> list[Outcome]:
-    """The measurements of a cell. A store keeps the sites of all and the curves of those that had one."""
+    """The measurements of a cell. A store keeps the sites of all, and the curves that are usable."""
     steps, curves = cell["steps"], iter(cell["curves"])
     voltage, time = problem.waveform.voltage, problem.waveform.time
     made = []

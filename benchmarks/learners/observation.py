@@ -24,7 +24,8 @@ class Observer:
     """Makes the observation of a learner from the outcomes so far; the truth has no part in it.
 
     image : (channels, rows, columns) each channel less its mean, over its standard deviation;  sites :
-    (budget, 2) row and column;  curves : (budget, samples) [nA];  usable : (budget,) verdict on each;
+    (budget, 2) row and column;  curves : (budget, samples) [nA], of usable
+    ones;  usable : (budget,) verdict on each;
     count : (1,) how many of the rows are filled.
     """
 
@@ -74,7 +75,7 @@ class Observer:
         curves = np.zeros((n, samples), np.float32)
         for k, outcome in enumerate(outcomes[:n]):
             sites[k], usable[k] = tuple(outcome.site), outcome.usable
-            if outcome.curve is not None:
+            if outcome.curve is not None and outcome.usable:
                 curves[k] = np.nan_to_num(outcome.curve.current) * _NANO
         count = np.array([min(len(outcomes), n)], np.int64)
         return {

@@ -174,6 +174,14 @@ def plain_values(voltage: FloatArray, current: FloatArray) -> dict[str, FloatArr
     }
 
 
+#: Settings of films that came after the baselines.
+_LATER = {
+    "topography": ("asymmetry_shown",),
+    "scan": ("noise_length_nm",),
+    "transport": ("placement", "modes", "sweep_s"),
+}
+
+
 def films_digest() -> str:
     """Hash everything that the films are asked to be: specs, seeds, instrument, waveform, light."""
     from grainscout.simulator.instrument import instrument_spec
@@ -193,9 +201,17 @@ def films_digest() -> str:
 
 
 def _asked(name: str) -> dict[str, Any]:
-    """The specification of a film, without what is of measured images only."""
-    asked = _spec(name).to_dict()
+    """The specification of a film, without what is of measured images only or came later, at its default."""
+    from grainscout.simulator import FilmSpec
+
+    spec = _spec(name)
+    asked = spec.to_dict()
     del asked["segmentation"]
+    for part, names in _LATER.items():
+        usual = getattr(FilmSpec(), part)
+        for later in names:
+            if getattr(getattr(spec, part), later) == getattr(usual, later):
+                del asked[part][later]
     return asked
 
 

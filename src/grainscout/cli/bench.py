@@ -182,7 +182,7 @@ def run_cells(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler:
     if before.kept or before.stale:
         whose = ", ".join(sorted({k.policy for k in before.stale}))
         note(
-            f"{before.kept} cells were there before"
+            f"{before.kept} {'cell was' if before.kept == 1 else 'cells were'} there before"
             + (f", {before.unknown} of them made by an unknown version" if before.unknown else "")
             + (
                 f"; {len(before.stale)} are stale, as what made them has changed, and run again ({whose})"
