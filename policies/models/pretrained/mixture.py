@@ -121,6 +121,7 @@ class Mixture:
         self, members: Sequence[Member], worn: Callable[[], FloatArray] | None = None
     ) -> None:
         self.members, self.worn = list(members), worn
+        self._worn = np.zeros(0)  # of the data of the last fit, which newer curves do not change
         self.drift, self.weight, self.width = Drift(), START, 1.0
 
     @property
@@ -143,7 +144,7 @@ class Mixture:
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol."""
         worn = np.zeros(len(y)) if self.worn is None else self.worn()
-        spread = _spread(y)
+        spread, self._worn = _spread(y), worn
         refits = [m.refits for m in self.members]
         self._fit(rows, self.drift.undone(y, worn, spread), noise)
         if refits != [m.refits for m in self.members] and self.worn is not None and len(y) > 20:
@@ -228,10 +229,11 @@ class Mixture:
         return mixed
 
     def state(self) -> PackedState:
-        """The members' states and the drift."""
+        """The members' states, the drift, and the wear that it was undone by."""
         return {
             "members": [m.state() for m in self.members],
             "drift": [self.drift.rate, self.drift.gain],
+            "worn": self._worn,
         }
 
     def restore(
@@ -240,8 +242,8 @@ class Mixture:
         """See the protocol."""
         rate, gain = state["drift"]
         self.drift = Drift(rate=float(rate), gain=bool(gain))
-        worn = np.zeros(len(y)) if self.worn is None else self.worn()
-        undone = self.drift.undone(y, worn, _spread(y))
+        self._worn = np.asarray(state["worn"], np.float64)
+        undone = self.drift.undone(y, self._worn, _spread(y))
         for member, stored in zip(self.members, state["members"], strict=True):
             member.restore(stored, rows, undone, noise)
         if len(y):
