@@ -271,6 +271,9 @@ def open_parts(
     """
     if bias_to not in ("sample", "tip"):
         raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
+    for parts, part, options in ((METERS, meter, meter_options), (LAMPS, lamp, lamp_options)):
+        if part:
+            parts.checked(part, options)  # before anything is opened
     own = mover in MOVERS.names()
     under = MOVERS.make(mover, mover_options) if own else make_microscope(mover, mover_options)
     measures: Meter | None = None

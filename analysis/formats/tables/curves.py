@@ -159,8 +159,13 @@ def _clock(asked: Asked, roles: Roles, order: IntArray, count: int) -> FloatArra
     if time is None:
         asked.note("no time is recorded: 1 ms a sample is assumed")
         return np.arange(count, dtype=np.float64) * _STEP
-    clocks = time[order]
-    return np.asarray(clocks[0] - clocks[0, 0])
+    clock = np.asarray(time[order][0] - time[order][0, 0])
+    if (wrong := np.flatnonzero(np.diff(clock) <= 0)).size:
+        pair = clock[wrong[0] : wrong[0] + 2]
+        raise fault(
+            asked.path, "have times that increase in a curve", f"{pair[0]:g}, {pair[1]:g} s"
+        )
+    return clock
 
 
 def _beside(

@@ -37,7 +37,12 @@ _INSTRUMENTS = {
     "all-mild": "every fault at once, each mild",
     "all-severe": "every fault at once, each severe",
 }
-_VERBS = {"discovery": "find every kind of curve", "mapping": "map", "optimisation": "maximise"}
+_VERBS = {
+    "discovery": "find every kind of curve",
+    "mapping": "map",
+    "optimisation": "maximise",
+    "level-set": "find the level set of",
+}
 
 
 def show(

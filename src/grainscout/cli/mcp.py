@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +28,6 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._started: list[subprocess.Popen[bytes]] = []
 
     def list_files(self) -> dict[str, list[str]]:
         """List experiment and campaign files (TOML), journals of runs, and which experiments are approved."""
@@ -115,7 +115,7 @@ class Desk:
                 stderr=out,
                 start_new_session=True,  # it outlives this server
             )
-        self._started.append(process)
+        threading.Thread(target=process.wait, daemon=True).start()  # no zombie remains
         return f"started; its words are in {log.name}"
 
 

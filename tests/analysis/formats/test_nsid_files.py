@@ -125,13 +125,16 @@ def test_the_image_beside_a_grid_is_its_scan(tmp_path):
     assert "other pixels" in notes_of(read(write(tmp_path / "c.h5", curves, far)))[0]
 
 
-def test_lost_curves_are_kept_as_lost(tmp_path):
+def test_lost_samples_are_kept_as_lost_and_points_without_a_curve_left_out(tmp_path):
     values = ohmic()
-    values[2, 3] = np.nan
+    values[2, 3, 5:] = np.nan
+    values[4, 1] = np.nan
     data = read(write(tmp_path / "a.h5", (values, [*place(), bias()], "Current", "A")))
-    assert len(data) == 48
-    assert np.isnan(data.curve(Site(3, 2)).current).all()
-    assert any("1 of 48 curves" in note for note in notes_of(data))
+    assert len(data) == 47
+    assert [1, 4] not in data.sites.tolist()
+    np.testing.assert_array_equal(np.isnan(data.curve(Site(3, 2)).current), np.arange(21) >= 5)
+    for said in ("1 of 48 points hold no curve", "1 of 47 curves have samples without a value"):
+        assert any(said in note for note in notes_of(data))
 
 
 def test_rails_are_found_and_can_be_given(tmp_path):
