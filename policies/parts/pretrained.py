@@ -23,6 +23,7 @@ from grainscout.policies.models.pretrained.network import (
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Acquisition, Maps, Model, RunContext
 from grainscout.policies.validation import option
+from grainscout.records import PackedState
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Candidates below which a design takes all, else those of which it chooses, and integrates over.
@@ -147,6 +148,11 @@ class Design(Acquisition):
             np.ones(len(at), bool),
         )  # fmt: skip
         return at[chosen]
+
+    def restore(self, run: RunContext, state: PackedState) -> None:
+        """Continue from a state, with the sets of its seed and not those that planned anew."""
+        super().restore(run, state)
+        run.forget("design")
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """Fall of the mean variance, times the chance that the curve can be used."""

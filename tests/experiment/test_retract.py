@@ -146,7 +146,7 @@ def test_the_policy_decides_as_one_that_never_had_the_curve_in_its_model(film, t
 
 
 @pytest.mark.parametrize("kill", [6, 7, 8, 10, 12])
-@pytest.mark.parametrize("name", ["dkl", "dual-novelty", "stored", "scout"])
+@pytest.mark.parametrize("name", ["dkl", "dual-novelty", "stored", "scout", "map"])
 def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, name, kill):
     def policy():
         return Storing() if name == "stored" else make_policy(name)
