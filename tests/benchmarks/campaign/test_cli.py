@@ -61,7 +61,8 @@ def test_json_is_one_object_with_everything_that_machines_are_promised(bench, tm
     assert [board["goal"] for board in said["boards"]] == ["discovery", "mapping"]
     for board in said["boards"]:
         assert set(board) == {
-            "goal", "films", "best", "not_decided_against", "verdict", "ranking", "comparisons",
+            "goal", "after_curves", "films", "best", "not_decided_against", "verdict", "ranking",
+            "comparisons",
         }  # fmt: skip
         assert board["films"] == 2
         assert {row["policy"] for row in board["ranking"]} == {"random", "grid"}
