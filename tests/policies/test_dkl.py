@@ -126,7 +126,9 @@ def test_further_channels_can_be_what_it_learns_from() -> None:
         policy = dkl(channels=channels)
         run(policy, problem, 40)
         error[channels] = np.mean((policy.predict()[0] - truth(problem)) ** 2)
-    assert error[("current",)] < error[()] < 0.5 * error[("height",)]
+    # Noise beside what says all does no harm.
+    assert max(error[("current",)], error[()]) < 0.4 * error[("height",)]
+    assert error[()] == pytest.approx(error[("current",)], rel=0.2)
     with pytest.raises(DataError, match="no channel 'phase'"):
         dkl(channels=("phase",)).reset(problem, rng=np.random.default_rng(0))
 

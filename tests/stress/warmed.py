@@ -5,9 +5,10 @@ from storm_link import ride_link
 from victim import POLICIES, SEED, tiny_task
 
 from grainscout.benchmarks import make_environment
+from grainscout.config.approval import load_approved
 from grainscout.policies import make_policy
 
-__all__ = ["ride_link"]
+__all__ = ["load_approved", "ride_link"]  # made here: nobody may not read an interpreter at home
 
 _problem = make_environment(tiny_task(1, light_suns=0.1), SEED).problem()
 for _name in POLICIES:
