@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional
 
+from grainscout.benchmarks.checkpoint import keep, kept
 from grainscout.benchmarks.prior.films import LIGHTS, cached_film
 from grainscout.microstructure.reader import read_structure
 from grainscout.policies.models.gp import GaussianProcess
@@ -202,10 +203,10 @@ def train(
     mean, begun, first = np.zeros(2), time.time(), 0
     parts: dict[str, Any] = {"learner": learner, "optimiser": optimiser, "plan": plan}
     if state.exists():
-        kept = torch.load(state, weights_only=True)
+        reached = kept(state)
         for part, module in parts.items():
-            module.load_state_dict(kept[part])
-        course, first = [tuple(c) for c in kept["course"]], kept["step"]
+            module.load_state_dict(reached[part])
+        course, first = [tuple(c) for c in reached["course"]], reached["step"]
         mean = np.array(course[-1][1:])
     for step in range(first, episodes // BATCH):
         rng = np.random.default_rng([seed, step])
@@ -228,7 +229,7 @@ def train(
             course.append((step, round(float(mean[0]), 4), round(float(mean[1]), 4)))
             print(*course[-1], f"{time.time() - begun:.0f} s", flush=True)
             now_ = {part: module.state_dict() for part, module in parts.items()}
-            torch.save({**now_, "course": course, "step": step + 1}, state)
+            keep(state, {**now_, "course": course, "step": step + 1})
     return course
 
 
@@ -292,7 +293,7 @@ def main(argv: list[str] | None = None) -> None:
     x = torch.cat([film.x for film in films])
     learner = Learner(x.mean(0), x.std(0) + 1e-3)
     name = "current" if args.current else "height"
-    state = args.folder / f"state_{name}.pt"
+    state = args.folder / f"{name}.state"
     course = train(films, learner, episodes=args.episodes, seed=SEED, state=state)
     network = learner.network()
     first = FIRST_HELD_OUT

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
+from grainscout.benchmarks.checkpoint import keep, kept
 from grainscout.benchmarks.reader.films import TRAIN, TUNE, Example, stored
 from grainscout.benchmarks.reader.score import evaluate
 from grainscout.microstructure import network
@@ -89,13 +90,13 @@ def train(films: Sequence[Example], steps: int, seed: int, path: Path) -> dict[s
     optimiser = torch.optim.AdamW(weights.values(), lr=RATE, weight_decay=1e-3)
     first, begun, losses = 0, time.process_time(), []
     if path.exists():
-        kept = torch.load(path, weights_only=True)
-        first = kept["step"]
-        optimiser.load_state_dict(kept["optimiser"])
+        reached = kept(path)
+        first = reached["step"]
+        optimiser.load_state_dict(reached["optimiser"])
         with torch.no_grad():
             for name, w in weights.items():
-                w.copy_(kept["weights"][name])
-                mean[name].copy_(kept["mean"][name])
+                w.copy_(reached["weights"][name])
+                mean[name].copy_(reached["mean"][name])
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 200, (steps - step) / (_LANDING * steps))
@@ -112,9 +113,7 @@ def train(films: Sequence[Example], steps: int, seed: int, path: Path) -> dict[s
             told = f"loss {np.mean(losses[-SAVED:]):.4f}, {time.process_time() - begun:.0f} s"
             print(f"{path.stem} step {step + 1}: {told}", flush=True)
             state = {"step": step + 1, "mean": mean, "optimiser": optimiser.state_dict()}
-            state["weights"] = {k: w.detach() for k, w in weights.items()}
-            torch.save(state, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
+            keep(path, {**state, "weights": weights})
     return mean
 
 
@@ -175,7 +174,9 @@ def main() -> None:
     films, tune = list(stored(args.data, TRAIN)), list(stored(args.data, TUNE))
     print(f"{len(films)} films of training, {len(tune)} of tuning", flush=True)
     which = range(args.members) if args.only is None else [args.only]
-    members = tuple(train(films, args.steps, SEED + k, args.out / f"member{k}.pt") for k in which)
+    members = tuple(
+        train(films, args.steps, SEED + k, args.out / f"member{k}.state") for k in which
+    )
     if args.only is not None:
         return
     arrays = network.pack(learn(members, films, tune))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from grainscout.benchmarks.checkpoint import kept
 from grainscout.benchmarks.reader import films, train
 
 
@@ -11,9 +12,9 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(3, 70, 90)).astype(np.float16)
     some = [films.Example(image=image, truth=rng.random((4, 70, 90)).astype(np.float16))]
-    whole = train.train(some, 4, 7, tmp_path / "whole.pt")
+    whole = train.train(some, 4, 7, tmp_path / "whole.state")
     monkeypatch.setattr(train, "SAVED", 2)
-    path, left = tmp_path / "parts.pt", iter(range(3))
+    path, left = tmp_path / "parts.state", iter(range(3))
 
     def stopped(*args, draw=train.batch):
         return draw(*args) if next(left, None) is not None else _stop()
@@ -22,7 +23,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path, monkeypatch):
         patch.setattr(train, "batch", stopped)
         with pytest.raises(KeyboardInterrupt):
             train.train(some, 4, 7, path)
-    assert torch.load(path, weights_only=True)["step"] == 2
+    assert kept(path)["step"] == 2
     parts = train.train(some, 4, 7, path)
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
