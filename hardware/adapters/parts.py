@@ -271,9 +271,11 @@ def open_parts(
     """
     if bias_to not in ("sample", "tip"):
         raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
-    for parts, part, options in ((METERS, meter, meter_options), (LAMPS, lamp, lamp_options)):
-        if part:
-            parts.checked(part, options)  # before anything is opened
+    # Mistaken options are told before anything is opened.
+    if meter:
+        METERS.checked(meter, meter_options)
+    if lamp:
+        LAMPS.checked(lamp, lamp_options)
     own = mover in MOVERS.names()
     under = MOVERS.make(mover, mover_options) if own else make_microscope(mover, mover_options)
     measures: Meter | None = None
