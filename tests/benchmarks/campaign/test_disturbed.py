@@ -44,6 +44,7 @@ class Stage:
 
     def __init__(self, folder):
         self.permits, self.plan = folder / "permits", folder / "plan.toml"
+        self.begun = []
         self.permits.mkdir()
         self.plan.write_text(PLAN.format(permits=self.permits))
         path = os.pathsep.join([str(rogues.install(folder)), os.environ.get("PYTHONPATH", "")])
@@ -55,13 +56,15 @@ class Stage:
 
     def bench(self, out, *arguments):
         command = [sys.executable, "-m", "grainscout.cli", "bench", str(self.plan), "--json"]
-        return subprocess.Popen(
+        bench = subprocess.Popen(
             [*command, "--out", str(out), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=self.env,
         )
+        self.begun.append(bench)
+        return bench
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,7 +77,11 @@ def sigint_is_heard():
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    return Stage(tmp_path_factory.mktemp("stage"))
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    yield stage
+    for bench in stage.begun:  # one that failed is no later test's trouble
+        with bench:
+            bench.kill()
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +133,7 @@ def test_interruptions_and_a_killed_worker_give_the_undisturbed_table(stage, und
         wait_for(lambda n=count: len(finished(tmp_path)) == n)
         cells = [pid for _, pid in rogues.cell_processes({bench.pid})]
         assert len(cells) == jobs
+        before = f"{len(kept)} cells were there before\n" if kept else ""
         bench.send_signal(how)
         status, said, err = ended(bench)
         wait_for(lambda pids=cells: not any(map(rogues.alive, pids)))
@@ -137,7 +145,7 @@ def test_interruptions_and_a_killed_worker_give_the_undisturbed_table(stage, und
         if how == signal.SIGINT:
             assert status == 130
             assert err == (
-                f"interrupted: {count} finished cells are kept in {tmp_path}; the same command goes on "
+                f"{before}interrupted: {count} finished cells are kept in {tmp_path}; the same command goes on "
                 "with the others\n"
             )
     bench = stage.bench(tmp_path, "--jobs", "2")
@@ -147,7 +155,7 @@ def test_interruptions_and_a_killed_worker_give_the_undisturbed_table(stage, und
     os.kill(cells[0], signal.SIGKILL)
     stage.permit(2)
     status, said, err = ended(bench)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"{len(kept)} cells were there before\n")
     assert said["cells"] == {
         "planned": CELLS, "finished": CELLS, "failed": 0, "missing": 0, "saved": 0, "run": 3,
     }  # fmt: skip
