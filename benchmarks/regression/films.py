@@ -123,9 +123,10 @@ def _made(name: str) -> tuple[FilmCase, FilmTruth]:
     film = Film.generate(_spec(name), spawn_streams(seed).film)
     microscope = _microscope(film, seed)
     problem = make_problem(microscope, _WAVEFORM, Budget(curves=_CURVES), light=_LIGHT)
-    outcomes = (
-        Experiment(microscope, make_policy("random", {}), problem=problem, seed=seed).run().outcomes
-    )
+    policy = make_policy("random", {})
+    experiment = Experiment(microscope, policy, problem=problem, seed=seed)
+    policy.reset(problem, rng=spawn_streams(seed).policy_rng(1))  # the sites of the baselines
+    outcomes = experiment.run().outcomes
     case = FilmCase(name=name, problem=problem, outcomes=outcomes)
     sites = case.sites
     clean, _ = film.curves(sites, _WAVEFORM, light=_LIGHT, temperature=_TEMPERATURE)

@@ -195,6 +195,7 @@ def _score_policy(policy: Any, case: FilmCase, truth: FilmTruth) -> dict[str, fl
     run = Experiment(
         microscope_on(case.name), policy, problem=problem, seed=FILM_NAMES.index(case.name)
     )
+    policy.reset(problem, rng=case.rng())  # the stream of the baselines
     outcomes = run.run().outcomes
     if not any(o.curve is not None for o in outcomes):
         raise DataError("a policy must measure at least one curve")
