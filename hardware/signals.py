@@ -102,7 +102,8 @@ def _kernel32() -> Any:
     if sys.platform == "win32":
         import ctypes
 
-        library = ctypes.WinDLL("kernel32", use_last_error=True)
+        library: Any = ctypes.WinDLL("kernel32", use_last_error=True)
         library.handler = ctypes.WINFUNCTYPE(ctypes.c_bool, ctypes.c_uint)
         return library
-    return None
+    else:  # noqa: RET505 - what follows a platform's return counts as unreachable there
+        return None
