@@ -90,10 +90,7 @@ class Film(Drawn):
 
     @classmethod
     def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
-        """Generate the film of a specification and a seed: the same for the same seed.
-
-        Raises ConfigError if the seed is no number >= 0 or sequence.
-        """
+        """Generate a film, the same for the same seed. ConfigError if the seed is unusable."""
         spec, source = spec or FilmSpec(), as_seed(seed)
         streams = {name: stream(source, name) for name in SURFACE_STREAMS}
         return cls(spec=spec, seed=source, structure=generate_structure(spec, streams))

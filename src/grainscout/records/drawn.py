@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Drawn:
+class Drawn(ABC):
     """A base class with a picture; a subclass has `draw` and a short ``repr``."""
 
+    @abstractmethod
     def draw(self, axes: Axes | None = None) -> Axes:
         """Draw it in axes of matplotlib, or in new ones, and return them."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         figure: Any = self.draw().figure
