@@ -181,7 +181,7 @@ def test_makers_readers_agree(tmp_path):
     np.testing.assert_allclose(image, read(tmp_path / "a.tiff").height, rtol=1e-9)
     image, _ = load_stp(rig.wsxm_image(tmp_path / "a.stp", high=60))
     np.testing.assert_allclose(np.flip(image) * 1e-11, read(tmp_path / "a.stp").height)
-    layer = Bruker(str(rig.bruker(tmp_path / "a.spm"))).get_channel("Height", mock_data=False)
+    layer = Bruker(str(rig.bruker(tmp_path / "a.spm"))).get_channel("Height")
     np.testing.assert_allclose(
         np.flipud(np.reshape(layer.pixels, rig.RAW.shape)) * 1e-9, read(tmp_path / "a.spm").height
     )
