@@ -42,17 +42,9 @@ policy of your own may use them but need not. To add one, name its class under t
 ``grainscout.policies``. To see whether it keeps the protocol, run :func:`check_policy`.
 """
 
-from grainscout.policies.base import CandidatePolicy, SeededPolicy, Selection
-from grainscout.policies.base import Choice as Choice
-from grainscout.policies.conformance.suite import check_policy, require_conforming
-from grainscout.policies.model_policy import ModelPolicy
-from grainscout.policies.protocol import Explains as Explains
-from grainscout.policies.protocol import Policy, SupportsExplain, SupportsPredict, SupportsState
-from grainscout.policies.protocol import Predicts as Predicts
-from grainscout.policies.protocol import Stateful as Stateful
-from grainscout.policies.registry import make_policy, policy_class, policy_names, policy_options
-from grainscout.policies.strategies.transfer import transfer
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [
     "CandidatePolicy",
     "ModelPolicy",

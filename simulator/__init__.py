@@ -12,14 +12,9 @@ electrical follows as maps of a local current-voltage model with ionic memory.
 Random streams are independent for each component: switching one off leaves the others bit-equal.
 """
 
-from grainscout.microstructure.spec import SegmentationSpec
-from grainscout.microstructure.structure import Structure
-from grainscout.simulator.film.blend import TransportMaps, TransportSpec
-from grainscout.simulator.film.film import Film
-from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec, TopographySpec
-from grainscout.simulator.presets import PRESETS, preset
-from grainscout.simulator.transport.fit import Fit, fit_iv
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [
     "PRESETS",
     "Film",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import erfc
 
 from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, running_mean, weighted
@@ -131,6 +130,8 @@ def _fold_bias(curves: Curves, weights: FloatArray) -> FloatArray:
     m is the mean of five neighbours minus two of its own standard deviations. Where an opening is
     not significant, the bias is that of a closed loop.
     """
+    from scipy.special import erfc  # slower to import than all definitions
+
     width = _opening_noise(curves)
     half = _SMOOTH // 2
     mean = np.abs(running_mean(curves.opening, _SMOOTH))

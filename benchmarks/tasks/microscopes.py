@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from grainscout.analysis.formats import Recording, notes_of, read_grains, read_image
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_truth
 from grainscout.hardware import Microscope, make_microscope, microscope_names
 from grainscout.hardware.protocol import Paper
 from grainscout.hardware.registry import paper_of
-from grainscout.records import ConfigError, DataError, Problem, Scan, spawn_streams
+from grainscout.records import ConfigError, DataError, Problem, Recording, Scan, spawn_streams
 from grainscout.records.arrays import FloatArray
 from grainscout.records.registry import closest
 
@@ -172,6 +171,8 @@ class Topography(MicroscopeSpec):
 
     def notes(self) -> tuple[str, ...]:
         """What was assumed, filled or left out of the image, in sentences."""
+        from grainscout.analysis.formats import notes_of
+
         image = _image(self)
         _checked_height(self.file, image)
         return tuple(notes_of(image))
@@ -201,6 +202,7 @@ class Replay(MicroscopeSpec):
 
     def open(self, seed: int) -> OpenedMicroscope:
         """Open the recording. DataError if the file holds no grid of curves."""
+        from grainscout.analysis.formats import notes_of, read_grains
         from grainscout.hardware.replay import ReplayMicroscope, open_replay
 
         scope = open_replay(
@@ -289,6 +291,7 @@ def _replayed(
 @lru_cache(maxsize=4)
 def film_on_image(spec: Topography, seed: int) -> Film:
     """Put the preset's transport on the grains of the image."""
+    from grainscout.analysis.formats import read_grains
     from grainscout.simulator import Film, preset
 
     scan = _image(spec)
@@ -362,4 +365,6 @@ def _image(spec: Topography) -> Scan:
 def _read(
     file: Path, changed: int, crop_px: tuple[int, int, int, int] | None, **options: Any
 ) -> Scan:
+    from grainscout.analysis.formats import read_image
+
     return read_image(file, crop_px=crop_px, **options)

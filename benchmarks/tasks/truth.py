@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
-from grainscout.analysis.formats import Recording
 from grainscout.benchmarks.tasks.ideal import HiddenParts, hidden_parts
-from grainscout.records import DataError, Problem
+from grainscout.records import DataError, Problem, Recording
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
 """Films: structure, image and transport maps."""
 
-from grainscout.simulator.film.film import Film
-from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec, TopographySpec
-from grainscout.simulator.film.streams import STREAMS as STREAMS
-from grainscout.simulator.film.streams import as_seed, stream
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = ["Film", "FilmSpec", "GrainSpec", "ScanSpec", "TopographySpec", "as_seed", "stream"]

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import numpy as np
 
-from grainscout.microstructure.spec import LARGEST, PATCH, SegmentationSpec
-from grainscout.microstructure.structure import Structure
+from grainscout.microstructure.spec import LARGEST, PATCH
+from grainscout.microstructure.spec import SegmentationSpec as SegmentationSpec
+from grainscout.microstructure.structure import Structure as Structure
 from grainscout.records import ConfigError
 from grainscout.records.validation import in_range, in_ranges
 from grainscout.simulator.transport.spec import TransportSpec

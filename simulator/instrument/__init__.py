@@ -5,27 +5,9 @@ settings, each fault a part of its own. ``INSTRUMENTS`` are named settings, and 
 faults by severity level.
 """
 
-from grainscout.simulator.instrument.contact import (
-    ApproachSpec,
-    ContactSpec,
-    CrashSpec,
-    LandingSpec,
-)
-from grainscout.simulator.instrument.drift import CreepSpec, DriftSpec
-from grainscout.simulator.instrument.faults import (
-    FAULT_LADDERS,
-    INSTRUMENTS,
-    InstrumentSpec,
-    instrument_spec,
-)
-from grainscout.simulator.instrument.faults import Event as Event
-from grainscout.simulator.instrument.faults import MotionSpec as MotionSpec
-from grainscout.simulator.instrument.faults import Visit as Visit
-from grainscout.simulator.instrument.instrument import Instrument
-from grainscout.simulator.instrument.light import LightSpec
-from grainscout.simulator.instrument.noise import AmplifierSpec
-from grainscout.simulator.instrument.wear import DamageSpec, WearSpec
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [
     "FAULT_LADDERS",
     "INSTRUMENTS",

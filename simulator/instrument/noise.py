@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
 from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.simulator.instrument.checks import non_negative, positive
@@ -124,6 +123,8 @@ def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray
         result[1:] = drive
         return result
     if largest - float(decay.min()) <= 1e-9:
+        from scipy.signal import lfilter  # imports scipy.stats, which takes longer than all of ours
+
         result[1:], _ = lfilter([1.0], [1.0, -largest], drive, zi=[largest * start])
         return result
     value = start

@@ -196,6 +196,15 @@ def test_lists_have_the_names_for_files(call):
         assert name in out
 
 
+def test_lists_import_no_mathematics():
+    """What takes seconds: names and phrases are told without it."""
+    code = "import sys; from grainscout.cli import app; app(['list'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert "grainscout" in imported
+    assert not imported & {"scipy", "skimage", "torch", "matplotlib", "pandas", "h5py", "tornado"}
+
+
 def test_units_in_brackets_are_printed(call):
     out = call("list", "descriptors")[1]
     assert "[log10 A]" in out

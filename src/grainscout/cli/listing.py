@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 from rich.table import Table
@@ -23,7 +25,10 @@ Row = tuple[str, str, dict[str, Any]]
 _MICROSCOPES = {
     "aecroscopy": ("Asylum Research through AEcroscopy's COM", "aecroscopywave", "aecroscopy"),
     "aespm": ("Asylum Research through aespm's command files", "aespm", "aespm"),
+    "batch": ("a closed program: it gets a list of points, its files are the curves", "", ""),
     "nanonis": ("a Nanonis controller through its TCP interface", "nanonis_spm", "nanonis"),
+    "parts": ("a meter, a mover and a lamp put together", "", ""),
+    "person": ("somebody who measures and types in, asked on a page", "", ""),
     "replay": ("a recorded grid of curves, measured again", "", ""),
     "simulated": ("a simulated film under an instrument with faults", "", ""),
     "source-meter": ("a Keithley source-meter on another microscope", "pyvisa", "visa"),
@@ -104,10 +109,11 @@ def _tasks(tags: Sequence[str] | None = None) -> Iterator[Row]:
 
 def _policies() -> Iterator[Row]:
     from grainscout.policies import policy_class, policy_names
-    from grainscout.policies.registry import PEERS
+    from grainscout.policies.registry import BUILTIN, PEERS
 
     def first_line(name: str) -> str:
-        return (policy_class(name).__doc__ or "").strip().splitlines()[0]
+        doc = documented(BUILTIN[name]) if name in BUILTIN else policy_class(name).__doc__
+        return (doc or "").strip().partition("\n")[0]
 
     here = policy_names()
     for name in sorted({*here, *PEERS}):
@@ -115,6 +121,19 @@ def _policies() -> Iterator[Row]:
             yield name, _or_error(first_line, name), {"installed": True}
         else:
             yield name, _missing(PEERS[name], "peers"), {"installed": False}
+
+
+def documented(place: str) -> str:
+    """Docstring of ``"module:name"``, read from the source: to import every policy takes a second."""
+    module, name = place.split(":")
+    spec = find_spec(module)
+    tree = (
+        ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else None
+    )
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return ast.get_docstring(node) or ""
+    raise ConfigError(f"{place} has no such class or function")
 
 
 def _films() -> Iterator[Row]:
@@ -155,7 +174,11 @@ def _descriptors() -> Iterator[Row]:
     from grainscout.analysis.curves.descriptors import DESCRIPTORS
 
     for d in DESCRIPTORS.values():
-        yield d.name, f"[{d.unit}] {d.meaning.splitlines()[0]}", {"unit": d.unit}
+        yield (
+            d.name,
+            f"[{d.unit}] {d.meaning.splitlines()[0].replace(f' [{d.unit}]', '')}",
+            {"unit": d.unit},
+        )
 
 
 def _campaigns() -> Iterator[Row]:

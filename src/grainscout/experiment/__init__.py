@@ -14,14 +14,9 @@ The microscope is parked whatever ends the loop: the budget, the policy, an oper
 With a journal, ``Experiment.resume`` continues exactly where the run stopped.
 """
 
-from grainscout.experiment.bookkeeping import Result, Step
-from grainscout.experiment.drift import DriftSettings
-from grainscout.experiment.experiment import Experiment
-from grainscout.experiment.operator import REQUESTS, attachable
-from grainscout.experiment.problem import full_window_sites, make_problem
-from grainscout.experiment.stopping import StopRule
-from grainscout.experiment.threads import one_thread
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [
     "REQUESTS",
     "DriftSettings",

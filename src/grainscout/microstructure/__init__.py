@@ -6,17 +6,9 @@ policies learn from.  The trained structure reader is in ``microstructure.reader
 when it reads.
 """
 
-from grainscout.microstructure.features import StructureFeatures, structure_features
-from grainscout.microstructure.from_image import (
-    checked_image,
-    checked_relief,
-    find_structure,
-    structure_of,
-)
-from grainscout.microstructure.segmentation import groove_depth, grooves
-from grainscout.microstructure.spec import SegmentationSpec
-from grainscout.microstructure.structure import Structure
+import lazy_loader
 
+__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [
     "SegmentationSpec",
     "Structure",
