@@ -1,7 +1,8 @@
 """Archetypes and spread of real curves, in the coordinates of a common fit.
 
 Thirteen published curves of Gong2026 (0.1 sun, sweep time unknown, so rates are those of a 1 s sweep), fitted by
-``benchmarks/studies/fit_population.py``. Three curves that hardly respond or open late alone are not clubs or hearts.
+``benchmarks/studies/fit_population.py`` in the history (record 0127). Three curves that hardly respond or open late
+alone are not clubs or hearts.
 """
 
 from __future__ import annotations
