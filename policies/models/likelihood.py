@@ -62,3 +62,22 @@ def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
     """
     inverse_weight = (FREEDOM + square / noise) / (FREEDOM + 1.0)
     return np.asarray(noise * np.maximum(inverse_weight - 1.0, 0.0))
+
+
+def unlike_others(inverse: AnyFloatArray, z: AnyFloatArray, limited: AnyFloatArray) -> FloatArray:
+    """Extra noise variances by what all other targets, limited by `winsorise`, predict.
+
+    Parameters
+    ----------
+    inverse : (..., n, n) array of float
+        Inverse covariances of the targets.
+    z, limited : (n,) array of float
+        Standardised targets, and those of `winsorise`.
+
+    Notes
+    -----
+    Rasmussen & Williams 2006, eqs. 5.10 to 5.12. A flexible kernel follows a spoilt target, but not
+    one that it is not shown.
+    """
+    own = np.diagonal(inverse, axis1=-2, axis2=-1)
+    return student_noise((z - limited + inverse @ limited / own) ** 2, 1.0 / own)

@@ -21,7 +21,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.kernels import Kernel
-from grainscout.policies.models.likelihood import check_data, standardise
+from grainscout.policies.models.likelihood import check_data, standardise, unlike_others, winsorise
 from grainscout.policies.models.mean_model import MeanModel
 from grainscout.policies.models.population_monte_carlo import population
 from grainscout.policies.models.surrogates import not_fitted
@@ -43,6 +43,9 @@ class StructuredGP:
     the mean. `growth` is as in ``GaussianProcess``, `particles` the number of samples of the shape
     parameters. `nuisance` gives (n, r) further columns of the mean for the data of a fit, which
     belong to the measurements and not to their sites (time, wear). Predictions are for their zero.
+
+    Hyper-parameters and evidence are of targets limited to four robust deviations, so that models of
+    the same data can be compared. Predictions are of all targets with Student-t noise.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class StructuredGP:
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _REACH_PRIOR])
         self._t = self._prior[:, 0].copy()
         self._offset, self._scale, self._fitted = 0.0, 1.0, 0
+        self._spoilt = np.zeros(0)  # extra noise variances of the data
         self._shapes = mean.shape[:, 0][None].copy()
         self._weights = np.ones(1)
         self._evidence = -math.inf
@@ -90,13 +94,18 @@ class StructuredGP:
         """See the protocol."""
         given = check_data(rows, y, noise)
         extra = np.zeros((len(y), 0)) if self.nuisance is None else self.nuisance()
+        limited = winsorise(y)
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
-            self._offset, self._scale = standardise(y)
-            self._learn(rows, y, given, extra)
+            self._offset, self._scale = standardise(limited)
+            self._learn(rows, limited, given, extra)
             self._fitted = len(y)
-        self._factorise(rows, y, given, extra)
+        self._factorise(rows, limited, given, extra)
         if len(self.mean.shape):
             self._explore()
+        else:
+            self._evidence = float(self._solve(self._shapes)[0][0])
+        self._spoilt = self._outlying(y, limited)
+        self._factorise(rows, y, given + self._spoilt, extra)
         self._condition()
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
@@ -161,7 +170,7 @@ class StructuredGP:
         """
         self._need_fit()
         old = len(self._rows)
-        given = check_data(rows, y, noise)[old:]
+        given, y = check_data(rows, y, noise)[old:], winsorise(y)
         extra = None if self.nuisance is None else self.nuisance()[old:]
         half = self._half(rows[old:])
         lift = self._lift(rows[old:], half, extra)
@@ -185,6 +194,7 @@ class StructuredGP:
             "weights": self._weights,
             "evidence": self._evidence,
             "nuisance": self._extra if len(self._rows) else None,
+            "spoilt": self._spoilt,
         }
 
     def restore(
@@ -195,7 +205,9 @@ class StructuredGP:
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
         self._shapes, self._weights = np.array(state["shapes"]), np.array(state["weights"])
         if state["nuisance"] is not None:
-            self._factorise(rows, y, check_data(rows, y, noise), np.array(state["nuisance"]))
+            given = check_data(rows, y, noise)
+            self._spoilt = np.array(state.get("spoilt", 0.0 * given))
+            self._factorise(rows, y, given + self._spoilt, np.array(state["nuisance"]))
             self._evidence = float(state["evidence"])
             self._condition()
 
@@ -304,11 +316,7 @@ class StructuredGP:
         self._white = solve_triangular(self._factor, (y - self._offset) / self._scale, lower=True)
 
     def _solve(self, shapes: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Solve for each of (k, q) shapes.
-
-        Returns log evidence (k,), coefficients (k, p), root of their precision (k, p, p), and L^-1 H
-        (k, n, p).
-        """
+        """Log evidence (k,), coefficients (k, p), root of their precision (k, p, p), L^-1 H (k, n, p)."""
         columns = np.stack([self._columns(self._rows, self._extra, shape) for shape in shapes])
         k, n, p = columns.shape
         flat = columns.transpose(1, 0, 2).reshape(n, k * p)
@@ -334,11 +342,20 @@ class StructuredGP:
         )
         self._shapes = centre + spread * u
 
+    def _outlying(self, y: FloatArray, limited: FloatArray) -> FloatArray:
+        """(n,) extra noise variances, in the target's unit squared, by the most probable shape."""
+        columns = self._columns(self._rows, self._extra, self._shapes[self._weights.argmax()])
+        columns = columns * self._deviations(self._extra) * math.exp(self._t[-1])
+        factor = _cholesky(self._factor @ self._factor.T + columns @ columns.T)
+        return self._scale**2 * unlike_others(
+            cho_solve((factor, True), np.eye(len(y))),
+            (y - self._offset) / self._scale,
+            (limited - self._offset) / self._scale,
+        )
+
     def _condition(self) -> None:
         """Prepare each particle for predictions."""
-        evidence, self._beta, self._root, self._columns_white = self._solve(self._shapes)
-        if len(self.mean.shape) == 0:
-            self._evidence = float(evidence[0])
+        _, self._beta, self._root, self._columns_white = self._solve(self._shapes)
 
     def _half(self, rows: IntArray) -> FloatArray:
         """(n, k) L^-1 K(data, rows)."""

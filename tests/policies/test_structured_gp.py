@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 
+from grainscout.policies.models import structured_gp
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.mean_model import MeanModel
 from grainscout.policies.models.structured_gp import BOUNDS, StructuredGP
@@ -36,8 +37,8 @@ def dense(gp: StructuredGP):
     h = Z * SCALE * np.exp(t[-1])
     cov = s**2 * (cov + h @ h.T)
     data = cov[np.ix_(ROWS, ROWS)] + np.diag(s**2 * (np.exp(t[-2]) + 1e-8) + NOISE)
-    gain = np.linalg.solve(data, cov[ROWS]).T
     evidence = multivariate_normal(np.full(14, gp._offset), data).logpdf(Y)
+    gain = np.linalg.solve(data + np.diag(gp._spoilt), cov[ROWS]).T
     return gp._offset + gain @ (Y - gp._offset), cov - gain @ cov[ROWS], evidence
 
 
@@ -89,6 +90,7 @@ def test_a_shape_parameter_is_integrated_as_by_quadrature():
     mean = MeanModel(name="decay", basis=basis, scale=np.array([2.0]), shape=prior)
     gp = fitted(mean, particles=800)
     nodes = np.linspace(-3.5, 3.5, 1401)
+    gp._factorise(ROWS, Y, NOISE, np.zeros((14, 0)))  # normal noise, as the evidence has it
     log = gp._solve(nodes[:, None])[0] + norm(0.0, 0.8).logpdf(nodes)
     density = np.exp(log - log.max())
     total = np.log(np.trapezoid(density, nodes)) + log.max()
@@ -114,6 +116,26 @@ def test_mixtures_keep_the_law_of_total_variance():
     _, std = gp.predict()
     np.testing.assert_allclose(np.diagonal(gp.covariance(POOL)), std**2, rtol=1e-6)
     np.testing.assert_allclose(gp.joint(POOL)[0], gp.predict()[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("at", [2, 5, 9])
+def test_a_spoilt_target_bends_neither_map_nor_coefficients(at, monkeypatch):
+    def bent(gp):
+        spoilt = Y.copy()
+        spoilt[at] += 40 * Y.std()
+        clean = gp.predict()[0], gp.coefficients()[0]
+        gp.fit(ROWS, spoilt, NOISE)
+        return [
+            abs(now - then).max()
+            for now, then in zip((gp.predict()[0], gp.coefficients()[0]), clean, strict=True)
+        ]
+
+    robust = bent(fitted(growth=0.0))
+    monkeypatch.setattr(structured_gp, "unlike_others", lambda inverse, z, limited: 0.0 * z)
+    monkeypatch.setattr(structured_gp, "winsorise", lambda y: y)
+    normal = bent(fitted(growth=0.0))
+    assert robust[0] < 0.5 * normal[0]
+    assert robust[1] < 0.6 * normal[1]
 
 
 def test_a_nuisance_of_the_measurement_is_taken_out_of_the_map():
@@ -155,8 +177,9 @@ def test_the_evidence_prefers_the_mean_that_made_the_data():
 
 
 @pytest.mark.parametrize("disturbed", [False, True])
-def test_log_scores_of_one_curve_after_another_sum_to_the_evidence(disturbed):
+def test_log_scores_of_one_curve_after_another_sum_to_the_evidence(disturbed, monkeypatch):
     # The chain rule: log p(y) = sum of log p(y_k | y_1 ... y_k-1), at fixed hyper-parameters.
+    monkeypatch.setattr(structured_gp, "unlike_others", lambda inverse, z, limited: 0.0 * z)
     time = np.linspace(0, 1, 14)[:, None]
     count = [4]
     nuisance = (lambda: time[: count[0]]) if disturbed else None
