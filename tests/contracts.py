@@ -57,7 +57,8 @@ CONTRACTS = {
     "files": Contract(
         pythons=("3.11", "3.12"),  # pySPM, which AFMReader needs
         packages="numpy scipy h5py igor2 pytest pyNSID==0.0.7.2 sidpy==0.12.9 gwyfile==0.3.0 nexusformat==2.1.0 "
-        "scikit-image AFMReader==0.0.7 access2theMatrix==0.4.4 NSFopen==2.2.4 pspylib==0.1.2",
+        "scikit-image AFMReader==0.0.7 access2theMatrix==0.4.4 NSFopen==2.2.4 pspylib==0.1.2 pyUSID==0.0.12",
+        alone="rhkpy==1.3.10",
         tests="tests/analysis/formats/test_other_readers.py tests/analysis/formats/test_plain_images.py "
         "tests/analysis/formats/test_makers.py",
     ),

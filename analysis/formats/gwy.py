@@ -7,18 +7,20 @@ little endian).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, fresh_file, load_bytes
+from grainscout.analysis.formats.files import MOST_PIXELS, fault, fresh_file, load_bytes
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.metadata import from_json, to_json
 from grainscout.analysis.formats.options import Asked
-from grainscout.analysis.formats.pictures import Picture, chosen_again, scan_of
+from grainscout.analysis.formats.pictures import Picture, chosen_again, cut_off, scan_of
 from grainscout.analysis.formats.units import si
 from grainscout.records import DataError, Scan
 from grainscout.records.arrays import FloatArray
@@ -38,6 +40,7 @@ class _Reader:
 
     def __init__(self, path: Path | str, data: bytes) -> None:
         self.path, self.data, self.at = path, data, len(_MAGIC)
+        self.cut = False  # the file ends within its container
 
     def fail(self, expected: str, found: str) -> DataError:
         return fault(
@@ -54,6 +57,8 @@ class _Reader:
 
     def numbers(self, kind: str, count: int, end: int) -> np.ndarray[Any, Any]:
         dtype = np.dtype(kind)
+        if count > 1 and self._ends(end):
+            count = min(count, (end - self.at) // dtype.itemsize)
         if count * dtype.itemsize > end - self.at:
             raise self.fail(
                 f"hold {count} values of {dtype.itemsize} bytes", f"{end - self.at} bytes"
@@ -68,14 +73,25 @@ class _Reader:
         name = self.text(end)
         size = int(self.numbers("<u4", 1, end)[0])
         if size > end - self.at:
-            raise self.fail(f"hold the {size} bytes of a {name}", f"{end - self.at} bytes")
-        stop = self.at + size
+            self.cut |= depth == 0 and end > self.at
+            if not self._ends(end):
+                raise self.fail(f"hold the {size} bytes of a {name}", f"{end - self.at} bytes")
+        stop = min(self.at + size, end)
         value: GwyObject = {"__class__": name}
         while self.at < stop:
-            key = self.text(stop)
-            letter = chr(self.numbers("u1", 1, stop)[0])
-            value[key] = self.component(letter, stop, depth)
+            try:
+                key = self.text(stop)
+                letter = chr(self.numbers("u1", 1, stop)[0])
+                value[key] = self.component(letter, stop, depth)
+            except DataError:
+                if not self._ends(stop):
+                    raise
+                self.at = stop  # what is whole is kept
         return value
+
+    def _ends(self, stop: int) -> bool:
+        """Whether the file is cut off, and an object ends only because the file does."""
+        return self.cut and stop == len(self.data)
 
     def component(self, letter: str, stop: int, depth: int) -> Any:
         if letter == "o":
@@ -97,8 +113,8 @@ class _Reader:
         raise self.fail("have components of a known type", repr(letter))
 
 
-def load_container(path: Path | str) -> GwyObject:
-    """The whole container as nested dictionaries; DataError if it is foreign or damaged."""
+def load_container(path: Path | str) -> tuple[GwyObject, bool]:
+    """The container as nested dictionaries, and whether the file ends within it."""
     data = load_bytes(path)
     if not data.startswith(_MAGIC):
         raise fault(path, "be a Gwyddion file (GWYP)", repr(data[:4]))
@@ -106,7 +122,7 @@ def load_container(path: Path | str) -> GwyObject:
     value = reader.object(len(data))
     if reader.at != len(data) or value["__class__"] != "GwyContainer":
         raise reader.fail("be one GwyContainer", f"{value['__class__']}")
-    return value
+    return value, reader.cut
 
 
 def load_gwy(asked: Asked) -> Scan | Recording:
@@ -121,7 +137,10 @@ def load_gwy(asked: Asked) -> Scan | Recording:
     DataError
         If the file holds no image and no curves.
     """
-    container = load_container(asked.path)
+    container, cut = load_container(asked.path)
+    if cut:
+        container = {k: v for k, v in container.items() if _is_whole(asked, k, v)}
+        asked.cut = asked.cut or {"": ("a container without its end", None)}
     keys = sorted(
         (k for k, v in container.items() if _is_image(k, v, "data")),
         key=lambda k: int(k.split("/")[1]),
@@ -137,10 +156,10 @@ def load_gwy(asked: Asked) -> Scan | Recording:
         while name in titles:
             name, count = f"{title or f'image {number}'} {count}", count + 1
         titles[name] = title
-        pictures.append(_picture(asked.path, key, name, container[key]))
+        pictures.append(_picture(asked, key, name, container[key], cut=cut))
         mask = container.get(f"/{number}/mask")
         if isinstance(mask, dict) and mask.get("__class__") == "GwyDataField":
-            masked = _picture(asked.path, f"/{number}/mask", f"{name} mask", mask)
+            masked = _picture(asked, f"/{number}/mask", f"{name} mask", mask, cut=cut)
             pictures.append(masked)
         entries = container.get(f"/{number}/meta", {})
         if isinstance(entries, dict) and entries:
@@ -150,9 +169,11 @@ def load_gwy(asked: Asked) -> Scan | Recording:
         # What a picture cannot hold (the angle, metadata, every digit) travels as JSON.
         kept = from_json(own)
         kept["origin"] = tuple(kept["origin"])
-        channels = {p.name: p.values for p in pictures}
-        units = {p.name: p.unit for p in pictures if p.unit}
-        return chosen_again(asked, Scan(channels=channels, units=units, **kept))
+        if not cut:
+            channels = {p.name: p.values for p in pictures}
+            units = {p.name: p.unit for p in pictures if p.unit}
+            return chosen_again(asked, Scan(channels=channels, units=units, **kept))
+        pictures = [replace(p, origin=kept["origin"], angle=kept["angle"]) for p in pictures]
     metadata = {"source": "Gwyddion", "frame": FRAME, "titles": titles, "meta": meta}
     volumes = [_volume(k, v) for k, v in _objects(container, "/brick/", "GwyBrick")]
     grids = [g for g in volumes if g is not None]
@@ -167,6 +188,7 @@ def load_gwy(asked: Asked) -> Scan | Recording:
             asked.path,
             "hold images, or curves over a voltage in V",
             ", ".join(container) or "nothing",
+            "It is truncated" if cut else "",
         )
     return scan_of(asked, pictures, metadata)
 
@@ -261,13 +283,34 @@ def _is_image(key: str, value: object, last: str) -> bool:
     )
 
 
-def _picture(path: Path | str, key: str, name: str, field: GwyObject) -> Picture:
+def _is_whole(asked: Asked, key: str, value: object) -> bool:
+    """False for an object that the file cuts off, unless some lines of a picture are there."""
+    item = value if isinstance(value, dict) else {}
+    kind, data = item.get("__class__"), item.get("data", ())
+    whole = True
+    if kind == "GwyDataField":
+        whole = np.size(data) > 0
+    elif kind == "GwyBrick":
+        whole = np.size(data) == math.prod(item.get(k, 0) for k in ("xres", "yres", "zres"))
+    elif kind == "GwySpectra":
+        sizes = [(np.size(line.get("data", ())), line.get("res")) for line in data]
+        whole = "coords" in item and bool(sizes) and all(n == res for n, res in sizes)
+    if not whole:
+        asked.cut[key] = (f"a part of {key}", None)
+    return whole
+
+
+def _picture(asked: Asked, key: str, name: str, field: GwyObject, *, cut: bool) -> Picture:
     """A data field in SI units; without a pixel size if the file gives no length."""
+    path = asked.path
     missing = [k for k in ("xres", "yres", "xreal", "yreal", "data") if k not in field]
     if missing:
         raise fault(path, f"have {', '.join(missing)} in {key}", "none")
     rows, columns = field["yres"], field["xres"]
     values = field["data"]
+    if cut and 0 < values.size < rows * columns <= MOST_PIXELS:
+        cut_off(asked, name, values.size // columns, (rows, columns))
+        values = np.pad(values, (0, rows * columns - values.size), constant_values=np.nan)
     if (
         min(rows, columns) < 1
         or not isinstance(values, np.ndarray)

@@ -52,8 +52,8 @@ class Asked:
             )
         self.path = path
         self.notes: list[str] = []
-        #: Pictures that the file cuts off: name -> whole lines of all, and the crop that holds them.
-        self.cut: dict[str, tuple[int, int, list[int]]] = {}
+        #: What the file cuts off: its name -> how much is there, and the crop that holds this.
+        self.cut: dict[str, tuple[str, list[int] | None]] = {}
         self._options = {k: v for k, v in options.items() if v is not None}
         self._used: set[str] = set()
         pixel = self._options.get("pixel_nm", 1.0)

@@ -47,12 +47,21 @@ def frame(
         )
     there = max(min((len(data) - at) // (columns * dtype.itemsize), rows), 0)
     image = np.full(shape, np.nan)
-    image[:there] = np.frombuffer(data, dtype, there * columns, at if there else 0).reshape(
-        there, columns
-    )
+    lines = np.frombuffer(data, dtype, there * columns, at if there else 0)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        image[:there] = lines.reshape(there, columns)
     if there < rows:
-        asked.cut[name] = (there, rows, [rows - there if upwards else 0, 0, there, columns])
+        cut_off(asked, name, there, shape, upwards=upwards)
     return image[::-1] if upwards else image
+
+
+def cut_off(
+    asked: Asked, name: str, there: int, shape: tuple[int, int], *, upwards: bool = False
+) -> None:
+    """Keep that a file holds only the first lines of a picture."""
+    rows, columns = shape
+    crop = [rows - there if upwards else 0, 0, there, columns]
+    asked.cut[name] = (f"{there} of {rows} lines of {name}", crop if there else None)
 
 
 def _refuse_cut(asked: Asked, pictures: Sequence[Picture]) -> None:
@@ -60,14 +69,14 @@ def _refuse_cut(asked: Asked, pictures: Sequence[Picture]) -> None:
     if not asked.cut or asked.take("crop_px") is not None:
         return
     whole = [p.name for p in pictures if p.name not in asked.cut]
-    parts = [crop for there, _, crop in asked.cut.values() if there]
+    parts = [crop for _, crop in asked.cut.values() if crop]
     usable = f"Whole are {', '.join(whole)}" if whole else "No picture is whole"
     shape = list(pictures[0].values.shape)
     crop = [0, 0, *shape] if whole else max(parts, key=lambda c: c[2]) if parts else None
     raise fault(
         asked.path,
         "hold all lines of its pictures",
-        "; ".join(f"{n} of {rows} lines of {name}" for name, (n, rows, _) in asked.cut.items()),
+        "; ".join(text for text, _ in asked.cut.values()),
         f"It is truncated. {usable}" + (f"; crop_px = {crop} reads them" if crop else ""),
     )
 

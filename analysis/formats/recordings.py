@@ -20,11 +20,19 @@ _BACK = re.compile(r"[\[(\s_-]*\b(bwd|backward|back|reverse|rev|retrace)\b[\])]*
 _FORWARD = re.compile(r"[\[(\s_-]*\b(fwd|forward|forth|trace)\b[\])]*", re.IGNORECASE)
 _AVERAGE = re.compile(r"[\[(\s_-]*\b(avg|average|averaged|mean)\b[\])]*", re.IGNORECASE)
 _NUMBER = re.compile(r"\[0*(\d+)\]")
+_DERIVED = re.compile(
+    r"\b(log(10)?|lg|ln|abs(olute)?|sqrt|std(ev)?|sd|sigma|err(or)?|rms|noise)\b|\|", re.IGNORECASE
+)
 
 
 def is_backward(name: str) -> bool:
     """Whether a channel's name says that it was swept back."""
     return bool(_BACK.search(name.replace("_", " ")))
+
+
+def is_derived(name: str) -> bool:
+    """Whether a name says a logarithm, size or error of a quantity, and not the quantity."""
+    return bool(_DERIVED.search(name.replace("_", " ")))
 
 
 def plain_name(name: str) -> str:
@@ -57,9 +65,9 @@ def current_channels(
                 f"{asked.path}: current must be one of {_listed(units)}; got {wanted!r}"
             )
         return [_pair(found[0], units)]
-    forward = [n for n, unit in units.items() if unit == "A" and not is_backward(n)]
-    if not forward:  # a sweep that was recorded backward only
-        forward = [n for n, unit in units.items() if unit == "A"]
+    amperes = [n for n, unit in units.items() if unit == "A" and not is_derived(n)]
+    # A sweep that was recorded backward only has no forward one.
+    forward = [n for n in amperes if not is_backward(n)] or amperes
     named = [n for n in forward if plain_name(n) in ("current", "i")]
     if named:
         return [_pair(named[0], units)]

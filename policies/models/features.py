@@ -147,17 +147,21 @@ def jets(
     return np.stack(out, axis=-1).astype(np.float32)
 
 
-def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, d), centred, each column of unit spread with compressed tails, mean of x·x 1."""
+def _scaled(features: NDArray[np.float32], *, flat: bool) -> NDArray[np.float32]:
+    """(n, d), centred, each column of unit spread with compressed tails, mean of x·x 1.
+
+    Columns without spread are 0 with `flat`, else left out.
+    """
     x = features - features.mean(0)
     spread = x.std(0)
-    x = np.arcsinh(x[:, spread > 0] / spread[spread > 0])
-    if x.shape[1] == 0:
-        return np.zeros((len(features), 1), np.float32)
-    x -= x.mean(0)
-    x /= np.sqrt(np.mean(np.sum(x * x, axis=1)))
-    scaled: NDArray[np.float32] = x.astype(np.float32)
-    return scaled
+    some = spread > 0
+    whole = np.zeros((len(x), len(some) if flat else max(int(some.sum()), 1)), np.float32)
+    if some.any():
+        x = np.arcsinh(x[:, some] / spread[some])
+        x -= x.mean(0)
+        x /= np.sqrt(np.mean(np.sum(x * x, axis=1)))
+        whole[:, some if flat else slice(None)] = x
+    return whole
 
 
 FEATURES = ("jets", "pca", "both", "structure")
@@ -206,6 +210,7 @@ def feature_table(
     window: int = 16,
     components: int = 24,
     channels: tuple[str, ...] | None = None,
+    flat: bool = False,
 ) -> NDArray[np.float32]:
     """(rows columns, d) features of all pixels of the scan, row-major, with a mean of x·x of 1.
 
@@ -214,7 +219,8 @@ def feature_table(
     together. ``"structure"`` are jets with grains, boundaries, junctions and asymmetry as the
     height shows them. `window` is the side of the patch [pixels], and `channels` None is the
     height, or the first one if there is no height, and the current if there is one. A current
-    stands on a log scale (`current_features`), with the weight of all other images together.
+    stands on a log scale (`current_features`), with the weight of all other images together. `flat`
+    keeps columns that are the same everywhere, so that d does not depend on the image.
 
     The table is read-only, and policies that meet on one scan share it. ConfigError for an unknown
     kind or a window larger than the image.
@@ -228,10 +234,14 @@ def feature_table(
     images = hashlib.blake2b(digest_size=16)
     for name in (*names, scan.image_name):
         images.update(np.ascontiguousarray(scan.channel(name)).tobytes())
-    key = (images.digest(), scan.shape, scan.pixel_size, names, kind, window, components)
-    return TABLES.get(
-        key, lambda: _made_table(scan, kind=kind, window=window, components=components, names=names)
-    )
+    key = (images.digest(), scan.shape, scan.pixel_size, names, kind, window, components, flat)
+
+    def make() -> NDArray[np.float32]:
+        return _made_table(
+            scan, kind=kind, window=window, components=components, names=names, flat=flat
+        )
+
+    return TABLES.get(key, make)
 
 
 def usual_images(scan: Scan) -> tuple[str, ...]:
@@ -240,7 +250,7 @@ def usual_images(scan: Scan) -> tuple[str, ...]:
 
 
 def _made_table(
-    scan: Scan, *, kind: str, window: int, components: int, names: tuple[str, ...]
+    scan: Scan, *, kind: str, window: int, components: int, names: tuple[str, ...], flat: bool
 ) -> NDArray[np.float32]:
     parts: list[NDArray[np.float32]] = []
     for name in names:
@@ -258,12 +268,13 @@ def _made_table(
             mean = np.sqrt(scan.pixel_size[0] * scan.pixel_size[1])
             aspect = (scan.pixel_size[0] / mean, scan.pixel_size[1] / mean)
             scales = tuple(max(0.7, window / 16 * k) for k in (1.0, 2.0, 4.0, 8.0))
-            parts.append(_scaled(jets(image, scales, aspect).reshape(image.size, -1)))
+            parts.append(_scaled(jets(image, scales, aspect).reshape(image.size, -1), flat=flat))
     if kind == "structure":
         from grainscout.microstructure.features import structure_features
         from grainscout.policies.models.structure_means import film_model
 
-        parts.append(_scaled(film_model(("all",), structure_features(scan))[1].astype(np.float32)))
+        table = film_model(("all",), structure_features(scan))[1][:, 1:].astype(np.float32)
+        parts.append(_scaled(table, flat=flat))
     parts = [p * np.float32(1.0 / np.sqrt(len(parts))) for p in parts]
     if "current" in names:
         from grainscout.microstructure.features import current_features

@@ -109,7 +109,7 @@ class Discovery(Design):
 
         def make() -> FloatArray:
             if not self._informed(run):
-                return np.full((run.problem.scan.height.size, 3), 1.0 / 3.0)
+                return np.full((run.problem.scan.image.size, 3), 1.0 / 3.0)
             chance = np.stack([read(run).maps[k].ravel() for k in _ARCHETYPES], axis=1)
             chance = np.clip(chance, 1e-3, 1.0)
             return np.asarray(chance / chance.sum(1, keepdims=True))

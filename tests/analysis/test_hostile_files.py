@@ -93,6 +93,20 @@ def test_chunks_that_were_never_written_are_not_allocated(tmp_path, own):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
 
+def test_a_truncated_export_says_which_images_are_whole(tmp_path):
+    image = np.random.default_rng(0).random((40, 50))
+    scan = Scan(channels={"a": image, "b": image}, pixel_size=(1e-9, 1e-9))
+    for write, name in ((write_nsid, "x.h5"), (write_gwy, "x.gwy")):
+        path = tmp_path / name
+        write(scan, path)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) * 3 // 4])
+        with pytest.raises(DataError, match=r"It is truncated. Whole are (a|\S*/a/a)[;,]"):
+            read(path)
+    half = read(path, crop_px=(0, 0, 40, 50))
+    np.testing.assert_array_equal(half.channels["a"], image)
+
+
 def test_metadata_hold_arrays_of_numbers_only():
     for kind in ("S1000000000", "U99999999", "object", "M8[s]", "V10", "f8,f8", ",float64"):
         with pytest.raises(ValueError, match="arrays of numbers"):

@@ -5,13 +5,14 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import approx_fprime
 
+from grainscout.microstructure.reader import read_structure
 from grainscout.policies.design import greedy, integrated_fall, tour
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.pretrained.inputs import grains_of
+from grainscout.policies.models.pretrained.inputs import grains_of, make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
 from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
 from grainscout.policies.models.pretrained.network import check_network, shipped_network
-from grainscout.records import DataError
+from grainscout.records import DataError, Scan
 
 PRIOR = np.tile([-1.0, 0.7], (PARAMETERS, 1))
 
@@ -151,3 +152,15 @@ def test_weights_of_another_network_are_refused_with_their_remedy() -> None:
     ):
         with pytest.raises(DataError, match="train them anew"):
             check_network({**arrays, **change}, "here")
+
+
+@pytest.mark.parametrize("image", ["height", "current", "response"])
+@pytest.mark.parametrize("relief", ["flat", "one boundary"])
+def test_inputs_have_their_columns_whatever_the_image_is(image: str, relief: str) -> None:
+    network = shipped_network(current=False)
+    picture = np.random.default_rng(0).normal(0.0, 1e-12, (30, 30))
+    picture[:, 15:] += 3e-8 * (relief != "flat")
+    scan = Scan(channels={image: picture}, pixel_size=(1e-10, 1e-10))
+    reading = read_structure(scan)
+    rows = network.rows(make_inputs(scan, reading.maps, reading.sd, current=False))
+    assert np.isfinite(rows).all()

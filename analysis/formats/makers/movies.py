@@ -13,10 +13,15 @@ from grainscout.records import Scan
 def load_asd(asked: Asked) -> Scan:
     """One frame of the topography [m]: the first, or the one that `cycle` names."""
     reader = library("AFMReader.asd", "movies", asked.path)
+    reader.logger.disable("AFMReader")  # it prints the header
     try:
         frames, nm, header = reader.load_asd(asked.path, "TP")
     except (OSError, UnicodeError, ValueError) as error:
         raise fault(asked.path, "be a whole .asd movie with a topography", str(error)) from error
+    if (
+        bits := header["analogue_digital_data_bits_size"]
+    ) != 12:  # which the package takes for given
+        raise fault(asked.path, "hold levels of 12 bits", f"{bits} bits")
     cycle = asked.take("cycle") or 0
     if not 0 <= cycle < len(frames):
         raise fault(asked.path, f"have a frame {cycle}", f"{len(frames)} frames, from 0 on")

@@ -191,13 +191,15 @@ def _grid(asked: Asked, points: _Points) -> Recording:
 
 def _header(path: Path | str, text: str) -> dict[str, str]:
     header: dict[str, str] = {}
-    for line in text.splitlines():
-        if not line.strip():
-            continue
+    last = ""
+    for line in filter(str.strip, text.splitlines()):
         key, equals, value = line.partition("=")
-        if not equals:
+        if equals:
+            header[last := key.strip()] = value.strip().strip('"')
+        elif header:  # a comment of several lines
+            header[last] += "\n" + line.strip('"')
+        else:
             raise fault(path, "have lines 'key=value' in its header", repr(line[:60]))
-        header[key.strip()] = value.strip().strip('"')
     return header
 
 
@@ -232,7 +234,7 @@ def _layout(asked: Asked, points: _Points) -> _Layout:
     known = [points.parameters.get(f"{axis} (m)") for axis in "XY"]
     if known[0] is not None and known[1] is not None and max(lines, columns) > 1:
         measured = np.column_stack([known[0], -known[1]])
-        if np.isfinite(measured).all():
+        if np.isfinite(measured).all() and np.ptp(measured, axis=0).any():
             first, fast, slow = _fitted(asked, measured, lines, columns)
         else:
             asked.note("X and Y are not recorded at all points: the grid's settings are used")
@@ -242,6 +244,8 @@ def _layout(asked: Asked, points: _Points) -> _Layout:
     if not fast.any() and slow.any():
         length = float(np.hypot(*along)) or float(np.hypot(*slow))
         fast = np.array([-slow[1], slow[0]]) * length / float(np.hypot(*slow))
+    if lines * columns == 1:
+        fast, slow = np.array([1e-9, 0.0]), np.array([0.0, 1e-9])
     if not fast.any():
         raise fault(
             asked.path,
@@ -310,7 +314,8 @@ def _sweep(asked: Asked, points: _Points) -> tuple[Waveform, FloatArray, str, se
     """The waveform, curves (n, samples), their unit, and the channels that they came from."""
     path, header = asked.path, points.header
     signal, unit = split_name(header.get("Sweep Signal", ""))
-    if si(unit)[1] != "V":
+    scale, base = si(unit)
+    if base != "V":
         raise fault(
             path,
             "hold a 'Current (A)' over a sweep signal in V",
@@ -322,7 +327,7 @@ def _sweep(asked: Asked, points: _Points) -> tuple[Waveform, FloatArray, str, se
     count = next(iter(points.sweeps.values())).shape[1]
     segments = Segments.of(path, header)
     voltage = (
-        _even_voltage(path, header, points.parameters, count)
+        _even_voltage(path, header, points.parameters, count) * scale
         if segments is None
         else voltage_of(path, segments, count)
     )

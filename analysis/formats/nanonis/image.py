@@ -15,7 +15,7 @@ import numpy as np
 from grainscout.analysis.formats.files import fault, load_bytes, number
 from grainscout.analysis.formats.nanonis.grid import FRAME
 from grainscout.analysis.formats.options import Asked
-from grainscout.analysis.formats.pictures import Picture, scan_of
+from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
 from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray
@@ -41,30 +41,28 @@ def load_sxm(asked: Asked) -> Scan:
     if not data.startswith(SXM) or end < 0 or begin < 0:
         raise fault(path, "be a Nanonis image with ':SCANIT_END:' before its data", repr(data[:20]))
     header = _header(path, data[:end].decode("latin-1"))
-    names, frames = _frames(path, header, data[begin + len(_DATA) :])
-    rows, columns = frames.shape[1:]
     direction = header.get("SCAN_DIR", "").strip()
     if direction not in ("up", "down"):
         raise fault(path, "have been scanned up or down", repr(direction))
+    images, units = _images(asked, header, data[begin + len(_DATA) :], upwards=direction == "up")
+    rows, columns = next(iter(images.values())).shape
     wide, high = _numbers(path, header, "SCAN_RANGE", 2)
     x, y = _numbers(path, header, "SCAN_OFFSET", 2)
     angle = math.radians(_numbers(path, header, "SCAN_ANGLE", 1)[0])  # clockwise, as it is here
     along = np.array([math.cos(angle), math.sin(angle)]) * wide / columns
     down = np.array([-math.sin(angle), math.cos(angle)]) * high / rows
     first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
-    pictures = []
-    for (name, unit), frame in zip(names.items(), frames, strict=True):
-        image = frame[::-1] if direction == "up" else frame
-        pictures.append(
-            Picture(
-                name=name,
-                values=image[:, ::-1] if name.endswith(_FRAMES["both"][1]) else image,
-                unit=unit,
-                pixel_size=(high / rows, wide / columns),
-                origin=(float(first[0]), float(first[1])),
-                angle=angle,
-            )
+    pictures = [
+        Picture(
+            name=name,
+            values=image[:, ::-1] if name.endswith(_FRAMES["both"][1]) else image,
+            unit=units[name],
+            pixel_size=(high / rows, wide / columns),
+            origin=(float(first[0]), float(first[1])),
+            angle=angle,
         )
+        for name, image in images.items()
+    ]
     return scan_of(
         asked,
         pictures,
@@ -72,29 +70,26 @@ def load_sxm(asked: Asked) -> Scan:
     )
 
 
-def _frames(
-    path: Path | str, header: Mapping[str, str], body: bytes
-) -> tuple[dict[str, str], FloatArray]:
-    """Name and unit of each frame, and the frames as they were scanned."""
+def _images(
+    asked: Asked, header: Mapping[str, str], body: bytes, *, upwards: bool
+) -> tuple[dict[str, FloatArray], dict[str, str]]:
+    """Image of each frame, top line first, and its SI unit; NaN where the file has ended."""
+    path = asked.path
     if not header.get("SCANIT_TYPE", "").split() == ["FLOAT", "MSBFIRST"]:
         raise fault(path, "hold FLOAT MSBFIRST data", repr(header.get("SCANIT_TYPE", "nothing")))
     pixels = _numbers(path, header, "SCAN_PIXELS", 2)
     if any(v != int(v) or not 1 <= v <= 32768 for v in pixels):
         raise fault(path, "have 1 to 32768 pixels and lines", header["SCAN_PIXELS"])
     columns, rows = (int(v) for v in pixels)
-    names = _channels(path, header)
-    if len(body) != 4 * columns * rows * len(names):
-        raise fault(
-            path,
-            f"hold {len(names)} frames of {columns} x {rows} float32",
-            f"{len(body)} bytes",
-            "The file is truncated or its header is of another file",
-        )
-    with np.errstate(invalid="ignore"):  # there is a NaN that warns when it is widened
-        frames = np.frombuffer(body, ">f4").reshape(len(names), rows, columns).astype(np.float64)
-    return {n: u for n, (u, _) in names.items()}, frames * np.array(
-        [f for _, f in names.values()]
-    ).reshape(-1, 1, 1)
+    names, size = _channels(path, header), 4 * columns * rows
+    if len(body) > size * len(names):
+        expected = f"hold {len(names)} frames of {columns} x {rows} float32"
+        raise fault(path, expected, f"{len(body)} bytes", "Its header is of another file")
+    images = {}
+    for k, (name, (_, factor)) in enumerate(names.items()):
+        lines = frame(asked, name, body, k * size, ">f4", (rows, columns), upwards=upwards)
+        images[name] = lines * factor
+    return images, {name: unit for name, (unit, _) in names.items()}
 
 
 def _header(path: Path | str, text: str) -> dict[str, str]:

@@ -119,8 +119,10 @@ def _single(
         current.append(traces.channel(name))
         backward.append(False)
         if back is not None:
-            voltage.append(returning[::-1])
-            current.append(traces.channel(back)[::-1])
+            # Stored in the order of the forward sweep, unless its own bias says that of time.
+            turn = -1 if np.dot(np.diff(forward), np.diff(returning)) > 0 else 1
+            voltage.append(returning[::turn])
+            current.append(traces.channel(back)[::turn])
             backward.append(True)
     values = np.concatenate(current)[None]
     unit = traces.units[cycles[0][0]] or "a.u."

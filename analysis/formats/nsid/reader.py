@@ -18,6 +18,7 @@ from grainscout.analysis.formats.files import fault, intact
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.nsid.axes import Main, load_main, pictures_of, spread
 from grainscout.analysis.formats.nsid.foreign import nexus_mains, topostats_mains, usid_mains
+from grainscout.analysis.formats.nsid.truncated import refuse_truncated
 from grainscout.analysis.formats.nsid.writer import FORMAT, read_own
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
@@ -36,9 +37,9 @@ def load_hdf5(asked: Asked) -> Scan | Recording:
     their quantity; images on the same pixels as a grid of curves are its scan.
     ``metadata["original"]`` keeps the raw metadata.
     """
-    survived(
-        asked.path, read_hdf5
-    )  # one changed byte can send the HDF5 library into an endless loop
+    refuse_truncated(asked.path)
+    # One changed byte can send the HDF5 library into an endless loop.
+    survived(asked.path, read_hdf5)
     return read_hdf5(asked.path, asked)
 
 

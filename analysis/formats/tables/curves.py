@@ -201,7 +201,8 @@ def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int,
             )
     usual = int(np.bincount(counts).argmax()) if len(counts) else 0
     odd = np.flatnonzero(counts != usual)
-    if odd.size > max(1, 0.1 * len(counts)) or usual < 2:
+    few = odd.size > 0.1 * len(counts) and (odd.size > 1 or len(counts) < 4)
+    if few or usual < 2:
         raise fault(path, "have as many samples at each site", f"{counts.min()} to {counts.max()}")
     if odd.size:
         asked.note(

@@ -10,6 +10,7 @@ import numpy as np
 
 from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
+from grainscout.analysis.formats.recordings import is_derived
 from grainscout.analysis.formats.tables.text import Column, Table
 from grainscout.analysis.formats.units import si, si_as
 from grainscout.records.arrays import FloatArray
@@ -21,8 +22,8 @@ _WORDS = {
     "x": r"x|x[_ ]?(pos|position|coordinate|coord)\.?|pos(ition)?[_ ]?x",
     "y": r"y|y[_ ]?(pos|position|coordinate|coord)\.?|pos(ition)?[_ ]?y",
     "curve": r"(curve|site|spot|point|device|pixel|sample|contact|location|iv|spectrum|position|id|"
-    r"index|label|name)([_ ]?(id|index|number|no|nr|name|#))?\.?|#|no\.?|nr\.?|n",
-    "cycle": r"(cycle|loop|repeat|repetition|sweep|run|scan|pass|trace)([_ ]?(id|index|number|no|nr))?"
+    r"index|label|name|measurement|file|grid ?point)([_ ]?(id|index|number|no|nr|name|#))?\.?|#|no\.?|nr\.?|n",
+    "cycle": r"(cycle|loop|repeat|repetition|sweep|run|scan|pass|trace)([_ ]?(id|index|number|no|nr|#))?"
     r"\.?",
     "time": r"t|time|zeit|temps|elapsed|elapsed[_ ]?time|time[_ ]?elapsed|time ?stamp|timestamp|"
     r"date|datetime|date[_ ]?time|clock|relative[_ ]?time|test[_ ]?time",
@@ -53,7 +54,9 @@ class Roles:
 
 def role_of(column: Column) -> str | None:
     """What a column is by its name and unit; None if neither says."""
-    name = re.sub(r"\s+", " ", column.name.strip().lower())
+    name = re.sub(r"[\s-]+", " ", column.name.strip().lower())
+    if is_derived(name):
+        return None
     for role, words in _WORDS.items():
         if re.fullmatch(words, name):
             wanted = _UNITS.get(role)
@@ -108,11 +111,14 @@ def roles_of(asked: Asked, table: Table) -> Roles:
         if store is not None:
             store[column.name] = (column, factor)
         elif role in found:
-            raise fault(
-                path,
-                f"have one column for the {role}",
-                f"{found[role][0].label!r}, {column.label!r}",
-            )
+            both = (found[role][0], column)
+            counters = [c for c in both if role == "curve" and _counts_lines(c)]
+            if len(counters) != 1:
+                labels = f"{both[0].label!r}, {both[1].label!r}"
+                raise fault(path, f"have one column for the {role}", labels)
+            asked.note(f"column {counters[0].label!r} counts the lines: not used")
+            if counters[0] is both[0]:
+                found[role] = (column, factor)
         else:
             found[role] = (column, factor)
     if not voltages or not currents:
@@ -121,9 +127,17 @@ def roles_of(asked: Asked, table: Table) -> Roles:
             "have a voltage and a current column with their units, such as 'Voltage [V]' and "
             "'Current [nA]'",
             ", ".join(f"{c.name} [{c.unit}]" for c in table.columns),
+            "A logarithm or a size does not say the current, nor its error"
+            if any(is_derived(c.name) for c in table.columns)
+            else "",
         )
     _understood(asked, others)
     return Roles(found=found, currents=currents, voltages=voltages, others=others)
+
+
+def _counts_lines(column: Column) -> bool:
+    """Whether a column numbers the lines, of the table or of each curve."""
+    return column.numeric and float((np.diff(column.values) == 1).mean()) > 0.5
 
 
 def _plain_numbers(column: Column) -> bool:

@@ -64,11 +64,11 @@ def decoded(path: Path | str, asked: Asked | None = None) -> str:
     data = load_bytes(path)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
-            return data.decode("utf-16")
+            return data.decode("utf-16").replace("\u2212", "-")
         except UnicodeDecodeError as error:
             raise fault(path, "be UTF-16 text", str(error)) from error
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\u2212", "-")
     except UnicodeDecodeError as error:
         if b"\0" in data:
             raise fault(path, "be text", str(error)) from error
@@ -89,8 +89,14 @@ def _parsed(path: Path | str, text: str, asked: Asked) -> Table:
     if not text.endswith(("\n", "\r")):
         raise fault(path, "end with a complete line", repr(text[-20:]), "It may be truncated")
     raw = text.splitlines()
+    while raw and (not raw[-1].strip() or raw[-1].lstrip().startswith(_COMMENT)):
+        if raw.pop().strip():
+            asked.note("comments below the table are left out")
     lines = [line for line in raw if line.strip()]
     separator, begin = _layout(path, lines)
+    if separator in ",;" and all(line.rstrip().endswith(separator) for line in lines[begin - 1 :]):
+        raw = [line.rstrip().removesuffix(separator) for line in raw]
+        lines = [line for line in raw if line.strip()]
     _one_block(path, raw, lines[begin])
     comma = _decimal_comma(path, lines[begin:], separator)
     head, units, preamble = _header(path, lines[:begin], separator, asked)
@@ -223,7 +229,8 @@ def _header(
     rows = [
         (i, [c.strip() for c in _cells(_bare(line), separator)]) for i, line in enumerate(lines)
     ]
-    usable = [(i, row) for i, row in rows if len(row) > 1 and all(row)]
+    # What a data frame writes begins with a column without a name.
+    usable = [(i, [row[0] or "index", *row[1:]]) for i, row in rows if row[1:] and all(row[1:])]
     if not usable:
         raise fault(
             path,
@@ -264,10 +271,9 @@ def _values(cells: Sequence[str], comma: bool) -> FloatArray:
 
 
 def _value(cell: str, comma: bool) -> float:
-    text = cell.replace("\u2212", "-")
-    if not _is_number(text, comma=comma):
+    if not _is_number(cell, comma=comma):
         return math.nan
-    text = text.strip().replace(",", ".") if comma else text.strip()
+    text = cell.strip().replace(",", ".") if comma else cell.strip()
     return float(text.replace("D", "e").replace("d", "e"))
 
 

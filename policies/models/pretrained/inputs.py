@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,14 @@ def make_inputs(
     columns.append(np.full(scan.shape, np.log(pixel / 20e-9)))
     if current:
         columns += _current_features(scan.channel("current"))
-    relief = feature_table(scan, kind="structure")
+    # As in training, whatever the image is: one image, and the current where the network knows it.
+    shown = {
+        n: scan.channels[n]
+        for n in ("grains", *(["current"] if current else []))
+        if n in scan.channels
+    }
+    alike = replace(scan, channels={"height": scan.image, **shown}, units={})
+    relief = feature_table(alike, kind="structure", flat=True)
     stacked = np.stack([np.asarray(c, np.float32).ravel() for c in columns], axis=1)
     rows, cols = np.indices(scan.shape)
     steps = np.array(scan.pixel_size) / _UNIT

@@ -149,7 +149,11 @@ def _park_sweep(curves):
 
 def sm4(path, curves, places, name="Current"):
     """An image (x scale falls: columns run left) and current-voltage curves (n, samples) [A]."""
-    text = {0: "Topography", 7: "m", 8: "m", 9: "m"}, {0: name, 7: "V", 9: "A"}
+    common = {5: "11/30/26", 6: "12:00:00", 13: "0", 14: "0", 18: "CH1 Drive value 0 V"}
+    text = (
+        {0: "Topography", 7: "m", 8: "m", 9: "m", **common},
+        {0: name, 7: "V", 9: "A", **common},
+    )
     image = RAW[::-1, ::-1].astype("<i4").tobytes()  # y rises with the line, x falls
     lines = np.round(curves / 1e-12).astype("<i4").tobytes()
     table = np.zeros((len(places), 7), "<f4")
@@ -183,6 +187,19 @@ def sm4(path, curves, places, name="Current"):
     front += struct.pack("<5I", 2, 1, 12, 0, 0) + struct.pack("<3I", 1, 70, 16)
     front += struct.pack("<4I", 2, 1, 0, 0) + struct.pack("<3I", 2, 98, len(heads))
     path.write_bytes(front + heads + blobs)
+    return path
+
+
+def asd(path, bits=12):
+    """Two frames of 0.1 nm a level over 60 x 20 nm, after a header of version 1."""
+    head = struct.pack("<6i", 1, 0, 32, 932, 4, 6) + _wide("TP", 2) + _wide("ER", 2)
+    head += struct.pack("<8i", 2, 2, 0, 7, COLUMNS, ROWS, 60, 20)
+    head += struct.pack("<?9i", False, 1, 2026, 1, 2, 3, 4, 5, 1, 1)
+    head += struct.pack("<3fi12xiIi", 1e3, 1.0, 1.0, 0, 9, 0x40000, bits)
+    head += struct.pack("<6f", 1e3, 1e3, 1.0, 1.0, 20.48, 2.0) + b"user" + b"remark"
+    frame = struct.pack("<i4h2f?bh2i", 0, 0, 0, 0, 0, 0, 0, False, 0, 0, 0, 0)
+    both = [frame + (RAW + k).astype("<i2").tobytes() for k in (0, 10)]
+    path.write_bytes(head + b"".join(both) * 2)
     return path
 
 

@@ -110,6 +110,22 @@ def test_omicron_is_read_through_its_package(tmp_path):
         read(tmp_path / "run_0001.mtrx")
 
 
+@pytest.mark.filterwarnings("ignore")  # theirs
+def test_a_high_speed_movie_is_read_through_its_package(tmp_path):
+    pytest.importorskip("AFMReader", reason="AFMReader is not installed: make contracts")
+    for cycle in (0, 1):
+        scan = read(rig.asd(tmp_path / "a.asd"), cycle=cycle)
+        # 5 V of both signs on 12 bits, 2 x 20.48 nm/V, falling with the level.
+        levels = rig.RAW + 10 * cycle
+        np.testing.assert_allclose(scan.height, (204.8 - 0.1 * levels) * 1e-9, rtol=1e-5)
+        assert scan.pixel_size == pytest.approx((5e-9, 1e-8))
+    cut = tmp_path / "cut.asd"
+    cut.write_bytes((tmp_path / "a.asd").read_bytes()[:300])
+    for path in (rig.asd(tmp_path / "b.asd", bits=14), cut):
+        with pytest.raises(DataError, match=r"12 bits|a whole \.asd"):
+            read(path)
+
+
 @pytest.mark.parametrize(("name", "extra"), [("a.Z_mtrx", "omicron"), ("a.asd", "movies")])
 def test_a_package_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, name, extra):
     for package in ("access2thematrix", "AFMReader", "AFMReader.asd"):
@@ -181,6 +197,13 @@ def test_makers_readers_agree(tmp_path):
     np.testing.assert_allclose(image, read(tmp_path / "a.tiff").height, rtol=1e-9)
     image, _ = load_stp(rig.wsxm_image(tmp_path / "a.stp", high=60))
     np.testing.assert_allclose(np.flip(image) * 1e-11, read(tmp_path / "a.stp").height)
+    sm4 = pytest.importorskip("spym.io.rhksm4", reason="rhkpy is not installed: make contracts")
+    path = rig.sm4(tmp_path / "a.sm4", CURVES[:, :5], np.tile([0.9e-7, -2e-7], (4, 1)))
+    page = sm4.load(str(path))[1]
+    values = page.data.T * page.attrs["RHK_Zscale"] + page.attrs["RHK_Zoffset"]
+    ours = read(path)
+    np.testing.assert_allclose(values[:1], ours.current, rtol=1e-6)
+    np.testing.assert_allclose(page.coords[0][1], ours.waveform.voltage)
     layer = Bruker(str(rig.bruker(tmp_path / "a.spm"))).get_channel("Height")
     np.testing.assert_allclose(
         np.flipud(np.reshape(layer.pixels, rig.RAW.shape)) * 1e-9, read(tmp_path / "a.spm").height

@@ -171,6 +171,16 @@ def test_a_file_longer_than_its_grid_is_of_another_header(tmp_path):
         read(path)
 
 
+def test_a_sweep_in_millivolts_and_a_comment_of_two_lines(tmp_path):
+    path = grid(tmp_path / "a.3ds", ends=(-1000.0, 1000.0))
+    data = path.read_bytes().replace(b"Bias (V)", b"Bias (mV)")
+    path.write_bytes(data.replace(b"Points=", b'Comment="first\r\nsecond"\r\nPoints='))
+    read_back = read(path)
+    np.testing.assert_allclose(read_back.waveform.voltage, np.linspace(-1, 1, 11))
+    assert read_back.metadata["header"]["Comment"] == "first\nsecond"
+    assert len(read(grid(tmp_path / "b.3ds", shape=(1, 1), size=(0.0, 0.0)))) == 1
+
+
 def spectrum(path, head, labels, rows):
     lines = [*(f"{k}\t{v}\t" for k, v in head), "", "[DATA]", "\t".join(labels)]
     lines += ["\t".join(f"{v:.6E}" for v in row) for row in rows]
@@ -195,6 +205,8 @@ TIMES = [("Settling time (s)", "1E-3"), ("Integration time (s)", "2E-3")]
         (["Bias (V)", "Current [AVG] (A)", "Current [00001] (A)"], (1, 1, 3), 9),
         (["Bias calc (V)", "Current [AVG] (A)", "Current [AVG] [bwd] (A)"], (1, 1, 2), 18),
         (["Bias calc (mV)", "Current (nA)"], (1e3, 1e9), 9),
+        (["Bias (V)", "Current (A)", "Bias [bwd] (V)", "Current [bwd] (A)"], (1, 1, 1e9, 1), 18),
+        (["Bias (V)", "Current (A)", "Bias [bwd] (V)", "Current [bwd] (A)"], (1, 1, -1e9, -1), 18),
     ],
 )
 def test_spectra_of_one_or_more_sweeps(tmp_path, labels, columns, length):
@@ -204,7 +216,10 @@ def test_spectra_of_one_or_more_sweeps(tmp_path, labels, columns, length):
     data = read(spectrum(tmp_path / "a.dat", HEAD + TIMES, labels, rows))
     assert len(data.waveform) == length
     assert data.current[0, 8] == pytest.approx(1e-9)
-    assert data.waveform.voltage[8] == pytest.approx(1.0)
+    both = [*volts, *volts[::-1]][:length]
+    np.testing.assert_allclose(data.waveform.voltage, both, atol=1e-9)
+    if "[bwd] (V)" in labels[-2]:
+        np.testing.assert_allclose(data.current[0], 1e-9 * np.array(both), atol=1e-18)
     assert data.waveform.time[1] == pytest.approx(0.003)
 
 

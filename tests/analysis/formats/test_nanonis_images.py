@@ -110,7 +110,11 @@ def test_an_aborted_image_is_cropped_and_stays_in_its_place(tmp_path, up):
         ({"lines": 0}, "complete line"),
         ({"SCAN_DIR": "sideways"}, "up or down"),
         ({"SCANIT_TYPE": "INT LSBFIRST"}, "FLOAT MSBFIRST"),
-        ({"SCAN_PIXELS": "7 6"}, "truncated"),
+        (
+            {"SCAN_PIXELS": "7 6"},
+            "2 of 6 lines of Current backward.*Whole are Z, Z backward, Current",
+        ),
+        ({"SCAN_PIXELS": "7 4"}, "of another file"),
         ({"SCAN_PIXELS": "7 -5"}, "1 to 32768"),
         ({"SCAN_RANGE": "1e-6"}, "2 finite numbers"),
         ({"SCAN_RANGE": "0 0"}, "pixel_size"),

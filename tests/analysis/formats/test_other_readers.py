@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from grainscout.analysis.formats import Recording, write_gwy, write_nsid
+from grainscout.analysis.formats import Recording, read, write_gwy, write_nsid
 from grainscout.records import Scan, Waveform
 
 ROWS, COLUMNS = 4, 6
@@ -126,3 +126,59 @@ def test_we_read_what_gwyfile_writes(tmp_path):
     np.testing.assert_array_equal(image, IMAGE)
     assert scan.pixel_size == pytest.approx((3e-8, 2e-8))
     assert gwyfile.__name__ == "gwyfile"
+
+
+CUBE = GRID.current.reshape(ROWS, COLUMNS, -1)
+
+
+def _usid(path, monkeypatch):
+    monkeypatch.setattr(np, "product", np.prod, raising=False)  # pyUSID is of before numpy 2
+    usid = pytest.importorskip("pyUSID", reason="pyUSID is not installed: make contracts")
+    import h5py
+
+    places = [usid.Dimension("X", "um", X * 1e6), usid.Dimension("Y", "nm", Y * 1e9)]
+    bias = [usid.Dimension("Bias", "mV", SWEEP.voltage * 1e3)]
+    values = CUBE.reshape(ROWS * COLUMNS, -1) * 1e9
+    with h5py.File(path, "w") as file:
+        usid.hdf_utils.write_main_dataset(
+            file.create_group("Measurement_000/Channel_000"), values, "Raw_Data", "Current", "nA",
+            places, bias, slow_to_fast=False,
+        )  # fmt: skip
+
+
+def _nexus(path, _):
+    nexus = pytest.importorskip(
+        "nexusformat.nexus", reason="nexusformat is not installed: make contracts"
+    )
+    places = [nexus.NXfield(Y * 1e9, name="y", units="nm"), nexus.NXfield(X, name="x", units="m")]
+    bias = nexus.NXfield(SWEEP.voltage * 1e3, name="bias", units="mV")
+    current = nexus.NXfield(CUBE * 1e9, name="current", units="nA")
+    nexus.NXroot(nexus.NXentry(nexus.NXdata(current, [*places, bias]))).save(str(path))
+
+
+def _nsid(path, _):
+    pyNSID = pytest.importorskip("pyNSID", reason="pyNSID is not installed: make contracts")
+    import h5py
+    import sidpy
+
+    data = sidpy.Dataset.from_array(CUBE.transpose(1, 0, 2), title="current")
+    data.units, data.quantity, data.data_type = "A", "current", "SPECTRAL_IMAGE"
+    for k, (name, values) in enumerate((("x", X), ("y", Y), ("Bias", SWEEP.voltage))):
+        unit, kind = ("V", "spectral") if name == "Bias" else ("m", "spatial")
+        axis = sidpy.Dimension(values, name=name, units=unit, quantity=name, dimension_type=kind)
+        data.set_dimension(k, axis)
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Measurement_000/Channel_000")
+        pyNSID.hdf_io.write_nsid_dataset(data, group, main_data_name="m")
+
+
+@pytest.mark.filterwarnings("ignore")  # theirs
+@pytest.mark.parametrize("write", [_usid, _nexus, _nsid])
+def test_we_read_the_grid_that_others_write(tmp_path, monkeypatch, write):
+    path = tmp_path / "theirs.nxs"
+    write(path, monkeypatch)
+    data = read(path)
+    assert isinstance(data, Recording)
+    np.testing.assert_allclose(data.current, GRID.current, rtol=1e-6, atol=1e-18)
+    np.testing.assert_allclose(data.waveform.voltage, SWEEP.voltage, atol=1e-7)
+    np.testing.assert_allclose(data.positions, GRID.positions, rtol=1e-6)

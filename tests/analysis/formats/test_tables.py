@@ -167,6 +167,39 @@ def test_a_line_of_units_below_the_names(tmp_path):
     assert read(table(tmp_path, text)).current.max() == pytest.approx(5e-9)
 
 
+LINES = text_of(single(), ["V (V)", "I (nA)"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINES.replace("\n", ",\n"),
+        LINES.replace(",", ";").replace("\n", ";\n"),
+        "".join(f"{k}{',' * (k != '')}{row}\n" for k, row in enumerate(LINES.split("\n")[:-1])),
+        LINES + "# end of the curve\n",
+        text_of([[f"\u2212{v}", -i] for v, i in single()], ["V (V)", "I (nA)"]).replace(",-", ","),
+        text_of(
+            [[0, k, *r] for k, r in enumerate(single())], ["curve", "Index", "V (V)", "I (nA)"]
+        ),
+    ],
+    ids=["commas", "semicolons", "data frame", "comment below", "minus sign", "counted lines"],
+)
+def test_what_programs_add_to_a_table(tmp_path, text):
+    text = text.replace("0,V (V)", ",V (V)")  # a data frame's index has no name
+    data = read(table(tmp_path, text))
+    assert data.current.shape == (1, VOLTAGE.size)
+    np.testing.assert_allclose(np.abs(data.waveform.voltage), VOLTAGE)
+    np.testing.assert_allclose(data.current[0], 5e-9 * VOLTAGE, atol=1e-18)
+
+
+@pytest.mark.parametrize("name", ["log10(I)", "log current", "ln|I|", "abs(I)", "current_std"])
+def test_a_logarithm_or_a_size_is_no_current(tmp_path, name):
+    with pytest.raises(DataError, match="logarithm or a size"):
+        read(table(tmp_path, text_of(single(), ["V (V)", f"{name} (A)"])))
+    both = text_of([[v, i, 1.0 + i] for v, i in single()], ["V (V)", "I (nA)", f"{name} (A)"])
+    assert read(table(tmp_path, both)).current.max() == pytest.approx(5e-9)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_encodings(tmp_path, encoding):
     data = read(table(tmp_path, text_of(single(1e6), ["V (V)", "I (µA)"]), encoding=encoding))
@@ -194,6 +227,8 @@ def test_an_unfinished_site_is_left_out_and_noted(tmp_path):
     data = read(table(tmp_path, text_of(rows, ["row", "column", "V (V)", "I (A)"])))
     assert len(data) == 5
     assert any("left out" in note for note in notes_of(data))
+    with pytest.raises(DataError, match="as many samples"):  # of two, neither is the usual one
+        read(table(tmp_path, text_of(rows[-37:], ["row", "column", "V (V)", "I (A)"])))
 
 
 @pytest.mark.parametrize("mark", ["nan", "", "NA", "--", "#N/A"])
