@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample
 from grainscout.hardware.protocol import (
@@ -15,12 +15,15 @@ from grainscout.hardware.protocol import (
     Microscope,
     Mover,
     Paper,
+    Part,
     Rescue,
     SupportsClose,
     SupportsContact,
+    SupportsDisplace,
     SupportsGo,
     SupportsImageBias,
     SupportsLimitCurrent,
+    SupportsLook,
     SupportsRescue,
     SupportsSettings,
     on_paper,
@@ -49,6 +52,7 @@ METERS: Registry[Meter] = Registry(
         "keithley-2600": f"{_VISA}:keithley_2600",
         "keysight-b2900": f"{_VISA}:keysight_b2900",
         "nidaqmx": "grainscout.hardware.adapters.nidaq:NiMeter",
+        "zurich": "grainscout.hardware.adapters.zurich:ZurichMeter",
     },
 )
 LAMPS: Registry[Lamp] = Registry(
@@ -60,7 +64,14 @@ LAMPS: Registry[Lamp] = Registry(
     },
 )
 #: Movers that are no microscopes by themselves.
-MOVERS: Registry[Mover] = Registry("mover", group="grainscout.movers", builtin={})
+MOVERS: Registry[Mover] = Registry(
+    "mover",
+    group="grainscout.movers",
+    builtin={
+        "nanosurf": "grainscout.hardware.adapters.nanosurf:open_nanosurf",
+        "park": "grainscout.hardware.adapters.park_systems:open_park",
+    },
+)
 
 
 class MicroscopeOfParts:
@@ -83,6 +94,9 @@ class MicroscopeOfParts:
                 f"mover must be a microscope that places its tip by go(site); "
                 f"{type(mover).__name__} has none"
             )
+        able = {"look": SupportsLook, "displace": SupportsDisplace}
+        #: Of the mover's methods.
+        self.unsupported = frozenset(n for n, kind in able.items() if not supports(mover, kind))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,6 +126,16 @@ class MicroscopeOfParts:
             self._meter.off()
         image = self._mover.scan(channels)
         return replace(image, metadata={**image.metadata, "settings": self.settings()})
+
+    def look(self, part: Part) -> Scan:
+        """Look with the meter off."""
+        if self._meter is not None:
+            self._meter.off()
+        return cast("SupportsLook", self._mover).look(part)
+
+    def displace(self, rows: float, columns: float) -> None:
+        """Displace the mover's sites [pixels]."""
+        cast("SupportsDisplace", self._mover).displace(rows, columns)
 
     def go(self, site: Site) -> None:
         """Place the tip with the meter off."""
@@ -259,7 +283,7 @@ def open_parts(
     Parameters
     ----------
     mover : str
-        A mover, or a microscope that places its tip: "nanonis", "aecroscopy", "aespm".
+        A mover ("park", "nanosurf"), or a microscope that places its tip: "nanonis", "aecroscopy", "aespm".
     meter : str
         What measures, such as "keithley-2450". Empty for the mover's own.
     lamp : str

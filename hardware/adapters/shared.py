@@ -1,11 +1,14 @@
-"""Common parts of real microscopes: frame, wall clock, no lamp, polarity."""
+"""Common parts of real microscopes: frame, wall clock, no lamp, polarity, waiting for the tip."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from inspect import Parameter, Signature, signature
+from typing import Any, Literal
 
 import numpy as np
 
@@ -52,15 +55,94 @@ class RealMicroscope:
         """Displace later sites by rows and columns [pixels] from the last image."""
         self._displaced = self._frame, rows, columns
 
-    def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
-        """Return the image and x, y [m] of a site. NotSentError without an image."""
+    def _imaged(self) -> Scan:
+        """Return the last image. NotSentError without one."""
         if self._frame is None:
             raise NotSentError("a move needs a scan before it: sites are pixels of the last image")
-        site = checked_site(site, self._frame.shape, error=MicroscopeError)
-        of, *displaced = self._displaced
-        by = displaced if of is self._frame else (0.0, 0.0)
-        x, y = self._frame.positions(np.array([site]) + by)[0]
-        return self._frame, (float(x), float(y))
+        return self._frame
+
+    def _place(self, site: Site) -> tuple[Scan, tuple[float, float]]:
+        """Return the image and x, y [m] of a site."""
+        frame = self._imaged()
+        site = checked_site(site, frame.shape, error=MicroscopeError)
+        return frame, self._position(*site)
+
+    def _position(self, row: float, column: float) -> tuple[float, float]:
+        """Return x, y [m] of a place of the last image, displaced."""
+        frame, (of, *displaced) = self._imaged(), self._displaced
+        by = displaced if of is frame else (0.0, 0.0)
+        x, y = frame.positions(np.array([(row, column)]) + by)[0]
+        return float(x), float(y)
+
+
+def from_centre(
+    channels: Mapping[str, FloatArray],
+    units: Mapping[str, str],
+    frame: Sequence[float],
+    metadata: Mapping[str, Any],
+) -> Scan:
+    """Place images on a frame of an instrument whose Y points up.
+
+    `frame` is x, y of the centre, width and height [m], and the clockwise rotation [degrees]. Here y
+    points down: y = -Y. MicroscopeError for images that are no scan.
+    """
+    x, y, width, height, degrees = map(float, frame)
+    rows, columns = next(iter(channels.values())).shape
+    angle = math.radians(degrees)
+    along = np.array([math.cos(angle), math.sin(angle)]) * width / columns
+    down = np.array([-math.sin(angle), math.cos(angle)]) * height / rows
+    first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
+    try:
+        return Scan(
+            channels=channels,
+            units=units,
+            pixel_size=(height / rows, width / columns),
+            origin=(float(first[0]), float(first[1])),
+            angle=angle,
+            metadata={"frame": "x = X, y = -Y of the instrument", **metadata},
+        )
+    except ValueError as error:
+        raise MicroscopeError(f"the image from the instrument is unusable: {error}") from error
+
+
+def wait_still(
+    read: Callable[[], tuple[float, ...]],
+    must: str,
+    *,
+    stable_s: float,
+    most: float,
+    timeout_s: float,
+) -> tuple[float, ...]:
+    """Return what `read` gives once it moved by at most `most` for `stable_s` [s]. NaN is not still.
+
+    MicroscopeError after `timeout_s` [s]; `must` says what the tip must do, and what to change.
+    """
+    begun = time.monotonic()
+    seen: deque[tuple[float, ...]] = deque()
+    while True:
+        now = time.monotonic()
+        seen.append((now, *read()))
+        while len(seen) > 3 and now - seen[1][0] >= stable_s:
+            seen.popleft()
+        moved = float(np.ptp(np.array(seen)[:, 1:], axis=0).max())
+        if len(seen) >= 3 and now - seen[0][0] >= stable_s and moved <= most:
+            return seen[-1][1:]
+        if now - begun > timeout_s:
+            last = ", ".join(f"{v:.4g}" for v in seen[-1][1:])
+            raise MicroscopeError(f"the tip must {must}; it reads {last} and moved by {moved:.3g}")
+        time.sleep(0.02)
+
+
+def merged_signature(options: type, more: Mapping[str, object]) -> Signature:
+    """Signature of a factory that takes `options`, and `more` with these defaults."""
+    known = signature(options).parameters
+    own = [p.replace(default=more.get(name, p.default)) for name, p in known.items()]
+    new = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=value)
+        for name, value in more.items()
+        if name not in known
+    ]
+    return Signature([*own, *new])
 
 
 def positive(**settings: float) -> None:

@@ -17,8 +17,10 @@ from grainscout.hardware.guard import Guard
 from grainscout.hardware.limits import Limits
 from grainscout.hardware.protocol import (
     Capabilities,
+    Part,
     SupportsContact,
     SupportsLimitCurrent,
+    SupportsLook,
     SupportsSettings,
     SupportsWear,
 )
@@ -217,6 +219,23 @@ def _landing(setup: CheckSetup) -> Iterator[str]:
         yield "the tip must be confirmed to be up after parking"
 
 
+def _look(setup: CheckSetup) -> Iterator[str]:
+    """A look at a part shows that part of the image, on the image's grid."""
+    microscope = setup.make()
+    if not supports(microscope, SupportsLook):
+        raise NotChecked("it cannot look at a part of its image")
+    image = setup.image(microscope)
+    rows, columns = image.shape  # the last lines: least has drifted since
+    part = Part(rows // 2, columns // 4, rows - rows // 2, columns // 2)
+    look = microscope.look(part)
+    if look.shape != (part.rows, part.columns):
+        yield f"a look must have {part.rows} x {part.columns} pixels; got {look.shape}"
+        return
+    sites = np.add(np.argwhere(np.ones(look.shape, bool)), part[:2])
+    name = look.image_name
+    yield from oriented("a look", sites, look.channel(name).ravel(), image.channel(name))
+
+
 def _light(setup: CheckSetup) -> Iterator[str]:
     """Light is set if it can be. A microscope without says so instead of ignoring it."""
     microscope = setup.make()
@@ -351,6 +370,7 @@ CHECKS: dict[str, Check] = {
     "clock": _clock,
     "parking": _parking,
     "landing": _landing,
+    "look": _look,
     "light": _light,
     "fixed sites and waveform": _fixed,
     "repeatability": _repeat,

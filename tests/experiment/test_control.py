@@ -20,7 +20,7 @@ from grainscout.records import (
 )
 from grainscout.simulator import PRESETS, Film
 
-SEED = 5
+SEED, WAVE = 5, Waveform.triangle(1.5, 51)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,7 @@ class Setting:
         self.path, self.policy, self.batch = path, policy, batch
         self.film = film
         self.scope = self.microscope()
-        problem = make_problem(
-            self.scope, Waveform.triangle(1.5, 51), Budget(curves=curves), light=0.1
-        )
+        problem = make_problem(self.scope, WAVE, Budget(curves=curves), light=0.1)
         self.journal = Journal.create(path, Header(problem=problem, config={}, seed=SEED))
         self.experiment = Experiment(
             self.scope,
@@ -261,6 +259,9 @@ def test_limits_count_on_after_a_resume_on_a_real_microscope(make, film):
     inner = SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument)
     scope = Guard(NotResumable(inner), Limits(curves=9), scan=setting.experiment.problem.scan)
     again = Experiment.resume(setting.journal, scope, make_policy("random", {}))
+    scope.limits = dataclasses.replace(scope.limits, site_s=1.5 * WAVE.duration)
+    done, *_ = setting.journal.outcomes()
+    assert [v.limit for v in scope.check(done.site, WAVE)] == ["site_s"]  # it had its dose before
     with pytest.raises(LimitError, match="curves"):
         again.run()
     assert len(setting.journal.outcomes()) == 9

@@ -1,11 +1,12 @@
 """A microscope made of single steps, for the tests of the guard."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from grainscout.hardware import Capabilities, SimulatedClock
-from grainscout.records import CostModel, IVCurve, Scan, Site, Waveform
+from grainscout.records import CostModel, IVCurve, MicroscopeError, Scan, Site, Waveform
 
 SCAN = Scan(
     channels={"height": np.arange(20.0).reshape(4, 5) * 1e-9},
@@ -60,3 +61,18 @@ class BareMicroscope:
 
 
 TRIANGLE = Waveform.triangle(1.5, 51, 1.0)
+
+
+def beside(act: Callable[[], object]) -> tuple[threading.Thread, list[str]]:
+    """Do something in another thread; the thread, and the text of its MicroscopeError."""
+    failed: list[str] = []
+
+    def work() -> None:
+        try:
+            act()
+        except MicroscopeError as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, failed

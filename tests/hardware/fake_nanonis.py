@@ -2,19 +2,16 @@
 
 Its tip takes time to land and to withdraw, its modules are in the state in which somebody left them, and
 its three ports work on one instrument: one can stop what another waits for.
-
-Request: command (32 bytes), body size (u32), send-response flag (u16), two zero bytes, body.  Response:
-command, body size, four zero bytes, body with, last, the error status (u32), its text's size (i32) and
-the text.  All numbers are big endian.
 """
 
 import math
-import socket
 import struct
 import threading
 import time
 
 import numpy as np
+from nanonis_wire import Wire, table, text, texts
+from scipy.ndimage import map_coordinates
 
 SLOTS = ["Bias (V)", "Current (A)", "Input 3 (V)", "Z (m)", "Deflection (V)"]
 #: What an adapter is told so that the fake takes it at once.
@@ -22,26 +19,11 @@ QUICK = {"settle_s": 0.0, "stable_s": 0.005, "land_timeout_s": 2.0, "withdraw_ti
 QUICK |= {"controller": "Deflection", "setpoint": 0.5, "speed_m_per_s": 1e-3}
 
 
-def text(value: str) -> bytes:
-    raw = value.encode()
-    return struct.pack(">i", len(raw)) + raw
-
-
-def texts(values: list[str]) -> bytes:
-    packed = b"".join(text(v) for v in values)
-    return struct.pack(">ii", len(packed), len(values)) + packed
-
-
-def table(values: np.ndarray) -> bytes:
-    return struct.pack(">ii", *values.shape) + values.astype(">f4").tobytes()
-
-
-class FakeNanonis:
+class FakeNanonis(Wire):
     """One controller over a sample given as images with row 0 on top.
 
-    faults : command -> "drop" (close in mid-answer), "silent", "wrong" (another command's answer),
-        "huge" (an absurd size), "short" (a cut body), "long" (another number behind the values)
-        or an error text; "stuck" for a tip that stays.
+    faults : as of the wire, and "stuck" for a tip that stays.
+    drift : rows and columns [pixels] by which the sample has moved.
     """
 
     def __init__(
@@ -54,10 +36,10 @@ class FakeNanonis:
         listens: bool = True,
     ):
         self.height, self.peak, self.angle, self.up = height, peak, angle, up
-        self.frame = (1e-6, 2e-6, 1e-8 * height.shape[1], 1e-8 * height.shape[0])
+        self.drift, self.met = (lambda: (0.0, 0.0)), []
+        self.frame = self.home = (1e-6, 2e-6, 1e-8 * height.shape[1], 1e-8 * height.shape[0])
         self.product, self.version = "Nanonis SPM Control Software", "Generic 5"
-        self.faults: dict[str, str] = {}
-        self.log: list[tuple[str, tuple[float, ...]]] = []
+        super().__init__()
         self.xy, self.bias = (0.0, 0.0), 0.3
         self.limits, self.points, self.back = (0.0, 1.0), 5, True
         self.slew, self.hold = 1.0, 0.0
@@ -85,12 +67,8 @@ class FakeNanonis:
         # How long it works, and what stops it.
         self.busy_s = {"scan": 0.0, "sweep": 0.0, "move": 0.0}
         self.stopped, self.working = threading.Event(), threading.Event()
-        self.stop = False
         if listens:
-            self.listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-            self.port, self.second, self.third = (s.getsockname()[1] for s in self.listeners)
-            for listener in self.listeners:
-                threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+            self.listen()
 
     def ports(self) -> dict[str, int]:
         """Options of an adapter, without a watchdog."""
@@ -133,94 +111,33 @@ class FakeNanonis:
         self.stopped.wait(self.busy_s[what])
         self.working.clear()
 
-    def commands(self) -> list[str]:
-        return [name for name, _ in self.log]
-
-    def _accept(self, listener: socket.socket) -> None:
-        while not self.stop:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            self._serve(client)  # one client at a time, as each port of the controller
-
-    def _serve(self, client: socket.socket) -> None:
-        with client:
-            try:
-                while header := self._exactly(client, 40):
-                    name = header[:32].rstrip(b"\0").decode()
-                    body = self._exactly(client, struct.unpack(">I", header[32:36])[0])
-                    self._reply(client, name, body)
-            except OSError:
-                return
-
-    @staticmethod
-    def _exactly(client: socket.socket, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = client.recv(size - len(data))
-            if not part:
-                return b""
-            data += part
-        return data
-
-    def _reply(self, client: socket.socket, name: str, body: bytes) -> None:
-        fault = self.faults.get(name, "")
-        answer, error = b"", ""
-        if fault and fault not in ("drop", "silent", "wrong", "huge", "short", "long", "stuck"):
-            error = fault
-        module, verb = name[:-3], name[-3:]
-        handler = getattr(self, "do_" + name.replace(".", "_"), None)
-        if handler is None and module in self.state:
-            handler = {"Get": lambda _: self.state[module], "Set": lambda b: self.store(module, b)}[
-                verb
-            ]
-        if handler is None:
-            error = f"Unknown command {name}"
-        elif not error:
-            try:
-                answer = handler(body)
-            except ValueError as refusal:
-                error = str(refusal)
-        if error:
-            # The documented fields of a failed command are absent or empty; the text comes last.
-            answer = (
-                b""
-                if handler is None or name != "BiasSpectr.Start"
-                else struct.pack(">6i", *[0] * 6)
-            )
-        message = answer + struct.pack(">I", bool(error)) + text(error)
-        if fault == "silent":
-            return
-        if fault == "long":
-            message = answer + bytes(4) + message[len(answer) :]
-        if fault == "short":
-            message = message[: len(message) // 2]
-        size = 2**31 if fault == "huge" else len(message)
-        echo = "Bias.Get" if fault == "wrong" else name
-        whole = echo.ljust(32, "\0").encode() + struct.pack(">II", size, 0) + message
-        if fault == "drop":
-            client.sendall(whole[: 40 + len(message) // 2])
-            client.shutdown(socket.SHUT_RDWR)
-            return
-        client.sendall(whole)
-
-    def take(self, name: str, form: str, body: bytes) -> tuple[float, ...]:
-        values = struct.unpack(">" + form, body)
-        self.log.append((name, values))
-        return values
-
     # The sample.
 
-    def pixel(self) -> tuple[int, int]:
-        """Row (0 on top) and column under the tip."""
-        x, y, width, height = self.frame
+    def met_at(self, x: float, y: float) -> tuple[float, float]:
+        """Row (0 on top) and column of the sample at a place, in parts of a pixel."""
+        cx, cy, width, height = self.home
         turn = math.radians(self.angle)  # clockwise
-        dx, dy = self.xy[0] - x, self.xy[1] - y
+        dx, dy, drift = x - cx, y - cy, self.drift()
         along = dx * math.cos(turn) - dy * math.sin(turn)
         up = dx * math.sin(turn) + dy * math.cos(turn)
         rows, columns = self.height.shape
-        return (math.floor((0.5 - up / height) * rows), math.floor((0.5 + along / width) * columns))
+        return (0.5 - up / height) * rows - drift[0], (0.5 + along / width) * columns - drift[1]
+
+    def pixel(self) -> tuple[int, int]:
+        """Row and column under the tip."""
+        row, column = self.met_at(*self.xy)
+        return math.floor(row), math.floor(column)
+
+    def seen(self, image: np.ndarray) -> np.ndarray:
+        """An image of the frame as it is set, top line first."""
+        columns, rows = struct.unpack(">2i", self.state["Scan.Buffer"][-8:])
+        (cx, cy, width, height), turn = self.frame, math.radians(self.angle)
+        down, right = np.mgrid[:rows, :columns] + 0.5
+        along, up = (right / columns - 0.5) * width, (0.5 - down / rows) * height
+        x = cx + along * math.cos(turn) + up * math.sin(turn)
+        y = cy - along * math.sin(turn) + up * math.cos(turn)
+        at = np.round(np.array(self.met_at(x, y)) - 0.5, 5)
+        return map_coordinates(image, at, order=1, mode="nearest")
 
     # The commands.
 
@@ -335,7 +252,9 @@ class FakeNanonis:
 
     def do_Scan_BufferSet(self, body: bytes) -> bytes:
         count = struct.unpack(">i", body[:4])[0]
-        self.take("Scan.BufferSet", f"i{count}iii", body)
+        *_, columns, lines = self.take("Scan.BufferSet", f"i{count}iii", body)
+        if self.height.shape[1] % 16 == 0:  # as the module coerces it
+            body = body[:-8] + struct.pack(">2i", max(16, 16 * round(columns / 16)), lines)
         return self.store("Scan.Buffer", body)
 
     def do_Scan_Action(self, body: bytes) -> bytes:
@@ -351,6 +270,11 @@ class FakeNanonis:
         late = 1 if self.faults.get("scan") == "late" else 0
         return struct.pack(">II", late, 0)
 
+    def do_Scan_FrameSet(self, body: bytes) -> bytes:
+        *frame, self.angle = self.take("Scan.FrameSet", "5f", body)
+        self.frame = tuple(frame)
+        return b""
+
     def do_Scan_FrameGet(self, body: bytes) -> bytes:
         return struct.pack(">5f", *self.frame, self.angle)
 
@@ -359,6 +283,7 @@ class FakeNanonis:
         image = {3: self.height, 1: self.peak}.get(int(slot), np.zeros_like(self.height))
         name = SLOTS[int(slot)] if slot < len(SLOTS) else ""
         # Rows come in the order in which they were scanned.
+        image = self.seen(image)
         scanned = image[::-1] if self.up else image
         return text(name) + table(scanned) + struct.pack(">I", self.up)
 
@@ -406,6 +331,7 @@ class FakeNanonis:
 
     def do_BiasSpectr_Start(self, body: bytes) -> bytes:
         self.log.append(("BiasSpectr.Start", ()))
+        self.met.append(self.met_at(*self.xy))
         self.in_air += not self.landed
         volts = self.applied()
         self.work("sweep")

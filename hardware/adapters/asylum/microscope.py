@@ -13,20 +13,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from grainscout.hardware.adapters.asylum.files import SaveFolder, fitted
 from grainscout.hardware.adapters.asylum.paper import CYCLES, AsylumOptions, require_applicable
+from grainscout.hardware.adapters.asylum.sweeps import fitted
 from grainscout.hardware.adapters.lock import InstrumentLock
+from grainscout.hardware.adapters.saved import SaveFolder
 from grainscout.hardware.adapters.shared import (
     RealMicroscope,
     as_applied,
     as_at_sample,
     known_channels,
     refuse_stopped,
+    wait_still,
 )
 from grainscout.hardware.adapters.time_limit import Worker
 from grainscout.hardware.protocol import Capabilities
@@ -210,27 +211,16 @@ class AsylumMicroscope(RealMicroscope):
 
     def _still(self, what: str) -> float:
         """Wait until deflection and Z sensor keep still, and return the deflection [V]."""
-        time.sleep(self._how.settle_s)
-        deadline = time.monotonic() + self._how.approach_s
-        seen: deque[tuple[float, float, float]] = deque()
-        while True:
-            now = time.monotonic()
-            seen.append((now, *self._do(self._igor.heights)))
-            while len(seen) > 3 and now - seen[1][0] >= self._how.stable_s:
-                seen.popleft()
-            moved = max(max(v) - min(v) for v in list(zip(*seen, strict=True))[1:])
-            if (
-                len(seen) >= 3
-                and now - seen[0][0] >= self._how.stable_s
-                and moved < self._how.contact_V / 2
-            ):
-                return seen[-1][1]
-            if now > deadline:
-                raise MicroscopeError(
-                    f"the tip must {what} within {self._how.approach_s:g} s (approach_s); deflection or Z sensor "
-                    f"still move by {moved:.3g} V"
-                )
-            time.sleep(0.02)
+        how = self._how
+        time.sleep(how.settle_s)
+        must = f"{what} within {how.approach_s:g} s (approach_s), with deflection and Z sensor [V] still"
+        return wait_still(
+            lambda: self._do(self._igor.heights),
+            must,
+            stable_s=how.stable_s,
+            most=how.contact_V / 2,
+            timeout_s=how.approach_s,
+        )[0]
 
     def _arrive(self, site: Site, end: tuple[float, float], pixel: float) -> None:
         """Wait for the sensors: an accepted setpoint does not show where the scanner is."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import Parameter, Signature, signature
+from inspect import signature
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from grainscout.hardware.adapters.shared import BiasTo, positive
+from grainscout.hardware.adapters.shared import BiasTo, merged_signature, positive
 from grainscout.hardware.protocol import Capabilities, Paper, on_paper
 from grainscout.records import ConfigError, CostModel, MicroscopeError, Waveform
 
@@ -112,21 +112,14 @@ def asylum_factory(**more: object) -> Callable[[F], F]:
 
     def paper(**options: Any) -> Paper:
         given: dict[str, Any] = {**more, **options}
-        how = AsylumOptions(**{k: v for k, v in given.items() if k in _OPTIONS.parameters})
+        how = AsylumOptions(
+            **{k: v for k, v in given.items() if k in signature(AsylumOptions).parameters}
+        )
         applies = lambda waveform: require_applicable(waveform, how.shape)  # noqa: E731
         return Paper(capabilities=how.capabilities, cost=how.cost, applies=applies)
 
     def wrap(factory: F) -> F:
-        known = {
-            name: p.replace(default=more.get(name, p.default))
-            for name, p in _OPTIONS.parameters.items()
-        }
-        new = [
-            Parameter(name, Parameter.KEYWORD_ONLY, default=value)
-            for name, value in more.items()
-            if name not in known
-        ]
-        vars(factory)["__signature__"] = Signature([*known.values(), *new])
+        vars(factory)["__signature__"] = merged_signature(AsylumOptions, more)
         return on_paper(paper)(factory)
 
     return wrap
@@ -145,6 +138,3 @@ def _same(waveform: Waveform, shape: str) -> bool:
         and np.abs(waveform.voltage - ideal).max() <= 1e-9
         and np.abs(waveform.time - even).max() <= 1e-6 * waveform.duration
     )
-
-
-_OPTIONS = signature(AsylumOptions)

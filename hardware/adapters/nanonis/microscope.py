@@ -24,10 +24,11 @@ from grainscout.hardware.adapters.shared import (
     RealMicroscope,
     as_applied,
     as_at_sample,
+    from_centre,
     known_channels,
     refuse_stopped,
 )
-from grainscout.hardware.protocol import Capabilities, Paper, Rescue
+from grainscout.hardware.protocol import Capabilities, Paper, Part, Rescue
 from grainscout.records import (
     CostModel,
     IVCurve,
@@ -177,9 +178,49 @@ class NanonisMicroscope(RealMicroscope):
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image downwards, forward direction. DataError for an unknown channel."""
         known_channels(channels, tuple(self._index))
-        how, call = self._how, self._connection.call
         self._begin()
-        pixels, lines = call("Scan_BufferGet")[2:]
+        pixels, lines = self._connection.call("Scan_BufferGet")[2:]
+        images, frame = self._images(channels, pixels, lines)
+        self.park()
+        refuse_stopped(images, channels)
+        units = {c: self._signals[c].rpartition("(")[2].rstrip(")") for c in channels}
+        about = {"source": "Nanonis", "settings": self.settings()}
+        self._frame = from_centre(images, units, frame, about)
+        return self._frame
+
+    def look(self, part: Part) -> Scan:
+        """Image a part with the channels and pixels of the last image, and give the frame back.
+
+        Lines have a multiple of 16 pixels, as the controller wants it. The speed is the one that is set,
+        in m/s or in s a line.
+        """
+        self._begin()
+        whole, call = self._imaged(), self._connection.call
+        wide = min(whole.shape[1], -(-part.columns // 16) * 16)
+        first = min(part.column, whole.shape[1] - wide)
+        x, y = self._position(part.row + (part.rows - 1) / 2, first + (wide - 1) / 2)
+        frame, (_, slots, *buffer) = call("Scan_FrameGet"), call("Scan_BufferGet")
+        size = (wide * whole.pixel_size[1], part.rows * whole.pixel_size[0])
+        try:
+            call("Scan_FrameSet", x, -y, *size, frame[4])
+            images, _ = self._images(tuple(whole.channels), wide, part.rows)
+        finally:
+            self.park()
+            self._connection.halted = False
+            call("Scan_FrameSet", *frame)
+            call("Scan_BufferSet", [int(slot[0]) for slot in slots], *buffer)
+        if any(image.shape != (part.rows, wide) for image in images.values()):
+            got = next(iter(images.values())).shape
+            raise MicroscopeError(f"a look must have {part.rows} x {wide} pixels; got {got}")
+        refuse_stopped(images, tuple(images))
+        cut = slice(part.column - first, part.column - first + part.columns)
+        return replace(whole, channels={c: image[:, cut] for c, image in images.items()})
+
+    def _images(
+        self, channels: Sequence[str], pixels: int, lines: int
+    ) -> tuple[dict[str, FloatArray], list[Any]]:
+        """Land, scan downwards and return the forward images, with the frame. The tip stays landed."""
+        how, call = self._how, self._connection.call
         call("Scan_BufferSet", [self._index[c] for c in channels], pixels, lines)
         call("Bias_Set", how.scan_bias_V)  # whatever an operator left
         bias = float(call("Bias_Get")[0])
@@ -195,28 +236,8 @@ class NanonisMicroscope(RealMicroscope):
             raise MicroscopeError(
                 f"the scan must end within {how.scan_timeout_s:g} s (scan_timeout_s); it did not"
             )
-        x, y, width, height, degrees = (float(v) for v in call("Scan_FrameGet"))
-        images = {c: self._image(c) for c in channels}
-        self.park()
-        refuse_stopped(images, channels)
-        rows, columns = next(iter(images.values())).shape
-        angle = math.radians(degrees)  # clockwise, as it is here
-        along = np.array([math.cos(angle), math.sin(angle)]) * width / columns
-        down = np.array([-math.sin(angle), math.cos(angle)]) * height / rows
-        first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
-        about = {"source": "Nanonis", "frame": "x = X, y = -Y of the instrument"}
-        try:
-            self._frame = Scan(
-                channels=images,
-                units={c: self._signals[c].rpartition("(")[2].rstrip(")") for c in channels},
-                pixel_size=(height / rows, width / columns),
-                origin=(float(first[0]), float(first[1])),
-                angle=angle,
-                metadata={**about, "settings": self.settings()},
-            )
-        except ValueError as error:
-            raise MicroscopeError(f"the image from Nanonis is unusable: {error}") from error
-        return self._frame
+        frame = call("Scan_FrameGet")
+        return {c: self._image(c) for c in channels}, frame
 
     def _image(self, channel: str) -> FloatArray:
         """Return a channel with row 0 on top. Rows arrive in scan order."""

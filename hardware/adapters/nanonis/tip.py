@@ -6,13 +6,14 @@ Z-controller and Z itself are read until both say so.
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from grainscout.hardware.adapters.nanonis.connection import NanonisConnection, Refused
+from grainscout.hardware.adapters.shared import wait_still
 from grainscout.records import ConfigError, MicroscopeError
 
 Lift = Literal["full", "partial", "none"]
@@ -119,29 +120,17 @@ class Tip:
         high, low = self._ends()
         start = self.z()
         self._connection.call("ZCtrl_OnOffSet", 1)
-        begun = time.monotonic()
-        seen: deque[tuple[float, float]] = deque()
-        while True:
-            status, z, now = self.status(), self.z(), time.monotonic()
-            if status == _SAFE_TIP:
-                raise MicroscopeError(
-                    "the landing ended in a Safe Tip event: the current went beyond its threshold. "
-                    "Look at the tip, the bias and the threshold in the Safe Tip module"
-                )
-            seen.append((now, z))
-            while len(seen) > 3 and now - seen[1][0] >= how.stable_s:
-                seen.popleft()
-            heights = [height for _, height in seen]
-            still = len(seen) >= 3 and now - seen[0][0] >= how.stable_s
-            if status == ON and still and max(heights) - min(heights) <= how.stable_m:
-                break
-            if now - begun > how.land_timeout_s:
-                raise MicroscopeError(
-                    f"the tip must land within {how.land_timeout_s:g} s (land_timeout_s); Z is {z:.4g} m "
-                    f"and moved {max(heights) - min(heights):.3g} m in the last {how.stable_s:g} s, "
-                    f"status {status}. If it only rests uneasily raise stable_m"
-                )
-            time.sleep(_POLL)
+        must = (
+            f"land within {how.land_timeout_s:g} s (land_timeout_s), with the Z-controller on and Z [m] "
+            f"still for {how.stable_s:g} s. If it only rests uneasily raise stable_m"
+        )
+        (z,) = wait_still(
+            self._landing,
+            must,
+            stable_s=how.stable_s,
+            most=how.stable_m,
+            timeout_s=how.land_timeout_s,
+        )
         edge = _EDGE * (high - low)
         if z <= low + edge:
             raise MicroscopeError(
@@ -157,6 +146,16 @@ class Tip:
         self.landings += 1
         self._needed = None
         time.sleep(how.settle_s)
+
+    def _landing(self) -> tuple[float]:
+        """Z [m], NaN while the Z-controller is not on."""
+        status = self.status()
+        if status == _SAFE_TIP:
+            raise MicroscopeError(
+                "the landing ended in a Safe Tip event: the current went beyond its threshold. Look at "
+                "the tip, the bias and the threshold in the Safe Tip module"
+            )
+        return (self.z() if status == ON else math.nan,)
 
     def _felt(self) -> None:
         if self._deflection is None:

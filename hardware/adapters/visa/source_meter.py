@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from grainscout.hardware.adapters.lock import InstrumentLock
 from grainscout.hardware.adapters.shared import positive
+from grainscout.hardware.adapters.staircase import staircase
 from grainscout.hardware.adapters.visa import dialects
 from grainscout.hardware.adapters.visa.dialects import Dialect
 from grainscout.hardware.protocol import Rescue
@@ -156,43 +154,19 @@ class SourceMeter:
         return (Rescue(target=target, options={"family": family, **self._where}),)
 
     def sweep(self, waveform: Waveform) -> IVCurve:
-        """Source each voltage at its time and read the current.
-
-        The times of the curve are those of the readings. The output is off before and after.
-        MicroscopeError if the instrument fails, answers less than a reading, or cannot keep up.
-        """
+        """Step through the waveform and read each step. The output is off before and after."""
         if waveform.peak > self._says.most_volts:
             raise MicroscopeError(
                 f"a source-meter can source up to {self._says.most_volts} V; got {waveform.peak:g} V"
             )
-        times: list[float] = []
-        readings: list[tuple[float, bool]] = []
         try:
             self._source(float(waveform.voltage[0]))
             self._write(self._says.output.format(1))
-            begun = time.monotonic()
-            for volts, due in zip(waveform.voltage, waveform.time - waveform.time[0], strict=True):
-                time.sleep(max(0.0, begun + due - time.monotonic()))
-                late = time.monotonic() - begun - due
-                if late > self._lag * waveform.duration:
-                    raise MicroscopeError(
-                        f"the sweep must take {waveform.duration:g} s; the source-meter is {late:.3g} s "
-                        f"late after {len(times)} of {len(waveform)} samples. Use fewer samples, a "
-                        "longer sweep or a smaller nplc"
-                    )
-                self._source(float(volts))
-                readings.append(self._read())
-                times.append(time.monotonic() - begun)
+            curve = staircase(waveform, self._source, self._read, lag=self._lag)
         finally:
             self.off()
         self._no_errors("the sweep")
-        currents, flags = zip(*readings, strict=True)
-        return IVCurve(
-            voltage=waveform.voltage,
-            current=np.array(currents),
-            time=np.array(times),
-            saturated=np.array(flags),
-        )
+        return curve
 
     def _read(self) -> tuple[float, bool]:
         """Return the current [A], and True at compliance or over the range."""

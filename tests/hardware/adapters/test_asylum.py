@@ -9,9 +9,10 @@ import time
 import fake_igor
 import numpy as np
 import pytest
+from bare import beside
 
 from grainscout.hardware import Guard, Limits, make_microscope
-from grainscout.hardware.adapters.asylum import files
+from grainscout.hardware.adapters.saved import SaveFolder
 from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
@@ -263,6 +264,32 @@ def test_an_igor_that_refuses_or_hangs_is_an_error_in_time(microscope, igor):
     assert time.monotonic() - begun < 3
 
 
+@pytest.mark.parametrize("what", ["image", "curve"])
+def test_parking_works_while_an_image_or_a_curve_is_awaited(connect, igor, what):
+    microscope = Guard(connect(scan_timeout_s=20.0, timeout_s=20.0))
+    if what == "curve":
+        microscope.scan()
+    igor.faults.add("no file")
+    act = microscope.scan if what == "image" else lambda: microscope.measure(Site(1, 1), SWEEP)
+    thread, _ = beside(act)
+    until = time.monotonic() + 10
+    while not igor.landed and time.monotonic() < until:
+        time.sleep(0.02)
+    begun = time.monotonic()
+    microscope.park()
+    assert time.monotonic() - begun < 3
+    assert (igor.bias, igor.landed) == (0.0, False)
+    igor.faults.clear()
+    igor.save_image() if what == "image" else igor.save_curve()  # so that the thread ends
+    thread.join(10)
+
+
+@pytest.mark.parametrize("option", ["watchdog", "watchdog_port", "emergency_port"])
+def test_a_second_connection_is_an_error_and_no_silence(connect, option):
+    with pytest.raises(ConfigError, match=f"has no option '{option}'"):
+        connect(**{option: 6503})
+
+
 def test_a_file_that_grows_is_read_when_it_is_whole(microscope, igor, monkeypatch):
     whole = igor.save
 
@@ -282,7 +309,7 @@ def test_a_file_that_grows_is_read_when_it_is_whole(microscope, igor, monkeypatc
 
 def test_a_file_that_still_changes_is_not_read(igor, monkeypatch):
     """Whole from the start by its length, but its values come later (a preallocated file)."""
-    folder = files.SaveFolder(igor.folder)
+    folder = SaveFolder(igor.folder)
     listed, looks = folder._stamps, []
 
     def look():

@@ -1,13 +1,16 @@
 """The Nanonis adapter through nanonis-spm, against a fake controller on TCP."""
 
-import threading
 import time
 
-import fake_nanonis
 import numpy as np
 import pytest
+from bare import beside
 
 pytest.importorskip("nanonis_spm")
+
+from nanonis_rig import HEIGHT, PEAK, SWEEP, connect
+from nanonis_rig import fake as fake
+from nanonis_rig import microscope as microscope
 
 from grainscout.hardware import Guard, Limits
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
@@ -22,55 +25,11 @@ from grainscout.records import (
     Waveform,
 )
 
-SWEEP = Waveform.triangle(1.0, 21, 0.1)
-RNG = np.random.default_rng(8)
-#: Nothing maps these on themselves; float32, as they come through the wire.
-HEIGHT = (np.cumsum(RNG.random((7, 9)), axis=0) * 1e-9).astype(np.float32).astype(float)
-PEAK = ((np.arange(63).reshape(7, 9) + 1.0) * 1e-10).astype(np.float32).astype(float)
-
-
-@pytest.fixture(params=[(0.0, False), (30.0, True)], ids=["down", "up, turned"])
-def fake(request):
-    angle, up = request.param
-    controller = fake_nanonis.FakeNanonis(HEIGHT, PEAK, angle=angle, up=up)
-    controller.clients = []
-    yield controller
-    for microscope in controller.clients:
-        microscope.close()
-    controller.close()
-
-
-def connect(fake, **options) -> NanonisMicroscope:
-    options = {**fake_nanonis.QUICK, **fake.ports(), "timeout_s": 1.0, **options}
-    fake.clients.append(NanonisMicroscope(**options))
-    return fake.clients[-1]
-
-
-@pytest.fixture
-def microscope(fake):
-    """One that has taken its image."""
-    made = connect(fake)
-    made.scan()
-    fake.log.clear()
-    return made
-
 
 def test_it_conforms(fake):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
     known = {"waveform": SWEEP, "scan": scan, "peak_current": PEAK}
     require_conforming(lambda: Guard(connect(fake), Limits()), **known)
-
-
-def test_image_and_positions_are_the_controllers(fake):
-    microscope = connect(fake)
-    scan = microscope.scan(("height", "current"))
-    np.testing.assert_array_equal(scan.height, HEIGHT)
-    np.testing.assert_array_equal(scan.channels["current"], PEAK)
-    assert scan.units == {"height": "m", "current": "A"}
-    for site in (Site(0, 0), Site(6, 8), Site(0, 8), Site(2, 5)):
-        curve = microscope.measure(site, SWEEP)
-        assert fake.pixel() == site
-        assert np.abs(curve.current).max() == pytest.approx(PEAK[site], rel=1e-6)
 
 
 def test_the_curve_is_forward_and_back(fake, microscope):
@@ -157,17 +116,6 @@ def test_a_move_that_does_not_arrive_is_an_error(fake, microscope):
     assert "BiasSpectr.Start" not in fake.commands()
 
 
-def test_a_scan_that_does_not_end_and_one_with_holes_are_errors(fake):
-    microscope = connect(fake)
-    fake.faults["scan"] = "late"
-    with pytest.raises(MicroscopeError, match="scan must end"):
-        microscope.scan()
-    fake.faults.clear()
-    fake.height = np.where(HEIGHT.mean() < HEIGHT, np.nan, HEIGHT)
-    with pytest.raises(MicroscopeError, match="unusable"):
-        microscope.scan()
-
-
 def test_a_short_curve_is_an_error(fake, microscope):
     fake.samples_lost = 3
     with pytest.raises(MicroscopeError, match="11 samples"):
@@ -243,29 +191,6 @@ def test_without_a_named_controller_the_error_names_what_is_there(fake):
         connect(fake, controller="log Current")  # the tip lands at 0 V
 
 
-def test_an_image_has_its_own_bias_and_what_was_changed_is_given_back(fake):
-    fake.bias = 5.0  # left by an operator
-    before = dict(fake.state)
-    microscope = connect(fake, scan_bias_V=0.2)
-    scan = microscope.scan()
-    biases = [v[0] for n, v in fake.log if n == "Bias.Set"]
-    assert biases == pytest.approx([0.2, 0.0])
-    assert scan.metadata["settings"]["gain"] == "1E+9 V/A"
-    microscope.measure(Site(1, 1), SWEEP)
-    assert fake.state["BiasSpectr.MLSMode"] == fake_nanonis.text("Linear")
-    microscope.park()
-    microscope.close()
-    assert fake.state == before
-    assert fake.points == 77
-    assert fake.bias == 0.0
-
-
-def test_a_stopped_image_is_refused(fake):
-    fake.height = np.where(np.arange(7)[:, None] < 3, HEIGHT, 0.0)
-    with pytest.raises(MicroscopeError, match="4 of 7 are constant"):
-        connect(fake).scan()
-
-
 def test_options_of_the_sequence_at_a_site(fake):
     microscope = connect(fake, lift="partial", lift_m=2e-8, hold=False, averages=3, rest="landed")
     microscope.scan()
@@ -304,16 +229,8 @@ def test_parking_works_while_the_controller_works(fake, what):
     if what != "scan":
         microscope.scan()
     fake.busy_s[what] = 30.0
-    failed = []
-
-    def work():
-        try:
-            microscope.scan() if what == "scan" else microscope.measure(Site(5, 5), SWEEP)
-        except MicroscopeError as error:
-            failed.append(str(error))
-
-    thread = threading.Thread(target=work)
-    thread.start()
+    act = microscope.scan if what == "scan" else lambda: microscope.measure(Site(5, 5), SWEEP)
+    thread, failed = beside(act)
     assert fake.working.wait(5)
     begun = time.monotonic()
     microscope.park()
@@ -408,18 +325,3 @@ def test_misuse_is_named(fake):
     for site in (Site(7, 0), Site(-1, 0), Site(0.5, 0)):
         with pytest.raises(MicroscopeError, match="on the 7 x 9 scan"):
             microscope.measure(site, SWEEP)
-
-
-def test_an_image_has_its_bias_and_further_signals_their_names(fake):
-    with pytest.raises(MicroscopeError, match="Phase"):
-        connect(fake, signals={"phase": "Phase (deg)"})
-    microscope = Guard(connect(fake, signals={"photodiode": "Input 3 (V)"}), Limits(voltage_V=1.0))
-    assert microscope.capabilities.channels == ("height", "current", "photodiode")
-    with pytest.raises(LimitError, match=r"got 1\.5 V"):
-        microscope.image_bias(-1.5)
-    microscope.image_bias(-0.5)
-    fake.log.clear()
-    microscope.scan(("height", "current"))
-    names = [name for name, _ in fake.log]
-    assert names.index("Bias.Set") < names.index("Scan.Action")
-    assert next(v[0] for n, v in fake.log if n == "Bias.Set") == -0.5

@@ -12,6 +12,7 @@ import pytest
 
 from grainscout.hardware import Capabilities, Guard, Limits, SimulatedMicroscope, check_microscope
 from grainscout.hardware.conformance import require_conforming
+from grainscout.hardware.protocol import Part
 from grainscout.records import IVCurve, MicroscopeError, PackedState, Scan, Site, Waveform
 from grainscout.simulator import Film, FilmSpec
 
@@ -118,6 +119,14 @@ Transposed = sited(lambda row, column, *_: (column, row))
 Nanometres = imaged(channels(lambda v: v * 1e9))
 
 
+class LooksUpsideDown(SimulatedMicroscope):
+    """Its small images are the other way round."""
+
+    def look(self, part: Part) -> Scan:
+        image = super().look(part)
+        return replace(image, channels={k: v[::-1] for k, v in image.channels.items()})
+
+
 class Unbounded(SimulatedMicroscope):
     """Ignores its compliance."""
 
@@ -220,6 +229,7 @@ FAULTS = {
         "grid edges",
         "row 32, column 0 of 32 x 40 must raise",
     ),
+    "looks": (LooksUpsideDown, "look", "a look must have the sample's orientation"),
     "dark but silent": (DarkButSilent, "light", "without a lamp must raise"),
     "free": (Free, "clock", "must take its 0.5 s"),
     "restless": (altered(restless), "repeatability", "must give the same curve"),
