@@ -34,6 +34,7 @@ from grainscout.policies.parts.standard import (
 from grainscout.policies.validation import option
 from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.streams import POLICY_DEFAULTS
 
 
 @dataclass(kw_only=True)
@@ -99,7 +100,6 @@ class ModelPolicy(SeededPolicy):
             self._seeds = self.acquisition.seeds(self.run, self.seed_points)
         self._ahead: tuple[Surrogate, TrainingData] | None = None
         self._shown: FloatArray | None = None
-        self._earlier = False
 
     @property
     def surrogate(self) -> Surrogate:
@@ -246,7 +246,8 @@ class ModelPolicy(SeededPolicy):
         data = self.run.targets()
         if len(data.y) == 0:
             raise self._too_early()
-        beside = GaussianProcess(self.run.table(), self.run.candidate_rows, KERNELS["nngp"])
+        kernel, width = KERNELS["nngp"], self.run.width
+        beside = GaussianProcess(self.run.table(), self.run.candidate_rows, kernel, width=width)
         beside.fit(*data)
         return beside.predict()
 
@@ -287,10 +288,10 @@ class ModelPolicy(SeededPolicy):
         )
 
     # ---- state ----------------------------------------------------------------------------
-    def take_earlier_defaults(self, *, robust: bool = False) -> None:
-        """Go on as a run that began before Student-t noise was the default (record 0204)."""
-        self._earlier = True
-        if isinstance(self.model, PlaneModel):
+    def take_earlier_defaults(self, version: int = 1, *, robust: bool = False) -> None:
+        """Go on as a run that began with earlier defaults (records 0204 and 0206)."""
+        self.run.defaults = version
+        if version < 2 and isinstance(self.model, PlaneModel):
             self.model = self.run.model = dataclasses.replace(self.model, robust=robust)
 
     def state(self) -> PackedState:
@@ -299,13 +300,15 @@ class ModelPolicy(SeededPolicy):
         state["own"] |= self.run.carried
         unused = self.run.current is None or len(self._rows) == 0
         model = None if unused else self.surrogate.state()
-        state |= {"model": model, "earlier_defaults": self._earlier}
+        state |= {"model": model, "defaults": self.run.defaults}
         return {**state, **self.acquisition.state(self.run)}
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`. PolicyError if it is of another policy, version or problem."""
-        if state.get("earlier_defaults", True):
-            self.take_earlier_defaults(robust="'robust': True" in str(state.get("options")))
+        version = state.get("defaults", 1 if state.get("earlier_defaults", True) else 2)
+        if version < POLICY_DEFAULTS:
+            robust = "'robust': True" in str(state.get("options"))
+            self.take_earlier_defaults(version, robust=robust)
         super().restore(state)
         self.run.carried |= {name: state["own"][name] for name in self.run.carried}
         self.run.weights_seed = self._weights_seed

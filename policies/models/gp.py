@@ -22,6 +22,7 @@ from grainscout.policies.models.likelihood import (
     FREEDOM,
     LEAST,
     REACH,
+    WIDTH,
     check_data,
     standardise,
     student_noise,
@@ -59,6 +60,8 @@ class GaussianProcess:
         Student-t noise, so that one spoilt curve does not bend the map.
     noise_prior : (float, float)
         Mean and deviation of the log noise variance of standardised targets.
+    width : float
+        Factor on the standard deviations of predictions.
     """
 
     def __init__(
@@ -70,8 +73,9 @@ class GaussianProcess:
         growth: float = 0.1,
         robust: bool = True,
         noise_prior: tuple[float, float] = _NOISE_PRIOR,
+        width: float = WIDTH,
     ) -> None:
-        self.table, self.kernel, self.growth = table, kernel, growth
+        self.table, self.kernel, self.growth, self.width = table, kernel, growth, width
         self.likelihood = STUDENT_T if robust else PLAIN
         self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._x_pool = table[self.candidate_rows]
@@ -126,7 +130,7 @@ class GaussianProcess:
         """See the protocol."""
         self._need_fit()
         variance = np.maximum(self._prior_variance - self._reduction, _FLOOR**2)
-        return self._offset + self._scale * self._mean, self._scale * np.sqrt(variance)
+        return self._offset + self._scale * self._mean, self._spread * np.sqrt(variance)
 
     def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
@@ -140,7 +144,7 @@ class GaussianProcess:
                 self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
             )
             out[part] = self._cross(self._x_pool[part], x) - known.T @ half
-        out *= self._scale**2
+        out *= self._spread**2
         return out
 
     def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -149,7 +153,7 @@ class GaussianProcess:
         x = self.table[rows].astype(np.float64)
         half = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])
         covariance = self.kernel.cross(x, x, self._t[:-2]) - half.T @ half
-        return self._offset + self._scale * (self._beta @ half), self._scale**2 * covariance
+        return self._offset + self._scale * (self._beta @ half), self._spread**2 * covariance
 
     def state(self) -> PackedState:
         """Hyper-parameters, scales, and how many rows were factorised at once."""
@@ -161,6 +165,7 @@ class GaussianProcess:
             "factored": self._factored,
             "extra": self._extra,
             "likelihood": self.likelihood,
+            "width": self.width,
         }
 
     def restore(
@@ -174,6 +179,7 @@ class GaussianProcess:
         # A state of before Student-t noise continues by the rule that it was made with.
         before = PLAIN if self.likelihood == PLAIN else OUTLIERS
         self.likelihood = str(state.get("likelihood", before))
+        self.width = float(state.get("width", 1.0))
         if count == 0:
             return
         given = check_data(rows, y, noise)
@@ -271,6 +277,10 @@ class GaussianProcess:
     @property
     def _n(self) -> int:
         return len(self._rows)
+
+    @property
+    def _spread(self) -> float:
+        return self.width * self._scale
 
     def _need_fit(self) -> None:
         if self._factored == 0:

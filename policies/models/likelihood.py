@@ -10,6 +10,7 @@ from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 FREEDOM = 2.0  # degrees of freedom of the Student-t noise
 REACH = 4.0  # robust standard deviations beyond which a target does not set scale or first fit
 LEAST = 4  # fewer targets say nothing about outliers
+WIDTH = 1.3  # factor on predicted deviations: targets have longer tails than a normal (record 0206)
 
 
 def check_data(rows: IntArray, y: FloatArray, noise: FloatArray | None) -> FloatArray:

@@ -44,8 +44,8 @@ class StructuredGP:
     parameters. `nuisance` gives (n, r) further columns of the mean for the data of a fit, which
     belong to the measurements and not to their sites (time, wear). Predictions are for their zero.
 
-    Hyper-parameters and evidence are of targets limited to four robust deviations, so that models of
-    the same data can be compared. Predictions are of all targets with Student-t noise.
+    If `robust`, hyper-parameters and evidence are of targets limited to four robust deviations, so
+    that models of the same data can be compared, and predictions of all with Student-t noise.
     """
 
     def __init__(
@@ -60,10 +60,11 @@ class StructuredGP:
         particles: int = 256,
         seed: int = 0,
         nuisance: Callable[[], FloatArray] | None = None,
+        robust: bool = True,
     ) -> None:
         self.table, self.covariates, self.kernel, self.mean = table, covariates, kernel, mean
         self.growth, self.particles, self.seed = growth, particles, seed
-        self.nuisance = nuisance
+        self.nuisance, self.robust = nuisance, robust
         self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._prior = np.vstack([kernel.prior, _NOISE_PRIOR, _REACH_PRIOR])
         self._t = self._prior[:, 0].copy()
@@ -94,7 +95,7 @@ class StructuredGP:
         """See the protocol."""
         given = check_data(rows, y, noise)
         extra = np.zeros((len(y), 0)) if self.nuisance is None else self.nuisance()
-        limited = winsorise(y)
+        limited = winsorise(y) if self.robust else y
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
             self._offset, self._scale = standardise(limited)
             self._learn(rows, limited, given, extra)
@@ -104,7 +105,7 @@ class StructuredGP:
             self._explore()
         else:
             self._evidence = float(self._solve(self._shapes)[0][0])
-        self._spoilt = self._outlying(y, limited)
+        self._spoilt = self._outlying(y, limited) if self.robust else 0.0 * y
         self._factorise(rows, y, given + self._spoilt, extra)
         self._condition()
 
@@ -170,7 +171,7 @@ class StructuredGP:
         """
         self._need_fit()
         old = len(self._rows)
-        given, y = check_data(rows, y, noise)[old:], winsorise(y)
+        given, y = check_data(rows, y, noise)[old:], winsorise(y) if self.robust else y
         extra = None if self.nuisance is None else self.nuisance()[old:]
         half = self._half(rows[old:])
         lift = self._lift(rows[old:], half, extra)
@@ -194,7 +195,7 @@ class StructuredGP:
             "weights": self._weights,
             "evidence": self._evidence,
             "nuisance": self._extra if len(self._rows) else None,
-            "spoilt": self._spoilt,
+            "spoilt": self._spoilt if self.robust else None,
         }
 
     def restore(
@@ -206,7 +207,9 @@ class StructuredGP:
         self._shapes, self._weights = np.array(state["shapes"]), np.array(state["weights"])
         if state["nuisance"] is not None:
             given = check_data(rows, y, noise)
-            self._spoilt = np.array(state.get("spoilt", 0.0 * given))
+            spoilt = state.get("spoilt")
+            self.robust = spoilt is not None
+            self._spoilt = 0.0 * given if spoilt is None else np.array(spoilt)
             self._factorise(rows, y, given + self._spoilt, np.array(state["nuisance"]))
             self._evidence = float(state["evidence"])
             self._condition()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from grainscout.policies.acquisition import Posterior
 from grainscout.policies.models.features import coordinates
+from grainscout.policies.models.likelihood import WIDTH
 from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
@@ -23,6 +24,7 @@ from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_options
 from grainscout.records import ConfigError, PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.streams import POLICY_DEFAULTS
 
 T = TypeVar("T")
 Maps = Mapping[str, FloatArray]
@@ -213,6 +215,8 @@ class RunContext:
         Parts of the policy.
     carried : dict
         Plain values and arrays that a part stores with the state.
+    defaults : int
+        Version of the defaults that the run began with.
     """
 
     problem: Problem
@@ -225,12 +229,18 @@ class RunContext:
     target: Target
     acquisition: Acquisition
     carried: dict[str, Any] = field(default_factory=dict)
+    defaults: int = POLICY_DEFAULTS
     _memo: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.candidate_rows = self.problem.scan.flat(self.problem.candidates)
         self.described = self.target.descriptor(self.problem)  # an unknown name fails here
         self.current: Surrogate | None = None
+
+    @property
+    def width(self) -> float:
+        """Factor on the deviations of an exact Gaussian process."""
+        return WIDTH if self.defaults >= 3 else 1.0
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """The value under `key`, made when it is first needed."""

@@ -112,6 +112,7 @@ class PlaneModel(Model):
             KERNELS[self.engine],
             growth=self.refit_growth,
             robust=self.robust,
+            width=run.width,
         )
 
 
@@ -160,6 +161,7 @@ class KernelModel(PlaneModel):
             Placed(inner=KERNELS[self.engine]),
             growth=self.refit_growth,
             robust=self.robust,
+            width=run.width,
         )
 
 

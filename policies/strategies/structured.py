@@ -73,6 +73,7 @@ class StructuredModel(Model):
             model,
             growth=self.refit_growth,
             seed=run.weights_seed,
+            robust=run.defaults >= 3,
             nuisance=None if self.nuisance == "none" else partial(self._disturbances, run),
         )
 

@@ -49,6 +49,7 @@ from grainscout.records import (
     Site,
     spawn_streams,
 )
+from grainscout.records.streams import POLICY_DEFAULTS
 from grainscout.records.supports import SupportsState, supports
 
 
@@ -340,10 +341,10 @@ class Experiment:
         recorded = next((o for o in journal.outcomes() if o.curve is not None), None)
         self.judge = self.judge and (recorded is None or recorded.quality is not None)
         stored = journal.checkpoint("policy")
-        if "policy_defaults" not in journal.header().versions:
-            earlier = getattr(self.policy, "take_earlier_defaults", None)
-            if earlier is not None:
-                earlier()
+        defaults = int(journal.header().versions.get("policy_defaults", 1))
+        earlier = getattr(self.policy, "take_earlier_defaults", None)
+        if defaults < POLICY_DEFAULTS and earlier is not None:
+            earlier(defaults)
         if stored is not None and supports(self.policy, SupportsState):
             restored, state = stored
             self.policy.restore(state)

@@ -13,19 +13,15 @@ import numpy as np
 
 from grainscout.records import Outcome, Problem, Proposal, spawn_streams
 from grainscout.records.quality import Quality
-from grainscout.records.streams import STREAM_VERSION
+from grainscout.records.streams import POLICY_DEFAULTS, STREAM_VERSION
 
 _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")
-
-
-#: Version of the policies' default options. It is in no journal of before version 2 (record 0204).
-POLICY_DEFAULTS = "2"
 
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version(), "machine": platform.machine()}
-    versions["policy_defaults"] = POLICY_DEFAULTS
+    versions["policy_defaults"] = str(POLICY_DEFAULTS)
     versions["policy_stream"] = str(STREAM_VERSION)
     for name in _PACKAGES:
         try:

@@ -13,6 +13,8 @@ from grainscout.records.scan import Site
 #: Version of the policy's stream. Version 1 was a child of the seed, from which a policy could find the
 #: seed, and so the film, by trying seeds.
 STREAM_VERSION = 2
+#: Version of the policies' defaults. It is in no journal of before version 2 (records 0204 and 0206).
+POLICY_DEFAULTS = 3
 _SALT = b"grainscout policy stream"
 
 
