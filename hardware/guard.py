@@ -53,9 +53,7 @@ LOG_LINES = 1_000
 #: Curves in a row beyond the limit of the current that end a run, on a microscope without compliance.
 MOST_OVER = 3
 
-# Earlier names.
-LimitsCurrent = SupportsLimitCurrent
-LogsFaults = SupportsFaults
+LimitsCurrent, LogsFaults = SupportsLimitCurrent, SupportsFaults  # earlier names
 
 
 class Guard(Forwarding):
@@ -122,12 +120,7 @@ class Guard(Forwarding):
         self._exposed: defaultdict[Site, float] = defaultdict(float)  # s under bias
         self._planned = SimulatedClock(microscope.clock.now()) if dry_run else None
         self._compliant = supports(microscope, SupportsLimitCurrent)
-        if self.limits.current_A is not None and supports(microscope, SupportsLimitCurrent):
-            with self._issue("limit_current", list, amperes=self.limits.current_A) as go:
-                if go:
-                    microscope.limit_current(self.limits.current_A)
-
-    # Properties of the microscope.
+        self._limit_current()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -150,6 +143,19 @@ class Guard(Forwarding):
         """Count on from an earlier part of the run, with the seconds under bias of its sites."""
         self.issued, self._elapsed = issued, elapsed_s
         self._exposed.update(exposed_s or {})
+
+    def narrow(self, limits: Limits) -> None:
+        """Take narrower limits. ConfigError if one of them is wider."""
+        self.limits.require_within(limits)
+        self.limits = limits
+        self._limit_current()
+
+    def _limit_current(self) -> None:
+        amperes, able = self.limits.current_A, self.microscope
+        if amperes is not None and supports(able, SupportsLimitCurrent):
+            with self._issue("limit_current", list, amperes=amperes) as go:
+                if go:
+                    able.limit_current(amperes)
 
     # Commands.
 
@@ -269,19 +275,15 @@ class Guard(Forwarding):
                 self._watchdog.stop()
                 self._watchdog = None
 
-    # With the optional methods of `Forwarding`; `unsupported` names those that the microscope lacks.
-
     def state(self) -> PackedState:
         """Return the microscope's state with the guard's own count and geometry."""
+        exposed = [[*site, seconds] for site, seconds in self._exposed.items()]
         return {
             "microscope": self.optional(SupportsState).state(),
             "issued": self.issued,
             **self._geometry.state(),
-            **({} if self.limits.site_s is None else {"exposed": self._exposures()}),
+            **({} if self.limits.site_s is None else {"exposed": exposed}),
         }
-
-    def _exposures(self) -> list[list[float]]:
-        return [[*site, seconds] for site, seconds in self._exposed.items()]
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`."""
@@ -313,8 +315,6 @@ class Guard(Forwarding):
     def _leave(self) -> None:
         self.park()
         self.close()  # not if parking failed: the watchdog shall try, too, once this process ends
-
-    # Logging, refusing, parking.
 
     @contextmanager
     def _issue(

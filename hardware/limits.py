@@ -117,6 +117,14 @@ class Limits:
                 )
             object.__setattr__(self, "frame_m", frame)
 
+    def require_within(self, narrower: Limits) -> None:
+        """ConfigError if another limit is wider than its own here, or its frame is another one."""
+        for item in fields(self):
+            old, new = getattr(self, item.name), getattr(narrower, item.name)
+            frame = item.name == "frame_m"
+            if new != old if frame else old is not None and (new is None or new > old):
+                raise ConfigError(f"{item.name} must be at most {old}, as now; got {new}")
+
     def of_waveform(
         self,
         waveform: Waveform,

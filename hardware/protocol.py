@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from grainscout.hardware.limits import Violation
+from grainscout.hardware.limits import Limits, Violation
 from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
 from grainscout.records.arrays import IntArray
 from grainscout.records.supports import SupportsState as SupportsState
@@ -308,6 +308,11 @@ def on_paper(paper: Callable[..., Paper | None]) -> Callable[[F], F]:
 @runtime_checkable
 class SupportsCheck(Protocol):
     """A microscope with limits, such as a guard."""
+
+    limits: Limits
+
+    def narrow(self, limits: Limits) -> None:
+        """Take narrower limits. ConfigError if one of them is wider."""
 
     def check(self, site: Site, waveform: Waveform) -> list[Violation]:
         """List the limits that this measurement would break now."""

@@ -39,12 +39,16 @@ PEERS: Mapping[str, str] = {
     "peer-ax": "ax",
     "peer-baybe": "baybe",
     "peer-botorch": "botorch",
+    "peer-botorch-robust": "botorch",
+    "peer-gpcam": "gpcam",
 }
 _PEER_CLASSES = {
     "peer-atomai": "grainscout.policies.peers.atomai:peer_atomai",
     "peer-ax": "grainscout.policies.peers.ax:PeerAx",
     "peer-baybe": "grainscout.policies.peers.baybe:PeerBayBE",
     "peer-botorch": "grainscout.policies.peers.botorch:peer_botorch",
+    "peer-botorch-robust": "grainscout.policies.peers.botorch:peer_botorch_robust",
+    "peer-gpcam": "grainscout.policies.peers.gpcam:PeerGpCAM",
 }
 
 _REGISTRY: Registry[Policy] = Registry(

@@ -112,10 +112,11 @@ def check(
 
 def update(
     name: str, model: Model, path: Path, progress: Callable[[str], None] = lambda film: None
-) -> None:
+) -> Scores:
     """Score a model and make that its baseline."""
     baseline = Baseline(model=name, version=version_of(model), scores=score(model, progress))
     write_baseline(path, baseline)
+    return baseline.scores
 
 
 def version_of(model: Model) -> str:

@@ -268,12 +268,16 @@ def test_requests_reach_the_journal_and_only_waiting_proposals_can_be_vetoed(fin
                 {"ask": "veto", "id": "nobody"},
                 {"ask": "veto", "id": waiting},
                 {"ask": "pause"},
+                {"ask": "narrow", "id": "curves=100000"},
+                {"ask": "exclude", "id": "0,0,9,9"},
                 cookie=site.cookie(),
             )
         assert "not waiting" in answers[0]["reply"]
+        assert "curves must be at most" in answers[3]["reply"]
         assert [(r.kind, dict(r.detail)) for r in journal.requests()] == [
             ("veto", {"id": waiting}),
             ("pause", {}),
+            ("exclude", {"change": "0,0,9,9"}),
         ]
 
 

@@ -22,7 +22,6 @@ from grainscout.cli import (
     preflight,
     queue,
     regress,
-    report,
     run,
     serve,
     simulate,
@@ -54,7 +53,7 @@ app.command("advise")(advise.advise)
 app.command("bench")(bench.bench)
 app.command("demo")(bench.demo)
 app.command("regress")(regress.regress)
-app.command("report")(report.report)
+app.command("report")(files.report)
 app.command("control")(control.control)
 app.command("watch")(serve.watch)
 app.command("preflight")(preflight.preflight)

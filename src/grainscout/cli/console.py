@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from rich.text import Text
 
 from grainscout.records.errors import ConfigError
 
+#: A shell command of a notebook has a terminal that shows control codes as text.
+_TERMINAL = False if "JPY_PARENT_PID" in os.environ else None
 #: Results. Brackets in a message or a name, as in ``grainscout[watch]``, are no markup.
-console = Console(markup=False, emoji=False)
+console = Console(markup=False, emoji=False, force_terminal=_TERMINAL)
 #: The error stream, for everything that is no result, so that results can be piped.
-notes = Console(stderr=True, markup=False, emoji=False)
+notes = Console(stderr=True, markup=False, emoji=False, force_terminal=_TERMINAL)
 
 
 def note(message: str) -> None:

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 def control(
     journal: Annotated[Path, Argument(help="Journal of a running experiment.")],
-    request: Annotated[str, Argument(help="pause, resume, abort, veto, add, attach or retract.")],
-    curve: Annotated[
-        str | None, Argument(help="retract: proposal id of the curve, or its ROW,COLUMN.")
+    request: Annotated[
+        str,
+        Argument(
+            help="pause, resume, abort, veto, add, attach, retract, exclude, constrain or narrow."
+        ),
+    ],
+    what: Annotated[
+        str | None,
+        Argument(
+            help="retract: proposal id of the curve, or its ROW,COLUMN. exclude: corners, as 0,0,20,40. "
+            "constrain: what an image must be, as 'height > 2e-9'. narrow: as curves=40,current_A=1e-9."
+        ),
     ] = None,
     id_: Annotated[str | None, Option("--id", help="veto: id of the proposal.")] = None,
     row: Annotated[int | None, Option(help="add: row of the site.")] = None,
@@ -32,6 +41,7 @@ def control(
 ) -> None:
     """Send a request to a running experiment."""
     from grainscout.experiment import REQUESTS, attachable
+    from grainscout.experiment.changes import KINDS, Changes
     from grainscout.experiment.retraction import retraction
     from grainscout.journal import Journal
 
@@ -43,11 +53,13 @@ def control(
         "veto": ("--id", id_ is not None),
         "add": ("--row and --column", row is not None and column is not None),
         "attach": ("--file", file is not None),
-        "retract": ("a curve and --reason", curve is not None and bool(reason)),
+        "retract": ("a curve and --reason", what is not None and bool(reason)),
     }
     for name, (options, given) in needed.items():
         if (request == name) != given:
             raise ConfigError(f"{name}, and nothing else, needs {options}")
+    if (what is None) == (request in (*KINDS, "retract")):
+        raise ConfigError(f"{', '.join(KINDS)} and retract, and nothing else, need to be told what")
     detail: dict[str, Any] = {}
     with Journal.open(journal) as run:
         turns = [e.kind for e in run.events() if e.kind in ("start", "resume", "end")]
@@ -64,13 +76,16 @@ def control(
         if file is not None:
             attachable(file, run.header().problem)
             detail["file"] = str(file.resolve())
-        if curve is not None and reason:
-            detail |= {"outcome": _outcome(run, curve), "reason": reason}
+        if what is not None and request in KINDS:
+            Changes(run.header().problem, None).apply(request, what, 0)  # refused here if it can be
+            detail["change"] = what
+        if what is not None and reason:
+            detail |= {"outcome": _outcome(run, what), "reason": reason}
             before = len(run.batches())
             retraction(run, detail, before)
             if turns and turns[-1] == "end":
                 run.record_event("request", asked="retract", **detail, before=before)
-                console.print(f"taken out of {journal}: {curve}")
+                console.print(f"taken out of {journal}: {what}")
                 return
         run.request(request, **detail)
     console.print(f"asked: {request}. It is done before the next measurement: {REQUESTS[request]}")

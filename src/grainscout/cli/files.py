@@ -1,4 +1,4 @@
-"""Commands ``grainscout export`` and ``import``."""
+"""Commands ``grainscout report``, ``export`` and ``import``: what a file holds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,47 @@ if TYPE_CHECKING:
 
 Out = Annotated[Path, Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")]
 Force = Annotated[bool, Option("--force", help="Overwrite an existing file.")]
+
+
+def report(
+    path: Annotated[Path, Argument(help="Journal of a run, or folder of a campaign.")],
+    out: Annotated[Path | None, Option("--out", "-o", help="The HTML file to write.")] = None,
+) -> None:
+    """Write the report of a run or a campaign.
+
+    It is one HTML file that loads nothing from a network.
+    """
+    from grainscout.benchmarks import (
+        Campaign,
+        CampaignStore,
+        make_environment,
+        write_results,
+        write_run_report,
+    )
+    from grainscout.config import RunConfig, parse
+    from grainscout.journal import Journal
+
+    if path.is_dir():
+        with CampaignStore(path / "campaign.sqlite") as store:
+            plan = parse(Campaign, store.identity["campaign"], str(store.path))
+            results = write_results(plan, store, path, report=out)
+            console.print(f"report: {results.files['report']}")
+        return
+    if not path.exists():
+        raise DataError(
+            f"report needs a journal or a campaign's folder; there is nothing at {path}"
+        )
+    target = out or path.with_suffix(".html")
+    with Journal.read(path) as journal:
+        header = journal.header()
+        settings = parse(RunConfig, header.config, str(path))
+        truth = structure = None
+        if settings.task.microscope.has_truth:
+            environment = make_environment(settings.task, settings.seed)
+            truth = environment.truth(header.problem)
+            structure = None if environment.film is None else environment.film.structure
+        write_run_report(journal, target, truth, structure)
+    console.print(f"report: {target}")
 
 
 def export(

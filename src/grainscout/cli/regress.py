@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import numpy as np
 from typer import Option
 
 from grainscout.cli.console import console, progress
 from grainscout.records import ConfigError, GrainscoutError
-
-if TYPE_CHECKING:
-    from grainscout.benchmarks.regression import Change, Model
 
 _OWN_BASELINES = Path("grainscout-baselines")
 
@@ -27,9 +24,9 @@ Baselines = Annotated[
     Path | None,
     Option("--baselines", help="Folder of the baselines. Default: the package's."),
 ]
-Speed = Annotated[
-    Path | None,
-    Option("--speed", hidden=True, help="Replaced by pytest --benchmark-compare."),
+Original = Annotated[
+    str | None,
+    Option("--baseline-of", help="Compare your one --model with the baseline of this model."),
 ]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 
@@ -39,7 +36,7 @@ def regress(
     list_: List = False,
     update: Update = False,
     baselines: Baselines = None,
-    speed: Speed = None,
+    baseline_of: Original = None,
     as_json: Json = False,
 ) -> None:
     """Compare models with stored baselines on fixed films.
@@ -57,35 +54,12 @@ def regress(
         folder = baselines or (suite.BASELINES if name in suite.MODELS else _OWN_BASELINES)
         return folder / (name.replace(":", ".") + ".json")
 
-    if speed is not None:
-        raise ConfigError(
-            "--speed was replaced: run pytest benchmarks/speed --benchmark-compare "
-            "--benchmark-compare-fail=median:50%"
-        )
     models = {name: suite.find_model(name) for name in model or suite.MODELS}
-    changes = _scored(models, path_of, update=update)
-    if update:
-        for name in models:
-            console.print(f"baseline written: {path_of(name)}", soft_wrap=True)
-        return
-    outcomes = [c.outcome for c in changes]
-    worse = outcomes.count("worse")
-    _show(changes, worse, as_json=as_json)
-    if worse:
-        raise GrainscoutError(
-            f"{worse} of {len(outcomes)} scores got significantly worse. If that is "
-            "meant, make it the new baseline with --update"
-        )
-    if not as_json:
-        console.print(f"none of {len(outcomes)} scores got significantly worse")
-
-
-def _scored(
-    models: dict[str, Model], path_of: Callable[[str], Path], *, update: bool
-) -> list[Change]:
-    """Compare the models with their baselines, or update these."""
-    from grainscout.benchmarks import regression as suite
-
+    if baseline_of is not None:
+        if len(models) != 1 or not model or update:
+            raise ConfigError("--baseline-of must come with one --model, and without --update")
+        suite.find_model(baseline_of)
+        models = {baseline_of: models[model[0]]}
     with progress() as bar:
         ticks = bar.add_task("films", total=len(models) * len(suite.FILM_NAMES))
 
@@ -93,19 +67,24 @@ def _scored(
             bar.advance(ticks)
 
         if not update:
-            return list(suite.check(models, path_of, progress=tick))
-        for name, scored in models.items():
-            suite.update(name, scored, path_of(name), tick)
-        return []
-
-
-def _show(changes: list[Change], worse: int, *, as_json: bool) -> None:
-    from grainscout.benchmarks import regression as suite
-
-    if not as_json:
-        console.print(suite.changes_table(changes), markup=True)
+            changes = suite.check(models, path_of, progress=tick)
+        for name, scored in models.items() if update else ():
+            scores = suite.update(name, scored, path_of(name), tick)
+            said = ", ".join(f"{k} {np.mean(v):.4g}" for k, v in scores.items())
+            console.print(f"baseline written: {path_of(name)}\n  means: {said}", soft_wrap=True)
+    if update:
         return
-    # "speed" is always empty: scripts may still look for it.
-    print(
-        json.dumps({"worse": worse, "changes": [c.plain() for c in changes], "speed": []}, indent=1)
-    )
+    outcomes = [c.outcome for c in changes]
+    worse = outcomes.count("worse")
+    if as_json:  # "speed" is always empty: scripts may still look for it
+        plain = [c.plain() for c in changes]
+        print(json.dumps({"worse": worse, "changes": plain, "speed": []}, indent=1))
+    else:
+        console.print(suite.changes_table(changes), markup=True)
+    if worse:
+        raise GrainscoutError(
+            f"{worse} of {len(outcomes)} scores got significantly worse. If that is "
+            "meant, make it the new baseline with --update"
+        )
+    if not as_json:
+        console.print(f"none of {len(outcomes)} scores got significantly worse")

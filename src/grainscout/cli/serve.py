@@ -88,7 +88,7 @@ def watch(
         ),
     ] = None,
     allow_control: Annotated[
-        bool, Option("--allow-control", help="Let the page pause, resume, abort and veto.")
+        bool, Option("--allow-control", help="Let the page pause, resume, abort, veto and narrow.")
     ] = False,
     maps: Annotated[
         bool,

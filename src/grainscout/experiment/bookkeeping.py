@@ -89,7 +89,7 @@ class Spending:
     """Curves, visits and failures of a run so far."""
 
     def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+        self.budget = budget
         self._visits: Counter[tuple[int, int]] = Counter()
         self.curves = 0
         self.outcomes = 0
@@ -113,13 +113,11 @@ class Spending:
 
     def left(self, batch: int) -> int:
         """Number of sites to ask for: a batch, or the curves that are left."""
-        return (
-            batch if self._budget.curves is None else min(batch, self._budget.curves - self.curves)
-        )
+        return batch if self.budget.curves is None else min(batch, self.budget.curves - self.curves)
 
     def exhausted(self, seconds: float, wear: float) -> str | None:
         """Name the part of the budget that is used up, or None."""
-        budget = self._budget
+        budget = self.budget
         if budget.curves is not None and self.curves >= budget.curves:
             return f"budget: {budget.curves} curves"
         if budget.seconds is not None and seconds >= budget.seconds:

@@ -17,6 +17,7 @@ from grainscout.experiment.bookkeeping import (
     step_of,
     unmeasured,
 )
+from grainscout.experiment.changes import Changes
 from grainscout.experiment.drift import (
     MIN_QUALITY,
     DriftSettings,
@@ -134,8 +135,9 @@ class Experiment:
         )
         self._displaced = drift is not None  # sites are not where the image showed them
         self._min_quality = MIN_QUALITY if drift is None else drift.min_quality
-        self._requests = OperatorRequests(journal, problem, microscope, policy)
-        self._told = ToldPolicy(policy, problem, journal)
+        self._changes = Changes(problem, microscope)
+        self._requests = OperatorRequests(journal, problem, microscope, policy, self._changes)
+        self._told = ToldPolicy(policy, problem, journal, self._changes)
         self._pending: Step | None = None  # a batch that was interrupted
         if problem.budget.wear is not None and not supports(microscope, SupportsWear):
             raise ConfigError("budget wear needs a microscope that reports tip wear; this does not")
@@ -231,7 +233,7 @@ class Experiment:
         self._log.new_image, self._displaced = False, True
 
     def _turn(self) -> bool:
-        self._told.retract(self._number)
+        self._told.update(self._number)
         wanted = self._spending.left(self.batch)
         begun = time.perf_counter()
         proposals = self._check.checked(self._told.ask(wanted), wanted)
@@ -261,6 +263,7 @@ class Experiment:
                     retract=self._told.retractions.append,
                     batch=self._number,
                 )
+                self._spending.budget = self._changes.budget
                 self._record(self._outcome_of(proposal), step)
             self._look_again(proposal, step)
         self._told.tell(step.outcomes)
@@ -296,10 +299,11 @@ class Experiment:
         return suspicious(proposal, step.outcomes, self.second_look) if room else None
 
     def _outcome_of(self, proposal: Proposal) -> Outcome:
-        if proposal.id not in self._requests.vetoed:
+        why = self._changes.forbids(proposal.site, self._spending.curves)
+        if proposal.id not in self._requests.vetoed and not why:
             return self._measured(proposal.site, proposal.id)
-        visit = self._spending.visit(proposal.site)
-        return unmeasured_at(proposal.site, proposal.id, visit=visit, at=self._log.now())
+        visit, words = self._spending.visit(proposal.site), {"message": why} if why else {}
+        return unmeasured_at(proposal.site, proposal.id, visit=visit, at=self._log.now(), **words)
 
     def _measured(self, site: Site, proposal_id: str | None = None) -> Outcome:
         wave, visit = self.problem.waveform, self._spending.visit(site)
@@ -348,11 +352,13 @@ class Experiment:
         if stored is not None and supports(self.policy, SupportsState):
             restored, state = stored
             self.policy.restore(state)
+        self._changes.restore(e for e in journal.events() if e.kind == "request")
+        self._spending.budget = self._changes.budget
         self._told.resume(restored)
         for batch in (batches := journal.batches()):
             self._check.ids.update(p.id for p in batch.proposals)
             if batch.number > restored:
-                self._told.retract(batch.number)
+                self._told.update(batch.number)
                 require_same(self._told.ask(len(batch.proposals)), batch, journal)
             for outcome in batch.outcomes:
                 self._count(outcome)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grainscout.analysis.formats import Recording, read
+from grainscout.experiment.changes import KINDS, Changes
 from grainscout.experiment.retraction import can_forget, retraction
 from grainscout.hardware.protocol import Microscope, SupportsCheck
 from grainscout.journal import Journal, Request, recording_of
@@ -28,6 +30,9 @@ REQUESTS: Mapping[str, str] = {
     "attach": "give the policy the curves of `file`, a recording or journal on the same scan",
     "add": "measure the site `row`, `column` next; the policy gets it as an external point",
     "retract": "take the curve of outcome number `outcome` out again, for a `reason`",
+    "exclude": "measure no more in the rectangle `change`, such as 0,0,20,40 (row,column,row,column)",
+    "constrain": "measure only where an image is as `change` says, such as height > 2e-9",
+    "narrow": "lower the budget or limits to `change`, such as curves=40, current_A=1e-9",
 }
 
 _POLL_S = 0.1
@@ -69,13 +74,14 @@ class OperatorRequests:
         problem: Problem,
         microscope: Microscope,
         policy: Policy,
+        changes: Changes,
     ) -> None:
         self._journal, self._problem, self._microscope = journal, problem, microscope
-        self._policy = policy
+        self._policy, self._changes = policy, changes
         self._next_batch = 0
         self._paused = False
         self.vetoed: set[str] = set()
-        self._handlers: Mapping[str, Callable[[Mapping[str, Any]], _Additions | None]] = {
+        self._handlers: dict[str, Callable[[Mapping[str, Any]], _Additions | None]] = {
             "pause": self._pause,
             "resume": self._resume,
             "abort": lambda _: None,
@@ -84,6 +90,8 @@ class OperatorRequests:
             "add": self._add,
             "retract": self._retract,
         }
+        for kind in KINDS:
+            self._handlers[kind] = partial(self._change, kind)
 
     def apply(
         self,
@@ -136,6 +144,8 @@ class OperatorRequests:
         detail = {"asked": request.kind, **request.detail, **refused}
         if added is not None and added.retraction is not None:
             detail |= vars(added.retraction)
+        if request.kind in KINDS and not refused:
+            detail["before"] = self._next_batch
         journal.record_event("request", self._microscope.clock.now(), **detail)
         return added or _Additions()
 
@@ -163,6 +173,9 @@ class OperatorRequests:
             if broken:
                 raise ConfigError("; ".join(map(str, broken)))
         return _Additions(sites=[site])
+
+    def _change(self, kind: str, detail: Mapping[str, Any]) -> None:
+        self._changes.apply(kind, str(detail.get("change")), self._next_batch)
 
     def _retract(self, detail: Mapping[str, Any]) -> _Additions:
         if self._journal is None:

@@ -1,4 +1,4 @@
-"""Curves that a person takes out again, and how the policy forgets them."""
+"""Curves that a person takes out again, sites that are excluded, and how the policy learns of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from grainscout.experiment.changes import EXCLUDED, Changes, inside
+from grainscout.experiment.outcomes import unmeasured_at
 from grainscout.journal import Journal
 from grainscout.journal.models import Retraction
 from grainscout.policies.protocol import Policy, SupportsRetract
-from grainscout.records import ConfigError, Outcome, Problem, Proposal
+from grainscout.records import ConfigError, Outcome, Problem, Proposal, Site
 from grainscout.records.supports import SupportsState, supports
 
 
@@ -53,7 +55,11 @@ def can_forget(policy: Policy) -> None:
 
 
 class ToldPolicy:
-    """The policy of a run, and the curves that were taken out again.
+    """The policy of a run, the curves that were taken out again, and the sites that are excluded.
+
+    It hears of an excluded site as one that could not be measured, before its next decision. If it
+    asks for one all the same, it is told so and asked again; neither is in the journal, as the
+    request in there gives both again.
 
     A policy without ``retract`` begins anew and is told everything else. Its proposal ids begin
     again then, so that the loop adds the number of the batch to them.
@@ -66,16 +72,30 @@ class ToldPolicy:
         Problem of the run.
     journal : Journal, optional
         Journal of the run.
+    changes : Changes
+        Excluded sites.
     """
 
-    def __init__(self, policy: Policy, problem: Problem, journal: Journal | None) -> None:
+    def __init__(
+        self, policy: Policy, problem: Problem, journal: Journal | None, changes: Changes
+    ) -> None:
         self._policy, self._problem, self._journal = policy, problem, journal
+        self._changes, self._excluded = changes, changes.until(-1)  # what the policy knows of
         self.retractions: list[Retraction] = []  # that the policy does not know yet
         self._mark = ""  # ends the ids of a policy that began anew
 
     def ask(self, n: int) -> list[Proposal]:
         """Ask the policy for sites."""
         proposals = self._policy.ask(n)
+        for _ in range(2 * len(self._problem.candidates)):  # a policy that never learns ends, too
+            if not isinstance(proposals, list) or not self._excluded.any():
+                break
+            out = [p for p in proposals if inside(p.site, self._excluded, self._problem)]
+            if not out:
+                break
+            self._policy.tell([_excluded(p.site, p.id) for p in out])
+            kept = [p for p in proposals if p not in out]
+            proposals = [*kept, *self._policy.ask(n - len(kept))]
         if not self._mark or not isinstance(proposals, list):
             return proposals
         return [replace(p, id=p.id + self._mark) for p in proposals]
@@ -84,8 +104,15 @@ class ToldPolicy:
         """Tell the policy outcomes under its own ids."""
         self._policy.tell([self._own(o) for o in outcomes])
 
-    def retract(self, batch: int) -> None:
-        """Let the policy forget the curves that were taken out before a batch."""
+    def update(self, batch: int) -> None:
+        """Let the policy know what was taken out or excluded before a batch."""
+        self._retract(batch)
+        before, self._excluded = self._excluded, self._changes.until(batch)
+        sites = self._problem.candidates[self._excluded & ~before].tolist()
+        if sites:
+            self._policy.tell([_excluded(Site(*site), None) for site in sites])
+
+    def _retract(self, batch: int) -> None:
         due = [r for r in self.retractions if r.before <= batch]
         if not due or self._journal is None:
             return
@@ -97,11 +124,13 @@ class ToldPolicy:
         gone = {r.outcome for r in self._journal.retractions() if r.before <= batch}
         told = [o for b in self._journal.batches() if b.number < batch for o in b.outcomes]
         self._policy.reset(self._problem, rng=self._journal.header().policy_rng())
+        self._excluded = self._changes.until(-1)
         self._mark = _mark(batch)
         self.tell([o for k, o in enumerate(told) if k not in gone])
 
     def resume(self, restored: int) -> None:
         """Continue from the journal, with the policy's state after batch `restored`; -1 for none."""
+        self._excluded = self._changes.until(restored)
         every = [] if self._journal is None else self._journal.retractions()
         self.retractions = [r for r in every if r.before > restored]
         known = [r.before for r in every if r.before <= restored]
@@ -116,6 +145,10 @@ class ToldPolicy:
         return replace(
             outcome, proposal_id=outcome.proposal_id.removesuffix(self._mark) if ours else None
         )
+
+
+def _excluded(site: Site, proposal_id: str | None) -> Outcome:
+    return unmeasured_at(site, proposal_id, visit=0, at=0.0, message=EXCLUDED)
 
 
 def _mark(batch: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from grainscout.experiment.changes import KINDS, Changes
 from grainscout.journal import Journal
 from grainscout.records import GrainscoutError, JournalError, Proposal
 from grainscout.records.arrays import IntArray
@@ -25,7 +26,7 @@ _SHARE = 4.0  # rest at least so many times as long as an update took
 _AGAIN_S = 5.0  # silence and a killed run show by the time of day alone
 #: A journal that is unreadable for so long is no commit under way [s].
 DOUBT_S = 3.0
-_ASKS = ("pause", "resume", "abort", "veto")
+_ASKS = ("pause", "resume", "abort", "veto", *KINDS)
 
 
 class Broadcaster(AbstractContextManager["Broadcaster"]):
@@ -36,7 +37,7 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
     path : Path
         Journal of the run.
     control : bool
-        Let viewers pause, resume, abort and veto.
+        Let viewers pause, resume, abort, veto, exclude, constrain and narrow.
     maps : bool
         Show the policy's maps.
 
@@ -135,9 +136,12 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
             if not isinstance(id_, str) or id_ not in {p.id for p in self.run.waiting}:
                 return f"{id_!s:.40} is not waiting (any more): nothing was asked."
             detail["id"] = id_
+        if kind in KINDS:
+            Changes(self.run.header.problem, None).apply(str(kind), str(id_), 0)
+            detail["change"] = str(id_)
         with Journal.open(self.path) as journal:
             journal.request(str(kind), **detail)
-        return f"Asked: {kind}{' ' + detail['id'] if detail else ''}."
+        return f"Asked: {kind}{''.join(f' {v}' for v in detail.values())}."
 
     def _picked(self, message: Mapping[str, Any]) -> int | None:
         """Measurement of that number or nearest to the place."""

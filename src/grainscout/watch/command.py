@@ -38,7 +38,10 @@ def serve(
         def ready(port: int) -> None:
             shown = f"[{host}]" if ":" in host else host
             say(f"watch:   http://{shown}:{port}/?token={token}")
-            say("control: " + ("pause, resume, abort, veto" if control else "none (look only)"))
+            say(
+                "control: "
+                + ("pause, resume, abort, veto, narrow" if control else "none (look only)")
+            )
             if not local:
                 say("warning: not encrypted; anyone who listens on the network can read the token")
             say("Ctrl-C ends the watch; the run goes on.")

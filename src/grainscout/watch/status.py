@@ -11,6 +11,7 @@ import numpy as np
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.curves.quality import WINDOW
+from grainscout.experiment.changes import Changes
 from grainscout.experiment.evidence import MAX_SPOILT, SPOILT
 from grainscout.experiment.stopping import SETTLED
 from grainscout.records import Budget
@@ -210,7 +211,9 @@ def _strange_curves(run: Snapshot) -> list[Alert]:
 
 def remaining_budget(run: Snapshot) -> RemainingBudget:
     """The part of the budget that ends first."""
-    budget: Budget = run.header.problem.budget
+    changes = Changes(run.header.problem, None)
+    changes.restore(run.events)
+    budget: Budget = changes.budget
     limits: list[RemainingBudget] = []
     if budget.curves is not None:
         spent = spent_curves(run)

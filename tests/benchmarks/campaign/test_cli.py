@@ -11,7 +11,7 @@ import pytest
 import rogues
 
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign, write_results
-from grainscout.cli import campaign_display
+from grainscout.cli import bench as command
 from grainscout.records import DataError
 
 PLAN = """
@@ -110,7 +110,7 @@ def test_a_terminal_shows_time_left_and_who_leads(bench, monkeypatch):
     from rich.console import Console
 
     screen = Console(stderr=True, force_terminal=True, width=100)
-    monkeypatch.setattr(campaign_display, "notes", screen)
+    monkeypatch.setattr(command, "notes", screen)
     status, out, err = bench("plan.toml", "--jobs", 0, "--json", "--out", "o")
     assert status == 0
     json.loads(out)

@@ -64,7 +64,8 @@ def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
     assert status == 1
     assert "there is none" in said
     assert "--update --model my_models:mine" in said
-    assert call(*chosen, "--update")[0] == 0
+    status, out, _ = call(*chosen, "--update")
+    assert (status, "means: mine 1.0" in out) == (0, True)
     stored = tmp_path / "grainscout-baselines" / "my_models.mine.json"
     before = stored.read_bytes()
     status, out, _ = call(*chosen)
@@ -78,6 +79,9 @@ def test_a_model_of_ones_own_from_baseline_to_damage(call, tmp_path):
     assert status == 1
     assert json.loads(out)["changes"][0]["outcome"] == "worse"
     assert stored.read_bytes() == before  # nothing but the flag changes a baseline
+    source.write_text("LEVEL = 1.0" + MODULE + "\ncopy = lambda case: {'mine': 0.5}")
+    as_mine = ("--model", "my_models:copy", "--baseline-of", "my_models:mine")
+    assert "worse" in call(*as_mine)[1]  # a changed copy, beside the baseline of the original
     source.write_text("LEVEL = 1.1" + MODULE)
     assert "better" in call(*chosen)[1]
 
@@ -116,17 +120,8 @@ def test_the_models_are_listed(call):
     assert all(name in out for name in regress.MODELS)
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        *(
-            ("--model", n, "model")
-            for n in ("nothing", "no_such_module:x", "json:nothing", "sys:path")
-        ),
-        ("--speed", "timings.json", "pytest benchmarks/speed --benchmark-compare"),
-    ],
-)
-def test_a_missing_model_and_old_speed_option_are_bad_usage(call, option, value, words):
-    status, _, message = call(option, value)
+@pytest.mark.parametrize("name", ["nothing", "no_such_module:x", "json:nothing", "sys:path"])
+def test_a_missing_model_is_bad_usage(call, name):
+    status, _, message = call("--model", name)
     assert status == 2
-    assert words in message
+    assert "model" in message

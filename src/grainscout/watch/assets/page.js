@@ -44,7 +44,7 @@ function controls() {
   const open = socket !== null && socket.readyState === WebSocket.OPEN;
   hold.dataset.ask = run.state === "paused" ? "resume" : "pause";
   hold.textContent = run.state === "paused" ? "Resume" : "Pause";
-  for (const b of document.querySelectorAll(".controls button, [data-ask]")) b.disabled = !open || !run.going;
+  for (const b of document.querySelectorAll(".controls button, .narrow button, [data-ask]")) b.disabled = !open || !run.going;
 }
 
 function swap(id, html) {
@@ -88,6 +88,8 @@ document.addEventListener("click", (event) => {
     send({ ask: button.dataset.ask, id: button.dataset.id || "" });
     return;
   }
+  const from = event.target.closest("[data-from]");
+  if (from) { send({ ask: at("kind").value, id: at(from.dataset.from).value }); return; }
   const svg = event.target.closest("svg.clickable");
   if (!svg) return;
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
