@@ -82,7 +82,7 @@ class Changes:
     def until(self, batch: int) -> BoolArray:
         """Candidates that were excluded before a batch (n,)."""
         regions = [region for before, region in self._regions if before <= batch]
-        return np.any([np.zeros_like(self.excluded), *regions], axis=0)
+        return np.asarray(np.any([np.zeros_like(self.excluded), *regions], axis=0))
 
     def _narrow(self, text: str) -> None:
         given = _settings(text)
@@ -91,9 +91,9 @@ class Changes:
             now = getattr(budget, name)
             if now is not None and given[name] > now:
                 raise ConfigError(f"{name} must be at most {now:g}, as now; got {given[name]:g}")
-            value = int(given[name]) if name == "curves" else given[name]
+            value: Any = int(given[name]) if name == "curves" else given[name]
             budget = replace(budget, **{name: value})
-        limits = {k: v for k, v in given.items() if k not in _BUDGET}
+        limits: dict[str, Any] = {k: v for k, v in given.items() if k not in _BUDGET}
         if limits and scope is not None and not supports(scope, SupportsCheck):
             raise ConfigError("limits need a guard; this microscope has none")
         if limits and scope is not None and supports(scope, SupportsCheck):
