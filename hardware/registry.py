@@ -14,7 +14,7 @@ _REGISTRY: Registry[Microscope] = Registry(
     builtin={
         "aecroscopy": "grainscout.hardware.adapters.asylum.aecroscopy:open_aecroscopy",
         "aespm": "grainscout.hardware.adapters.asylum.aespm:open_aespm",
-        "batch": "grainscout.hardware.by_hand.microscope:open_batch",
+        "batch": "grainscout.hardware.by_hand.folder:open_batch",
         "person": "grainscout.hardware.by_hand.page:open_person",
         "nanonis": "grainscout.hardware.adapters.nanonis.microscope:NanonisMicroscope",
         "simulated": "grainscout.hardware.simulated:open_simulated",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,7 +14,6 @@ from grainscout.analysis.formats import read, read_image, read_traces
 from grainscout.hardware.adapters.shared import RealMicroscope, known_channels
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import (
-    ConfigError,
     CostModel,
     DataError,
     IVCurve,
@@ -58,13 +55,12 @@ class Exchange(Protocol):
         """Stop asking."""
 
 
-class ByHandMicroscope(RealMicroscope):
-    """An image from a file, and curves from the files that a person brings.
+@dataclass(frozen=True, kw_only=True)
+class ByHandOptions:
+    """Options of microscopes that a person works.
 
     Parameters
     ----------
-    exchange : Exchange
-        Shows points and waits for files.
     image : str
         File of the image, in any format that is read. Its pixels are the sites.
     channel : str, optional
@@ -75,38 +71,43 @@ class ByHandMicroscope(RealMicroscope):
         Full scale of the current amplifier [A]. Without it, rails are found.
     seconds : float
         Expected time of a measurement by hand [s].
+    timeout_s : float
+        Longest wait for a curve [s].
     """
+
+    image: str
+    channel: str | None = None
+    voltage: str | None = None
+    current: str | None = None
+    rail_A: float | None = None
+    seconds: float = 60.0
+    timeout_s: float = 86_400.0
+
+
+class ByHandMicroscope(RealMicroscope):
+    """An image from a file, and curves from the files that an `Exchange` brings."""
 
     #: A person goes to whole pixels of the image.
     unsupported = frozenset(("displace",))
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        *,
-        image: str,
-        channel: str | None = None,
-        voltage: str | None = None,
-        current: str | None = None,
-        rail_A: float | None = None,
-        seconds: float = 60.0,
-    ) -> None:
+    def __init__(self, exchange: Exchange, how: ByHandOptions) -> None:
         super().__init__()
-        self._exchange, self._file, self._channel = exchange, Path(image), channel
-        self._columns, self._rail, self._seconds = (voltage, current), rail_A, seconds
+        self._exchange, self._how = exchange, how
         self._image = self._read()
         self._next: list[Site] = []
-        self._number, self._suns = exchange.used, 0.0
+        self._number, self._suns, self._trouble = exchange.used, 0.0, ""
 
     @property
     def capabilities(self) -> Capabilities:
         """The image's channels, any waveform, and light that the person sets."""
-        return Capabilities(channels=tuple(self._image.channels), light=True, rail_A=self._rail)
+        return Capabilities(
+            channels=tuple(self._image.channels), light=True, rail_A=self._how.rail_A
+        )
 
     @property
     def cost(self) -> CostModel:
         """A measurement's time by hand."""
-        return CostModel(overhead=self._seconds, settle=0.0)
+        return CostModel(overhead=self._how.seconds, settle=0.0)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Read the image anew. DataError for an unknown channel."""
@@ -131,15 +132,16 @@ class ByHandMicroscope(RealMicroscope):
             _, (x, y) = self._place(at)
             points.append(Point(number, at, x, y))
         note = (
-            f"{waveform.kind}, {len(waveform)} samples, {waveform.voltage.min():g} to "
+            f"{self._trouble}{waveform.kind}, {len(waveform)} samples, {waveform.voltage.min():g} to "
             f"{waveform.voltage.max():g} V in {waveform.duration:g} s, light {self._suns:g} suns"
         )
         self._exchange.show(points, self._image, note)
-        self._number += 1
+        self._number, self._trouble = self._number + 1, ""
         file = self._exchange.curve(points[0])
         try:
-            return on_waveform(self._curve(file), waveform, str(file))
+            return on_waveform(self._curve(file), waveform, file.name)
         except DataError as error:
+            self._trouble = f"The curve of point {points[0].number} was not taken: {error}. Now: "
             raise MicroscopeError(str(error)) from error
 
     def park(self) -> None:
@@ -151,11 +153,8 @@ class ByHandMicroscope(RealMicroscope):
         self._exchange.close()
 
     def _read(self) -> Scan:
-        return (
-            read_image(self._file, channel=self._channel)
-            if self._channel
-            else read_image(self._file)
-        )
+        given = {} if self._how.channel is None else {"channel": self._how.channel}
+        return read_image(Path(self._how.image), **given)  # type: ignore[arg-type]
 
     def _curve(self, file: Path) -> IVCurve:
         try:
@@ -166,7 +165,7 @@ class ByHandMicroscope(RealMicroscope):
                 raise
             return recording.curve(Site(*map(int, recording.sites[0])))
         names = []
-        for given, unit in zip(self._columns, "VA", strict=True):
+        for given, unit in ((self._how.voltage, "V"), (self._how.current, "A")):
             fits = [given] if given else [n for n, u in traces.units.items() if u == unit]
             if len(fits) != 1:
                 raise DataError(
@@ -174,7 +173,7 @@ class ByHandMicroscope(RealMicroscope):
                     "with the options voltage and current"
                 )
             names.append(fits[0])
-        return traces.curve(*names, rail=self._rail)
+        return traces.curve(*names, rail=self._how.rail_A)
 
 
 def on_waveform(curve: IVCurve, waveform: Waveform, source: str) -> IVCurve:
@@ -203,79 +202,6 @@ def _way(voltage: FloatArray, source: str) -> FloatArray:
     return np.asarray(way / way[-1])
 
 
-class Folder:
-    """Points in ``next.csv`` and ``next.png`` of a folder, curves in its ``curves``.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder that both sides can write.
-    naming : str
-        ``"number"``: the last number in a file's name is the point's. ``"order"``: new files belong
-        to the points in the order in which they appear.
-    timeout_s : float
-        Longest wait for a curve [s].
-    """
-
-    def __init__(self, folder: Path, *, naming: str, timeout_s: float) -> None:
-        if naming not in ("number", "order"):
-            raise ConfigError(f'naming must be "number" or "order"; got {naming!r}')
-        self._folder, self._naming, self._timeout = folder, naming, timeout_s
-        self._curves = folder / "curves"
-        self._curves.mkdir(parents=True, exist_ok=True)
-        self._taken = set(self._curves.iterdir())  # of an earlier run
-        self.used = max((_number(p) or 0 for p in self._taken), default=0)
-
-    def show(self, points: Sequence[Point], image: Scan, note: str) -> None:
-        """Write the picture, then the list."""
-        lines = [f"{p.number},{p.site.row},{p.site.column},{p.x_m:.6e},{p.y_m:.6e}" for p in points]
-        text = f"# {note}\nnumber,row,column,x_m,y_m\n" + "\n".join(lines) + "\n"
-        save_picture(self._folder / "next.png", points, image)
-        self._write(text)
-
-    def curve(self, point: Point) -> Path:
-        """Wait for a file that no longer grows."""
-        end = time.monotonic() + self._timeout
-        while time.monotonic() < end:
-            for path in self._new(point):
-                size = path.stat().st_size
-                time.sleep(0.2)
-                if size and path.stat().st_size == size:
-                    self._taken.add(path)
-                    return path
-            time.sleep(0.2)
-        raise MicroscopeError(
-            f"the curve of point {point.number} must be in {self._curves} within {self._timeout:g} s; "
-            "there is none"
-        )
-
-    def park(self) -> None:
-        """Say it in the list's place."""
-        self._write(
-            "# Set the bias to 0 V and withdraw the tip. There is no point to measure now.\n"
-        )
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _new(self, point: Point) -> list[Path]:
-        new = [p for p in self._curves.iterdir() if p not in self._taken and p.is_file()]
-        if self._naming == "order":
-            return sorted(new, key=lambda p: (p.stat().st_mtime_ns, p.name))[:1]
-        return [p for p in new if _number(p) == point.number]
-
-    def _write(self, text: str) -> None:
-        beside = self._folder / "next.csv.part"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self._folder / "next.csv")
-
-
-def _number(path: Path) -> int | None:
-    """The last number in a file's name."""
-    found = re.findall(r"\d+", path.stem)
-    return int(found[-1]) if found else None
-
-
 def save_picture(path: Path | BytesIO, points: Sequence[Point], image: Scan) -> None:
     """Draw the points with their numbers on the image."""
     from matplotlib.figure import Figure
@@ -295,28 +221,3 @@ def save_picture(path: Path | BytesIO, points: Sequence[Point], image: Scan) -> 
         )
     axes.set(xlabel="column [pixel]", ylabel="row [pixel]")
     figure.savefig(path, dpi=110, format="png")
-
-
-def open_batch(
-    *,
-    folder: str,
-    image: str,
-    naming: str = "number",
-    timeout_s: float = 86_400.0,
-    channel: str | None = None,
-    voltage: str | None = None,
-    current: str | None = None,
-    rail_A: float | None = None,
-    seconds: float = 60.0,
-) -> ByHandMicroscope:
-    """Write the next points to a folder and wait for the curves there. See `Folder`."""
-    exchange = Folder(Path(folder), naming=naming, timeout_s=timeout_s)
-    return ByHandMicroscope(
-        exchange,
-        image=image,
-        channel=channel,
-        voltage=voltage,
-        current=current,
-        rail_A=rail_A,
-        seconds=seconds,
-    )

@@ -15,9 +15,16 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from grainscout.hardware.by_hand.microscope import ByHandMicroscope, Point, save_picture
+from grainscout.hardware.adapters.shared import merged_signature
+from grainscout.hardware.by_hand.microscope import (
+    ByHandMicroscope,
+    ByHandOptions,
+    Point,
+    save_picture,
+)
 from grainscout.records import MicroscopeError, Scan
 
 _LARGEST = 64_000_000  # bytes of a curve's file
@@ -28,22 +35,24 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Grainscout: next point</title>
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{head}</title>
 <meta name="viewport" content="width=device-width">
-<body style="font:17px system-ui;max-width:46em;margin:1em auto;padding:0 1em">
+<body style="color-scheme:light dark;font:17px system-ui;max-width:46em;margin:1em auto;padding:0 1em">
 <h1 style="font-size:1.4em">{title}</h1><p>{note}</p>{body}
 <p id="said" role="status"></p><script src="page.js"></script></body></html>"""
 _ASK = """<img src="next.png" alt="the point on the image" style="max-width:100%">
 <p><label>File of its curve: <input type="file" id="file"></label></p>
 <p><button id="fail">It cannot be measured</button></p>"""
+_REST = "Set the bias to 0 V and withdraw the tip."
 _SCRIPT = """const said = document.getElementById("said"), number = document.title.match(/\\d+/)?.[0] ?? "";
-const send = (what, body) => fetch(what, {method: "POST", body}).then(async answer => {
-  said.textContent = await answer.text(); if (answer.ok) setTimeout(() => location.reload(), 500); });
+const send = (what, body) => fetch(what, {method: "POST", body}).then(async answer => said.textContent = await answer.text());
 const file = document.getElementById("file"), fail = document.getElementById("fail");
 if (file) file.onchange = () => send(`curve?number=${number}&name=${encodeURIComponent(file.files[0].name)}`, file.files[0]);
 if (fail) fail.onclick = () => send(`failed?number=${number}`, "");
-setInterval(async () => { const now = await (await fetch("number")).text(); if (now !== number) location.reload(); }, 2000);
-"""
+const look = setInterval(() => fetch("number").then(async answer => {
+  if (await answer.text() !== number) location.reload();
+}).catch(() => { clearInterval(look); document.querySelectorAll("img, label, button").forEach(e => e.remove()); said.textContent = "The run has ended. REST"; }), 500);
+""".replace("REST", _REST)
 
 
 class Page:
@@ -95,7 +104,7 @@ class Page:
 
     def park(self) -> None:
         """Ask for 0 V and a withdrawn tip."""
-        self._points, self._note = (), "Set the bias to 0 V and withdraw the tip."
+        self._points, self._note = (), _REST
 
     def close(self) -> None:
         """Stop serving."""
@@ -107,14 +116,19 @@ class Page:
         """Status, type and bytes of a page."""
         point = self._points[0] if self._points else None
         if what == "":
-            note = html.escape(self._note)
-            title = "Nothing to measure now"
+            head, title, note, body = (
+                "Grainscout",
+                "Nothing to measure now",
+                html.escape(self._note),
+                "",
+            )
             if point is not None:
-                title = f"Point {point.number}: row {point.site.row}, column {point.site.column}"
+                title = head = (
+                    f"Point {point.number}: row {point.site.row}, column {point.site.column}"
+                )
                 note += f"<br>x = {point.x_m * 1e9:.1f} nm, y = {point.y_m * 1e9:.1f} nm"
-            text = _PAGE.format(title=title, note=note, body="" if point is None else _ASK)
-            head = title if point is not None else "Grainscout"
-            text = text.replace("Grainscout: next point", head, 1)
+                body = _ASK
+            text = _PAGE.format(head=head, title=title, note=note, body=body)
             return 200, "text/html; charset=utf-8", text.encode()
         if what == "page.js":
             return 200, "text/javascript; charset=utf-8", _SCRIPT.encode()
@@ -178,12 +192,9 @@ class Page:
 
             def _send(self, status: int, kind: str, body: bytes) -> None:
                 self.send_response(status)
-                for name, value in {
-                    **_HEADERS,
-                    "Content-Type": kind,
-                    "Content-Length": len(body),
-                }.items():
-                    self.send_header(name, str(value))
+                about = {"Content-Type": kind, "Content-Length": str(len(body))}
+                for name, value in (_HEADERS | about).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -193,24 +204,10 @@ class Page:
         return Handler
 
 
-def open_person(
-    *,
-    image: str,
-    port: int = 0,
-    timeout_s: float = 86_400.0,
-    channel: str | None = None,
-    voltage: str | None = None,
-    current: str | None = None,
-    rail_A: float | None = None,
-    seconds: float = 60.0,
-) -> ByHandMicroscope:
-    """Ask for each curve on a page of this machine. See `Page` and `ByHandMicroscope`."""
-    return ByHandMicroscope(
-        Page(timeout_s, port),
-        image=image,
-        channel=channel,
-        voltage=voltage,
-        current=current,
-        rail_A=rail_A,
-        seconds=seconds,
-    )
+def open_person(*, port: int = 0, **options: Any) -> ByHandMicroscope:
+    """Ask for each curve on a page of this machine. See `Page`."""
+    how = ByHandOptions(**options)
+    return ByHandMicroscope(Page(how.timeout_s, port), how)
+
+
+vars(open_person)["__signature__"] = merged_signature(ByHandOptions, {"port": 0})

@@ -1,6 +1,7 @@
 """A night of several runs, and an assistant: nothing starts that a person did not approve."""
 
 import contextlib
+import subprocess
 import sys
 import time
 
@@ -60,6 +61,26 @@ def test_approval_is_a_persons(night, grainscout, monkeypatch):
     status, _, said = grainscout("approve", night / "a.toml")
     assert status == 2
     assert "a person at a terminal" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX terminal")
+def test_what_was_typed_before_the_question_approves_nothing(night):
+    import os
+    import pty
+
+    ours, theirs = pty.openpty()
+    os.write(ours, b"y\n")  # typed ahead, before the film was even flown
+    command = [sys.executable, "-m", "grainscout.cli", "approve", str(night / "a.toml")]
+    asked = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True)
+    os.close(theirs)
+    seen = ""
+    while "[y/N]" not in seen:
+        seen += asked.stdout.read(1)
+    os.write(ours, b"\n")
+    assert asked.wait(60) == 0
+    asked.stdout.close()
+    os.close(ours)
+    assert not (night / "a.approved.json").exists()
 
 
 @pytest.mark.parametrize("table", [{}, {"runs": [{"file": "a", "not_before": "25:00"}]}])

@@ -58,6 +58,7 @@ def approve(files: Annotated[list[Path], Argument(help="Experiment files (TOML).
         settings = load_run(path)
         console.rule(str(path))
         preflight(path)
+        _forget_typed()
         if typer.confirm(f"Approve {path.name} as it is?"):
             console.print(f"approved: {write(path, settings)}")
 
@@ -88,6 +89,19 @@ def queue(config: Annotated[Path, Argument(help="Queue file (TOML).")]) -> None:
         ended = subprocess.run(command, check=False).returncode == _ENDED
     if not ended:
         raise GrainscoutError("the last run of the queue failed")
+
+
+def _forget_typed() -> None:
+    """Drop what was typed before the question: it answers nothing that was not seen."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+    else:
+        import termios
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _next(clock: str, begun: datetime) -> datetime:

@@ -56,7 +56,7 @@ def run(folder: Path, table: str, grainscout):
 
 
 def test_a_batch_is_listed_and_its_curves_are_taken_as_they_come(folder, grainscout):
-    shown = []
+    shown, notes = [], []
 
     def vendor():
         place = folder / "exchange"
@@ -72,6 +72,7 @@ def test_a_batch_is_listed_and_its_curves_are_taken_as_they_come(folder, grainsc
                 if points and points[0]["number"] == str(number):
                     break
             shown.append(len(points))
+            notes.append(lines[0])
             assert (place / "next.png").stat().st_size > 1000
             sweep_file(place / "curves" / f"IV_{number:04d}.csv", 1.0 if number != 3 else 0.5)
 
@@ -84,6 +85,7 @@ def test_a_batch_is_listed_and_its_curves_are_taken_as_they_come(folder, grainsc
     person.join(5)
     assert status == 0, said
     assert shown == [2, 1, 2, 1]  # a batch's points at once
+    assert ["was not taken" in note for note in notes] == [False, False, False, True]
     got = outcomes(folder / "run.gsj")
     assert [o.status for o in got] == ["ok", "ok", "failed", "ok"]
     assert "must be a curve of this sweep" in got[2].message
