@@ -19,6 +19,8 @@ ABSURD = 1e9
 # A flat top of so many samples is a rail if the curve spans so many noise widths and so many of
 # its own smallest steps.
 _RAIL_RUN, _RAIL_WIDTHS, _RAIL_STEPS = 4, 20.0, 50.0
+# Samples of a coarse curve, which bends from one to the next. Of fewer, no order tells the noise.
+_COARSE = (11, 120)
 # Least share of neighbours that are equal where noise hides under a step of the converter.
 _EQUAL = 0.1
 
@@ -118,8 +120,9 @@ class Curves:
         """Standard deviation (n,) [A] of the white noise.
 
         From the third differences, robust against steps. Smooth current contributes its third
-        derivative, so that a noiseless curve has a small positive value. Noise that is correlated
-        over samples (1/f, hum) is not seen.
+        derivative, so that a noiseless curve has a small positive value. A coarse curve of which
+        the fifth differences are far smaller has the noise of these. Noise that is correlated over
+        samples (1/f, hum) is not seen.
         """
         if self.current.shape[1] < MIN_SAMPLES:
             self.flags |= Flag.NO_NOISE
@@ -135,23 +138,17 @@ class Curves:
         for row in np.flatnonzero(self.saturated.any(axis=1)):
             # A rail has no noise; only runs of four free samples tell it.
             free = ~self.saturated[row]
-            runs = free[:-3] & free[1:-2] & free[2:-1] & free[3:]
-            if runs.sum() < MIN_SAMPLES:
-                noise[row] = np.nan
-                self.flags[row] |= Flag.NO_NOISE
-            else:
-                third = np.abs(np.diff(self.current[row], n=3)[runs])
-                noise[row] = np.median(third) / difference_scale(3)
+            noise[row], known = _noise_of_part(self.current[row], free)
+            self.flags[row] |= 0 if known else Flag.NO_NOISE
         return noise
 
     @cached_property
     def _rough_noise(self) -> FloatArray:
         """Noise with the samples at a rail included."""
-        third = np.diff(self.current, n=3, axis=1)
-        np.abs(third, out=third)
-        middle = third.shape[1] // 2
-        third.partition(middle, axis=1)
-        return np.asarray(third[:, middle] / difference_scale(3), dtype=np.float64)
+        noise = median_difference(self.current, 3)
+        smooth = is_smooth(self.current)
+        noise[smooth] = median_difference(self.current[smooth], 5) if smooth.any() else 0.0
+        return noise
 
     def _rails(self) -> BoolArray | None:
         """Find flat tops and bottoms without a mask."""
@@ -220,6 +217,34 @@ class Curves:
             return np.zeros(len(self), bool)
         part = self.saturated if indices is None else self.saturated[:, indices]
         return np.asarray(part.any(axis=1))
+
+
+def median_difference(current: FloatArray, order: int) -> FloatArray:
+    """Standard deviation (n,) of white noise, from the median difference of an order."""
+    size = np.diff(current, n=order, axis=1)
+    np.abs(size, out=size)
+    middle = size.shape[1] // 2
+    size.partition(middle, axis=1)
+    return np.asarray(size[:, middle] / difference_scale(order), dtype=np.float64)
+
+
+def is_smooth(current: FloatArray) -> BoolArray:
+    """True (n,) for coarse curves of which bends and not noise make the third differences."""
+    if not _COARSE[0] <= current.shape[1] <= _COARSE[1]:
+        return np.zeros(len(current), bool)
+    return np.asarray(median_difference(current, 5) < median_difference(current, 3) / 3)
+
+
+def _noise_of_part(current: FloatArray, free: BoolArray) -> tuple[float, bool]:
+    """Noise of one curve from its free samples, and whether there are enough of them."""
+    noise = np.nan
+    for order in (3, 5) if current.size <= _COARSE[1] else (3,):
+        runs = np.lib.stride_tricks.sliding_window_view(free, order + 1).all(axis=1)
+        if runs.sum() < MIN_SAMPLES:
+            break
+        size = float(np.median(np.abs(np.diff(current, n=order)[runs]))) / difference_scale(order)
+        noise = size if np.isnan(noise) or size < noise / 3 else noise
+    return noise, not np.isnan(noise)
 
 
 def _smallest_step(current: FloatArray) -> FloatArray:

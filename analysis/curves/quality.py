@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.analysis.curves.block import ABSURD, fill_gaps
+from grainscout.analysis.curves.block import ABSURD, fill_gaps, median_difference
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
 from grainscout.records import DataError, IVCurve
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.noise import difference_scale
 from grainscout.records.quality import Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
-VERSION = 1
+VERSION = 2
 #: Number of curves over which the share of unusable ones is taken.
 WINDOW = 20
 #: Reason of a curve that looked suspicious and came again.
@@ -206,16 +205,16 @@ class _Tests:
 
 def noise_of(current: FloatArray) -> FloatArray:
     """Standard deviation (n,) of the white noise [A], from the median third difference."""
-    third = np.abs(np.diff(current, 3, axis=1))
-    middle = third.shape[1] // 2
-    third.partition(middle, axis=1)
-    return np.asarray(np.maximum(third[:, middle] / difference_scale(3), 1e-16))
+    return np.asarray(np.maximum(median_difference(current, 3), 1e-16))
 
 
 def _frozen(current: FloatArray, noise: FloatArray, rail: BoolArray) -> BoolArray:
     """True (n,) where an amplifier that has noise gave the same reading many times in a row."""
     same = (np.diff(current, axis=1) == 0) & ~rail[:, 1:] & (current[:, 1:] != 0)
-    same &= np.abs(current[:, 1:]) < np.abs(current).max(axis=1, keepdims=True)
+    size = np.abs(current)
+    # A top may be a rail, and a floor the least that is shown.
+    same &= (size < size.max(axis=1, keepdims=True))[:, 1:]
+    same &= (size > size.min(axis=1, keepdims=True))[:, 1:]
     run = same[:, _FROZEN - 2 :].copy()
     for k in range(_FROZEN - 2):
         run &= same[:, k : k + run.shape[1]]

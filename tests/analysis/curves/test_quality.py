@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from grainscout.analysis.curves.quality import Reason, among_neighbours, judge, judge_curve
+from grainscout.analysis.curves.quality import (
+    Reason,
+    among_neighbours,
+    judge,
+    judge_curve,
+)
 from grainscout.analysis.descriptors import describe
 from grainscout.analysis.formats import read
 from grainscout.hardware import SimulatedMicroscope
@@ -172,3 +177,17 @@ def test_any_curve_gets_a_verdict(current, seed):
 def test_shapes_that_disagree_are_an_error():
     with pytest.raises(DataError, match="voltage must have shape"):
         judge(VOLTS[:7], np.zeros((2, 101)))
+
+
+@pytest.mark.parametrize("samples", [11, 21, 51])
+def test_a_noiseless_curve_of_few_samples_bends_and_is_not_noisy(samples):
+    out = np.linspace(0, 1, samples)
+    volts = np.r_[out, out[-2::-1]]
+    current = np.maximum(np.expm1(8 * (volts - 0.5)) * 1e-10, 1e-12)  # a floor that stands still
+    assert judge(volts, current[None]).usable.all()
+    bent = np.expm1(5 * volts) / np.expm1(5) * 1e-9
+    # Where the exact curve has risen by 10 pA, to a step of the sweep.
+    exact = np.log1p(0.01 * np.expm1(5)) / 5
+    assert describe("turn_on", volts, bent[None]).value[0] == pytest.approx(exact, abs=out[1])
+    loud = noisy(np.repeat(bent[None], 300, axis=0), 1e-11)
+    assert 0.7e-11 < np.median(describe("max_current", volts, loud).sigma) < 1.5e-11
