@@ -34,7 +34,7 @@ _FILES = (
     ("analysis", "map_scores.py"),
     ("benchmarks.campaign", "cell.py"),
 )
-_DEEP = ("records", "microstructure", "simulator", "analysis.curves")
+_DEEP = ("records", "microstructure", "simulator", "analysis.curves", "policies.models")
 _ENDINGS = (".py", ".npz", ".npy", ".pt", ".csv", ".json")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe_all
+from grainscout.policies.models.pretrained.kinds import kind_of
 from grainscout.records import ConfigError, Waveform
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator import PRESETS, Film
@@ -85,13 +86,14 @@ class Curves:
 
     sites, drifted : (n, 2) commanded and true pixels;  truth, seen : (targets, n) values at the
     commanded pixel, noiseless, and at the true one with the amplifier's noise, NaN where undefined;
-    names : what each target is.
+    names, kinds : what each target is, and (targets, KIND) what the surrogate is told of it.
     """
 
     sites: IntArray
     truth: FloatArray
     seen: FloatArray
     names: tuple[str, ...]
+    kinds: FloatArray
 
 
 def make_film(seed: int) -> Film:
@@ -129,6 +131,7 @@ def make_curves(film: Film, rng: np.random.Generator) -> Curves:
     truth: list[FloatArray] = []
     seen: list[FloatArray] = []
     names: list[str] = []
+    kinds: list[FloatArray] = []
     for light in LIGHTS:
         for waveform in waveforms(rng):
             known = film.curves(sites, waveform, light=light)[0]
@@ -138,7 +141,14 @@ def make_curves(film: Film, rng: np.random.Generator) -> Curves:
                 found, labels = _targets(values, waveform, at, seen=out is seen)
                 out += found
             names += [f"{name} {light:g} {waveform.kind}" for name in labels]
-    return Curves(sites=sites, truth=np.array(truth), seen=np.array(seen), names=tuple(names))
+            kinds += [kind_of(name, waveform, light).astype(np.float64) for name in labels]
+    return Curves(
+        sites=sites,
+        truth=np.array(truth),
+        seen=np.array(seen),
+        names=tuple(names),
+        kinds=np.array(kinds),
+    )
 
 
 def _noisy(current: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -192,6 +202,7 @@ def cached_film(seed: int, folder: Path) -> dict[str, Any]:
             truth=curves.truth.astype(np.float32),
             seen=curves.seen.astype(np.float32),
             names=np.array(curves.names),
+            kinds=curves.kinds.astype(np.float32),
             weights=truth.weights.astype(np.float16),
             contact=truth.contact.astype(np.float16),
             labels=film.structure.labels,

@@ -1,6 +1,7 @@
 """Maps of `map` against random sites with the robust generic model; see docs/manual/prior.md.
 
 python benchmarks/studies/prior_maps.py OUT.csv native       24 films of the papers' presets
+python benchmarks/studies/prior_maps.py OUT.csv current      the same, `map` with the current image, too
 python benchmarks/studies/prior_maps.py OUT.csv unlike       other presets, grain sizes and tips
 python benchmarks/studies/prior_maps.py OUT.csv foreign      films whose laws the prior does not know
 python benchmarks/studies/prior_maps.py OUT.csv discovery    scout's discovery, native and foreign
@@ -41,6 +42,7 @@ _UNLIKE = {
     "tip 30 nm": replace(_GONG, scan=replace(_GONG.scan, tip_radius_nm=30.0)),
     "tip 150 nm": replace(_GONG, scan=replace(_GONG.scan, tip_radius_nm=150.0)),
 }
+_BLOCKS = {"current": 6000}  # the films of "native"
 _FOREIGN = {n: s for n, s in PRESETS.items() if n.startswith("foreign-")}
 
 
@@ -50,14 +52,15 @@ def cases(kind: str) -> Iterator[tuple[str, FilmSpec, float, str, int]]:
     if kind == "smoke":
         yield "tiny", PRESETS["tiny"], 0.1, "loop_area", FIRST
         return
-    films, repeats = {"unlike": (_UNLIKE, 1), "foreign": (_FOREIGN, 1)}.get(kind, (papers, 2))
-    every = itertools.product(range(repeats), TARGETS, films, (0.0, 0.1))
-    if kind in ("unlike", "foreign"):  # every film in one light, the targets in turn
+    films = {"unlike": _UNLIKE, "foreign": _FOREIGN}.get(kind, papers)
+    every = itertools.product(range(2), TARGETS, films, (0.0, 0.1))
+    if kind in ("unlike", "foreign"):  # three films of each, with the targets and lights in turn
         every = (
-            (0, TARGETS[k % 3], n, (0.0, 0.1)[k // 3 % 2]) for k, n in enumerate(2 * list(films))
+            (turn, TARGETS[(k + turn) % 3], n, (0.0, 0.1)[(k + turn) % 2])
+            for turn, (k, n) in itertools.product(range(3), enumerate(films))
         )
     for k, (_, target, name, light) in enumerate(every):
-        yield name, films[name], light, target, FIRST + 1000 * len(kind) + k
+        yield name, films[name], light, target, FIRST + _BLOCKS.get(kind, 1000 * len(kind)) + k
 
 
 def run(film: Film, name: str, problem: Problem, seed: int, **options: Any) -> Any:
@@ -70,6 +73,14 @@ def run(film: Film, name: str, problem: Problem, seed: int, **options: Any) -> A
     return policy, list(done.outcomes), time.process_time() - begun
 
 
+def seen(scope: Guard, curves: int, channels: tuple[str, ...], **settings: Any) -> Problem:
+    """The problem with these images."""
+    scope.light(settings["light"])
+    return make_problem(
+        scope, Waveform.triangle(), Budget(curves=curves), channels=channels, **settings
+    )
+
+
 def own_map(name: str, problem: Problem, outcomes: list[Outcome], truth: TaskTruth) -> Any:
     """Scores of the map that a policy makes of these outcomes, and the policy."""
     policy: Any = make_policy(name, {})
@@ -78,21 +89,31 @@ def own_map(name: str, problem: Problem, outcomes: list[Outcome], truth: TaskTru
     return score_map(truth, *policy.predict()), policy
 
 
-def mapped(case: tuple[str, FilmSpec, float, str, int], budgets: tuple[int, ...]) -> Iterator[Any]:
-    """A row for each budget: errors by random sites with either model, and by own ones."""
+def mapped(
+    case: tuple[str, FilmSpec, float, str, int],
+    budgets: tuple[int, ...],
+    channels: tuple[str, ...] = ("height",),
+) -> Iterator[Any]:
+    """A row for each budget: errors by random sites with either model, and by own ones.
+
+    The generic model sees the height alone, `map` all `channels`.
+    """
     name, spec, light, target, seed = case
     film = Film.generate(spec, spawn_streams(seed).film)
     scope = Guard(SimulatedMicroscope(film, "reference", seed=spawn_streams(seed).instrument))
     settings: dict[str, Any] = {"light": light, "target": target}
-    problem = make_problem(scope, Waveform.triangle(), Budget(curves=budgets[-1]), **settings)
+    problem = seen(scope, budgets[-1], ("height",), **settings)
+    more = seen(scope, budgets[-1], channels, **settings)
     truth = film_truth(film, problem, TEMPERATURE)
     _, random, _ = run(film, "random", problem, seed)
-    _, chosen, cpu = run(film, "map", problem, seed)
+    _, chosen, cpu = run(film, "map", more, seed)
     told = {"random dkl": random, "random map": random, "own map": chosen}
     for n in budgets:
         row = {"film": name, "seed": seed, "light": light, "target": target, "curves": n}
         for label, outcomes in told.items():
-            found, policy = own_map(label.split()[1], problem, outcomes[:n], truth)
+            model = label.split()[1]
+            told_of = problem if model == "dkl" else more
+            found, policy = own_map(model, told_of, outcomes[:n], truth)
             row |= {f"{label} {k}": found[k] for k in ("nrmse", "coverage")}
         yield {**row, "weight": policy.learned().weight, "cpu": cpu}
 
@@ -102,8 +123,7 @@ def discovered(case: tuple[str, FilmSpec, float, str, int], curves: int) -> Iter
     name, spec, light, target, seed = case
     film = Film.generate(spec, spawn_streams(seed).film)
     scope = Guard(SimulatedMicroscope(film, "reference", seed=spawn_streams(seed).instrument))
-    settings: dict[str, Any] = {"light": light, "target": target}
-    problem = make_problem(scope, Waveform.triangle(), Budget(curves=curves), **settings)
+    problem = seen(scope, curves, ("height",), light=light, target=target)
     truth = film_truth(film, problem, TEMPERATURE)
     for policy, options in (("scout", {}), ("scout", {"prior": "none"}), ("structure-only", {})):
         _, outcomes, cpu = run(film, policy, problem, seed, **options)
@@ -129,8 +149,14 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         }
     )
     drop = ["seed", "light"]
+    gains["better"] = gains["own gain"] > 0
     by_film = gains.groupby(["curves", "film"]).mean(numeric_only=True).drop(columns=drop)
     whole = gains.groupby("curves").mean(numeric_only=True).drop(columns=drop)
+    for n, some in gains.groupby("curves"):
+        drawn = np.random.default_rng(0).integers(len(some), size=(4000, len(some)))
+        means = some["own gain"].to_numpy()[drawn].mean(axis=1)
+        whole.loc[n, ["low", "high"]] = np.percentile(means, [2.5, 97.5])
+        whole.loc[n, "worst"] = some["own gain"].min()
     whole.index = pd.MultiIndex.from_product([whole.index, ["all"]])
     return pd.concat([by_film, whole])
 
@@ -147,7 +173,8 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
         if kind.startswith("discovery"):
             rows += discovered(case, 60)
         else:
-            rows += mapped(case, (12, 16) if small else BUDGETS)
+            channels = ("height", "current") if kind == "current" else ("height",)
+            rows += mapped(case, (12, 16) if small else BUDGETS, channels)
         pd.DataFrame(rows).to_csv(path, index=False)
         print(case[0], case[2:], flush=True)
     found = summary(pd.DataFrame(rows))

@@ -14,6 +14,7 @@ from grainscout.policies.design import greedy, integrated_fall, tour
 from grainscout.policies.models.kernels import Placed
 from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import HierarchicalKernel
+from grainscout.policies.models.pretrained.kinds import kind_of
 from grainscout.policies.models.pretrained.mixture import Member, Mixture
 from grainscout.policies.models.pretrained.network import (
     Network,
@@ -23,7 +24,7 @@ from grainscout.policies.models.pretrained.network import (
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Acquisition, Maps, Model, RunContext
 from grainscout.policies.validation import option
-from grainscout.records import PackedState
+from grainscout.records import PackedState, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Candidates below which a design takes all, else those of which it chooses, and integrates over.
@@ -45,9 +46,14 @@ def table_of(run: RunContext) -> tuple[NDArray[np.float32], Network]:
         scan, reading = run.problem.scan, read(run)
         current = "current" in scan.channels and knows_currents()
         network = shipped_network(current=current)
-        return network.rows(make_inputs(scan, reading.maps, reading.sd, current=current)), network
+        inputs = make_inputs(scan, reading.maps, reading.sd, current=current)
+        return network.rows(inputs, _kind(run.problem)), network
 
     return run.memo("pretrained", make)
+
+
+def _kind(problem: Problem) -> NDArray[np.float32]:
+    return kind_of(problem.target, problem.waveform, problem.light)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +84,16 @@ class PretrainedModel(Model):
         }
         place = run.features.place(run.problem.scan)
         generic = Placed(inner=KERNELS["nngp"])
+        digest = ""
         members = [Member(np.hstack([run.table(), place]), rows, generic, **settings)]
         if self.prior == "pretrained":
             table, network = table_of(run)
-            kernel, noise = HierarchicalKernel(network.prior[:-1]), network.prior[-1]
+            prior = network.prior(_kind(run.problem))
+            kernel, noise = HierarchicalKernel(prior[:-1]), prior[-1]
             first = Member(table, rows, kernel, noise_prior=(noise[0], noise[1]), **settings)
             members.insert(0, first)
-        return Mixture(members, lambda: _worn(run))
+            digest = network.digest
+        return Mixture(members, lambda: _worn(run), digest)
 
     def scores(self, run: RunContext, count: int) -> Maps:
         """Weight of the pretrained member, and drift with wear per 100 curves."""

@@ -5,14 +5,16 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import approx_fprime
 
+from grainscout.analysis.curves.descriptors import DESCRIPTORS
 from grainscout.microstructure.reader import read_structure
 from grainscout.policies.design import greedy, integrated_fall, tour
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.pretrained.inputs import grains_of, make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
+from grainscout.policies.models.pretrained.kinds import KNOWN, kind_of
 from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
 from grainscout.policies.models.pretrained.network import check_network, shipped_network
-from grainscout.records import DataError, Scan
+from grainscout.records import DataError, PolicyError, Scan, Waveform
 
 PRIOR = np.tile([-1.0, 0.7], (PARAMETERS, 1))
 
@@ -91,6 +93,35 @@ def test_a_gain_that_grows_with_wear_is_found_and_taken_out(rate: float, gain: b
 def test_drift_undone_is_the_identity_without_wear() -> None:
     y = np.array([1.0, -2.0, 3.0])
     assert_allclose(Drift(rate=0.4, gain=True).undone(y, np.zeros(3), 1.0), y)
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_with_or_not_at_all() -> None:
+    rows, y, made = members(np.random.default_rng(9), 20)
+    mixture = Mixture(made, weights_digest="ours")
+    mixture.fit(rows, y[rows])
+    state = mixture.state()
+    Mixture(members(np.random.default_rng(9))[2], weights_digest="ours").restore(
+        state, rows, y[rows], None
+    )
+    del state["weights"]
+    with pytest.raises(PolicyError, match="weights that it began with"):
+        mixture.restore(state, rows, y[rows], None)
+
+
+def test_the_network_is_told_what_is_known_of_a_target_and_nothing_of_others() -> None:
+    usual = kind_of("loop_area", Waveform.triangle(), 0.1)
+    assert usual[-4:].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert sorted(KNOWN) == sorted(DESCRIPTORS)
+    assert kind_of("loop_area", Waveform.bipolar(0.75, duration=np.e), 0.0)[-4:].tolist() == (
+        pytest.approx([0.0, 0.5, 1.0, 1.0])
+    )
+    assert kind_of("loop_area", Waveform.triangle(-1.5), 0.0)[-3] == -1.0
+    assert not kind_of("mine:brightness", Waveform.triangle(), 0.1).any()
+    network = shipped_network(current=False)
+    x = np.random.default_rng(0).normal(size=(40, network.arrays["mean"].size)).astype(np.float32)
+    none = kind_of("mine:brightness", Waveform.triangle(), 0.1)
+    assert np.abs(network.columns(x, usual) - network.columns(x, none)).max() > 0.01
+    assert np.isfinite(network.prior(usual)).all()
 
 
 def test_covariances_between_candidates_are_those_of_the_protocol() -> None:

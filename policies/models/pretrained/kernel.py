@@ -18,9 +18,9 @@ import numpy as np
 from grainscout.policies.models.kernels import Pull, squared_distances
 from grainscout.records.arrays import AnyFloatArray, FloatArray
 
-#: Groups of learnt linear features, features of each, and arguments of the nonlinear part.
-GROUPS, WIDTH, BENT = 6, 4, 4
-LINEAR = GROUPS * WIDTH
+#: Learnt linear features of each group, and arguments of the nonlinear part.
+WIDTHS, BENT = (1, 1, 2, 4, 8, 8), 4
+GROUPS, LINEAR = len(WIDTHS), sum(WIDTHS)
 #: Columns: linear features, arguments, amplitudes of grain, boundary, place and pixel ...
 LEARNT = LINEAR + BENT + 4
 #: ... and numbers of grain, boundary and pixel, and the place, 2.
@@ -42,8 +42,8 @@ class HierarchicalKernel:
 
     def prepare(self, x: FloatArray) -> FloatArray:
         """(PARAMETERS, n, n) parts that are linear in their variances, then squared distances."""
-        groups = x[:, :LINEAR].reshape(len(x), GROUPS, WIDTH)
-        parts: list[AnyFloatArray] = [groups[:, g] @ groups[:, g].T for g in range(GROUPS)]
+        groups = np.split(x[:, :LINEAR], np.cumsum(WIDTHS)[:-1], axis=1)
+        parts: list[AnyFloatArray] = [g @ g.T for g in groups]
         parts.append(np.exp(-0.5 * squared_distances(x[:, _BENT], x[:, _BENT])))
         parts += [_level(x, x, k) for k in range(3)]
         amplitude = x[:, _AMPLITUDES][:, 2]
@@ -76,7 +76,7 @@ class HierarchicalKernel:
         return self._cross(a, t, b)
 
     def _cross(self, a: AnyFloatArray, t: FloatArray, b: AnyFloatArray) -> AnyFloatArray:
-        root = np.repeat(np.exp(0.5 * t[:GROUPS]), WIDTH).astype(a.dtype)
+        root = np.repeat(np.exp(0.5 * t[:GROUPS]), WIDTHS).astype(a.dtype)
         k = (a[:, :LINEAR] * root) @ (b[:, :LINEAR] * root).T
         variance = np.exp(t).astype(a.dtype)
         work = squared_distances(a[:, _BENT], b[:, _BENT])
@@ -97,7 +97,7 @@ class HierarchicalKernel:
         """See :class:`~grainscout.policies.models.kernels.Kernel`."""
         variance = np.exp(t)
         squared = np.asarray(x[:, :LEARNT], np.float64) ** 2
-        linear = squared[:, :LINEAR] @ np.repeat(variance[:GROUPS], WIDTH)
+        linear = squared[:, :LINEAR] @ np.repeat(variance[:GROUPS], WIDTHS)
         levels = squared[:, _AMPLITUDES] @ variance[[GROUPS + 1, GROUPS + 2, -2, GROUPS + 3]]
         return np.asarray(linear + levels + variance[GROUPS] + variance[GROUPS + 4])
 

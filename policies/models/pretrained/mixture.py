@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from grainscout.policies.models.gp import GaussianProcess
-from grainscout.records import PackedState
+from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 #: Weight of the first member before any curve, and the number of curves that it is worth.
@@ -114,13 +114,16 @@ class Mixture:
 
     The weight is that of least squares of the left-out errors, drawn towards `START`. Intervals are
     widened or narrowed by those errors, too. `worn` gives hundreds of curves (n,) that the tip had
-    made before each datum.
+    made before each datum, `weights_digest` which weights the first member rests on.
     """
 
     def __init__(
-        self, members: Sequence[Member], worn: Callable[[], FloatArray] | None = None
+        self,
+        members: Sequence[Member],
+        worn: Callable[[], FloatArray] | None = None,
+        weights_digest: str = "",
     ) -> None:
-        self.members, self.worn = list(members), worn
+        self.members, self.worn, self.weights_digest = list(members), worn, weights_digest
         self._worn = np.zeros(0)  # of the data of the last fit, which newer curves do not change
         self.drift, self.weight, self.width = Drift(), START, 1.0
 
@@ -234,12 +237,19 @@ class Mixture:
             "members": [m.state() for m in self.members],
             "drift": [self.drift.rate, self.drift.gain],
             "worn": self._worn,
+            "weights": self.weights_digest,
         }
 
     def restore(
         self, state: PackedState, rows: IntArray, y: FloatArray, noise: FloatArray | None
     ) -> None:
-        """See the protocol."""
+        """See the protocol. PolicyError if the state rests on other weights."""
+        if state.get("weights", "") != self.weights_digest:
+            raise PolicyError(
+                "the run must be continued with the pretrained weights that it began with "
+                f"({state.get('weights', 'an earlier version')}); installed are "
+                f"{self.weights_digest or 'none'}. Install the version of Grainscout that it began with"
+            )
         rate, gain = state["drift"]
         self.drift = Drift(rate=float(rate), gain=bool(gain))
         self._worn = np.asarray(state["worn"], np.float64)
