@@ -49,6 +49,17 @@ def greedy(
     return np.array(chosen, np.int64)
 
 
+def largest_cluster(square: FloatArray) -> FloatArray:
+    """(c,) squared distance to the nearest centre, -inf outside of the largest cluster.
+
+    square : (c, k) squared distances to the centres. The largest cluster is that with the largest
+    sum of distances (LCMD: Holzmueller et al. 2023, J. Mach. Learn. Res. 24, 164, sec. 5.2).
+    """
+    nearest, away = square.argmin(1), square.min(1)
+    size = np.bincount(nearest, away)
+    return np.where(nearest == size.argmax(), away, -np.inf)
+
+
 def tour(points: FloatArray, start: FloatArray) -> IntArray:
     """Order (n,) in which to visit points (n, 2) from `start` (2,): nearest first, then 2-opt."""
     n = len(points)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.policies.acquisition import Posterior
-from grainscout.policies.design import greedy, integrated_fall, tour
+from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Placed
 from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import HierarchicalKernel
@@ -126,13 +126,15 @@ class Design(Acquisition):
 
     Parameters
     ----------
-    order : {"gain", "tour"}
+    order : {"gain", "tour", "clusters"}
         ``"tour"`` plans all sites that the budget still allows, visits them by the shortest way, and
-        plans anew whenever the model was refitted: more curves in the same time.
+        plans anew whenever the model was refitted: more curves in the same time. ``"clusters"``
+        takes the farthest site of the largest cluster of the model's features (LCMD): it needs no
+        curve, which suits large batches.
     """
 
     shown = "integrated_variance"
-    order: str = option("gain", choices=("gain", "tour"))
+    order: str = option("gain", choices=("gain", "tour", "clusters"))
 
     def _sets(self, run: RunContext) -> tuple[IntArray, IntArray]:
         """Candidates that are considered, and those that stand for all: evenly spread ones."""
@@ -169,7 +171,7 @@ class Design(Acquisition):
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """Fall of the mean variance, times the chance that the curve can be used."""
-        gain = self._toured if self.order == "tour" else self._fall
+        gain = {"gain": self._fall, "tour": self._toured, "clusters": self._apart}[self.order]
         return "integrated-variance", lambda posterior: gain(run, posterior)
 
     def _fall(self, run: RunContext, posterior: Posterior) -> FloatArray:
@@ -178,6 +180,17 @@ class Design(Acquisition):
         gain = np.full(len(posterior.mean), -np.inf)
         fall = integrated_fall(covariance, variance, posterior.surrogate.noise)
         gain[at] = fall * self._usable(run)[at]
+        return gain
+
+    def _apart(self, run: RunContext, posterior: Posterior) -> FloatArray:
+        at, _ = self._sets(run)
+        member, gain = posterior.surrogate.members[0], np.full(len(posterior.mean), -np.inf)
+        at = np.intersect1d(at, posterior.available)
+        known = run.observations.index
+        centres = np.unique(np.append(known[known >= 0], posterior.imagined).astype(np.int64))
+        cross, own = member.before(at, centres)
+        square = np.maximum(own[:, None] + member.before(centres, centres)[1] - 2.0 * cross, 0.0)
+        gain[at] = largest_cluster(square)
         return gain
 
     def _usable(self, run: RunContext) -> FloatArray:

@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime
 
 from grainscout.analysis.curves.descriptors import DESCRIPTORS
 from grainscout.microstructure.reader import read_structure
-from grainscout.policies.design import greedy, integrated_fall, tour
+from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.pretrained.inputs import grains_of, make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
@@ -150,6 +150,13 @@ def test_a_greedy_design_lowers_the_variance_more_than_chance_and_repeats_nothin
     assert left(chosen) < 0.8 * min(left(rng.permutation(300)[:12]) for _ in range(30))
     best = int(integrated_fall(k, np.ones(300), 0.1).argmax())
     assert best == greedy(k, np.ones(300), lambda j: k[:, j], 0.1, 1, np.ones(300, bool))[0]
+
+
+def test_the_largest_cluster_is_split_at_its_farthest_point() -> None:
+    points = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 9.0])  # centres at 0 and 5: one far point at 9
+    score = largest_cluster((points[:, None] - np.array([0.0, 5.0])) ** 2)
+    assert score.argmax() == 5
+    assert (score[:3] == -np.inf).all()
 
 
 def test_a_tour_visits_all_and_is_short() -> None:
