@@ -82,16 +82,26 @@ def write_report(
     verdicts = [board.verdict() for board in rankings]
     if winner is not None:
         decided = all(b.best == winner and not b.undecided_against for b in rankings)
+        wanted = [
+            v.more_films for b in rankings for v in b.pairs if winner in (v.policy, v.baseline)
+        ]
+        more = campaign.films + max((n for n in wanted if n), default=0)
+        verdicts.insert(0, f"{winner} has the best mean score over all goals.")
         verdicts.append(
-            f"Over all goals {winner} has the best mean score, so winner.toml runs it"
-            + ("." if decided else ". The verdicts above do not prove that it is the best.")
+            f"Next: grainscout run {path.parent / 'winner.toml'} flies it on a film; preflight the file before "
+            "a sample of yours."
         )
+        if not decided:
+            verdicts.append(
+                "The verdicts do not prove that it is the best. "
+                + (f"--films {more} would probably decide." if more > campaign.films else "")
+            )
     left_out = len(campaign.tasks) - PICTURED_TASKS
     write_page(
         path,
         kind="campaign report",
         title=campaign.name,
-        question=f"{campaign.description}. {len(campaign.policies)} policies ({policies}) raced on "
+        question=f"{campaign.description and campaign.description + '. '}{len(campaign.policies)} policies ({policies}) raced on "
         f"{len(campaign.tasks)} tasks x {campaign.films} films, with the same films and noise for each."
         + (f" Pictures show the first {PICTURED_TASKS} tasks." if left_out > 0 else ""),
         verdicts=verdicts or ["No cell has finished: there is nothing to compare."],

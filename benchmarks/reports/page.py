@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jinja2 import Environment, StrictUndefined
 
@@ -23,9 +27,23 @@ _DPI = 110
 _MARK = '<meta name="generator" content="Grainscout">'
 
 
+#: Format of the figures of a page that is being made. See `svg_figures`.
+_FORMAT: ContextVar[Literal["png", "svg"]] = ContextVar("format", default="png")
+
+
+@contextmanager
+def svg_figures(wanted: bool = True) -> Iterator[None]:
+    """Make the figures within as SVG, which can be enlarged and edited."""
+    token = _FORMAT.set("svg" if wanted else "png")
+    try:
+        yield
+    finally:
+        _FORMAT.reset(token)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """Figure as PNG, with caption and alternative text."""
+    """Figure with caption and alternative text; `data` is its address."""
 
     data: str
     width: int
@@ -51,6 +69,14 @@ class Table:
     heads: Sequence[str]
     rows: Sequence[Row]
 
+    @property
+    def csv(self) -> str:
+        """The table as a file to download, as the address of a link."""
+        text = io.StringIO()
+        rows = ([c if isinstance(c, str) else c["text"] for c in row] for row in self.rows)
+        csv.writer(text).writerows([self.heads, *rows])
+        return "data:text/csv;base64," + base64.b64encode(text.getvalue().encode()).decode()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
@@ -75,13 +101,17 @@ class Section:
 
 def picture(figure: Figure, caption: str, alt: str) -> Picture:
     """Make a picture of a figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    buffer, kind = io.BytesIO(), _FORMAT.get()
+    silent = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    figure.savefig(buffer, format=kind, dpi=_DPI, bbox_inches="tight", metadata=silent)
     raw = buffer.getvalue()
-    width, height = (int.from_bytes(raw[at : at + 4], "big") for at in (16, 20))
-    return Picture(
-        data=base64.b64encode(raw).decode(), width=width, height=height, caption=caption, alt=alt
-    )
+    if kind == "png":
+        width, height = (int.from_bytes(raw[at : at + 4], "big") for at in (16, 20))
+    else:  # in points, which are drawn at the size of the PNG
+        size = re.search(rb'width="([\d.]+)pt" height="([\d.]+)pt"', raw)
+        width, height = (round(float(v) * _DPI / 72) for v in size.groups()) if size else (0, 0)
+    data = f"data:image/{kind.replace('svg', 'svg+xml')};base64,{base64.b64encode(raw).decode()}"
+    return Picture(data=data, width=width, height=height, caption=caption, alt=alt)
 
 
 def may_write(path: Path) -> None:

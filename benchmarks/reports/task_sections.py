@@ -38,28 +38,8 @@ def asked_section(campaign: Campaign) -> Section:
         left = measured.get(task.id, {})
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
         hard += ": no map can be made" if task.id in no_map else ""
-        tasks.append(
-            [
-                task.id,
-                styled(task.target),
-                styled(task.microscope.label),
-                task.waveform.kind,
-                f"{task.light_suns:g}",
-                task.limits(),
-                styled(", ".join(task.goals)),
-                styled(hard or "not measured"),
-            ]
-        )
-    heads = [
-        "task",
-        "target",
-        "film, instrument",
-        "waveform",
-        "suns",
-        "budget",
-        "goals",
-        "left by random",
-    ]
+        tasks.append([task.id, styled(task.about()), styled(hard or "not measured")])
+    heads = ["task", "what it asks", "left by random"]
     policies: list[Row] = [
         [p.title, styled(p.name), styled(json.dumps(p.options) if p.options else "defaults")]
         for p in campaign.policies
@@ -84,7 +64,7 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
     if len(campaign.tasks) < 2:
         return None
     order = [p.title for p in campaign.policies]
-    tables = []
+    words, tables = {t.id: t.about() for t in campaign.tasks}, []
     for goal in dict.fromkeys(scores["goal"]):
         part = scores[scores["goal"] == goal].pivot_table(
             index="task", columns="policy", values="score", aggfunc="mean"
@@ -96,7 +76,7 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
             best = np.nanmax(values)
             cells = ["-" if np.isnan(v) else f"{v:.2f}" for v in values]
             marks = ["top" if v == best else "" for v in values]
-            rows.append([task, *map(styled, cells, marks)])
+            rows.append([words[task], *map(styled, cells, marks)])
         tables.append(
             Table(
                 title=f"{goal.capitalize()}: mean score over films",
@@ -150,9 +130,9 @@ def task_section(
         )
     return Section(
         id="task-" + task.id.replace("/", "-"),
-        title=f"Task {task.id}",
+        title=task.about().capitalize(),
         text=[
-            f"{len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
+            f"Task {task.id}. {len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
             f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples {_volts(wave)} in "
             f"{wave.duration:g} s at {problem.light:g} suns; target {task.target}. Pictures are of the first film"
             + ("." if task in campaign.tasks[:EVERY_POLICY] else ", by one policy."),

@@ -39,6 +39,12 @@ def later_field(default: T) -> T:
 
 Goal = Literal["discovery", "mapping", "optimisation", "level-set"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
+_VERBS: Mapping[Goal, str] = {
+    "discovery": "find every kind of curve",
+    "mapping": "map",
+    "optimisation": "maximise",
+    "level-set": "find the level set of",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +180,17 @@ class Task:
         """Return the budget in words, such as "60 curves"."""
         units = (("curves", self.curves), ("s", self.seconds), ("of a tip", self.wear))
         return " or ".join(f"{value:g} {unit}" for unit, value in units if value is not None)
+
+    def about(self) -> str:
+        """Return the task in words, such as "map loop area in 60 curves: s26, reference, dark"."""
+        target = self.target.replace("_", " ")
+        verbs = [_VERBS[g] + (f" {target}" if g != "discovery" else "") for g in self.goals]
+        place = "" if self.sites is None else f" on {self.sites} only"
+        sample = "a file of yours" if self.microscope.needs_file else self.microscope.label
+        lit = f", {self.light_suns:g} suns" if self.light_suns else ", dark"
+        kind = self.waveform.kind
+        sweep = "" if kind in ("triangle", "recorded") else f", {kind}"
+        return f"{' and '.join(verbs)}{place} in {self.limits()}: {sample}{lit}{sweep}"
 
     @property
     def counts_curves(self) -> bool:

@@ -1,6 +1,8 @@
 """Commands as a user calls them: exit status, one message, nothing overwritten."""
 
+import base64
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +49,14 @@ def test_a_run_its_report_and_its_resume(call, tmp_path):
         "Against the truth",
     ):
         assert title in page
+    table = re.search(r'download="The run.csv" href="data:text/csv;base64,([^"]+)"', page)
+    assert "measurements,14" in base64.b64decode(table[1]).decode()
+    assert call("report", "run.gsj", "--svg")[0] == 0
+    assert 'src="data:image/svg+xml' in (tmp_path / "run.html").read_text()
+    status, out, _ = call("report", "run.gsj", "run.gsj", "--out", "two.html")
+    assert status == 0
+    assert "One run each decides nothing" in out
+    assert "One run each" in (tmp_path / "two.html").read_text()
     with Journal.read(tmp_path / "run.gsj") as journal:
         before = [o.curve.current.tobytes() for o in journal.outcomes()]
     assert call("run", "--resume", "run.gsj")[0] == 0
@@ -132,6 +142,7 @@ def test_an_impossible_measurement_ends_with_one_message(call, tmp_path, old, ne
         (["run", "--resume", "text.gsj"], 1, "not readable"),
         (["report", "absent"], 1, "nothing at absent"),
         (["report", "."], 1, "there is none at campaign.sqlite"),
+        (["report", ".", "text.gsj"], 2, "two of a kind"),
         (["bench", "absent"], 2, "one of cost, faults"),
         (["bench", "smoke", "--out", "text.gsj"], 2, "--out must be a folder"),
         (["bench", "smoke", "--replay", "absent.3ds"], 2, "there is none at absent.3ds"),

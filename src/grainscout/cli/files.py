@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,43 +22,69 @@ Force = Annotated[bool, Option("--force", help="Overwrite an existing file.")]
 
 
 def report(
-    path: Annotated[Path, Argument(help="Journal of a run, or folder of a campaign.")],
+    paths: Annotated[
+        list[Path], Argument(help="Journal of a run, or folder of a campaign. Two are compared.")
+    ],
     out: Annotated[Path | None, Option("--out", "-o", help="The HTML file to write.")] = None,
+    svg: Annotated[bool, Option("--svg", help="Figures as SVG, to enlarge or edit.")] = False,
 ) -> None:
-    """Write the report of a run or a campaign.
+    """Write the report of a run or a campaign, or compare two.
 
     It is one HTML file that loads nothing from a network.
     """
-    from grainscout.benchmarks import (
-        Campaign,
-        CampaignStore,
-        make_environment,
-        write_results,
-        write_run_report,
-    )
+    from grainscout.benchmarks.reports.page import svg_figures
+
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"report needs a journal or a campaign's folder; there is nothing at {path}"
+            )
+    folders = [path.is_dir() for path in paths]
+    if len(paths) > 2 or len(set(folders)) > 1:
+        raise ConfigError("report takes one run or campaign, or two of a kind to compare")
+    with svg_figures(svg), ExitStack() as opened:
+        (_report_campaigns if folders[0] else _report_runs)(paths, out, opened)
+
+
+def _report_campaigns(paths: Sequence[Path], out: Path | None, opened: ExitStack) -> None:
+    from grainscout.benchmarks import Campaign, CampaignStore, write_results
+    from grainscout.benchmarks.reports.comparison import write_campaign_comparison
+    from grainscout.config import parse
+
+    stores = [opened.enter_context(CampaignStore(p / "campaign.sqlite")) for p in paths]
+    plans = [parse(Campaign, s.identity["campaign"], str(s.path)) for s in stores]
+    if len(paths) == 1:
+        results = write_results(plans[0], stores[0], paths[0], report=out)
+        console.print(f"report: {results.files['report']}")
+        return
+    target = out or paths[1] / "comparison.html"
+    console.print(write_campaign_comparison(target, plans, stores), soft_wrap=True)
+    console.print(f"report: {target}")
+
+
+def _report_runs(paths: Sequence[Path], out: Path | None, opened: ExitStack) -> None:
+    from grainscout.benchmarks import make_environment, write_run_report
+    from grainscout.benchmarks.reports.comparison import write_run_comparison
     from grainscout.config import RunConfig, parse
     from grainscout.journal import Journal
 
-    if path.is_dir():
-        with CampaignStore(path / "campaign.sqlite") as store:
-            plan = parse(Campaign, store.identity["campaign"], str(store.path))
-            results = write_results(plan, store, path, report=out)
-            console.print(f"report: {results.files['report']}")
-        return
-    if not path.exists():
-        raise DataError(
-            f"report needs a journal or a campaign's folder; there is nothing at {path}"
-        )
-    target = out or path.with_suffix(".html")
-    with Journal.read(path) as journal:
+    journals = [opened.enter_context(Journal.read(path)) for path in paths]
+    known = []
+    for journal in journals:
         header = journal.header()
-        settings = parse(RunConfig, header.config, str(path))
+        settings = parse(RunConfig, header.config, str(journal.path))
         truth = structure = None
         if settings.task.microscope.has_truth:
             environment = make_environment(settings.task, settings.seed)
             truth = environment.truth(header.problem)
             structure = None if environment.film is None else environment.film.structure
-        write_run_report(journal, target, truth, structure)
+        known.append((truth, structure))
+    target = out or paths[-1].with_suffix(".html" if len(paths) == 1 else ".comparison.html")
+    if len(paths) == 1:
+        write_run_report(journals[0], target, *known[0])
+    else:
+        verdict = write_run_comparison(target, journals, [truth for truth, _ in known])
+        console.print(verdict, soft_wrap=True)
     console.print(f"report: {target}")
 
 

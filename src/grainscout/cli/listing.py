@@ -42,12 +42,6 @@ _INSTRUMENTS = {
     "all-mild": "every fault at once, each mild",
     "all-severe": "every fault at once, each severe",
 }
-_VERBS = {
-    "discovery": "find every kind of curve",
-    "mapping": "map",
-    "optimisation": "maximise",
-    "level-set": "find the level set of",
-}
 
 
 def show(
@@ -93,18 +87,12 @@ def _tasks(tags: Sequence[str] | None = None) -> Iterator[Row]:
 
     measured = difficulties()
     for task in tasks_with(tags) if tags else tasks().values():
-        scope, light = task.microscope, task.light_suns
-        target = task.target.replace("_", " ")
-        verbs = [
-            _VERBS[goal] + (f" {target}" if goal != "discovery" else "") for goal in task.goals
-        ]
-        place = "" if task.sites is None else f" on {task.sites} only"
-        sample = "a file of yours" if scope.needs_file else scope.label
-        lit = f", {light:g} suns" if light else ", dark"
-        sweep = "" if task.waveform.kind in ("triangle", "recorded") else f", {task.waveform.kind}"
-        about = f"{' and '.join(verbs)}{place} in {task.limits()}: {sample}{lit}{sweep}"
         left = measured.get(task.id)
-        yield task.id, about, {"goals": task.goals, "tags": task.tags, "left_by_random": left}
+        yield (
+            task.id,
+            task.about(),
+            {"goals": task.goals, "tags": task.tags, "left_by_random": left},
+        )
 
 
 def _policies() -> Iterator[Row]:

@@ -1,0 +1,58 @@
+"""Two campaigns side by side."""
+
+import dataclasses
+
+import pytest
+
+from grainscout.benchmarks import (
+    Campaign,
+    CampaignStore,
+    MicroscopeSpec,
+    PolicySpec,
+    Task,
+    WaveformSpec,
+    run_campaign,
+)
+from grainscout.benchmarks.reports.comparison import write_campaign_comparison
+from grainscout.records import DataError
+
+PLAN = Campaign(
+    name="old",
+    seed=7,
+    films=6,
+    tasks=(
+        Task(
+            id="tiny", target="max_current", goals=("optimisation",), light_suns=0.1, curves=12,
+            microscope=MicroscopeSpec(film="tiny"), waveform=WaveformSpec(samples=31),
+        ),
+    ),
+    policies=(PolicySpec(name="random"), PolicySpec(name="random", label="mine")),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
+    """The same policy by name, which the truth drives in the second campaign."""
+    better = (PolicySpec(name="random"), PolicySpec(name="oracle", label="mine"))
+    plans = PLAN, dataclasses.replace(PLAN, name="new", policies=better)
+    folder = tmp_path_factory.mktemp("two")
+    stores = [CampaignStore(folder / f"{p.name}.sqlite", p.identity()) for p in plans]
+    for plan, store in zip(plans, stores, strict=True):
+        run_campaign(plan, store)
+    yield plans, stores
+    for store in stores:
+        store.__exit__()
+
+
+def test_what_has_changed_is_told_from_what_has_not(raced, tmp_path):
+    said = write_campaign_comparison(tmp_path / "page.html", *raced)
+    assert "B: mine against A: mine: better" in said
+    assert "B: random against A: random" not in said  # the same runs: no difference
+    assert "not decided (+0.00, +0.00 to +0.00)" in (tmp_path / "page.html").read_text()
+
+
+def test_other_films_are_not_compared(raced, tmp_path):
+    plans, stores = raced
+    other = dataclasses.replace(plans[1], seed=8)
+    with pytest.raises(DataError, match="one seed, for the same films; got 7 and 8"):
+        write_campaign_comparison(tmp_path / "page.html", (plans[0], other), stores)
