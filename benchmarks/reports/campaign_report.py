@@ -85,7 +85,7 @@ def write_report(
         wanted = [
             v.more_films for b in rankings for v in b.pairs if winner in (v.policy, v.baseline)
         ]
-        more = campaign.films + max((n for n in wanted if n), default=0)
+        enough = campaign.films + max((n for n in wanted if n), default=0)
         verdicts.insert(0, f"{winner} has the best mean score over all goals.")
         verdicts.append(
             f"Next: grainscout run {path.parent / 'winner.toml'} flies it on a film; preflight the file before "
@@ -94,7 +94,7 @@ def write_report(
         if not decided:
             verdicts.append(
                 "The verdicts do not prove that it is the best. "
-                + (f"--films {more} would probably decide." if more > campaign.films else "")
+                + (f"--films {enough} would probably decide." if enough > campaign.films else "")
             )
     left_out = len(campaign.tasks) - PICTURED_TASKS
     write_page(
