@@ -200,5 +200,6 @@ def test_inputs_have_their_columns_whatever_the_image_is(image: str, relief: str
     picture[:, 15:] += 3e-8 * (relief != "flat")
     scan = Scan(channels={image: picture}, pixel_size=(1e-10, 1e-10))
     reading = read_structure(scan)
-    rows = network.rows(make_inputs(scan, reading.maps, reading.sd, current=False))
+    inputs = make_inputs(scan, reading.maps, reading.sd, current=False)
+    rows = network.rows(inputs, kind_of("turn_on", Waveform.triangle(), 0.0))
     assert np.isfinite(rows).all()
