@@ -22,7 +22,6 @@ from grainscout.policies.models.likelihood import (
     FREEDOM,
     LEAST,
     REACH,
-    WIDTH,
     check_data,
     standardise,
     student_noise,
@@ -73,7 +72,7 @@ class GaussianProcess:
         growth: float = 0.1,
         robust: bool = True,
         noise_prior: tuple[float, float] = _NOISE_PRIOR,
-        width: float = WIDTH,
+        width: float = 1.0,
     ) -> None:
         self.table, self.kernel, self.growth, self.width = table, kernel, growth, width
         self.likelihood = STUDENT_T if robust else PLAIN

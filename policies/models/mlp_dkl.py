@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grainscout.policies.models.likelihood import check_data, standardise
+from grainscout.policies.models.likelihood import check_data, standardise, winsorise
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState
 from grainscout.records.arrays import FloatArray, IntArray
@@ -95,7 +95,7 @@ class Ensemble:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` of learned deep kernels.
 
     Networks are retrained, from the initial weights of `seed`, when the data have grown by the
-    fraction `growth`.
+    fraction `growth`. If `robust`, targets are limited to four robust deviations.
     """
 
     def __init__(
@@ -105,7 +105,9 @@ class Ensemble:
         *,
         growth: float = 0.1,
         seed: int = 0,
+        robust: bool = True,
     ) -> None:
+        self.robust = robust
         self.table, self.candidate_rows = table, np.asarray(candidate_rows, np.int64)
         self.growth, self.seed = growth, seed
         self._device = device()
@@ -121,7 +123,7 @@ class Ensemble:
 
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
         """See the protocol."""
-        given = check_data(rows, y, noise)
+        given, y = check_data(rows, y, noise), self._limited(y)
         if self._fitted == 0 or len(y) >= self._fitted * (1.0 + self.growth):
             self._offset, self._scale = standardise(y)
             self._train(rows, y, given)
@@ -158,6 +160,7 @@ class Ensemble:
             "offset": self._offset,
             "scale": self._scale,
             "fitted": self._fitted,
+            "robust": self.robust,
         }
 
     def restore(
@@ -165,12 +168,15 @@ class Ensemble:
     ) -> None:
         """See the protocol."""
         self._offset, self._scale = float(state["offset"]), float(state["scale"])
-        self._fitted = int(state["fitted"])
+        self._fitted, self.robust = int(state["fitted"]), bool(state.get("robust", False))
         self._members = None
         if self._fitted:
             self._members = self._initial()
             self._members.replace([torch.as_tensor(t).to(self._device) for t in state["tensors"]])
-            self._condition(rows, y, check_data(rows, y, noise))
+            self._condition(rows, self._limited(y), check_data(rows, y, noise))
+
+    def _limited(self, y: FloatArray) -> FloatArray:
+        return winsorise(y) if self.robust else y
 
     # ---- inside ---------------------------------------------------------------------------
     def _need_fit(self) -> _Members:

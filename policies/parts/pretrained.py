@@ -77,11 +77,7 @@ class PretrainedModel(Model):
     def make(self, run: RunContext) -> Surrogate:
         """A mixture over the candidates."""
         rows = run.candidate_rows
-        settings: dict[str, Any] = {
-            "growth": self.refit_growth,
-            "robust": self.robust,
-            "width": 1.0,
-        }
+        settings: dict[str, Any] = {"growth": self.refit_growth, "robust": self.robust}
         place = run.features.place(run.problem.scan)
         generic = Placed(inner=KERNELS["nngp"])
         digest = ""

@@ -129,7 +129,8 @@ class KernelModel(PlaneModel):
         Learn a smooth field over the plane beside the features, for what no image shows, such as
         composition. Engines in closed form only.
     robust : bool
-        Student-t noise, which spoilt curves do not bend. Engines in closed form only.
+        Spoilt curves do not bend the map: Student-t noise, or for ``"mlp"`` targets limited to four
+        robust deviations.
     """
 
     engine: str = option("nngp", choices=SURROGATES)
@@ -152,7 +153,13 @@ class KernelModel(PlaneModel):
         if self.engine == "mlp":
             from grainscout.policies.models.mlp_dkl import Ensemble
 
-            return Ensemble(run.table(), rows, growth=self.refit_growth, seed=run.weights_seed)
+            return Ensemble(
+                run.table(),
+                rows,
+                growth=self.refit_growth,
+                seed=run.weights_seed,
+                robust=self.robust and run.defaults >= 3,
+            )
         if not self.position:
             return super().make(run)
         return GaussianProcess(

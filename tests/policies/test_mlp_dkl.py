@@ -99,6 +99,18 @@ def test_nothing_is_clamped() -> None:
     assert std[399] > 1.5 * np.median(std[:60])
 
 
+def test_a_spoilt_curve_bends_no_map() -> None:
+    clean, rows, y = fitted()
+    spoilt = y.copy()
+    spoilt[5] += 60 * y.std()
+    moved = []
+    for robust in (True, False):
+        model = Ensemble(table_of(), np.arange(400), seed=3, robust=robust)
+        model.fit(rows, spoilt)
+        moved.append(abs(model.predict()[0] - clean.predict()[0]).mean())
+    assert moved[0] < 0.2 * moved[1]
+
+
 def test_one_point_and_equal_targets() -> None:
     for rows, y in ((np.array([3]), np.array([2e-9])), (np.arange(5), np.full(5, 1e-9))):
         model = Ensemble(table_of(), np.arange(400))
