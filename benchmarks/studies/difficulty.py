@@ -26,13 +26,12 @@ from threadpoolctl import threadpool_limits
 
 import grainscout
 from grainscout.analysis import metrics
-from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
+from grainscout.benchmarks import MicroscopeSpec, Task
 from grainscout.benchmarks.campaign.cell import film_seed
+from grainscout.benchmarks.tasks.ground import run_random
 from grainscout.benchmarks.tasks.referee import evaluation_map
 from grainscout.benchmarks.tasks.registry import builtin_tasks
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, site_worth
-from grainscout.experiment import Experiment
-from grainscout.policies import make_policy
 
 SEED = 4000
 FILE = Path(__file__).parents[1] / "tasks" / "difficulty.json"
@@ -40,26 +39,15 @@ FILE = Path(__file__).parents[1] / "tasks" / "difficulty.json"
 
 def left_by_random(task: Task, film: int) -> dict[str, float]:
     """What random sampling leaves undone on one film of a task, as `run_cell` would score it."""
-    seed = film_seed(SEED, task.id, film)
-    environment = make_environment(task, seed)
-    problem = environment.problem()
-    truth = environment.truth(problem)
-    run = Experiment(
-        environment.microscope,
-        make_policy("random", {}),
-        problem=problem,
-        seed=seed,
-        batch=task.batch,
-        second_look=task.second_look,
-    ).run()
-    steps, sites = len(run.outcomes), len(problem.candidates)
+    problem, truth, outcomes = run_random(task, film_seed(SEED, task.id, film))
+    steps, sites = len(outcomes), len(problem.candidates)
     counts = [int((truth.archetype == kind).sum()) for kind in truth.wanted]
     left = {}
     if "discovery" in task.goals:
         found = metrics.found_by_random(counts, steps, total=sites, examples=EXAMPLES)
         left["discovery"] = 1.0 - float(found[-1])
     if "mapping" in task.goals:
-        left["mapping"] = score_map(truth, *evaluation_map(problem, run.outcomes))["nrmse"]
+        left["mapping"] = score_map(truth, *evaluation_map(problem, outcomes))["nrmse"]
     worth = site_worth(truth)
     if "optimisation" in task.goals and worth is not None:
         left["optimisation"] = 1.0 - float(metrics.best_by_random(worth, steps)[-1])

@@ -14,7 +14,7 @@ from grainscout.benchmarks.tasks.task import Task, plain
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.experiment import Experiment
 from grainscout.policies import make_policy
-from grainscout.records import Outcome
+from grainscout.records import Outcome, Problem
 
 _KEPT: dict[str, Ground] = {}
 _MOST = 2  # a worker's neighbouring cells are of one film and task, or of two
@@ -49,7 +49,8 @@ def needs_anchors(task: Task) -> bool:
     return bool({"mapping", "level-set"} & set(task.goals))
 
 
-def _ground(task: Task, seed: int, known: Mapping[str, Any] | None) -> Ground:
+def run_random(task: Task, seed: int) -> tuple[Problem, TaskTruth, list[Outcome]]:
+    """The random policy's own run on a task, to the end of the budget."""
     environment = make_environment(task, seed)
     problem = environment.problem()
     truth = environment.truth(problem)
@@ -61,7 +62,12 @@ def _ground(task: Task, seed: int, known: Mapping[str, Any] | None) -> Ground:
         batch=task.batch,
         second_look=task.second_look,
     ).run()
+    return problem, truth, list(run.outcomes)
+
+
+def _ground(task: Task, seed: int, known: Mapping[str, Any] | None) -> Ground:
+    problem, truth, outcomes = run_random(task, seed)
     anchors = None if known is None else Anchors.of(known)
     if known is None and needs_anchors(task):
-        anchors = find_anchors(problem, truth, task.curves or len(run.outcomes))
-    return Ground(truth=truth, anchors=anchors, random=list(run.outcomes))
+        anchors = find_anchors(problem, truth, task.curves or len(outcomes))
+    return Ground(truth=truth, anchors=anchors, random=outcomes)

@@ -7,8 +7,11 @@ import pytest
 
 from grainscout.analysis.map_scores import level_set_score
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec, make_environment
-from grainscout.benchmarks.tasks.anchors import Anchors, find_anchors
+from grainscout.benchmarks.tasks.anchors import Anchors, find_anchors, noiseless
+from grainscout.benchmarks.tasks.ground import run_random
 from grainscout.benchmarks.tasks.ideal import HiddenParts
+from grainscout.benchmarks.tasks.referee import evaluation_map
+from grainscout.benchmarks.tasks.score import score_map
 from grainscout.records import DataError
 
 TASK = Task(
@@ -35,6 +38,20 @@ def test_the_ideal_beats_the_mean_of_random_designs_and_both_fall_with_the_curve
     again = Anchors.of(found.plain())
     assert again.at(10) == found.at(10)
     assert found.random["nrmse"][2] == pytest.approx(found.at(14)["nrmse_random"])
+
+
+def test_severe_contact_faults_cost_under_fifteen_percent_of_the_noiseless_map():
+    spoilt = MicroscopeSpec(film="tiny", instrument="contact-severe")
+    task = dataclasses.replace(TASK, microscope=spoilt, curves=60)
+    problem, truth, outcomes = run_random(task, 8500)
+    usable = [o for o in outcomes if o.usable]
+    assert len(usable) < 0.5 * len(outcomes)
+    clean = noiseless(problem, truth, problem.index_of([o.site for o in usable]))
+    error = {
+        name: score_map(truth, *evaluation_map(problem, told))["nrmse"]
+        for name, told in {"measured": outcomes, "noiseless": clean}.items()
+    }
+    assert error["measured"] < 1.15 * error["noiseless"]
 
 
 def test_times_as_many_random_curves_is_read_from_their_curve_and_censored_beyond_it():
