@@ -11,6 +11,7 @@ import numpy as np
 from grainscout.policies.acquisition import Posterior, choose_batch, expected_gain, per_second
 from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.gp import GaussianProcess
+from grainscout.policies.models.likelihood import WIDTH
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import (
     NO_DATA,
@@ -196,7 +197,7 @@ class ModelPolicy(SeededPolicy):
         return Selection(
             index=index,
             prediction=None if about else mean[index],
-            uncertainty=None if about else std[index],
+            uncertainty=None if about else self.model.width * std[index],
             scores={
                 name: np.array([g[i] for g, i in zip(gains, index, strict=True)]),
                 **about,
@@ -242,14 +243,15 @@ class ModelPolicy(SeededPolicy):
         which takes no part in the choice.
         """
         if not self.target.score_names:
-            return self.learned().predict()
+            mean, std = self.learned().predict()
+            return mean, self.model.width * std
         data = self.run.targets()
         if len(data.y) == 0:
             raise self._too_early()
-        kernel, width = KERNELS["nngp"], self.run.width
-        beside = GaussianProcess(self.run.table(), self.run.candidate_rows, kernel, width=width)
+        beside = GaussianProcess(self.run.table(), self.run.candidate_rows, KERNELS["nngp"])
         beside.fit(*data)
-        return beside.predict()
+        mean, std = beside.predict()
+        return mean, WIDTH * std
 
     def image_novelty(self, also: list[int] | None = None) -> FloatArray:
         """(c,) distance in feature space of each candidate to the nearest visited sites.

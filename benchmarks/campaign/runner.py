@@ -26,6 +26,7 @@ def run_campaign(
     jobs: int = 0,
     scheduler: str | None = None,
     progress: Callable[[CellKey, str, str], None] | None = None,
+    doing: Callable[[str], None] = lambda what: None,
 ) -> None:
     """Run every cell that the store does not hold as finished.
 
@@ -46,6 +47,8 @@ def run_campaign(
         Address of a Dask scheduler, whose workers then run the cells.
     progress : callable, optional
         Called in this process after each cell with its key, status and traceback, if any.
+    doing : callable
+        Called in this process with words for what it begins.
 
     Raises
     ------
@@ -65,7 +68,8 @@ def run_campaign(
             if state.over:
                 break
             finished = []
-            _find_anchors(campaign, store, state.waiting, workers)
+            _find_anchors(campaign, store, state.waiting, workers, doing)
+            doing("cells")
             for key, result in workers.run(_jobs(campaign, state.waiting, workers.campaign, store)):
                 mark = made[key.task, key.policy] if result.status == "finished" else ""
                 store.record(key, result.status, result.seconds, result.payload, result.error, mark)
@@ -108,6 +112,7 @@ def _find_anchors(
     store: CampaignStore,
     keys: Iterable[CellKey],
     workers: Workers,
+    doing: Callable[[str], None],
 ) -> None:
     """Compute the anchors of films that have none yet, once for all policies.
 
@@ -119,7 +124,11 @@ def _find_anchors(
     )
     mark = {t.id: made_by(t, PolicySpec(name=BASELINE)) for t in campaign.tasks}
     todo = [k for k in films if (store.noted(_name(k)) or {}).get("made") != mark[k.task]]
-    for key, result in workers.run(_jobs(campaign, todo, workers.campaign, store)):
+    if todo:
+        doing(f"scales of maps, {len(todo)} films")
+    results = workers.run(_jobs(campaign, todo, workers.campaign, store))
+    for done, (key, result) in enumerate(results, 1):
+        doing(f"scales of maps, film {done} of {len(todo)}")
         if result.payload is not None:
             anchors = json.loads(unpack(result.payload)["anchors"])
             store.note(_name(key), {"made": mark[key.task], "anchors": anchors})

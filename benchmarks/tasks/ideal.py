@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.records import Problem
@@ -31,18 +33,20 @@ class HiddenParts:
     place: FloatArray  #: (m, 2) positions over the field's length
     rest: float  #: Variance of what is not linear
 
-    def covariance(self, a: IntArray, b: IntArray) -> FloatArray:
-        """Prior covariance (len(a), len(b)) of sites, without the rest."""
-        apart = ((self.place[a][:, None] - self.place[b]) ** 2).sum(-1)
+    @cached_property
+    def _covariance(self) -> FloatArray:
+        apart = np.square(cdist(self.place, self.place))
         same = (
-            self.grain[a][:, None] == self.grain[b],
-            self.boundary[a][:, None] == self.boundary[b],
+            self.grain[:, None] == self.grain,
+            self.boundary[:, None] == self.boundary,
             np.exp(-apart / 4),
         )
-        return sum(
-            (np.outer(e[a], e[b]) * k for e, k in zip(self.effect, same, strict=True)),
-            np.zeros(apart.shape),
-        )
+        parts = (np.outer(e, e) * k for e, k in zip(self.effect, same, strict=True))
+        return sum(parts, np.zeros(apart.shape))
+
+    def covariance(self, a: IntArray, b: IntArray) -> FloatArray:
+        """Prior covariance (len(a), len(b)) of sites, without the rest."""
+        return np.asarray(self._covariance[np.ix_(a, b)])
 
     def error(self, measured: IntArray, at: IntArray) -> float:
         """Root mean square error at sites of the map that is kriged from noiseless measured ones."""
@@ -62,11 +66,12 @@ class HiddenParts:
         chosen: list[int] = []
         for _ in range(min(n, len(pool))):
             own = np.diag(left) + self.rest
-            gain = np.where(own > 0, (left**2).sum(axis=0) / np.where(own > 0, own, 1.0), 0.0)
+            fall = np.einsum("ij,ij->j", left, left)
+            gain = np.where(own > 0, fall / np.where(own > 0, own, 1.0), 0.0)
             gain[chosen] = -1.0
             best = int(gain.argmax())
             chosen.append(best)
-            left = left - np.outer(left[:, best], left[best]) / (own[best] or 1.0)
+            left -= np.outer(left[:, best] / (own[best] or 1.0), left[best])
         return pool[chosen]
 
 

@@ -59,8 +59,6 @@ class GaussianProcess:
         Student-t noise, so that one spoilt curve does not bend the map.
     noise_prior : (float, float)
         Mean and deviation of the log noise variance of standardised targets.
-    width : float
-        Factor on the standard deviations of predictions.
     """
 
     def __init__(
@@ -72,9 +70,8 @@ class GaussianProcess:
         growth: float = 0.1,
         robust: bool = True,
         noise_prior: tuple[float, float] = _NOISE_PRIOR,
-        width: float = 1.0,
     ) -> None:
-        self.table, self.kernel, self.growth, self.width = table, kernel, growth, width
+        self.table, self.kernel, self.growth = table, kernel, growth
         self.likelihood = STUDENT_T if robust else PLAIN
         self.candidate_rows = np.asarray(candidate_rows, np.int64)
         self._x_pool = table[self.candidate_rows]
@@ -129,7 +126,7 @@ class GaussianProcess:
         """See the protocol."""
         self._need_fit()
         variance = np.maximum(self._prior_variance - self._reduction, _FLOOR**2)
-        return self._offset + self._scale * self._mean, self._spread * np.sqrt(variance)
+        return self._offset + self._scale * self._mean, self._scale * np.sqrt(variance)
 
     def covariance(self, rows: IntArray) -> FloatArray:
         """See the protocol."""
@@ -143,7 +140,7 @@ class GaussianProcess:
                 self._cache[: self._n, part] if self._cache is not None else self._half(data, part)
             )
             out[part] = self._cross(self._x_pool[part], x) - known.T @ half
-        out *= self._spread**2
+        out *= self._scale**2
         return out
 
     def joint(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -152,7 +149,7 @@ class GaussianProcess:
         x = self.table[rows].astype(np.float64)
         half = self._inverse @ self.kernel.cross(self._x, x, self._t[:-2])
         covariance = self.kernel.cross(x, x, self._t[:-2]) - half.T @ half
-        return self._offset + self._scale * (self._beta @ half), self._spread**2 * covariance
+        return self._offset + self._scale * (self._beta @ half), self._scale**2 * covariance
 
     def state(self) -> PackedState:
         """Hyper-parameters, scales, and how many rows were factorised at once."""
@@ -164,7 +161,6 @@ class GaussianProcess:
             "factored": self._factored,
             "extra": self._extra,
             "likelihood": self.likelihood,
-            "width": self.width,
         }
 
     def restore(
@@ -178,7 +174,6 @@ class GaussianProcess:
         # A state of before Student-t noise continues by the rule that it was made with.
         before = PLAIN if self.likelihood == PLAIN else OUTLIERS
         self.likelihood = str(state.get("likelihood", before))
-        self.width = float(state.get("width", 1.0))
         if count == 0:
             return
         given = check_data(rows, y, noise)
@@ -276,10 +271,6 @@ class GaussianProcess:
     @property
     def _n(self) -> int:
         return len(self._rows)
-
-    @property
-    def _spread(self) -> float:
-        return self.width * self._scale
 
     def _need_fit(self) -> None:
         if self._factored == 0:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from grainscout.policies.acquisition import Posterior
 from grainscout.policies.models.features import coordinates
-from grainscout.policies.models.likelihood import WIDTH
 from grainscout.policies.models.surrogates import Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
@@ -79,6 +78,11 @@ class Model:
     """Role: the surrogate of what is learnt."""
 
     __post_init__ = check_options
+
+    @property
+    def width(self) -> float:
+        """Factor on the standard deviations of maps, which no choice depends on."""
+        return 1.0
 
     def begin(self, run: RunContext) -> None:
         """Check that the problem has what is needed."""
@@ -236,11 +240,6 @@ class RunContext:
         self.candidate_rows = self.problem.scan.flat(self.problem.candidates)
         self.described = self.target.descriptor(self.problem)  # an unknown name fails here
         self.current: Surrogate | None = None
-
-    @property
-    def width(self) -> float:
-        """Factor on the deviations of an exact Gaussian process."""
-        return WIDTH if self.defaults >= 3 else 1.0
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """The value under `key`, made when it is first needed."""

@@ -13,6 +13,7 @@ from grainscout.policies.acquisition import ACQUISITIONS, Posterior
 from grainscout.policies.models.features import FEATURES, check_window, coordinates, feature_table
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import Placed
+from grainscout.policies.models.likelihood import WIDTH
 from grainscout.policies.models.surrogates import KERNELS, SURROGATES, Surrogate
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.parts.roles import (
@@ -104,6 +105,11 @@ class PlaneModel(Model):
     refit_growth: float = option(0.2, low=0.0)
     robust: bool = option(True)
 
+    @property
+    def width(self) -> float:
+        """See :class:`Model`."""
+        return WIDTH
+
     def make(self, run: RunContext) -> Surrogate:
         """A Gaussian process over the feature table."""
         return GaussianProcess(
@@ -112,7 +118,6 @@ class PlaneModel(Model):
             KERNELS[self.engine],
             growth=self.refit_growth,
             robust=self.robust,
-            width=run.width,
         )
 
 
@@ -135,6 +140,11 @@ class KernelModel(PlaneModel):
 
     engine: str = option("nngp", choices=SURROGATES)
     position: bool = option(True)
+
+    @property
+    def width(self) -> float:
+        """See :class:`Model`."""
+        return 1.0 if self.engine == "mlp-published" else WIDTH
 
     def begin(self, run: RunContext) -> None:
         """Check that the published loop has patches to work on."""
@@ -168,7 +178,6 @@ class KernelModel(PlaneModel):
             Placed(inner=KERNELS[self.engine]),
             growth=self.refit_growth,
             robust=self.robust,
-            width=run.width,
         )
 
 

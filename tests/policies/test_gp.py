@@ -19,7 +19,7 @@ def smooth(table: np.ndarray) -> np.ndarray:
     return np.tanh(2 * table[:, 0]).astype(float) + table[:, 1].astype(float) ** 2
 
 
-def fitted(n: int = 60, growth: float = 10.0, **options: float) -> tuple[GaussianProcess, ...]:
+def fitted(n: int = 60, growth: float = 10.0, **options: bool) -> tuple[GaussianProcess, ...]:
     table = table_of()
     rng = np.random.default_rng(3)
     rows = rng.permutation(len(table))[:n]
@@ -41,11 +41,11 @@ def dense(gp: GaussianProcess, rows: np.ndarray, y: np.ndarray, known: np.ndarra
     mean = gp._offset + gp._scale * star.T @ np.linalg.solve(k, z)
     prior = gp.kernel.cross(x[gp.candidate_rows], x[gp.candidate_rows], t[:-2])
     np.fill_diagonal(prior, gp.kernel.diagonal(x[gp.candidate_rows], t[:-2]))
-    return mean, (gp.width * gp._scale) ** 2 * (prior - star.T @ np.linalg.solve(k, star))
+    return mean, gp._scale**2 * (prior - star.T @ np.linalg.solve(k, star))
 
 
 def test_prediction_equals_the_dense_formula() -> None:
-    gp, rows, y = fitted(width=1.3)
+    gp, rows, y = fitted()
     known = np.random.default_rng(4).uniform(0, 1e-20, len(y))
     gp.fit(rows, y, known)
     mean, std = gp.predict()

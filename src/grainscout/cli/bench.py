@@ -204,7 +204,8 @@ def run_cells(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler:
     workers = (os.cpu_count() or 1) if jobs is None else jobs
     try:
         with CampaignDisplay(plan, store) as display:
-            run_campaign(plan, store, jobs=workers, scheduler=scheduler, progress=display.tick)
+            shown: dict[str, Any] = {"progress": display.tick, "doing": display.doing}
+            run_campaign(plan, store, jobs=workers, scheduler=scheduler, **shown)
     except KeyboardInterrupt:
         note(
             f"interrupted: {len(store.finished())} finished cells are kept in {store.path.parent}; the "
@@ -263,6 +264,10 @@ class CampaignDisplay:
             if kind is None:
                 self._refresh(self._live)
             self._live.stop()
+
+    def doing(self, what: str) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, description=what)
 
     def tick(self, key: CellKey, status: str, error: str) -> None:
         """Count a cell that has ended."""

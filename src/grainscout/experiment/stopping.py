@@ -18,7 +18,8 @@ class StopRule:
     """Ends a run when the next curves are expected to bring too little.
 
     What they bring is the fall of the policy's own integrated standard deviation, if the best of
-    sites were measured and the model is right.
+    sites were measured and the model is right. The error itself falls about a third as much, so the
+    share is a setting and no promise (the page "Images, budget and advice" has the numbers).
 
     Parameters
     ----------
@@ -63,6 +64,6 @@ class StopRule:
         if gain >= self.share:
             return None
         return (
-            f"{SETTLED}: the next {self.curves} curves would lower the expected error of the map by "
-            f"{gain:.2%}, less than {self.share:.2%}"
+            f"{SETTLED}: by the policy's own model the next {self.curves} curves would change the map "
+            f"less than the share {self.share:g}"
         )
