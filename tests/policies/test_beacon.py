@@ -86,15 +86,6 @@ def test_the_range_of_outcomes_grows_faster_than_at_random():
     assert (beacon > at_random).sum() >= 4
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [({"acquisition": "ei"}, "never did anything"), ({"outcomes": 4}, "comma-separated")],
-)
-def test_bad_options_are_named(options, said):
-    with pytest.raises(ConfigError, match=said):
-        make_policy("beacon", options)
-
-
 def test_an_unknown_outcome_is_named_at_reset():
     policy = make_policy("beacon", {"outcomes": "loop_area, lop_area"})
     with pytest.raises(ConfigError, match="lop_area"):

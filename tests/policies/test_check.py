@@ -42,6 +42,18 @@ def test_every_registered_policy_conforms(name):
         ("grid", {"order": "raster", "points": 9}),
         ("dkl", {"seed_design": "latin", "cost_aware": True}),
         ("random", {"retries": 2}),
+        ("dkl", {"acquisition": "log-ei", "goal": "min", "cost_aware": True, "robust": True}),
+        ("dkl", {"acquisition": "thompson", "engine": "matern", "features": "both"}),
+        ("dkl", {"acquisition": "integrated-variance", "engine": "rbf", "features": "pca"}),
+        ("dkl", {"acquisition": "beacon", "refit_growth": 0.0}),
+        ("dkl", {"engine": "mlp"}),
+        ("dual-novelty", {"gate": "quantile", "novelty": "frozen", "image": "patch"}),
+        ("dual-novelty", {"gate": "probability", "metric": "correlation"}),
+        ("dual-novelty", {"gate": "none", "spectral": "nearest", "acquisition": "ei"}),
+        ("dual-novelty", {"spectral": "reconstruction", "acquisition": "thompson"}),
+        ("dual-novelty", {"spectral": "mean-curve", "metric": "split", "image_neighbours": 3}),
+        ("boundary-dkl", {"detector": "classical", "seed_points": 3}),
+        ("scout", {"aim": "discovery", "prior": "none"}),
     ],
 )
 def test_other_options_conform(name, options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import curve_of, fresh, problem_on
 
-from grainscout.policies import make_policy, require_conforming
+from grainscout.policies import make_policy
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.strategies.conavigation import composition
 from grainscout.records import ConfigError, DataError, Outcome, Scan, Site
@@ -43,10 +43,6 @@ def error(name, options, along_columns=True):
     return float(np.sqrt(np.mean((mean - truth) ** 2)) / truth.std())
 
 
-def test_it_keeps_the_protocol():
-    require_conforming(lambda: make_policy("co-navigation", {"seed_points": 3}))
-
-
 def test_where_composition_varies_it_maps_better_than_structure_or_position_alone():
     both = error("co-navigation", {})
     assert both < 0.9 * error("dkl", {})
@@ -71,9 +67,7 @@ def test_composition_is_a_coordinate_or_a_channel():
     assert (composition(scan, "height") == 0).all()
 
 
-def test_an_unknown_channel_or_no_name_is_refused():
+def test_an_unknown_channel_is_refused():
     policy = make_policy("co-navigation", {"composition": "caesium"})
     with pytest.raises((ConfigError, DataError), match="caesium"):
         policy.reset(TOY.problem(), rng=np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="composition must be"):
-        make_policy("co-navigation", {"composition": ""})

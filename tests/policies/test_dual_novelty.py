@@ -8,35 +8,17 @@ from samples import fresh
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import ModelPolicy, make_policy
-from grainscout.policies.conformance import ToySample, require_conforming
+from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dual_novelty import dual_novelty
-from grainscout.records import ConfigError, PolicyError, Proposal
+from grainscout.records import PolicyError, Proposal
 
 TOY = ToySample(seed=2)
 
 
 def started(steps: int = 25, candidates: int = 300, **options: object) -> ModelPolicy:
-    policy = dual_novelty(**options)  # type: ignore[arg-type]
-    policy.reset(TOY.problem(candidates), rng=np.random.default_rng(0))
-    for _ in range(steps):
-        (proposal,) = policy.ask()
-        policy.tell([TOY.measure(proposal)])
+    policy = fresh(dual_novelty(**options), TOY.problem(candidates))
+    play(policy, TOY.measure, (1,) * steps)
     return policy
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"gate": "quantile", "novelty": "frozen", "acquisition": "thompson", "image": "patch"},
-        {"gate": "probability", "spectral": "reconstruction", "metric": "correlation"},
-        {"gate": "none", "spectral": "nearest", "metric": "split", "acquisition": "ei"},
-        {"spectral": "mean-curve", "image_neighbours": 3, "acquisition": "max-uncertainty"},
-    ],
-    ids=lambda options: options.get("gate", "default"),
-)
-def test_keeps_the_protocol(options: dict[str, object]) -> None:
-    require_conforming(lambda: make_policy("dual-novelty", options))
 
 
 def test_image_novelty_is_lower_around_measured_points() -> None:
@@ -115,9 +97,7 @@ def test_measures_more_diverse_curves_than_chance() -> None:
         found = []
         for name in ("dual-novelty", "random"):
             policy = fresh(make_policy(name, {}), TOY.problem(300), seed)
-            for _ in range(40):
-                (proposal,) = policy.ask()
-                policy.tell([TOY.measure(proposal)])
+            play(policy, TOY.measure, (1,) * 40)
             found.append(diversity(policy))
         ratios.append(found[0] / found[1])
     assert min(ratios) > 1.0
@@ -140,9 +120,7 @@ def test_predicts_the_target_although_it_learns_novelty() -> None:
 def test_explains_its_novelty_even_where_the_target_has_no_value() -> None:
     problem = replace(TOY.problem(60), target="rectification")  # undefined for one-sided sweeps
     policy = fresh(dual_novelty(seed_points=4), problem)
-    for _ in range(6):
-        (proposal,) = policy.ask()
-        policy.tell([TOY.measure(proposal)])
+    play(policy, TOY.measure, (1,) * 6)
     with pytest.raises(PolicyError, match="usable value"):
         policy.predict()
     policy.ask()
@@ -152,9 +130,3 @@ def test_explains_its_novelty_even_where_the_target_has_no_value() -> None:
         "image_novelty",
         "combined",
     }
-
-
-def test_bad_options_are_refused() -> None:
-    for options in ({"gate": "and"}, {"quantile": 1.5}, {"spectral": "k"}, {"acquisition": "ivr"}):
-        with pytest.raises(ConfigError, match=f"{next(iter(options))} must be"):
-            make_policy("dual-novelty", options)

@@ -10,7 +10,7 @@ from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structure_means import film_model
 from grainscout.policies.models.structured_gp import StructuredGP
 from grainscout.policies.strategies.hypothesis import Competition
-from grainscout.records import ConfigError, Outcome, PolicyError, Site, Waveform
+from grainscout.records import Outcome, PolicyError, Site, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)
 RNG = np.random.default_rng(4)
@@ -88,22 +88,6 @@ def test_without_causes_it_is_the_gp_that_dkl_is():
         "structured-gp", few, causes="constant", residual="features", engine="nngp", nuisance="none"
     ).predict()[0]
     assert np.corrcoef(plain, same)[0, 1] > 0.98
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "said"),
-    [
-        ("structured-gp", {"causes": "boundery"}, "closest: 'boundary'"),
-        ("structured-gp", {"causes": 3}, "comma-separated"),
-        ("structured-gp", {"engine": "nngp"}, "residual 'position'"),
-        ("hypothesis", {"hypotheses": "grain"}, "at least two different"),
-        ("hypothesis", {"hypotheses": "grain; grain"}, "at least two different"),
-        ("hypothesis", {"reward": "luck"}, "'published'"),
-    ],
-)
-def test_bad_options_are_named(name, options, said):
-    with pytest.raises(ConfigError, match=said):
-        make_policy(name, options)
 
 
 def test_the_true_hypothesis_wins_by_evidence_and_by_prediction():

@@ -1,14 +1,13 @@
 """Kriging is blind to the image and knows lengths in metres."""
 
 import numpy as np
-import pytest
 from samples import curve_of, fresh, problem_on
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import pdist
 
 from grainscout.policies import make_policy
 from grainscout.policies.models.features import coordinates
-from grainscout.records import ConfigError, Outcome, Problem, Scan, Waveform
+from grainscout.records import Outcome, Problem, Scan, Waveform
 
 WAVE = Waveform.triangle(1.5, 41)
 SITES = np.column_stack([np.repeat(np.arange(8, 56, 2), 24), np.tile(np.arange(8, 56, 2), 24)])
@@ -67,8 +66,3 @@ def test_coordinates_are_distances_in_units_of_the_image():
         ratio = pdist(table)[metres > 0] / metres[metres > 0]
         side = np.sqrt(shape[0] * step[0] * shape[1] * step[1])
         np.testing.assert_allclose(ratio, 8.0 / side, rtol=1e-4)
-
-
-def test_a_deep_kernel_on_positions_is_refused():
-    with pytest.raises(ConfigError, match="'matern', 'rbf'"):
-        make_policy("kriging", {"engine": "nngp"})

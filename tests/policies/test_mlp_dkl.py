@@ -5,8 +5,6 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from grainscout.policies import make_policy
-from grainscout.policies.conformance import require_conforming
 from grainscout.policies.models.mlp_dkl import MEMBERS, Ensemble, marginal_likelihood
 from grainscout.policies.peers.mlp_published import PublishedLoop, gpytorch
 from grainscout.records import PolicyError, Scan, pack, unpack
@@ -162,7 +160,3 @@ def test_published_loop_repeats_itself_and_predicts() -> None:
     # depends on which other sites are asked about in the same call.
     assert np.abs(at - mean[some]).max() > 1e-3 * y.std()
     assert loop.covariance(some).shape == (576, 2)
-
-
-def test_keeps_the_protocol_as_an_engine_of_dkl() -> None:
-    require_conforming(lambda: make_policy("dkl", {"engine": "mlp"}))

@@ -3,13 +3,11 @@
 from functools import cache
 
 import numpy as np
-import pytest
 from samples import curve_of, fresh, problem_on
 
-from grainscout.policies import ModelPolicy, make_policy
-from grainscout.policies.conformance import require_conforming
+from grainscout.policies import ModelPolicy
 from grainscout.policies.strategies.scout import scout
-from grainscout.records import ConfigError, Outcome, Problem, Site, Waveform
+from grainscout.records import Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 WAVE = Waveform.triangle()
@@ -40,11 +38,6 @@ def ready(known: int, **options: object) -> ModelPolicy:
     at = problem().candidates[np.linspace(0, len(problem().candidates) - 1, known).astype(int)]
     policy.tell([outcome(Site(*map(int, s))) for s in at])
     return policy
-
-
-@pytest.mark.parametrize("options", [{}, {"aim": "discovery", "prior": "none"}])
-def test_keeps_the_protocol(options: dict[str, object]) -> None:
-    require_conforming(lambda: make_policy("scout", options))
 
 
 def test_archetypes_of_curves_are_those_of_the_film() -> None:
@@ -102,11 +95,3 @@ def test_a_sweep_without_loops_has_the_ends_of_the_target_as_classes() -> None:
     policy.tell(told)
     assert policy.acquisition.archetypes(policy.run).sum(0).tolist() == [3.0, 24.0, 3.0]
     assert policy.ask()
-
-
-@pytest.mark.parametrize(
-    "options", [{"aim": "max"}, {"examples": 0}, {"apart": -1.0}, {"prior": "truth"}]
-)
-def test_unusable_options_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        make_policy("scout", options)

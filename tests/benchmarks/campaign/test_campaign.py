@@ -41,28 +41,6 @@ def same(one, other):
     pd.testing.assert_frame_equal(one.maps, other.maps, check_exact=True)
 
 
-class Stop(Exception):
-    """The user's patience ended."""
-
-
-def test_an_interrupted_campaign_goes_on_without_repeating_a_cell(serial, tmp_path):
-    path = tmp_path / "campaign.sqlite"
-    seen = []
-
-    def stop_at_second(key, status, error):
-        seen.append(key)
-        if len(seen) == 2:
-            raise Stop
-
-    with pytest.raises(Stop):
-        run(campaign(), path, progress=stop_at_second)
-    rest = []
-    resumed = run(campaign(), path, progress=lambda key, *_: rest.append(key))
-    same(resumed, serial)
-    assert not set(seen) & set(rest)
-    assert set(seen) | set(rest) == set(campaign().cells())
-
-
 def test_a_failed_cell_is_recorded_as_failed_and_tried_again(tmp_path):
     broken = campaign(PolicySpec(name="random"), PolicySpec(name="dkl", options={"window": 999}))
     path = tmp_path / "campaign.sqlite"

@@ -136,13 +136,6 @@ def test_mistakes_are_one_message_and_status_2(bench, arguments, said):
     assert said in err
 
 
-def test_names_that_come_twice_are_refused(bench, tmp_path):
-    (tmp_path / "plan.toml").write_text(PLAN + '[[policy]]\nname = "grid"\n')
-    status, _, err = bench("plan.toml", "--out", "o")
-    assert status == 2
-    assert "'grid' twice" in err
-
-
 @contextmanager
 def no_file_above(size):
     """No file of this process may grow beyond so many bytes."""

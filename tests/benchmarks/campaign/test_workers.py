@@ -39,22 +39,6 @@ def test_rogues_fail_alone_each_with_its_reason_and_leave_no_process(tmp_path, m
     assert not rogues.own_cell_processes()
 
 
-def test_an_interrupted_campaign_leaves_no_process(tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(key, status, error):
-        assert rogues.own_cell_processes()
-        raise Stop
-
-    plan = rogues.campaign(films=4)
-    with CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
-        with pytest.raises(Stop):
-            run_campaign(plan, store, jobs=2, progress=stop)
-        assert len(store.finished()) == 1
-    assert not rogues.own_cell_processes()
-
-
 def test_what_one_cell_may_take_is_no_part_of_what_a_campaign_is(tmp_path):
     rogues.run(rogues.campaign(PolicySpec(name="random"), films=1), tmp_path)
     bounds = {"cell_timeout_s": 5.0, "cell_memory_GiB": 1.0}
