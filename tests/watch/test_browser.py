@@ -54,7 +54,7 @@ def test_the_newest_measurement_is_shown_within_two_seconds(page, rig):
             page.until(f"{NEWEST} >= {number}", seconds=2.0)
             in_time += 1
         until(lambda have=number: rig.count() > have, "the run goes on")
-    assert in_time >= 1  # on a busy computer most may be late; benchmarks/speed measures it
+    assert in_time >= 1  # on a busy computer most may be late
     assert page.look(STATE) == "running"
 
 
