@@ -117,7 +117,7 @@ def test_a_terminal_shows_time_left_and_who_leads(bench, monkeypatch):
     assert "4/4" in err
     assert "left" in err
     assert "score so far" in err
-    assert "scales of maps, 2 films" in err
+    assert "scales of maps, film 1 of 2" in err
     assert "random" in err
 
 
