@@ -16,7 +16,7 @@ from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 #: Weight of the first member before any curve, and the number of curves that it is worth.
 START, STRENGTH = 0.8, 8.0
 _CAP = 3.0  # robust deviations beyond which a residual counts no further
-_DOUBT = 25.0  # curves that the prior "intervals are right as they are" is worth
+_DOUBT = 20.0  # curves that the prior "intervals are right as they are" is worth
 _DRIFTS = np.linspace(-0.15, 0.6, 26)  # per 100 curves
 _DRIFT_SD = 0.2
 
@@ -194,8 +194,8 @@ class Mixture:
         apart = self.weights @ (errors - mixed) ** 2
         away = np.abs(mixed) / np.sqrt(self.weights @ variances + apart)
         n = len(away)
-        reach = np.log(np.quantile(away, 0.95) / 1.96 + 1e-3)
-        self.width = float(np.exp(np.clip(reach * n / (n + _DOUBT), -0.7, 1.5)))
+        size = 0.5 * np.log(np.mean(np.minimum(away, _CAP) ** 2) + 1e-6)
+        self.width = float(np.exp(size * n / (n + _DOUBT)))
 
     def fork(self) -> Self:
         """See the protocol."""
