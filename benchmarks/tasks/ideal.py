@@ -79,7 +79,6 @@ def hidden_parts(film: Film, problem: Problem, temperature: float, index: IntArr
     """Find them at candidates of a problem on a film, from its own parameters and laws."""
     from grainscout.simulator.film.mixture import moved
     from grainscout.simulator.film.placement import archetype_weights
-    from grainscout.simulator.transport import iv_curves
 
     spec, truth, structure = film.spec.transport, film.truth, film.structure
     sites = problem.candidates[index]
@@ -105,7 +104,7 @@ def hidden_parts(film: Film, problem: Problem, temperature: float, index: IntArr
     unit["hidden"] = np.full(len(index), field)
 
     def described(values: dict[str, FloatArray]) -> FloatArray:
-        result = iv_curves(
+        result = film.law.curves(
             values,
             problem.waveform,
             light=problem.light,
@@ -115,11 +114,11 @@ def hidden_parts(film: Film, problem: Problem, temperature: float, index: IntArr
         found = describe_target(problem, result.current)
         return np.where(found.valid & ~found.censored, found.value, np.nan)
 
-    bare = moved(parameters, **{k: -v for k, v in latent.items()})
+    bare = moved(parameters, film.law, **{k: -v for k, v in latent.items()})
     target, mean = described(parameters), described(bare)
     # Over one standard deviation each way: the laws are exponential in what is hidden.
     up, down = (
-        np.array([described(moved(bare, **{k: way * v})) for k, v in unit.items()])
+        np.array([described(moved(bare, film.law, **{k: way * v})) for k, v in unit.items()])
         for way in (1.0, -1.0)
     )
     effect, bend = (up - down) / 2, (up + down) / 2 - mean

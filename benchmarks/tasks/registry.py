@@ -25,7 +25,14 @@ from grainscout.benchmarks.tasks.microscopes import (
     Topography,
 )
 from grainscout.benchmarks.tasks.task import Goal, Task
-from grainscout.benchmarks.tasks.waveforms import Bipolar, Forc, Pulses, Recorded, WaveformSpec
+from grainscout.benchmarks.tasks.waveforms import (
+    Bipolar,
+    Forc,
+    Pulses,
+    Recorded,
+    Switching,
+    WaveformSpec,
+)
 from grainscout.records import ConfigError
 from grainscout.records.registry import closest
 
@@ -212,6 +219,9 @@ def _builtin() -> Iterator[Task]:
     for target in ("loop_area", "turn_on"):
         at = {"film": "composition", "light": "light", "target": target}
         yield _task(f"composition/{target}", "composition", **at)
+    at = {"film": "piezoresponse", "waveform": Switching(), "goals": ("mapping",)}
+    target = "grainscout.analysis.curves.switching:coercive_voltage [V]"
+    yield _task("piezoresponse/coercive_voltage", "piezoresponse", **at, target=target)
     yield from _foreign()
     yield from _faults()
     yield from _budgets()

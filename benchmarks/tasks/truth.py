@@ -70,13 +70,14 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
 
     for at in range(0, len(sites), _TILE):
         current = curves(np.arange(at, min(at + _TILE, len(sites))))
-        classes.append(classify(problem.waveform.voltage, current))
+        if film.law.loop_shapes:
+            classes.append(classify(problem.waveform.voltage, current))
         found = describe_target(problem, current)
         values.append(np.where(found.valid & ~found.censored, found.value, np.nan))
         unit = found.unit
     rows, columns = sites.T
     target, archetype = np.concatenate(values), film.archetype[rows, columns]
-    kinds, seen = range(len(ARCHETYPES)), np.concatenate(classes)
+    kinds, seen = range(len(ARCHETYPES)), np.concatenate(classes) if classes else None
     return TaskTruth(
         target=target,
         unit=unit,
@@ -86,7 +87,7 @@ def film_truth(film: Film, problem: Problem, temperature: float) -> TaskTruth:
         mapped=np.isfinite(target) & (archetype < len(ARCHETYPES)),
         boundary_distance=film.structure.boundary_distance[rows, columns],
         junction_distance=film.structure.junction_distance[rows, columns],
-        curve_class=seen if (seen < len(ARCHETYPES)).any() else None,
+        curve_class=seen if seen is not None and (seen < len(ARCHETYPES)).any() else None,
         curves=curves,
         hidden=partial(hidden_parts, film, problem, temperature),
     )

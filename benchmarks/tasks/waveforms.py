@@ -16,7 +16,7 @@ class WaveformSpec(Kinds):
     """Waveform that is applied at each site. A setting left out has the default of ``Waveform``.
 
     ``WaveformSpec(kind=..., **settings)`` makes a `Triangle`, `Bipolar`, `Forc`, `Pulses`,
-    `Constant` or `Recorded`.
+    `Switching`, `Constant` or `Recorded`.
     """
 
     family = "waveform"
@@ -81,6 +81,25 @@ class Pulses(WaveformSpec):
     levels_V: tuple[float, ...]
     width_s: float | None = None
     rest_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switching(WaveformSpec):
+    """Pulses from the negative peak to the positive and back, each read at rest afterwards."""
+
+    kind: Literal["switching"] = "switching"
+    peak_V: float = 1.5
+    steps: int = 12  #: Pulses from 0 V to a peak
+    width_s: float = 0.02  #: Length of a pulse, and of the rest after it
+
+    def build(self) -> Waveform:
+        """Make the waveform. ConfigError if a value does not fit."""
+        if not 1 <= self.steps <= _MOST_SAMPLES // 32:
+            raise ConfigError(
+                f"waveform steps must be 1 to {_MOST_SAMPLES // 32}; got {self.steps}"
+            )
+        up = [self.peak_V * k / self.steps for k in range(-self.steps, self.steps + 1)]
+        return Waveform.pulses(up + up[-2::-1], width=self.width_s, rest=self.width_s, samples=4)
 
 
 @dataclass(frozen=True, kw_only=True)

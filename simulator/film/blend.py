@@ -117,19 +117,20 @@ def parameter_maps(
         ions=spec.boundary_rates * (1.0 - published[..., 0]),
         own=_own_shifts(structure, spec, streams[6]),
     )
-    barrier = spec.junction_barrier * pj
+    given = {"phiJ": spec.junction_barrier * pj, "A": contact}
+    given = {name: array for name, array in given.items() if name in spec.law.parameters}
     if spec.structure_share is not None:
         some = _sample(~disks)
-        chosen = {"phiJ": barrier.flat[some], "A": contact.flat[some]}
+        chosen = {name: array.flat[some] for name, array in given.items()}
         size = perturbation_for_share(
             table, weights.reshape(-1, 3)[some], changes.at(some), chosen, spec
         )
         changes = changes.scaled(size)
         composition, offsets = size * composition, size * offsets
 
-    maps = blend(table, weights, changes)
-    maps["phiJ"] = barrier
-    maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
+    maps = blend(table, weights, changes, spec.law) | given
+    if "A" in given:
+        maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
     if spec.ripple:
         maps["ripple_phase"] = 2.0 * np.pi * hidden
     full = np.concatenate([weights * ~disks[..., None], disks[..., None]], axis=-1)

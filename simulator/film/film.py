@@ -43,7 +43,8 @@ from grainscout.simulator.film.generate import SURFACE_STREAMS, generate_structu
 from grainscout.simulator.film.sites import rows_and_columns
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.film.streams import STREAMS, as_seed, stream
-from grainscout.simulator.transport.kernel import IVResult, iv_curves, relax, rest_state
+from grainscout.simulator.transport.family import Family
+from grainscout.simulator.transport.kernel import IVResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,6 +165,11 @@ class Film(Drawn):
         """True surface [m], (rows, columns)."""
         return self.structure.height
 
+    @property
+    def law(self) -> Family:
+        """What contacts do."""
+        return self.spec.transport.law
+
     @cached_property
     def truth(self) -> TransportMaps:
         """Electrical truth: parameters, archetype weights, hidden field, contact."""
@@ -173,7 +179,7 @@ class Film(Drawn):
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
-        """Maps (rows, columns) by names and units of `PARAMETERS`."""
+        """Maps (rows, columns) by names and units of the family's parameters."""
         return dict(self.truth.parameters)
 
     @property
@@ -284,7 +290,7 @@ class Film(Drawn):
         full: bool = True,
     ) -> IVResult:
         """As `curves`, with the states' trajectories if `full`."""
-        return iv_curves(
+        return self.law.curves(
             self.parameters_at(sites),
             waveform,
             light=light,
@@ -312,7 +318,7 @@ class Film(Drawn):
         step = max(1, _TILE // (columns * len(waveform)))
         for start in range(0, rows, step):
             part = slice(start, min(start + step, rows))
-            result = iv_curves(
+            result = self.law.curves(
                 {k: v[part].ravel() for k, v in self.truth.parameters.items()},
                 waveform,
                 light=light,
@@ -354,7 +360,7 @@ class Film(Drawn):
         temperature: float = 298.0,
     ) -> FloatArray:
         """States (n, 2) at sites after `seconds` of rest."""
-        return relax(
+        return self.law.relax(
             state,
             self.parameters_at(sites),
             seconds,
@@ -365,7 +371,7 @@ class Film(Drawn):
 
     def rest_state(self, sites: NDArray[np.integer[Any]]) -> FloatArray:
         """States (n, 2) of long-rested contacts at sites."""
-        return rest_state(self.parameters_at(sites))
+        return self.law.rest(self.parameters_at(sites))
 
     def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
         """Transport parameters (n,) at (n, 2) sites."""

@@ -13,18 +13,10 @@ from scipy.optimize import brentq
 
 from grainscout.records import ConfigError, Waveform
 from grainscout.records.arrays import FloatArray
-from grainscout.simulator.transport.kernel import iv_curves
-from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS
+from grainscout.simulator.transport.family import CURRENT, Family
+from grainscout.simulator.transport.parameters import ARCHETYPES
 from grainscout.simulator.transport.spec import TransportSpec
 
-#: Effect of one standard deviation: volts for linear parameters, ln for geometric ones.
-#: A grain's composition moves both thresholds and the activation, and scales what conducts.
-_GRAIN = {"V1": 0.02, "V2": 0.02, "Vx": 0.02, "g1": 0.15, "g2": 0.15, "nu": 0.2, "tau": 0.1}
-#: A boundary's own offset, where pB = 1: "boundaries differ from one another" (Liu2023).
-_EDGE = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.25, "IL": 0.2}
-#: The hidden field.
-_HIDDEN = {"V1": 0.02, "V2": 0.02, "Vx": 0.015, "g1": 0.2, "g2": 0.2, "nu": 0.15, "IL": 0.15}
-_IONS = {"nu": 1.0, "tau": -1.0}
 #: Of an archetype between films, for one unit of film_spread.
 _FILM = {"V": 0.03, "1": 0.05, "eV": 0.03}
 _FILM_LOGARITHM = 0.15
@@ -61,20 +53,20 @@ class Changes:
 
 
 def blend(
-    table: Mapping[str, FloatArray], weights: FloatArray, changes: Changes
+    table: Mapping[str, FloatArray], weights: FloatArray, changes: Changes, family: Family = CURRENT
 ) -> dict[str, FloatArray]:
     """Parameters of mixtures (..., 3), moved by `changes`."""
     grain = changes.grain + changes.gradient
     shape = weights.shape[:-1]
     values: dict[str, FloatArray] = {}
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in family.parameters.items():
         geometric = parameter.blend == "geometric"
         ends = table[name]
         moves = (
-            (grain, _GRAIN.get(name)),
-            (changes.edge, _EDGE.get(name)),
-            (changes.hidden, _HIDDEN.get(name)),
-            (changes.ions, _IONS.get(name)),
+            (grain, family.grain.get(name)),
+            (changes.edge, family.edge.get(name)),
+            (changes.hidden, family.hidden.get(name)),
+            (changes.ions, family.ions.get(name)),
             (changes.own.get(name, 0.0), 1.0 if name in changes.own else None),
         )
         if np.ptp(ends) == 0.0 and all(by is None for _, by in moves):
@@ -92,6 +84,7 @@ def blend(
 
 def moved(
     parameters: Mapping[str, FloatArray],
+    family: Family = CURRENT,
     *,
     grain: float | FloatArray = 0.0,
     edge: float | FloatArray = 0.0,
@@ -99,9 +92,13 @@ def moved(
 ) -> dict[str, FloatArray]:
     """Parameters (n,) with further unseen changes, in standard deviations as in `Changes`."""
     values = dict(parameters)
-    for change, effects in ((grain, _GRAIN), (edge, _EDGE), (hidden, _HIDDEN)):
+    for change, effects in (
+        (grain, family.grain),
+        (edge, family.edge),
+        (hidden, family.hidden),
+    ):
         for name, by in effects.items():
-            geometric = PARAMETERS[name].blend == "geometric"
+            geometric = family.parameters[name].blend == "geometric"
             step = by * np.asarray(change)
             values[name] = values[name] * np.exp(step) if geometric else values[name] + step
     return values
@@ -127,7 +124,7 @@ def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, 
 
 def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
     table = {}
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in spec.law.parameters.items():
         values = np.array(spec.archetypes.get(name, parameter.archetypes), dtype=np.float64)
         draws = spec.film_spread * rng.standard_normal(len(ARCHETYPES))
         if parameter.default is None and spec.film_spread:
@@ -135,9 +132,9 @@ def _drawn_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, Flo
                 values *= np.exp(_FILM_LOGARITHM * draws)
             else:
                 values += _FILM[parameter.unit] * draws
-        table[name] = values * spec.sweep_s ** -_IONS.get(name, 0.0)
-    table["ripple"] = np.full(len(ARCHETYPES), spec.ripple)
-    table["telegraph"] = np.full(len(ARCHETYPES), spec.telegraph)
+        table[name] = values * spec.sweep_s ** -spec.law.ions.get(name, 0.0)
+    for name in table.keys() & {"ripple", "telegraph"}:
+        table[name] = np.full(len(ARCHETYPES), getattr(spec, name))
     return table
 
 
@@ -145,7 +142,7 @@ def _contrast(table: Mapping[str, FloatArray], spec: TransportSpec, shift: float
     """ln of the heart's loop area over the club's."""
     ions = np.array([0.0, spec.boundary_rates])
     pure = {
-        name: values[:2] * np.exp(_IONS.get(name, 0.0) * ions)
+        name: values[:2] * np.exp(spec.law.ions.get(name, 0.0) * ions)
         for name, values in _shifted(table, shift).items()
     }
     club, heart = loop_area(pure, spec)
@@ -178,7 +175,7 @@ def perturbation_for_share(
     The share is the squared correlation of the loop area with that of the same points unperturbed.
     """
     wanted = 1.0 if spec.structure_share is None else spec.structure_share
-    bare = loop_area({**blend(table, weights, changes.scaled(0.0)), **given}, spec)
+    bare = loop_area({**blend(table, weights, changes.scaled(0.0), spec.law), **given}, spec)
 
     if bare.size < 2 or np.ptp(bare) < 1e-9 * np.abs(bare).max():
         raise ConfigError(
@@ -186,7 +183,7 @@ def perturbation_for_share(
         )
 
     def excess(size: float) -> float:
-        area = loop_area({**blend(table, weights, changes.scaled(size)), **given}, spec)
+        area = loop_area({**blend(table, weights, changes.scaled(size), spec.law), **given}, spec)
         return float(np.corrcoef(area, bare)[0, 1] ** 2) - wanted
 
     if wanted == 1.0:
@@ -204,6 +201,8 @@ def loop_area(parameters: Mapping[str, Any], spec: TransportSpec) -> FloatArray:
     """Loop area [nA V], > 0 if anticlockwise."""
     g = spec.globals_
     sweep = Waveform.triangle(peak=1.5, samples=101, duration=spec.sweep_s)
-    current = iv_curves(parameters, sweep, light=g.L0, temperature=g.T0, globals_=g).current_nA
+    current = spec.law.curves(
+        parameters, sweep, light=g.L0, temperature=g.T0, globals_=g
+    ).current_nA
     area: FloatArray = -trapezoid(current, sweep.voltage, axis=1)
     return area

@@ -23,7 +23,6 @@ from grainscout.simulator.instrument.light import Lamp
 from grainscout.simulator.instrument.noise import amplify
 from grainscout.simulator.instrument.sample_memory import FilmMemory
 from grainscout.simulator.instrument.wear import Tip
-from grainscout.simulator.transport.kernel import iv_curves, stray_current
 
 # Purposes of the random streams of one measurement.
 _NOISE, _CONTACT, _LANDING, _TELEGRAPH, _SPREAD, _DEFLECTION = range(6)
@@ -158,7 +157,7 @@ class Instrument:
         if share.ndim:
             # Stray capacitance and offset are the wiring's, and stay when the contact goes.
             constants = self.film.spec.transport.globals_
-            stray, without = (stray_current(w, constants) for w in (waveform, felt))
+            stray, without = (self.film.law.stray(w, constants) for w in (waveform, felt))
             flowing = stray + share * (flowing - without)
         charge = 0.5 * float(np.abs(flowing[1:] + flowing[:-1]) @ np.diff(time))
         self._wear_off(self.tip.length_of(charge), seconds + float(time[-1]), site)
@@ -232,16 +231,14 @@ class Instrument:
         if self.spec.landing is not None:
             luck = measurement_stream(self._seed, site, visit, _SPREAD).standard_normal()
             parameters["A"] = parameters["A"] * np.exp(self.spec.landing.ln_sd * luck)
-        result = iv_curves(
+        result = self.film.law.curves(
             parameters,
             waveform,
             light=self.lamp.at(seconds),
             temperature=self.spec.temperature_K,
             state=self.memory.ions(pixel, seconds) if self.spec.memory else None,
             globals_=self.film.spec.transport.globals_,
-            rng=measurement_stream(self._seed, site, visit, _TELEGRAPH)
-            if parameters["telegraph"].any()
-            else None,
+            rng=measurement_stream(self._seed, site, visit, _TELEGRAPH),
         )
         if self.spec.memory:
             self.memory.keep(pixel, result.state, seconds + waveform.duration)
@@ -308,7 +305,7 @@ class Instrument:
             sites = np.column_stack([at_row, at_column])
             parameters = self.film.parameters_at(sites)
             parameters["A"] = parameters["A"] * self._contact_gain(sites)
-            result = iv_curves(
+            result = self.film.law.curves(
                 parameters,
                 bias,
                 light=self.lamp.at(float(lines[row])),

@@ -53,7 +53,7 @@ class Parameter:
     default: float | None = None
 
 
-def _parameter(
+def parameter(
     blend: Literal["linear", "geometric"],
     unit: str,
     limits: tuple[float, float],
@@ -62,6 +62,7 @@ def _parameter(
     meaning: str,
     default: float | None = None,
 ) -> Parameter:
+    """Make a `Parameter` in a line of a table."""
     return Parameter(
         unit=unit,
         limits=limits,
@@ -73,7 +74,7 @@ def _parameter(
     )
 
 
-_linear, _geometric = partial(_parameter, "linear"), partial(_parameter, "geometric")
+_linear, _geometric = partial(parameter, "linear"), partial(parameter, "geometric")
 _ZERO = (0.0, 0.0, 0.0)
 
 #: Name -> Parameter, in a fixed order. Values of the archetypes at 0.1 sun and a 1 s sweep.
@@ -197,20 +198,22 @@ def archetype_parameters(name: str) -> dict[str, FloatArray]:
     return {k: np.array([p.archetypes[index]]) for k, p in PARAMETERS.items()}
 
 
-def check_parameters(parameters: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
-    """Check and broadcast parameters to (n,) float64 arrays.
+def check_parameters(
+    parameters: Mapping[str, ArrayLike], known: Mapping[str, Parameter] = PARAMETERS
+) -> dict[str, FloatArray]:
+    """Check and broadcast a family's parameters to (n,) float64 arrays.
 
     Defaults are filled in. Raises ConfigError for an unknown or missing name, a wrong shape, or a
     value outside the parameter's limits.
     """
-    unknown = [name for name in parameters if name not in PARAMETERS]
+    unknown = [name for name in parameters if name not in known]
     if unknown:
         raise ConfigError(
-            f"transport parameters must be among {', '.join(PARAMETERS)}; got {', '.join(unknown)}"
+            f"transport parameters must be among {', '.join(known)}; got {', '.join(unknown)}"
         )
     arrays: dict[str, FloatArray] = {}
     size = 1
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in known.items():
         value = parameters.get(name, parameter.default)
         if value is None:
             raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from grainscout.records import ConfigError
 from grainscout.records.validation import in_ranges
+from grainscout.simulator.transport.family import Family, find_family
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
 
 _RANGES = {
@@ -40,6 +41,8 @@ Placement = Literal[
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 #: Settings that may be None.
 _OPTIONAL = ("boundary_contrast", "structure_share")
+#: Settings of films whose family has a parameter of that name.
+_NEEDS = {"boundary_contrast": "g2", "ripple": "ripple", "telegraph": "telegraph"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,8 @@ class TransportSpec:
 
     Parameters
     ----------
+    family : str
+        What contacts do: "current", "piezoresponse", or one of the group ``grainscout.transport``.
     placement : str
         Where the archetypes sit. "published": clubs in grains, hearts at boundaries and junctions,
         diamonds at asymmetric boundaries. "swapped": hearts and diamonds change places. "cycled":
@@ -113,6 +118,7 @@ class TransportSpec:
         A value is outside its range.
     """
 
+    family: str = "current"
     placement: Placement = "published"
     boundary_length: float = 30e-9
     junction_length: float = 38e-9
@@ -146,20 +152,27 @@ class TransportSpec:
                 f"TransportSpec placement must be one of {', '.join(PLACEMENTS)}; got "
                 f"{self.placement!r}"
             )
+        known = self.law.parameters
+        for name, needed in _NEEDS.items():
+            if getattr(self, name) != getattr(type(self), name) and needed not in known:
+                raise ConfigError(
+                    f"TransportSpec {name} must be left out of family {self.family!r}, which has no "
+                    f"parameter {needed!r}; got {getattr(self, name)}"
+                )
         counts = {len(loadings) for loadings in self.modes.values()}
         finite = all(math.isfinite(x) for loadings in self.modes.values() for x in loadings)
-        if not (set(self.modes) <= set(PARAMETERS) and len(counts) <= 1 and finite):
+        if not (set(self.modes) <= set(known) and len(counts) <= 1 and finite):
             raise ConfigError(
                 "TransportSpec modes must map transport parameters to as many finite loadings each; "
                 f"got {self.modes!r}"
             )
         for name, values in self.archetypes.items():
-            if name not in PARAMETERS or len(values) != len(ARCHETYPES):
+            if name not in known or len(values) != len(ARCHETYPES):
                 raise ConfigError(
                     "TransportSpec archetypes must map a transport parameter to 3 numbers (club, "
                     f"heart, diamond); got {name!r}: {values!r}"
                 )
-            parameter = PARAMETERS[name]
+            parameter = known[name]
             low, high = parameter.limits
             # Geometric mixing takes logarithms.
             above = 0.0 if parameter.blend == "geometric" else -math.inf
@@ -168,3 +181,8 @@ class TransportSpec:
                     f"TransportSpec archetypes {name} must be in {low:g} ... {high:g} "
                     f"{parameter.unit}{' and above 0' if above == 0.0 else ''}; got {values!r}"
                 )
+
+    @property
+    def law(self) -> Family:
+        """What contacts do."""
+        return find_family(self.family)
