@@ -107,13 +107,15 @@ _FORMER = {"s23": "Liu2023", "s26": "Gong2026"}
 
 
 class Presets(Mapping[str, FilmSpec]):
-    """Named film specifications, with former names understood."""
+    """Named film specifications. ``"tiny+piezoresponse"`` is `tiny` with another transport family."""
 
     def __init__(self, films: Mapping[str, FilmSpec]) -> None:
         self._films = dict(films)
 
     def __getitem__(self, name: str) -> FilmSpec:
-        return self._films[_FORMER.get(name, name)]
+        film, _, family = name.partition("+")
+        spec = self._films[_FORMER.get(film, film)]
+        return _with(spec, family=family) if family else spec
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._films)
@@ -142,7 +144,6 @@ ABOUT: Mapping[str, str] = {
     "hard-3": "structure explains 30 % of the loop area, six times the artefacts",
     "clean": "an ideal tip and no artefacts",
     "voronoi": "grains of equal weights with straight boundaries",
-    "piezoresponse": "switching of polarisation instead of currents, on the reference's grains",
     "tiny": "48 x 48 pixels of the reference, for tests",
     "large": "512 x 512 pixels of the reference",
     "foreign-swapped": "hearts where Gong2026 has diamonds, and the reverse",
@@ -183,7 +184,6 @@ PRESETS = Presets(
         **{name: _level(*level) for name, level in _LEVELS.items()},
         "clean": _with(scan=_CLEAN),
         "voronoi": replace(_REFERENCE, grains=GrainSpec(diagram="voronoi", warp_nm=0.0)),
-        "piezoresponse": _with(family="piezoresponse"),
         "tiny": replace(_REFERENCE, rows=48, columns=48),
         "large": replace(_REFERENCE, rows=512, columns=512),
         **_foreign(),

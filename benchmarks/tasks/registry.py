@@ -219,7 +219,7 @@ def _builtin() -> Iterator[Task]:
     for target in ("loop_area", "turn_on"):
         at = {"film": "composition", "light": "light", "target": target}
         yield _task(f"composition/{target}", "composition", **at)
-    at = {"film": "piezoresponse", "waveform": Switching(), "goals": ("mapping",)}
+    at = {"film": "reference+piezoresponse", "waveform": Switching(), "goals": ("mapping",)}
     target = "grainscout.analysis.curves.switching:coercive_voltage [V]"
     yield _task("piezoresponse/coercive_voltage", "piezoresponse", **at, target=target)
     yield from _foreign()

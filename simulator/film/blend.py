@@ -117,8 +117,9 @@ def parameter_maps(
         ions=spec.boundary_rates * (1.0 - published[..., 0]),
         own=_own_shifts(structure, spec, streams[6]),
     )
-    given = {"phiJ": spec.junction_barrier * pj, "A": contact}
-    given = {name: array for name, array in given.items() if name in spec.law.parameters}
+    given = {"A": contact}
+    if "phiJ" in spec.law.parameters:
+        given["phiJ"] = spec.junction_barrier * pj
     if spec.structure_share is not None:
         some = _sample(~disks)
         chosen = {name: array.flat[some] for name, array in given.items()}
@@ -129,8 +130,7 @@ def parameter_maps(
         composition, offsets = size * composition, size * offsets
 
     maps = blend(table, weights, changes, spec.law) | given
-    if "A" in given:
-        maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
+    maps["A"] = np.where(disks, spec.insulating_contact * contact, contact)
     if spec.ripple:
         maps["ripple_phase"] = 2.0 * np.pi * hidden
     full = np.concatenate([weights * ~disks[..., None], disks[..., None]], axis=-1)

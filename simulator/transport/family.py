@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from grainscout.records import Waveform
+from grainscout.records import ConfigError, Waveform
 from grainscout.records.arrays import FloatArray
 from grainscout.records.registry import Registry
 from grainscout.simulator.transport import kernel
@@ -25,8 +25,8 @@ class Family:
     Parameters
     ----------
     parameters : mapping of str to Parameter
-        Parameters of a contact, with their values for the three archetypes. "A" is the factor of the
-        contact, and "phiJ" the barrier at junctions, if there is one of that name.
+        Parameters of a contact, with their values for the three archetypes. "A" must be among them: the
+        factor of the contact, by which tips and disks differ. "phiJ" is the barrier at junctions, if there is one.
     grain, edge, hidden : mapping of str to float
         Effect of one standard deviation of a grain's composition, of a boundary's own offset and of
         the hidden field: in the unit of linear parameters, ln of geometric ones.
@@ -50,6 +50,13 @@ class Family:
     relax: Callable[..., FloatArray]
     stray: Callable[[Waveform, TransportGlobals], FloatArray]
     loop_shapes: bool = False
+
+    def __post_init__(self) -> None:
+        if "A" not in self.parameters:
+            raise ConfigError(
+                "a transport family must have the parameter 'A', the factor of the contact; got "
+                f"{', '.join(self.parameters)}"
+            )
 
 
 #: Currents through contacts with ionic memory. A grain's composition moves both thresholds and the activation, and
