@@ -27,7 +27,8 @@ def contact(kind, **changed):
 
 @pytest.mark.parametrize("kind", range(3))
 def test_responses_are_those_of_a_stiff_solver(kind):
-    p, wave = contact(kind), Waveform.bipolar(samples=101, duration=2.0)
+    volts = np.array([0.0, -0.7, 0.75, -0.8, 0.9, 0.9, 0.2])  # ramps that switch to and fro
+    p, wave = contact(kind), Waveform(voltage=volts, time=np.arange(7) / 10.0)
     d, va, vi, t0, k, tq, _ = (float(v[0]) for v in p.values())
 
     def rates(t, y):
@@ -36,9 +37,9 @@ def test_responses_are_those_of_a_stiff_solver(kind):
         return [(np.sign(v - vi) - y[0]) * rate, (v - y[1]) / tq]
 
     ends = {"t_eval": wave.time, "rtol": 1e-9, "atol": 1e-11, "max_step": 1e-3}
-    y = solve_ivp(rates, (0.0, 2.0), [0.0, 0.0], method="LSODA", **ends).y
+    y = solve_ivp(rates, (0.0, 0.6), [0.0, 0.0], method="LSODA", **ends).y
     expected = 1e-12 * (d * y[0] + k * (wave.voltage - y[1]))  # a picometre is a picoampere
-    assert np.abs(y[0]).max() > 0.9
+    assert ((abs(y[0]) > 0.2) & (abs(y[0]) < 0.9)).any()
     np.testing.assert_allclose(piezoresponse.curves(p, wave).current[0], expected, atol=1e-20)
 
 
