@@ -48,7 +48,7 @@ class Member(GaussianProcess):
         if self._cache is None:
             cross = self.kernel.against(self._x32, self._t[:-2])
             half = [self._inverse32 @ cross(self._x_pool[i]) for i in (a, b)]
-            return np.asarray(self._spread**2 * (self._before(a, b) - half[0].T @ half[1]))
+            return np.asarray(self._scale**2 * (self._before(a, b) - half[0].T @ half[1]))
         if self._between is None or self._between[0] != (key, self._t.tobytes()):
             left, right = self._cache[:first, a], self._cache[:first, b]
             self._between = (key, self._t.tobytes()), self._before(a, b) - left.T @ right, first
@@ -56,7 +56,7 @@ class Member(GaussianProcess):
         for row in self._cache[known : self._n]:  # one by one, as a restored run adds them
             covariance -= np.outer(row[a], row[b])
         self._between = label, covariance, self._n
-        return covariance * np.float32(self._spread**2)
+        return covariance * np.float32(self._scale**2)
 
     def _before(self, a: IntArray, b: IntArray) -> AnyFloatArray:
         return self._cross(self._x_pool[a], self._x_pool[b])
