@@ -255,6 +255,48 @@ class Stationary:
         return np.full(len(x), float(np.exp(t[0])))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FunctionKernel:
+    """A kernel from a function of yours; its gradients are central differences.
+
+    Parameters
+    ----------
+    function : callable
+        (n, d) and (m, d) features and (k,) log-parameters -> (n, m) covariances.
+    prior : (k, 2) array of float
+        Mean and standard deviation of the log-parameters.
+    """
+
+    function: Callable[[AnyFloatArray, AnyFloatArray, FloatArray], AnyFloatArray]
+    prior: FloatArray
+
+    def prepare(self, x: FloatArray) -> FloatArray:
+        """The features themselves."""
+        return x
+
+    def gram(self, prepared: FloatArray, t: FloatArray) -> tuple[FloatArray, Pull]:
+        """Two more matrices for each parameter, where the gradient is asked for."""
+
+        def pull(grad: FloatArray) -> FloatArray:
+            steps = 1e-5 * np.eye(len(t))
+            up, down = ([self.cross(prepared, prepared, t + s * h) for h in steps] for s in (1, -1))
+            return np.array([np.vdot(grad, a - b) / 2e-5 for a, b in zip(up, down, strict=True)])
+
+        return np.asarray(self.cross(prepared, prepared, t), np.float64), pull
+
+    def against(self, a: AnyFloatArray, t: FloatArray) -> Callable[[AnyFloatArray], AnyFloatArray]:
+        """Nothing to prepare."""
+        return lambda b: self.cross(a, b, t)
+
+    def cross(self, a: AnyFloatArray, b: AnyFloatArray, t: FloatArray) -> AnyFloatArray:
+        """In the dtype of `a`."""
+        return np.asarray(self.function(a, b, t), a.dtype)
+
+    def diagonal(self, x: AnyFloatArray, t: FloatArray) -> FloatArray:
+        """One row at a time, so that no large matrix is made."""
+        return np.array([float(self.function(row[None], row[None], t)[0, 0]) for row in x])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """A kernel of the features plus a smooth random field over the plane (RBF of the place).

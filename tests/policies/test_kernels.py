@@ -5,9 +5,21 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal
 
-from grainscout.policies.models.kernels import ArcCosine, Kernel, Placed, Stationary, arc_cosine
+from grainscout.policies.models.kernels import (
+    ArcCosine,
+    FunctionKernel,
+    Kernel,
+    Placed,
+    Stationary,
+    arc_cosine,
+    squared_distances,
+)
 
 KERNELS = [
+    FunctionKernel(
+        function=lambda a, b, t: np.exp(t[0]) / (1 + squared_distances(a, b) / np.exp(2 * t[1])),
+        prior=np.array([[0.0, 0.7], [0.0, 1.0]]),
+    ),
     ArcCosine(depth=1),
     ArcCosine(depth=2),
     ArcCosine(depth=3),

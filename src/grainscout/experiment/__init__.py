@@ -28,4 +28,5 @@ __all__ = [
     "full_window_sites",
     "make_problem",
     "one_thread",
+    "progress_bar",
 ]

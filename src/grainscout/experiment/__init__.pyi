@@ -3,6 +3,7 @@ from .drift import DriftSettings
 from .experiment import Experiment
 from .operator import REQUESTS, attachable
 from .problem import full_window_sites, make_problem
+from .progress import progress_bar
 from .stopping import StopRule
 from .threads import one_thread
 
@@ -17,4 +18,5 @@ __all__ = [
     "full_window_sites",
     "make_problem",
     "one_thread",
+    "progress_bar",
 ]
