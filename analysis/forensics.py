@@ -86,23 +86,12 @@ def patch_components(
 
 @dataclass(frozen=True, kw_only=True)
 class DensityTest:
-    """Comparison of visited with all candidates.
+    """Comparison of visited with all candidates."""
 
-    Attributes
-    ----------
-    distance : float
-        Energy distance in the unit of the features, 0 for equal distributions.
-    expected : float
-        Its mean over random choices of as many sites.
-    p_value : float
-        Share of random choices at least as far.
-    visited, candidates : int
-        Their numbers.
-    """
-
-    distance: float
-    expected: float
-    p_value: float
+    distance: float  #: Energy distance in the unit of the features, 0 for equal distributions
+    expected: float  #: Its mean over random choices of as many sites
+    p_value: float  #: Share of random choices at least as far
+    #: visited, candidates: Their numbers
     visited: int
     candidates: int
 

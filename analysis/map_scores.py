@@ -16,33 +16,17 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class MapScore:
-    """Score of a predicted map.
+    """Score of a predicted map."""
 
-    Attributes
-    ----------
-    rmse : float
-        Root mean square error in the unit of the truth.
-    nrmse : float
-        RMSE over the standard deviation of the truth (1 = as good as its mean).
-    nll : float
-        Mean negative log-likelihood in units of that deviation, independent of the unit.
-    crps : float
-        Mean continuous ranked probability score over that deviation.
-    spearman : float
-        Rank correlation.
-    pixels, left_out : int
-        Pixels that were scored, and those without a truth or a prediction.
-    coverage : dict of float
-        Share of pixels inside the central interval of each level.
-    """
-
-    rmse: float
-    nrmse: float
-    nll: float
-    crps: float
-    spearman: float
+    rmse: float  #: Root mean square error in the unit of the truth
+    nrmse: float  #: RMSE over the standard deviation of the truth (1 = as good as its mean)
+    nll: float  #: Mean negative log-likelihood in units of that deviation, independent of the unit
+    crps: float  #: Mean continuous ranked probability score over that deviation
+    spearman: float  #: Rank correlation
+    #: pixels, left_out: Pixels that were scored, and those without a truth or a prediction
     pixels: int
     left_out: int
+    #: Share of pixels inside the central interval of each level
     coverage: dict[float, float] = field(default_factory=dict)
 
 

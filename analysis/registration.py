@@ -22,18 +22,13 @@ _SMALLEST = 8  # pixels along a side
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """Displacement of one image from another.
+    """Displacement of one image from another."""
 
-    Attributes
-    ----------
-    rows, columns : float
-        Pixel p of the image shows what pixel p + (rows, columns) of the reference shows [pixels].
-    quality : float
-        Correlation of both where they overlap, from -1 to 1. 0 without an overlap of half a side.
-    """
-
+    #: rows, columns: Pixel p of the image shows what pixel p + (rows, columns) of the reference
+    #: shows [pixels]
     rows: float
     columns: float
+    #: Correlation of both where they overlap, from -1 to 1. 0 without an overlap of half a side.
     quality: float
 
 

@@ -45,47 +45,24 @@ _LOBES = ("area", "low_share", "centre", "first", "last")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lobes:
-    """Openings of n loops, NaN where nothing opens.
+    """Openings of n loops, NaN where nothing opens."""
 
-    Attributes
-    ----------
-    area : (n,) array of float
-        Integral of the opening [A V].
-    low_share : (n,) array of float
-        Signed part of the area below 0.42 V, 0 to 1.
-    centre : (n,) array of float
-        Voltage [V] at the centre of the opening above 0.42 V.
-    first, last : (n,) array of float
-        Voltages [V] between which the opening exceeds a tenth of its maximum.
-    """
-
-    area: FloatArray
-    low_share: FloatArray
-    centre: FloatArray
+    area: FloatArray  #: Integral of the opening [A V], (n,)
+    low_share: FloatArray  #: Signed part of the area below 0.42 V, 0 to 1, (n,)
+    centre: FloatArray  #: Voltage [V] at the centre of the opening above 0.42 V, (n,)
+    #: first, last: Voltages [V] between which the opening exceeds a tenth of its maximum, (n,)
     first: FloatArray
     last: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Classification:
-    """Archetypes of n curves.
+    """Archetypes of n curves."""
 
-    Attributes
-    ----------
-    archetype : (n,) array of uint8
-        Index into `ARCHETYPE_NAMES`, or `UNKNOWN`.
-    confidence : (n,) array of float
-        Its probability, 0.25 (a guess) to 1, and 0 for `UNKNOWN`.
-    probability : (n, 4) array of float
-        Probability of each archetype.
-    lobes : Lobes
-        The evidence.
-    """
-
-    archetype: NDArray[np.uint8]
-    confidence: FloatArray
-    probability: FloatArray
-    lobes: Lobes
+    archetype: NDArray[np.uint8]  #: Index into `ARCHETYPE_NAMES`, or `UNKNOWN`, (n,)
+    confidence: FloatArray  #: Its probability, 0.25 (a guess) to 1, and 0 for `UNKNOWN`, (n,)
+    probability: FloatArray  #: Probability of each archetype, (n, 4)
+    lobes: Lobes  #: The evidence
 
 
 def classify(

@@ -32,32 +32,22 @@ def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:
 class DecayFit:
     """Exponentials and a background fitted to counts.
 
-    Attributes
-    ----------
-    fractions, fractions_sigma : (components,) array of float
-        Amplitudes over their sum, fastest first.
-    lifetimes, lifetimes_sigma : (components,) array of float
-        Lifetimes [s].
-    background : float
-        Counts per bin.
-    average, average_sigma : float
-        Intensity-weighted lifetime [s].
-    deviance : float
-        Per degree of freedom. About 1 for a good fit of many counts.
-
     Notes
     -----
     The standard deviations come from the Fisher information.
     """
 
+    #: fractions, fractions_sigma: Amplitudes over their sum, fastest first, (components,)
     fractions: FloatArray
+    #: lifetimes, lifetimes_sigma: Lifetimes [s], (components,)
     lifetimes: FloatArray
-    background: float
+    background: float  #: Counts per bin
+    #: average, average_sigma: Intensity-weighted lifetime [s]
     average: float
     fractions_sigma: FloatArray
     lifetimes_sigma: FloatArray
     average_sigma: float
-    deviance: float
+    deviance: float  #: Per degree of freedom. About 1 for a good fit of many counts.
 
 
 def fit_decay(time: ArrayLike, counts: ArrayLike, *, components: int = 3) -> DecayFit:
@@ -187,22 +177,15 @@ def lifetime_map(time: ArrayLike, counts: ArrayLike, *, background: float = 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Merit:
-    """Figures of merit of a solar cell.
+    """Figures of merit of a solar cell."""
 
-    Attributes
-    ----------
-    jsc, voc : float
-        Short-circuit current density [A/m^2] and open-circuit voltage [V].
-    fill_factor, efficiency : float
-        From 0 to 1.
-    vmp, jmp : float
-        Maximum-power point [V], [A/m^2].
-    """
-
+    #: jsc, voc: Short-circuit current density [A/m^2] and open-circuit voltage [V]
     jsc: float
     voc: float
+    #: fill_factor, efficiency: From 0 to 1
     fill_factor: float
     efficiency: float
+    #: vmp, jmp: Maximum-power point [V], [A/m^2]
     vmp: float
     jmp: float
 
@@ -268,15 +251,6 @@ def jv_merit(
 class Hysteresis:
     """Difference of a cell's two sweeps.
 
-    Attributes
-    ----------
-    index : float
-        (J_rev - J_fwd) / J_rev at a part of the reverse sweep's open-circuit voltage.
-    efficiency : float
-        (eta_rev - eta_fwd) / eta_rev, which does not depend on one voltage.
-    forward, reverse : Merit
-        Figures of merit of either sweep.
-
     References
     ----------
     Sanchez et al. 2014, J. Phys. Chem. Lett. 5, 2357, doi:10.1021/jz5011187.
@@ -287,8 +261,9 @@ class Hysteresis:
     voltage. Simulators such as Driftfusion compare areas under the branches instead.
     """
 
-    index: float
-    efficiency: float
+    index: float  #: (J_rev - J_fwd) / J_rev at a part of the reverse sweep's open-circuit voltage
+    efficiency: float  #: (eta_rev - eta_fwd) / eta_rev, which does not depend on one voltage
+    #: forward, reverse: Figures of merit of either sweep
     forward: Merit
     reverse: Merit
 

@@ -43,22 +43,13 @@ _BLOCK = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptor:
-    """A named definition.
+    """A named definition."""
 
-    Attributes
-    ----------
-    name, unit : str
-        Unit such as "A V", or "1" for a ratio.
-    version : int
-        Rises with every change of meaning.
-    compute : callable
-        Function of a block of curves.
-    """
-
+    #: name, unit: Unit such as "A V", or "1" for a ratio
     name: str
     unit: str
-    version: int
-    compute: Callable[[Curves], Raw]
+    version: int  #: Rises with every change of meaning
+    compute: Callable[[Curves], Raw]  #: Function of a block of curves
 
     @property
     def meaning(self) -> str:
@@ -69,30 +60,19 @@ class Descriptor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Described:
-    """One descriptor of n curves.
+    """One descriptor of n curves."""
 
-    Attributes
-    ----------
-    name, unit : str
-        Name of the descriptor and unit of `value`.
-    value, sigma : (n,) array of float
-        Value and standard deviation in `unit`, NaN where invalid.
-    valid, censored : (n,) array of bool
-        Curves with a value, and those whose value is a bound.
-    flags : (n,) array of int
-        `Flag` values.
-    version : int
-        Version of the definition.
-    """
-
+    #: name, unit: Name of the descriptor and unit of `value`
     name: str
+    #: value, sigma: Value and standard deviation in `unit`, NaN where invalid, (n,)
     value: FloatArray
     sigma: FloatArray
+    #: valid, censored: Curves with a value, and those whose value is a bound, (n,)
     valid: BoolArray
     censored: BoolArray
-    flags: IntArray
+    flags: IntArray  #: `Flag` values, (n,)
     unit: str
-    version: int
+    version: int  #: Version of the definition
 
     def __len__(self) -> int:
         return len(self.value)

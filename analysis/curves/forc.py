@@ -23,24 +23,13 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Forc:
-    """Reversal family of n sites.
+    """Reversal family of n sites."""
 
-    Attributes
-    ----------
-    reversal : (k,) array of float
-        Reversal voltages [V], rising.
-    voltage : (m,) array of float
-        Common voltage axis [V].
-    current : (n, k, m) array of float
-        Current on the way back [A], NaN where the branch does not reach.
-    density : (n, k, m) array of float
-        FORC density [A/V^2], NaN where its window is incomplete.
-    """
-
-    reversal: FloatArray
-    voltage: FloatArray
+    reversal: FloatArray  #: Reversal voltages [V], rising, (k,)
+    voltage: FloatArray  #: Common voltage axis [V], (m,)
+    #: Current on the way back [A], NaN where the branch does not reach, (n, k, m)
     current: FloatArray
-    density: FloatArray
+    density: FloatArray  #: FORC density [A/V^2], NaN where its window is incomplete, (n, k, m)
 
 
 def forc_density(

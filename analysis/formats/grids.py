@@ -27,35 +27,19 @@ from grainscout.records.recording import Recording
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """Curves of one quantity over a voltage, at the pixels of a grid.
+    """Curves of one quantity over a voltage, at the pixels of a grid."""
 
-    Parameters
-    ----------
-    name : str
-        As the file calls the quantity.
-    values : (rows, columns, samples) array of float
-        In the SI unit; not finite where nothing was recorded. Row 0 is the top of the picture.
-    voltage : (samples,) array of float
-        In the order of time [V].
-    unit : str
-        SI unit, empty where the file says none.
-    pixel_size : (float, float) or None
-        Row step and column step [m]; None where the file says none.
-    origin : (float, float)
-        x and y of the centre of pixel (0, 0) [m].
-    angle : float
-        Rotation of the grid [rad].
-    seconds : float or None
-        Time from the first sample to the last [s]; None where the file does not say it.
-    """
-
-    name: str
+    name: str  #: As the file calls the quantity
+    #: In the SI unit; not finite where nothing was recorded. Row 0 is the top of the picture,
+    #: (rows, columns, samples)
     values: FloatArray
-    voltage: FloatArray
-    unit: str = ""
+    voltage: FloatArray  #: In the order of time [V], (samples,)
+    unit: str = ""  #: SI unit, empty where the file says none
+    #: Row step and column step [m]; None where the file says none
     pixel_size: tuple[float, float] | None = None
-    origin: tuple[float, float] = (0.0, 0.0)
-    angle: float = 0.0
+    origin: tuple[float, float] = (0.0, 0.0)  #: X and y of the centre of pixel (0, 0) [m]
+    angle: float = 0.0  #: Rotation of the grid [rad]
+    #: Time from the first sample to the last [s]; None where the file does not say it
     seconds: float | None = None
 
 
@@ -70,11 +54,6 @@ def arranged(
     """The grids as one recording, with the pictures on their pixels; without grids, a scan.
 
     Forward and backward sweeps, and cycles, follow one another in time.
-
-    Parameters
-    ----------
-    positions : (n, 2) array of float, optional
-        x and y [m] of curves that lie on no grid, which are then (n, 1, samples).
     """
     if not grids:
         return scan_of(asked, pictures, metadata)

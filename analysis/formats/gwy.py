@@ -131,11 +131,6 @@ def load_gwy(asked: Asked) -> Scan | Recording:
     Images are named by their titles; the topography is "height", and masks are channels "<name>
     mask". Metadata of each image is in ``metadata["meta"]``. A volume over a voltage, or spectra at
     points, are curves, and the images lie under them.
-
-    Raises
-    ------
-    DataError
-        If the file holds no image and no curves.
     """
     container, cut = load_container(asked.path)
     if cut:

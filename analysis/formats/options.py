@@ -11,32 +11,15 @@ from grainscout.records import ConfigError
 
 
 class ReadOptions(TypedDict, total=False):
-    """Options of `read`; one that does nothing for a file is refused.
+    """Options of `read`; one that does nothing for a file is refused."""
 
-    Attributes
-    ----------
-    rail : float
-        Full scale of the current amplifier [A], for curves.
-    channel : str
-        Name of the image that is the topography, or that policies look at.
-    current : str
-        Name of the channel that holds the curves.
-    cycle : int
-        Number of the sweep to take where each site has several; 0 is the first.
-    pixel_nm : float
-        Pixel size [nm] instead of the file's.
-    height_unit : str
-        Unit of the topography where the file says none, such as ``"nm"``.
-    crop_px : tuple of int
-        First row, first column, rows and columns of the image to use.
-    """
-
-    rail: float | None
-    channel: str | None
-    current: str | None
-    cycle: int | None
-    pixel_nm: float | None
-    height_unit: str | None
+    rail: float | None  #: Full scale of the current amplifier [A], for curves
+    channel: str | None  #: Name of the image that is the topography, or that policies look at
+    current: str | None  #: Name of the channel that holds the curves
+    cycle: int | None  #: Number of the sweep to take where each site has several; 0 is the first
+    pixel_nm: float | None  #: Pixel size [nm] instead of the file's
+    height_unit: str | None  #: Unit of the topography where the file says none, such as ``"nm"``
+    #: First row, first column, rows and columns of the image to use
     crop_px: tuple[int, int, int, int] | None
 
 

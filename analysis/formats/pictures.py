@@ -335,13 +335,7 @@ def grid_scan(
     angle: float = 0.0,
     metadata: Mapping[str, Any] | None = None,
 ) -> Scan:
-    """The scan under a grid of curves: no pixel is cut away, lost ones are filled and noted.
-
-    Parameters
-    ----------
-    images : mapping of str to ((rows, columns) array, str)
-        Image and SI unit of each channel.
-    """
+    """The scan under a grid of curves: no pixel is cut away, lost ones are filled and noted."""
     kept: dict[str, FloatArray] = {}
     filled: dict[str, IntArray] = {}
     for name, (values, _) in images.items():

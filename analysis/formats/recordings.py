@@ -44,18 +44,7 @@ def plain_name(name: str) -> str:
 def current_channels(
     asked: Asked, units: Mapping[str, str], *, what: str = "a current in A"
 ) -> list[tuple[str, str | None]]:
-    """Names of the (forward, backward) channels of the curves, a pair for each cycle.
-
-    Parameters
-    ----------
-    units : mapping of str to str
-        Name and SI unit of each channel.
-
-    Returns
-    -------
-    list of (str, str or None)
-        Several pairs where a site was swept several times and no average was kept.
-    """
+    """Names of the (forward, backward) channels of the curves, a pair for each cycle."""
     wanted = asked.take("current")
     if wanted is not None:
         plain = plain_name(wanted)
@@ -121,15 +110,7 @@ def joined(
     voltage: FloatArray,
     sweeps: Sequence[tuple[FloatArray, FloatArray | None]],
 ) -> tuple[FloatArray, FloatArray]:
-    """Voltages (samples,) and currents (n, samples) of sweeps one after the other in time.
-
-    Parameters
-    ----------
-    voltage : (points,) array of float
-        Of the forward sweep [V].
-    sweeps : sequence of ((n, points) array, (n, points) array or None)
-        Forward and backward values of each cycle, both in the order of `voltage`.
-    """
+    """Voltages (samples,) and currents (n, samples) of sweeps one after the other in time."""
     volts, values = [], []
     for forward, backward in sweeps:
         volts.append(voltage)
@@ -190,13 +171,7 @@ def cropped_recording(data: Recording, crop: Sequence[int]) -> Recording:
 
 
 def stand_in(asked: Asked, current: FloatArray, unit: str = "A") -> tuple[FloatArray, str]:
-    """The image that policies see where none was recorded: the curves at their first sample.
-
-    Parameters
-    ----------
-    current : (rows, columns, samples) array of float
-        Curves of all pixels; lost samples are not finite.
-    """
+    """The image that policies see where none was recorded: the curves at their first sample."""
     with np.errstate(invalid="ignore"):
         finite = np.isfinite(current)
     first = np.where(finite.any(axis=2), finite.argmax(axis=2), 0)

@@ -24,30 +24,15 @@ _PASS = re.compile(r"^\[p(\d+)\][_ ]?|^nap")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """One image of a file.
+    """One image of a file."""
 
-    Parameters
-    ----------
-    name : str
-        As the file calls it.
-    values : (rows, columns) array of float
-        In the SI unit; not finite where nothing was recorded.
-    unit : str
-        SI unit, empty where the file says none.
-    pixel_size : (float, float) or None
-        Row step and column step [m]; None where the file says none.
-    origin : (float, float)
-        x and y of the centre of pixel (0, 0) [m].
-    angle : float
-        Rotation of the grid [rad].
-    """
-
-    name: str
-    values: FloatArray
-    unit: str = ""
+    name: str  #: As the file calls it
+    values: FloatArray  #: In the SI unit; not finite where nothing was recorded, (rows, columns)
+    unit: str = ""  #: SI unit, empty where the file says none
+    #: Row step and column step [m]; None where the file says none
     pixel_size: tuple[float, float] | None
-    origin: tuple[float, float] = (0.0, 0.0)
-    angle: float = 0.0
+    origin: tuple[float, float] = (0.0, 0.0)  #: X and y of the centre of pixel (0, 0) [m]
+    angle: float = 0.0  #: Rotation of the grid [rad]
 
     def fits(self, other: Picture) -> bool:
         """Whether both are on one grid."""

@@ -31,26 +31,18 @@ from grainscout.records.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class DualOptions:
-    """Options of a dual model.
+    """Options of a dual model."""
 
-    Parameters
-    ----------
-    image : ImageOptions
-        Options of the image half. The spectrum half has as many latents.
-    alignment : float
-        Weight gamma [nats] of sum |z_image - A z_spectrum| (10 in Gong et al. 2026). Here both are
-        in units of their own size and A is a rotation. A free A shrinks where the relation is weak,
-        until all spectra lie on one image.
-    own_size : bool or sequence of bool
-        Divide each spectrum by its own size, for all channels or for each, so that shapes and not
-        currents are mapped.
-    stop, test : float
-        Held-out shares, for stopping and for tests.
-    """
-
+    #: Options of the image half. The spectrum half has as many latents.
     image: ImageOptions = field(default_factory=ImageOptions)
+    #: Weight gamma [nats] of sum |z_image - A z_spectrum| (10 in Gong et al. 2026). Here both are
+    #: in units of their own size and A is a rotation. A free A shrinks where the relation is weak,
+    #: until all spectra lie on one image.
     alignment: float = 10.0
+    #: Divide each spectrum by its own size, for all channels or for each, so that shapes and not
+    #: currents are mapped
     own_size: bool | Sequence[bool] = False
+    #: stop, test: Held-out shares, for stopping and for tests
     stop: float = 0.15
     test: float = 0.2
 
@@ -61,29 +53,21 @@ class DualOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualVAE:
-    """Fitted model of pairs, made by :meth:`fit`.
+    """Fitted model of pairs, made by :meth:`fit`."""
 
-    Attributes
-    ----------
-    options, window, shape, image_scaling, spectrum_scaling, history, split
-        Settings and course of the fit.
-    alignment : (d, d) array of float
-        Matrix A with z_image = A z_spectrum.
-    link : CrossModalRegression
-        Regression of the points of spectra on their images, from all pairs except the test's.
-    active_image, active_spectrum : (d,) array of bool
-        Latents in use.
-    """
-
+    #: options, window, shape, image_scaling, spectrum_scaling, history, split: Settings and course
+    #: of the fit
     options: DualOptions
     window: int
     shape: tuple[int, int]
     image_scaling: Scaling
     spectrum_scaling: Scaling
-    alignment: FloatArray
+    alignment: FloatArray  #: Matrix A with z_image = A z_spectrum, (d, d)
+    #: Regression of the points of spectra on their images, from all pairs except the test's
     link: CrossModalRegression
     history: History
     split: Split
+    #: active_image, active_spectrum: Latents in use, (d,)
     active_image: BoolArray
     active_spectrum: BoolArray
     image: ImageModel = field(repr=False)

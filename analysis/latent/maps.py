@@ -17,31 +17,16 @@ from grainscout.records.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedMap:
-    """Decoded grid over two latent axes.
+    """Decoded grid over two latent axes."""
 
-    Attributes
-    ----------
-    axes : (int, int)
-        Latents of columns and rows.
-    first, second : (k,) array of float
-        Coordinates of columns and rows.
-    points : (k, k, d) array of float
-        Latents of each cell, [row of `second`, column of `first`].
-    images : (k, k, channels, w, w) array of float
-        Decoded patches in the unit of the data.
-    spectra : (k, k, channels, samples) array of float or None
-        Spectra decoded at the same points.
-    supported : (k, k) array of bool
-        False where the model extrapolates.
-    """
-
-    axes: tuple[int, int]
+    axes: tuple[int, int]  #: Latents of columns and rows
+    #: first, second: Coordinates of columns and rows, (k,)
     first: FloatArray
     second: FloatArray
-    points: FloatArray
-    images: FloatArray
-    spectra: FloatArray | None
-    supported: BoolArray
+    points: FloatArray  #: Latents of each cell, [row of `second`, column of `first`], (k, k, d)
+    images: FloatArray  #: Decoded patches in the unit of the data, (k, k, channels, w, w)
+    spectra: FloatArray | None  #: Spectra decoded at the same points, (k, k, channels, samples)
+    supported: BoolArray  #: False where the model extrapolates, (k, k)
 
 
 def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> BoolArray:

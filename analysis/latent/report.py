@@ -23,42 +23,27 @@ from grainscout.records.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DualReport:
-    """Held-out scores of a dual model.
+    """Held-out scores of a dual model."""
 
-    Attributes
-    ----------
-    retrieval, linked : Retrieval
-        Of spectra by distance from the images' points, and from the points that the regression
-        predicts.
-    predicted : float
-        Share of the spectra's variance explained from images (under 0: worse than the mean).
-    image_explained, spectrum_explained : float
-        Share of the variance that each half reconstructs.
-    correlations : (d,) array of float
-        Canonical correlations.
-    image, spectrum, joint : Separation or None
-        Of the labels in each latent space, if there are labels.
-    active_image, active_spectrum : (d,) array of bool
-        Latents in use.
-    condition : float
-        Condition number of A.
-    n : int
-        Number of held-out pairs.
-    """
-
+    #: retrieval, linked: Of spectra by distance from the images' points, and from the points that
+    #: the regression predicts
     retrieval: Retrieval
     linked: Retrieval
+    #: Share of the spectra's variance explained from images (under 0: worse than the mean)
     predicted: float
+    #: image_explained, spectrum_explained: Share of the variance that each half reconstructs
     image_explained: float
     spectrum_explained: float
-    correlations: FloatArray
+    correlations: FloatArray  #: Canonical correlations, (d,)
+    #: image, spectrum, joint: Of the labels in each latent space, if there are labels
     image: Separation | None
     spectrum: Separation | None
     joint: Separation | None
+    #: active_image, active_spectrum: Latents in use, (d,)
     active_image: BoolArray
     active_spectrum: BoolArray
-    condition: float
-    n: int
+    condition: float  #: Condition number of A
+    n: int  #: Number of held-out pairs
 
     def lines(self) -> list[str]:
         """Describe the scores, one per line."""

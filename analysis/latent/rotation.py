@@ -23,23 +23,16 @@ _CHUNK = 128
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Latents:
-    """Content and pose of n patches.
+    """Content and pose of n patches."""
 
-    Attributes
-    ----------
-    content, content_sigma : (n, d) array of float
-        In units of the prior.
-    angle, angle_sigma : (n,) array of float
-        Rotation of the content [rad], from columns towards rows. A patch that looks the same at two
-        angles has a large sigma and one of the two as angle.
-    shift, shift_sigma : (n, 2) array of float
-        Shift along rows and columns [pixels].
-    """
-
+    #: content, content_sigma: In units of the prior, (n, d)
     content: FloatArray
     content_sigma: FloatArray
+    #: angle, angle_sigma: Rotation of the content [rad], from columns towards rows. A patch that
+    #: looks the same at two angles has a large sigma and one of the two as angle, (n,)
     angle: FloatArray
     angle_sigma: FloatArray
+    #: shift, shift_sigma: Shift along rows and columns [pixels], (n, 2)
     shift: FloatArray
     shift_sigma: FloatArray
 
@@ -49,24 +42,13 @@ class Latents:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """Options of an image model.
+    """Options of an image model."""
 
-    Parameters
-    ----------
-    latents : int
-        Number of content latents.
-    hidden : int
-        Units of both layers of encoder and decoder.
-    shift : float
-        Largest shift of the content, as a part of the window.
-    own_mean : bool or sequence of bool
-        Subtract each patch's own mean, for all channels or for each. True for heights, False for a
-        current, whose mean carries information.
-    """
-
-    latents: int = 2
-    hidden: int = 128
-    shift: float = 0.1
+    latents: int = 2  #: Number of content latents
+    hidden: int = 128  #: Units of both layers of encoder and decoder
+    shift: float = 0.1  #: Largest shift of the content, as a part of the window
+    #: Subtract each patch's own mean, for all channels or for each. True for heights, False for a
+    #: current, whose mean carries information.
     own_mean: bool | Sequence[bool] = True
 
     def __post_init__(self) -> None:
@@ -79,23 +61,17 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RotationVAE:
-    """Fitted autoencoder, made by :meth:`fit`.
+    """Fitted autoencoder, made by :meth:`fit`."""
 
-    Attributes
-    ----------
-    options, window, channels, scaling, history, split
-        Settings and course of the fit.
-    active : (d,) array of bool
-        Latents in use: the mean varies over the data by more than 0.01 prior variances
-        (Burda et al. 2016).
-    """
-
+    #: options, window, channels, scaling, history, split: Settings and course of the fit
     options: ImageOptions
     window: int
     channels: int
     scaling: Scaling
     history: History
     split: Split
+    #: Latents in use: the mean varies over the data by more than 0.01 prior variances (Burda et al.
+    #: 2016), (d,)
     active: BoolArray
     image: ImageModel = field(repr=False)
 

@@ -17,24 +17,12 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Settings of the training.
+    """Settings of the training."""
 
-    Parameters
-    ----------
-    epochs : int
-        Largest number of passes.
-    patience : int
-        Passes without a better held-out loss before it stops.
-    batch : int
-        Samples per step.
-    rate : float
-        Learning rate of Adam, which falls to a tenth along a half cosine.
-    """
-
-    epochs: int = 120
-    patience: int = 40
-    batch: int = 16
-    rate: float = 3e-3
+    epochs: int = 120  #: Largest number of passes
+    patience: int = 40  #: Passes without a better held-out loss before it stops
+    batch: int = 16  #: Samples per step
+    rate: float = 3e-3  #: Learning rate of Adam, which falls to a tenth along a half cosine
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.patience, self.batch) < 1 or not 0 < self.rate < 1:

@@ -24,23 +24,15 @@ _EXACT_FLIPS = 14  # up to 2^14 sign patterns are enumerated
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Mean of a - b over films.
+    """Mean of a - b over films."""
 
-    Attributes
-    ----------
-    estimate, low, high : float
-        Mean and Student interval at `level`.
-    p_value : float
-        Two-sided, that the true mean is 0.
-    films, failed : int
-        Number of films of all tasks, and of cells left out.
-    """
-
+    #: estimate, low, high: Mean and Student interval at `level`
     estimate: float
     low: float
     high: float
     level: float
-    p_value: float
+    p_value: float  #: Two-sided, that the true mean is 0
+    #: films, failed: Number of films of all tasks, and of cells left out
     films: int
     failed: int
     error: float = np.nan  #: Standard error, with its degrees of freedom
@@ -57,25 +49,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Verdict on `policy` against `baseline`.
-
-    Attributes
-    ----------
-    outcome : {"better", "worse", "not decided"}
-    difference : Difference
-        Its interval has the level of the Holm step that decided, and so agrees with the outcome.
-    p_adjusted : float
-        After Holm over the family.
-    more_films : int or None
-        Films per task to add so that a true difference of the observed size would probably be
-        decided. 0 if it is decided, None if that is out of reach or unknown.
-    """
+    """Verdict on `policy` against `baseline`."""
 
     policy: str
     baseline: str
     outcome: Literal["better", "worse", "not decided"]
+    #: Its interval has the level of the Holm step that decided, and so agrees with the outcome
     difference: Difference
-    p_adjusted: float
+    p_adjusted: float  #: After Holm over the family
+    #: Films per task to add so that a true difference of the observed size would probably be
+    #: decided. 0 if it is decided, None if that is out of reach or unknown.
     more_films: int | None
 
     def __str__(self) -> str:

@@ -26,44 +26,28 @@ _FEW_FILMS = 5  # under which percentiles cannot cover
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Estimate with its bootstrap interval.
+    """Estimate with its bootstrap interval."""
 
-    Attributes
-    ----------
-    estimate, low, high : float
-        `low` and `high` are NaN where no task has a second film.
-    level : float
-        Confidence level.
-    count, failed : int
-        Number of films, and of cells left out.
-    """
-
+    #: estimate, low, high: `low` and `high` are NaN where no task has a second film
     estimate: float
     low: float
     high: float
-    level: float
+    level: float  #: Confidence level
+    #: count, failed: Number of films, and of cells left out
     count: int
     failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
-    """One row of a leaderboard.
+    """One row of a leaderboard."""
 
-    Attributes
-    ----------
-    name : str
-        Policy.
-    score, mean_rank : Interval
-        Interquartile mean, and rank with 1 for the best. Ties share a rank.
-    best : float
-        Share of bootstrap samples in which this policy has the highest score, or NaN where no task
-        has a second film.
-    """
-
-    name: str
+    name: str  #: Policy
+    #: score, mean_rank: Interquartile mean, and rank with 1 for the best. Ties share a rank.
     score: Interval
     mean_rank: Interval
+    #: Share of bootstrap samples in which this policy has the highest score, or NaN where no task
+    #: has a second film
     best: float
 
 

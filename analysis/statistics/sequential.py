@@ -13,32 +13,17 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FilmSequence:
-    """Comparison after each of n films.
+    """Comparison after each of n films."""
 
-    Attributes
-    ----------
-    estimate : (n,) array of float
-        Running mean difference.
-    low, high : (n,) array of float
-        Confidence sequence, infinite while nothing is known. With probability `level` it holds the
-        true mean at *all* films at once.
-    evidence : (n,) array of float
-        E-value against a mean of 0.
-    p_value : (n,) array of float
-        Anytime-valid p-value, which never rises.
-    level : float
-        Of the confidence sequence.
-    decided_at : int or None
-        Number of films after which 0 was first excluded.
-    """
-
-    estimate: FloatArray
+    estimate: FloatArray  #: Running mean difference, (n,)
+    #: low, high: Confidence sequence, infinite while nothing is known. With probability `level` it
+    #: holds the true mean at *all* films at once, (n,)
     low: FloatArray
     high: FloatArray
-    evidence: FloatArray
-    p_value: FloatArray
-    level: float
-    decided_at: int | None
+    evidence: FloatArray  #: E-value against a mean of 0, (n,)
+    p_value: FloatArray  #: Anytime-valid p-value, which never rises, (n,)
+    level: float  #: Of the confidence sequence
+    decided_at: int | None  #: Number of films after which 0 was first excluded
 
 
 def sequential_difference(

@@ -99,15 +99,7 @@ def time_of(
     step: float,
     backward: Sequence[bool] = (False,),
 ) -> FloatArray:
-    """Times [s] of all samples from the first one on.
-
-    Parameters
-    ----------
-    step : float
-        Seconds a sample, for a sweep without segments; not positive where the file does not say.
-    backward : sequence of bool
-        For each of the sweeps that follow one another, whether it runs back.
-    """
+    """Times [s] of all samples from the first one on."""
     if segments is None:
         if not (math.isfinite(step) and step > 0):
             asked.note("the time of a sample is not recorded: 1 ms is assumed")

@@ -29,21 +29,13 @@ _TAIL = re.compile(r"^(.*?)(?:\s*[/,:]\s*|\s+in\s+|_|\s+)([^\s_/,:]+)$")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Column:
-    """One column: the label as it stands, name and unit in it, and its cells.
-
-    Attributes
-    ----------
-    values : (lines,) array of float
-        Not finite where a cell holds no number.
-    text : list of str
-        The cells as they stand.
-    """
+    """One column: the label as it stands, name and unit in it, and its cells."""
 
     label: str
     name: str
     unit: str
-    values: FloatArray
-    text: list[str]
+    values: FloatArray  #: Not finite where a cell holds no number, (lines,)
+    text: list[str]  #: The cells as they stand
 
     @property
     def numeric(self) -> bool:
