@@ -158,10 +158,7 @@ def judge_curve(curve: IVCurve, asked: FloatArray | None = None) -> Quality:
 
 
 def among_neighbours(current: ArrayLike, judged: Judged) -> Judged:
-    """Judge curves again by what is usual among them: noise far above the others'.
-
-    `judged` are the verdicts on each by itself; unusable ones do not say what is usual.
-    """
+    """Judge curves again by the noise that is usual among the usable ones."""
     current = np.atleast_2d(np.asarray(current, np.float64))
     good = judged.usable
     if good.sum() < _NEIGHBOURS or current.shape[1] < MIN_SAMPLES:

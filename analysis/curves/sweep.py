@@ -157,11 +157,7 @@ def _loop(
 
 
 def weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Sum values (n, m) times weights (m,) along each row.
-
-    Unlike a matrix product, the result of a curve does not depend on the other curves of its
-    batch. A resumed run describes the same curves in other batches.
-    """
+    """Sum values (n, m) times weights (m,) by row; the same bits in any batch, unlike a product."""
     return np.asarray((np.ascontiguousarray(values) * weights).sum(axis=1))
 
 
@@ -206,10 +202,7 @@ def _widest_pair(
     span: float,
     taken: tuple[float, float] | None = None,
 ) -> int | None:
-    """Index of the pair of pieces with most overlap.
-
-    With `taken`, only pairs whose range meets that range [V] in no more than jitter.
-    """
+    """Index of the pair of pieces with most overlap, beside the range `taken` [V] if given."""
     best, widest = None, _JITTER * span
     for k in range(len(pieces) - 1):
         first, second = (np.sort(voltage[list(pieces[k + j])]) for j in (0, 1))

@@ -16,15 +16,13 @@ from numpy.typing import ArrayLike
 from grainscout.analysis.figures.style import (
     colours,
     dashes,
-    engineering,
     figure,
-    headline,
     labelled,
     markers,
+    panels,
     single,
     style,
 )
-from grainscout.analysis.figures.style import panels as _panels
 from grainscout.analysis.statistics import Interval, curve_interval
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
@@ -32,6 +30,7 @@ from grainscout.records.arrays import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
+_TITLE = 30  # letters in a line of a title
 _FEW = 15  # steps that are marked by dots as well as joined
 
 
@@ -41,51 +40,43 @@ def learning_curves(
     metric: str,
     *,
     label: str = "",
-    unit: str = "",
     references: Mapping[str, str] | None = None,
     order: Sequence[str] | None = None,
-    panels: str | None = "task",
-    seed: int = 0,
 ) -> Figure:
     """Draw a metric against measurements, with 95 % bands.
 
-    Films are resampled, not rows. A run that ended early keeps its last value.
+    Films are resampled, not rows. A run that ended early keeps its last value. Each task has a panel.
 
     Parameters
     ----------
     table : DataFrame
-        A row per measurement or checkpoint, with columns policy, film, step, the metric and `panels`.
+        A row per measurement or checkpoint, with columns policy, film, step, the metric and task.
     metric : str
         Column to draw.
-    label, unit : str
-        Of the metric; SI unit.
+    label : str
+        Of the metric.
     references : mapping of str to str, optional
         Caption and column that is the same for every policy, such as the ideal or the random
         expectation. Their means are drawn dotted.
     order : sequence of str, optional
         Policies to draw. All in the table's order if None.
-    panels : str or None
-        Column with a panel each. None or a missing column for one panel.
-    seed : int
-        Of the bootstrap.
     """
     missing = {"policy", "film", "step", metric} - set(table.columns)
     if missing:
         raise DataError(f"table must have the columns {sorted(missing)}; got {list(table.columns)}")
     names = list(order) if order is not None else list(dict.fromkeys(table["policy"]))
-    split = panels is not None and panels in table.columns
-    groups = list(table.groupby(panels, sort=False)) if split else [("", table)]
-    fig, axes = _panels(len(groups), max(3.6, 4.4 / min(len(groups), 3)), 3.1, across=1.2)
-    factor, shown_unit = engineering(table[metric].to_numpy(), unit)
+    split = "task" in table.columns
+    groups = list(table.groupby("task", sort=False)) if split else [("", table)]
+    fig, axes = panels(len(groups), max(3.6, 4.4 / min(len(groups), 3)), 3.1, across=1.2)
     for ax, (head, part) in zip(axes, groups, strict=True):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        seen = _bands(ax, part, metric, names, factor, seed)
+        seen = _bands(ax, part, metric, names)
         for caption, column in (references or {}).items():
-            line = part.groupby("step")[column].mean() * factor
+            line = part.groupby("step")[column].mean()
             seen.append(line.to_numpy(dtype=np.float64))
             _reference(ax, caption, line)
         _frame(ax, seen)
-        ax.set(xlabel="measurements", ylabel=labelled(label or metric, shown_unit))
+        ax.set(xlabel="measurements", ylabel=labelled(label or metric, ""))
         ax.grid(axis="y", color="#E6E6E6", lw=0.7)
         if split and len(groups) > 1:
             ax.set_title(_wrapped(str(head)))
@@ -93,23 +84,21 @@ def learning_curves(
     return fig
 
 
-def _bands(
-    ax: Axes, part: pd.DataFrame, metric: str, names: Sequence[str], factor: float, seed: int
-) -> list[FloatArray]:
-    """Draw a line and a band per policy."""
-    palette, lines = colours(names), dashes(names)
+def _bands(ax: Axes, part: pd.DataFrame, metric: str, names: Sequence[str]) -> list[FloatArray]:
+    """Draw a line and a band per policy, the bands of many policies faintly."""
+    palette, lines, alpha = colours(names), dashes(names), 0.16 * min(1.0, 5 / len(names))
     seen = []
     for name in names:
         runs = part[part["policy"] == name]
         if not len(runs):
             continue
         steps, curves, films = _runs(runs, metric)
-        seen.append(curves * factor)
-        middle, low, high = curve_interval(curves * factor, film=films, seed=seed)
+        seen.append(curves)
+        middle, low, high = curve_interval(curves, film=films)
         marker = "o" if steps.size <= _FEW else None
         look = {"color": palette[name], "ls": lines[name]}
         ax.plot(steps, middle, label=name, marker=marker, ms=3.5, **look)
-        ax.fill_between(steps, low, high, color=palette[name], alpha=0.16, lw=0)
+        ax.fill_between(steps, low, high, color=palette[name], alpha=alpha, lw=0)
     return seen
 
 
@@ -135,22 +124,18 @@ def _frame(ax: Axes, seen: list[FloatArray]) -> None:
         )
 
 
-def _wrapped(title: str, width: int = 30) -> str:
+def _wrapped(title: str) -> str:
     """Break a long name such as ``replay/some_long_file/max_current``."""
     lines = [""]
     for part in re.findall(r"[^/]+/?", title):
-        if lines[-1] and len(lines[-1] + part) > width:
+        if lines[-1] and len(lines[-1] + part) > _TITLE:
             lines.append("")
         lines[-1] += part
     return "\n".join(lines)
 
 
 def _runs(runs: pd.DataFrame, metric: str) -> tuple[FloatArray, FloatArray, list[Any]]:
-    """Return steps, values (runs, steps) and films.
-
-    A run keeps its last value between its own steps and after its end. The curve begins where every
-    run has a value.
-    """
+    """Steps at which every run has a value, these values (runs, steps), and films."""
     keys = [c for c in ("film", "seed", "task") if c in runs.columns]
     parts = [(str(key), run.sort_values("step")) for key, run in runs.groupby(keys, sort=True)]
     steps = np.unique(runs["step"].to_numpy(dtype=np.float64))
@@ -221,8 +206,6 @@ def cost_benefit(
     *,
     cost_label: str = "time on the instrument (min)",
     benefit_label: str = "normalised score",
-    log_cost: bool = False,
-    title: str = "",
 ) -> Figure:
     """Draw cost against benefit by policy.
 
@@ -232,10 +215,8 @@ def cost_benefit(
     ----------
     cost, benefit : mapping of str to (films,) array of float
         By policy, in the units of the labels.
-    cost_label, benefit_label, title : str
+    cost_label, benefit_label : str
         With the units.
-    log_cost : bool
-        Logarithmic axis of the cost.
     """
     if set(cost) != set(benefit) or not cost:
         raise DataError(
@@ -258,19 +239,14 @@ def cost_benefit(
             front.append((spent, gained))
             best = gained
     ax.step(*zip(*front, strict=True), where="post", color="#888888", lw=1, ls="--", zorder=1)
-    if log_cost:
-        ax.set_xscale("log")
     ax.set(xlabel=cost_label, ylabel=benefit_label)
     ax.grid(color="#EDEDED", lw=0.7)
     fig.legend(loc="outside right upper")
-    ax.set_title(title)
     return fig
 
 
 @style()
-def diversity_of_run(
-    measures: Mapping[str, ArrayLike], *, seeds: int = 0, title: str = ""
-) -> Figure:
+def diversity_of_run(measures: Mapping[str, ArrayLike], *, seeds: int = 0) -> Figure:
     """Draw diversity of the measured set by step.
 
     Parameters
@@ -279,8 +255,6 @@ def diversity_of_run(
         A panel each. Several runs are drawn as mean and range.
     seeds : int
         Number of seed points, which are shaded.
-    title : str
-        Of the figure.
     """
     if not measures:
         raise DataError("diversity_of_run must be given at least one measure; got none")
@@ -303,5 +277,4 @@ def diversity_of_run(
                 )  # fmt: skip
         ax.set(xlabel="measurements", ylabel=name.replace("_", " "))
         ax.grid(axis="y", color="#E6E6E6", lw=0.7)
-    headline(fig, title)
     return fig

@@ -25,6 +25,9 @@ from grainscout.analysis.figures.style import (
 )
 from grainscout.records import DataError
 
+_MOST = 8  # curves of an archetype, spread evenly over the run
+_PRINTED = ("turn_on", "loop_area", "hysteresis", "max_current")
+
 
 @style()
 def archetype_examples(
@@ -36,7 +39,6 @@ def archetype_examples(
     true_current: ArrayLike | None = None,
     true_archetype: ArrayLike | None = None,
     steps: ArrayLike | None = None,
-    most: int = 8,
     time: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
@@ -56,8 +58,6 @@ def archetype_examples(
         Noiseless curves of the film [A] and their archetypes.
     steps : (n,) array of int, optional
         Step of each measurement, to print the first of each archetype.
-    most : int
-        Largest number of curves per panel, spread evenly over the run.
     time : (s,) array of float, optional
         Time of the samples [s], drawn instead of the voltage (pulses, constant voltages).
     title : str
@@ -80,7 +80,7 @@ def archetype_examples(
             here = np.asarray(true_archetype) == k
             if here.any():
                 mean = np.asarray(true_current, dtype=np.float64)[here].mean(axis=0)
-        some = np.linspace(0, rows.size - 1, min(most, rows.size)).astype(int)
+        some = np.linspace(0, rows.size - 1, min(_MOST, rows.size)).astype(int)
         shown = rows[np.unique(some)]
         parts = [data[shown]] + ([mean[None]] if mean is not None else [])
         factor, unit = engineering(np.concatenate(parts), "A")
@@ -114,9 +114,6 @@ def curve_cards(
     *,
     saturated: ArrayLike | None = None,
     patches: ArrayLike | None = None,
-    labels: Sequence[str] | None = None,
-    names: Sequence[str] = ("turn_on", "loop_area", "hysteresis", "max_current"),
-    columns: int = 3,
 ) -> Figure:
     """Draw a card per curve with its descriptors.
 
@@ -132,22 +129,16 @@ def curve_cards(
         Samples at the rail, drawn dotted.
     patches : (n, h, w) array of float, optional
         Topography around each site.
-    labels : sequence of str, optional
-        Titles of the cards.
-    names : sequence of str
-        Descriptors to print.
-    columns : int
-        Cards per row.
     """
     axis = np.asarray(voltage, dtype=np.float64)
     data = np.atleast_2d(np.asarray(current, dtype=np.float64))
     rail = None if saturated is None else np.atleast_2d(np.asarray(saturated, dtype=bool))
-    described = describe_all(names, axis, data, rail)
+    described = describe_all(_PRINTED, axis, data, rail)
     classes = classification(axis, data, rail)
     palette = colours(ARCHETYPE_NAMES)
-    rows = -(-len(data) // columns)
-    fig = figure(4.1 * columns, 2.35 * rows)
-    cards = fig.subfigures(rows, columns, squeeze=False).ravel()
+    rows = -(-len(data) // 3)
+    fig = figure(12.3, 2.35 * rows)
+    cards = fig.subfigures(rows, 3, squeeze=False).ravel()
     for k, card in enumerate(cards[: len(data)]):
         left, right = card.subplots(1, 2, width_ratios=[1.0, 1.5])
         known = classes.archetype[k] != UNKNOWN
@@ -160,12 +151,10 @@ def curve_cards(
             seen = np.where(rail[k], np.nan, seen)
         right.plot(axis, seen, color=colour, lw=1.4)
         right.set(xlabel="bias (V)", ylabel=f"current ({unit})")
-        right.set_title(
-            f"{labels[k]}: {archetype}" if labels is not None else archetype, color=colour
-        )
+        right.set_title(archetype, color=colour)
         left.set_axis_off()
         text = [f"confidence {classes.confidence[k]:.2f}"]
-        text += [_described(name, described[name], k) for name in names]
+        text += [_described(name, described[name], k) for name in _PRINTED]
         left.text(
             0.0, -0.03 if patches is not None else 0.9, "\n".join(text), fontsize=6.5,
             va="top", transform=left.transAxes, linespacing=1.35,

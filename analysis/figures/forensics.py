@@ -21,7 +21,6 @@ from grainscout.analysis.figures.style import (
     draw_image,
     engineering,
     figure,
-    headline,
     labelled,
     robust_limits,
     single,
@@ -43,7 +42,6 @@ def latent_density(
     *,
     axes: tuple[str, str] = ("latent 1", "latent 2"),
     note: str = "",
-    title: str = "",
 ) -> Figure:
     """Draw densities of all and of visited candidates.
 
@@ -55,8 +53,8 @@ def latent_density(
         Indices in the order of measurement.
     axes : (str, str)
         Labels of the axes.
-    note, title : str
-        A line such as the result of `forensics.density_test`, and the title.
+    note : str
+        A line such as the result of `forensics.density_test`.
     """
     import seaborn
 
@@ -73,7 +71,7 @@ def latent_density(
     left.plot([], [], color="#999999", lw=6, label="all candidates")
     left.plot([], [], color=PALETTE[3], label="visited")
     left.legend(loc="upper right")
-    left.set_title(title or "visited against all")
+    left.set_title("visited against all")
     right.plot(chosen[:, 0], chosen[:, 1], color="#BBBBBB", lw=0.5, zorder=1)
     steps = right.scatter(
         chosen[:, 0], chosen[:, 1], c=np.arange(1, len(chosen) + 1), cmap=STEPS, s=14, zorder=2
@@ -89,11 +87,11 @@ def latent_density(
 
 
 @style()
-def forc_map(family: Forc, *, spot: int = 0, title: str = "") -> Figure:
-    """Draw a reversal family at `spot`, and its density."""
+def forc_map(family: Forc) -> Figure:
+    """Draw the reversal family of the first site, and its density."""
     fig = figure(8.4, 3.5)
     left, right = fig.subplots(1, 2)
-    curves = family.current[spot]
+    curves = family.current[0]
     factor, unit = engineering(curves, "A")
     from matplotlib import colormaps
 
@@ -103,9 +101,9 @@ def forc_map(family: Forc, *, spot: int = 0, title: str = "") -> Figure:
     left.set(
         xlabel="bias on the way back (V)",
         ylabel=f"current ({unit})",
-        title=title or "reversal curves, by reversal voltage",
+        title="reversal curves, by reversal voltage",
     )
-    density = family.density[spot]
+    density = family.density[0]
     scale, density_unit = engineering(density, "A V⁻²")
     reach = max(float(np.nanmax(np.abs(density))) * scale, 1e-30)
     shown = right.pcolormesh(
@@ -121,25 +119,16 @@ def forc_map(family: Forc, *, spot: int = 0, title: str = "") -> Figure:
 
 @style()
 def performance_profiles(
-    scores: Mapping[str, ArrayLike],
-    *,
-    film: ArrayLike | None = None,
-    task: ArrayLike | None = None,
-    label: str = "normalised score",
-    seed: int = 0,
+    scores: Mapping[str, ArrayLike], *, label: str = "normalised score"
 ) -> Figure:
     """Draw the share of films above each score.
 
     Parameters
     ----------
     scores : mapping of str to (n,) array of float
-        Scores by policy.
-    film, task : (n,) array, optional
-        Labels of films and tasks.
+        Scores by policy, one for each film.
     label : str
         Of the scores.
-    seed : int
-        Of the bootstrap of the 95 % bands.
     """
     values = [np.asarray(v, dtype=np.float64) for v in scores.values()]
     low, high = robust_limits(*values, share=0.0)
@@ -147,7 +136,7 @@ def performance_profiles(
     palette, lines = colours(list(scores)), dashes(list(scores))
     fig, ax = single(5.6, 3.3)
     for name, data in scores.items():
-        share, below, above = performance_profile(data, at, film=film, task=task, seed=seed)
+        share, below, above = performance_profile(data, at)
         ax.plot(at, share, color=palette[name], ls=lines[name], label=name)
         ax.fill_between(at, below, above, color=palette[name], alpha=0.14, lw=0)
     ax.set(xlabel=label, ylabel="share of films that reach it")
@@ -159,7 +148,7 @@ def performance_profiles(
 
 @style()
 def calibration(
-    predictions: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], *, title: str = ""
+    predictions: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
 ) -> Figure:
     """Draw observed against nominal coverage of central intervals.
 
@@ -169,8 +158,6 @@ def calibration(
     ----------
     predictions : mapping of str to (truth, mean, std)
         Arrays of one shape and unit.
-    title : str
-        Of the figure.
     """
     levels = np.linspace(0.02, 0.98, 49)
     palette, lines = colours(list(predictions)), dashes(list(predictions))
@@ -187,7 +174,6 @@ def calibration(
     ax.text(0.62, 0.1, "too sure", color="#777777", fontsize=8)
     ax.text(0.12, 0.86, "too careful", color="#777777", fontsize=8)
     fig.legend(loc="outside right upper")
-    ax.set_title(title)
     return fig
 
 
@@ -199,7 +185,6 @@ def boundary_visits(
     *,
     pixel_size: tuple[float, float],
     width: float = 30e-9,
-    title: str = "",
 ) -> Figure:
     """Draw visits to boundaries as map and bars.
 
@@ -215,8 +200,6 @@ def boundary_visits(
         Height and width of a pixel [m].
     width : float
         Largest distance of a visit [m].
-    title : str
-        Of the map.
     """
     ids, distance = np.asarray(boundary_id), np.asarray(boundary_distance, dtype=np.float64)
     image = np.full(ids.shape, np.nan)
@@ -228,7 +211,7 @@ def boundary_visits(
     top = max(2.0, float(np.nanquantile(image, 0.98)) if near.any() else 2.0)
     shown = draw_image(left, image, pixel_size, cmap=VALUE, limits=(0.0, top))
     fig.colorbar(shown, ax=left, label="visits / expected", extend="max", pad=0.02, shrink=0.85)
-    left.set_title(title or "visits to each boundary")
+    left.set_title("visits to each boundary")
     rows = table.head(25)
     sure = rows["p_adjusted"].to_numpy() < 0.05
     place = np.arange(len(rows))
@@ -248,7 +231,6 @@ def property_maps(
     *,
     pixel_size: tuple[float, float],
     units: Mapping[str, str],
-    title: str = "",
 ) -> Figure:
     """Draw maps by condition (rows) and property (columns).
 
@@ -260,8 +242,6 @@ def property_maps(
         Height and width of a pixel [m].
     units : mapping of str to str
         SI unit of each property.
-    title : str
-        Of the figure.
     """
     conditions: Sequence[str] = list(maps)
     names: Sequence[str] = list(maps[conditions[0]])
@@ -280,5 +260,4 @@ def property_maps(
             if column:
                 ax.set_ylabel("")
         fig.colorbar(shown, ax=grid[:, column], label=labelled("", unit), extend="both", shrink=0.8)
-    headline(fig, title)
     return fig

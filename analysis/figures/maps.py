@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES
 from grainscout.analysis.figures.style import (
     DIFFERENCE,
     HEIGHT,
@@ -39,7 +40,6 @@ def sites_over_topography(
     sites: ArrayLike,
     *,
     seeds: int = 0,
-    channel: str | None = None,
     boundary: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
@@ -48,13 +48,11 @@ def sites_over_topography(
     Parameters
     ----------
     scan : Scan
-        With the channel to show.
+        Its channel that policies see is shown.
     sites : (n, 2) array of int
         Rows and columns in the order of measurement.
     seeds : int
         Number of seed points, drawn as white squares.
-    channel : str, optional
-        Channel of the scan. Without it, the one that policies see.
     boundary : (rows, columns) array of bool, optional
         True grain boundaries, drawn faintly.
     title : str
@@ -62,8 +60,7 @@ def sites_over_topography(
     """
     points = _points(sites, scan.shape)
     fig, ax = single(5.2, 4.4)
-    channel = channel or scan.image_name
-    image = scan.channel(channel)
+    channel, image = scan.image_name, scan.image
     factor, unit = engineering(
         image - image.min(), scan.units.get(channel, "m" if channel == "height" else "")
     )
@@ -159,7 +156,6 @@ def explain_maps(
     pixel_size: tuple[float, float],
     sites: ArrayLike | None = None,
     units: Mapping[str, str] | None = None,
-    title: str = "",
 ) -> Figure:
     """Draw the named maps of a policy (``Policy.explain``).
 
@@ -176,8 +172,6 @@ def explain_maps(
         Measured rows and columns.
     units : mapping of str to str, optional
         SI unit of each map.
-    title : str
-        Of the figure.
     """
     if not maps:
         raise DataError("explain_maps must be given at least one map; got none")
@@ -202,39 +196,29 @@ def explain_maps(
             extent, _ = image_extent(image.shape, pixel_size)
             x, y = _in_extent(_points(sites, image.shape), image.shape, extent)
             ax.scatter(x, y, s=5, c="white", edgecolors="black", lw=0.4)
-    headline(fig, title)
     return fig
 
 
 @style()
 def archetype_map(
-    archetype: ArrayLike,
-    *,
-    pixel_size: tuple[float, float],
-    names: tuple[str, ...] = ("club", "heart", "diamond", "insulating"),
-    sites: ArrayLike | None = None,
-    title: str = "true archetypes",
+    archetype: ArrayLike, *, pixel_size: tuple[float, float], sites: ArrayLike | None = None
 ) -> Figure:
     """Draw a map of archetypes with their shares.
 
     Parameters
     ----------
     archetype : (rows, columns) array of int
-        Index into `names`.
+        Index into `ARCHETYPE_NAMES`.
     pixel_size : (float, float)
         Height and width of a pixel [m].
-    names : tuple of str
-        Archetypes.
     sites : (n, 2) array of int, optional
         Measured rows and columns.
-    title : str
-        Of the figure.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    classes = np.asarray(archetype)
-    palette = colours(list(names))
+    classes, names = np.asarray(archetype), ARCHETYPE_NAMES
+    palette = colours(names)
     fig, ax = single(5.2, 4.4)
     extent, unit = image_extent(classes.shape, pixel_size)
     ax.imshow(
@@ -248,7 +232,7 @@ def archetype_map(
     shares = [f"{name}  {100 * (classes == k).mean():.1f} %" for k, name in enumerate(names)]
     handles = [Patch(color=palette[n], label=s) for n, s in zip(names, shares, strict=True)]
     fig.legend(handles=handles, loc="outside right center")
-    ax.set_title(title)
+    ax.set_title("true archetypes")
     return fig
 
 

@@ -108,10 +108,7 @@ def panels(
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name.
-
-    Archetypes, the random policy and the oracle have fixed colours.
-    """
+    """Return a colour for each name; archetypes, random and oracle have their own."""
     fixed = {**ARCHETYPE_COLOURS, **_FIXED}
     free = sorted(set(names) - set(fixed))
     taken = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(free)}

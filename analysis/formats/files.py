@@ -52,10 +52,7 @@ def load_head(path: Path | str, size: int = 64) -> bytes:
 
 @contextlib.contextmanager
 def intact(path: Path | str, what: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what a damaged file makes of a parser into a DataError that names the file.
-
-    errors : what the library behind the reader raises beside `_SHAPELESS`.
-    """
+    """Turn errors of a parser, and those given, into a DataError that names the file."""
     try:
         yield
     except (*_SHAPELESS, *errors) as error:

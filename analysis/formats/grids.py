@@ -51,10 +51,7 @@ def arranged(
     *,
     positions: FloatArray | None = None,
 ) -> Scan | Recording:
-    """The grids as one recording, with the pictures on their pixels; without grids, a scan.
-
-    Forward and backward sweeps, and cycles, follow one another in time.
-    """
+    """The grids, one after the other in time, over the pictures; a scan without grids."""
     if not grids:
         return scan_of(asked, pictures, metadata)
     chosen = _cycles(asked, grids)

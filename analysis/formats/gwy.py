@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,12 +126,7 @@ def load_container(path: Path | str) -> tuple[GwyObject, bool]:
 
 
 def load_gwy(asked: Asked) -> Scan | Recording:
-    """Read the images of a Gwyddion file that are on the grid of its topography.
-
-    Images are named by their titles; the topography is "height", and masks are channels "<name>
-    mask". Metadata of each image is in ``metadata["meta"]``. A volume over a voltage, or spectra at
-    points, are curves, and the images lie under them.
-    """
+    """Read images by their titles, their masks, and volumes or spectra over a voltage as curves."""
     container, cut = load_container(asked.path)
     if cut:
         container = {k: v for k, v in container.items() if _is_whole(asked, k, v)}
@@ -232,10 +227,7 @@ def _volume(title: str, brick: GwyObject) -> Grid | None:
 def _spectra(
     asked: Asked, spectra: Sequence[GwyObject], pictures: Sequence[Picture]
 ) -> tuple[FloatArray, list[Grid]]:
-    """Positions (n, 2) [m] and curves of the sets of spectra that share them.
-
-    Gwyddion counts positions from the top left corner of the image.
-    """
+    """Positions (n, 2) [m], counted from the image's corner, and curves that share them."""
     positions = np.zeros((0, 2))
     grids: list[Grid] = []
     base = next((p for p in pictures if p.pixel_size is not None), None)
@@ -350,43 +342,41 @@ def write_gwy(scan: Scan, path: Path | str, *, overwrite: bool = False) -> None:
             "metadata": scan.metadata,
         }
     )
-    body = b""
+    parts: dict[str, Any] = {}
     for k, (name, image) in enumerate(scan.channels.items()):
-        real = (columns * scan.pixel_size[1], rows * scan.pixel_size[0])
-        field = b"".join(
-            [
-                _component("xres", "i", struct.pack("<i", columns)),
-                _component("yres", "i", struct.pack("<i", rows)),
-                _component("xreal", "d", struct.pack("<d", real[0])),
-                _component("yreal", "d", struct.pack("<d", real[1])),
-                _component("xoff", "d", struct.pack("<d", scan.origin[0] - scan.pixel_size[1] / 2)),
-                _component("yoff", "d", struct.pack("<d", scan.origin[1] - scan.pixel_size[0] / 2)),
-                _component("si_unit_xy", "o", _unit("m")),
-                _component("si_unit_z", "o", _unit(scan.units.get(name, ""))),
-                _component(
-                    "data", "D", struct.pack("<I", image.size) + image.astype("<f8").tobytes()
-                ),
-            ]
+        parts[f"/{k}/data"] = _serialised(
+            "GwyDataField",
+            {
+                "xres": columns,
+                "yres": rows,
+                "xreal": columns * scan.pixel_size[1],
+                "yreal": rows * scan.pixel_size[0],
+                "xoff": scan.origin[0] - scan.pixel_size[1] / 2,
+                "yoff": scan.origin[1] - scan.pixel_size[0] / 2,
+                "si_unit_xy": _serialised("GwySIUnit", {"unitstr": "m"}),
+                "si_unit_z": _serialised("GwySIUnit", {"unitstr": scan.units.get(name, "")}),
+                "data": image,
+            },
         )
-        body += _component(f"/{k}/data", "o", _object("GwyDataField", field))
-        body += _component(f"/{k}/data/title", "s", _string(name))
-        meta = _object("GwyContainer", _component("grainscout", "s", _string(kept)))
-        body += _component(f"/{k}/meta", "o", meta)
+        parts[f"/{k}/data/title"] = name
+        parts[f"/{k}/meta"] = _serialised("GwyContainer", {"grainscout": kept})
     with fresh_file(path, overwrite=overwrite) as partial:
-        partial.write_bytes(_MAGIC + _object("GwyContainer", body))
+        partial.write_bytes(_MAGIC + _serialised("GwyContainer", parts))
 
 
-def _string(text: str) -> bytes:
-    return text.encode() + b"\0"
-
-
-def _component(name: str, letter: str, value: bytes) -> bytes:
-    return _string(name) + letter.encode() + value
-
-
-def _object(name: str, body: bytes) -> bytes:
-    return _string(name) + struct.pack("<I", len(body)) + body
-
-
-def _unit(unit: str) -> bytes:
-    return _object("GwySIUnit", _component("unitstr", "s", _string(unit)))
+def _serialised(name: str, parts: Mapping[str, Any]) -> bytes:
+    """A Gwyddion object of texts, numbers, arrays and objects."""
+    body = b""
+    for key, value in parts.items():
+        if isinstance(value, bytes):
+            item = b"o" + value
+        elif isinstance(value, str):
+            item = b"s" + value.encode() + b"\0"
+        elif isinstance(value, int):
+            item = struct.pack("<ci", b"i", value)
+        elif isinstance(value, float):
+            item = struct.pack("<cd", b"d", value)
+        else:
+            item = struct.pack("<cI", b"D", value.size) + value.astype("<f8").tobytes()
+        body += key.encode() + b"\0" + item
+    return name.encode() + b"\0" + struct.pack("<I", len(body)) + body

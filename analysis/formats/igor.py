@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.formats.files import fault, intact, load_bytes, quiet
+from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
-from grainscout.analysis.formats.recordings import current_channels, recording_of, stand_in
-from grainscout.records import Scan, Waveform
+from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording, Traces
 
@@ -64,14 +64,7 @@ def asylum_unit(name: str) -> str:
 
 
 def load_ibw(asked: Asked) -> Scan | Recording:
-    """Read an Asylum image (a Scan) or a single current-voltage curve (a Recording of one site).
-
-    The height channel (or, without one, the Z sensor) is "height" and the first current channel
-    "current". Others keep their name. The picture is as the Asylum software shows it: x to the
-    right, y (which it counts upwards) with row 0 on top. The wave's note is kept in
-    ``metadata["note"]``. Curves without a current and a voltage, such as force curves, are for
-    `read_traces`.
-    """
+    """Read an Asylum image, or a single current-voltage curve as a recording of one site."""
     path = asked.path
     wave = _load(path)
     if wave.values.ndim == 2 and wave.labels[1]:
@@ -117,7 +110,7 @@ def _traces(path: Path | str, wave: _Wave) -> Traces:
     )
 
 
-def _single(asked: Asked, traces: Traces) -> Recording:
+def _single(asked: Asked, traces: Traces) -> Scan | Recording:
     path = asked.path
     voltage = next((n for n in traces.channels if n.startswith(("Bias", "Volt"))), None)
     units = {n: traces.units.get(n, "") for n in traces.channels if n != voltage}
@@ -128,18 +121,18 @@ def _single(asked: Asked, traces: Traces) -> Recording:
             f"{', '.join(traces.channels)}: a force curve or another single trace",
             "Read it with read_traces",
         )
-    name, _ = current_channels(asked, units)[0]
-    values = traces.channel(name)[None]
-    image, shown = stand_in(asked, values[None], units[name] or "a.u.")
-    return recording_of(
-        asked,
-        Scan(channels={shown: image}, pixel_size=(1e-9, 1e-9)),
-        np.zeros((1, 2), np.int64),
-        Waveform(voltage=traces.channel(voltage), time=traces.time, kind="recorded"),
-        values,
-        unit=units[name] or "a.u.",
-        metadata={**traces.metadata, "channels": dict(traces.channels)},
-    )
+    grids = [
+        Grid(
+            name=name,
+            values=traces.channel(name)[None, None],
+            voltage=traces.channel(voltage),
+            unit=unit,
+            seconds=float(np.ptp(traces.time)),
+        )
+        for name, unit in units.items()
+    ]
+    metadata = {**traces.metadata, "channels": dict(traces.channels)}
+    return arranged(asked, [], grids, metadata)
 
 
 def _load(path: Path | str) -> _Wave:

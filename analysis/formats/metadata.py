@@ -20,10 +20,7 @@ _NUMBERS = frozenset(
 
 
 def to_json(tree: Mapping[str, Any], arrays: list[NDArray[Any]] | None = None) -> str:
-    """JSON of `tree`; arrays are appended to `arrays` and referred to, or written out if it is None.
-
-    DataError names a value that cannot be kept.
-    """
+    """JSON of `tree`; arrays are written out, or appended to `arrays` and referred to."""
 
     def encode(value: object, where: str) -> object:
         if isinstance(value, np.ndarray) and value.dtype.kind in _KINDS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
@@ -53,7 +53,7 @@ class Asked:
         if text not in self.notes:
             self.notes.append(text)
 
-    def refuse_idle(self, kind: str, possible: Iterable[str] = ()) -> None:
+    def refuse_idle(self, kind: str) -> None:
         """Refuse options that had no effect; ConfigError names them."""
         idle = sorted(set(self._options) - self._used)
         if idle:

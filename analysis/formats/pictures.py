@@ -33,11 +33,7 @@ def frame(
     *,
     upwards: bool = False,
 ) -> FloatArray:
-    """Numbers of a picture that begin at a byte, top line first; NaN where the file has ended.
-
-    kind : numpy type of a number.
-    upwards : whether the file begins with the bottom line.
-    """
+    """Numbers of a picture from a byte on, top line first; NaN where the file has ended."""
     (rows, columns), dtype = shape, np.dtype(kind)
     if min(shape) < 1 or rows * columns > MOST_PIXELS or at < 0:
         raise fault(
@@ -84,12 +80,7 @@ def _refuse_cut(asked: Asked, pictures: Sequence[Picture]) -> None:
 def scan_of(
     asked: Asked, pictures: Sequence[Picture], metadata: Mapping[str, Any] | None = None
 ) -> Scan:
-    """The pictures on the topography's grid as one scan.
-
-    The topography is channel "height", the first current channel "current". Others keep their names.
-    Pictures on another grid, lines without data and filled pixels are noted and listed in the
-    metadata.
-    """
+    """The pictures on the topography's grid as one scan; what is left out or filled is noted."""
     path = asked.path
     _refuse_cut(asked, pictures)
     pixel_nm = asked.take("pixel_nm")
@@ -222,11 +213,7 @@ def _whole(
                 )
             asked.note(f"{text}: it is left out")
         elif holes.any():
-            filled[picture.name] = np.argwhere(holes)
-            asked.note(
-                f"{int(holes.sum())} of {holes.size} pixels of {picture.name} held no value: filled "
-                "from their neighbours"
-            )
+            filled[picture.name] = _noted(asked, picture.name, holes)
         images.append(image)
     step = main.pixel_size or (1.0, 1.0)
     u, v = column * step[1], (first + begin) * step[0]
@@ -237,6 +224,14 @@ def _whole(
     )
     used = [first + begin, column, end - begin, columns, *main.values.shape]
     return origin, images, {"filled": filled, "unrecorded": lost, "part": used}
+
+
+def _noted(asked: Asked, name: str, holes: BoolArray) -> IntArray:
+    """Rows and columns of filled pixels."""
+    asked.note(
+        f"{int(holes.sum())} of {holes.size} pixels of {name} held no value: filled from their neighbours"
+    )
+    return np.argwhere(holes)
 
 
 def cropped(scan: Scan, crop: Sequence[int]) -> Scan:
@@ -272,28 +267,17 @@ def _recorded_lines(image: FloatArray) -> tuple[int, int]:
     one constant (a scan that was stopped is filled up with zeros).
     """
     bad = ~np.isfinite(image)
-    empty = bad.mean(axis=1) > 0.5
+    full = np.flatnonzero(bad.mean(axis=1) <= 0.5)
+    if full.size == 0:
+        return 0, 0
+    begin, end = int(full[0]), int(full[-1]) + 1
     with np.errstate(invalid="ignore"):
         flat = np.asarray((image == image[:, :1]).all(axis=1))
-    if image.shape[1] < 2 or flat[~empty].all():
-        flat = np.zeros(len(image), bool)
-    begin, end = 0, len(image)
-    while begin < end and empty[begin]:
-        begin += 1
-    while end > begin and empty[end - 1]:
-        end -= 1
-    same = flat & (image[:, 0] == image[end - 1, 0] if end > begin else False)
-    top = end
-    while top > begin and same[top - 1]:
-        top -= 1
-    if end - top >= 2:
-        end = top
-    low = begin
-    same = flat & (image[:, 0] == image[begin, 0] if end > begin else False)
-    while low < end and same[low]:
-        low += 1
-    if low - begin >= 2:
-        begin = low
+    if image.shape[1] > 1 and not flat[full].all():
+        last = _length((flat[begin:end] & (image[begin:end, 0] == image[end - 1, 0]))[::-1])
+        end -= last if last >= 2 else 0
+        first = _length(flat[begin:end] & (image[begin:end, 0] == image[begin, 0]))
+        begin += first if first >= 2 else 0
     # The line at which a scan was stopped may be half full.
     while end > begin and end < len(image) and bad[end - 1].any():
         end -= 1
@@ -302,11 +286,13 @@ def _recorded_lines(image: FloatArray) -> tuple[int, int]:
     return begin, end
 
 
-def fill(image: FloatArray, most: float = _MOST_FILLED) -> tuple[FloatArray | None, BoolArray]:
-    """The image with lost pixels as the mean of their neighbours, and where they are.
+def _length(same: BoolArray) -> int:
+    """How many are True from the first one on."""
+    return int(same.argmin()) if not same.all() else same.size
 
-    None instead of the image where more than the share `most` of it is lost, or all.
-    """
+
+def fill(image: FloatArray, most: float = _MOST_FILLED) -> tuple[FloatArray | None, BoolArray]:
+    """The image with lost pixels filled by neighbours (None if over `most` are lost), and where."""
     holes = ~np.isfinite(image)
     if not holes.any():
         return image, holes
@@ -345,11 +331,7 @@ def grid_scan(
             continue
         kept[name] = image
         if holes.any():
-            filled[name] = np.argwhere(holes)
-            asked.note(
-                f"{int(holes.sum())} of {holes.size} pixels of {name} held no value: filled from "
-                "their neighbours"
-            )
+            filled[name] = _noted(asked, name, holes)
     if not kept:
         shape = next(iter(images.values()))[0].shape
         kept["recorded"] = np.ones(shape)

@@ -10,22 +10,21 @@ from typing import Unpack
 from grainscout.analysis.formats.files import fault, intact, load_head
 from grainscout.analysis.formats.gwy import load_gwy
 from grainscout.analysis.formats.igor import load_ibw, read_ibw_traces
-from grainscout.analysis.formats.makers import (
-    load_asd,
-    load_bruker,
-    load_createc,
-    load_matrix,
-    load_nid,
-    load_sm4,
-    load_wsxm,
-)
-from grainscout.analysis.formats.nanonis import load_3ds, load_dat, load_sxm
-from grainscout.analysis.formats.nanonis.image import SXM
-from grainscout.analysis.formats.nanonis.spectrum import read_dat_traces
-from grainscout.analysis.formats.nsid import load_hdf5
+from grainscout.analysis.formats.makers.bruker import load_bruker
+from grainscout.analysis.formats.makers.createc import load_createc
+from grainscout.analysis.formats.makers.movies import load_asd
+from grainscout.analysis.formats.makers.nanosurf import load_nid
+from grainscout.analysis.formats.makers.omicron import load_matrix
+from grainscout.analysis.formats.makers.rhk import load_sm4
+from grainscout.analysis.formats.makers.wsxm import load_wsxm
+from grainscout.analysis.formats.nanonis.grid import load_3ds
+from grainscout.analysis.formats.nanonis.image import SXM, load_sxm
+from grainscout.analysis.formats.nanonis.spectrum import load_dat, read_dat_traces
+from grainscout.analysis.formats.nsid.reader import load_hdf5
 from grainscout.analysis.formats.options import Asked, ReadOptions
 from grainscout.analysis.formats.plain_images import GSF, TIFF, load_gsf, load_tiff
-from grainscout.analysis.formats.tables import load_csv, read_csv_traces
+from grainscout.analysis.formats.tables.csv import load_csv
+from grainscout.analysis.formats.tables.curves import read_csv_traces
 from grainscout.records import DataError, Scan
 from grainscout.records.recording import Recording, Traces
 

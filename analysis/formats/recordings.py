@@ -63,7 +63,10 @@ def current_channels(
     numbered = [n for n in forward if _NUMBER.search(n)]
     cycle = asked.take("cycle") if numbered else None
     if cycle is not None:
-        return [_pair(_cycle(asked, numbered, cycle), units)]
+        if not 0 <= cycle < len(numbered):
+            last = len(numbered) - 1
+            raise DataError(f"{asked.path}: cycle must be 0 to {last}; got {cycle}")
+        return [_pair(numbered[cycle], units)]
     average = [n for n in forward if _AVERAGE.search(n.replace("_", " "))]
     if len(average) == 1:
         if numbered:
@@ -88,21 +91,9 @@ def _listed(units: Mapping[str, str]) -> str:
     return ", ".join(f"{n} [{u or 'no unit'}]" for n, u in units.items()) or "no channel"
 
 
-def _cycle(asked: Asked, numbered: Sequence[str], cycle: int) -> str:
-    if not 0 <= cycle < len(numbered):
-        raise DataError(f"{asked.path}: cycle must be 0 to {len(numbered) - 1}; got {cycle}")
-    return numbered[cycle]
-
-
 def _pair(name: str, units: Mapping[str, str]) -> tuple[str, str | None]:
-    back = [
-        n
-        for n in units
-        if n != name
-        and is_backward(n)
-        and plain_name(n) == plain_name(name)
-        and units[n] == units[name]
-    ]
+    alike = [n for n in units if (plain_name(n), units[n]) == (plain_name(name), units[name])]
+    back = [n for n in alike if is_backward(n)]
     return (name, back[0]) if back and not is_backward(name) else (name, None)
 
 
@@ -181,16 +172,6 @@ def stand_in(asked: Asked, current: FloatArray, unit: str = "A") -> tuple[FloatA
     return image, name
 
 
-def recording_again(asked: Asked, data: Recording) -> Recording:
-    """Our own export, unchanged unless an option says another rail, image or part."""
-    rail, channel, crop = asked.take("rail"), asked.take("channel"), asked.take("crop_px")
-    if rail is not None:
-        data = replace(data, saturated=find_rails(data.current, rail=rail))
-    if channel is not None:
-        data = replace(data, scan=_with_image(asked, data.scan, channel))
-    return data if crop is None else cropped_recording(data, crop)
-
-
 def _with_image(asked: Asked, scan: Scan, channel: str) -> Scan:
     """The scan with another image as the one that policies see."""
     if channel not in scan.channels:
@@ -211,7 +192,12 @@ def _with_image(asked: Asked, scan: Scan, channel: str) -> Scan:
 
 
 def own_export(asked: Asked, data: Scan | Recording) -> Scan | Recording:
-    """What Grainscout wrote, with the options that apply to it."""
-    return (
-        recording_again(asked, data) if isinstance(data, Recording) else chosen_again(asked, data)
-    )
+    """What Grainscout wrote, unchanged unless an option says another rail, image or part."""
+    if not isinstance(data, Recording):
+        return chosen_again(asked, data)
+    rail, channel, crop = asked.take("rail"), asked.take("channel"), asked.take("crop_px")
+    if rail is not None:
+        data = replace(data, saturated=find_rails(data.current, rail=rail))
+    if channel is not None:
+        data = replace(data, scan=_with_image(asked, data.scan, channel))
+    return data if crop is None else cropped_recording(data, crop)

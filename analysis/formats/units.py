@@ -52,11 +52,7 @@ _NAMED = re.compile(r"^\s*(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*(.*?)\s*$")
 
 
 def si(unit: str) -> tuple[float, str]:
-    """Factor to SI, and the SI unit.
-
-    A unit that is not known comes back unchanged, with the factor 1. Powers of ten before a unit
-    (``10^-9 A``, as Gwyddion writes) are part of the factor.
-    """
+    """Factor to SI, with a power of ten before it, and the SI unit; unknown ones stay."""
     text = unit.strip()
     power = _POWER.fullmatch(text)
     if power:
@@ -75,10 +71,7 @@ def si(unit: str) -> tuple[float, str]:
 
 
 def si_as(unit: str, wanted: str) -> float | None:
-    """Factor of a unit to the SI unit `wanted`; None if it is of something else.
-
-    Lower case is accepted here (``na``, ``v``), as the quantity is known.
-    """
+    """Factor of a unit to the SI unit `wanted`, lower case accepted; None if it is another's."""
     factor, base = si(unit)
     if base == wanted:
         return factor
@@ -89,11 +82,7 @@ def si_as(unit: str, wanted: str) -> float | None:
 
 
 def split_name(label: str) -> tuple[str, str]:
-    """Name and unit of a channel's label.
-
-    ("Current [bwd]", "A") of "Current [bwd] (A)" and of "Current (A) [bwd]". The unit is empty
-    where the label has none.
-    """
+    """Name and unit of a label: ("Current [bwd]", "A") of "Current [bwd] (A)"."""
     units = re.findall(r"\(([^()]*)\)", label)
     if units:
         rest = re.sub(r"\s+", " ", label.replace(f"({units[-1]})", " ")).strip()

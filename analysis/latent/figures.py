@@ -41,7 +41,6 @@ def latent_map(
     spectrum_names: Sequence[str] = (),
     voltage: ArrayLike | None = None,
     known: ArrayLike | None = None,
-    title: str = "",
 ) -> Figure:
     """Draw decoded images, and spectra at the same points.
 
@@ -57,21 +56,13 @@ def latent_map(
         Voltage [V] of the spectra, for the legend.
     known : (n, d) array of float, optional
         Latents of data, drawn as dots.
-    title : str
-        Of the images.
     """
     dual = decoded.spectra is not None
     side = 5.0 if len(decoded.first) <= 16 else 7.6
     # Room for titles, and for the legend's line: cells are square and take all the rest.
     fig = figure(1.88 * side if dual else side, side + 0.3)
     axes = fig.subplots(1, 2 if dual else 1, squeeze=False)[0]
-    _images(axes[0], decoded, channel)
-    axes[0].set_title(title or "decoded images")
-    if decoded.spectra is not None:
-        _spectra(axes[1], decoded, decoded.spectra, spectrum_names)
-        axes[1].set_title("decoded spectra at the same points")
-    for ax in axes:
-        _frame(ax, decoded, known)
+    _draw(axes, decoded, channel, spectrum_names, known, "decoded images", "decoded spectra")
     if dual and (spectrum_names or voltage is not None):
         _spectrum_legend(fig, axes[1], spectrum_names, voltage)
     return fig
@@ -79,12 +70,7 @@ def latent_map(
 
 @style()
 def latent_comparison(
-    maps: Mapping[str, DecodedMap],
-    *,
-    channel: int = 0,
-    spectrum_names: Sequence[str] = (),
-    voltage: ArrayLike | None = None,
-    known: Mapping[str, ArrayLike] | None = None,
+    maps: Mapping[str, DecodedMap], *, voltage: ArrayLike | None = None
 ) -> Figure:
     """Draw maps of the same pairs below each other.
 
@@ -94,25 +80,34 @@ def latent_comparison(
     ----------
     maps : mapping of str to DecodedMap
         Maps with spectra.
-    known : mapping of str to (n, d) array of float, optional
-        Latents of data, drawn as dots. Other arguments as in `latent_map`.
+    voltage : (samples,) array of float, optional
+        Voltage [V] of the spectra, for the legend.
     """
     if bad := [name for name, decoded in maps.items() if decoded.spectra is None]:
         raise DataError(f"maps to compare must have spectra; {', '.join(bad) or 'none given'}")
     side = 4.4
     fig = figure(1.95 * side, 1.06 * side * len(maps) + 0.3)
     table = fig.subplots(len(maps), 2, squeeze=False)
-    for (left, right), (name, decoded) in zip(table, maps.items(), strict=True):
-        _images(left, decoded, channel)
-        if decoded.spectra is not None:
-            _spectra(right, decoded, decoded.spectra, spectrum_names)
-        left.set_title(f"{name}: images ({decoded.supported.mean():.0%} of cells on data)")
-        right.set_title(f"{name}: spectra at the same points")
-        for ax in (left, right):
-            _frame(ax, decoded, None if known is None else known[name])
-    if spectrum_names or voltage is not None:
-        _spectrum_legend(fig, table[0, 1], spectrum_names, voltage)
+    for axes, (name, decoded) in zip(table, maps.items(), strict=True):
+        images = f"{name}: images ({decoded.supported.mean():.0%} of cells on data)"
+        _draw(axes, decoded, 0, (), None, images, f"{name}: spectra")
+    if voltage is not None:
+        _spectrum_legend(fig, table[0, 1], (), voltage)
     return fig
+
+
+def _draw(
+    axes: Sequence[Axes], decoded: DecodedMap, channel: int, names: Sequence[str],
+    known: ArrayLike | None, images: str, spectra: str,
+) -> None:  # fmt: skip
+    """Draw images and, beside them, spectra at the same points."""
+    _images(axes[0], decoded, channel)
+    axes[0].set_title(images)
+    if decoded.spectra is not None:
+        _spectra(axes[1], decoded, decoded.spectra, names)
+        axes[1].set_title(f"{spectra} at the same points")
+    for ax in axes:
+        _frame(ax, decoded, known)
 
 
 def _spectrum_legend(
@@ -130,11 +125,8 @@ def latent_scatter(
     values: ArrayLike,
     *,
     label: str = "archetype",
-    unit: str = "",
     held_out: ArrayLike | None = None,
     order: bool = False,
-    note: str = "",
-    title: str = "",
 ) -> Figure:
     """Draw latents coloured by archetype, descriptor or step.
 
@@ -143,15 +135,13 @@ def latent_scatter(
     latent : (n, 2) array of float
         Latents.
     values : (n,) array
-        Integers are archetype indices. Other numbers are a quantity in `unit`, NaN grey.
-    label, unit : str
-        Of the values.
+        Integers are archetype indices. Other numbers are a quantity, NaN grey.
+    label : str
+        Of the values, with their unit.
     held_out : (k,) array of int, optional
         Indices drawn with a rim.
     order : bool
         Values are steps, joined in their order.
-    note, title : str
-        A line in the corner, and the title.
     """
     z, v = np.asarray(latent, dtype=np.float64), np.asarray(values)
     if z.ndim != 2 or z.shape[1] < 2 or v.shape != (len(z),):
@@ -175,13 +165,11 @@ def latent_scatter(
             z[~lost, 0], z[~lost, 1], c=quantity[~lost], cmap=STEPS if order else VALUE, s=20,
             lw=0, zorder=2,
         )  # fmt: skip
-        fig.colorbar(shown, ax=ax, label=f"{label} ({unit})" if unit else label, pad=0.02)
+        fig.colorbar(shown, ax=ax, label=label, pad=0.02)
     _rim(ax, z[rim])
     if ax.get_legend_handles_labels()[0]:
         fig.legend(loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.2)
-    ax.set(xlabel="latent 1", ylabel="latent 2", title=title or label)
-    if note:
-        ax.text(0.02, 0.98, note, transform=ax.transAxes, fontsize=7.5, va="top")
+    ax.set(xlabel="latent 1", ylabel="latent 2", title=label)
     return fig
 
 
@@ -192,7 +180,6 @@ def latent_archetypes(
     *,
     notes: Mapping[str, str] | None = None,
     held_out: ArrayLike | None = None,
-    columns: int = 2,
 ) -> Figure:
     """Draw maps of the same curves by archetype.
 
@@ -206,8 +193,6 @@ def latent_archetypes(
         A line over each map, such as its score.
     held_out : (k,) array of int, optional
         Indices drawn with a rim.
-    columns : int
-        Maps per row.
     """
     classes = np.asarray(archetype)
     points = {name: np.asarray(z, dtype=np.float64) for name, z in maps.items()}
@@ -217,7 +202,7 @@ def latent_archetypes(
             + (", ".join(f"{name} {z.shape}" for name, z in points.items()) or "none")
         )
     tested = np.asarray([] if held_out is None else held_out, dtype=np.int64)
-    fig, axes = panels(len(points), 3.5, 3.0, down=0.5, columns=columns)
+    fig, axes = panels(len(points), 3.5, 3.0, down=0.5, columns=2)
     for ax, (name, z) in zip(axes, points.items(), strict=True):
         _archetypes(ax, z, classes)
         _rim(ax, z[tested])
@@ -227,7 +212,7 @@ def latent_archetypes(
         ax.set(xlabel="latent 1", ylabel="latent 2")
     fig.legend(
         *axes[0].get_legend_handles_labels(),
-        loc="outside lower center", ncols=5 if min(columns, len(points)) > 1 else 3, handletextpad=0.2, columnspacing=1.2,
+        loc="outside lower center", ncols=5 if len(points) > 1 else 3, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
     return fig
 

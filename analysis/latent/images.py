@@ -67,10 +67,7 @@ class ImageModel:
         return Read(patches=patches, pixels=pixels, values=self.grid.read(patches))
 
     def encode(self, read: Read, about: Tensor, *, turns: int = ANGLES) -> tuple[Tensor, Tensor]:
-        """Mean and log sigma (n, d) about a centre.
-
-        Averaged over `turns` rotations, which start at a random angle if fewer than `ANGLES`.
-        """
+        """Mean and log sigma (n, d) about a centre, averaged over rotations."""
         n, step = len(read), ANGLES // turns
         start = torch.zeros(n)
         if turns < ANGLES:
@@ -168,10 +165,7 @@ class ImageModel:
         return bound, content
 
     def _wander(self, read: Read, about: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
-        """Change (n,) of content about another centre.
-
-        Without this term content would depend on the place of the patch.
-        """
+        """Change (n,) of content about another centre, which keeps it free of the patch's place."""
         off = torch.randn(about.shape, generator=self.generator) * (self.grid.reach / 2)
         other, _ = self.encode(read, about + off, turns=_TURNS)
         return 0.5 * ((other - mean) / log_sigma.detach().exp()).square().sum(-1)

@@ -14,6 +14,8 @@ from grainscout.analysis.latent.rotation import RotationVAE
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import BoolArray, FloatArray
 
+_THINNEST = 0.05  # share of the data beyond which a map is not trusted
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedMap:
@@ -29,11 +31,11 @@ class DecodedMap:
     supported: BoolArray  #: False where the model extrapolates, (k, k)
 
 
-def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> BoolArray:
+def support(points: ArrayLike, known: ArrayLike) -> BoolArray:
     """True (n,) where latents (n, d) lie among the data `known` (m, d).
 
     A normal kernel density of `known` (Scott's widths) must be at least as high as at the thinnest
-    `share` of the data themselves, each left out of its own density.
+    twentieth of the data themselves, each left out of its own density.
     """
     z, data = np.asarray(points, dtype=np.float64), np.asarray(known, dtype=np.float64)
     if data.ndim != 2 or len(data) < 5 or z.ndim != 2 or z.shape[1] != data.shape[1]:
@@ -46,7 +48,7 @@ def support(points: ArrayLike, known: ArrayLike, *, share: float = 0.05) -> Bool
     own = np.exp(-0.5 * cdist(data / width, data / width, "sqeuclidean"))
     left_out = (own.sum(axis=1) - 1) / (len(data) - 1)
     density = np.exp(-0.5 * cdist(z / width, data / width, "sqeuclidean")).mean(axis=1)
-    return np.asarray(density >= max(float(np.quantile(left_out, share)), 1e-300))
+    return np.asarray(density >= max(float(np.quantile(left_out, _THINNEST)), 1e-300))
 
 
 def decoded_map(
@@ -57,7 +59,6 @@ def decoded_map(
     axes: tuple[int, int] = (0, 1),
     zoom: float = 1.0,
     centre: ArrayLike | None = None,
-    share: float = 0.05,
 ) -> DecodedMap:
     """Decode a grid over two latents.
 
@@ -78,8 +79,6 @@ def decoded_map(
         Divides the span about `centre`.
     centre : (d,) array of float, optional
         The median of `known` if None.
-    share : float
-        Thinnest share of the data that limits the support.
     """
     data = np.asarray(known, dtype=np.float64)
     if data.ndim != 2 or data.shape[1] < 2 or size < 2 or not zoom >= 1 or axes[0] == axes[1]:
@@ -106,5 +105,5 @@ def decoded_map(
         points=points,
         images=images.reshape(size, size, *images.shape[1:]),
         spectra=None if spectra is None else spectra.reshape(size, size, *spectra.shape[1:]),
-        supported=support(flat, data, share=share).reshape(size, size),
+        supported=support(flat, data).reshape(size, size),
     )

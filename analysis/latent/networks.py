@@ -23,10 +23,7 @@ def one_thread() -> Iterator[None]:
 
 
 def tanh(x: Tensor) -> Tensor:
-    """Hyperbolic tangent by the faster sigmoid.
-
-    Without gradients it works in place and overwrites x.
-    """
+    """Hyperbolic tangent by the faster sigmoid; overwrites x where there are no gradients."""
     if torch.is_grad_enabled():
         return 2 * torch.sigmoid(2 * x) - 1
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)

@@ -104,10 +104,7 @@ class PoseGrid:
         return self.at(patches * self.disc, shift[:, None] + rings)
 
     def score(self, values: Tensor, content: Tensor, noise: Tensor) -> Tensor:
-        """Log likelihood (n, ANGLES, shifts) up to a constant.
-
-        Of `values` from `read`, contents (n, c, points) on the rings, and noise (c,).
-        """
+        """Log likelihood (n, ANGLES, shifts) of readings, up to a constant."""
         n, shifts = len(values), len(self.shifts)
         weight = self.cover * self.area
         x = (values * weight[:, None]) / noise[:, None].square()
@@ -118,10 +115,7 @@ class PoseGrid:
         return cross - 0.5 * size - 0.5 * own[:, None]
 
     def draw(self, score: Tensor, generator: torch.Generator | None) -> Poses:
-        """Draw poses from log likelihoods, or their maximum.
-
-        Both are refined between the grid's points by parabolas.
-        """
+        """Draw poses, or the likeliest, from log likelihoods, refined by parabolas."""
         n = len(score)
         log = score + self.log_prior
         posterior = torch.softmax(log.reshape(n, -1), dim=1)

@@ -7,7 +7,7 @@ model is built anew from the options and accepts only arrays of the shapes that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from torch import Tensor
 
 from grainscout.analysis.latent.cross_modal import CrossModalRegression
 from grainscout.analysis.latent.dual import DualOptions, DualVAE, spectrum_model
+from grainscout.analysis.latent.images import ImageModel
+from grainscout.analysis.latent.networks import CoordinateDecoder, Network
 from grainscout.analysis.latent.patches import Scaling, Split
 from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, networks_of
 from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
+from grainscout.analysis.latent.spectra import SpectrumModel
 from grainscout.analysis.latent.training import History
 from grainscout.records import ConfigError, DataError, pack, unpack
 from grainscout.records.files import regular
@@ -68,49 +71,34 @@ def load_model(path: str | Path) -> Model:
 
 
 def _state(model: Model) -> dict[str, Any]:
-    if isinstance(model, PublishedDualVAE):
-        return {
-            "faults": sorted(model.faults),
-            "window": model.window,
-            "alignment": model.alignment,
-            "losses": model.losses,
-            "low": list(model.low),
-            "span": list(model.span),
-            "networks": [_arrays(network.parameters) for network in model._networks],
-        }
-    common = {
-        "options": _options(model.options),
-        "window": model.window,
-        "history": vars(model.history),
-        "split": vars(model.split),
-        "image": [*_arrays(model.image.parameters), model.image.noise.numpy()],
-    }
-    if isinstance(model, RotationVAE):
-        own = {"channels": model.channels, "scaling": vars(model.scaling), "active": model.active}
-    else:
-        own = {
-            "channels": len(model.image.noise),
-            "shape": list(model.shape),
-            "image_scaling": vars(model.image_scaling),
-            "spectrum_scaling": vars(model.spectrum_scaling),
-            "alignment": model.alignment,
-            "link": vars(model.link),
-            "active_image": model.active_image,
-            "active_spectrum": model.active_spectrum,
-            "spectrum": [*_arrays(model.spectrum.parameters), model.spectrum.noise.numpy()],
-        }
-    return {**common, **own}
+    """Fields of a model as the file has them."""
+    tree = {f.name.strip("_"): _plain(getattr(model, f.name)) for f in fields(model)}
+    if isinstance(model, DualVAE):
+        tree["channels"] = len(model.image.noise)
+    return tree
 
 
-def _options(options: ImageOptions | DualOptions) -> dict[str, Any]:
-    """Return options as plain values (a switch per channel may be any sequence)."""
+def _plain(value: Any) -> Any:
+    """Arrays and plain values of a part of a model."""
+    if isinstance(value, (ImageModel, SpectrumModel)):
+        return [*_arrays(value.parameters), value.noise.numpy()]
+    if isinstance(value, (Network, CoordinateDecoder)):
+        return _arrays(value.parameters)
+    if isinstance(
+        value, (ImageOptions, DualOptions)
+    ):  # a switch for each channel may be any sequence
+        return {f.name: _listed(getattr(value, f.name)) for f in fields(value)}
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (tuple, frozenset)):
+        return [_plain(v) for v in (sorted(value) if isinstance(value, frozenset) else value)]
+    return value
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return np.asarray(value).tolist() if not np.isscalar(value) else value
 
-    return {name: plain(value) for name, value in asdict(options).items()}
+def _listed(value: Any) -> Any:
+    if is_dataclass(value):
+        return _plain(value)
+    return value if np.isscalar(value) else np.asarray(value).tolist()
 
 
 def _arrays(tensors: Iterable[Tensor]) -> list[NDArray[np.float32]]:
@@ -150,6 +138,10 @@ class _Reader:
             )
         return np.asarray(a)
 
+    def arrays(self, **shapes: Sequence[int | None]) -> dict[str, NDArray[Any]]:
+        """Return finite arrays by name."""
+        return {name: self[name].array(shape) for name, shape in shapes.items()}
+
     def items(self, count: int) -> list[_Reader]:
         if not isinstance(self.tree, list) or len(self.tree) != count:
             raise DataError(f"{self.where} must be a list of {count}")
@@ -173,25 +165,16 @@ class _Reader:
 
 
 def _scaling(r: _Reader, shape: tuple[int, ...]) -> Scaling:
-    channels = shape[0]
-    return Scaling(
-        own_mean=r["own_mean"].array((channels,), "b"),
-        own_size=r["own_size"].array((channels,), "b"),
-        floor=r["floor"].array((channels,)),
-        mean=r["mean"].array(shape),
-        scale=r["scale"].array((channels,)),
-    )
-
-
-def _split(r: _Reader) -> Split:
-    return Split(**{k: r[k].array((None,), "i") for k in ("train", "stop", "test")})
+    each = shape[:1]
+    own = {k: r[k].array(each, "b") for k in ("own_mean", "own_size")}
+    return Scaling(**own, **r.arrays(floor=each, mean=shape, scale=each))
 
 
 def _history(r: _Reader) -> History:
-    losses = {k: r[k].array((None,)) for k in ("train", "held_out")}
     best, early = r["best"].tree, r["stopped_early"].tree
     if type(best) is not int or type(early) is not bool:
         raise DataError(f"history must tell its best epoch and whether it stopped; got {best!r}, {early!r}")  # fmt: skip
+    losses = r.arrays(train=(None,), held_out=(None,))
     return History(**losses, best=best, stopped_early=early)
 
 
@@ -204,7 +187,7 @@ def _common(r: _Reader, options: ImageOptions) -> dict[str, Any]:
         "window": window,
         "image": image,
         "history": _history(r["history"]),
-        "split": _split(r["split"]),
+        "split": Split(**{k: r["split"][k].array((None,), "i") for k in ("train", "stop", "test")}),
     }
 
 
@@ -227,10 +210,9 @@ def _dual(r: _Reader) -> DualVAE:
     r["spectrum"].into([*spectrum.parameters, spectrum.noise])
     link = r["link"]
     m, f = link["known"].array((None, None)).shape
-    shapes = {
-        "middle": (f,), "spread": (f,), "known": (m, f), "weights": (m, d), "mean": (d,),
-        "scatter": (d, d),
-    }  # fmt: skip
+    coefficients = link.arrays(
+        middle=(f,), spread=(f,), known=(m, f), weights=(m, d), mean=(d,), scatter=(d, d)
+    )
     return DualVAE(
         **common,
         options=options,
@@ -238,7 +220,7 @@ def _dual(r: _Reader) -> DualVAE:
         image_scaling=_scaling(r["image_scaling"], (r["channels"].whole(), 1, 1)),
         spectrum_scaling=_scaling(r["spectrum_scaling"], (channels, samples)),
         alignment=r["alignment"].array((d, d)),
-        link=CrossModalRegression(**{k: link[k].array(shape) for k, shape in shapes.items()}),
+        link=CrossModalRegression(**coefficients),
         active_image=r["active_image"].array((d,), "b"),
         active_spectrum=r["active_spectrum"].array((d,), "b"),
         spectrum=spectrum,

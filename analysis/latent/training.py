@@ -52,11 +52,7 @@ def learn(
     progress: bool,
     title: str,
 ) -> History:
-    """Set `parameters` to the best held-out epoch.
-
-    `loss` gives the mean loss of the samples of these indices, in training or not. `progress` shows
-    a bar on the terminal.
-    """
+    """Set `parameters` to the best held-out epoch of loss(indices, in training)."""
     stop = torch.from_numpy(parts.stop)
     for tensor in parameters:
         tensor.requires_grad_(True)

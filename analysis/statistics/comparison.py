@@ -78,10 +78,7 @@ class Verdict:
 def film_rows(
     values: FloatArray, film: ArrayLike | None, task: ArrayLike | None
 ) -> tuple[list[list[NDArray[np.intp]]], int]:
-    """Group rows by task and film, without NaN.
-
-    Films are in sorted order. DataError if labels do not fit or nothing is left.
-    """
+    """Group rows without NaN by task and film, in sorted order, and count the NaN."""
     if values.ndim != 1:
         raise DataError(f"scores must be one-dimensional; got shape {values.shape}")
     films = np.arange(values.size) if film is None else np.asarray(film)

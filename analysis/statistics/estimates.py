@@ -115,13 +115,11 @@ def curve_interval(
     curves: ArrayLike,
     *,
     film: ArrayLike | None = None,
-    task: ArrayLike | None = None,
-    statistic: Statistic = iqm,
     level: float = 0.95,
     samples: int = 1000,
     seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Compute `interval` at every step of curves.
+    """Compute `interval` of the interquartile mean at every step of curves.
 
     The band is pointwise: it holds each step, not the whole curve, with probability `level`.
 
@@ -129,7 +127,7 @@ def curve_interval(
     ----------
     curves : (runs, steps) array of float
         A run with a NaN is left out.
-    film, task : (runs,) array, optional
+    film : (runs,) array, optional
         Labels. Other arguments as in `interval`.
 
     Returns
@@ -140,20 +138,15 @@ def curve_interval(
     if data.ndim != 2 or 0 in data.shape:
         raise DataError(f"curves must be a (runs, steps) array; got shape {data.shape}")
     broken = np.isnan(data).any(axis=1)
-    first = np.where(broken, np.nan, 0.0)
-    layout, _ = film_rows(first, film, task)
-    rng = np.random.default_rng(seed)
-    groups = [np.stack([data[rows].mean(axis=0) for rows in stratum]) for stratum in layout]
-    draws = [rng.integers(0, len(g), (samples, len(g))) for g in groups]
-    estimate = np.asarray(statistic(np.concatenate(groups), 0))
+    (films,), _ = film_rows(np.where(broken, np.nan, 0.0), film, None)
+    means = np.stack([data[rows].mean(axis=0) for rows in films])
+    draws = np.random.default_rng(seed).integers(0, len(means), (samples, len(means)))
+    estimate = np.asarray(iqm(means, 0))
     low, high = np.empty_like(estimate), np.empty_like(estimate)
-    sizes = [len(g) for g in groups]
     for start in range(0, data.shape[1], 32):  # bounded memory
         steps = slice(start, start + 32)
-        drawn = np.concatenate(
-            [g[d][..., steps] for g, d in zip(groups, draws, strict=True)], axis=1
-        )
-        low[steps], high[steps] = _bounds(statistic(drawn, 1), estimate[steps], level, sizes)
+        drawn = means[:, steps][draws]
+        low[steps], high[steps] = _bounds(iqm(drawn, 1), estimate[steps], level, [len(means)])
     return estimate, low, high
 
 
@@ -315,12 +308,7 @@ def _resample(
 def _bounds(
     drawn: FloatArray, estimate: Any, level: float, sizes: Sequence[int]
 ) -> tuple[Any, Any]:
-    """Interval from bootstrap values along axis 0.
-
-    Expanded percentiles. Resampling never leaves the range of its few films, which holds the truth
-    of two films half the time. Under 5 films Student's interval with the bootstrap's standard error
-    replaces them.
-    """
+    """Expanded percentiles of bootstrap values, or Student's interval under 5 films."""
     if not 0 < level < 1:
         raise DataError(f"level must lie between 0 and 1; got {level}")
     films = sum(sizes)

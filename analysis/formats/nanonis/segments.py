@@ -61,11 +61,7 @@ class Segments:
         )
 
     def samples(self, path: Path | str, points: int) -> list[tuple[int, int]]:
-        """Segment and number within it of each sample.
-
-        Where a segment begins at the voltage at which the one before ended, Nanonis records this
-        voltage once. The count of points says whether it did.
-        """
+        """Segment of each sample and its number within; a shared voltage may be recorded once."""
         joins = [
             i + 1
             for i, (a, b) in enumerate(pairwise(zip(self.start, self.end, strict=True)))

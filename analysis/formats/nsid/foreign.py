@@ -19,10 +19,7 @@ _KINDS = ("Position", "Spectroscopic")
 
 
 def usid_mains(asked: Asked, file: h5py.File) -> list[Main]:
-    """USID (pyUSID, pycroscopy before 2021): positions down, spectroscopic steps across.
-
-    Points that were not recorded are NaN. Each real field of a compound dataset is one of its own.
-    """
+    """USID: positions down, steps across; lacking points are NaN, real fields are datasets."""
     mains: list[Main] = []
 
     def visit(name: str, item: object) -> None:

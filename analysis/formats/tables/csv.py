@@ -12,7 +12,6 @@ from grainscout.analysis.formats.files import fault, fresh_file, intact
 from grainscout.analysis.formats.metadata import from_json, to_json
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
-from grainscout.analysis.formats.tables.curves import read_csv_traces as read_csv_traces
 from grainscout.analysis.formats.tables.curves import read_table
 from grainscout.analysis.formats.tables.text import decoded
 from grainscout.records import Scan, Waveform

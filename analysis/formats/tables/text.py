@@ -120,10 +120,7 @@ def _parsed(path: Path | str, text: str, asked: Asked) -> Table:
 
 
 def label_parts(label: str) -> tuple[str, str]:
-    """Name and unit of a column's label.
-
-    Brackets, ``U/V``, ``Voltage, V``, ``current_nA`` and ``Current nA`` are understood.
-    """
+    """Name and unit of a label: brackets, ``U/V``, ``Voltage, V``, ``current_nA``, ``I nA``."""
     name, unit = split_name(label)
     if unit:
         return name, unit

@@ -157,6 +157,21 @@ def test_one_dataset_without_scales_does_not_cost_the_others(tmp_path):
     assert any("left out" in note for note in notes_of(data))
 
 
+def test_labels_decide_which_axis_is_which_and_axes_are_even(tmp_path):
+    image = np.arange(15.0).reshape(3, 5)
+    x, y = (np.arange(3) * 10.0, "nm"), (np.arange(5) * 20.0, "nm")
+    for names, expected in ((("x", "y"), image.T), (("y", "x"), image)):
+        axes = [(n, *a, "SPATIAL") for n, a in zip(names, (x, y), strict=True)]
+        scan = read(write(tmp_path / "a.h5", (image, axes, "HeightTrace", "nm")))
+        np.testing.assert_allclose(scan.height, expected * 1e-9)
+        assert scan.pixel_size == pytest.approx((2e-8, 1e-8) if names[0] == "x" else (1e-8, 2e-8))
+    bent = np.array([0.0, 10.0, 25.0])
+    for axis, words in ((("a", *x), "x and y"), (("x", bent, "nm"), "even")):
+        axes = [(*axis, "SPATIAL"), ("y", *y, "SPATIAL")]
+        with pytest.raises(DataError, match=words):
+            read(write(tmp_path / "b.h5", (image, axes, "HeightTrace", "nm")))
+
+
 def test_axes_without_a_unit_need_the_pixel_size(tmp_path):
     axes = [("x", np.arange(8.0), "", "SPATIAL"), ("y", np.arange(6.0), "", "SPATIAL")]
     image = np.add.outer(np.arange(8.0), 10 * np.arange(6.0)) * 1e-9

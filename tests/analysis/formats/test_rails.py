@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainscout.analysis.formats import find_rails
+from grainscout.records import DataError
 
 VOLTAGE = np.concatenate([np.linspace(0, 1, 101), np.linspace(1, 0, 101)[1:]])
 
@@ -102,6 +103,13 @@ def test_curves_of_two_ranges_have_their_own_rails():
     levels = np.where(np.arange(12) % 2, 1e-8, 1e-9)[:, None]
     flags = find_rails(np.minimum(free, levels), voltage=VOLTAGE)
     np.testing.assert_array_equal(flags, free >= levels * (1 - 5e-4))
+
+
+def test_a_rail_that_is_known_is_every_current_from_it_on():
+    current = 5e-9 * VOLTAGE[None]
+    np.testing.assert_array_equal(find_rails(current, rail=4e-9), current >= 0.999 * 4e-9)
+    with pytest.raises(DataError, match="positive"):
+        find_rails(current, rail=-1.0)
 
 
 def test_both_rails_of_one_amplifier_need_not_be_alike():

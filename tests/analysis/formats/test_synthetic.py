@@ -6,14 +6,13 @@ import math
 import struct
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grainscout.analysis import formats
-from grainscout.analysis.formats import Recording, find_rails, read, read_csv
+from grainscout.analysis.formats import Recording, find_rails, read
 from grainscout.records import DataError, Scan, Site, Waveform
 
 HEADER = """Grid dim="{columns} x {rows}"
@@ -40,7 +39,6 @@ def grid_file(
     stop: int | None = None,
     fill: float | None = None,
     downwards: bool = False,
-    backward: bool = False,
     xy: bool = True,
     signal: str = "Bias (V)",
 ) -> np.ndarray:
@@ -50,7 +48,6 @@ def grid_file(
     # Nanonis: Y up, positive angles clockwise.
     fast = np.array([math.cos(turn), -math.sin(turn)]) * size[0] / columns
     up = np.array([math.sin(turn), math.cos(turn)]) * size[1] / rows * (-1 if downwards else 1)
-    names = ["Current (A)"] + (["Current [bwd] (A)"] if backward else [])
     blocks, places = [], []
     for k in range(rows * columns):
         line, column = divmod(k, columns)
@@ -61,7 +58,7 @@ def grid_file(
         else:
             head = [-1.0, 2.0, 0, 0, 1e-9 * k, 0.01, 0.002]
         sweep = 1e-9 * k + 1e-12 * np.arange(points)
-        blocks.append(np.concatenate([head, sweep, *([-sweep] if backward else [])]))
+        blocks.append(np.concatenate([head, sweep]))
     table = np.array(blocks)
     if stop is not None:
         if fill is None:
@@ -73,8 +70,8 @@ def grid_file(
         columns=columns,
         points=points,
         signal=signal,
-        size=4 * points * len(names),
-        channels=";".join(names),
+        size=4 * points,
+        channels="Current (A)",
         settings=f"{centre[0]};{centre[1]};{size[0]};{size[1]};{angle}",
     )
     if not xy:
@@ -117,16 +114,6 @@ def test_an_aborted_grid_without_a_line_is_refused(tmp_path):
         read(tmp_path / "g.3ds")
 
 
-def test_backward_sweep_follows_the_forward_one(tmp_path):
-    grid_file(tmp_path / "g.3ds", backward=True)
-    grid = read(tmp_path / "g.3ds")
-    forward = np.linspace(-1, 2, 6)
-    np.testing.assert_allclose(grid.waveform.voltage, [*forward, *forward[::-1]], atol=1e-6)
-    curve = grid.curve(Site(0, 0)).current
-    np.testing.assert_allclose(curve[6:], -curve[:6][::-1])
-    assert grid.waveform.duration == pytest.approx(11 * 0.012)
-
-
 def test_a_sweep_over_something_else_is_refused(tmp_path):
     grid_file(tmp_path / "g.3ds", signal="Z (m)")
     with pytest.raises(DataError, match="sweep signal in V"):
@@ -143,18 +130,6 @@ def test_positions_off_the_grid_are_refused(tmp_path):
         read(tmp_path / "g.3ds")
 
 
-def test_rails_are_where_the_current_stands_still():
-    time = np.linspace(0, 1, 100)
-    peak = np.sin(np.pi * time)[None] * 5e-9
-    assert not find_rails(peak).any()  # a smooth top is not a rail
-    clipped = np.minimum(peak, 4e-9)
-    np.testing.assert_array_equal(find_rails(clipped), clipped >= 4e-9 * (1 - 5e-4))
-    np.testing.assert_array_equal(find_rails(-clipped), find_rails(clipped))
-    np.testing.assert_array_equal(find_rails(peak, rail=4e-9), peak >= 0.999 * 4e-9)
-    with pytest.raises(DataError, match="positive"):
-        find_rails(peak, rail=-1.0)
-
-
 def test_the_converters_last_steps_are_no_rail():
     rng = np.random.default_rng(0)
     noise = np.round(rng.normal(0, 0.7, (40, 100))) * 1e-12  # a contact that carries nothing
@@ -169,89 +144,6 @@ def test_the_converters_last_steps_are_no_rail():
     # A current that never moves from one value other than zero is a rail, or as good as one.
     assert find_rails(np.full((1, 300), 1e-8)).all()
     assert not find_rails(np.zeros((1, 300))).any()
-
-
-def nsid(path: Path, labels: tuple[str, str], *, unit: str = "m", bend: float = 0.0) -> np.ndarray:
-    """An image of 3 x 5 pixels stored as `labels` say."""
-    image = np.arange(15.0).reshape(3, 5)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("Measurement_000/Channel_000/h")
-        main = group.create_dataset("h", data=image)
-        main.attrs.update({"data_type": "IMAGE", "quantity": "HeightTrace", "units": "nm"})
-        main.attrs["DIMENSION_LABELS"] = list(labels)
-        for i, label in enumerate(labels):
-            values = np.arange(image.shape[i]) * 10.0 * (i + 1)
-            values[-1] += bend
-            group.create_dataset(label, data=values).attrs.update(
-                {"units": unit, "dimension_type": "SPATIAL"}
-            )
-    return image
-
-
-def test_nsid_labels_decide_which_axis_is_which(tmp_path):
-    stored = nsid(tmp_path / "xy.h5", ("x", "y"), unit="nm")
-    nsid(tmp_path / "yx.h5", ("y", "x"), unit="nm")
-    first, second = read(tmp_path / "xy.h5"), read(tmp_path / "yx.h5")
-    np.testing.assert_allclose(first.height, stored.T * 1e-9)
-    np.testing.assert_allclose(second.height, stored * 1e-9)
-    assert first.pixel_size == pytest.approx((20e-9, 10e-9))
-    assert second.pixel_size == pytest.approx((10e-9, 20e-9))
-    assert first.units["height"] == "m"
-
-
-@pytest.mark.parametrize(
-    ("labels", "options", "message"),
-    [
-        (("a", "b"), {}, "x and y"),
-        (("x", "y"), {"unit": "V"}, "in m"),
-        (("x", "y"), {"bend": 5.0}, "even"),
-    ],
-)
-def test_nsid_without_usable_axes_is_refused(tmp_path, labels, options, message):
-    nsid(tmp_path / "bad.h5", labels, **options)
-    with pytest.raises(DataError, match=message):
-        read(tmp_path / "bad.h5")
-
-
-def table(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
-def test_a_plain_table_of_current_and_voltage(tmp_path):
-    lines = ["Voltage [V],Current (nA),time [ms]", "0,0.5,0", "1,2.0,1", "0,0.25,2"]
-    data = read(table(tmp_path / "iv.csv", "\n".join(lines) + "\n"))
-    np.testing.assert_allclose(data.current, [[0.5e-9, 2e-9, 0.25e-9]])
-    np.testing.assert_allclose(data.waveform.time, [0, 1e-3, 2e-3])
-
-
-def test_a_plain_table_with_sites(tmp_path):
-    lines = ["row,column,bias [mV],i [A]"]
-    lines += [f"{r},{c},{v},{r + 10 * c + v}" for v in (0, 500) for r, c in ((0, 2), (3, 1))]
-    data = read(table(tmp_path / "iv.csv", "\n".join(lines) + "\n"))
-    np.testing.assert_array_equal(data.sites, [[0, 2], [3, 1]])
-    np.testing.assert_allclose(data.waveform.voltage, [0, 0.5])
-    np.testing.assert_allclose(data.current, [[20, 520], [13, 513]])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("Voltage,Current\n0,1\n1,2\n", "its unit"),
-        ("Voltage [V],Current [A]\n0,1\n1,x\n", "a number at 'Current'"),
-        ("Voltage [V],Current [A]\n0,1\n1\n", "2 columns in each line"),
-        ("Voltage [V],Current [A]\n0,1\n1,2", "truncated"),
-        ("Voltage [V],Current [A]\n0,1\n", "two or more lines"),
-        ("row,column,V [V],I [A]\n0,0,0,1\n0,0,1,1\n1,0,0,1\n", "as many samples"),
-        ("row,column,V [V],I [A]\n0,0.5,0,1\n0,0,1,1\n", "whole numbers"),
-        ("Voltage [V],Current [A],t [s]\n0,1,0\n1,2,0\n", "increase"),
-    ],
-)
-def test_bad_tables_are_refused_by_name(tmp_path, text, message):
-    path = table(tmp_path / "iv.csv", text)
-    with pytest.raises(DataError, match=message) as error:
-        read_csv(path)
-    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(

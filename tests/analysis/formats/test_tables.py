@@ -273,6 +273,12 @@ def test_several_currents_are_chosen_by_name(tmp_path):
         ("V (V),I (nA)\n0,1\n1,2\n\n0,1\n1,2\n", "one table"),
         ("V (V),I (nA)\n0,1\n1,two\n", "a number at 'I'"),
         ("V (mm),I (nA)\n0,1\n1,2\n", "voltage and a current"),
+        ("Voltage,Current\n0,1\n1,2\n", "its unit"),
+        ("V (V),I (nA)\n0,1\n1\n", "2 columns in each line"),
+        ("V (V),I (nA)\n0,1\n1,2", "truncated"),
+        ("V (V),I (nA)\n0,1\n", "two or more lines"),
+        ("row,column,V (V),I (A)\n0,0,0,1\n0,0,1,1\n1,0,0,1\n", "as many samples"),
+        ("V (V),I (A),t (s)\n0,1,0\n1,2,0\n", "increase"),
         ("V (V),I (nA),x\n0,1,0.5\n1,2,0.5\n2,3,0.5\n", "whole numbers"),
         (
             "V (V),I (nA),x (um),y (um)\n"
@@ -282,7 +288,7 @@ def test_several_currents_are_chosen_by_name(tmp_path):
     ],
 )
 def test_what_is_not_understood_is_named(tmp_path, text, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=rf"iv\.csv.*{words}"):
         read_csv(table(tmp_path, text))
 
 

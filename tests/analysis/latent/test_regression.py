@@ -99,7 +99,6 @@ def test_no_picture_of_a_map_is_cut_off_at_its_edge(tmp_path):
     rng = np.random.default_rng(1)
     for drawn in (
         latent_map(square, voltage=voltage, known=rng.uniform(-1, 1, (40, 2))),
-        latent_map(square, title="mine"),
         latent_map(decoded(False)),
         latent_comparison({"a": square, "b": square}, voltage=voltage),
         latent_archetypes({"a": rng.normal(size=(9, 2))}, np.arange(9) % 4, notes={"a": "score"}),

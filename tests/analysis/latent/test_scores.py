@@ -98,7 +98,7 @@ def test_support_holds_the_data_but_not_the_gap_between_them():
 def test_support_keeps_its_share_of_new_data():
     rng = np.random.default_rng(7)
     data, fresh = rng.normal(size=(2, 400, 2))
-    assert 1 - support(fresh, data, share=0.1).mean() == pytest.approx(0.1, abs=0.05)
+    assert 1 - support(fresh, data).mean() == pytest.approx(0.05, abs=0.05)
 
 
 def test_scaling_is_undone_and_splits_are_whole():
