@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,15 @@ from grainscout.records import ConfigError, Problem
 from grainscout.records.arrays import FloatArray, IntArray
 from grainscout.simulator import Structure
 
+#: What the statements of Liu2023 were made with: our deep kernel, the published network and AtomAI's own.
+_ENGINES = ("dkl", "published-dkl", "peer-atomai")
 #: Peaks of diversity between these steps count as "about 20" (Gong2026).
 _PEAK = (10, 40)
 #: A diversity that ends below this share of its peak has fallen.
 _FALLEN = 0.95
+
+
+_Effect = Callable[[IntArray, IntArray, Structure], float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,16 +75,14 @@ class Runs:
 def run_findings(runs: Runs) -> Iterator[Finding]:
     """The statements of Liu2023 and Gong2026 about a policy's choice of sites."""
     raced = set(runs.steps["policy"])
-    for finding in (concentration, boundary_only, latent_density, diversity_peak):
+    for finding in (concentration, boundary_only, latent_density, earlier, diversity_peak):
         yield from finding(runs, raced)
 
 
 def concentration(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """Sites concentrate on boundaries and junctions, for each target and light."""
-    policies = _there(raced, "dkl", "shuffled-dkl", "structure-only")
-    if "dkl" not in policies:
-        return
-    for place in ("boundary", "junction"):
+    for engine, place in product(_there(raced, *_ENGINES), ("boundary", "junction")):
+        policies = [engine, *_controls(raced, engine)]
         for case, tasks in _cases(runs.tasks):
 
             def enrichment(task: Task, film: int, steps: pd.DataFrame, place: str = place) -> float:
@@ -86,42 +90,58 @@ def concentration(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 
             strata, effects = runs.effects(tasks, policies, enrichment)
             text = f"sites concentrate on {place} regions, whatever the target"
-            measure = "log2 of their share over that of all candidates"
-            yield from _judged(text, "Liu2023", case, measure, strata=strata, effects=effects)
+            words = (text, "Liu2023", f"{engine}, {case}", "log2 of their share over that of all")
+            yield from _judged(*words, strata=strata, effects=effects)
 
 
 def boundary_only(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """In boundary-only runs, sites concentrate on junctions, and on some boundaries more than others."""
-    name, control = "boundary-dkl", "structure-only there"
+    name, blind = "boundary-dkl", "structure-only there"
     if name not in raced:
         return
-    junctions: dict[str, list[float]] = {name: [], control: []}
-    uneven: dict[str, list[float]] = {name: [], control: []}
-    strata = []
-    for task in runs.tasks:
-        for film, steps in runs.of(task, name).items():
+    places: dict[tuple[str, int], tuple[IntArray, Structure, IntArray]] = {}
+
+    def place(task: Task, film: int, n: int) -> tuple[IntArray, Structure, IntArray]:
+        """Boundary sites, true structure, and sites of the control."""
+        if (task.id, film) not in places:
             problem, structure = runs.scene(task, film)
             inside = boundary_sites(problem)
-            blind = structure_only_sites(problem, inside, len(steps))
-            strata.append(_stratum(task))
-            for who, sites in ((name, steps[["row", "column"]].to_numpy()), (control, blind)):
-                on = structure.junction_distance < JUNCTION_M
-                share = max(on[tuple(sites.T)].mean(), 0.5 / len(sites))
-                junctions[who].append(float(np.log2(share / on[tuple(inside.T)].mean())))
-                uneven[who].append(unevenness(sites, inside, structure))
-    on_junctions = "boundary-only runs concentrate on junctions"
-    on_some = "... and on some boundaries more than others"
-    for text, measure, values in (
-        (on_junctions, "log2 of their share over that of the boundary sites", junctions),
-        (on_some, "chi-square of visits over what chance gives, less 1", uneven),
+            places[task.id, film] = inside, structure, structure_only_sites(problem, inside, n)
+        return places[task.id, film]
+
+    def on_junctions(sites: IntArray, inside: IntArray, structure: Structure) -> float:
+        on = structure.junction_distance < JUNCTION_M
+        share = max(on[tuple(sites.T)].mean(), 0.5 / len(sites))
+        return float(np.log2(share / on[tuple(inside.T)].mean()))
+
+    junctions = "log2 of their share over that of the boundary sites"
+    for text, measure, effect in (
+        ("boundary-only runs concentrate on junctions", junctions, on_junctions),
+        (
+            "... and on some boundaries more than others",
+            "chi-square of visits over what chance gives, less 1",
+            unevenness,
+        ),
     ):
+
+        def chosen(task: Task, film: int, steps: pd.DataFrame, effect: _Effect = effect) -> float:
+            inside, structure, _ = place(task, film, len(steps))
+            return effect(steps[["row", "column"]].to_numpy(), inside, structure)
+
+        def without(task: Task, film: int, steps: pd.DataFrame, effect: _Effect = effect) -> float:
+            inside, structure, sites = place(task, film, len(steps))
+            return effect(sites, inside, structure)
+
+        policies = _there(raced, name, f"{name} shuffled")
+        strata, effects = runs.effects(runs.tasks, policies, chosen)
+        _, control = runs.effects(runs.tasks, policies, without)
         words = (text, "Liu2023", "all targets, dark and light", measure)
-        yield from _judged(*words, strata=strata, effects=values)
+        yield from _judged(*words, strata=strata, effects={**effects, blind: control[name]})
 
 
 def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """The density of visited patches differs from that of all."""
-    policies = _there(raced, "dkl", "dual-novelty", "structure-only", "shuffled-dkl")
+    learning = _there(raced, *_ENGINES, "dual-novelty")
     spaces: dict[tuple[str, int], tuple[Problem, FloatArray]] = {}
 
     def excess(task: Task, film: int, steps: pd.DataFrame) -> float:
@@ -133,24 +153,49 @@ def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
         test = density_test(space, _visited(problem, steps), permutations=99)
         return test.distance / test.expected - 1.0
 
-    strata, found = runs.effects(runs.tasks, policies, excess)
-    for name in _there(raced, "dkl", "dual-novelty"):
-        shown = (name, *_there(raced, "structure-only", "shuffled-dkl"))
+    for name in learning:
+        strata, found = runs.effects(runs.tasks, [name, *_controls(raced, name)], excess)
         yield from _judged(
             "the density of visited patches differs from that of all",
-            "Liu2023" if name == "dkl" else "Gong2026",
+            "Gong2026" if name == "dual-novelty" else "Liu2023",
             f"{name}, all targets, dark and light",
             "energy distance over what chance gives, less 1",
             strata=strata,
-            effects={k: found[k] for k in shown},
+            effects=found,
         )
+
+
+def earlier(runs: Runs, raced: set[str]) -> Iterator[Finding]:
+    """Dual novelty meets every archetype earlier than random sampling.
+
+    Runs that never do are censored at the budget. It is the same for all, so the mean of times that are cut there
+    is the restricted mean of Kaplan and Meier.
+    """
+    policies = _there(raced, "dual-novelty", *_controls(raced, "dual-novelty"), "random")
+    if not {"dual-novelty", "random"} <= set(policies):
+        return
+    horizon = int(runs.steps.groupby(["task", "film", "policy"])["step"].max().min())
+
+    def until_all(task: Task, film: int, steps: pd.DataFrame) -> float:
+        met = steps["met"].to_numpy()[:horizon] >= 1.0
+        return float(met.argmax() + 1 if met.any() else horizon)
+
+    strata, times = runs.effects(runs.tasks, policies, until_all)
+    yield from _judged(
+        "dual novelty meets every archetype earlier than random sampling",
+        "Gong2026",
+        "all targets, dark and light",
+        f"curves saved, restricted to the first {horizon}",
+        strata=strata,
+        effects={k: times["random"] - v for k, v in times.items() if k != "random"},
+    )
 
 
 def diversity_peak(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """Diversity of curves and patches peaks at about 20 steps, then falls slowly."""
-    policies = _there(raced, "dual-novelty", "structure-only", "random")
-    if "dual-novelty" not in policies:
+    if "dual-novelty" not in raced:
         return
+    policies = ["dual-novelty", *_controls(raced, "dual-novelty"), *_there(raced, "random")]
 
     def spectral(task: Task, film: int, steps: pd.DataFrame) -> float:
         return peaks_early(steps["diversity"].to_numpy())
@@ -244,6 +289,12 @@ def _cases(tasks: Sequence[Task]) -> Iterator[tuple[str, list[Task]]]:
 def _stratum(task: Task) -> str:
     """Films of one kind in one light weigh as much as those of another. Targets share them."""
     return f"{getattr(task.microscope, 'film', task.microscope.kind)} {task.light_suns:g}"
+
+
+def _controls(raced: set[str], policy: str) -> list[str]:
+    """Its own twin that learns shuffled curves, or the old control of that kind, and the image alone."""
+    twin = f"{policy} shuffled"
+    return _there(raced, twin if twin in raced else "shuffled-dkl", "structure-only")
 
 
 def _there(raced: set[str], *names: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 Each statement is turned into one number a film (an *effect*) that is above zero where the statement
 holds.  Its interval over films decides: above zero it is reproduced, below zero it is not, around
-zero it is not decided.  Statements about a policy's choice of sites are asked of controls, too: a
-policy that never looks at its curves cannot have found anything in them.
+zero it is not decided.  What the simulator's settings or plain arithmetic make true is *built in*, no finding.
+Statements about a policy's choice of sites are asked of controls, too: a policy that never looks at its curves,
+or is told those of other sites, cannot have found anything in them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from numpy.typing import ArrayLike
 from grainscout.analysis.statistics import Difference, judge_family, paired_difference
 from grainscout.records import DataError
 
-Outcome = Literal["reproduced", "also true of the control", "not reproduced", "not decided"]
+Outcome = Literal[
+    "reproduced", "built in", "also true of the control", "not reproduced", "not decided"
+]
 
 #: Tasks with this tag are what the statements are judged on.
 TAG = "published"
@@ -37,10 +40,14 @@ class Finding:
     controls: Mapping[str, Difference]  #: The same of each control
     margins: Mapping[str, Difference] = field(default_factory=dict)  #: Effect less each control's
     note: str = ""
+    built_in: bool = False  #: True if a setting of the simulator, or arithmetic, makes it so
 
     def row(self) -> list[str]:
         """Statement, case, verdict, effect, controls: for a table."""
-        controls = "; ".join(f"{name} {_number(d)}" for name, d in self.controls.items())
+        controls = "; ".join(
+            f"{name} {_number(d)} (less it {_number(self.margins[name])})"
+            for name, d in self.controls.items()
+        )
         return [
             f"{self.statement} ({self.source})",
             self.case,
@@ -60,6 +67,7 @@ def judge(
     task: Sequence[str],
     controls: Mapping[str, ArrayLike] | None = None,
     note: str = "",
+    built_in: bool = False,
 ) -> Finding:
     """The finding of effects (n,) that are above zero where the statement holds.
 
@@ -84,18 +92,24 @@ def judge(
         statement=statement,
         source=source,
         case=case,
-        outcome=_outcome(found, others, margins),
+        outcome=_outcome(found, others, margins, built_in),
         measure=measure,
         effect=found,
         controls=others,
         margins=margins,
         note=note,
+        built_in=built_in,
     )
 
 
 def _outcome(
-    effect: Difference, controls: Mapping[str, Difference], margins: Mapping[str, Difference]
+    effect: Difference,
+    controls: Mapping[str, Difference],
+    margins: Mapping[str, Difference],
+    built_in: bool,
 ) -> Outcome:
+    if effect.low > 0 and built_in:
+        return "built in"
     if effect.low > 0:
         also = any(d.low > 0 and not margins[name].low > 0 for name, d in controls.items())
         return "also true of the control" if also else "reproduced"
@@ -111,7 +125,7 @@ def one_family(findings: Sequence[Finding]) -> list[Finding]:
         controls, margins = (
             {k: d.at(level) for k, d in some.items()} for some in (f.controls, f.margins)
         )
-        outcome = _outcome(verdict.difference, controls, margins)
+        outcome = _outcome(verdict.difference, controls, margins, f.built_in)
         adjusted.append(
             replace(
                 f, outcome=outcome, effect=verdict.difference, controls=controls, margins=margins

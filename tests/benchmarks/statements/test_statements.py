@@ -7,7 +7,9 @@ import pytest
 from grainscout.benchmarks import MicroscopeSpec, Task
 from grainscout.benchmarks.statements.runs import (
     Runs,
+    boundary_only,
     concentration,
+    earlier,
     latent_density,
     peaks_early,
     unevenness,
@@ -20,9 +22,9 @@ TASK = Task(id="film/s26/dark", microscope=MicroscopeSpec(film="s26"), curves=60
 RNG = np.random.default_rng(4)
 
 
-def verdict(effect, controls=None):
-    found = judge("s", "S", "c", "m", effect, task=["t"] * len(effect), controls=controls)
-    return found.outcome
+def verdict(effect, controls=None, **more):
+    task = ["t"] * len(effect)
+    return judge("s", "S", "c", "m", effect, task=task, controls=controls, **more).outcome
 
 
 def test_the_verdict_is_where_the_interval_lies():
@@ -30,6 +32,8 @@ def test_the_verdict_is_where_the_interval_lies():
     assert verdict(1.0 + noise) == "reproduced"
     assert verdict(-1.0 + noise) == "not reproduced"
     assert verdict(noise - noise.mean()) == "not decided"
+    assert verdict(1.0 + noise, built_in=True) == "built in"
+    assert verdict(-1.0 + noise, built_in=True) == "not reproduced"
     assert verdict([1.0]) == "not decided"  # one film tells nothing of the spread
     with pytest.raises(DataError, match="at least one film"):
         verdict([])
@@ -111,6 +115,33 @@ def test_a_policy_that_chooses_differs_from_one_that_does_not(statement, pick):
     neither = runs(**{"dkl": anywhere, "structure-only": anywhere})
     outcomes = {f.outcome for f in statement(neither, {"dkl", "structure-only"})}
     assert outcomes <= {"not decided", "not reproduced"}
+
+
+def test_a_twin_that_learns_shuffled_curves_takes_the_statement_of_its_policy_away():
+    names = ("boundary-dkl", "boundary-dkl shuffled")
+    (junctions, _) = boundary_only(runs(**dict.fromkeys(names, on_junctions)), set(names))
+    assert junctions.outcome == "also true of the control"
+    assert set(junctions.controls) == {names[1], "structure-only there"}
+    assert junctions.margins[names[1]].estimate == 0.0
+    (junctions, _) = boundary_only(runs(**{names[0]: on_junctions, names[1]: anywhere}), set(names))
+    assert junctions.outcome == "reproduced"
+
+
+def test_times_are_restricted_to_the_budget_that_all_had():
+    def met(policy, times, length):
+        step = np.arange(1, length + 1)
+        frames = [
+            pd.DataFrame({"film": f, "step": step, "met": step >= t}) for f, t in enumerate(times)
+        ]
+        return pd.concat(frames).assign(task=TASK.id, policy=policy)
+
+    table = [met("dual-novelty", (5, 20, 31, 7), 60), met("random", (30, 28, 999, 45), 40)]
+    (found,) = earlier(
+        Runs(steps=pd.concat(table), tasks=[TASK], seed=1), {"dual-novelty", "random"}
+    )
+    # Of 40 curves, one random run never met all: it counts as 40, not as 999 or 60.
+    assert found.effect.estimate == np.mean([30 - 5, 28 - 20, 40 - 31, 40 - 7])
+    assert "first 40" in found.measure
 
 
 def test_random_visits_are_even_over_boundaries_and_chosen_ones_are_not():
