@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample
+from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample, one_of
 from grainscout.hardware.protocol import (
     Capabilities,
     Clock,
@@ -293,8 +293,7 @@ def open_parts(
     bias_to : {"sample", "tip"}
         Where the meter's output is wired to.
     """
-    if bias_to not in ("sample", "tip"):
-        raise ConfigError(f"bias_to must be sample or tip; got {bias_to!r}")
+    one_of("bias_to", bias_to, ("sample", "tip"))
     # Mistaken options are told before anything is opened.
     if meter:
         METERS.checked(meter, meter_options)
@@ -332,8 +331,7 @@ def open_source_meter(
 
     `meter` are further options of `SourceMeter`.
     """
-    if model not in ("2400", "2450", "2600"):
-        raise ConfigError(f"model must be 2400, 2450 or 2600; got {model!r}")
+    one_of("model", model, ("2400", "2450", "2600"))
     return open_parts(
         mover=mover,
         mover_options=mover_options,

@@ -12,7 +12,7 @@ from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.cli import main
 from grainscout.cli.run import RunDisplay
 from grainscout.experiment import Step
-from grainscout.experiment.outcomes import attached, vetoed
+from grainscout.experiment.outcomes import attached, unmeasured_at
 from grainscout.records import IVCurve, Outcome, Scan, Site, Waveform
 
 SWEEP = Waveform.triangle(1.0, 51, 0.5)
@@ -29,7 +29,7 @@ def test_the_bar_counts_what_the_budget_counts_and_ends_full():
         display.begin(10, measured(4))
         turns = [
             [*measured(1), attached(Site(1, 1), CURVE, visit=0, at=0.0)],
-            [vetoed(Site(2, 2), "a-1", visit=0, at=0.0)],
+            [unmeasured_at(Site(2, 2), "a-1", visit=0, at=0.0)],
             measured(4),
             measured(3),  # two of them by hand
         ]

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from grainscout.hardware.adapters.asylum import aecroscopy
+from grainscout.hardware.adapters.asylum.microscope import Igor
 
 
 def ibw(values: np.ndarray, labels: list[str], steps: tuple[float, ...], note: dict) -> bytes:
@@ -279,13 +280,11 @@ class _Com:
         return types.SimpleNamespace(GetNumericWavePointValue=lambda i: self.fake.waves[name][i])
 
 
-class DirectIgor:
-    """The fake without a package in between: what a driver of our own must be able to send.
-
-    It lets the adapter's own part be tested where neither package can be installed.
-    """
+class DirectIgor(Igor):
+    """The fake without a package in between: the adapter's own part, where no package can be installed."""
 
     errors = (ConnectionError,)
+    loops = ("$outputXloop.Setpoint", "$outputYloop.Setpoint")
 
     def __init__(self, fake: FakeIgor) -> None:
         self.fake = fake
@@ -298,20 +297,11 @@ class DirectIgor:
     def press(self, control: str, panel: str, value: float = 0.0) -> None:
         self.execute(f'ARExecuteControl("{control}", "{panel}", {value}, "")')
 
-    def setpoints(self) -> tuple[float, float]:
-        return self.read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
-
-    def sensors(self) -> tuple[float, float]:
-        return self.read("XSensor", "YSensor")
-
-    def read(self, *names: str) -> tuple[float, float]:
+    def read(self, names: tuple[str, str]) -> tuple[float, float]:
         values = ", ".join(f'td_ReadValue("{name}")' for name in names)
         self.execute(f"Make/O/D/N=2 root:here = {{{values}}}")
         x, y = self.fake.waves["here"]
         return x, y
-
-    def heights(self) -> tuple[float, float]:
-        return self.read("Deflection", "ZSensor")
 
     def ramp(self, start, end, seconds: float) -> None:
         x, y = (f'"$output{a}loop.Setpoint",0,{v:.6f}' for a, v in zip("XY", end, strict=True))
@@ -322,12 +312,6 @@ class DirectIgor:
 
     def sweep(self) -> None:
         self.press("ARDoIVDoItButton_1", "ARDoIVPanel")
-
-    def engage(self) -> None:
-        self.execute('SimpleEngageMe("SimpleEngageButton")')
-
-    def withdraw(self) -> None:
-        self.execute('DoScanFunc("StopEngageButton")')
 
 
 def install(kind: str, igor: FakeIgor, folder: Path, patch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope, Igor
 from grainscout.hardware.adapters.asylum.paper import asylum_factory
 from grainscout.records import ConfigError, MicroscopeError
 
 _WAVE = "GrainscoutReadout"
 
 
-class CypherIgor:
-    """Igor through ``PyCypher``. Made and used in one thread, as COM wants it."""
+class CypherIgor(Igor):
+    """Igor through ``PyCypher``."""
+
+    loops = ("$outputXloop.Setpoint", "$outputYloop.Setpoint")
 
     def __init__(self) -> None:
         try:
@@ -45,21 +47,10 @@ class CypherIgor:
         """Run one line of Igor."""
         self._cypher.Execute(command)
 
-    def setpoints(self) -> tuple[float, float]:
-        """Return the setpoints of the X and Y loops [V]."""
-        return self._read("$outputXloop.Setpoint", "$outputYloop.Setpoint")
-
-    def sensors(self) -> tuple[float, float]:
-        """Return the X and Y sensors [V]."""
-        return self._read("XSensor", "YSensor")
-
-    def heights(self) -> tuple[float, float]:
-        """Return the deflection and the Z sensor [V]."""
-        return self._read("Deflection", "ZSensor")
-
-    def _read(self, x: str, y: str) -> tuple[float, float]:
-        """Read two values of the controller, through a wave of our own."""
-        self.execute(f'Make/O/D/N=2 root:{_WAVE} = {{td_ReadValue("{x}"), td_ReadValue("{y}")}}')
+    def read(self, names: tuple[str, str]) -> tuple[float, float]:
+        """Return two values of the controller [V], through a wave of our own."""
+        values = ", ".join(f'td_ReadValue("{name}")' for name in names)
+        self.execute(f"Make/O/D/N=2 root:{_WAVE} = {{{values}}}")
         wave = self._cypher.DataFolder("root:").Wave(_WAVE)
         return float(wave.GetNumericWavePointValue(0)), float(wave.GetNumericWavePointValue(1))
 
@@ -75,14 +66,6 @@ class CypherIgor:
     def sweep(self) -> None:
         """Press the DoIV button."""
         self._cypher.doIV()
-
-    def engage(self) -> None:
-        """Land."""
-        self._cypher.engage()
-
-    def withdraw(self) -> None:
-        """Withdraw. Stops a scan, too."""
-        self._cypher.withdraw()
 
 
 @asylum_factory()

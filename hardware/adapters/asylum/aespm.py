@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope
+from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope, Igor
 from grainscout.hardware.adapters.asylum.paper import asylum_factory
 from grainscout.records import ConfigError, MicroscopeError
 
-_LOOPS = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")
-_SENSORS = ("XSensor", "YSensor")
 
-
-class AespmIgor:
+class AespmIgor(Igor):
     """Igor through ``aespm``'s command files on the same PC.
 
     `step` is the largest jump [V of the loops], `patience` the longest wait for an answer of Igor
@@ -43,7 +40,7 @@ class AespmIgor:
             ) from error
         self._aespm: Any = experiment
         self._step, self._patience = step, patience
-        self.setpoints()  # an absent Igor is an error now
+        self.read(self.loops)  # an absent Igor is an error now
 
     def press(self, control: str, panel: str, value: float = 0.0) -> None:
         """Press a button or set a number of a panel."""
@@ -53,20 +50,8 @@ class AespmIgor:
         """Have Igor run one line."""
         self._aespm.write_spm(command)
 
-    def setpoints(self) -> tuple[float, float]:
-        """Return the setpoints of the X and Y loops [V]."""
-        return self._read(_LOOPS)
-
-    def sensors(self) -> tuple[float, float]:
-        """Return the X and Y sensors [V]."""
-        return self._read(_SENSORS)
-
-    def heights(self) -> tuple[float, float]:
-        """Return the deflection and the Z sensor [V]."""
-        return self._read(("Deflection", "ZSensor"))
-
-    def _read(self, names: tuple[str, str]) -> tuple[float, float]:
-        """Read two values of the controller. MicroscopeError if Igor does not answer.
+    def read(self, names: tuple[str, str]) -> tuple[float, float]:
+        """Return two values of the controller [V]. MicroscopeError if Igor does not answer.
 
         The lines are ours, because the package asks for a sensor as if it were a parameter of a panel. It
         reads a file that Igor writes. An old file is removed first, or it would be taken for the answer.
@@ -112,14 +97,6 @@ class AespmIgor:
     def sweep(self) -> None:
         """Press the DoIV button."""
         self._aespm.spm_control("IVDoIt")
-
-    def engage(self) -> None:
-        """Land."""
-        self.execute('SimpleEngageMe("SimpleEngageButton")')
-
-    def withdraw(self) -> None:
-        """Withdraw. Stops a scan, too."""
-        self.execute('DoScanFunc("StopEngageButton")')
 
 
 @asylum_factory(step_V=0.05, speed_m_per_s=1e-7, timeout_s=20.0)

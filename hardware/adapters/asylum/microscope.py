@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from grainscout.hardware.adapters.asylum.paper import CYCLES, AsylumOptions, require_applicable
 from grainscout.hardware.adapters.asylum.sweeps import fitted
@@ -43,45 +44,50 @@ from grainscout.records import (
 )
 
 _BIASES = ("TipVoltageSetVar_0", "SurfaceVoltageSetVar_0")
+_SENSORS = ("XSensor", "YSensor")
 
 
-class Igor(Protocol):
-    """Commands that a package must be able to send, in the microscope's own thread.
+class Igor(ABC):
+    """Igor behind a package, whose commands are sent in the microscope's own thread.
 
-    `errors` are the exceptions that it raises when Igor cannot be reached.
+    `errors` are the exceptions that it raises when Igor cannot be reached. Voltages of loops and sensors
+    are on one scale.
     """
 
     errors: tuple[type[Exception], ...]
+    loops = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")  #: Setpoints of the X and Y loops
 
+    @abstractmethod
     def press(self, control: str, panel: str, value: float = 0.0) -> None:
         """Press a button or set a number of a panel."""
 
+    @abstractmethod
     def execute(self, command: str) -> None:
         """Run one line of Igor."""
 
-    def setpoints(self) -> tuple[float, float]:
-        """Return the setpoints of the X and Y loops [V]."""
+    @abstractmethod
+    def read(self, names: tuple[str, str]) -> tuple[float, float]:
+        """Return two values of the controller [V]."""
 
-    def sensors(self) -> tuple[float, float]:
-        """Return the X and Y sensors [V], on the scale of the setpoints."""
-
-    def heights(self) -> tuple[float, float]:
-        """Return the deflection and the Z sensor [V]."""
-
+    @abstractmethod
     def ramp(self, start: tuple[float, float], end: tuple[float, float], seconds: float) -> None:
         """Move evenly from `start` to `end` [V] and return when there."""
 
+    @abstractmethod
     def image(self) -> None:
         """Start one image downwards."""
 
+    @abstractmethod
     def sweep(self) -> None:
         """Start the DoIV sweep."""
 
     def engage(self) -> None:
         """Land."""
+        self.execute('SimpleEngageMe("SimpleEngageButton")')
 
     def withdraw(self) -> None:
-        """Withdraw."""
+        """Withdraw. Stops a scan, too."""
+        self.execute('DoScanFunc("StopEngageButton")')
 
 
 class AsylumMicroscope(RealMicroscope):
@@ -181,7 +187,7 @@ class AsylumMicroscope(RealMicroscope):
         self._bias(0.0)
         self._withdraw()
         end = self._volts(*place)
-        start = self._do(self._igor.setpoints)
+        start = self._do(lambda: self._igor.read(self._igor.loops))
         # Volts of one pixel along x and y give the length of the way.
         pixel = math.dist(self._volts(0.0, 0.0), self._volts(min(frame.pixel_size), 0.0))
         way = math.dist(start, end) / pixel * min(frame.pixel_size)
@@ -215,7 +221,7 @@ class AsylumMicroscope(RealMicroscope):
         time.sleep(how.settle_s)
         must = f"{what} within {how.approach_s:g} s (approach_s), with deflection and Z sensor [V] still"
         return wait_still(
-            lambda: self._do(self._igor.heights),
+            lambda: self._do(lambda: self._igor.read(("Deflection", "ZSensor"))),
             must,
             stable_s=how.stable_s,
             most=how.contact_V / 2,
@@ -226,7 +232,7 @@ class AsylumMicroscope(RealMicroscope):
         """Wait for the sensors: an accepted setpoint does not show where the scanner is."""
         deadline = time.monotonic() + self._how.arrival_s
         while True:
-            off = math.dist(self._do(self._igor.sensors), end) / pixel
+            off = math.dist(self._do(lambda: self._igor.read(_SENSORS)), end) / pixel
             if off <= 0.5:
                 return
             if not time.monotonic() < deadline:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from grainscout.hardware.adapters.shared import BiasTo, merged_signature, positive
+from grainscout.hardware.adapters.shared import BiasTo, merged_signature, one_of, positive
 from grainscout.hardware.protocol import Capabilities, Paper, on_paper
-from grainscout.records import ConfigError, CostModel, MicroscopeError, Waveform
+from grainscout.records import CostModel, MicroscopeError, Waveform
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -77,12 +77,8 @@ class AsylumOptions:
     def __post_init__(self) -> None:
         names = ("rail_A", "stable_s", "contact_V", "approach_s", "speed_m_per_s", "arrival_s")
         positive(**{name: getattr(self, name) for name in (*names, "timeout_s")})
-        for name, value, words in (
-            ("shape", self.shape, tuple(CYCLES)),
-            ("bias_to", self.bias_to, ("sample", "tip")),
-        ):
-            if value not in words:
-                raise ConfigError(f"{name} must be one of {', '.join(words)}; got {value!r}")
+        one_of("shape", self.shape, tuple(CYCLES))
+        one_of("bias_to", self.bias_to, ("sample", "tip"))
 
     @property
     def capabilities(self) -> Capabilities:

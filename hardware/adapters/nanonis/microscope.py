@@ -76,7 +76,7 @@ class NanonisMicroscope(RealMicroscope):
         self._settings = Settings(self._connection, how.controller, how.setpoint)
         try:
             self._index, deflection = self._introduce()
-            self._tip = Tip(self._connection, how.approach, deflection)
+            self._tip = Tip(self._connection, how, deflection)
             self._found = self._settings.check()
             self._open_emergency()
             self._settings.keep()
@@ -148,7 +148,7 @@ class NanonisMicroscope(RealMicroscope):
     def contact(self) -> bool:
         """Tell if the tip is not confirmed to be up."""
         if self._connection.halted and self._emergency is not None:
-            return not Tip(self._emergency, self._how.approach).up()
+            return not Tip(self._emergency, self._how).up()
         self._connection.halted = False
         return not self._tip.up()
 
@@ -161,15 +161,10 @@ class NanonisMicroscope(RealMicroscope):
         how = self._how
         if not how.watchdog_port:
             return ()
-        options = {
-            "host": how.host,
-            "port": how.watchdog_port,
-            "timeout_s": how.timeout_s,
-            "withdraw_timeout_s": how.withdraw_timeout_s,
-        }
-        return (
-            Rescue(target="grainscout.hardware.adapters.nanonis.rescue:connect", options=options),
-        )
+        names = ("host", "timeout_s", "withdraw_timeout_s")
+        options = {"port": how.watchdog_port} | {name: getattr(how, name) for name in names}
+        target = "grainscout.hardware.adapters.nanonis.tip:rescue"
+        return (Rescue(target=target, options=options),)
 
     def image_bias(self, volts: float) -> None:
         """Set the bias of later images [V], instead of scan_bias_V."""
@@ -368,11 +363,11 @@ class NanonisMicroscope(RealMicroscope):
         """
         self._connection.halted = True
         try:
-            park_through(self._emergency or self._connection, self._how.approach)
+            park_through(self._emergency or self._connection, self._how)
         except MicroscopeError:
             if self._emergency is None:
                 raise
-            park_through(self._connection, self._how.approach)
+            park_through(self._connection, self._how)
         finally:
             self._connection.halted = True
             self._tip.forget()

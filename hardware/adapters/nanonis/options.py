@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from grainscout.hardware.adapters.nanonis.sweep import RAMP
-from grainscout.hardware.adapters.nanonis.tip import Approach, Lift
-from grainscout.hardware.adapters.shared import BiasTo, positive
+from grainscout.hardware.adapters.shared import BiasTo, one_of, positive
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import ConfigError, CostModel
 
@@ -79,7 +78,7 @@ class NanonisOptions:
     stable_m: float = 1e-9
     land_timeout_s: float = 60.0
     withdraw_timeout_s: float = 30.0
-    lift: Lift = "full"
+    lift: Literal["full", "partial", "none"] = "full"
     lift_m: float = 0.0
     rest: Literal["lifted", "landed"] = "lifted"
     hold: bool = True
@@ -92,43 +91,23 @@ class NanonisOptions:
     signals: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        positive(
-            rail_A=self.rail_A,
-            stable_s=self.stable_s,
-            stable_m=self.stable_m,
-            land_timeout_s=self.land_timeout_s,
-            withdraw_timeout_s=self.withdraw_timeout_s,
-            speed_m_per_s=self.speed_m_per_s,
-            timeout_s=self.timeout_s,
-            scan_timeout_s=self.scan_timeout_s,
-        )
+        names = ("rail_A", "stable_s", "stable_m", "land_timeout_s", "withdraw_timeout_s")
+        names += ("speed_m_per_s", "timeout_s", "scan_timeout_s")
+        positive(**{name: getattr(self, name) for name in names})
         ports = [p for p in (self.port, self.emergency_port, self.watchdog_port) if p]
         if len(set(ports)) != len(ports):
             raise ConfigError(
                 f"port, emergency_port and watchdog_port must differ; got {', '.join(map(str, ports))}"
             )
-        for name, value, words in (
-            ("bias_to", self.bias_to, ("sample", "tip")),
-            ("rest", self.rest, ("lifted", "landed")),
-        ):
-            if value not in words:
-                raise ConfigError(f"{name} must be {' or '.join(words)}; got {value!r}")
+        one_of("bias_to", self.bias_to, ("sample", "tip"))
+        one_of("rest", self.rest, ("lifted", "landed"))
+        one_of("lift", self.lift, ("full", "partial", "none"))
+        if (self.lift == "partial") != (self.lift_m > 0):
+            raise ConfigError(
+                f'lift_m must be > 0 with lift = "partial" and 0 otherwise [m]; got {self.lift_m}'
+            )
         if self.averages < 1:
             raise ConfigError(f"averages must be at least 1; got {self.averages}")
-        _ = self.approach  # judges lift and lift_m
-
-    @property
-    def approach(self) -> Approach:
-        """How the tip lands and lifts."""
-        return Approach(
-            settle_s=self.settle_s,
-            stable_s=self.stable_s,
-            stable_m=self.stable_m,
-            land_timeout_s=self.land_timeout_s,
-            withdraw_timeout_s=self.withdraw_timeout_s,
-            lift=self.lift,
-            lift_m=self.lift_m,
-        )
 
     @property
     def capabilities(self) -> Capabilities:

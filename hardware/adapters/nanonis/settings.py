@@ -70,44 +70,32 @@ class Settings:
         """Return `read`. MicroscopeError that names everything at which no tip may land."""
         found = self.read()
         here, setpoint = found["controller"], found["setpoint"]
-        wrong = []
-        if not self._controller or self._setpoint is None:
-            wrong.append(
-                f"options controller and setpoint must name what holds the tip on the sample; active are "
-                f"controller = {here!r} and setpoint = {setpoint:.6g}"
-            )
-        elif here != self._controller:
-            wrong.append(
-                f"the active Z-controller must be {self._controller!r} (option controller); it is "
-                f"{here!r} of {', '.join(found['controllers'])}"
-            )
-        elif not math.isclose(setpoint, self._setpoint, rel_tol=0.01):
-            wrong.append(
-                f"the setpoint must be {self._setpoint:g} (option setpoint); it is {setpoint:.6g}"
-            )
-        if "current" in here.lower():
-            wrong.append(
-                f"the active Z-controller must not follow the current; it is {here!r}. The tip lands at 0 V, "
-                "where no current stops it"
-            )
-        on = [str(n) for n, active in enumerate(found["modulators"], 1) if active]
-        if on:
-            wrong.append(
-                f"the Lock-In must be off, its amplitude adds to the bias; modulator {', '.join(on)} is on"
-            )
-        if found["continuous_scan"]:
-            wrong.append(
-                "Continuous in Scan Control must be off, or the frame scans on during sweeps"
-            )
         self._gain = self._gain or found["gain"]
-        if found["gain"] != self._gain:
-            wrong.append(
-                f"the gain of the current amplifier must stay {self._gain!r} during a run; it is now "
-                f"{found['gain']!r}"
-            )
-        if wrong:
+        named = bool(self._controller) and self._setpoint is not None
+        on = ", ".join(str(n) for n, active in enumerate(found["modulators"], 1) if active)
+        wrong = {
+            "options controller and setpoint must name what holds the tip on the sample; active are "
+            f"controller = {here!r} and setpoint = {setpoint:.6g}": not named,
+            f"the active Z-controller must be {self._controller!r} (option controller); it is {here!r} of "
+            f"{', '.join(found['controllers'])}": named and here != self._controller,
+            f"the setpoint must be {self._setpoint or 0.0:g} (option setpoint); it is {setpoint:.6g}": named
+            and here == self._controller
+            and not math.isclose(setpoint, self._setpoint or 0.0, rel_tol=0.01),
+            f"the active Z-controller must not follow the current; it is {here!r}. The tip lands at 0 V, "
+            "where no current stops it": "current" in here.lower(),
+            f"the Lock-In must be off, its amplitude adds to the bias; modulator {on} is on": bool(
+                on
+            ),
+            "Continuous in Scan Control must be off, or the frame scans on during sweeps": found[
+                "continuous_scan"
+            ],
+            f"the gain of the current amplifier must stay {self._gain!r} during a run; it is now "
+            f"{found['gain']!r}": found["gain"] != self._gain,
+        }
+        said = "; ".join(words for words, is_wrong in wrong.items() if is_wrong)
+        if said:
             raise MicroscopeError(
-                "the settings of Nanonis must be safe before the tip lands: " + "; ".join(wrong)
+                f"the settings of Nanonis must be safe before the tip lands: {said}"
             )
         return found
 

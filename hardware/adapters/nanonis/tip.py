@@ -9,39 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 from grainscout.hardware.adapters.nanonis.connection import NanonisConnection, Refused
+from grainscout.hardware.adapters.nanonis.options import NanonisOptions
 from grainscout.hardware.adapters.shared import wait_still
-from grainscout.records import ConfigError, MicroscopeError
+from grainscout.records import MicroscopeError
 
-Lift = Literal["full", "partial", "none"]
 #: Status of the Z-controller.
 _OFF, ON, _SAFE_TIP = 1, 2, 5
 _POLL = 0.02  # s
 _EDGE = 0.01  # of the Z range: so near to its end the tip is at its end
-
-
-@dataclass(frozen=True, kw_only=True)
-class Approach:
-    """How the tip lands and lifts. Options of `NanonisMicroscope`."""
-
-    settle_s: float
-    stable_s: float
-    stable_m: float
-    land_timeout_s: float
-    withdraw_timeout_s: float
-    lift: Lift = "full"
-    lift_m: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.lift not in ("full", "partial", "none"):
-            raise ConfigError(f"lift must be full, partial or none; got {self.lift!r}")
-        if (self.lift == "partial") != (self.lift_m > 0):
-            raise ConfigError(
-                f'lift_m must be > 0 with lift = "partial" and 0 otherwise [m]; got {self.lift_m}'
-            )
 
 
 class Tip:
@@ -54,10 +32,10 @@ class Tip:
     def __init__(
         self,
         connection: NanonisConnection,
-        approach: Approach,
+        how: NanonisOptions,
         deflection: Callable[[], float] | None = None,
     ) -> None:
-        self._connection, self._how, self._deflection = connection, approach, deflection
+        self._connection, self._how, self._deflection = connection, how, deflection
         self.landings = 0
         self.free = self.pressed = 0.0  # deflection
         self._needed: float | None = None  # Z of the last confirmed lift [m]
@@ -174,19 +152,15 @@ class Tip:
         return high, low
 
 
-def park_through(connection: NanonisConnection, approach: Approach) -> None:
+def park_through(connection: NanonisConnection, how: NanonisOptions) -> None:
     """Stop scan, sweep and move, set 0 V, withdraw. Each is tried whatever the others do.
 
     MicroscopeError if the bias or the withdrawal is not confirmed.
     """
     connection.halted = False
-    for command, arguments in (
-        ("Scan_Action", (1, 0)),
-        ("BiasSpectr_Stop", ()),
-        ("FolMe_Stop", ()),
-    ):
+    for command, *arguments in (("Scan_Action", 1, 0), ("BiasSpectr_Stop",), ("FolMe_Stop",)):
         try:
-            connection.call(command, *arguments)
+            connection.call(str(command), *arguments)
         except Refused:
             continue  # it has no such module
         except MicroscopeError:
@@ -194,4 +168,13 @@ def park_through(connection: NanonisConnection, approach: Approach) -> None:
     try:
         connection.call("Bias_Set", 0.0)
     finally:
-        Tip(connection, approach).withdraw()
+        Tip(connection, how).withdraw()
+
+
+def rescue(
+    *, host: str, port: int, timeout_s: float, withdraw_timeout_s: float
+) -> Callable[[], None]:
+    """Connect now from another process, and return what parks. Named by `NanonisMicroscope.rescues`."""
+    connection = NanonisConnection(host, port, timeout=timeout_s)
+    connection.version()
+    return partial(park_through, connection, NanonisOptions(withdraw_timeout_s=withdraw_timeout_s))
