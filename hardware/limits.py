@@ -158,22 +158,13 @@ class Limits:
         if self.frame_m is None:
             return []
         found = []
-        for axis, value, low, high in (
-            ("x", x, self.frame_m[0], self.frame_m[2]),
-            ("y", y, self.frame_m[1], self.frame_m[3]),
-        ):
+        for k, value in enumerate((x, y)):
+            low, high = self.frame_m[k], self.frame_m[k + 2]
             slack = _SLACK * (high - low)
             if not low - slack <= value <= high + slack:
+                about = {"unit": "m", "what": f"position {'xy'[k]}"}
                 allowed = low if value < low else high
-                found.append(
-                    Violation(
-                        limit="frame_m",
-                        value=value,
-                        allowed=allowed,
-                        unit="m",
-                        what=f"position {axis}",
-                    )
-                )
+                found.append(Violation(limit="frame_m", value=value, allowed=allowed, **about))
         return found
 
     def of_count(self, issued: int) -> list[Violation]:

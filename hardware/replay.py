@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.formats import Recording, read
+from grainscout.hardware.adapters.shared import known_channels, positive
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import (
@@ -53,10 +54,8 @@ class ReplayMicroscope:
         light: float = 0.0,
         scan_seconds: float = 0.0,
     ) -> None:
-        if not (math.isfinite(light) and light >= 0):
-            raise ConfigError(f"light of the recording must be finite and >= 0 suns; got {light}")
-        if not (math.isfinite(scan_seconds) and scan_seconds >= 0):
-            raise ConfigError(f"scan_seconds must be finite and >= 0 s; got {scan_seconds}")
+        _least_zero("light of the recording", light, "suns")
+        _least_zero("scan_seconds", scan_seconds, "s")
         self.recording = recording
         self._cost = replace(cost or CostModel(), sweep=recording.waveform.duration)
         self._light, self._scan_seconds = light, scan_seconds
@@ -90,11 +89,7 @@ class ReplayMicroscope:
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Return the recorded images. DataError for an unknown channel."""
         recorded = self.recording.scan
-        unknown = [c for c in channels if c not in recorded.channels]
-        if unknown or not channels:
-            raise DataError(
-                f"scan channels must be some of {', '.join(recorded.channels)}; got {list(channels)}"
-            )
+        known_channels(channels, tuple(recorded.channels))
         self._clock.spend(self._scan_seconds)
         return replace(
             recorded,
@@ -105,12 +100,14 @@ class ReplayMicroscope:
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         """Return the curve recorded there. MicroscopeError for another site or waveform."""
         if waveform != self.recording.waveform:
-            own = self.recording.waveform
+            own, other = (
+                f"{w.kind}, {len(w)} samples, {w.voltage.min():g} to {w.voltage.max():g} V in "
+                f"{w.duration:g} s"
+                for w in (self.recording.waveform, waveform)
+            )
             raise MicroscopeError(
-                f"a recording can only be measured with its own waveform ({own.kind}, {len(own)} "
-                f"samples, {own.voltage.min():g} to {own.voltage.max():g} V in {own.duration:g} s); "
-                f"got {waveform.kind}, {len(waveform)} samples, {waveform.voltage.min():g} to "
-                f"{waveform.voltage.max():g} V in {waveform.duration:g} s. Use capabilities.waveform"
+                f"a recording can only be measured with its own waveform ({own}); got {other}. Use "
+                "capabilities.waveform"
             )
         try:
             curve = self.recording.curve(site)
@@ -191,12 +188,16 @@ def open_replay(
         pixel_nm=pixel_nm,
         crop_px=None if crop_px is None else tuple(crop_px),
     )
-    costs = {"speed_m_per_s": speed_m_per_s, "settle_s": settle_s, "overhead_s": overhead_s}
-    for name, value in costs.items():
-        if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "speed_m_per_s")):
-            raise ConfigError(f"replay {name} must be positive and finite; got {value}")
+    positive(speed_m_per_s=speed_m_per_s)
+    for name, value in (("settle_s", settle_s), ("overhead_s", overhead_s)):
+        _least_zero(f"replay {name}", value, "s")
     cost = CostModel(speed=speed_m_per_s, settle=settle_s, overhead=overhead_s)
     return ReplayMicroscope(recording, cost=cost, light=light)
+
+
+def _least_zero(what: str, value: float, unit: str) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ConfigError(f"{what} must be finite and >= 0 {unit}; got {value}")
 
 
 # Policies of one campaign meet on the same recording: a worker reads it once.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from grainscout.hardware.adapters.shared import known_channels
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.protocol import Capabilities, Part
 from grainscout.records import (
@@ -64,8 +65,7 @@ class SimulatedMicroscope:
         light: float = 0.0,
         channels: tuple[str, ...] = _CHANNELS,
     ) -> None:
-        unknown = [c for c in channels if c not in _CHANNELS]
-        if unknown or not channels:
+        if not channels or not set(channels) <= set(_CHANNELS):
             raise ConfigError(
                 f"channels must be some of {', '.join(_CHANNELS)}; got {list(channels)}"
             )
@@ -106,11 +106,7 @@ class SimulatedMicroscope:
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take an image of the whole film. DataError for an unknown channel."""
-        unknown = [c for c in channels if c not in self._channels]
-        if unknown or not channels:
-            raise DataError(
-                f"scan channels must be some of {', '.join(self._channels)}; got {list(channels)}"
-            )
+        known_channels(channels, self._channels)
         self.engaged = True
         self.instrument.displaced = np.zeros(2)
         image = self.instrument.image(channels, self._clock.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 import tempfile
@@ -127,14 +128,10 @@ def allowed_keys(folder: Path) -> dict[bytes, str]:
 
 def is_loopback(address: str) -> bool:
     """Tell if an address can be reached from this machine only."""
+    if not address.startswith("tcp://"):
+        return address.startswith(("inproc://", "ipc://"))
     host = address.removeprefix("tcp://").rsplit(":", 1)[0].strip("[]")
-    return address.startswith(("inproc://", "ipc://")) or (
-        address.startswith("tcp://") and (host in ("localhost", "::1") or _local_v4(host))
-    )
-
-
-def _local_v4(host: str) -> bool:
-    parts = host.split(".")
-    return (
-        len(parts) == 4 and parts[0] == "127" and all(p.isdigit() and int(p) < 256 for p in parts)
-    )
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

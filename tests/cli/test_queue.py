@@ -4,9 +4,13 @@ import contextlib
 import subprocess
 import sys
 import time
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from grainscout.cli import queue
 from grainscout.cli.mcp import Desk
 from grainscout.cli.queue import QueueConfig
 from grainscout.config import load_run, parse
@@ -56,6 +60,60 @@ def test_a_queue_runs_what_is_approved_as_it_is_now_and_stops_at_a_failure(night
     assert "left out: b.toml" in said
 
 
+@pytest.fixture
+def started(night, monkeypatch):
+    """Names of the runs that a queue starts at 22:00; the first one fails, and takes until midnight."""
+    names, clock = [], [datetime(2026, 3, 1, 22, 0)]
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return clock[0]
+
+    def run(command, check):
+        names.append(Path(command[-1]).stem)
+        clock[0] = datetime(2026, 3, 2, 0, 0)
+        return subprocess.CompletedProcess(command, int(names[-1] == "a"))
+
+    monkeypatch.setattr(queue, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(queue, "datetime", Clock)
+    monkeypatch.setattr(queue, "_sleep_until", lambda end: names.append(f"{end:%H:%M}"))
+    for name in "ab":
+        approved(night / f"{name}.toml")
+    return names
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("", ["a"]),
+        ('after = "always"', ["a", "b"]),
+        ('after = "always"\nnot_before = "05:30"', ["a", "05:30", "b"]),
+        ('after = "always"\nnot_after = "23:00"', ["a"]),
+        ('after = "always"\nnot_after = "01:00"', ["a", "b"]),
+    ],
+)
+def test_a_run_starts_on_its_conditions(night, grainscout, started, condition, expected):
+    with (night / "night.toml").open("a") as file:
+        file.write(condition)
+    grainscout("queue", night / "night.toml")
+    assert started == expected
+
+
+def test_a_file_that_is_changed_during_the_night_is_not_run(
+    night, grainscout, started, monkeypatch
+):
+    def change(command, check):
+        started.append(Path(command[-1]).stem)
+        (night / "b.toml").write_text(RUN.replace("0.8", "1.8"))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(queue, "subprocess", SimpleNamespace(run=change))
+    status, _, said = grainscout("queue", night / "night.toml")
+    assert (status, started) == (2, ["a"])
+    assert "b.toml must be approved as it is now" in said
+
+
 def test_approval_is_a_persons(night, grainscout, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     status, _, said = grainscout("approve", night / "a.toml")
@@ -91,7 +149,8 @@ def test_a_queue_that_is_none_is_refused(table):
 
 def test_an_assistant_starts_approved_runs_of_its_folder_only(night):
     desk = Desk(night)
-    for name in ("../a.toml", "/etc/passwd", "a.gsj", "c.toml"):
+    (night.parent / "out.toml").write_text(RUN)
+    for name in ("../out.toml", "/etc/passwd", "a.gsj", "c.toml"):
         with pytest.raises(DataError, match="must be a"):
             desk.run(name)
     with pytest.raises(ConfigError, match="must be approved"):

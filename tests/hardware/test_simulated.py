@@ -12,8 +12,6 @@ from grainscout.hardware import (
     SimulatedClock,
     SimulatedMicroscope,
     SupportsFaults,
-    SupportsState,
-    SupportsWear,
     make_microscope,
     microscope_names,
 )
@@ -218,12 +216,6 @@ def test_the_guards_compliance_becomes_the_amplifiers_rail(film):
     curve = guard.measure(Site(row, column), TRIANGLE)
     assert curve.current.max() == compliance
     assert curve.saturated.sum() > 5
-
-
-def test_it_has_the_optional_protocols(film):
-    microscope = opened(film)
-    assert supports(microscope, SupportsState)
-    assert supports(microscope, SupportsWear)
 
 
 def test_faults_are_reported_as_plain_values_through_the_guard(film):

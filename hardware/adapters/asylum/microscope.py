@@ -26,6 +26,7 @@ from grainscout.hardware.adapters.shared import (
     RealMicroscope,
     as_applied,
     as_at_sample,
+    from_centre,
     known_channels,
     refuse_stopped,
     wait_still,
@@ -288,27 +289,21 @@ def _placed(
         return value
 
     rows, columns = image.shape
-    size, angle = number("ScanSize"), math.radians(number("ScanAngle"))  # clockwise, as it is here
+    size, degrees = number("ScanSize"), number("ScanAngle")  # clockwise, as it is here
     width, height = size / number("FastRatio"), size / number("SlowRatio")
-    step = (height / max(rows - 1, 1), width / max(columns - 1, 1))
+    step = (height / max(rows - 1, 1), width / max(columns - 1, 1))  # from edge to edge
     if any(abs(a - b) > 0.01 * b for a, b in zip(image.pixel_size, step, strict=True)):
         raise MicroscopeError(
             f"the image's steps must be ScanSize / (N - 1) = {step} m; the file says "
             f"{image.pixel_size}. It is an aborted or changed image"
         )
-    across, down = width / 2, height / 2
-    x0 = number("XOffset") - across * math.cos(angle) + down * math.sin(angle)
-    y0 = -number("YOffset") - across * math.sin(angle) - down * math.cos(angle)
     sense = (number("XLVDTSens"), number("YLVDTSens"))
     zero = (number("XLVDTOffset"), number("YLVDTOffset"))
     if 0.0 in sense:
         raise MicroscopeError("the image's XLVDTSens and YLVDTSens must not be 0 m/V")
-    placed = Scan(
-        channels={c: image.channels[c] for c in channels},
-        units={c: u for c, u in image.units.items() if c in channels},
-        pixel_size=step,
-        origin=(x0, y0),
-        angle=angle,
-        metadata={**image.metadata, "source": "Asylum", "frame": "x = X, y = -Y of the instrument"},
-    )
+    frame = (number("XOffset"), number("YOffset"), step[1] * columns, step[0] * rows, degrees)
+    images = {c: image.channels[c] for c in channels}
+    units = {c: u for c, u in image.units.items() if c in channels}
+    about = {"source": "Asylum", "frame": "x = X, y = -Y of the instrument"}
+    placed = from_centre(images, units, frame, {**image.metadata, **about})
     return placed, lambda x, y: (x / sense[0] + zero[0], -y / sense[1] + zero[1])

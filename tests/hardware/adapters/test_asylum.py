@@ -16,8 +16,6 @@ from grainscout.hardware.adapters.saved import SaveFolder
 from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
-    DataError,
-    LimitError,
     MicroscopeError,
     Scan,
     Site,
@@ -348,20 +346,7 @@ def test_what_the_panel_cannot_apply_is_refused_before_anything_moves(microscope
     assert igor.log == []
 
 
-def test_limits_hold_and_misuse_is_named(connect, igor, tmp_path):
-    microscope = connect()
-    with pytest.raises(MicroscopeError, match="scan before"):
-        microscope.measure(Site(0, 0), SWEEP)
-    with pytest.raises(DataError, match="height, current"):
-        microscope.scan(("phase",))
-    with pytest.raises(MicroscopeError, match="no lamp"):
-        microscope.light(1.0)
-    guard = Guard(microscope, Limits(voltage_V=0.5))
-    guard.scan()
-    igor.log.clear()
-    with pytest.raises(LimitError):
-        guard.measure(Site(1, 1), SWEEP)
-    assert igor.log == []
+def test_misuse_is_named(connect, tmp_path):
     with pytest.raises(ConfigError, match="folder must be"):
         connect(folder=str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="shape must be"):

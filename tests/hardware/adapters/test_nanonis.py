@@ -17,8 +17,6 @@ from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
 from grainscout.hardware.conformance import require_conforming
 from grainscout.records import (
     ConfigError,
-    DataError,
-    LimitError,
     MicroscopeError,
     Scan,
     Site,
@@ -293,15 +291,6 @@ def test_other_waveforms_are_segments_that_follow_it(fake, microscope, waveform)
     assert (spent <= np.diff(waveform.time).max() + 1e-9).all()
 
 
-def test_limits_hold_in_front_of_it(fake):
-    guard = Guard(connect(fake), Limits(voltage_V=0.5))
-    guard.scan()
-    fake.log.clear()
-    with pytest.raises(LimitError):
-        guard.measure(Site(1, 1), SWEEP)
-    assert "BiasSpectr.Start" not in fake.commands()
-
-
 def test_a_sweep_takes_the_time_that_was_asked_and_its_ramps_keep_the_limit(fake, microscope):
     microscope.measure(Site(1, 1), SWEEP)
     assert fake.step() * (len(SWEEP.voltage) - 1) == pytest.approx(SWEEP.duration, rel=1e-6)
@@ -316,12 +305,7 @@ def test_misuse_is_named(fake):
     microscope = connect(fake)
     with pytest.raises(MicroscopeError, match="scan before"):
         microscope.measure(Site(0, 0), SWEEP)
-    with pytest.raises(DataError, match="height, current"):
-        microscope.scan(("phase",))
     microscope.light(0.0)
-    with pytest.raises(MicroscopeError, match="no lamp"):
-        microscope.light(1.0)
     microscope.scan()
-    for site in (Site(7, 0), Site(-1, 0), Site(0.5, 0)):
-        with pytest.raises(MicroscopeError, match="on the 7 x 9 scan"):
-            microscope.measure(site, SWEEP)
+    with pytest.raises(MicroscopeError, match="on the 7 x 9 scan"):
+        microscope.measure(Site(0.5, 0), SWEEP)

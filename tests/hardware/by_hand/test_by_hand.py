@@ -1,6 +1,7 @@
 """Points go out to a folder or a page, curves come back in files, and a run is whole."""
 
 import csv
+import os
 import threading
 import time
 import urllib.error
@@ -12,9 +13,10 @@ import pytest
 
 from grainscout.analysis.formats import write_gwy
 from grainscout.hardware.by_hand import page
-from grainscout.hardware.by_hand.microscope import on_waveform
+from grainscout.hardware.by_hand.folder import Folder
+from grainscout.hardware.by_hand.microscope import Point, on_waveform
 from grainscout.journal import Journal
-from grainscout.records import DataError, IVCurve, Waveform
+from grainscout.records import DataError, IVCurve, MicroscopeError, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 RUN = """
@@ -140,6 +142,63 @@ def test_a_page_asks_a_person_and_nobody_without_its_key(folder, grainscout, mon
     assert status == 0, said
     assert refused == [403, 403]
     assert [o.status for o in outcomes(folder / "run.gsj")] == ["ok", "failed", "ok", "ok"]
+
+
+@pytest.mark.parametrize("naming", ["number", "order"])
+def test_a_folder_gives_a_points_own_new_and_whole_file(tmp_path, monkeypatch, naming):
+    curves = tmp_path / "curves"
+    curves.mkdir()
+    (curves / "IV_0007.csv").write_text("of an earlier run")
+    folder = Folder(tmp_path, naming, timeout_s=5.0)
+    assert folder.used == 7
+    for age, name in enumerate(("IV_0009.csv", "IV_0008.csv")):
+        (curves / name).write_text("begun, ")
+        os.utime(curves / name, (1000 + age, 1000 + age))
+    first, grown = ("IV_0008.csv", "IV_0009.csv")[:: 1 if naming == "number" else -1], []
+
+    def grow(seconds):
+        if len(grown) < 2:
+            grown.append(seconds)
+            with (curves / first[0]).open("a") as file:
+                file.write("more, ")
+            os.utime(curves / first[0], (1000, 1000))
+
+    monkeypatch.setattr(time, "sleep", grow)
+    for name, number in zip(first, (8, 9), strict=True):
+        path = folder.curve(Point(number, Site(0, 0), 0.0, 0.0))
+        assert path.name == name
+    assert (curves / first[0]).read_text() == "begun, more, more, "
+    monkeypatch.undo()
+    with pytest.raises(MicroscopeError, match=r"within 0\.1 s; there is none"):
+        Folder(tmp_path, naming, timeout_s=0.1).curve(Point(8, Site(0, 0), 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("what", "headers", "status"),
+    [
+        ("curve?number=2", {}, 409),  # another point's
+        ("curve?number=1", {"Origin": "http://evil.org"}, 403),
+        ("curve?number=1", {"Content-Length": "99999999999"}, 413),
+        ("other?number=1", {}, 404),
+        ("curve?number=1", {}, 200),
+    ],
+)
+def test_the_page_takes_the_curve_that_it_asks_for_from_itself_alone(folder, what, headers, status):
+    scan, served = Film.generate(PRESETS["tiny"], 3).scan(), page.Page(1.0)
+    point = Point(1, Site(2, 3), 0.0, 0.0)
+    try:
+        served.show([point], scan, "a note")
+        request = urllib.request.Request(served.address + what, b"1,2", headers)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                got = answer.status
+        except urllib.error.HTTPError as error:
+            got = error.code
+        assert got == status
+        if status == 200:
+            assert served.curve(point).read_bytes() == b"1,2"
+    finally:
+        served.close()
 
 
 def test_a_curve_is_put_on_the_waveform_along_its_way():
