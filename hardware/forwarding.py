@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TypeVar
 
 from grainscout.hardware.protocol import (
@@ -22,36 +20,23 @@ from grainscout.records.supports import SupportsState, supports
 T = TypeVar("T")
 
 #: Optional protocols whose methods a guard forwards to its microscope.
-_FORWARDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
-    {
-        SupportsState: ("state", "restore"),
-        SupportsWear: ("wear",),
-        SupportsFaults: ("faults",),
-        SupportsImageBias: ("image_bias",),
-        SupportsLook: ("look",),
-        SupportsPlan: ("plan",),
-        SupportsSettings: ("settings",),
-        SupportsContact: ("contact", "landings"),
-    }
+_FORWARDED: tuple[type, ...] = (
+    *(SupportsState, SupportsWear, SupportsFaults, SupportsImageBias),
+    *(SupportsLook, SupportsPlan, SupportsSettings, SupportsContact),
 )
 
 
 class Forwarding:
-    """Forwards optional methods. MicroscopeError if the microscope lacks one.
-
-    Attributes
-    ----------
-    unsupported : frozenset of str
-        Optional methods that the microscope lacks. See `records.supports.supports`.
-    """
+    """Forwards optional methods. MicroscopeError if the microscope lacks one: `unsupported` names those."""
 
     def __init__(self, microscope: Microscope) -> None:
         self.microscope = microscope
         self.unsupported = frozenset(
             name
-            for protocol, names in _FORWARDED.items()
+            for protocol in _FORWARDED
             if not supports(microscope, protocol)
-            for name in names
+            for name in vars(protocol)
+            if not name.startswith("_")
         )
 
     def optional(self, protocol: type[T]) -> T:

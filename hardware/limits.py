@@ -16,19 +16,7 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """A limit that a command would break.
-
-    Parameters
-    ----------
-    limit : str
-        Field of `Limits`.
-    value, allowed : float
-        In `unit`.
-    unit : str
-        Unit of both.
-    what : str
-        Name of the quantity.
-    """
+    """A limit that a command would break: field of `Limits`, value and allowed value, and of what."""
 
     limit: str
     value: float

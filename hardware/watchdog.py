@@ -21,13 +21,7 @@ _READY, _ALIVE, _BYE = "ready", b".", b"q"
 
 
 class Watchdog:
-    """The watching process, as the run sees it.
-
-    Raises
-    ------
-    MicroscopeError
-        If it cannot connect to the instrument.
-    """
+    """The watching process, as the run sees it. MicroscopeError if it cannot reach the instrument."""
 
     def __init__(self, rescues: Sequence[Rescue]) -> None:
         jobs = json.dumps([[r.target, dict(r.options)] for r in rescues])

@@ -248,13 +248,18 @@ def _parts_paper(
     return replace(under, capabilities=able)
 
 
-def _source_meter_paper(
-    *, mover: str, mover_options: Mapping[str, Any] | None = None, model: str = "2400", **more: Any
-) -> Paper | None:
-    more.pop("bias_to", None)
-    return _parts_paper(
-        mover=mover, mover_options=mover_options, meter=f"keithley-{model}", meter_options=more
-    )
+def _as_parts(
+    *,
+    mover: str,
+    mover_options: Mapping[str, Any] | None = None,
+    model: str = "2400",
+    bias_to: BiasTo = "sample",
+    **meter: Any,
+) -> dict[str, Any]:
+    """Options of `open_source_meter` as those of `open_parts`."""
+    one_of("model", model, ("2400", "2450", "2600"))
+    parts = {"meter": f"keithley-{model}", "meter_options": meter, "bias_to": bias_to}
+    return {"mover": mover, "mover_options": mover_options, **parts}
 
 
 class CompliantMicroscope(MicroscopeOfParts):
@@ -317,7 +322,7 @@ def open_parts(
         raise
 
 
-@on_paper(_source_meter_paper)
+@on_paper(lambda **options: _parts_paper(**_as_parts(**options)))
 def open_source_meter(
     *,
     resource: str,
@@ -327,15 +332,6 @@ def open_source_meter(
     bias_to: BiasTo = "sample",
     **meter: Any,
 ) -> MicroscopeOfParts:
-    """Open a Keithley on another microscope: `open_parts` in the words of earlier files.
-
-    `meter` are further options of `SourceMeter`.
-    """
-    one_of("model", model, ("2400", "2450", "2600"))
-    return open_parts(
-        mover=mover,
-        mover_options=mover_options,
-        meter=f"keithley-{model}",
-        meter_options={"resource": resource, **meter},
-        bias_to=bias_to,
-    )
+    """Open a Keithley on another microscope: `open_parts` in the words of earlier files."""
+    own = {"mover": mover, "mover_options": mover_options, "model": model, "bias_to": bias_to}
+    return open_parts(**_as_parts(**own, resource=resource, **meter))

@@ -26,23 +26,17 @@ class ZurichMeter:
 
     Parameters
     ----------
-    device : str
-        Serial number, such as ``"dev5000"``.
-    host, port : str, int
-        Address of the data server.
-    output : int
-        Auxiliary output, from 0.
-    gain : float
-        Volts at the sample for one volt of it.
+    device, host, port : str, str, int
+        Serial number, such as ``"dev5000"``, and the data server.
+    output, gain : int, float
+        Auxiliary output, from 0, and volts at the sample for one volt of it.
     scale : float
         Amperes for one ampere of the demodulator. At 0 Hz it gives sqrt(2) times the mean: check it on
         a resistor. Negative for a tip that is wired the other way round.
     settle_s : float
-        From a step to its reading [s]. The filter settles within it.
-    lag : float
+        From a step to its reading, in which the filter settles [s].
+    lag, watchdog : float, bool
         As of `SourceMeter`.
-    watchdog : bool
-        Have another process set 0 V if this one dies.
     """
 
     def __init__(

@@ -20,17 +20,9 @@ from grainscout.records import ConfigError, MicroscopeError, Scan
 
 
 class Folder:
-    """Points in ``next.csv`` and ``next.png`` of a folder, curves in its ``curves``.
+    """Points in ``next.csv`` and ``next.png`` of a folder that both sides can write, curves in its ``curves``.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder that both sides can write.
-    naming : str
-        ``"number"``: the last number in a file's name is the point's. ``"order"``: new files belong
-        to the points in the order in which they appear.
-    timeout_s : float
-        Longest wait for a curve [s].
+    By `naming` the last number in a file's name is the point's, or new files come in the points' order.
     """
 
     def __init__(self, folder: Path, naming: str, timeout_s: float) -> None:

@@ -56,13 +56,7 @@ const look = setInterval(() => fetch("number").then(async answer => {
 
 
 class Page:
-    """Serves the page on loopback, under a key in its address.
-
-    Attributes
-    ----------
-    address : str
-        What the person opens in a browser.
-    """
+    """Serves the page on loopback, under a key in its address."""
 
     used = 0
 

@@ -33,6 +33,12 @@ class Interrupted(SimulatedMicroscope):
             signal.raise_signal(self.number)
         return super().measure(site, waveform)
 
+    def scan(self, channels=("height",)):
+        if self.during == "scan":
+            self.engaged = True
+            signal.raise_signal(self.number)
+        return super().scan(channels)
+
     def park(self) -> None:
         if self.during == "park":
             self.during = "never"
@@ -56,40 +62,22 @@ def film() -> Film:
     return Film.generate(FilmSpec(rows=32, columns=32), 1)
 
 
+@pytest.mark.parametrize("during", ["measure", "scan", "between"])
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_during_a_measurement_stops_the_run_and_parks(film, number):
+def test_a_signal_stops_the_run_and_parks(film, number, during):
+    """Within a context, or, as the first image of a run, without one."""
     inner = Interrupted(film, "quiet", seed=np.random.SeedSequence(1))
-    inner.number = number
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()) as guard:
-        guard.measure(Site(0, 0), TRIANGLE)
+    inner.number, inner.during, inner.engaged = number, during, True
+    before, guard = signal.getsignal(number), Guard(inner, Limits())
+    act = {
+        "measure": lambda: guard.measure(Site(0, 0), TRIANGLE),
+        "scan": guard.scan,
+        "between": lambda: signal.raise_signal(number),
+    }[during]
+    with pytest.raises(KeyboardInterrupt), nullcontext() if during == "scan" else guard:
+        act()
     assert (inner.bias, inner.engaged) == (0.0, False)
     assert signal.getsignal(number) is before
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_between_measurements_parks_too(film, number):
-    inner = SimulatedMicroscope(film, "quiet", seed=np.random.SeedSequence(1))
-    inner.engaged = True
-    with pytest.raises(KeyboardInterrupt), Guard(inner, Limits()):
-        signal.raise_signal(number)
-    assert not inner.engaged
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_in_an_image_without_a_context_parks_too(film, number):
-    """The first image is taken before a run enters its guard."""
-
-    class Scanning(SimulatedMicroscope):
-        def scan(self, channels=("height",)):
-            self.engaged = True
-            signal.raise_signal(number)
-            return super().scan(channels)
-
-    inner = Scanning(film, "quiet", seed=np.random.SeedSequence(1))
-    with pytest.raises(KeyboardInterrupt):
-        Guard(inner).scan()
-    assert not inner.engaged
 
 
 def test_two_threads_of_one_guard_take_turns_and_one_site_has_one_dose(film):

@@ -45,24 +45,14 @@ _DOWN, _FORWARD = 0, 1
 
 
 class NanonisMicroscope(RealMicroscope):
-    """Scan, move, sweep and park through the TCP Programming Interface.
+    """Scan, look, move, sweep and park through the TCP Programming Interface.
 
     A measurement reads the settings, sets 0 V, lifts, moves, checks the arrival, lands, sweeps, sets
     0 V and lifts. Landings and lifts are confirmed by the Z-controller's status and by Z. Bias
     Spectroscopy ramps to each sample at its largest slew rate, settles and integrates. Half of a
     sample's time goes to the ramp, which is therefore twice as steep as the waveform. An even triangle
     is swept there and back, any other waveform in up to 16 segments. The tip voltage is not limited
-    here: put a ``Guard`` in front.
-
-    Options as in `NanonisOptions`.
-
-    Raises
-    ------
-    ConfigError
-        For a wrong option.
-    MicroscopeError
-        If nothing answers, another run uses the controller, it is of another version, or its settings
-        are not safe. The message names what is wrong.
+    here: put a ``Guard`` in front. Options as in `NanonisOptions`.
     """
 
     __signature__ = inspect.signature(NanonisOptions)

@@ -71,18 +71,7 @@ class DriftTracker:
     """Looks when it is time, and displaces each site by what is extrapolated.
 
     Between two looks the displacement is that of the latest, plus the velocity of the latest eight
-    (by least squares) times the seconds since.
-
-    Parameters
-    ----------
-    settings : DriftSettings
-        When to look.
-    microscope : Microscope
-        It must be able to `look` and to be displaced, as a guard around one that looks is.
-    scan : Scan
-        The image that sites refer to.
-    record : callable
-        Writes an event.
+    (by least squares) times the seconds since. `record` writes an event.
     """
 
     def __init__(
@@ -186,24 +175,7 @@ def _wider(part: Part, shape: Sequence[int]) -> Part:
 def carry_over(microscope: Microscope, scan: Scan, least: float = MIN_QUALITY) -> Registration:
     """Take a new image and displace the sites of an earlier one to where they are now.
 
-    Parameters
-    ----------
-    microscope : Microscope
-        It must be able to be displaced, as every guard is.
-    scan : Scan
-        The earlier image.
-    least : float
-        Least correlation of both images.
-
-    Returns
-    -------
-    Registration
-        Displacement of the new image from the earlier one, with its quality.
-
-    Raises
-    ------
-    JournalError
-        If the frame is another, or both images do not show the same place.
+    JournalError if the frame is another, or both images correlate by less than `least`.
     """
     if not supports(microscope, SupportsDisplace):
         raise JournalError("a run is resumed on this microscope through a hardware.Guard only")

@@ -71,13 +71,7 @@ def agree(first: IVCurve, second: IVCurve) -> bool:
 
 
 class SpoiltCurves:
-    """Share of unusable curves among the latest ones.
-
-    Parameters
-    ----------
-    most : float
-        Share at which the run stops; a warning comes at half of it.
-    """
+    """Share of unusable curves among the latest ones. `most` ends the run; a warning comes at half of it."""
 
     def __init__(self, most: float) -> None:
         self.most = most

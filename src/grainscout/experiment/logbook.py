@@ -14,10 +14,7 @@ from grainscout.records.supports import SupportsState, supports
 class Logbook:
     """What a run reads from its microscope besides curves, and where it notes it.
 
-    Attributes
-    ----------
-    new_image : bool
-        True for a resumed microscope whose state cannot be restored: its sites must be found again.
+    `new_image` is True for a resumed microscope whose state cannot be restored: its sites must be found again.
     """
 
     def __init__(self, microscope: Microscope, journal: Journal | None) -> None:

@@ -60,13 +60,7 @@ class _Additions:
 
 
 class OperatorRequests:
-    """Reads and applies the requests in a journal, if there is one.
-
-    Attributes
-    ----------
-    vetoed : set of str
-        Ids of proposals that must not be measured.
-    """
+    """Reads and applies the requests in a journal, if there is one. `vetoed` are ids not to be measured."""
 
     def __init__(
         self,

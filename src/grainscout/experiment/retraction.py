@@ -16,22 +16,7 @@ from grainscout.records.supports import SupportsState, supports
 
 
 def retraction(journal: Journal, detail: Mapping[str, Any], before: int) -> Retraction:
-    """Check what a request to retract names.
-
-    Parameters
-    ----------
-    journal : Journal
-        Journal of the run.
-    detail : mapping
-        `outcome` and `reason`.
-    before : int
-        Batch before which the policy is told.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such curve, it was taken out before, or there is no reason.
-    """
+    """Check what a request to retract names, told before batch `before`. ConfigError says what is wrong."""
     number, reason = detail.get("outcome"), detail.get("reason")
     if not (isinstance(number, int) and isinstance(reason, str) and reason.strip()):
         raise ConfigError(
@@ -63,17 +48,6 @@ class ToldPolicy:
 
     A policy without ``retract`` begins anew and is told everything else. Its proposal ids begin
     again then, so that the loop adds the number of the batch to them.
-
-    Parameters
-    ----------
-    policy : Policy
-        Policy of the run, after its reset.
-    problem : Problem
-        Problem of the run.
-    journal : Journal, optional
-        Journal of the run.
-    changes : Changes
-        Excluded sites.
     """
 
     def __init__(

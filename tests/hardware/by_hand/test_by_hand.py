@@ -167,7 +167,7 @@ def test_a_folder_gives_a_points_own_new_and_whole_file(tmp_path, monkeypatch, n
     for name, number in zip(first, (8, 9), strict=True):
         path = folder.curve(Point(number, Site(0, 0), 0.0, 0.0))
         assert path.name == name
-    assert (curves / first[0]).read_text() == "begun, more, more, "
+        assert (curves / first[0]).read_text() == "begun, more, more, "  # not before it was whole
     monkeypatch.undo()
     with pytest.raises(MicroscopeError, match=r"within 0\.1 s; there is none"):
         Folder(tmp_path, naming, timeout_s=0.1).curve(Point(8, Site(0, 0), 0.0, 0.0))
