@@ -71,21 +71,17 @@ def mean_distance_trace(points: ArrayLike, *, metric: Metric = "euclidean") -> F
         )
 
 
-def similarity(
-    points: ArrayLike, *, metric: Metric = "euclidean", length: float | None = None
-) -> FloatArray:
+def similarity(points: ArrayLike, *, length: float | None = None) -> FloatArray:
     """Similarities (n, n) exp(-d^2 / 2 length^2), 1 on the diagonal.
 
     Parameters
     ----------
     points : (n, d) array of float
         Points in any unit.
-    metric : {"euclidean", "correlation"}
-        See `distances`.
     length : float, optional
-        In the unit of the distance. The median distance of the points if None.
+        In the unit of the points. The median distance of the points if None.
     """
-    table = distances(points, metric=metric)
+    table = distances(points)
     if length is None:
         apart = table[np.triu_indices(len(table), 1)]
         length = float(np.median(apart)) if apart.size and np.median(apart) > 0 else 1.0
@@ -195,18 +191,12 @@ def first_occurrences(labels: ArrayLike) -> IntArray:
 new_kinds = first_occurrences
 
 
-def novelty(
-    points: ArrayLike,
-    measured: ArrayLike,
-    *,
-    metric: Metric = "euclidean",
-    nearest: int | None = None,
-) -> FloatArray:
+def novelty(points: ArrayLike, measured: ArrayLike, *, nearest: int | None = None) -> FloatArray:
     """Mean distance (n,) of points (n, d) from the measured ones (m, d).
 
     With `nearest`, only the k nearest measured points count.
     """
-    table = distances(points, measured, metric=metric)
+    table = distances(points, measured)
     if nearest is not None and nearest < table.shape[1]:
         table = np.partition(table, nearest - 1, axis=1)[:, :nearest]
     return np.asarray(table.mean(axis=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +11,8 @@ from scipy.stats import rankdata
 
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
+
+_LEVELS = (0.5, 0.9, 0.95)  # of central intervals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +31,13 @@ class MapScore:
     coverage: dict[float, float] = field(default_factory=dict)
 
 
-def map_score(
-    truth: ArrayLike, mean: ArrayLike, std: ArrayLike, *, levels: Sequence[float] = (0.5, 0.9, 0.95)
-) -> MapScore:
+def map_score(truth: ArrayLike, mean: ArrayLike, std: ArrayLike) -> MapScore:
     """Score error and calibration of a map.
 
     Parameters
     ----------
     truth, mean, std : array of float
         Maps of any one shape, NaN where there is no value. `std` is that of the noise-free target.
-    levels : sequence of float
-        Levels of the central intervals.
 
     Raises
     ------
@@ -64,7 +61,7 @@ def map_score(
     nll = 0.5 * z**2 + np.log(width / scale) + 0.5 * np.log(2 * np.pi)
     flat = np.ptp(guess) == 0
     ranks = np.nan if flat else float(np.corrcoef(rankdata(value), rankdata(guess))[0, 1])
-    inside = {level: float(np.mean(np.abs(z) <= ndtri((1 + level) / 2))) for level in levels}
+    inside = {level: float(np.mean(np.abs(z) <= ndtri((1 + level) / 2))) for level in _LEVELS}
     return MapScore(
         rmse=rmse,
         nrmse=rmse / scale,

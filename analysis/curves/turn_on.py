@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.analysis.curves.block import Curves, Flag
-from grainscout.analysis.curves.definitions import Raw, drive, no_branch
+from grainscout.analysis.curves.definitions import Raw, drive, no_branch, undefined
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -74,13 +74,20 @@ def _on_driven_side(curves: Curves, define: Callable[[_Path], Raw]) -> Raw:
     """A definition along the first way out, or along the second where that carries far more."""
     paths = _paths(curves)
     if not paths:
-        return no_branch(curves)
+        few = curves.sweep.forward.size < 2 * MIN_SAMPLES
+        return undefined(curves, Flag.TOO_SHORT) if few else no_branch(curves)
     first = define(paths[0])
-    if len(paths) == 1:
+    if len(paths) == 1 and drive(curves):
         return first
-    sizes = [(p.sign * curves.current[:, p.indices]).max(axis=1) for p in paths]
+    size = (paths[0].sign * curves.current[:, paths[0].indices]).max(axis=1)
+    beyond = -paths[0].sign * curves.current[:, paths[0].sign * curves.sweep.voltage < 0]
+    more = beyond.max(axis=1, initial=0.0)
+    if len(paths) == 2:
+        more = (paths[1].sign * curves.current[:, paths[1].indices]).max(axis=1)
     noise = np.fmax(curves.noise, 0.0)
-    other = (sizes[1] > _MORE * np.fmax(sizes[0], 0.0)) & (sizes[1] > TURN_ON_WIDTHS * noise)
+    other = (more > _MORE * np.fmax(size, 0.0)) & (more > TURN_ON_WIDTHS * noise)
+    if len(paths) == 1:  # the side that conducts has too few samples
+        return first.reject(np.asarray(other), Flag.TOO_SHORT)
     if other.any():
         second = define(paths[1])
         for name in ("value", "sigma", "flags", "censored", "invalid"):

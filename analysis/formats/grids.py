@@ -15,6 +15,7 @@ from grainscout.analysis.formats.places import placed, recorded_pixels
 from grainscout.analysis.formats.recordings import (
     current_channels,
     is_backward,
+    is_derived,
     plain_name,
     recording_of,
     stand_in,
@@ -112,10 +113,10 @@ def _cycles(asked: Asked, grids: Sequence[Grid]) -> list[tuple[Grid, Grid | None
     """The forward and backward grids to use, in the order of time."""
     by_name = {g.name: g for g in grids}
     if asked.take("current") is None:
-        amperes = [g for g in grids if g.unit == "A"]
+        amperes = [g for g in grids if g.unit == "A" and not is_derived(g.name)]
         if len(amperes) == 2 and _reverse_of(*amperes):
             return [(amperes[0], amperes[1])]
-        if len(grids) == 1:
+        if len(grids) == 1 and (amperes or grids[0].unit != "A"):
             return [(grids[0], None)]
         if len(grids) == 2 and not amperes and _reverse_of(*grids):
             return [(grids[0], grids[1])]

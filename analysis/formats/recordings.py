@@ -129,6 +129,8 @@ def recording_of(
         if unit == "A" or rail is not None
         else np.zeros(current.shape, bool)
     )
+    if unit == "A" and rail is None and _has_one_size(current):
+        asked.note("all currents are 0 or of one size: if the amplifier was at its rail, say rail")
     lost = int((~np.isfinite(current)).any(axis=1).sum())
     if lost:
         asked.note(f"{lost} of {len(current)} curves have samples without a value")
@@ -143,6 +145,14 @@ def recording_of(
         metadata={**(metadata or {}), **({"notes": list(asked.notes)} if asked.notes else {})},
     )
     return part if crop is None else cropped_recording(part, crop)
+
+
+def _has_one_size(current: FloatArray) -> bool:
+    """Whether there is one size of current, beside zero, as of short circuits at the rail."""
+    return all(
+        0 < (sizes := np.unique(np.abs(part[np.isfinite(part)]))).size <= 2 and sizes[-1] > 0
+        for part in (current[:8], current)
+    )
 
 
 def cropped_recording(data: Recording, crop: Sequence[int]) -> Recording:

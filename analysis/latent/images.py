@@ -8,10 +8,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from grainscout.analysis.latent.networks import CoordinateDecoder, Network, normal_kl, sample, tanh
+from grainscout.analysis.latent.networks import (
+    CoordinateDecoder,
+    Network,
+    bounded,
+    followed,
+    normal_kl,
+    sample,
+    tanh,
+)
 from grainscout.analysis.latent.pose import ANGLES, PoseGrid, Poses, in_content
 
 _TURNS = 12  # turned copies that a training step averages over
+_ROUNDS = 3  # of contents and poses in alternation
 _PIXELS = 96  # pixels of a patch in a training step
 
 
@@ -76,14 +85,13 @@ class ImageModel:
         index = self.grid.turned[torch.arange(turns) * step, : self.grid.inner]
         hidden = tanh(self.layers(rings[:, :, index].transpose(1, 2).flatten(2)))
         mean, log_sigma = self.head(hidden.mean(1)).chunk(2, dim=-1)
-        # No latent is wider than e times the prior, or narrower than a fiftieth of it.
-        return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
+        return mean, bounded(log_sigma)
 
-    def infer(self, read: Read, rounds: int = 3) -> tuple[Tensor, Tensor, Poses]:
+    def infer(self, read: Read) -> tuple[Tensor, Tensor, Poses]:
         """Infer contents and poses in alternation."""
         with torch.no_grad():
             about = torch.zeros(len(read), 2)
-            for _ in range(rounds):
+            for _ in range(_ROUNDS):
                 mean, log_sigma = self.encode(read, about)
                 poses = self.pose(read, mean, draw=False)
                 about = poses.shift
@@ -154,10 +162,7 @@ class ImageModel:
         decoded = self.decode(content, self.grid.pixels[some], poses).transpose(1, 2)
         square = (read.pixels[:, :, some] - decoded).square()
         if training:
-            with torch.no_grad():
-                # The best noise is the residual (Rybkin et al. 2021, ICML): nothing to tune.
-                now = square.mean((0, 2)).sqrt().clamp_min(0.02)
-                self.noise = 0.9 * self.noise + 0.1 * now
+            self.noise = followed(self.noise, square)
         each = 0.5 * square.mean(2) / self.noise.square() + self.noise.log()
         bound = count * each.sum(1) + normal_kl(mean, log_sigma) + poses.divergence
         if training:

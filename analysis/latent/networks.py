@@ -96,3 +96,13 @@ def normal_kl(mean: Tensor, log_sigma: Tensor) -> Tensor:
 def sample(mean: Tensor, log_sigma: Tensor, generator: torch.Generator) -> Tensor:
     """Draw from normal distributions."""
     return mean + torch.exp(log_sigma) * torch.randn(mean.shape, generator=generator)
+
+
+def bounded(log_sigma: Tensor) -> Tensor:
+    """No latent is wider than e times the prior, or narrower than a fiftieth of it."""
+    return -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
+
+
+def followed(noise: Tensor, square: Tensor) -> Tensor:
+    """Noise (c,) led to the residual's, the best one (Rybkin et al. 2021, ICML): nothing to tune."""
+    return 0.9 * noise + 0.1 * square.detach().mean((0, 2)).sqrt().clamp_min(0.02)

@@ -78,7 +78,6 @@ def judge(
     labels: ArrayLike | None = None,
     *,
     permutations: int = 1999,
-    seed: int = 0,
 ) -> DualReport:
     """Score a model on its test pairs.
 
@@ -91,7 +90,7 @@ def judge(
     labels : (n,) array, optional
         Classes that the model has not seen, such as true archetypes. The nearest neighbours come
         from the training pairs.
-    permutations, seed : int
+    permutations : int
         Of the null distributions.
     """
     images, curves = checked(patches, "patches", 4), checked(spectra, "spectra", 3)
@@ -104,12 +103,11 @@ def judge(
         )
     by_image = model.encode_image(images).content
     by_spectrum, _ = model.encode_spectrum(curves)
-    null = {"permutations": permutations, "seed": seed}
+    null = {"permutations": permutations}
 
     def classes(latent: FloatArray) -> Separation | None:
-        return (
-            None if labels is None else separation(latent, labels, train=train, test=test, **null)
-        )
+        known = None if labels is None else {"labels": labels, "train": train, "test": test}
+        return None if known is None else separation(latent, **known, **null)
 
     return DualReport(
         retrieval=retrieval(by_image[test], by_spectrum[test], **null),

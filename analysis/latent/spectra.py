@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grainscout.analysis.latent.networks import Network, normal_kl, sample
+from grainscout.analysis.latent.networks import Network, bounded, followed, normal_kl, sample
 
 
 class SpectrumModel:
@@ -28,7 +28,7 @@ class SpectrumModel:
     def encode(self, spectra: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log sigma (n, d) of the content."""
         mean, log_sigma = self.encoder(spectra.flatten(1)).chunk(2, dim=-1)
-        return mean, -1.5 + 2.5 * torch.tanh(log_sigma / 2.5)
+        return mean, bounded(log_sigma)
 
     def decode(self, content: Tensor) -> Tensor:
         """Spectra (n, channels, samples) of contents (n, d)."""
@@ -40,8 +40,6 @@ class SpectrumModel:
         content = sample(mean, log_sigma, self.generator) if training else mean
         square = (spectra - self.decode(content)).square()
         if training:
-            with torch.no_grad():
-                now = square.mean((0, 2)).sqrt().clamp_min(0.02)
-                self.noise = 0.9 * self.noise + 0.1 * now
+            self.noise = followed(self.noise, square)
         each = 0.5 * square.mean(2) / self.noise.square() + self.noise.log()
         return self.shape[1] * each.sum(1) + normal_kl(mean, log_sigma), content

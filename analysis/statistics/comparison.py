@@ -19,6 +19,7 @@ from grainscout.records.arrays import FloatArray
 POWER = 0.8
 #: More films than this count as never.
 MOST_FILMS = 10_000
+_FLIPS = 10_000
 _EXACT_FLIPS = 14  # up to 2^14 sign patterns are enumerated
 
 
@@ -192,14 +193,7 @@ def films_needed(
     return n if n <= MOST_FILMS else None
 
 
-def sign_flip_p(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    film: ArrayLike | None = None,
-    samples: int = 10_000,
-    seed: int = 0,
-) -> float:
+def sign_flip_p(a: ArrayLike, b: ArrayLike) -> float:
     """Two-sided p-value by sign flips.
 
     The null flips the sign of each film, without normality. Exact up to 14 films, sampled beyond.
@@ -208,21 +202,15 @@ def sign_flip_p(
     Parameters
     ----------
     a, b : (n,) array of float
-        Scores of the same cells.
-    film : (n,) array, optional
-        Labels of the films.
-    samples, seed : int
-        Number of sampled sign patterns, and their seed.
+        Scores of the same cells, one for each film.
     """
-    strata, _ = film_means(differences(a, b), film, None)
-    values = strata[0]
+    (values,), _ = film_means(differences(a, b), None, None)
     if values.size <= _EXACT_FLIPS:
         bits = np.arange(2**values.size)[:, None] >> np.arange(values.size) & 1
         flips = 1.0 - 2.0 * bits
         extra = 0
     else:
-        rng = np.random.default_rng(seed)
-        flips = rng.choice([-1.0, 1.0], (samples, values.size))
+        flips = np.random.default_rng(0).choice([-1.0, 1.0], (_FLIPS, values.size))
         extra = 1  # the observed pattern itself
     sums = np.abs(flips @ values)
     seen = abs(values.sum())

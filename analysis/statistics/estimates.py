@@ -21,6 +21,7 @@ from grainscout.records.arrays import FloatArray
 
 Statistic = Callable[[FloatArray, int], FloatArray]
 
+_LEVEL = 0.95
 _FEW_FILMS = 5  # under which percentiles cannot cover
 
 
@@ -100,9 +101,7 @@ def interval(
     """
     data = np.asarray(scores, dtype=np.float64)
     strata, failed = film_means(data, film, task)
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate(_resample(strata, samples, rng), axis=1)
-    pooled = np.concatenate(strata)
+    drawn, pooled = _resample(strata, samples, seed), np.concatenate(strata)
     estimate = float(statistic(pooled, -1))
     low, high = _bounds(statistic(drawn, -1), estimate, level, [len(s) for s in strata])
     return Interval(
@@ -154,74 +153,52 @@ def performance_profile(
     scores: ArrayLike,
     thresholds: ArrayLike,
     *,
-    film: ArrayLike | None = None,
-    task: ArrayLike | None = None,
-    level: float = 0.95,
     samples: int = 2000,
-    seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Share of films whose score reaches each threshold.
+    """Share of films whose score reaches each threshold, with 95 % intervals.
 
     If the curve of one policy is above another's everywhere, it dominates stochastically.
 
     Parameters
     ----------
     scores : (n,) array of float
+        One for each film.
     thresholds : (k,) array of float
-        In the unit of the scores. Other arguments as in `interval`.
+        In the unit of the scores.
+    samples : int
+        Number of bootstrap samples.
 
     Returns
     -------
     estimate, low, high : (k,) array of float
     """
-    strata, _ = film_means(np.asarray(scores, dtype=np.float64), film, task)
+    (films,), _ = film_means(np.asarray(scores, dtype=np.float64), None, None)
     at = np.asarray(thresholds, dtype=np.float64)
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate(_resample(strata, samples, rng), axis=1)
-    pooled = np.concatenate(strata)
-    estimate = (pooled[:, None] >= at).mean(axis=0)
-    sizes = [len(s) for s in strata]
-    bounds = [
-        _bounds((drawn >= t).mean(axis=1), e, level, sizes)
-        for t, e in zip(at, estimate, strict=True)
-    ]
-    low, high = (np.array([b[k] for b in bounds], dtype=np.float64) for k in (0, 1))
+    drawn = _resample([films], samples, 0)
+    estimate = (films[:, None] >= at).mean(axis=0)
+    reached = np.array([(drawn >= t).mean(axis=1) for t in at]).T
+    low, high = _bounds(reached, estimate, _LEVEL, [len(films)])
     return estimate, np.maximum(low, 0.0), np.minimum(high, 1.0)  # a share stays within 0 to 1
 
 
-def probability_of_improvement(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    film: ArrayLike | None = None,
-    task: ArrayLike | None = None,
-    level: float = 0.95,
-    samples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Probability that a beats b on a new film.
+def probability_of_improvement(a: ArrayLike, b: ArrayLike, *, samples: int = 2000) -> Interval:
+    """Probability that a beats b on a new film, with its 95 % interval.
 
     The share of films won, where a tie counts one half.
 
     Parameters
     ----------
     a, b : (n,) array of float
-        Scores of the same cells (same film and seed). Other arguments as in `interval`.
+        Scores of the same cells (same film and seed), one for each film.
+    samples : int
+        Number of bootstrap samples.
     """
-    strata, failed = film_means(differences(a, b), film, task)
-    wins = [(s > 0) + 0.5 * (s == 0) for s in strata]
-    rng = np.random.default_rng(seed)
-    drawn = np.concatenate(_resample(wins, samples, rng), axis=1).mean(axis=1)
-    pooled = np.concatenate(wins)
-    low, high = _bounds(drawn, float(pooled.mean()), level, [len(s) for s in strata])
-    return Interval(
-        estimate=float(pooled.mean()),
-        low=float(np.maximum(low, 0.0)),  # a share stays within 0 to 1
-        high=float(np.minimum(high, 1.0)),
-        level=level,
-        count=pooled.size,
-        failed=failed,
-    )
+    (apart,), failed = film_means(differences(a, b), None, None)
+    wins = (apart > 0) + 0.5 * (apart == 0)
+    found = float(wins.mean())
+    low, high = _bounds(_resample([wins], samples, 0).mean(axis=1), found, _LEVEL, [wins.size])
+    ends = {"low": float(np.maximum(low, 0.0)), "high": float(np.minimum(high, 1.0))}
+    return Interval(estimate=found, **ends, level=_LEVEL, count=wins.size, failed=failed)
 
 
 def ranking(
@@ -230,9 +207,7 @@ def ranking(
     *,
     film: ArrayLike | None = None,
     task: ArrayLike | None = None,
-    level: float = 0.95,
     samples: int = 2000,
-    seed: int = 0,
 ) -> list[Ranked]:
     """Rank policies, best first.
 
@@ -253,9 +228,9 @@ def ranking(
         For a policy without any finished cell.
     """
     table = check_table(scores, names)
-    common = {"film": film, "task": task, "level": level, "samples": samples, "seed": seed}
+    common = {"film": film, "task": task, "samples": samples}
     ranks = stats.rankdata(-np.where(np.isnan(table), -np.inf, table), axis=1)
-    drawn = np.stack([_drawn(column, film, task, samples, seed) for column in table.T])
+    drawn = np.stack([_drawn(column, film, task, samples) for column in table.T])
     top = drawn == np.nanmax(drawn, axis=0)
     best = (top / top.sum(axis=0)).mean(axis=1)
     rows = []
@@ -290,19 +265,16 @@ def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> fl
 
 
 def _drawn(
-    column: FloatArray, film: ArrayLike | None, task: ArrayLike | None, samples: int, seed: int
+    column: FloatArray, film: ArrayLike | None, task: ArrayLike | None, samples: int
 ) -> FloatArray:
     """Interquartile means (samples,) of one policy on resampled films."""
-    strata, _ = film_means(column, film, task)
+    return np.asarray(iqm(_resample(film_means(column, film, task)[0], samples, 0)))
+
+
+def _resample(strata: Sequence[NDArray[Any]], samples: int, seed: int) -> FloatArray:
+    """Draw each stratum with replacement, (samples, films)."""
     rng = np.random.default_rng(seed)
-    return np.asarray(iqm(np.concatenate(_resample(strata, samples, rng), axis=1)))
-
-
-def _resample(
-    strata: Sequence[NDArray[Any]], samples: int, rng: np.random.Generator
-) -> list[FloatArray]:
-    """Draw each stratum with replacement, (samples, its size)."""
-    return [s[rng.integers(0, len(s), (samples, len(s)))] for s in strata]
+    return np.hstack([s[rng.integers(0, len(s), (samples, len(s)))] for s in strata])
 
 
 def _bounds(

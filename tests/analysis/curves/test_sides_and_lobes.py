@@ -65,6 +65,15 @@ def test_a_contact_that_conducts_on_either_side_is_no_zero(ratio):
         assert not result.censored[0]
 
 
+def test_the_other_side_with_too_few_samples_is_no_bound_of_this_one():
+    voltage = sweep(0, 1, 0, step=0.05)
+    voltage = np.concatenate([voltage, sweep(0, -1, 0, step=0.2)[1:]])
+    for sign, valid in ((1, True), (-1, False)):
+        _, result = one("turn_on", voltage, diode(voltage, sign))
+        assert result.valid[0] == valid
+        assert valid or "fewer than 8 samples" in result.reasons()[0]
+
+
 def test_a_sweep_that_hardly_reaches_the_other_side_keeps_to_its_own():
     voltage = sweep(-0.1, 1, -0.1)
     value, _ = one("max_current", voltage, 1e-8 * np.minimum(voltage, 0))

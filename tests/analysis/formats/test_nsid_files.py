@@ -192,6 +192,9 @@ def test_curves_of_several_quantities_are_chosen(tmp_path):
     )
     with pytest.raises(DataError, match="quantity"):
         read(path)
+    log = (np.log10(np.abs(ohmic()) + 1e-15), axes, "log10 current", "A")
+    with pytest.raises(DataError, match="a current in A"):
+        read(write(tmp_path / "b.h5", log))
     data = read(path, current="Phase")
     assert data.unit == "deg"
     assert data.current[0, -1] == pytest.approx(10.0)

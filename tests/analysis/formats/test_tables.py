@@ -292,6 +292,13 @@ def test_what_is_not_understood_is_named(tmp_path, text, words):
         read_csv(table(tmp_path, text))
 
 
+def test_currents_of_one_size_may_be_a_short_circuit(tmp_path):
+    rows = [[k, v, 10.0 * (v > 0)] for k in range(3) for v, _ in single()]
+    path = table(tmp_path, text_of(rows, ["curve", "V (V)", "I (nA)"]))
+    assert any("of one size" in note for note in notes_of(read(path)))
+    assert read(path, rail=1e-8).saturated.any()
+
+
 def test_an_option_that_does_nothing_is_refused(tmp_path):
     path = table(tmp_path, text_of(single(), ["V (V)", "I (nA)"]))
     with pytest.raises(ConfigError, match="height_unit must be left out"):
