@@ -179,7 +179,7 @@ def plain_values(voltage: FloatArray, current: FloatArray) -> dict[str, FloatArr
 _LATER = {
     "topography": ("asymmetry_shown",),
     "scan": ("noise_length_nm",),
-    "transport": ("placement", "modes", "sweep_s"),
+    "transport": ("placement", "modes", "sweep_s", "family"),
 }
 
 
