@@ -268,6 +268,8 @@ class CampaignDisplay:
     def doing(self, what: str) -> None:
         """Show what is being done."""
         self._bar.update(self._task, description=what)
+        if self._live is not None:
+            self._live.refresh()
 
     def tick(self, key: CellKey, status: str, error: str) -> None:
         """Count a cell that has ended."""
