@@ -106,8 +106,9 @@ def judge(
     null = {"permutations": permutations}
 
     def classes(latent: FloatArray) -> Separation | None:
-        known = None if labels is None else {"labels": labels, "train": train, "test": test}
-        return None if known is None else separation(latent, **known, **null)
+        if labels is None:
+            return None
+        return separation(latent, labels, train=train, test=test, **null)
 
     return DualReport(
         retrieval=retrieval(by_image[test], by_spectrum[test], **null),
