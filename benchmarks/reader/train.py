@@ -130,14 +130,17 @@ def learn(
         prior=prior,
         film_mean=np.zeros(size),
         film_root=np.eye(size),
-        strangeness=np.linspace(0.0, 1.0, 101),
+        strangeness=np.linspace(np.zeros(len(network.SIDES)), 1.0, 101).T,
     )
-    seen = np.array([f for e in known[:_FILMS] for f in _films(blank, e)])
+    seen = np.array([f for e in known[:_FILMS] for f in _films(blank, e, (40, None))])
     root = np.linalg.inv(
         np.linalg.cholesky(np.cov(seen.T) + 1e-3 * np.diag(seen.var(0)) + 1e-9 * np.eye(size))
     )
     known_films = replace(blank, film_mean=seen.mean(0), film_root=root)
-    far = [known_films.distance(f) for e in new for f in _films(blank, e)]
+    far = [
+        [known_films.distance(f) for e in new for f in _films(blank, e, (side,))]
+        for side in network.SIDES
+    ]
     away = []
     for example in new:
         mean, sd, _ = ask(blank, example.image)
@@ -145,14 +148,14 @@ def learn(
     return replace(
         known_films,
         widening=np.quantile(np.concatenate(away, 1), 0.9, axis=1) / 1.645,
-        strangeness=np.percentile(far, np.arange(101)),
+        strangeness=np.array([np.percentile(f, np.arange(101)) for f in far]),
     )
 
 
-def _films(trained: Trained, example: Example) -> list[FloatArray]:
-    """What the network sees in a whole film, and in a small part of it."""
-    whole, part = example.image, example.image[:, :40, :40]
-    return [ask(replace(trained, members=trained.members[:1]), i)[2] for i in (whole, part)]
+def _films(trained: Trained, example: Example, sides: Sequence[int | None]) -> list[FloatArray]:
+    """What the network sees in parts of a film of these sides, and in all of it."""
+    first, least = replace(trained, members=trained.members[:1]), min(example.image.shape[1:])
+    return [ask(first, example.image[:, :s, :s])[2] for s in sides if s is None or s <= least]
 
 
 def _truth(example: Example) -> NDArray[np.float32]:

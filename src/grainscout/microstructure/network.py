@@ -28,7 +28,9 @@ from grainscout.records.arrays import FloatArray
 
 WIDTHS, INPUTS, OUTPUTS = (16, 32, 48, 64), 3, 16
 MULTIPLE = 2 ** (len(WIDTHS) - 1)  # sides of an image are multiples of it
-VERSION = 1
+VERSION = 2
+SIDES = (24, 40, 128)  # pixels of images whose usual strangeness is known
+_STRANGE = 95  # percentile beyond which a reading is trusted less
 _TILE, _MARGIN = 512, 64  # pixels
 
 _LEARNT = ("widening", "prior", "film_mean", "film_root", "strangeness")
@@ -118,8 +120,9 @@ class Trained:
         Mean and standard deviation of each map over films.
     film_mean, film_root : (160,) and (160, 160) array of float
         Whitening of the first member's mean features of a film.
-    strangeness : (101,) array of float
-        Percentiles of the distance of a film from `film_mean`.
+    strangeness : (3, 101) array of float
+        Percentiles of the distance from `film_mean` of images with sides of `SIDES` pixels: of a
+        small part of a film less is known.
     """
 
     members: tuple[Weights, ...]
@@ -133,11 +136,13 @@ class Trained:
         """How far the features of a film are from those of training, in deviations."""
         return float(np.sqrt(np.mean((self.film_root @ (film - self.film_mean)) ** 2)))
 
-    def familiarity(self, film: FloatArray) -> tuple[float, float]:
-        """Share of films held out that are stranger, and the trust 0 .. 1 in a reading."""
-        far, seen = self.distance(film), self.strangeness
+    def familiarity(self, film: FloatArray, shape: tuple[int, int]) -> tuple[float, float]:
+        """Share of images held out, as large, that are stranger, and the trust 0 .. 1 in a reading."""
+        far = self.distance(film)
+        side = np.log(shape[0] * shape[1]) / 2
+        seen = np.array([np.interp(side, np.log(SIDES), column) for column in self.strangeness.T])
         share = 1.0 - float(np.interp(far, seen, np.linspace(0.0, 1.0, len(seen))))
-        return share, min(1.0, (seen[-2] / far) ** 4) if far > 0 else 1.0
+        return share, min(1.0, (seen[_STRANGE] / far) ** 4) if far > 0 else 1.0
 
 
 def ask(

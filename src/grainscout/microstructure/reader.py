@@ -152,7 +152,7 @@ def read_height(
     grid = working_grid(image.shape, (float(steps[0]), float(steps[1])))
     trained = trained or network.shipped()
     mean, sd, film = network.ask(trained, network_input(image, grid))
-    share, trust = trained.familiarity(film)
+    share, trust = trained.familiarity(film, grid.shape)
     notes = list(grid.notes)
     if unknown.any():
         notes.append(f"{int(unknown.sum())} pixels that are not finite were filled in")
