@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.policies.acquisition import Posterior
+from grainscout.policies.base import nearest_sites
 from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Placed
 from grainscout.policies.models.pretrained.inputs import make_inputs
@@ -24,11 +25,12 @@ from grainscout.policies.models.pretrained.network import (
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Acquisition, Maps, Model, RunContext
 from grainscout.policies.validation import option
-from grainscout.records import PackedState, Problem
+from grainscout.records import PackedState, Problem, Scan
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 # Candidates below which a design takes all, else those of which it chooses, and integrates over.
 _FEW, _CANDIDATES, _REFERENCES = 30, 2000, 300
+_SPREAD = 1024  # points of a sequence, a power of two
 PRIORS = ("pretrained", "none")
 
 
@@ -44,12 +46,17 @@ def table_of(run: RunContext) -> tuple[NDArray[np.float32], Network]:
 
     def make() -> tuple[NDArray[np.float32], Network]:
         scan, reading = run.problem.scan, read(run)
-        current = "current" in scan.channels and knows_currents()
+        current = uses_current(scan)
         network = shipped_network(current=current)
         inputs = make_inputs(scan, reading.maps, reading.sd, current=current)
         return network.rows(inputs, _kind(run.problem)), network
 
     return run.memo("pretrained", make)
+
+
+def uses_current(scan: Scan) -> bool:
+    """Whether the network of a scan reads its current image."""
+    return "current" in scan.channels and knows_currents()
 
 
 def _kind(problem: Problem) -> NDArray[np.float32]:
@@ -122,15 +129,17 @@ class Design(Acquisition):
 
     Parameters
     ----------
-    order : {"gain", "tour", "clusters"}
-        ``"tour"`` plans all sites that the budget still allows, visits them by the shortest way, and
+    order : {"auto", "gain", "spread", "tour", "clusters"}
+        ``"auto"`` is ``"spread"`` where a current image is used, else ``"gain"``. ``"spread"`` is a
+        Sobol' sequence over the frame: with a current image what is left to learn lies in few odd
+        sites, and curves from them alone mislead the model. ``"tour"`` plans all sites that the budget still allows, visits them by the shortest way, and
         plans anew whenever the model was refitted: more curves in the same time. ``"clusters"``
         takes the farthest site of the largest cluster of the model's features (LCMD): it needs no
         curve, which suits large batches.
     """
 
     shown = "integrated_variance"
-    order: str = option("gain", choices=("gain", "tour", "clusters"))
+    order: str = option("auto", choices=("auto", "gain", "spread", "tour", "clusters"))
 
     def _sets(self, run: RunContext) -> tuple[IntArray, IntArray]:
         """Candidates that are considered, and those that stand for all: evenly spread ones."""
@@ -149,6 +158,8 @@ class Design(Acquisition):
 
     def seeds(self, run: RunContext, count: int) -> IntArray:
         """The first candidates of the design, by the covariance that holds before any curve."""
+        if self._order(run) == "spread":
+            return self._sequence(run)[:count]
         surrogate, (at, reference) = run.surrogate, self._sets(run)
         member = surrogate.members[0] if isinstance(surrogate, Mixture) else None
         if member is None:
@@ -164,11 +175,24 @@ class Design(Acquisition):
         """Continue from a state, with the sets of its seed and not those that planned anew."""
         super().restore(run, state)
         run.forget("design")
+        run.forget("sequence")
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """Fall of the mean variance, times the chance that the curve can be used."""
-        gain = {"gain": self._fall, "tour": self._toured, "clusters": self._apart}[self.order]
+        gains = {
+            "gain": self._fall,
+            "spread": self._spread,
+            "tour": self._toured,
+            "clusters": self._apart,
+        }
+        gain = gains[self._order(run)]
         return "integrated-variance", lambda posterior: gain(run, posterior)
+
+    def _order(self, run: RunContext) -> str:
+        if self.order != "auto":
+            return self.order
+        taught = getattr(run.model, "prior", "none") == "pretrained"
+        return "spread" if taught and uses_current(run.problem.scan) else "gain"
 
     def _fall(self, run: RunContext, posterior: Posterior) -> FloatArray:
         at, reference = self._sets(run)
@@ -177,6 +201,26 @@ class Design(Acquisition):
         fall = integrated_fall(covariance, variance, posterior.surrogate.noise)
         gain[at] = fall * self._usable(run)[at]
         return gain
+
+    def _spread(self, run: RunContext, posterior: Posterior) -> FloatArray:
+        order = self._sequence(run)
+        gain = np.full(len(posterior.mean), -1.0)
+        gain[order] = np.linspace(1.0, 0.0, len(order))
+        return gain
+
+    def _sequence(self, run: RunContext) -> IntArray:
+        """Candidates by a Sobol' sequence of the run."""
+
+        def draw() -> IntArray:
+            from scipy.stats import qmc
+
+            sites = run.problem.candidates
+            points = qmc.Sobol(2, seed=np.random.default_rng([run.weights_seed, 19])).random(
+                _SPREAD
+            )
+            return nearest_sites(sites, np.arange(len(sites)), points[: len(sites)])
+
+        return run.memo("sequence", draw)
 
     def _apart(self, run: RunContext, posterior: Posterior) -> FloatArray:
         at, _ = self._sets(run)

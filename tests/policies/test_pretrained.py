@@ -6,7 +6,10 @@ from numpy.testing import assert_allclose
 from scipy.optimize import approx_fprime
 
 from grainscout.analysis.curves.descriptors import DESCRIPTORS
+from grainscout.experiment import Experiment, make_problem
+from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.microstructure.reader import read_structure
+from grainscout.policies import make_policy
 from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.pretrained.inputs import grains_of, make_inputs
@@ -14,7 +17,8 @@ from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, Hi
 from grainscout.policies.models.pretrained.kinds import KNOWN, kind_of
 from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
 from grainscout.policies.models.pretrained.network import check_network, shipped_network
-from grainscout.records import DataError, PolicyError, Scan, Waveform
+from grainscout.records import Budget, DataError, PolicyError, Scan, Waveform, spawn_streams
+from grainscout.simulator import PRESETS, Film
 
 PRIOR = np.tile([-1.0, 0.7], (PARAMETERS, 1))
 
@@ -203,3 +207,21 @@ def test_inputs_have_their_columns_whatever_the_image_is(image: str, relief: str
     inputs = make_inputs(scan, reading.maps, reading.sd, current=False)
     rows = network.rows(inputs, kind_of("turn_on", Waveform.triangle(), 0.0))
     assert np.isfinite(rows).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "order"), [(("height",), "gain"), (("height", "current"), "spread")]
+)
+def test_sites_spread_where_a_current_image_tells_the_rest(
+    channels: tuple[str, ...], order: str
+) -> None:
+    film = Film.generate(PRESETS["tiny"], 3)
+
+    def sites(wanted: str) -> list[tuple[int, int]]:
+        scope = Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(1).instrument))
+        problem = make_problem(scope, Waveform.triangle(), Budget(curves=14), channels=channels)
+        policy = make_policy("map", {"order": wanted})
+        return [o.site for o in Experiment(scope, policy, problem=problem, seed=2).run().outcomes]
+
+    assert sites("auto") == sites(order)
+    assert len(set(sites("clusters"))) == 14
