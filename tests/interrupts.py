@@ -36,3 +36,17 @@ class DiesAfter:
                 raise Interrupted
 
         return dying
+
+
+class Stateless:
+    """A microscope whose state cannot be stored, as no real one's can."""
+
+    unsupported = frozenset(("state", "restore"))
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        if name in self.unsupported or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)

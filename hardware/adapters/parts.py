@@ -333,5 +333,5 @@ def open_source_meter(
     **meter: Any,
 ) -> MicroscopeOfParts:
     """Open a Keithley on another microscope: `open_parts` in the words of earlier files."""
-    own = {"mover": mover, "mover_options": mover_options, "model": model, "bias_to": bias_to}
-    return open_parts(**_as_parts(**own, resource=resource, **meter))
+    own: dict[str, Any] = {"mover": mover, "mover_options": mover_options, "model": model}
+    return open_parts(**_as_parts(**own, bias_to=bias_to, resource=resource, **meter))

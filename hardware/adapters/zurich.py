@@ -62,13 +62,13 @@ class ZurichMeter:
             self._device, self._errors = _connected(device, host, port)
             self._demod, self._aux = self._device.demods[0], self._device.auxouts[output]
             self.off()
-            wanted = (
+            for node, value in (
                 *((self._aux.outputselect, -1), (self._device.oscs[0].freq, 0.0)),
                 *((self._demod.adcselect, 1), (self._demod.order, 4), (self._demod.enable, 1)),
-                *((self._demod.timeconstant, settle_s / 10), (self._demod.rate, 10 / settle_s)),
-            )
-            for node, value in wanted:
+                (self._demod.timeconstant, settle_s / 10),
+            ):
                 self._set(node, value)
+            self._set(self._demod.rate, 10 / settle_s, within=0.5)  # it has powers of two alone
             self._range = float(self._get(self._device.currins[0].range))
         except (ConfigError, MicroscopeError):
             self._lock.give()
@@ -125,16 +125,14 @@ class ZurichMeter:
         except self._errors as error:
             raise MicroscopeError(f"the amplifier must answer; got {error}") from error
 
-    def _set(self, node: Any, value: float) -> None:
+    def _set(self, node: Any, value: float, within: float = 0.05) -> None:
         """Set a node and read it back: the server rounds and limits what it is told."""
         try:
             node(value)
         except self._errors as error:
             raise MicroscopeError(f"the amplifier must take {value:g}; got {error}") from error
         found = float(self._get(node))
-        if not math.isclose(
-            found, value, rel_tol=0.5 if node is self._demod.rate else 0.05, abs_tol=1e-3
-        ):
+        if not math.isclose(found, value, rel_tol=within, abs_tol=1e-3):
             raise MicroscopeError(f"the amplifier must take {value:g} at {node}; it says {found:g}")
 
 

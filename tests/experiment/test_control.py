@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from interrupts import Stateless
 
 from grainscout.experiment import Experiment, attachable, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
@@ -240,24 +241,12 @@ def test_a_point_beyond_a_limit_is_refused_and_the_run_goes_on(make):
     assert "frame_m" in refused["refused"]
 
 
-class NotResumable:
-    """A real microscope: what it did is on no record of its own."""
-
-    def __init__(self, inner):
-        self._inner = inner
-
-    def __getattr__(self, name):
-        if name in ("state", "restore", "wear", "faults"):
-            raise AttributeError(name)
-        return getattr(self._inner, name)
-
-
 def test_limits_count_on_after_a_resume_on_a_real_microscope(make, film):
     setting = make()
     setting.at = {6: [("abort", {})]}
     setting.experiment.run()
     inner = SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument)
-    scope = Guard(NotResumable(inner), Limits(curves=9), scan=setting.experiment.problem.scan)
+    scope = Guard(Stateless(inner), Limits(curves=9), scan=setting.experiment.problem.scan)
     again = Experiment.resume(setting.journal, scope, make_policy("random", {}))
     scope.limits = dataclasses.replace(scope.limits, site_s=1.5 * WAVE.duration)
     done, *_ = setting.journal.outcomes()

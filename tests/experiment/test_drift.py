@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from interrupts import DiesAfter, Interrupted, trajectory
+from interrupts import DiesAfter, Interrupted, Stateless, trajectory
 
 from grainscout.experiment import DriftSettings, Experiment, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
@@ -29,20 +29,6 @@ def film(seed=7):
 
 def simulated(seed=7):
     return SimulatedMicroscope(film(seed), "quiet+drift-severe", seed=spawn_streams(7).instrument)
-
-
-class Stateless:
-    """A microscope whose state cannot be stored, as no real one's can."""
-
-    unsupported = frozenset(("state", "restore"))
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __getattr__(self, name):
-        if name in self.unsupported or name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.inner, name)
 
 
 def run(scope, path=None, *, drift=LOOKS, curves=18, wrap=lambda journal: journal):

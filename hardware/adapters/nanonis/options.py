@@ -91,9 +91,8 @@ class NanonisOptions:
     signals: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = ("rail_A", "stable_s", "stable_m", "land_timeout_s", "withdraw_timeout_s")
-        names += ("speed_m_per_s", "timeout_s", "scan_timeout_s")
-        positive(**{name: getattr(self, name) for name in names})
+        names = "rail_A stable_s stable_m land_timeout_s withdraw_timeout_s speed_m_per_s timeout_s"
+        positive(**{name: getattr(self, name) for name in (*names.split(), "scan_timeout_s")})
         ports = [p for p in (self.port, self.emergency_port, self.watchdog_port) if p]
         if len(set(ports)) != len(ports):
             raise ConfigError(

@@ -49,6 +49,8 @@ class Server(types.ModuleType):
         return types.SimpleNamespace(connect_device=device)
 
     def set(self, path, value):
+        if path.endswith("rate"):
+            value = 13_400.0 / 2 ** round(math.log2(13_400.0 / value))  # as the server rounds it
         if not (self.fault == "limited" and path.endswith("offset")):
             self.values[path] = value
 
