@@ -76,7 +76,7 @@ def curves(
     trajectories: bool = False,
     rng: np.random.Generator | None = None,
 ) -> IVResult:
-    """Responses of n contacts, as `iv_curves`. The states P and s [V] are exact on each ramp."""
+    """Responses of n contacts, as `iv_curves`, exact on each ramp. The state is P and s [V]."""
     p = check_parameters(parameters, PARAMETERS)
     check_conditions(light, temperature)
     start = rest(parameters) if state is None else np.asarray(state, np.float64)
