@@ -24,26 +24,14 @@ CRITICAL_TEMPERATURE = 2.0 / math.log(1.0 + math.sqrt(2.0))
 
 @dataclass(frozen=True, kw_only=True)
 class IsingSpec:
-    """A lattice and its sampling.
+    """A lattice and its sampling."""
 
-    Parameters
-    ----------
-    size : int
-        Spins on a side, even.
-    j1, j2 : float
-        Nearest and next-nearest coupling, > 0 ferromagnetic.
-    temperature : float
-        k_B T in units of |J|.
-    sweeps, warmup : int
-        Metropolis sweeps measured and discarded.
-    """
-
-    size: int = 16
-    j1: float = 1.0
-    j2: float = 0.0
-    temperature: float = 2.0
-    sweeps: int = 400
-    warmup: int = 200
+    size: int = 16  #: Spins on a side, even
+    j1: float = 1.0  #: Nearest coupling, > 0 ferromagnetic
+    j2: float = 0.0  #: Next-nearest coupling
+    temperature: float = 2.0  #: k_B T in units of |J|
+    sweeps: int = 400  #: Metropolis sweeps measured
+    warmup: int = 200  #: ... and discarded before
 
     def __post_init__(self) -> None:
         if self.size < 4 or self.size > 512 or self.size % 2:
@@ -59,35 +47,18 @@ class IsingSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IsingResult:
-    """Thermal averages per spin of n lattices.
+    """Thermal averages per spin of n lattices."""
 
-    Parameters
-    ----------
-    energy, heat_capacity : (n,) array of float
-        <E>/N and var(E)/(N T^2).
-    magnetisation, susceptibility : (n,) array of float
-        <|M|>/N and (<M^2> - <|M|>^2)/(N T).
-    stripes : (n,) array of float
-        <order of rows or columns>/N, 1 for alternating lines.
-    spins : (n, size, size) array of int8
-        Last state.
-    """
-
-    energy: FloatArray
-    heat_capacity: FloatArray
-    magnetisation: FloatArray
-    susceptibility: FloatArray
-    stripes: FloatArray
-    spins: NDArray[np.int8]
+    energy: FloatArray  #: (n,) <E>/N
+    heat_capacity: FloatArray  #: var(E)/(N T^2)
+    magnetisation: FloatArray  #: <|M|>/N
+    susceptibility: FloatArray  #: (<M^2> - <|M|>^2)/(N T)
+    stripes: FloatArray  #: <order of rows or columns>/N, 1 for alternating lines
+    spins: NDArray[np.int8]  #: (n, size, size) last state
 
 
 def simulate(specs: list[IsingSpec], rng: np.random.Generator) -> IsingResult:
-    """Sample many lattices of one size by Metropolis.
-
-    The lattice is updated in four interpenetrating sub-lattices, no two of whose spins are coupled
-    by J1 or J2, so each is drawn at once. Starts from all up, which is also right in the ordered
-    phase of a finite lattice.
-    """
+    """Sample many lattices of one size by Metropolis, from all spins up."""
     if not specs or len({(s.size, s.sweeps, s.warmup) for s in specs}) != 1:
         raise ConfigError("ising lattices must be at least one, of one size, sweeps and warmup")
     first = specs[0]
@@ -156,22 +127,7 @@ def _stripes(spins: NDArray[np.int8]) -> FloatArray:
 def phase_map(
     j1: FloatArray, j2: FloatArray, *, base: IsingSpec | None = None, rng: np.random.Generator
 ) -> dict[str, FloatArray]:
-    """Properties over the plane of both couplings.
-
-    Parameters
-    ----------
-    j1, j2 : (columns,) and (rows,) array of float
-        Couplings.
-    base : IsingSpec or None
-        Size, temperature and sampling of every lattice.
-    rng : numpy.random.Generator
-        Source of all randomness.
-
-    Returns
-    -------
-    dict of str to (rows, columns) array of float
-        Maps by property.
-    """
+    """Properties (rows, columns) over the plane of couplings J1 (columns,) and J2 (rows,)."""
     spec = base or IsingSpec()
     plane = [replace(spec, j1=float(a), j2=float(b)) for b in j2 for a in j1]
     result = simulate(plane, rng)

@@ -20,20 +20,7 @@ ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 
 
 def film_overview(film: Film, waveform: Waveform | None = None, *, light: float = 0.1) -> Figure:
-    """Draw a film and its truth in six panels.
-
-    They show the image, the archetypes, the largest current in dark and light, the loop area, and
-    example curves. Save the figure with ``figure.savefig(path)``. No window is opened.
-
-    Parameters
-    ----------
-    film : Film
-        The film.
-    waveform : Waveform or None
-        A triangle 0 -> 1.5 -> 0 V in 251 samples if None.
-    light : float
-        Light of the lit panels [suns].
-    """
+    """Draw image, archetypes, currents in dark and light, loop area and example curves, without a window."""
     from matplotlib.figure import Figure
 
     sweep = waveform or Waveform.triangle()

@@ -70,23 +70,7 @@ class TransportMaps:
 def parameter_maps(
     structure: Structure, spec: TransportSpec, rng: np.random.Generator
 ) -> TransportMaps:
-    """Parameter maps of a film.
-
-    Parameters
-    ----------
-    structure : Structure
-        Grains, boundaries and vertices.
-    spec : TransportSpec
-        Settings.
-    rng : numpy.random.Generator
-        Source of all randomness, one child for each component.
-
-    Raises
-    ------
-    ConfigError
-        No film of this structure has the boundary contrast or the structure share that `spec`
-        asks for. The message says which are possible.
-    """
+    """Parameter maps of a film. ConfigError if none of this structure has the contrast or share asked for."""
     streams = rng.spawn(7)
     published, pb, pj = archetype_weights(structure, spec)
     composition = streams[0].standard_normal(len(structure.grains)) * spec.composition

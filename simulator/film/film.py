@@ -382,23 +382,9 @@ class Film(Drawn):
 
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file, replacing an existing one."""
-        parts = store.FilmParts(
-            spec=self.spec,
-            seed=self.seed,
-            structure=self.structure,
-            truth=self.truth,
-            measured=self.measured,
-        )
-        store.save(parts, Path(path))
+        store.save(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Film:
         """Read a file. DataError if damaged or foreign."""
-        parts = store.load(Path(path))
-        return cls(
-            spec=parts.spec,
-            seed=parts.seed,
-            structure=parts.structure,
-            measured=parts.measured,
-            stored_truth=parts.truth,
-        )
+        return cls(**store.load(Path(path)))

@@ -189,11 +189,7 @@ def _assemble(
     lines: Lines,
     height: FloatArray,
 ) -> Structure:
-    """Number the visible grains and boundaries, and make tables.
-
-    The nearest boundary of a pixel at the rim may lie outside the frame, so the last grains of the
-    table can be neighbours without a pixel (area 0).
-    """
+    """Number the visible grains and boundaries, and make tables; grains beyond the rim have area 0."""
     seen, shown = np.unique(maps.cell), np.unique(maps.edge)
     beyond = np.setdiff1d(tess.edges[shown], seen)
     order = np.concatenate([seen, beyond])

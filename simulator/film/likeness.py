@@ -15,18 +15,7 @@ _WIDTHS = ("flank_nm", "groove_width_nm", "rolloff_nm")
 
 
 def spec_like(film: Film, largest: int = 128) -> FilmSpec:
-    """Settings of new films like one on a measured image.
-
-    Pixels, density of the grains and the spread of their sizes, the relief, and the noise of a
-    pixel and of a line are those of the image. Transport, tip and shapes are those of its settings.
-
-    Parameters
-    ----------
-    film : Film
-        Film on a measured image (`Film.from_topography`).
-    largest : int
-        Most rows and columns of the new films [pixels].
-    """
+    """Settings of new films with the grains, relief and noise of one on a measured image."""
     area, (rows, columns) = film.structure.grains["area"], film.shape
     spec = replace(film.spec, rows=min(rows, largest), columns=min(columns, largest))
     size = np.log(np.sqrt(4.0 * area[area > 0] / np.pi) / 1e-9)

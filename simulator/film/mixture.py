@@ -105,10 +105,7 @@ def moved(
 
 
 def archetype_table(spec: TransportSpec, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Values (club, heart, diamond) of one film by name.
-
-    A film's own archetypes are drawn again if no sharing of their conductance gives that contrast.
-    """
+    """Values (club, heart, diamond) of one film by name, drawn until they can have the contrast."""
     for _ in range(_MOST_DRAWS if spec.film_spread else 1):
         table = _drawn_table(spec, rng)
         if spec.boundary_contrast is None:
@@ -170,10 +167,7 @@ def perturbation_for_share(
     given: Mapping[str, FloatArray],
     spec: TransportSpec,
 ) -> float:
-    """Factor on the unseen changes for `spec.structure_share`.
-
-    The share is the squared correlation of the loop area with that of the same points unperturbed.
-    """
+    """Factor on the unseen changes for `spec.structure_share`, the squared correlation with the bare loop area."""
     wanted = 1.0 if spec.structure_share is None else spec.structure_share
     bare = loop_area({**blend(table, weights, changes.scaled(0.0), spec.law), **given}, spec)
 

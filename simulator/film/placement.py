@@ -33,19 +33,7 @@ def archetype_weights(
 
 
 def placed(published: FloatArray, pj: FloatArray, by: FloatArray | None, name: str) -> FloatArray:
-    """Weights (rows, columns, 3) of a placement.
-
-    Parameters
-    ----------
-    published : (rows, columns, 3) array of float
-        Weights of the published law.
-    pj : (rows, columns) array of float
-        Proximity to a junction.
-    by : (rows, columns) array of float or None
-        What decides where structure does not: the lower half of it are clubs, the top fifth diamonds.
-    name : str
-        One of `PLACEMENTS`.
-    """
+    """Weights (rows, columns, 3) of a placement, from the published ones, pJ, and what decides otherwise."""
     club, heart, diamond = np.moveaxis(published, -1, 0)
     if by is None:
         order = {

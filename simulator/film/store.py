@@ -14,9 +14,9 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -25,27 +25,18 @@ from numpy.typing import NDArray
 
 from grainscout.microstructure.structure import Structure
 from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
 from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
 from grainscout.records.files import regular
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
 
+if TYPE_CHECKING:
+    from grainscout.simulator.film.film import Film
+
 _FORMAT, _VERSION = "grainscout film", 1
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FilmParts:
-    """All that a file keeps of a film."""
-
-    spec: FilmSpec
-    seed: np.random.SeedSequence
-    structure: Structure
-    truth: TransportMaps
-    measured: FloatArray | None
-
-
-def save(film: FilmParts, path: Path) -> None:
+def save(film: Film, path: Path) -> None:
     """Write a film. DataError if that is impossible."""
     made_with = {
         "python": platform.python_version(),
@@ -77,8 +68,8 @@ def save(film: FilmParts, path: Path) -> None:
         raise DataError(f"film cannot be written to {path}: {error}") from error
 
 
-def load(path: Path) -> FilmParts:
-    """Read a film. DataError if missing, foreign or damaged."""
+def load(path: Path) -> dict[str, Any]:
+    """Read the arguments of a film. DataError if missing, foreign or damaged."""
     survived(path, _read)
     header, digest, arrays = _read(path)
     if digest != _digest(header, arrays):
@@ -88,13 +79,13 @@ def load(path: Path) -> FilmParts:
         seed = np.random.SeedSequence(**json.loads(header["seed"]))
         tables: dict[str, Any] = _tree(arrays, "structure/")
         first, second = tables.pop("pixel_size")
-        return FilmParts(
-            spec=spec,
-            seed=seed,
-            structure=Structure(**tables, pixel_size=(float(first), float(second))),
-            truth=TransportMaps(**_tree(arrays, "truth/")),
-            measured=arrays.get("measured"),
-        )
+        return {
+            "spec": spec,
+            "seed": seed,
+            "structure": Structure(**tables, pixel_size=(float(first), float(second))),
+            "stored_truth": TransportMaps(**_tree(arrays, "truth/")),
+            "measured": arrays.get("measured"),
+        }
     except (KeyError, ValueError, TypeError, ConfigError) as error:
         raise DataError(f"film file {path} lacks a part or has a bad one: {error}") from error
 
@@ -143,7 +134,7 @@ def _tree(arrays: dict[str, NDArray[Any]], under: str) -> dict[str, Any]:
     return out
 
 
-def _arrays(film: FilmParts) -> dict[str, NDArray[Any]]:
+def _arrays(film: Film) -> dict[str, NDArray[Any]]:
     out: dict[str, NDArray[Any]] = {}
     for part in fields(Structure):
         out[f"structure/{part.name}"] = np.asarray(getattr(film.structure, part.name))

@@ -121,11 +121,7 @@ def tessellate(
     rng: np.random.Generator,
     warp_rng: np.random.Generator,
 ) -> Tessellation:
-    """Tessellate a frame of `size` (2,) [nm].
-
-    The diagram has a margin of three grains. Circles have ln-normal diameters [nm]. `warp` and `warp_length` are the rms displacement of the
-    boundaries and its correlation length [nm].
-    """
+    """Tessellate a frame of `size` (2,) [nm], with a margin of three grains around it."""
     margin = 3.0 * mean_diameter + 3.0 * warp
     extent = size + 2 * margin
     # Cells fill the plane and follow their circles, so E[pi r^2] is the mean area.
@@ -220,11 +216,7 @@ def rasterise(
     widths: FloatArray,
     power: float = 1.0,
 ) -> Iterator[Strip]:
-    """Strips of the frame from top to bottom.
-
-    The flanks of each edge have `widths` (k, 2) [nm]. A cell is convex, so the nearest of its edges is the one whose line is
-    nearest. Distances are those before the warp: exact where it is 0, and in any case 0 on the boundary.
-    """
+    """Strips of the frame from top to bottom. Distances are those before the warp, 0 on the boundary."""
     columns = shape[1]
     # |q - s|^2 - r^2 is a plain squared distance in three dimensions, up to a constant.
     squares = tess.radii**2  # the largest of these very numbers, so that no difference is below 0
@@ -267,10 +259,7 @@ def rasterise(
 
 
 def edge_lines(tess: Tessellation, chosen: IntArray, spacing: float) -> Lines:
-    """Curved lines of the chosen edges.
-
-    Points are at most `spacing` nm apart. Edges that are open or end beyond the warp's reach are left out: they lie outside the margin.
-    """
+    """Curved lines of the chosen edges inside the margin, points at most `spacing` nm apart."""
     ends = tess.ends[chosen]
     chosen, ends = chosen[(ends[:, 1] >= 0)], ends[(ends[:, 1] >= 0)]
     a, b = tess.corners[ends[:, 0]], tess.corners[ends[:, 1]]

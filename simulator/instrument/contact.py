@@ -45,10 +45,7 @@ class ContactSpec:
 def telegraph(
     duration: float, loss_rate: float, return_rate: float, rng: np.random.Generator
 ) -> tuple[bool, FloatArray]:
-    """Two-state process: state at the start, switching times [s].
-
-    Dwell times are exponential. The start is drawn from the stationary distribution.
-    """
+    """State at the start (stationary) and switching times [s] of a two-state process."""
     touching = bool(rng.random() * (loss_rate + return_rate) >= loss_rate)
     start, now = touching, 0.0
     times: list[float] = []

@@ -42,11 +42,7 @@ class DriftSpec:
 
 
 class DriftPath:
-    """Drift as a function of the clock alone.
-
-    The walk's increments lie on a fixed grid of times, in blocks that each have a random stream of
-    their own, so the path does not depend on when or how often it is asked for.
-    """
+    """Drift by the clock alone: increments on a grid of times, in blocks with streams of their own."""
 
     def __init__(self, spec: DriftSpec, seed: np.random.SeedSequence) -> None:
         self._spec = spec
@@ -67,10 +63,7 @@ class DriftPath:
         return scale * self._stream(1 + block).standard_normal((_BLOCK, 2))
 
     def at(self, seconds: float) -> FloatArray:
-        """Displacement (2,) at a time on the clock [m].
-
-        DataError for a negative time, or one beyond two million steps of the walk.
-        """
+        """Displacement (2,) at a time [m]. DataError if it is negative, or beyond two million steps."""
         longest = _LONGEST * self._spec.step_s
         if not 0 <= seconds <= longest:
             raise DataError(

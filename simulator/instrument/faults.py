@@ -26,24 +26,12 @@ from grainscout.simulator.transport.parameters import TEMPERATURES
 
 @dataclass(frozen=True, kw_only=True)
 class MotionSpec:
-    """Durations on the clock.
+    """Durations on the clock."""
 
-    Parameters
-    ----------
-    speed_m_per_s : float
-        Travel between sites, tip lifted [m/s].
-    settle_s : float
-        Rest after landing [s].
-    overhead_s : float
-        Approach, engage and file handling of one curve [s].
-    line_s : float
-        One line of an image, there and back [s].
-    """
-
-    speed_m_per_s: float = 1e-6
-    settle_s: float = 0.05
-    overhead_s: float = 0.1
-    line_s: float = 1.0
+    speed_m_per_s: float = 1e-6  #: Travel between sites, tip lifted
+    settle_s: float = 0.05  #: Rest after landing
+    overhead_s: float = 0.1  #: Approach, engage and file handling of one curve
+    line_s: float = 1.0  #: One line of an image, there and back
 
     def __post_init__(self) -> None:
         positive(self, speed_m_per_s="m/s")
@@ -103,24 +91,13 @@ class InstrumentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A fault that the user may not have noticed.
+    """A fault that the user may not have noticed. Part of the truth."""
 
-    Part of the truth.
-
-    Parameters
-    ----------
-    time_s : float
-        Time on the clock [s].
-    kind : str
-        "contact_lost", "approach_failed", "crash", "saturated", "damaged" (dose 1 reached) or
-        "coating_lost" (the tip's life is over).
-    detail : mapping
-        Plain values.
-    """
-
-    time_s: float
+    time_s: float  #: Time on the clock [s]
+    #: "contact_lost", "approach_failed", "crash", "saturated", "damaged" (dose 1 reached) or
+    #: "coating_lost" (the tip's life is over).
     kind: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)  #: Plain values
 
     def packed(self) -> PackedState:
         """As plain values for ``records.pack``."""
@@ -129,27 +106,13 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """True place of a measurement.
+    """True place of a measurement."""
 
-    Parameters
-    ----------
-    time_s : float
-        Start of the sweep [s].
-    site : Site
-        Site as commanded.
-    visit : int
-        Number of the visit to that site.
-    offset : (float, float)
-        Rows' and columns' distance of the tip from it [m].
-    pixel : Site
-        Pixel of the film that was measured.
-    """
-
-    time_s: float
-    site: Site
-    visit: int
-    offset: tuple[float, float]
-    pixel: Site
+    time_s: float  #: Start of the sweep [s]
+    site: Site  #: Site as commanded
+    visit: int  #: Number of the visit to that site
+    offset: tuple[float, float]  #: Rows' and columns' distance of the tip from it [m]
+    pixel: Site  #: Pixel of the film that was measured
 
 
 #: Fault -> (mild, severe).

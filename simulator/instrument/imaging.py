@@ -14,10 +14,7 @@ def shifted(
     start: tuple[int, int] = (0, 0),
     columns: int | None = None,
 ) -> FloatArray:
-    """Rows from `start` on, `columns` wide, the i-th displaced by offsets[i] [pixels].
-
-    Linear between pixels, mirrored beyond the edges.
-    """
+    """Rows from `start` on, `columns` wide, displaced by offsets [pixels]; mirrored beyond the edges."""
     wide = image.shape[1] if columns is None else columns
     at_row = start[0] + np.arange(len(offsets))[:, np.newaxis] + offsets[:, :1] + np.zeros(wide)
     at_column = start[1] + np.arange(wide)[np.newaxis, :] + offsets[:, 1:]

@@ -27,10 +27,7 @@ class LightSpec:
 
 
 class Lamp:
-    """Light against time.
-
-    `history` holds (time [s], light set [suns], effective light [suns]).
-    """
+    """Light against time. `history` holds time [s], light set and effective light [suns]."""
 
     def __init__(self, spec: LightSpec | None, suns: float = 0.0) -> None:
         self._relaxation = 0.0 if spec is None else spec.relaxation_s
@@ -46,10 +43,7 @@ class Lamp:
         return suns + (before - suns) * self._decay(seconds - since)
 
     def mean(self, start: float, end: float) -> float:
-        """Mean effective light [suns] over [start, end].
-
-        Ions at rest know only this: their rates are linear in the light.
-        """
+        """Mean light [suns] over [start, end]: ions at rest know only this, as their rates are linear in it."""
         if end <= start:
             return self.at(end)
         total = 0.0

@@ -101,10 +101,7 @@ def white_variance(spec: AmplifierSpec, current: FloatArray, interval: float) ->
 
 
 def one_pole(current: FloatArray, time: FloatArray, corner: float) -> FloatArray:
-    """Filter a current (n,) by a one-pole low-pass [Hz].
-
-    Exact for piecewise linear input, and settled on the first sample at the start.
-    """
+    """Filter a current (n,) by a one-pole low-pass [Hz], exactly for piecewise linear input."""
     rate = 2.0 * math.pi * corner
     step = np.diff(time)
     decay = np.exp(-rate * step)
@@ -135,20 +132,14 @@ def _recursion(decay: FloatArray, drive: FloatArray, start: float) -> FloatArray
 
 
 def _correlated(step: FloatArray, corner: float, rng: np.random.Generator) -> FloatArray:
-    """Unit-variance Lorentzian noise, exact for any steps (n,) [s].
-
-    Gives (n + 1,) values, the first from the stationary distribution.
-    """
+    """Unit-variance Lorentzian noise (n + 1,), exact for any steps (n,) [s]."""
     decay = np.exp(-2.0 * math.pi * corner * step)
     normal = rng.standard_normal(step.size + 1)
     return _recursion(decay, np.sqrt(1.0 - decay**2) * normal[1:], float(normal[0]))
 
 
 def flicker(time: FloatArray, bandwidth: float, rng: np.random.Generator) -> FloatArray:
-    """Noise (n,) of density 1/f up to `bandwidth`.
-
-    One Lorentzian of variance ln 10 a decade: their sum is 1/f within a few per cent.
-    """
+    """Noise (n,) of density 1/f up to `bandwidth`: one Lorentzian of variance ln 10 a decade."""
     total = np.zeros(time.size)
     step = np.diff(time)
     for power in range(-3, math.floor(math.log10(bandwidth)) + 1):
@@ -164,10 +155,7 @@ def amplify(
     *,
     rail: float | None = None,
 ) -> tuple[FloatArray, BoolArray]:
-    """Reading (n,) [A], and samples at the rail.
-
-    `rail` is a lower rail than the amplifier's own (a compliance) [A].
-    """
+    """Reading (n,) [A], and samples at the rail, the lower of the amplifier's and `rail`."""
     interval = float(time[-1] - time[0]) / (time.size - 1)
     corner = spec.bandwidth_Hz
     read = current if corner is None else one_pole(current, time, corner)

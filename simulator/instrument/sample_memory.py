@@ -12,11 +12,7 @@ from grainscout.simulator.instrument.light import Lamp
 
 
 class FilmMemory:
-    """Traces of use, by pixel.
-
-    Ionic states u [V], x are kept with the time [s] at which the bias was taken off, and relax at
-    0 V when they are asked for again.
-    """
+    """Traces of use by pixel: ionic states with the time when the bias was taken off, doses, scars."""
 
     def __init__(self, film: Film, lamp: Lamp, temperature: float) -> None:
         self._film = film

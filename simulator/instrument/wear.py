@@ -106,10 +106,7 @@ class DamageSpec:
 
 
 class Tip:
-    """Worn length and radius growth of the tip [m].
-
-    A tip without a `WearSpec` stays new. Only crashes change it.
-    """
+    """Worn length and growth of the tip [m]. Without a `WearSpec` only crashes change it."""
 
     def __init__(self, spec: WearSpec | None) -> None:
         self._spec = spec

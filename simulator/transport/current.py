@@ -112,10 +112,7 @@ def currents(
     extreme: BoolArray,
     out: FloatArray,
 ) -> None:
-    """Write the current [nA] without shunt to `out`.
-
-    `out` is (n, samples). away = u - V [V] and x are (samples, n). `stable` computes the points of the mask `extreme`.
-    """
+    """Write the current [nA] without shunt to `out` (n, samples); `stable` computes the `extreme` points."""
     if not extreme.any():
         fast(grid, p, away, x, c, switching, out)
         return

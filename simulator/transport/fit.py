@@ -30,18 +30,10 @@ _STARTS, _KEEP = 32, 6
 
 @dataclass(frozen=True, kw_only=True)
 class Undetermined:
-    """Warning that the curve does not determine a parameter.
-
-    Parameters
-    ----------
-    parameter : str
-        Its name.
-    ratio : float
-        Posterior over prior standard deviation. 1 means that the curve says nothing.
-    """
+    """Warning that the curve does not determine a parameter."""
 
     parameter: str
-    ratio: float
+    ratio: float  #: Posterior over prior standard deviation; 1: the curve says nothing
 
     def __str__(self) -> str:
         return (
@@ -210,15 +202,7 @@ def _report(model: Model, curve: int, point: FloatArray, spread: FloatArray) -> 
 
 
 def as_archetypes(club: Fit, heart: Fit, diamond: Fit) -> dict[str, tuple[float, float, float]]:
-    """Archetypes in the likeness of three curves.
-
-    Activation energies and what the fit leaves at its default stay those of the standard film.
-
-    Returns
-    -------
-    dict of str to (float, float, float)
-        For ``TransportSpec(archetypes=...)``.
-    """
+    """Archetypes in the likeness of three curves, for ``TransportSpec(archetypes=...)``."""
     return {
         name: (club.parameters[name], heart.parameters[name], diamond.parameters[name])
         for name in FREE
@@ -236,10 +220,7 @@ def _starts(prior: Prior, rng: np.random.Generator) -> FloatArray:
 
 
 def _size(gap: FloatArray) -> float:
-    """Effective standard deviation of a misfit [nA].
-
-    The integrated autocorrelation of the residuals inflates it: neighbours that agree count once.
-    """
+    """Standard deviation of a misfit [nA], inflated by its autocorrelation: neighbours that agree count once."""
     variance = float((gap**2).sum()) / max(1, int((gap != 0).sum()) - len(FREE) - 1)
     centred = gap - gap.mean()
     power = np.correlate(centred, centred, "full")[gap.size - 1 :]
@@ -251,10 +232,7 @@ def _size(gap: FloatArray) -> float:
 def _mixture(
     points: FloatArray, cost: FloatArray, covariance: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Best point and spread of a mixture of Gaussians.
-
-    Weights are Laplace's, exp(-cost/2) sqrt(det covariance). An optimum found twice counts once.
-    """
+    """Best point and spread of a mixture of Gaussians with Laplace's weights."""
     order = np.argsort(cost)
     best = points[order[0]]
     total, spread, seen = 0.0, np.zeros_like(covariance[0]), list[int]()

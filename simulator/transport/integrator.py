@@ -149,11 +149,7 @@ def integrate(
     u0: FloatArray,
     x0: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """u - V [V] and x, (samples, n) each.
-
-    u0 [V] and x0 (n,) hold at the first sample. The rates of x are multiplied by `factor` (n,),
-    and u follows the voltage within `tau` (n,) [s].
-    """
+    """u - V [V] and x, (samples, n) each, from u0 and x0 (n,) at the first sample."""
     vx, wx = p["Vx"], p["wx"]
     low, high = g.steps[:, 0], g.steps[:, 1]
     x_inf = activation(g.levels, vx, wx)

@@ -19,10 +19,7 @@ Residuals = Callable[[FloatArray, IntArray], FloatArray]
 def jacobian(
     residuals: Residuals, points: FloatArray, problems: IntArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Residuals (m, r) and derivatives (m, r, q).
-
-    Differences step inwards at a bound, by 1e-5 of the distance between the bounds.
-    """
+    """Residuals (m, r) and derivatives (m, r, q), by steps inwards at a bound."""
     m, q = points.shape
     step = 1e-5 * (high - low) * np.where(points > 0.5 * (low + high), -1.0, 1.0)
     shifted = np.repeat(points[:, None, :], q + 1, axis=1)
@@ -42,11 +39,7 @@ def levenberg(
     iterations: int,
     tolerance: float = 1e-6,
 ) -> tuple[FloatArray, FloatArray]:
-    """Move points (m, q) downhill within bounds (q,).
-
-    Gives them and their sums of squares (m,). Each point has its own damping. A point rests once a step lowers its sum by less than
-    `tolerance` of it, or no step does.
-    """
+    """Move points (m, q) downhill within bounds (q,); they and their sums of squares (m,)."""
     points = np.clip(points, low, high)
     cost = (residuals(points, problems) ** 2).sum(1)
     damping = np.full(len(points), 1e-2)

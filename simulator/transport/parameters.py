@@ -22,59 +22,38 @@ BOLTZMANN = 8.617333262e-5  #: eV/K
 TEMPERATURES = (50.0, 600.0)  #: K, where the laws may be used
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of a contact point.
 
     Parameters
     ----------
+    blend : {"linear", "geometric"}
+        Law by which the values of two archetypes mix.
     unit : str
         Unit as written in the tables.
     limits : (float, float)
         Closed range that the kernel accepts.
     draw : (float, float)
         Range of real films. Films and fits draw from it.
-    blend : {"linear", "geometric"}
-        Law by which the values of two archetypes mix.
     archetypes : (float, float, float)
         Values of a pure club, heart and diamond.
-    default : float or None
-        Value where a mapping leaves the parameter out. None if it must be given.
     meaning : str
         Description in a few words.
+    default : float or None
+        Value where a mapping leaves the parameter out. None if it must be given.
     """
 
+    blend: Literal["linear", "geometric"]
     unit: str
     limits: tuple[float, float]
     draw: tuple[float, float]
-    blend: Literal["linear", "geometric"]
     archetypes: tuple[float, float, float]
     meaning: str = field(default="", compare=False)
     default: float | None = None
 
 
-def parameter(
-    blend: Literal["linear", "geometric"],
-    unit: str,
-    limits: tuple[float, float],
-    draw: tuple[float, float],
-    archetypes: tuple[float, float, float],
-    meaning: str,
-    default: float | None = None,
-) -> Parameter:
-    """Make a `Parameter` in a line of a table."""
-    return Parameter(
-        unit=unit,
-        limits=limits,
-        draw=draw,
-        blend=blend,
-        archetypes=archetypes,
-        meaning=meaning,
-        default=default,
-    )
-
-
-_linear, _geometric = partial(parameter, "linear"), partial(parameter, "geometric")
+_linear, _geometric = partial(Parameter, "linear"), partial(Parameter, "geometric")
 _ZERO = (0.0, 0.0, 0.0)
 
 #: Name -> Parameter, in a fixed order. Values of the archetypes at 0.1 sun and a 1 s sweep.
@@ -201,11 +180,7 @@ def archetype_parameters(name: str) -> dict[str, FloatArray]:
 def check_parameters(
     parameters: Mapping[str, ArrayLike], known: Mapping[str, Parameter] = PARAMETERS
 ) -> dict[str, FloatArray]:
-    """Check and broadcast a family's parameters to (n,) float64 arrays.
-
-    Defaults are filled in. Raises ConfigError for an unknown or missing name, a wrong shape, or a
-    value outside the parameter's limits.
-    """
+    """A family's parameters as (n,) float64 arrays with defaults; ConfigError outside names, shapes, limits."""
     unknown = [name for name in parameters if name not in known]
     if unknown:
         raise ConfigError(

@@ -32,7 +32,6 @@ from grainscout.simulator.transport.parameters import (
     TransportGlobals,
     check_conditions,
     check_parameters,
-    parameter,
 )
 
 _PM = 1e-3  # a picometre in the unit of `IVResult.current_nA`
@@ -40,13 +39,13 @@ _FLAT = 1e-6  # V, a ramp so small that its rate is that of its middle
 
 #: Name -> Parameter. Values of club, heart and diamond: a grain, a boundary, an asymmetric boundary.
 PARAMETERS: dict[str, Parameter] = {
-    "d": parameter("geometric", "pm", (0, 1e4), (5, 80), (32, 20, 26), "response if switched"),
-    "Va": parameter("geometric", "V", (0.01, 1e3), (2, 20), (5, 7.5, 6), "activation of switching"),
-    "Vi": parameter("linear", "V", (-5, 5), (-0.5, 0.5), (0, 0.02, 0.25), "imprint"),
-    "t0": parameter("geometric", "s", (1e-15, 1), (1e-6, 1e-4), (1e-5,) * 3, "fastest switching"),
-    "k": parameter("geometric", "pm/V", (0, 1e4), (1, 10), (3, 4, 4), "electrostatic response"),
-    "tq": parameter("geometric", "s", (1e-9, 1e9), (0.1, 10), (1, 0.5, 0.5), "time of the charge"),
-    "A": parameter("geometric", "1", (0, 1e3), (2e-4, 3), (1, 1, 1), "contact factor", 1.0),
+    "d": Parameter("geometric", "pm", (0, 1e4), (5, 80), (32, 20, 26), "response if switched"),
+    "Va": Parameter("geometric", "V", (0.01, 1e3), (2, 20), (5, 7.5, 6), "activation of switching"),
+    "Vi": Parameter("linear", "V", (-5, 5), (-0.5, 0.5), (0, 0.02, 0.25), "imprint"),
+    "t0": Parameter("geometric", "s", (1e-15, 1), (1e-6, 1e-4), (1e-5,) * 3, "fastest switching"),
+    "k": Parameter("geometric", "pm/V", (0, 1e4), (1, 10), (3, 4, 4), "electrostatic response"),
+    "tq": Parameter("geometric", "s", (1e-9, 1e9), (0.1, 10), (1, 0.5, 0.5), "time of the charge"),
+    "A": Parameter("geometric", "1", (0, 1e3), (2e-4, 3), (1, 1, 1), "contact factor", 1.0),
 }
 
 

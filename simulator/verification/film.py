@@ -56,29 +56,26 @@ def _grains() -> Iterator[Check]:
         inside = ((tess.sites > 0) & (tess.sites < size)).all(1)
         ln = np.log(np.sqrt(4 * cell_areas(tess)[inside] / math.pi))
         mean = float(np.exp(ln).mean()) / 440.0
-        yield Check(name="mean grain diameter over the target", value=mean, low=0.97, high=1.03)
+        yield Check("mean grain diameter over the target", mean, low=0.97, high=1.03)
         yield Check(
-            name=f"ln-sd of grain diameters, {target} asked",
-            value=float(ln.std()),
+            f"ln-sd of grain diameters, {target} asked",
+            float(ln.std()),
             low=0.92 * target,
             high=1.08 * target,
         )
         distance = float(stats.kstest((ln - ln.mean()) / ln.std(), "norm").statistic)
-        yield Check(name="... distance from lognormal (KS)", value=distance, high=0.05)
+        yield Check("... distance from lognormal (KS)", distance, high=0.05)
         yield Check(
-            name="... mean number of sides",
-            value=float(tess.degree[inside].mean()),
-            low=5.8,
-            high=6.2,
+            "... mean number of sides", float(tess.degree[inside].mean()), low=5.8, high=6.2
         )
 
 
 def _groove() -> Iterator[Check]:
     u = np.linspace(0, 8, 80001)
     z = mullins(u)
-    yield Check(name="Mullins groove, Z(0)", value=MULLINS_ROOT, low=-0.7802, high=-0.7800)
-    yield Check(name="... distance of the humps", value=2 * MULLINS_HUMP, low=4.599, high=4.605)
-    yield Check(name="... height of the humps", value=float(z.max()), low=0.193, high=0.195)
+    yield Check("Mullins groove, Z(0)", MULLINS_ROOT, low=-0.7802, high=-0.7800)
+    yield Check("... distance of the humps", 2 * MULLINS_HUMP, low=4.599, high=4.605)
+    yield Check("... height of the humps", float(z.max()), low=0.193, high=0.195)
 
 
 def _tip() -> Iterator[Check]:
@@ -86,23 +83,16 @@ def _tip() -> Iterator[Check]:
     shape = tip_shape(float(np.ptp(height)), (20.0, 20.0), 76.0, math.radians(20.0))
     image = dilate_by(height, shape)
     opened = erode_by(image, shape)
+    yield Check("dilated - true, least", float((image - height).min()), low=0.0, unit="nm")
     yield Check(
-        name="dilated - true, least", value=float((image - height).min()), low=0.0, unit="nm"
-    )
-    yield Check(
-        name="eroded(dilated) - true, least",
-        value=float((opened - height).min()),
-        low=-1e-9,
-        unit="nm",
+        "eroded(dilated) - true, least", float((opened - height).min()), low=-1e-9, unit="nm"
     )
     again = float(np.abs(erode_by(dilate_by(opened, shape), shape) - opened).max())
-    yield Check(name="closing twice - once, largest", value=again, high=1e-9, unit="nm")
+    yield Check("closing twice - once, largest", again, high=1e-9, unit="nm")
 
 
 def _scan() -> Iterator[Check]:
     clean = replace(PRESETS["clean"], rows=64, columns=64)
     film = Film.generate(clean, 1)
     difference = float(np.abs(film.scan().height - film.dilated()).max()) / 1e-9
-    yield Check(
-        name="artefacts off: measured - dilated", value=difference, low=0.0, high=0.0, unit="nm"
-    )
+    yield Check("artefacts off: measured - dilated", difference, low=0.0, high=0.0, unit="nm")

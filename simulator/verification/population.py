@@ -24,11 +24,7 @@ _FILMS, _SITES = 4, 200
 
 
 def curve_features(voltage: FloatArray, current: FloatArray) -> FloatArray:
-    """Descriptors (n, 17) of curves (n, samples) [nA] of one triangle, as `WINDOW` shows them.
-
-    Where each branch reaches four levels, its current at three low voltages, and the mean opening
-    below and above 0.42 V and the largest. Noise is left out: that of a digitised figure is the digitiser's.
-    """
+    """Descriptors (n, 17) of curves (n, samples) [nA] of one triangle, as `WINDOW` shows them."""
     top = int(voltage.argmax())
     grid = np.arange(0.0, 1.5, 0.012)
     shown = np.clip(current, *WINDOW)
@@ -48,25 +44,7 @@ def curve_features(voltage: FloatArray, current: FloatArray) -> FloatArray:
 
 
 def verify_population(path: str | Path, film: str = "gong2026-fitted") -> Iterator[Check]:
-    """Compare a preset's films with real curves and patches.
-
-    Each value is the area under the curve of a linear rule that leaves each real example out once: 0.5 if
-    nothing tells the two apart. The one of as many examples of one simulated film against other films stands
-    beside it. Curves that span under 0.3 nA are left out.
-
-    Parameters
-    ----------
-    path : path
-        An ``.npz`` with voltage (samples,) [V], current_nA and status (n, samples), where +1 is
-        above and -1 below `WINDOW`, and patches (n, 16, 16).
-    film : str
-        Name of the preset.
-
-    Raises
-    ------
-    DataError
-        That file cannot be read.
-    """
+    """Compare a preset's films with the real curves and patches of an ``.npz`` (DataError if it is unusable)."""
     try:
         with np.load(path) as file:
             voltage, patches = file["voltage"], file["patches"]
@@ -93,8 +71,8 @@ def verify_population(path: str | Path, film: str = "gong2026-fitted") -> Iterat
             for k in range(_FILMS)
         ]
         yield Check(
-            name=f"{film}: real against simulated {noun} (AUC; film against film {np.mean(among):.2f})",
-            value=separation(np.concatenate(simulated), real),
+            f"{film}: real against simulated {noun} (AUC; film against film {np.mean(among):.2f})",
+            separation(np.concatenate(simulated), real),
             high=limit,
         )
 

@@ -12,27 +12,6 @@ from scipy.stats import rankdata, skew
 from grainscout.records import DataError
 from grainscout.records.arrays import BoolArray, FloatArray
 
-#: Descriptors of a patch, see `patch_features`.
-FEATURES = (
-    "slow_fast_roughness",
-    "roughness",
-    "slope",
-    "steepest",
-    "height_skew",
-    "high_share",
-    "low_share",
-    "valley_balance",
-    "anisotropy",
-    "correlation",
-    "plane_share",
-    "coarse_power",
-    "middle_power",
-    "fine_power",
-    "slow_fast_power",
-    "maxima",
-    "minima",
-)
-
 
 def patches_of(
     image: FloatArray, count: int, rng: np.random.Generator, size: int = 16
@@ -46,7 +25,7 @@ def patches_of(
 
 
 def patch_features(patches: FloatArray) -> FloatArray:
-    """Shape descriptors (n, features) of (n, size, size) patches."""
+    """Shape descriptors (n, 17) of (n, size, size) patches."""
     p = np.asarray(patches, dtype=np.float64)
     if p.ndim != 3 or min(p.shape[1:]) < 8 or not np.isfinite(p).all():
         raise DataError(f"patches must be finite and (n, 8 or more, 8 or more); got {p.shape}")
@@ -132,13 +111,6 @@ def separation(many: FloatArray, few: FloatArray) -> float:
         )
     ranks = rankdata(np.concatenate([scores_few, scores_many]))[:folds].sum()
     return float((ranks - folds * (folds + 1) / 2) / (folds * len(many)))
-
-
-def rank_of(one: FloatArray, many: FloatArray, few: FloatArray) -> float:
-    """Share of every other row of `many` that a rule from the rest and `few` puts below `one`."""
-    scale = many.std(0)
-    direction, _ = _discriminant(many[::2] / scale, few / scale)
-    return float(((many[1::2] / scale) @ direction < (one / scale) @ direction).mean())
 
 
 def _discriminant(many: FloatArray, few: FloatArray) -> tuple[FloatArray, float]:

@@ -30,7 +30,7 @@ _TRIANGLE = Waveform.triangle()
 _OPEN = 0.025  # [nA], what counts as an open loop
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Check:
     """A number and its known range."""
 
@@ -111,18 +111,16 @@ def _solver() -> Iterator[Check]:
             four = max(four, float(np.abs(fine - exact).max()))
             path = result.u if result.u is not None else u[None]
             screening = max(screening, float(np.abs(path[0] - u).max()))
-    yield Check(
-        name="current against a stiff solver, 1 step a sample", value=one, high=5e-4, unit="nA"
-    )
-    yield Check(name="... 4 steps a sample", value=four, high=3e-5, unit="nA")
-    yield Check(name="u against a stiff solver", value=screening, high=1e-8, unit="V")
+    yield Check("current against a stiff solver, 1 step a sample", one, high=5e-4, unit="nA")
+    yield Check("... 4 steps a sample", four, high=3e-5, unit="nA")
+    yield Check("u against a stiff solver", screening, high=1e-8, unit="V")
     curves = [
         iv_curves(_pure("heart"), finer(_TRIANGLE, parts), light=0.1).current_nA[0, ::parts]
         for parts in (1, 2, 64)
     ]
     errors = [float(np.abs(curve - curves[-1]).max()) for curve in curves[:-1]]
     order = float(np.log2(errors[0] / errors[1]))
-    yield Check(name="order of the integrator", value=order, low=1.9, high=2.1)
+    yield Check("order of the integrator", order, low=1.9, high=2.1)
 
 
 def _sweep_time() -> Iterator[Check]:
@@ -141,11 +139,11 @@ def _sweep_time() -> Iterator[Check]:
         slope = np.diff(np.log(area)) / np.diff(np.log(durations))
         peaks.append(durations[area.argmax()])
         label = f"loop area against sweep time, {light:g} sun"
-        yield Check(name=f"{label}: maxima", value=turns, low=1, high=1)
-        yield Check(name=f"{label}: fast slope", value=float(slope[0]), low=0.99, high=1.01)
-        yield Check(name=f"{label}: slow slope", value=float(slope[-1]), low=-1.01, high=-0.99)
+        yield Check(f"{label}: maxima", turns, low=1, high=1)
+        yield Check(f"{label}: fast slope", float(slope[0]), low=0.99, high=1.01)
+        yield Check(f"{label}: slow slope", float(slope[-1]), low=-1.01, high=-0.99)
     ratio = float(peaks[1] / peaks[0])
-    yield Check(name="sweep time of the largest loop, light over dark", value=ratio, high=0.9)
+    yield Check("sweep time of the largest loop, light over dark", ratio, high=0.9)
 
 
 def _limits() -> Iterator[Check]:
@@ -159,7 +157,7 @@ def _limits() -> Iterator[Check]:
             g = TransportGlobals(Cs=0.0, k_max=k_max)
             current = iv_curves(p, _TRIANGLE, light=0.1, globals_=g).current_nA[0]
             gaps.append(float(np.abs(current[:126] - current[125:][::-1]).max()))
-        yield Check(name=f"{label}: largest opening", value=max(gaps), high=1e-5, unit="nA")
+        yield Check(f"{label}: largest opening", max(gaps), high=1e-5, unit="nA")
     rng = np.random.default_rng(0)
     zero, power = 0.0, np.inf
     for name in ARCHETYPES:
@@ -168,8 +166,8 @@ def _limits() -> Iterator[Check]:
         current = iv_curves(_pure(name, 200), bipolar, state=state, globals_=_PLAIN).current_nA
         zero = max(zero, float(np.abs(current[:, bipolar.voltage == 0.0]).max()))
         power = min(power, float((current * bipolar.voltage).min()))
-    yield Check(name="dark: |I(0)| in any state", value=zero, low=0, high=0, unit="nA")
-    yield Check(name="dark: smallest I V in any state", value=power, low=0, unit="nW")
+    yield Check("dark: |I(0)| in any state", zero, low=0, high=0, unit="nA")
+    yield Check("dark: smallest I V in any state", power, low=0, unit="nW")
 
 
 def _opened(current: FloatArray) -> FloatArray:
@@ -195,15 +193,13 @@ def _windows() -> Iterator[Check]:
         lobes = _lobes(_opened(iv_curves(_pure(name), _TRIANGLE, light=0.1).current_nA)[0])
         if name == "diamond":
             small = [lobe for lobe in lobes if lobe[1] < 0.3]
-            yield Check(
-                name="diamond: low-bias photocurrent lobes", value=len(small), low=1, high=1
-            )
+            yield Check("diamond: low-bias photocurrent lobes", len(small), low=1, high=1)
             lobes = [lobe for lobe in lobes if lobe[1] >= 0.3]
-        yield Check(name=f"{name}: lobes", value=len(lobes), low=len(wanted), high=len(wanted))
+        yield Check(f"{name}: lobes", len(lobes), low=len(wanted), high=len(wanted))
         for number, (lobe, target) in enumerate(zip(lobes, wanted, strict=False), start=1):
             for end, value, near in zip(("opens", "closes"), lobe, target, strict=True):
                 label = f"{name}: lobe {number} {end}"
-                yield Check(name=label, value=value, low=near - 0.013, high=near + 0.013, unit="V")
+                yield Check(label, value, low=near - 0.013, high=near + 0.013, unit="V")
 
 
 def _spread() -> Iterator[Check]:
@@ -229,9 +225,9 @@ def _spread() -> Iterator[Check]:
     main = [[lobe for lobe in q if lobe[1] > 0.6] for q in lit["diamond"]]
     diamond = np.mean([len(q) > 0 and q[0][0] >= 1.2 and q[-1][1] <= 1.5 for q in main])
     label = "spread of a film:"
-    yield Check(name=f"{label} clubs open in 0.4 ... 1.15 V only", value=float(club), low=0.99)
-    yield Check(name=f"{label} hearts with two lobes", value=float(heart), low=0.99)
-    yield Check(name=f"{label} diamonds open in 1.2 ... 1.5 V", value=float(diamond), low=0.95)
+    yield Check(f"{label} clubs open in 0.4 ... 1.15 V only", float(club), low=0.99)
+    yield Check(f"{label} hearts with two lobes", float(heart), low=0.99)
+    yield Check(f"{label} diamonds open in 1.2 ... 1.5 V", float(diamond), low=0.95)
 
 
 def _junction() -> Iterator[Check]:
@@ -242,7 +238,7 @@ def _junction() -> Iterator[Check]:
             for p in (junction, _pure("club"))
         )
         name = f"junction over interior, maximum current at {light:g} sun"
-        yield Check(name=name, value=top / inside, low=low, high=high)
+        yield Check(name, top / inside, low=low, high=high)
 
 
 def _forc() -> Iterator[Check]:
@@ -254,11 +250,11 @@ def _forc() -> Iterator[Check]:
         part = Waveform(voltage=forc.voltage[: end + 1], time=forc.time[: end + 1])
         cut = iv_curves(p, part, light=0.1).current_nA
         gap = max(gap, float(np.abs(cut - whole[:, : end + 1]).max()))
-    yield Check(name="FORC: what follows changes what was", value=gap, low=0, high=0, unit="nA")
+    yield Check("FORC: what follows changes what was", gap, low=0, high=0, unit="nA")
     short = Waveform.triangle(peak=0.48, samples=81, duration=0.32)
     current = iv_curves(_pure("club"), short, light=0.1).current_nA[0]
     opening = float((current[40:][::-1] - current[:41]).max())
-    yield Check(name="FORC: opening below a club's window", value=opening, high=_OPEN, unit="nA")
+    yield Check("FORC: opening below a club's window", opening, high=_OPEN, unit="nA")
 
 
 def _real(path: Path) -> Iterator[Check]:
@@ -273,5 +269,5 @@ def _real(path: Path) -> Iterator[Check]:
     fits = fit_iv(voltage, current * 1e-9, clipped=status, window=window)
     shares = np.array([100.0 * fit.rms_share for fit in fits])
     label = f"{len(fits)} real curves, rms over visible window:"
-    yield Check(name=f"{label} median", value=float(np.median(shares)), high=0.8, unit="%")
-    yield Check(name=f"{label} largest", value=float(shares.max()), high=2.5, unit="%")
+    yield Check(f"{label} median", float(np.median(shares)), high=0.8, unit="%")
+    yield Check(f"{label} largest", float(shares.max()), high=2.5, unit="%")

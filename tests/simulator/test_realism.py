@@ -7,7 +7,6 @@ from grainscout.records import DataError, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.verification.population import verify_population
 from grainscout.simulator.verification.realism import (
-    FEATURES,
     patch_features,
     patches_of,
     separation,
@@ -27,7 +26,7 @@ def simulated() -> np.ndarray:
 def test_features_depend_on_shape_alone(simulated):
     some = simulated[:20]
     assert np.allclose(patch_features(some), patch_features(3e9 * some - 7.0))
-    assert patch_features(some).shape == (20, len(FEATURES))
+    assert patch_features(some).shape == (20, 17)
 
 
 def test_slow_and_fast_axis_change_places_on_transposition(simulated):
