@@ -37,34 +37,20 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransportMaps:
-    """Every transport parameter of a film, and its origins.
+    """Every transport parameter of a film, and its origins."""
 
-    Parameters
-    ----------
-    parameters : dict of str to (rows, columns) array of float
-        Maps by the names of `PARAMETERS`, in the units there.
-    weights : (rows, columns, 4) array of float
-        Shares of club, heart, diamond and insulating, which sum to 1.
-    archetype : (rows, columns) array of uint8
-        Number of the largest share.
-    hidden : (rows, columns) array of float
-        Hidden field, N(0, 1) at each point.
-    contact : (rows, columns) array of float
-        Contact factor without disks.
-    composition, boundary_offset : (grains,) and (boundaries,) array of float
-        Composition of each grain and offset of each boundary, in standard deviations.
-    archetypes : dict of str to (3,) array of float
-        Values of this film's own archetypes.
-    """
-
+    #: Maps by the names of `PARAMETERS`, in the units there, (rows, columns)
     parameters: dict[str, FloatArray]
+    #: Shares of club, heart, diamond and insulating, which sum to 1, (rows, columns, 4)
     weights: FloatArray
-    archetype: NDArray[np.uint8]
-    hidden: FloatArray
-    contact: FloatArray
+    archetype: NDArray[np.uint8]  #: Number of the largest share, (rows, columns)
+    hidden: FloatArray  #: Hidden field, N(0, 1) at each point, (rows, columns)
+    contact: FloatArray  #: Contact factor without disks, (rows, columns)
+    #: composition, boundary_offset: Composition of each grain and offset of each boundary, in
+    #: standard deviations, (grains,) and (boundaries,)
     composition: FloatArray
     boundary_offset: FloatArray
-    archetypes: dict[str, FloatArray]
+    archetypes: dict[str, FloatArray]  #: Values of this film's own archetypes, (3,)
 
 
 def parameter_maps(

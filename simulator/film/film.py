@@ -58,25 +58,14 @@ class Film(Drawn):
 
     Make one with :meth:`generate` or :meth:`from_topography`. Maps that cost time or memory are
     made when first asked for. Arrays are read-only.
-
-    Parameters
-    ----------
-    spec : FilmSpec
-        Settings.
-    seed : numpy.random.SeedSequence
-        Seed of all that is random in the film.
-    structure : Structure
-        Grains, boundaries, vertices and the true surface.
-    measured : (rows, columns) array of float or None
-        Topography [m] that the film was made from, if it was.
-    stored_truth : TransportMaps or None
-        Electrical truth of a file, which another version might draw differently from the seed.
     """
 
-    spec: FilmSpec
-    seed: np.random.SeedSequence
-    structure: Structure
+    spec: FilmSpec  #: Settings
+    seed: np.random.SeedSequence  #: Seed of all that is random in the film
+    structure: Structure  #: Grains, boundaries, vertices and the true surface
+    #: Topography [m] that the film was made from, if it was, (rows, columns)
     measured: FloatArray | None = field(default=None, repr=False)
+    #: Electrical truth of a file, which another version might draw differently from the seed
     stored_truth: TransportMaps | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:

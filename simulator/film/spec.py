@@ -44,28 +44,17 @@ def from_mapping(cls: type[_Spec], values: Mapping[str, Any], where: str) -> _Sp
 
 @dataclass(frozen=True, kw_only=True)
 class GrainSpec:
-    """Sizes and shapes of the grains.
+    """Sizes and shapes of the grains."""
 
-    Parameters
-    ----------
-    mean_nm : float
-        Mean equivalent-circle diameter [nm].
-    ln_sd : float
-        Standard deviation of ln(diameter) of the packed circles, whose sizes are lognormal. The
-        cells, which also share the gaps between circles, spread 4 .. 7 % more.
-    diagram : {"laguerre", "voronoi"}
-        Cells that follow lognormal circles, or cells of equal weights.
-    warp_nm : float
-        rms displacement that curves the boundaries [nm]. 0 makes them straight.
-    asymmetric_share : float
-        Share of boundaries with one sharp and one smooth flank.
-    """
-
-    mean_nm: float = 440.0
+    mean_nm: float = 440.0  #: Mean equivalent-circle diameter [nm]
+    #: Standard deviation of ln(diameter) of the packed circles, whose sizes are lognormal. The
+    #: cells, which also share the gaps between circles, spread 4 .. 7 % more.
     ln_sd: float = 0.35
+    #: Cells that follow lognormal circles, or cells of equal weights
     diagram: Literal["laguerre", "voronoi"] = "laguerre"
+    #: rms displacement that curves the boundaries [nm]. 0 makes them straight.
     warp_nm: float = 25.0
-    asymmetric_share: float = 0.25
+    asymmetric_share: float = 0.25  #: Share of boundaries with one sharp and one smooth flank
 
     def __post_init__(self) -> None:
         ranges = {
@@ -87,54 +76,30 @@ class TopographySpec:
     """The true surface.
 
     An amplitude of 0 switches its term off.
-
-    Parameters
-    ----------
-    dome_nm, dome_sd_nm : float
-        Mean and spread of the grains' heights above their boundaries [nm].
-    flank_nm, flank_power : float
-        Scale w [nm] and exponent p of the flanks, tanh((distance / w)^p). p = 1 is a sharp valley
-        with flat tops. A larger one is a wide valley with steep flanks.
-    tilt : float
-        rms slope of the flat tops.
-    undulation_nm : float
-        rms of the slow height variation under the grains [nm].
-    groove_depth_nm : float
-        Root of the thermal groove at each boundary below the flat surface [nm].
-    groove_width_nm : float
-        Distance from the root to the hump on either side [nm].
-    sharp, smooth : float
-        Factors on the widths of an asymmetric boundary's two sides, at full asymmetry.
-    deeper : float
-        Factor on the depth of an asymmetric boundary, at full asymmetry.
-    asymmetry_shown : float
-        Share of a boundary's asymmetry that the surface shows. At 0 both sides look the same.
-    pit : float
-        Factor on the groove's depth where boundaries meet.
-    roughness_nm : float
-        rms of the self-affine roughness [nm].
-    hurst : float
-        Hurst exponent of the roughness.
-    rolloff_nm : float
-        Longest wavelength of the roughness [nm].
     """
 
+    #: dome_nm, dome_sd_nm: Mean and spread of the grains' heights above their boundaries [nm]
     dome_nm: float = 50.0
     dome_sd_nm: float = 20.0
+    #: flank_nm, flank_power: Scale w [nm] and exponent p of the flanks, tanh((distance / w)^p). p =
+    #: 1 is a sharp valley with flat tops. A larger one is a wide valley with steep flanks.
     flank_nm: float = 90.0
     flank_power: float = 1.5
-    tilt: float = 0.08
-    undulation_nm: float = 30.0
+    tilt: float = 0.08  #: rms slope of the flat tops
+    undulation_nm: float = 30.0  #: rms of the slow height variation under the grains [nm]
+    #: Root of the thermal groove at each boundary below the flat surface [nm]
     groove_depth_nm: float = 4.0
-    groove_width_nm: float = 80.0
+    groove_width_nm: float = 80.0  #: Distance from the root to the hump on either side [nm]
+    #: sharp, smooth: Factors on the widths of an asymmetric boundary's two sides, at full asymmetry
     sharp: float = 0.45
     smooth: float = 2.2
-    deeper: float = 1.6
+    deeper: float = 1.6  #: Factor on the depth of an asymmetric boundary, at full asymmetry
+    #: Share of a boundary's asymmetry that the surface shows. At 0 both sides look the same.
     asymmetry_shown: float = 1.0
-    pit: float = 1.5
-    roughness_nm: float = 0.9
-    hurst: float = 0.7
-    rolloff_nm: float = 300.0
+    pit: float = 1.5  #: Factor on the groove's depth where boundaries meet
+    roughness_nm: float = 0.9  #: rms of the self-affine roughness [nm]
+    hurst: float = 0.7  #: Hurst exponent of the roughness
+    rolloff_nm: float = 300.0  #: Longest wavelength of the roughness [nm]
 
     def __post_init__(self) -> None:
         heights = ("dome_nm", "dome_sd_nm", "undulation_nm", "groove_depth_nm", "roughness_nm")
@@ -157,47 +122,29 @@ class ScanSpec:
     """Imaging of the surface.
 
     0 switches a part off. All off gives the dilated surface.
-
-    Parameters
-    ----------
-    tip_radius_nm : float
-        Apex radius of the tip [nm]. 0 is an ideal point.
-    tip_angle_deg : float
-        Half-angle of the tip's cone [degrees].
-    noise_nm : float
-        rms of the noise of each pixel [nm].
-    noise_length_nm : float
-        Length [nm] over which the feedback smooths that noise along a line. 0 leaves it white.
-    line_nm : float
-        rms of the white offset of each line [nm].
-    line_walk_nm : float
-        Step of the random walk from line to line [nm].
-    line_jumps, line_jump_nm : float
-        Expected number of sudden jumps in an image, and their rms height [nm].
-    scars, scar_nm, scar_length_nm : float
-        Expected number of scars (streaks along a line), their rms height and mean length [nm].
-    plane_nm : float
-        rms height difference across the image from an uncorrected sample tilt [nm].
-    drift_nm : float
-        rms displacement along each axis at the end of the image, linear in time [nm].
-    drift_walk_nm : float
-        rms displacement at the end of the image from a random walk [nm].
     """
 
-    tip_radius_nm: float = 76.0
-    tip_angle_deg: float = 20.0
-    noise_nm: float = 0.15
+    tip_radius_nm: float = 76.0  #: Apex radius of the tip [nm]. 0 is an ideal point.
+    tip_angle_deg: float = 20.0  #: Half-angle of the tip's cone [degrees]
+    noise_nm: float = 0.15  #: rms of the noise of each pixel [nm]
+    #: Length [nm] over which the feedback smooths that noise along a line. 0 leaves it white.
     noise_length_nm: float = 0.0
-    line_nm: float = 0.8
-    line_walk_nm: float = 0.1
+    line_nm: float = 0.8  #: rms of the white offset of each line [nm]
+    line_walk_nm: float = 0.1  #: Step of the random walk from line to line [nm]
+    #: line_jumps, line_jump_nm: Expected number of sudden jumps in an image, and their rms height
+    #: [nm]
     line_jumps: float = 0.5
     line_jump_nm: float = 2.0
+    #: scars, scar_nm, scar_length_nm: Expected number of scars (streaks along a line), their rms
+    #: height and mean length [nm]
     scars: float = 1.0
     scar_nm: float = 3.0
     scar_length_nm: float = 400.0
+    #: rms height difference across the image from an uncorrected sample tilt [nm]
     plane_nm: float = 0.0
+    #: rms displacement along each axis at the end of the image, linear in time [nm]
     drift_nm: float = 0.0
-    drift_walk_nm: float = 0.0
+    drift_walk_nm: float = 0.0  #: rms displacement at the end of the image from a random walk [nm]
 
     def __post_init__(self) -> None:
         lengths = [f.name for f in fields(self) if f.name.endswith("_nm")]
@@ -213,34 +160,20 @@ class ScanSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmSpec:
-    """Frame and parts of a film.
+    """Frame and parts of a film."""
 
-    Parameters
-    ----------
-    rows, columns : int
-        Size of the frame [pixels], at least 16 each (one patch).
-    row_nm, column_nm : float
-        Pixel steps [nm].
-    grains : GrainSpec
-        Sizes and shapes of the grains.
-    topography : TopographySpec
-        The true surface.
-    transport : TransportSpec
-        Law from microstructure to transport.
-    scan : ScanSpec
-        Imaging of the surface.
-    segmentation : SegmentationSpec
-        Way to find grains, for a measured image only.
-    """
-
+    #: rows, columns: Size of the frame [pixels], at least 16 each (one patch)
     rows: int = 128
     columns: int = 128
+    #: row_nm, column_nm: Pixel steps [nm]
     row_nm: float = 20.0
     column_nm: float = 20.0
-    grains: GrainSpec = field(default_factory=GrainSpec)
-    topography: TopographySpec = field(default_factory=TopographySpec)
+    grains: GrainSpec = field(default_factory=GrainSpec)  #: Sizes and shapes of the grains
+    topography: TopographySpec = field(default_factory=TopographySpec)  #: The true surface
+    #: Law from microstructure to transport
     transport: TransportSpec = field(default_factory=TransportSpec)
-    scan: ScanSpec = field(default_factory=ScanSpec)
+    scan: ScanSpec = field(default_factory=ScanSpec)  #: Imaging of the surface
+    #: Way to find grains, for a measured image only
     segmentation: SegmentationSpec = field(default_factory=SegmentationSpec)
 
     def __post_init__(self) -> None:

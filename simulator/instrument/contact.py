@@ -12,26 +12,16 @@ from grainscout.simulator.instrument.checks import non_negative, positive
 
 @dataclass(frozen=True, kw_only=True)
 class ContactSpec:
-    """Loss and return of contact, a two-state telegraph.
+    """Loss and return of contact, a two-state telegraph."""
 
-    Parameters
-    ----------
-    loss_per_s : float
-        Rate of loss on flat ground with a new tip [1/s]. It is multiplied by
-        (1 + slope_gain |slope|) (1 + wear_gain wear).
-    return_per_s : float
-        Rate of return [1/s].
-    slope_gain, wear_gain : float
-        Factors on the surface's slope and on the tip's wear.
-    left : float
-        Fraction of the current that still flows without contact.
-    """
-
+    #: Rate of loss on flat ground with a new tip [1/s]. It is multiplied by (1 + slope_gain |slope|)
+    #: (1 + wear_gain wear).
     loss_per_s: float = 0.02
-    return_per_s: float = 5.0
+    return_per_s: float = 5.0  #: Rate of return [1/s]
+    #: slope_gain, wear_gain: Factors on the surface's slope and on the tip's wear
     slope_gain: float = 4.0
     wear_gain: float = 4.0
-    left: float = 1e-3
+    left: float = 1e-3  #: Fraction of the current that still flows without contact
 
     def __post_init__(self) -> None:
         positive(self, return_per_s="1/s")
@@ -67,18 +57,10 @@ def in_contact(start: bool, switches: FloatArray, time: FloatArray) -> BoolArray
 
 @dataclass(frozen=True, kw_only=True)
 class ApproachSpec:
-    """Approaches that find no surface.
+    """Approaches that find no surface."""
 
-    Parameters
-    ----------
-    probability : float
-        Share of approaches that fail.
-    timeout_s : float
-        Time until the measurement fails [s].
-    """
-
-    probability: float = 0.01
-    timeout_s: float = 10.0
+    probability: float = 0.01  #: Share of approaches that fail
+    timeout_s: float = 10.0  #: Time until the measurement fails [s]
 
     def __post_init__(self) -> None:
         non_negative(self, probability="(a probability)", timeout_s="s")
@@ -89,14 +71,9 @@ class LandingSpec:
     """Contacts that differ from one landing to the next.
 
     A landing squeezes out more or less water and dirt. The film is the same.
-
-    Parameters
-    ----------
-    ln_sd : float
-        Standard deviation of ln(conductance).
     """
 
-    ln_sd: float = 0.05
+    ln_sd: float = 0.05  #: Standard deviation of ln(conductance)
 
     def __post_init__(self) -> None:
         non_negative(self, ln_sd="(of ln conductance)")
@@ -112,31 +89,17 @@ class Landing:
 
 @dataclass(frozen=True, kw_only=True)
 class CrashSpec:
-    """Landings that crash the tip into the film.
+    """Landings that crash the tip into the film."""
 
-    Parameters
-    ----------
-    probability : float
-        Share of landings on flat ground. It is multiplied by (1 + slope_gain |slope|).
-    slope_gain : float
-        Factor on the surface's slope.
-    radius_m : float
-        Lasting growth of the apex radius [m].
-    worn_m : float
-        Worn length of one crash [m].
-    scar_m, scar_left : float
-        Radius of the lasting scar [m], and the conductance left inside it.
-    pit_m : float
-        Depth of the pit [m], which has the blunt tip's (parabolic) shape.
-    """
-
+    #: Share of landings on flat ground. It is multiplied by (1 + slope_gain |slope|).
     probability: float = 0.002
-    slope_gain: float = 4.0
-    radius_m: float = 15e-9
-    worn_m: float = 3e-3
+    slope_gain: float = 4.0  #: Factor on the surface's slope
+    radius_m: float = 15e-9  #: Lasting growth of the apex radius [m]
+    worn_m: float = 3e-3  #: Worn length of one crash [m]
+    #: scar_m, scar_left: Radius of the lasting scar [m], and the conductance left inside it
     scar_m: float = 80e-9
     scar_left: float = 0.05
-    pit_m: float = 15e-9
+    pit_m: float = 15e-9  #: Depth of the pit [m], which has the blunt tip's (parabolic) shape
 
     def __post_init__(self) -> None:
         positive(self, scar_m="m")

@@ -18,23 +18,15 @@ _LONGEST = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSpec:
-    """Thermal drift: a random walk and a decaying creep.
+    """Thermal drift: a random walk and a decaying creep."""
 
-    Parameters
-    ----------
-    walk_m_per_sqrt_s : float
-        Standard deviation of the walk after one second, each axis [m/sqrt(s)].
-    creep_m, creep_s : float
-        Length [m] and decay time [s] of the initial creep, creep_m (1 - exp(-t/creep_s)), in a
-        random direction.
-    step_s : float
-        Grid of the walk [s], linear in between.
-    """
-
+    #: Standard deviation of the walk after one second, each axis [m/sqrt(s)]
     walk_m_per_sqrt_s: float = 0.3e-9
+    #: creep_m, creep_s: Length [m] and decay time [s] of the initial creep, creep_m (1 -
+    #: exp(-t/creep_s)), in a random direction
     creep_m: float = 40e-9
     creep_s: float = 1800.0
-    step_s: float = 1.0
+    step_s: float = 1.0  #: Grid of the walk [s], linear in between
 
     def __post_init__(self) -> None:
         non_negative(self, walk_m_per_sqrt_s="m/sqrt(s)", creep_m="m")
@@ -87,17 +79,10 @@ class DriftPath:
 
 @dataclass(frozen=True, kw_only=True)
 class CreepSpec:
-    """Piezo creep: part of a move arrives late.
+    """Piezo creep: part of a move arrives late."""
 
-    Parameters
-    ----------
-    per_decade : float
-        Fraction of the move that arrives in each decade of time.
-    times_s : tuple of float
-        Decay times [s], one a decade. Their sum imitates the logarithmic law.
-    """
-
-    per_decade: float = 0.002
+    per_decade: float = 0.002  #: Fraction of the move that arrives in each decade of time
+    #: Decay times [s], one a decade. Their sum imitates the logarithmic law.
     times_s: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:

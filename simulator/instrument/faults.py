@@ -40,32 +40,19 @@ class MotionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class InstrumentSpec:
-    """A microscope. None switches a part off.
+    """A microscope. None switches a part off."""
 
-    Parameters
-    ----------
-    amplifier : AmplifierSpec
-        Amplifier and converter.
-    motion : MotionSpec
-        Durations.
-    memory : bool
-        Keep the ionic state of a spot between visits, relaxing at rest meanwhile.
-    temperature_K : float
-        Temperature of the sample [K], 50 .. 600, where the transport model may be used.
-    image_bias_V : float
-        Sample bias of the current image [V]. The papers' is -1.5 V.
-    deflection_noise : float or None
-        Noise of the recorded deflection, a share of the setpoint. None: it is not recorded.
-    drift, creep, wear, contact, landing, approach, crash, damage, light : spec or None
-        Faults, each with settings of its own.
-    """
-
-    amplifier: AmplifierSpec = field(default_factory=AmplifierSpec)
-    motion: MotionSpec = field(default_factory=MotionSpec)
+    amplifier: AmplifierSpec = field(default_factory=AmplifierSpec)  #: Amplifier and converter
+    motion: MotionSpec = field(default_factory=MotionSpec)  #: Durations
+    #: Keep the ionic state of a spot between visits, relaxing at rest meanwhile
     memory: bool = True
+    #: Temperature of the sample [K], 50 .. 600, where the transport model may be used.
     temperature_K: float = 298.0
-    image_bias_V: float = -1.5
+    image_bias_V: float = -1.5  #: Sample bias of the current image [V]. The papers' is -1.5 V.
+    #: Noise of the recorded deflection, a share of the setpoint. None: it is not recorded.
     deflection_noise: float | None = 0.05
+    #: drift, creep, wear, contact, landing, approach, crash, damage, light: Faults, each with
+    #: settings of its own
     drift: DriftSpec | None = None
     creep: CreepSpec | None = None
     wear: WearSpec | None = None

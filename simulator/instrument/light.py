@@ -13,14 +13,9 @@ class LightSpec:
     """Relaxation of the light after switching.
 
     It stands for the slow, ionic part of the photo-response (*assumed*: one exponential).
-
-    Parameters
-    ----------
-    relaxation_s : float
-        Relaxation time [s].
     """
 
-    relaxation_s: float = 10.0
+    relaxation_s: float = 10.0  #: Relaxation time [s]
 
     def __post_init__(self) -> None:
         positive(self, relaxation_s="s")

@@ -24,34 +24,20 @@ class AmplifierSpec:
     """A trans-impedance amplifier and its converter.
 
     None or 0 switches a part off.
-
-    Parameters
-    ----------
-    feedback_ohm, temperature_K : float or None, float
-        Feedback resistor [ohm] and its temperature [K], which set the Johnson noise.
-    shot : bool
-        Add the current's shot noise.
-    flicker_A : float
-        Density of the 1/f noise at 1 Hz [A/sqrt(Hz)].
-    line_A, line_Hz : float
-        Amplitude [A] and frequency [Hz] of the mains pickup.
-    bandwidth_Hz : float or None
-        Corner of the one-pole low-pass [Hz].
-    adc_step_A : float or None
-        Smallest step of the converter, in current [A].
-    rail_A : float or None
-        Largest current of either sign that the output shows [A].
     """
 
+    #: feedback_ohm, temperature_K: Feedback resistor [ohm] and its temperature [K], which set the
+    #: Johnson noise
     feedback_ohm: float | None = 1e9
     temperature_K: float = 298.0
-    shot: bool = True
-    flicker_A: float = 1e-13
+    shot: bool = True  #: Add the current's shot noise
+    flicker_A: float = 1e-13  #: Density of the 1/f noise at 1 Hz [A/sqrt(Hz)]
+    #: line_A, line_Hz: Amplitude [A] and frequency [Hz] of the mains pickup
     line_A: float = 1e-13
     line_Hz: float = 50.0
-    bandwidth_Hz: float | None = 1000.0
-    adc_step_A: float | None = 20e-9 / 2**16
-    rail_A: float | None = 10e-9
+    bandwidth_Hz: float | None = 1000.0  #: Corner of the one-pole low-pass [Hz]
+    adc_step_A: float | None = 20e-9 / 2**16  #: Smallest step of the converter, in current [A]
+    rail_A: float | None = 10e-9  #: Largest current of either sign that the output shows [A]
 
     def __post_init__(self) -> None:
         positive(

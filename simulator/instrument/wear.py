@@ -16,30 +16,17 @@ class WearSpec:
     """Tip wear against the worn length N.
 
     N is the scanned length, with `charge_m_per_C` for the charge passed and `landing_m` a landing.
-
-    Parameters
-    ----------
-    radius_m : float
-        Apex radius of the new tip R0 [m].
-    radius_gain_m, length_m : float
-        Growth of the radius, R(N) = R0 + radius_gain_m (1 - exp(-N/length_m)) [m].
-    charge_m_per_C : float
-        Worn length of a coulomb of |I| [m/C].
-    landing_m : float
-        Worn length of a landing [m].
-    life_m : float
-        Worn length at which the coating goes [m]. The tip's wear is N/life_m.
-    coating_left : float
-        Fraction of the conductance left without the coating.
     """
 
-    radius_m: float = 25e-9
+    radius_m: float = 25e-9  #: Apex radius of the new tip R0 [m]
+    #: radius_gain_m, length_m: Growth of the radius, R(N) = R0 + radius_gain_m (1 -
+    #: exp(-N/length_m)) [m]
     radius_gain_m: float = 20e-9
     length_m: float = 5e-3
-    charge_m_per_C: float = 1e4
-    landing_m: float = 2e-6
-    life_m: float = 20e-3
-    coating_left: float = 0.02
+    charge_m_per_C: float = 1e4  #: Worn length of a coulomb of |I| [m/C]
+    landing_m: float = 2e-6  #: Worn length of a landing [m]
+    life_m: float = 20e-3  #: Worn length at which the coating goes [m]. The tip's wear is N/life_m.
+    coating_left: float = 0.02  #: Fraction of the conductance left without the coating
 
     def __post_init__(self) -> None:
         positive(self, radius_m="m", length_m="m", life_m="m")
@@ -74,21 +61,14 @@ class DamageSpec:
 
     The dose grows as exp((|V| - threshold_V)/width_V)/time_s a second. The conductance is
     left + (1 - left) exp(-dose).
-
-    Parameters
-    ----------
-    threshold_V, width_V : float
-        Bias at which the dose grows by 1/time_s a second, and the bias for a factor e [V].
-    time_s : float
-        Time to a dose of 1 at the threshold [s].
-    left : float
-        Fraction of the conductance left in the end.
     """
 
+    #: threshold_V, width_V: Bias at which the dose grows by 1/time_s a second, and the bias for a
+    #: factor e [V]
     threshold_V: float = 2.5
     width_V: float = 0.15
-    time_s: float = 1.0
-    left: float = 0.05
+    time_s: float = 1.0  #: Time to a dose of 1 at the threshold [s]
+    left: float = 0.05  #: Fraction of the conductance left in the end
 
     def __post_init__(self) -> None:
         positive(self, width_V="V", time_s="s")

@@ -20,35 +20,28 @@ from grainscout.simulator.transport.parameters import PARAMETERS, Parameter, Tra
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Family:
-    """A kind of transport.
+    """A kind of transport."""
 
-    Parameters
-    ----------
-    parameters : mapping of str to Parameter
-        Parameters of a contact, with their values for the three archetypes. "A" must be among them: the
-        factor of the contact, by which tips and disks differ. "phiJ" is the barrier at junctions, if there is one.
-    grain, edge, hidden : mapping of str to float
-        Effect of one standard deviation of a grain's composition, of a boundary's own offset and of
-        the hidden field: in the unit of linear parameters, ln of geometric ones.
-    ions : mapping of str to float
-        Power of the ionic rates that a parameter goes with, such as -1 for a time.
-    curves, rest, relax : callable
-        As `iv_curves`, `rest_state` and `relax`. A state is two numbers a contact.
-    stray : callable
-        As `stray_current`: what is read without a contact.
-    loop_shapes : bool
-        True if curves have the loop shapes by which `analysis.curves.archetypes` tells archetypes.
-    """
-
+    #: Parameters of a contact, with their values for the three archetypes. "A" must be among them:
+    #: the factor of the contact, by which tips and disks differ. "phiJ" is the barrier at junctions,
+    #: if there is one.
     parameters: Mapping[str, Parameter]
+    #: grain, edge, hidden: Effect of one standard deviation of a grain's composition, of a
+    #: boundary's own offset and of the hidden field: in the unit of linear parameters, ln of
+    #: geometric ones
     grain: Mapping[str, float] = field(default_factory=dict)
     edge: Mapping[str, float] = field(default_factory=dict)
     hidden: Mapping[str, float] = field(default_factory=dict)
+    #: Power of the ionic rates that a parameter goes with, such as -1 for a time
     ions: Mapping[str, float] = field(default_factory=dict)
+    #: curves, rest, relax: As `iv_curves`, `rest_state` and `relax`. A state is two numbers a
+    #: contact.
     curves: Callable[..., kernel.IVResult]
     rest: Callable[..., FloatArray]
     relax: Callable[..., FloatArray]
+    #: As `stray_current`: what is read without a contact
     stray: Callable[[Waveform, TransportGlobals], FloatArray]
+    #: True if curves have the loop shapes by which `analysis.curves.archetypes` tells archetypes
     loop_shapes: bool = False
 
     def __post_init__(self) -> None:

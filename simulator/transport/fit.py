@@ -44,38 +44,21 @@ class Undetermined:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """Best parameters of one curve.
+    """Best parameters of one curve."""
 
-    Parameters
-    ----------
-    parameters : dict of str to float
-        Values of all names that `iv_curves` needs, in the units of `PARAMETERS`.
-    offset : float
-        Offset of the amplifier that was added [A].
-    sigma : dict of str to float
-        Standard deviations in the parameter's unit, or of its natural logarithm if the parameter
-        blends geometrically.
-    correlation : (q, q) array of float
-        Correlations in the order of `sigma`.
-    current : (samples,) array of float
-        Current of the model [A].
-    rms : float
-        Misfit of the visible samples and intrusions of clipped ones into the window, over the
-        number of visible samples [A].
-    rms_share : float
-        `rms` over the visible range.
-    warnings : tuple of Undetermined
-        Parameters that the curve leaves undetermined.
-    """
-
+    #: Values of all names that `iv_curves` needs, in the units of `PARAMETERS`
     parameters: dict[str, float]
-    offset: float
+    offset: float  #: Offset of the amplifier that was added [A]
+    #: Standard deviations in the parameter's unit, or of its natural logarithm if the parameter
+    #: blends geometrically
     sigma: dict[str, float]
-    correlation: FloatArray
-    current: FloatArray
+    correlation: FloatArray  #: Correlations in the order of `sigma`, (q, q)
+    current: FloatArray  #: Current of the model [A], (samples,)
+    #: Misfit of the visible samples and intrusions of clipped ones into the window, over the number
+    #: of visible samples [A]
     rms: float
-    rms_share: float
-    warnings: tuple[Undetermined, ...]
+    rms_share: float  #: `rms` over the visible range
+    warnings: tuple[Undetermined, ...]  #: Parameters that the curve leaves undetermined
 
 
 def fit_iv(

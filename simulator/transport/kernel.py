@@ -51,20 +51,12 @@ _NA = 1e-9  # the model's unit of current [A]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IVResult:
-    """Noiseless curves and the states after them.
+    """Noiseless curves and the states after them."""
 
-    Parameters
-    ----------
-    current_nA : (n, samples) array of float
-        Current in the model's own unit [nA]. `current` has it in amperes.
-    state : (n, 2) array of float
-        Screening u [V] and activated fraction x after the last sample.
-    u, x : (n, samples) array of float or None
-        Trajectories of the states, u in volts. None if not asked for.
-    """
-
+    #: Current in the model's own unit [nA]. `current` has it in amperes, (n, samples)
     current_nA: FloatArray
-    state: FloatArray
+    state: FloatArray  #: Screening u [V] and activated fraction x after the last sample, (n, 2)
+    #: u, x: Trajectories of the states, u in volts. None if not asked for, (n, samples)
     u: FloatArray | None = None
     x: FloatArray | None = None
 

@@ -24,32 +24,15 @@ TEMPERATURES = (50.0, 600.0)  #: K, where the laws may be used
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a contact point.
+    """One parameter of a contact point."""
 
-    Parameters
-    ----------
-    blend : {"linear", "geometric"}
-        Law by which the values of two archetypes mix.
-    unit : str
-        Unit as written in the tables.
-    limits : (float, float)
-        Closed range that the kernel accepts.
-    draw : (float, float)
-        Range of real films. Films and fits draw from it.
-    archetypes : (float, float, float)
-        Values of a pure club, heart and diamond.
-    meaning : str
-        Description in a few words.
-    default : float or None
-        Value where a mapping leaves the parameter out. None if it must be given.
-    """
-
-    blend: Literal["linear", "geometric"]
-    unit: str
-    limits: tuple[float, float]
-    draw: tuple[float, float]
-    archetypes: tuple[float, float, float]
-    meaning: str = field(default="", compare=False)
+    blend: Literal["linear", "geometric"]  #: Law by which the values of two archetypes mix
+    unit: str  #: Unit as written in the tables
+    limits: tuple[float, float]  #: Closed range that the kernel accepts
+    draw: tuple[float, float]  #: Range of real films. Films and fits draw from it.
+    archetypes: tuple[float, float, float]  #: Values of a pure club, heart and diamond
+    meaning: str = field(default="", compare=False)  #: Description in a few words
+    #: Value where a mapping leaves the parameter out. None if it must be given.
     default: float | None = None
 
 
@@ -109,43 +92,25 @@ PARAMETERS: dict[str, Parameter] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TransportGlobals:
-    """Constants that all contact points share (design choices).
+    """Constants that all contact points share (design choices)."""
 
-    Parameters
-    ----------
-    L0, Lh : float
-        Reference light, and half-light of the junction barrier [suns].
-    bL, gph : float
-        Gain of the ionic rates with L/L0, and photoconductive gain at L0.
-    gamma : float
-        Exponent of the photocurrent.
-    rho, VTm : float
-        Conductance ratio of negative to positive bias, and threshold at negative bias [V].
-    phi0 : float
-        Barrier at which a junction's photocurrent is gated fully [V].
-    Cs, Ioff : float
-        Stray capacitance [pF] and amplifier offset [nA].
-    Ee : float
-        Activation energy of the conductance [eV].
-    k_max : float
-        Fastest ion rate [1/s]. Lower means longer memory.
-    T0 : float
-        Reference temperature [K].
-    """
-
+    #: L0, Lh: Reference light, and half-light of the junction barrier [suns]
     L0: float = 0.1
     Lh: float = 0.02
+    #: bL, gph: Gain of the ionic rates with L/L0, and photoconductive gain at L0
     bL: float = 3.0
-    gamma: float = 1.0
+    gamma: float = 1.0  #: Exponent of the photocurrent
     gph: float = 0.25
+    #: rho, VTm: Conductance ratio of negative to positive bias, and threshold at negative bias [V]
     rho: float = 0.35
     VTm: float = 0.6
-    phi0: float = 1.2
+    phi0: float = 1.2  #: Barrier at which a junction's photocurrent is gated fully [V]
+    #: Cs, Ioff: Stray capacitance [pF] and amplifier offset [nA]
     Cs: float = 0.2
     Ioff: float = -0.005
-    Ee: float = 0.10
-    k_max: float = 500.0
-    T0: float = 298.0
+    Ee: float = 0.10  #: Activation energy of the conductance [eV]
+    k_max: float = 500.0  #: Fastest ion rate [1/s]. Lower means longer memory.
+    T0: float = 298.0  #: Reference temperature [K]
 
     def __post_init__(self) -> None:
         positive = ("L0", "Lh", "gamma", "phi0", "k_max", "T0")

@@ -51,97 +51,68 @@ class TransportSpec:
 
     Every contrast is a hidden setting of a film.
 
-    Parameters
-    ----------
-    family : str
-        What contacts do: "current", "piezoresponse", or one of the group ``grainscout.transport``.
-    placement : str
-        Where the archetypes sit. "published": clubs in grains, hearts at boundaries and junctions,
-        diamonds at asymmetric boundaries. "swapped": hearts and diamonds change places. "cycled":
-        hearts in grains, diamonds at boundaries, clubs at asymmetric ones. "junctions": diamonds
-        at junctions, hearts at all boundaries. "grain": one archetype in a grain, at random.
-        "composition": by the composition of the place. "nowhere": by a field of its own, of
-        `hidden_length`, that nothing shows. Half of the area of the last three are clubs, a fifth
-        diamonds.
-    boundary_length, junction_length : float
-        Range of boundaries and junctions lB, lJ [m].
-    junction_barrier : float
-        phiJ at a vertex in the dark [V]. At 0 junctions conduct in the dark.
-    boundary_contrast : float or None
-        ln of the loop area of a heart (a boundary, as published) over that of a club (a grain): > 0 for hysteresis that grows
-        towards boundaries (Gong2026), < 0 for one that shrinks (Liu2023), 0 for none. None keeps
-        what the archetypes have (+0.89). Measured on pure points at L0, T0 and a 1 s triangle to
-        1.5 V. Set by moving conductance between the prompt and the ion-activated path.
-    boundary_rates : float
-        ln factor on nu and 1/tau at a boundary: > 0 for faster ions, < 0 for trapped ones.
-    composition, boundary_spread, hidden : float
-        Standard deviations of the grains' composition, of the boundaries' own offsets and of the
-        hidden field, in units of the built-in sensitivities.
-    hidden_length : float
-        Correlation length of the hidden field [m].
-    structure_share : float or None
-        Share (0 ... 1) of the loop area's variance, outside insulating disks, that microstructure
-        explains. The three spreads above are scaled together to reach it, at the conditions above.
-        None leaves them as they are.
-    film_spread : float
-        0 gives all films the same archetypes. 1 draws a film's own, about 0.03 V and 15 % around
-        the table's values.
-    gradient : float
-        Composition change across the frame, in standard deviations.
-    gradient_axis : {0, 1}
-        Axis of the gradient: 0 along the rows' index, 1 along the columns'.
-    tip_radius : float
-        Tip radius of the contact factor [m]. 0 switches the contact factor off (A = 1).
-    insulating_fraction : float
-        Share of the area covered by insulating disks.
-    insulating_radius : float
-        Mean radius of the disks [m].
-    insulating_contact : float
-        Contact factor of the disks.
-    ripple, telegraph : float
-        rms ripple and telegraph step, relative to the conductance.
-    archetypes : mapping of str to (float, float, float)
-        Replaces values of club, heart and diamond by parameter name, in its unit.
-    modes : mapping of str to tuple of float
-        Spread from site to site that nothing shows: loadings of independent fields of
-        `hidden_length` by parameter name, in its unit, or of its logarithm where it mixes
-        geometrically. Where they would leave the parameter's limits, it takes the limit.
-    sweep_s : float
-        Duration [s] of a 0 ... 1.5 ... 0 V sweep that the ionic rates refer to. Published curves
-        often do not say it, and then only rates relative to the sweep are known.
-    globals_ : TransportGlobals
-        Constants that all points share.
-
     Raises
     ------
     ConfigError
         A value is outside its range.
     """
 
+    #: What contacts do: "current", "piezoresponse", or one of the group ``grainscout.transport``
     family: str = "current"
+    #: Where the archetypes sit. "published": clubs in grains, hearts at boundaries and junctions,
+    #: diamonds at asymmetric boundaries. "swapped": hearts and diamonds change places. "cycled":
+    #: hearts in grains, diamonds at boundaries, clubs at asymmetric ones. "junctions": diamonds at
+    #: junctions, hearts at all boundaries. "grain": one archetype in a grain, at random.
+    #: "composition": by the composition of the place. "nowhere": by a field of its own, of
+    #: `hidden_length`, that nothing shows. Half of the area of the last three are clubs, a fifth
+    #: diamonds.
     placement: Placement = "published"
+    #: boundary_length, junction_length: Range of boundaries and junctions lB, lJ [m]
     boundary_length: float = 30e-9
     junction_length: float = 38e-9
+    #: phiJ at a vertex in the dark [V]. At 0 junctions conduct in the dark.
     junction_barrier: float = 1.2
+    #: ln of the loop area of a heart (a boundary, as published) over that of a club (a grain): > 0
+    #: for hysteresis that grows towards boundaries (Gong2026), < 0 for one that shrinks (Liu2023), 0
+    #: for none. None keeps what the archetypes have (+0.89). Measured on pure points at L0, T0 and a
+    #: 1 s triangle to 1.5 V. Set by moving conductance between the prompt and the ion-activated
+    #: path.
     boundary_contrast: float | None = None
+    #: ln factor on nu and 1/tau at a boundary: > 0 for faster ions, < 0 for trapped ones
     boundary_rates: float = 0.0
+    #: composition, boundary_spread, hidden: Standard deviations of the grains' composition, of the
+    #: boundaries' own offsets and of the hidden field, in units of the built-in sensitivities
     composition: float = 1.0
     boundary_spread: float = 1.0
     hidden: float = 1.0
-    hidden_length: float = 150e-9
+    hidden_length: float = 150e-9  #: Correlation length of the hidden field [m]
+    #: Share (0 ... 1) of the loop area's variance, outside insulating disks, that microstructure
+    #: explains. The three spreads above are scaled together to reach it, at the conditions above.
+    #: None leaves them as they are.
     structure_share: float | None = None
+    #: 0 gives all films the same archetypes. 1 draws a film's own, about 0.03 V and 15 % around the
+    #: table's values.
     film_spread: float = 0.0
-    gradient: float = 0.0
-    gradient_axis: int = 1
+    gradient: float = 0.0  #: Composition change across the frame, in standard deviations
+    gradient_axis: int = 1  #: Axis of the gradient: 0 along the rows' index, 1 along the columns'
+    #: Tip radius of the contact factor [m]. 0 switches the contact factor off (A = 1).
     tip_radius: float = 25e-9
-    insulating_fraction: float = 0.06
-    insulating_radius: float = 60e-9
-    insulating_contact: float = 2e-4
+    insulating_fraction: float = 0.06  #: Share of the area covered by insulating disks
+    insulating_radius: float = 60e-9  #: Mean radius of the disks [m]
+    insulating_contact: float = 2e-4  #: Contact factor of the disks
+    #: ripple, telegraph: rms ripple and telegraph step, relative to the conductance
     ripple: float = 0.0
     telegraph: float = 0.0
+    #: Replaces values of club, heart and diamond by parameter name, in its unit
     archetypes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    #: Spread from site to site that nothing shows: loadings of independent fields of `hidden_length`
+    #: by parameter name, in its unit, or of its logarithm where it mixes geometrically. Where they
+    #: would leave the parameter's limits, it takes the limit.
     modes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    #: Duration [s] of a 0 ... 1.5 ... 0 V sweep that the ionic rates refer to. Published curves
+    #: often do not say it, and then only rates relative to the sweep are known.
     sweep_s: float = 1.0
+    #: Constants that all points share
     globals_: TransportGlobals = field(default_factory=TransportGlobals)
 
     def __post_init__(self) -> None:
