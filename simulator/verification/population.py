@@ -20,7 +20,7 @@ WINDOW = (-0.1, 0.5)
 _CONDUCTS = 0.3
 _LEVELS = (0.02, 0.1, 0.2, 0.4)  # nA
 _LOW, _MIDDLE = (0.0, 0.2, 0.3), 0.42  # V
-_FILMS, _SITES = 4, 200
+_FILMS, _SITES, _FEWEST = 4, 200, 3
 
 
 def curve_features(voltage: FloatArray, current: FloatArray) -> FloatArray:
@@ -54,6 +54,18 @@ def verify_population(path: str | Path, film: str = "gong2026-fitted") -> Iterat
         raise DataError(
             f"{path} must be an .npz file with voltage, current_nA, status and patches: {error}"
         ) from error
+    rises = np.sign(np.diff(voltage))
+    if not (
+        shown.shape[1:] == voltage.shape
+        and np.isfinite(shown).all()
+        and (np.diff(rises) <= 0).all()
+        and rises.all()
+        and np.isclose([voltage[0], voltage.max(), voltage[-1]], [0.0, 1.5, 0.0], atol=0.02).all()
+    ):
+        raise DataError(
+            f"{path} must hold a triangle 0, 1.5, 0 V and as many finite currents wherever status is 0; got "
+            f"{voltage.size} voltages to {voltage.max():g} V, currents {shown.shape}"
+        )
     films = [Film.generate(preset(film), spawn_streams(seed).film) for seed in range(_FILMS)]
     curves = [film_curves(f, seed) for seed, f in enumerate(films)]
     rngs = map(np.random.default_rng, range(_FILMS))
@@ -87,4 +99,8 @@ def film_curves(film: Film, seed: int) -> FloatArray:
 
 def _conducting(voltage: FloatArray, current: FloatArray) -> FloatArray:
     conducts = np.ptp(np.clip(current, *WINDOW), axis=1) > _CONDUCTS
+    if conducts.sum() < _FEWEST:
+        raise DataError(
+            f"curves to compare must be {_FEWEST} or more that span {_CONDUCTS} nA; got {conducts.sum()}"
+        )
     return curve_features(voltage, current[conducts])

@@ -35,11 +35,6 @@ def test_artefacts_off_measured_equals_dilated():
     assert (f.dilated() > f.height + 1e-10).any()
 
 
-def test_ideal_tip_and_artefacts_off_measured_equals_true():
-    f = film(OFF)
-    assert np.array_equal(f.scan().height, f.height)
-
-
 @pytest.mark.parametrize("name", SWITCHES)
 def test_each_artefact_changes_the_image_and_nothing_else(name):
     clean, dirty = film(TIP), film(replace(TIP, **SWITCHES[name]))

@@ -62,39 +62,6 @@ def test_the_same_seed_is_the_same_film_to_the_last_bit(name, film, sites):
     assert not np.array_equal(other_seed.curves(sites, SWEEP, light=SUN)[0], current)
 
 
-def test_a_curve_does_not_depend_on_its_order_or_company(film, sites):
-    together, end = film.curves(sites, SWEEP, light=SUN)
-    shuffled = np.random.default_rng(0).permutation(len(sites))
-    mixed, mixed_end = film.curves(sites[shuffled], SWEEP, light=SUN)
-    assert np.array_equal(mixed, together[shuffled])
-    assert np.array_equal(mixed_end, end[shuffled])
-    for k in shuffled[:5]:
-        alone, state = film.curves(sites[k : k + 1], SWEEP, light=SUN)
-        assert np.array_equal(alone[0], together[k])
-        assert np.array_equal(state[0], end[k])
-
-
-def test_a_property_map_is_the_property_of_the_curve_there(film, sites):
-    peak = film.property_map(lambda current: current.max(1), SWEEP, light=SUN)
-    current, _ = film.curves(sites, SWEEP, light=SUN)
-    assert np.array_equal(peak[tuple(sites.T)], current.max(1))
-
-
-def test_in_the_dark_current_vanishes_at_zero_bias_and_flows_with_the_voltage(film, sites):
-    current, _ = film.curves(sites, BOTH_WAYS)
-    power = current * BOTH_WAYS.voltage
-    largest = np.abs(current).max(1, keepdims=True)
-    assert (largest > 0).all()
-    assert (power >= -1e-12 * largest).all()
-    rested = film.curves(sites, Waveform.constant(0.0))[0]
-    # Whatever the ions are doing: just after a sweep, too.
-    _, state = film.curves(sites, BOTH_WAYS)
-    driven = film.curves(sites, Waveform.constant(0.0), state=state)[0]
-    assert np.abs(np.stack([rested, driven])).max() < 1e-12 * largest.min()
-    lit = film.curves(sites, Waveform.constant(0.0), light=SUN)[0]
-    assert (lit < 0).all()
-
-
 def test_maps_agree_with_each_other(film):
     s = film.structure
     own = s.boundaries[s.boundary_id]
@@ -118,16 +85,6 @@ def test_maps_agree_with_each_other(film):
     assert weights.min() >= 0.0
     assert np.allclose(weights.sum(2), 1.0)
     assert np.array_equal(film.archetype, weights.argmax(2))
-
-
-def test_long_rest_forgets_a_sweep_and_none_does_not(film, sites):
-    first, state = film.curves(sites, SWEEP, light=SUN)
-    rested = film.relax(sites, state, 1e9, light=SUN)
-    assert np.allclose(rested, film.rest_state(sites), atol=1e-9)
-    again, _ = film.curves(sites, SWEEP, light=SUN, state=rested)
-    assert np.allclose(again, first, rtol=0, atol=1e-15)
-    soon, _ = film.curves(sites, SWEEP, light=SUN, state=state)
-    assert np.abs(soon - first).max() > 1e-12
 
 
 def test_loops_at_boundaries_have_the_sign_that_was_set(name):

@@ -238,9 +238,3 @@ def test_bad_settings_name_parameter_unit_and_range(make, message):
 def test_bad_sites(film, sites, message):
     with pytest.raises(DataError, match=message):
         film.curves(sites, TRIANGLE)
-
-
-def test_no_site_gives_no_curve(film):
-    current, state = film.curves(np.empty((0, 2), int), TRIANGLE)
-    assert current.shape == (0, 101)
-    assert state.shape == (0, 2)

@@ -45,17 +45,6 @@ def test_random_points_follow_the_stiff_solver_in_light_dark_and_cold(drawn):
             assert np.abs(result.current_nA[i] - current).max() < 1e-3 * max(1.0, scale)
 
 
-def test_order_is_two():
-    p = archetype_parameters("heart")
-    errors = []
-    reference = iv_curves(p, finer(Waveform.triangle(), 64), trajectories=True).x[0, ::64]
-    for parts in (1, 2, 4):
-        x = iv_curves(p, finer(Waveform.triangle(), parts), trajectories=True).x[0, ::parts]
-        errors.append(np.abs(x - reference).max())
-    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
-    assert np.allclose(orders, 2.0, atol=0.1)
-
-
 def test_screening_is_exact_on_ramps():
     p = archetype_parameters("club") | {"tau": np.array([0.05])}
     t = np.linspace(0.0, 0.5, 126)
