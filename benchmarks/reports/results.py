@@ -49,27 +49,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results(Drawn):
-    """Files and ranking of a campaign.
+    """Files and ranking of a campaign."""
 
-    Parameters
-    ----------
-    files : dict of str to Path
-        Path of each file by its label.
-    rankings : list of GoalRanking
-        Ranking for each goal.
-    winner : str, optional
-        Policy with the best mean score.
-    missing : int
-        Number of cells that are neither finished nor saved by stopping.
-    progress : CampaignProgress
-        Progress of the campaign.
-    """
-
-    files: dict[str, Path]
-    rankings: list[GoalRanking]
-    winner: str | None
-    missing: int
-    progress: CampaignProgress
+    files: dict[str, Path]  #: Path of each file by its label
+    rankings: list[GoalRanking]  #: Ranking for each goal
+    winner: str | None  #: Policy with the best mean score
+    missing: int  #: Number of cells that are neither finished nor saved by stopping
+    progress: CampaignProgress  #: Progress of the campaign
 
     def __repr__(self) -> str:
         open_ = f", {self.missing} cells open" if self.missing else ""

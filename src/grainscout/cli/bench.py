@@ -30,7 +30,6 @@ from grainscout.records import ConfigError, GrainscoutError
 if TYPE_CHECKING:
     from grainscout.benchmarks import Campaign, CampaignStore, CellKey, PolicySpec
 
-Name = Annotated[str, Argument(help="A campaign's name (see grainscout list) or TOML file.")]
 Out = Annotated[
     Path | None,
     Option("--out", "-o", help="Folder of the results. Finished cells in it are kept."),
@@ -43,20 +42,9 @@ Jobs = Annotated[
     int | None,
     Option("--jobs", "-j", help="Worker processes. 0 runs in this one. Default: all cores.", min=0),
 ]
-Scheduler = Annotated[
-    str | None,
-    Option("--scheduler", help="Run on the Dask cluster at this address, tcp://HOST:PORT."),
-]
-CellTimeout = Annotated[
-    float | None,
-    Option("--cell-timeout", help="Longest time of one cell [s]. 0 sets no limit."),
-]
 Replay = Annotated[
     list[Path] | None,
     Option("--replay", help="Also race on this recorded grid of curves. Repeatable."),
-]
-ReplayTarget = Annotated[
-    str, Option("--replay-target", help="Descriptor to learn on recorded grids.")
 ]
 Topography = Annotated[
     list[Path] | None,
@@ -68,31 +56,6 @@ Channel = Annotated[
         "--channel", help="Height channel of --topography, image that policies see of --replay."
     ),
 ]
-Rail = Annotated[
-    float | None, Option("--rail", help="Full scale of the current amplifier of --replay [A].")
-]
-Current = Annotated[str | None, Option("--current", help="Channel of the curves of --replay.")]
-Cycle = Annotated[
-    int | None, Option("--cycle", help="Sweep of --replay, from 0, where a site has several.")
-]
-PixelNm = Annotated[
-    float | None, Option("--pixel-nm", help="Pixel size instead of that of these files [nm].")
-]
-WinnerTask = Annotated[
-    str | None, Option("--winner-task", help="Task of winner.toml. Default: the first.")
-]
-Peers = Annotated[
-    bool, Option("--peers", help="Also race the installed optimizers of other packages.")
-]
-Isolate = Annotated[
-    bool | None,
-    Option("--isolate", help="Run each policy in a process that never holds the film."),
-]
-Controls = Annotated[
-    bool, Option("--controls", help="Also race each learning policy's twins, and the image alone.")
-]
-Smoke = Annotated[bool, Option("--smoke", help="Run the smallest campaign.")]
-Json = Annotated[bool, Option("--json", help="Print one JSON object and nothing else.")]
 
 
 def demo(out: Out = None, replay: Replay = None, jobs: Jobs = None) -> None:
@@ -106,26 +69,56 @@ def demo(out: Out = None, replay: Replay = None, jobs: Jobs = None) -> None:
 
 
 def bench(
-    campaign: Name = "quick",
+    campaign: Annotated[
+        str, Argument(help="A campaign's name (see grainscout list) or TOML file.")
+    ] = "quick",
     out: Out = None,
     films: Films = None,
     jobs: Jobs = None,
-    scheduler: Scheduler = None,
-    cell_timeout: CellTimeout = None,
+    scheduler: Annotated[
+        str | None,
+        Option("--scheduler", help="Run on the Dask cluster at this address, tcp://HOST:PORT."),
+    ] = None,
+    cell_timeout: Annotated[
+        float | None,
+        Option("--cell-timeout", help="Longest time of one cell [s]. 0 sets no limit."),
+    ] = None,
     replay: Replay = None,
-    replay_target: ReplayTarget = "max_current",
+    replay_target: Annotated[
+        str, Option("--replay-target", help="Descriptor to learn on recorded grids.")
+    ] = "max_current",
     topography: Topography = None,
     channel: Channel = None,
-    rail: Rail = None,
-    current: Current = None,
-    cycle: Cycle = None,
-    pixel_nm: PixelNm = None,
-    winner_task: WinnerTask = None,
-    peers: Peers = False,
-    isolate: Isolate = None,
-    controls: Controls = False,
-    smoke: Smoke = False,
-    as_json: Json = False,
+    rail: Annotated[
+        float | None, Option("--rail", help="Full scale of the current amplifier of --replay [A].")
+    ] = None,
+    current: Annotated[
+        str | None, Option("--current", help="Channel of the curves of --replay.")
+    ] = None,
+    cycle: Annotated[
+        int | None, Option("--cycle", help="Sweep of --replay, from 0, where a site has several.")
+    ] = None,
+    pixel_nm: Annotated[
+        float | None, Option("--pixel-nm", help="Pixel size instead of that of these files [nm].")
+    ] = None,
+    winner_task: Annotated[
+        str | None, Option("--winner-task", help="Task of winner.toml. Default: the first.")
+    ] = None,
+    peers: Annotated[
+        bool, Option("--peers", help="Also race the installed optimizers of other packages.")
+    ] = False,
+    isolate: Annotated[
+        bool | None,
+        Option("--isolate", help="Run each policy in a process that never holds the film."),
+    ] = None,
+    controls: Annotated[
+        bool,
+        Option("--controls", help="Also race each learning policy's twins, and the image alone."),
+    ] = False,
+    smoke: Annotated[bool, Option("--smoke", help="Run the smallest campaign.")] = False,
+    as_json: Annotated[
+        bool, Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
 ) -> None:
     """Race policies on films with known truth.
 

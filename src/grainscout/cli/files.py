@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from grainscout.analysis.formats import Recording
     from grainscout.records import Scan
 
-Out = Annotated[Path, Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")]
 Force = Annotated[bool, Option("--force", help="Overwrite an existing file.")]
 
 
@@ -90,7 +89,7 @@ def _report_runs(paths: Sequence[Path], out: Path | None, opened: ExitStack) -> 
 
 def export(
     journal: Annotated[Path, Argument(help="A run's journal.")],
-    out: Out,
+    out: Annotated[Path, Argument(help="File to write: .h5 (NSID), .csv, or .gwy (images only).")],
     force: Force = False,
     salvage: Annotated[
         bool,

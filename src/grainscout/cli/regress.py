@@ -14,30 +14,27 @@ from grainscout.records import ConfigError, GrainscoutError
 
 _OWN_BASELINES = Path("grainscout-baselines")
 
-Models = Annotated[
-    list[str] | None,
-    Option("--model", "-m", help="Only this model (see --list), or your module:object."),
-]
 List = Annotated[bool, Option("--list", help="List the models and stop.")]
-Update = Annotated[bool, Option("--update", help="Make the present scores the baseline.")]
-Baselines = Annotated[
-    Path | None,
-    Option("--baselines", help="Folder of the baselines. Default: the package's."),
-]
-Original = Annotated[
-    str | None,
-    Option("--baseline-of", help="Compare your one --model with the baseline of this model."),
-]
-Json = Annotated[bool, Option("--json", help="Print JSON instead of a table.")]
 
 
 def regress(
-    model: Models = None,
+    model: Annotated[
+        list[str] | None,
+        Option("--model", "-m", help="Only this model (see --list), or your module:object."),
+    ] = None,
     list_: List = False,
-    update: Update = False,
-    baselines: Baselines = None,
-    baseline_of: Original = None,
-    as_json: Json = False,
+    update: Annotated[
+        bool, Option("--update", help="Make the present scores the baseline.")
+    ] = False,
+    baselines: Annotated[
+        Path | None,
+        Option("--baselines", help="Folder of the baselines. Default: the package's."),
+    ] = None,
+    baseline_of: Annotated[
+        str | None,
+        Option("--baseline-of", help="Compare your one --model with the baseline of this model."),
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare models with stored baselines on fixed films.
 

@@ -21,28 +21,26 @@ if TYPE_CHECKING:
     from grainscout.records import Outcome, Problem
 
 
-Config = Annotated[Path | None, Argument(help="Experiment file (TOML), such as a winner.toml.")]
-Out = Annotated[Path | None, Option("--out", "-o", help="Journal to write (a new file).")]
 Resume = Annotated[
     Path | None,
     Option("--resume", help="Journal to continue. It needs no other argument."),
 ]
-DryRun = Annotated[
-    bool, Option("--dry-run", help="Print the first sites without sending any command.")
-]
-
-
-Approved = Annotated[
-    bool, Option("--approved", help="Refuse a file that was not approved: grainscout approve.")
-]
 
 
 def run(
-    config: Config = None,
-    out: Out = None,
+    config: Annotated[
+        Path | None, Argument(help="Experiment file (TOML), such as a winner.toml.")
+    ] = None,
+    out: Annotated[
+        Path | None, Option("--out", "-o", help="Journal to write (a new file).")
+    ] = None,
     resume: Resume = None,
-    dry_run: DryRun = False,
-    approved: Approved = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Print the first sites without sending any command.")
+    ] = False,
+    approved: Annotated[
+        bool, Option("--approved", help="Refuse a file that was not approved: grainscout approve.")
+    ] = False,
 ) -> None:
     """Run one experiment on any microscope, or resume one."""
     from grainscout.config import load_run

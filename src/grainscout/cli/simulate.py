@@ -17,60 +17,56 @@ if TYPE_CHECKING:
     from grainscout.simulator import Film
 
 
-FilmName = Annotated[str, Argument(help="Name of a film (see --list).")]
 Seed = Annotated[int, Option(help="Seed of the film.", min=0)]
-Out = Annotated[Path | None, Option("--out", "-o", help="Folder for film.h5 and film.png.")]
 List = Annotated[bool, Option("--list", help="List the named films.")]
-Verify = Annotated[
-    bool, Option("--verify", help="Recompute the physics checks beside their targets.")
-]
-Curves = Annotated[
-    Path | None, Option("--curves", help="With --verify: measured curves (.npz) to fit too.")
-]
 Topography = Annotated[
     Path | None,
     Option("--topography", help="Your own image. Its grains get the film's transport."),
 ]
-Channel = Annotated[
-    str | None, Option("--channel", help="With --topography: name of the height channel.")
-]
-PixelNm = Annotated[
-    float | None, Option("--pixel-nm", help="With --topography: pixel size instead of the file's.")
-]
-HeightUnit = Annotated[
-    str | None,
-    Option("--height-unit", help="With --topography: unit of heights where the file says none."),
-]
-Crop = Annotated[
-    tuple[int, int, int, int] | None,
-    Option("--crop-px", help="With --topography: first row, first column, rows, columns to use."),
-]
-Grains = Annotated[
-    Path | None,
-    Option("--grains", help="With --topography: your own mask or label image of the grains."),
-]
-GrainContrast = Annotated[
-    float | None,
-    Option("--grain-contrast", help="With --topography: a larger value finds fewer grains."),
-]
-Force = Annotated[bool, Option("--force", help="Overwrite an existing film.")]
 
 
 def simulate(
-    film: FilmName = "reference",
+    film: Annotated[str, Argument(help="Name of a film (see --list).")] = "reference",
     seed: Seed = 0,
-    out: Out = None,
+    out: Annotated[
+        Path | None, Option("--out", "-o", help="Folder for film.h5 and film.png.")
+    ] = None,
     listing: List = False,
-    verify: Verify = False,
-    curves: Curves = None,
+    verify: Annotated[
+        bool, Option("--verify", help="Recompute the physics checks beside their targets.")
+    ] = False,
+    curves: Annotated[
+        Path | None, Option("--curves", help="With --verify: measured curves (.npz) to fit too.")
+    ] = None,
     topography: Topography = None,
-    channel: Channel = None,
-    pixel_nm: PixelNm = None,
-    height_unit: HeightUnit = None,
-    crop_px: Crop = None,
-    grains: Grains = None,
-    grain_contrast: GrainContrast = None,
-    force: Force = False,
+    channel: Annotated[
+        str | None, Option("--channel", help="With --topography: name of the height channel.")
+    ] = None,
+    pixel_nm: Annotated[
+        float | None,
+        Option("--pixel-nm", help="With --topography: pixel size instead of the file's."),
+    ] = None,
+    height_unit: Annotated[
+        str | None,
+        Option(
+            "--height-unit", help="With --topography: unit of heights where the file says none."
+        ),
+    ] = None,
+    crop_px: Annotated[
+        tuple[int, int, int, int] | None,
+        Option(
+            "--crop-px", help="With --topography: first row, first column, rows, columns to use."
+        ),
+    ] = None,
+    grains: Annotated[
+        Path | None,
+        Option("--grains", help="With --topography: your own mask or label image of the grains."),
+    ] = None,
+    grain_contrast: Annotated[
+        float | None,
+        Option("--grain-contrast", help="With --topography: a larger value finds fewer grains."),
+    ] = None,
+    force: Annotated[bool, Option("--force", help="Overwrite an existing film.")] = False,
 ) -> None:
     """Make a film with its truth and a picture."""
     from grainscout.simulator.pictures import film_overview

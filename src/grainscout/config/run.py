@@ -34,47 +34,24 @@ class LinkSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One experiment: a task, a policy, the limits, and settings of the loop.
+    """One experiment: a task, a policy, the limits, and settings of the loop."""
 
-    Parameters
-    ----------
-    seed : int
-        Seed of film, instrument and policy (three streams).
-    task : Task
-        What is measured, and where.
-    policy : PolicySpec
-        Who chooses the sites. With `link` it is what the server is expected to serve, and the
-        fallback.
-    limits : Limits
-        What the guard refuses beyond.
-    link : LinkSpec, optional
-        Where the policy runs, if elsewhere.
-    decision_s : float
-        Time charged for each decision on a simulated clock [s]. A negative one charges the real
-        time.
-    checkpoint_every : int
-        Measurements between stored states of the policy.
-    max_failures : int
-        Failed measurements in a row that end the run.
-    judge : bool
-        Judge each curve as it comes. Without it there is no second look.
-    max_spoilt : float
-        Share of unusable curves among the latest 20 that ends the run.
-    drift : DriftSettings, optional
-        How sites follow a drifting sample.
-    """
-
-    seed: int = 0
-    task: Task
+    seed: int = 0  #: Seed of film, instrument and policy (three streams)
+    task: Task  #: What is measured, and where
+    #: Who chooses the sites. With `link` it is what the server is expected to serve, and the
+    #: fallback
     policy: PolicySpec
-    limits: Limits = field(default_factory=Limits)
-    link: LinkSpec | None = None
+    limits: Limits = field(default_factory=Limits)  #: What the guard refuses beyond
+    link: LinkSpec | None = None  #: Where the policy runs, if elsewhere
+    #: Time charged for each decision on a simulated clock [s]. A negative one charges the real time
     decision_s: float = 0.5
-    checkpoint_every: int = 10
-    max_failures: int = 10
+    checkpoint_every: int = 10  #: Measurements between stored states of the policy
+    max_failures: int = 10  #: Failed measurements in a row that end the run
+    #: Judge each curve as it comes. Without it there is no second look
     judge: bool = later_field(True)
+    #: Share of unusable curves among the latest 20 that ends the run
     max_spoilt: float = later_field(MAX_SPOILT)
-    drift: DriftSettings | None = None
+    drift: DriftSettings | None = None  #: How sites follow a drifting sample
 
     def __post_init__(self) -> None:
         if self.seed < 0:

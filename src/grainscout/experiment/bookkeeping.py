@@ -29,40 +29,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """One turn of the loop, as observers see it.
+    """One turn of the loop, as observers see it."""
 
-    Attributes
-    ----------
-    number : int
-        Number of the batch, from 0.
-    proposals : sequence of Proposal
-        What the policy asked for.
-    outcomes : list of Outcome
-        Their outcomes, and those of what an operator added.
-    decision_s : float
-        Time that the policy took to decide [s].
-    """
-
-    number: int
-    proposals: Sequence[Proposal]
-    outcomes: list[Outcome]
-    decision_s: float
+    number: int  #: Number of the batch, from 0
+    proposals: Sequence[Proposal]  #: What the policy asked for
+    outcomes: list[Outcome]  #: Their outcomes, and those of what an operator added
+    decision_s: float  #: Time that the policy took to decide [s]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result(Drawn):
-    """Outcome of a whole run.
+    """Outcome of a whole run."""
 
-    Attributes
-    ----------
-    outcomes : sequence of Outcome
-        All of them, in order.
-    reason : str
-        Why the run ended.
-    """
-
-    outcomes: Sequence[Outcome]
-    reason: str
+    outcomes: Sequence[Outcome]  #: All of them, in order
+    reason: str  #: Why the run ended
 
     def __repr__(self) -> str:
         states = Counter(o.status for o in self.outcomes)

@@ -25,24 +25,12 @@ _FRAME = 0.01  # by which pixel size (relative) and angle [rad] may differ from 
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSettings:
-    """When to look for drift, and what to believe.
+    """When to look for drift, and what to believe."""
 
-    Parameters
-    ----------
-    every_curves : int
-        Measurements between two looks. 0 to look by time only.
-    every_s : float, optional
-        Seconds between two looks [s].
-    part_px : int
-        Side of the small image [pixels].
-    min_quality : float
-        Least correlation of the small image with the first one.
-    """
-
-    every_curves: int = 5
-    every_s: float | None = None
-    part_px: int = 24
-    min_quality: float = MIN_QUALITY
+    every_curves: int = 5  #: Measurements between two looks. 0 to look by time only
+    every_s: float | None = None  #: Seconds between two looks [s]
+    part_px: int = 24  #: Side of the small image [pixels]
+    min_quality: float = MIN_QUALITY  #: Least correlation of the small image with the first one
 
     def __post_init__(self) -> None:
         if self.every_curves < (self.every_s is None):

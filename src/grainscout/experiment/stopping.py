@@ -21,24 +21,15 @@ class StopRule:
     sites were measured and the model is right. The error itself falls about a third as much, so the
     share is a setting and no promise (the page "Images, budget and advice" has the numbers).
 
-    Parameters
-    ----------
-    share : float
-        The run ends when the fall is below this share of the deviation.
-    curves : int
-        Number of next curves that are counted together.
-    at_least : int
-        Curves before the run may end.
-
     Raises
     ------
     ConfigError
         For a share outside (0, 1), or a number below 1.
     """
 
-    share: float = 0.04
-    curves: int = 10
-    at_least: int = 20
+    share: float = 0.04  #: The run ends when the fall is below this share of the deviation
+    curves: int = 10  #: Number of next curves that are counted together
+    at_least: int = 20  #: Curves before the run may end
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share < 1.0:

@@ -36,25 +36,14 @@ class Header:
     """Definition of a run.
 
     Two headers with equal problem, config and seed are of one experiment.
-
-    Attributes
-    ----------
-    problem : Problem
-        What the policy knows beforehand.
-    config : mapping
-        Resolved configuration, of plain JSON values.
-    seed : int
-        Seed of all random streams.
-    versions : mapping of str to str
-        Versions of the packages.
-    created : str
-        Date and time, ISO 8601.
     """
 
-    problem: Problem
-    config: Mapping[str, Any]
-    seed: int
+    problem: Problem  #: What the policy knows beforehand
+    config: Mapping[str, Any]  #: Resolved configuration, of plain JSON values
+    seed: int  #: Seed of all random streams
+    #: Versions of the packages
     versions: Mapping[str, str] = field(default_factory=package_versions)
+    #: Date and time, ISO 8601
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def policy_rng(self) -> np.random.Generator:
@@ -64,24 +53,12 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Proposals of one ask and the outcomes recorded for them so far.
+    """Proposals of one ask and the outcomes recorded for them so far."""
 
-    Attributes
-    ----------
-    number : int
-        Number of the ask, from 0.
-    proposals : sequence of Proposal
-        In the order of asking.
-    outcomes : sequence of Outcome
-        In the order of their commits.
-    decision_s : float
-        Time that the policy took to decide [s].
-    """
-
-    number: int
-    proposals: Sequence[Proposal]
-    outcomes: Sequence[Outcome]
-    decision_s: float
+    number: int  #: Number of the ask, from 0
+    proposals: Sequence[Proposal]  #: In the order of asking
+    outcomes: Sequence[Outcome]  #: In the order of their commits
+    decision_s: float  #: Time that the policy took to decide [s]
 
     @property
     def complete(self) -> bool:
@@ -91,24 +68,12 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """An event of a run: a start, a fault, an interruption, the end.
+    """An event of a run: a start, a fault, an interruption, the end."""
 
-    Attributes
-    ----------
-    clock_s : float
-        Time on the experiment's clock [s].
-    wall : str
-        Date and time, ISO 8601.
-    kind : str
-        Name of the event.
-    detail : mapping
-        Plain JSON values.
-    """
-
-    clock_s: float
-    wall: str
-    kind: str
-    detail: Mapping[str, Any]
+    clock_s: float  #: Time on the experiment's clock [s]
+    wall: str  #: Date and time, ISO 8601
+    kind: str  #: Name of the event
+    detail: Mapping[str, Any]  #: Plain JSON values
 
 
 #: First words of the reason of a curve that a person took out.
@@ -117,21 +82,11 @@ TAKEN_OUT = "taken out by hand"
 
 @dataclass(frozen=True, kw_only=True)
 class Retraction:
-    """A curve that a person took out again.
+    """A curve that a person took out again."""
 
-    Parameters
-    ----------
-    outcome : int
-        Number of its outcome in the journal, from 0.
-    reason : str
-        Reason that the person gave.
-    before : int
-        Batch before which the policy is told.
-    """
-
-    outcome: int
-    reason: str
-    before: int
+    outcome: int  #: Number of its outcome in the journal, from 0
+    reason: str  #: Reason that the person gave
+    before: int  #: Batch before which the policy is told
 
     def applied(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the verdict that its curve must not be used."""
@@ -147,18 +102,8 @@ class Retraction:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """An operator's request to a running experiment.
+    """An operator's request to a running experiment."""
 
-    Attributes
-    ----------
-    number : int
-        Number in the journal.
-    kind : str
-        One of ``experiment.REQUESTS``.
-    detail : mapping
-        Plain JSON values.
-    """
-
-    number: int
-    kind: str
-    detail: Mapping[str, Any]
+    number: int  #: Number in the journal
+    kind: str  #: One of ``experiment.REQUESTS``
+    detail: Mapping[str, Any]  #: Plain JSON values

@@ -18,25 +18,15 @@ from grainscout.records import DataError, Outcome, Proposal
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Salvaged:
-    """The sound rows of a journal, damaged or not.
+    """The sound rows of a journal, damaged or not."""
 
-    Attributes
-    ----------
-    header : Header, optional
-        None if any part of it is damaged.
-    outcomes : mapping of int to Outcome
-        By number, the order of their commits, each exactly as it was committed.
-    lost : sequence of int
-        Numbers that are missing among them, or are damaged. An outcome cut off at the end leaves
-        no number. Its proposal, if left, is among `unanswered`.
-    unanswered : sequence of Proposal
-        Proposals without an outcome here: lost, or never measured.
-    """
-
-    header: Header | None
+    header: Header | None  #: None if any part of it is damaged
+    #: By number, the order of their commits, each exactly as it was committed
     outcomes: Mapping[int, Outcome]
+    #: Numbers that are missing among them, or are damaged. An outcome cut off at the end leaves no
+    #: number. Its proposal, if left, is among `unanswered`
     lost: Sequence[int]
-    unanswered: Sequence[Proposal]
+    unanswered: Sequence[Proposal]  #: Proposals without an outcome here: lost, or never measured
 
 
 def salvage(path: Path) -> Salvaged:

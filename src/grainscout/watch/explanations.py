@@ -34,30 +34,14 @@ _REST = 4.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Explanation:
-    """Maps of the policy after some outcomes.
+    """Maps of the policy after some outcomes."""
 
-    Parameters
-    ----------
-    after : int
-        Number of outcomes that the copy knew.
-    maps : mapping of str to (rows, columns) array of float
-        NaN where there is no candidate.
-    stored : int, optional
-        Number of outcomes in the stored state it started from.
-    seconds : float
-        Time that it took [s].
-    trouble : str
-        Why there are no maps.
-    hopeless : bool
-        True if there will never be any.
-    """
-
-    after: int = 0
-    maps: Mapping[str, NDArray[np.float32]]
-    stored: int | None = None
-    seconds: float = 0.0
-    trouble: str = ""
-    hopeless: bool = False
+    after: int = 0  #: Number of outcomes that the copy knew
+    maps: Mapping[str, NDArray[np.float32]]  #: NaN where there is no candidate
+    stored: int | None = None  #: Number of outcomes in the stored state it started from
+    seconds: float = 0.0  #: Time that it took [s]
+    trouble: str = ""  #: Why there are no maps
+    hopeless: bool = False  #: True if there will never be any
 
     @property
     def rest(self) -> float:

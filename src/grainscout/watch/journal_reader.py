@@ -32,69 +32,28 @@ _BLOCK = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:
-    """State of a journal with n outcomes, m curves.
+    """State of a journal with n outcomes, m curves."""
 
-    Parameters
-    ----------
-    header : Header
-        Header of the journal.
-    sites : (n, 2) array of int
-        Rows and columns of all outcomes.
-    status : (n,) array of str
-        Status of each outcome.
-    attached : (n,) array of bool
-        True for curves that were not measured in this run.
-    finished : (n,) array of float
-        End of each measurement on the microscope's clock [s].
-    curve_of : (m,) array of int
-        Outcome of each curve.
-    value : (m,) array of float
-        Target of each curve in `unit`, NaN if the curve does not give it.
-    unit : str
-        Unit of the target.
-    archetype : (m,) array of int
-        Index of the archetype of each curve, or UNKNOWN.
-    quality : sequence of Quality or None
-        Verdict on each curve, None if it was not judged.
-    diversity : (m,) array of float
-        Mean pairwise distance of the curves so far, over their rms current.
-    newest : sequence of Outcome
-        The last outcomes.
-    failures : sequence of Outcome
-        All failed outcomes.
-    waiting : sequence of Proposal
-        Proposals without an outcome.
-    asked : sequence of Request
-        Requests that the run has not handled yet.
-    events : sequence of Event
-        All events.
-    claimed : bool
-        True if a process runs the experiment.
-    seen : float
-        Time of the last outcome [s since 1970].
-    pace : float, optional
-        Recent wall time of a measurement [s].
-    """
-
-    header: Header
-    sites: IntArray
-    status: NDArray[np.str_]
-    attached: BoolArray
-    finished: FloatArray
-    curve_of: IntArray
-    value: FloatArray
-    unit: str
-    archetype: NDArray[np.uint8]
-    quality: Sequence[Quality | None]
+    header: Header  #: Header of the journal
+    sites: IntArray  #: Rows and columns of all outcomes, (n, 2)
+    status: NDArray[np.str_]  #: Status of each outcome, (n,)
+    attached: BoolArray  #: True for curves that were not measured in this run, (n,)
+    finished: FloatArray  #: End of each measurement on the microscope's clock [s], (n,)
+    curve_of: IntArray  #: Outcome of each curve, (m,)
+    value: FloatArray  #: Target of each curve in `unit`, NaN if the curve does not give it, (m,)
+    unit: str  #: Unit of the target
+    archetype: NDArray[np.uint8]  #: Index of the archetype of each curve, or UNKNOWN, (m,)
+    quality: Sequence[Quality | None]  #: Verdict on each curve, None if it was not judged
+    #: Mean pairwise distance of the curves so far, over their rms current, (m,)
     diversity: FloatArray
-    newest: Sequence[Outcome]
-    failures: Sequence[Outcome]
-    waiting: Sequence[Proposal]
-    asked: Sequence[Request]
-    events: Sequence[Event]
-    claimed: bool
-    seen: float
-    pace: float | None
+    newest: Sequence[Outcome]  #: The last outcomes
+    failures: Sequence[Outcome]  #: All failed outcomes
+    waiting: Sequence[Proposal]  #: Proposals without an outcome
+    asked: Sequence[Request]  #: Requests that the run has not handled yet
+    events: Sequence[Event]  #: All events
+    claimed: bool  #: True if a process runs the experiment
+    seen: float  #: Time of the last outcome [s since 1970]
+    pace: float | None  #: Recent wall time of a measurement [s]
 
 
 class Reader:

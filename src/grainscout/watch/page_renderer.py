@@ -46,21 +46,11 @@ _END_MARKS = {"finished": "✓", "aborted": "■"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Page:
-    """Content for the viewers.
+    """Content for the viewers."""
 
-    Parameters
-    ----------
-    status : mapping
-        Values for the script.
-    parts : mapping of str to str
-        HTML by the id of its place.
-    pictures : mapping of str to bytes
-        PNG files by name.
-    """
-
-    status: Mapping[str, Any]
-    parts: Mapping[str, str]
-    pictures: Mapping[str, bytes]
+    status: Mapping[str, Any]  #: Values for the script
+    parts: Mapping[str, str]  #: HTML by the id of its place
+    pictures: Mapping[str, bytes]  #: PNG files by name
 
 
 class PageRenderer:

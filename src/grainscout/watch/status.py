@@ -34,21 +34,11 @@ _ENDS: dict[str, tuple[str, str, Severity]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Activity of the run.
+    """Activity of the run."""
 
-    Parameters
-    ----------
-    name : str
-        starting, running, paused, finished, aborted, interrupted, failed or stopped.
-    text : str
-        Explanation for the viewer.
-    severity : {"bad", "warn", "rest", "good"}
-        Colour of the state on the page.
-    """
-
-    name: str
-    text: str
-    severity: Severity
+    name: str  #: starting, running, paused, finished, aborted, interrupted, failed or stopped
+    text: str  #: Explanation for the viewer
+    severity: Severity  #: Colour of the state on the page
 
     @property
     def going(self) -> bool:
