@@ -11,9 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from grainscout.analysis.formats import write_nsid
+from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
 from grainscout.journal import Journal
+from grainscout.records import Scan, Waveform
 from grainscout.simulator import Film
 
 RUN = """
@@ -396,3 +397,25 @@ def test_the_report_of_an_ising_run_has_its_truth(call, tmp_path):
     assert call("report", "ising.gsj")[0] == 0
     page = (tmp_path / "ising.html").read_text()
     assert 'id="truth"' in page
+
+
+@pytest.mark.parametrize(("window", "offered"), [(1, None), (4, "49 of 100 recorded sites")])
+def test_a_replay_says_how_many_of_its_sites_a_window_leaves(call, tmp_path, window, offered):
+    sweep = Waveform.triangle(1.0, 51, 0.5)
+    sites = np.argwhere(np.ones((10, 10), bool))
+    scan = Scan(channels={"height": np.arange(100.0).reshape(10, 10)}, pixel_size=(1e-8, 1e-8))
+    current = (1 + np.arange(100.0))[:, None] * 1e-12 * sweep.voltage
+    write_nsid(
+        Recording(scan=scan, sites=sites, waveform=sweep, current=current), tmp_path / "g.h5"
+    )
+    (tmp_path / "run.toml").write_text(
+        f"[task]\ncurves = 3\nwindow_px = {window}\n"
+        'target = "max_current"\nmicroscope = { kind = "replay", file = "g.h5" }\n'
+        'waveform = { kind = "recorded" }\n[policy]\nname = "random"\n'
+    )
+    for more in ([], ["--dry-run"]):
+        status, out, _ = call("run", "run.toml", *more)
+        assert status == 0
+        said = " ".join(out.split())
+        assert ("recorded sites" in said) == (offered is not None)
+        assert offered is None or f"{offered} can be measured with window_px = 4" in said

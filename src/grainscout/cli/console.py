@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from grainscout.records.errors import ConfigError
@@ -45,14 +44,3 @@ def extra(name: str, *packages: str) -> Iterator[None]:
             f"this command needs the package {error.name}, which is not installed: "
             f"pip install 'grainscout[{name}]', or pip install -e '.[{name}]' in the checkout"
         ) from error
-
-
-def progress() -> Progress:
-    """Progress bar on the error stream."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=notes,
-    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 from rich.table import Table
 from typer import Argument, Option
 
-from grainscout.cli.console import console, progress
+from grainscout.cli.console import console, notes
 from grainscout.records import ConfigError, GrainscoutError, LimitError
 
 
@@ -37,6 +37,7 @@ def preflight(
     """
     from grainscout.benchmarks import MicroscopeSpec, rehearse
     from grainscout.config import load_run
+    from grainscout.experiment import progress_bar
 
     settings = load_run(config)
     spec = settings.task.microscope
@@ -62,8 +63,7 @@ def preflight(
     for sentence in spec.notes():
         console.print(f"note: {sentence}")
     task = replace(settings.task, microscope=spec)
-    with progress() as bar:
-        row = bar.add_task("rehearsal", total=task.curves)
+    with progress_bar(task.curves, "rehearsal", console=notes) as bar:
         rehearsal = rehearse(
             task,
             settings.policy,
@@ -74,7 +74,7 @@ def preflight(
             max_spoilt=settings.max_spoilt,
             drift=settings.drift,
             paper=paper,
-            observe=lambda step: bar.advance(row, len(step.outcomes)),
+            observe=bar,
         )
     table = Table(show_header=False)
     for name, value in rehearsal.rows():

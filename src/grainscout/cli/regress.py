@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from typer import Option
 
-from grainscout.cli.console import console, progress
+from grainscout.cli.console import console, notes
 from grainscout.records import ConfigError, GrainscoutError
 
 _OWN_BASELINES = Path("grainscout-baselines")
@@ -41,6 +41,7 @@ def regress(
     The exit status is 1 if a score got worse.
     """
     from grainscout.benchmarks import regression as suite
+    from grainscout.experiment import progress_bar
 
     if list_:
         for name, entry in suite.MODELS.items():
@@ -57,16 +58,11 @@ def regress(
             raise ConfigError("--baseline-of must come with one --model, and without --update")
         suite.find_model(baseline_of)
         models = {baseline_of: models[model[0]]}
-    with progress() as bar:
-        ticks = bar.add_task("films", total=len(models) * len(suite.FILM_NAMES))
-
-        def tick(_: str) -> None:
-            bar.advance(ticks)
-
+    with progress_bar(len(models) * len(suite.FILM_NAMES), "films", console=notes) as bar:
         if not update:
-            changes = suite.check(models, path_of, progress=tick)
+            changes = suite.check(models, path_of, progress=bar)
         for name, scored in models.items() if update else ():
-            scores = suite.update(name, scored, path_of(name), tick)
+            scores = suite.update(name, scored, path_of(name), bar)
             said = ", ".join(f"{k} {np.mean(v):.4g}" for k, v in scores.items())
             console.print(f"baseline written: {path_of(name)}\n  means: {said}", soft_wrap=True)
     if update:

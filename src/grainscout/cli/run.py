@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rich.progress import Progress
 from typer import Argument, Option
 
-from grainscout.cli.console import console, progress
+from grainscout.cli.console import console, notes
 from grainscout.records import ConfigError, JournalError
 
 if TYPE_CHECKING:
     from grainscout.benchmarks import Environment
     from grainscout.config import RunConfig
-    from grainscout.experiment import Experiment, Step
+    from grainscout.experiment import Experiment
     from grainscout.journal import Journal
-    from grainscout.records import Outcome, Problem
+    from grainscout.records import Problem
 
 
 Resume = Annotated[
@@ -119,38 +118,14 @@ def _print_offered_sites(environment: Environment, problem: Problem) -> None:
         )
 
 
-class RunDisplay:
-    """Row of a progress bar for the budget."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._budget, self._spent = bar, 0, 0
-        self._task = bar.add_task("measuring", total=None)
-
-    def begin(self, budget: int | None, outcomes: Sequence[Outcome]) -> None:
-        """Show the curves that were measured before."""
-        self._budget = budget or 0
-        self._show(outcomes)
-
-    def observe(self, step: Step) -> None:
-        """Count a step of the loop."""
-        self._show(step.outcomes)
-
-    def _show(self, outcomes: Sequence[Outcome]) -> None:
-        from grainscout.experiment.outcomes import costs
-
-        self._spent += sum(map(costs, outcomes))
-        # Points that the operator added in the last step go beyond the budget.
-        total = max(self._budget, self._spent) if self._budget else None
-        self._bar.update(self._task, total=total, completed=self._spent)
-
-
 def _drive(make: Callable[..., Experiment], journal: Journal) -> None:
     """Run an experiment with a progress bar."""
-    with progress() as bar:
-        display = RunDisplay(bar)
-        experiment = make(observe=display.observe)
-        display.begin(experiment.problem.budget.curves, journal.outcomes())
-        result = experiment.run()
+    from grainscout.experiment import progress_bar
+    from grainscout.experiment.outcomes import costs
+
+    total, done = journal.header().problem.budget.curves, sum(map(costs, journal.outcomes()))
+    with progress_bar(total, "measuring", done, notes) as bar:
+        result = make(observe=bar).run()
     ok = sum(o.curve is not None for o in result.outcomes)
     console.print(
         f"{len(result.outcomes)} measurements, {len(result.outcomes) - ok} failed; {result.reason}"
