@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,19 @@ DISCOVERY_WORDS = (
     "until every kind: mean restricted to the shortest run (Kaplan and Meier), in which a run that never "
     "met one counts as that long at least."
 )
+
+
+def same_sites(tables: Tables) -> list[str]:
+    """Sentences on policies that measured the same sites in the same order on every film."""
+    if not len(tables.steps):
+        return []
+    sites = tables.steps.groupby(_RUN)[["row", "column"]].apply(lambda g: g.to_numpy().tobytes())
+    wide = sites.unstack("policy").dropna()
+    return [
+        f"{a} and {b} measured the same sites on every film: one of them does not do what it is meant to."
+        for a, b in combinations(wide.columns, 2)
+        if len(wide) and (wide[a] == wide[b]).all()
+    ]
 
 
 def plain_table(table: Table) -> list[str]:

@@ -14,7 +14,7 @@ from grainscout.benchmarks.campaign.leaderboard import GoalRanking
 from grainscout.benchmarks.campaign.stopping import CampaignProgress, describe_progress
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import Tables
-from grainscout.benchmarks.reports.boards import against_cell, board_table
+from grainscout.benchmarks.reports.boards import against_cell, board_table, same_sites
 from grainscout.benchmarks.reports.learning import (
     PICTURED_TASKS,
     cost_section,
@@ -79,7 +79,7 @@ def write_report(
         sections += [task_section(task, campaign, store, scores, winner) for task in tasks]
     sections += [_failures(progress, store, tables), _repeat(campaign)]
     policies = "; ".join(p.title for p in campaign.policies)
-    verdicts = [board.verdict() for board in rankings]
+    verdicts = [*(board.verdict() for board in rankings), *same_sites(tables)]
     if winner is not None:
         decided = all(b.best == winner and not b.undecided_against for b in rankings)
         wanted = [

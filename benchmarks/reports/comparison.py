@@ -18,7 +18,7 @@ from grainscout.benchmarks.campaign.leaderboard import goal_rankings, goal_score
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.benchmarks.reports.boards import against_cell
-from grainscout.benchmarks.reports.page import Row, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.page import Picture, Row, Section, Table, picture, write_page
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Journal
@@ -60,28 +60,16 @@ def write_campaign_comparison(
     verdict = "; ".join(str(v) for v in changed) or (
         "No difference is decided. More films decide smaller ones: raise --films of both"
     )
-    write_page(
-        path,
-        kind="comparison",
-        title=f"{plans[0].name} and {plans[1].name}",
-        question=f"The {len(common)} tasks that both have, on the films that both finished, film by film: "
-        "B against A.",
-        verdicts=[first, verdict],
-        sections=[
-            Section(
-                id="pairs",
-                title="B against A",
-                text=["Differences are of scores, with intervals adjusted for all of the table."],
-                tables=[
-                    Table(
-                        title="Every policy of both, and the winners",
-                        heads=["goal", "policy", "A", "B", "films", "B against A"],
-                        rows=cells,
-                    )
-                ],
-            )
-        ],
+    table = Table(
+        title="B against A: every policy of both, and the winners",
+        heads=["goal", "policy", "A", "B", "films", "B against A"],
+        rows=cells,
     )
+    about = (
+        f"The {len(common)} tasks that both have, on the films that both finished, film by film. Differences "
+        "are of scores, with intervals adjusted for all of the table."
+    )
+    _write(path, f"{plans[0].name} and {plans[1].name}", about, [first, verdict], table)
     return f"{first} {verdict}"
 
 
@@ -162,25 +150,22 @@ def write_run_comparison(
             f"against {errors[1 - low]:.2f}. One run each decides nothing: race them with grainscout bench."
         )
     heads = list(dict.fromkeys(name for column in columns for name in column))
-    write_page(
-        path,
-        kind="comparison",
-        title=" and ".join(j.path.name for j in journals),
-        question="Two runs side by side.",
-        verdicts=[verdict],
-        sections=[
-            Section(
-                id="runs",
-                title="The runs",
-                tables=[
-                    Table(
-                        title="Side by side",
-                        heads=["", "A", "B"],
-                        rows=[[name, *(c.get(name, "-") for c in columns)] for name in heads],
-                    )
-                ],
-                pictures=pictures,
-            )
-        ],
-    )
+    rows = [[name, *(c.get(name, "-") for c in columns)] for name in heads]
+    table = Table(title="Side by side", heads=["", "A", "B"], rows=rows)
+    title = " and ".join(j.path.name for j in journals)
+    _write(path, title, "Two runs side by side.", [verdict], table, pictures)
     return verdict
+
+
+def _write(
+    path: Path,
+    title: str,
+    about: str,
+    verdicts: list[str],
+    table: Table,
+    pictures: Sequence[Picture] = (),
+) -> None:
+    section = Section(id="both", title="Side by side", tables=[table], pictures=pictures)
+    write_page(
+        path, kind="comparison", title=title, question=about, verdicts=verdicts, sections=[section]
+    )

@@ -35,6 +35,7 @@ from grainscout.benchmarks.reports.boards import (
     discovery_table,
     map_table,
     plain_table,
+    same_sites,
 )
 from grainscout.benchmarks.reports.campaign_report import Page, write_report
 from grainscout.benchmarks.statements.catalogue import published
@@ -135,6 +136,7 @@ def write_results(
     )
     more = [(words, table) for words, table in made if table is not None]
     text = _markdown(campaign, found, missing, state, more)
+    text += "".join(f"\n**{line}**\n" for line in same_sites(tables))
     files["leaderboard"].write_text(text, encoding="utf-8")
     findings = published(campaign.tasks, campaign.films, campaign.seed, tables)
     if findings:

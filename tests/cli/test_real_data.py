@@ -1,29 +1,21 @@
 """Experiments and races on real data, through the command line."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from grainscout.analysis.formats import read
-from grainscout.cli import main
 from grainscout.journal import Journal
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def run(call):
+    def running(*words):
+        status, out, err = call(*words)
+        assert not status, err
+        return out
 
-    def calling(*words):
-        monkeypatch.setattr(sys, "argv", ["grainscout", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert not ended.value.code, said.err
-        return said.out
-
-    return calling
+    return running
 
 
 @pytest.fixture
@@ -31,14 +23,14 @@ def grid(shared_data):
     return shared_data / "mit_scifidatasets" / "NanonisReader_STS_grid_lockin.3ds"
 
 
-def test_a_real_grid_is_replayed_curve_for_curve(call, grid, tmp_path):
+def test_a_real_grid_is_replayed_curve_for_curve(run, grid, tmp_path):
     (tmp_path / "run.toml").write_text(
         f'[task]\ntarget = "max_current"\ncurves = 40\nwindow_px = 1\n'
         f'microscope = {{ kind = "replay", file = "{grid}" }}\n'
         'waveform = { kind = "recorded" }\n[policy]\nname = "dkl"\n'
     )
-    call("run", "run.toml")
-    call("report", "run.gsj")
+    run("run", "run.toml")
+    run("report", "run.gsj")
     recording = read(grid)
     with Journal.read(tmp_path / "run.gsj") as journal:
         problem, outcomes = journal.header().problem, journal.outcomes()
@@ -56,7 +48,7 @@ def test_a_real_grid_is_replayed_curve_for_curve(call, grid, tmp_path):
 @pytest.mark.parametrize(
     ("name", "pixel_nm"), [("PZT_final0001.h5", 7.84), ("scan_0001.ibw", 19.6)]
 )
-def test_policies_are_run_on_a_users_own_topography(call, shared_data, tmp_path, name, pixel_nm):
+def test_policies_are_run_on_a_users_own_topography(run, shared_data, tmp_path, name, pixel_nm):
     image = shared_data / "mit_dtmicroscope" / name
     (tmp_path / "run.toml").write_text(
         "[task]\nlight_suns = 0.1\ncurves = 15\nwaveform = { samples = 51 }\n"
@@ -64,7 +56,7 @@ def test_policies_are_run_on_a_users_own_topography(call, shared_data, tmp_path,
         "crop_px = [20, 40, 96, 80] }\n[policy]\n"
         'name = "dual-novelty"\n'
     )
-    call("run", "run.toml")
+    run("run", "run.toml")
     with Journal.read(tmp_path / "run.gsj") as journal:
         problem, outcomes = journal.header().problem, journal.outcomes()
     assert problem.scan.shape == (96, 80)
@@ -83,13 +75,13 @@ def test_policies_are_run_on_a_users_own_topography(call, shared_data, tmp_path,
     assert np.corrcoef(flat(own), flat(problem.scan.height[::-1]))[0, 1] < 0.5
 
 
-def test_a_race_takes_the_users_own_grid(call, grid, tmp_path):
+def test_a_race_takes_the_users_own_grid(run, grid, tmp_path):
     (tmp_path / "mine.toml").write_text(
         'name = "mine"\nfilms = 2\n[defaults]\ncurves = 12\nlight_suns = 0.1\n'
         'waveform = { samples = 51 }\nmicroscope = { film = "tiny" }\n'
         '[[task]]\nid = "film"\n[[policy]]\nname = "random"\n[[policy]]\nname = "grid"\n'
     )
-    out = call("bench", "mine.toml", "--out", "race", "--jobs", 1, "--replay", grid)
+    out = run("bench", "mine.toml", "--out", "race", "--jobs", 1, "--replay", grid)
     assert "race/report.html" in out
     table = pd.read_parquet(tmp_path / "race" / "table.parquet")
     assert set(table["task"]) == {"film", f"replay/{grid.stem}/max_current"}

@@ -30,22 +30,7 @@ _ASKS = ("pause", "resume", "abort", "veto", *KINDS)
 
 
 class Broadcaster(AbstractContextManager["Broadcaster"]):
-    """The newest page of one run, and its viewers.
-
-    Parameters
-    ----------
-    path : Path
-        Journal of the run.
-    control : bool
-        Let viewers pause, resume, abort, veto, exclude, constrain and narrow.
-    maps : bool
-        Show the policy's maps.
-
-    Raises
-    ------
-    JournalError
-        If the journal cannot be read at the beginning. Later the page shows the error.
-    """
+    """The newest page of one run, and its viewers, who may send requests with `control`."""
 
     def __init__(self, path: Path, *, control: bool = False, maps: bool = True) -> None:
         self.path = path

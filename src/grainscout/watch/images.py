@@ -28,18 +28,7 @@ class Coloured:
 
 
 def coloured(image: ArrayLike, cmap: str | None = None, name: str = "") -> Coloured | None:
-    """Colour a map, unless nothing is finite.
-
-    Parameters
-    ----------
-    image : (rows, columns) array of float
-        NaN is transparent.
-    cmap : str, optional
-        Colour map. By default as ``figures.explain_maps``: one for uncertainties, one that diverges
-        around 0 for values of both signs, one for others.
-    name : str
-        Name of the map.
-    """
+    """Colour a map as ``figures.explain_maps`` does, unless nothing is finite. NaN is transparent."""
     data = np.asarray(image, np.float64)
     step = -(-max(data.shape) // _MOST_PIXELS)
     data = data[::step, ::step]

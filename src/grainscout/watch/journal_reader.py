@@ -61,11 +61,6 @@ class Reader:
 
     It closes the journal after each read: a run that ends while somebody reads cannot fold SQLite's
     side files into the journal.
-
-    Raises
-    ------
-    JournalError
-        As ``Journal.read`` does.
     """
 
     def __init__(self, path: Path) -> None:

@@ -12,6 +12,7 @@ from grainscout.benchmarks import (
     Task,
     WaveformSpec,
     run_campaign,
+    write_results,
 )
 from grainscout.benchmarks.reports.comparison import write_campaign_comparison
 from grainscout.records import DataError
@@ -49,6 +50,13 @@ def test_what_has_changed_is_told_from_what_has_not(raced, tmp_path):
     assert "B: mine against A: mine: better" in said
     assert "B: random against A: random" not in said  # the same runs: no difference
     assert "not decided (+0.00, +0.00 to +0.00)" in (tmp_path / "page.html").read_text()
+
+
+def test_a_policy_that_does_as_random_does_is_told_so(raced, tmp_path):
+    for plan, store, same in zip(*raced, (True, False), strict=True):
+        files = write_results(plan, store, tmp_path).files
+        for page in (files["leaderboard"], files["report"]):
+            assert ("mine and random measured the same sites" in page.read_text()) == same
 
 
 def test_other_films_are_not_compared(raced, tmp_path):
