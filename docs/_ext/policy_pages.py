@@ -40,7 +40,7 @@ SOURCES = {
 _INTRODUCTION = """
 The registry makes this page when the manual is built. An option is a key of the table ``[policy] options`` of an
 experiment or campaign file, or of the mapping for :func:`grainscout.policies.make_policy`. The optimisers of other
-packages (``peer-atomai``, ``peer-ax``, ``peer-baybe``, ``peer-botorch``) are available where their package is installed.
+packages (``peer-atomai``, ``peer-ax``, ``peer-baybe``, ``peer-botorch``, ``peer-gpcam``) are available where their package is installed.
 
 Liu et al. 2023 is *J. Phys. Chem. Lett.* 14, 3352. A *control* does not compete: a claim such as "it finds boundaries"
 holds only if the control does not do the same.
