@@ -3,13 +3,11 @@
 
 def trajectory(outcomes):
     """Everything of a run that must not depend on how often it was interrupted."""
-    return [
-        (
-            *(tuple(o.site), o.status, o.visit, o.proposal_id, o.started, o.finished, o.message),
-            None if o.curve is None else o.curve.current.tobytes(),
-        )
-        for o in outcomes
-    ]
+    rows = []
+    for o in outcomes:
+        told = (o.status, o.visit, o.proposal_id, o.started, o.finished, o.message)
+        rows.append((*map(int, o.site), *told, o.curve and o.curve.current.tobytes()))
+    return rows
 
 
 class Interrupted(Exception):

@@ -5,9 +5,8 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 from victim import tiny_task
-from warm import forked
+from warm import ended
 
 from grainscout.benchmarks import (
     Campaign,
@@ -20,93 +19,86 @@ from grainscout.benchmarks import (
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal, salvage
 from grainscout.policies import make_policy
-from grainscout.records import Outcome, pack
+from grainscout.records import pack
 from grainscout.records.encoding.codec import outcome_state
 
 SEED = 5
 
 
-def write_run(path: Path, *, curves: int = 40, killed: bool = False) -> None:
+def write_run(path, *, curves=40, killed=False):
     """A run with failures, a veto and a restored policy; `killed`: by a process that dies with it open."""
     if killed:
-        victim = forked(_write_run, path, curves, True)
-        victim.join()
+        ended(_write_run, path, curves, True)
+        Path(f"{path}-lock").unlink(missing_ok=True)
     else:
         _write_run(path, curves, False)
 
 
-def _write_run(path: Path, curves: int, killed: bool) -> None:
-    task = tiny_task(curves, "reference+approach-severe", light_suns=0.1)
-    environment = make_environment(task, SEED)
+def _write_run(path, curves, killed):
+    environment = make_environment(
+        tiny_task(curves, "reference+approach-severe", light_suns=0.1), SEED
+    )
     problem = environment.problem()
     header = Header(problem=problem, config={}, seed=SEED)
     with Journal.create(path, header) as journal, journal.locked():
         journal.request("veto", id="p0003")
         settings = {"problem": problem, "seed": SEED, "journal": journal}
-        Experiment(environment.microscope, make_policy("sobol", {}), **settings).run()
+        Experiment(environment.microscope, make_policy("sobol"), **settings).run()
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def outcome_bytes(outcome: Outcome) -> bytes:
-    """An outcome, exactly."""
-    return pack(outcome_state(outcome))
+def truth_of(path):
+    """Its outcomes by number, exactly."""
+    with Journal.read(path) as journal:
+        return {n: pack(outcome_state(o)) for n, o in enumerate(journal.outcomes())}
 
 
-def content(path: Path) -> bytes:
+def content(path):
     """All that a journal holds, exactly."""
     with Journal.read(path) as journal:
         header = journal.header()
-        state = {
-            "height": header.problem.scan.height,
-            "candidates": header.problem.candidates,
-            "voltage": header.problem.waveform.voltage,
-            "seed": header.seed,
-            "config": dict(header.config),
-            "created": header.created,
-            "versions": dict(header.versions),
-            "outcomes": repr([outcome_bytes(o) for o in journal.outcomes()]),
-            "proposals": repr(journal.proposals()),
-            "batches": repr([(b.number, b.decision_s) for b in journal.batches()]),
-            "events": repr(journal.events()),
-            "requests": repr(journal.requests()),
-            "policy": repr(journal.checkpoint("policy")),
-            "microscope": pack(dict((journal.checkpoint("microscope") or (0, {}))[1])).hex(),
-        }
-    return pack(state)
+        arrays = (
+            header.problem.scan.height,
+            header.problem.candidates,
+            header.problem.waveform.voltage,
+        )
+        rest = (header.seed, header.config, header.created, header.versions)
+        looks = (journal.proposals(), journal.events(), journal.requests())
+        batches = [(b.number, b.decision_s) for b in journal.batches()]
+        state = pack(dict((journal.checkpoint("microscope") or (0, {}))[1]))
+        words = repr((rest, looks, batches, journal.checkpoint("policy"), state))
+    return [a.tobytes() for a in arrays], words, truth_of(path)
 
 
-def sound_only(path: Path, truth: dict[int, bytes]) -> tuple[int, int]:
+def sound_only(path, truth):
     """(outcomes that salvage gives, those of them that are wrong)."""
     found = salvage(path)
-    wrong = sum(outcome_bytes(o) != truth.get(n) for n, o in found.outcomes.items())
+    wrong = sum(pack(outcome_state(o)) != truth.get(n) for n, o in found.outcomes.items())
     # What is not given out must be named: as a number, or by a proposal without an answer.
     named = set(found.lost) | set(range(max(found.outcomes, default=-1) + 1, len(truth)))
     wrong += bool(set(truth) - set(found.outcomes) - named)
     return len(found.outcomes), wrong
 
 
-def flip(data: bytearray, rng: np.random.Generator, bits: int = 1) -> None:
-    """Turn some bits over."""
-    for at in rng.integers(0, 8 * len(data), bits).tolist():
+def flip(data, rng, trial):
+    """Bytes with a bit turned over, or several at each third trial."""
+    data = bytearray(data)
+    for at in rng.integers(0, 8 * len(data), 1 if trial % 3 else rng.integers(2, 20)).tolist():
         data[at // 8] ^= 1 << at % 8
+    return data
 
 
-def copy_run(source: Path, target: Path, *, wal: bool = True) -> None:
-    """A journal copied as a file, with or without its -wal."""
+def copy_run(source, target):
+    """A journal copied as a file, with its -wal, over what SQLite left of another one."""
+    for name in ("-wal", "-shm", "-journal", "-lock"):
+        Path(f"{target}{name}").unlink(missing_ok=True)
     shutil.copyfile(source, target)
-    beside = Path(f"{source}-wal")
-    if wal and beside.exists():
+    if (beside := Path(f"{source}-wal")).exists():
         shutil.copyfile(beside, f"{target}-wal")
 
 
-def bare(target: Path) -> None:
-    """Take away what SQLite left beside a file."""
-    for name in ("-wal", "-shm", "-journal", "-lock"):
-        Path(f"{target}{name}").unlink(missing_ok=True)
-
-
-def write_campaign(path: Path) -> dict[str, object]:
+def write_campaign(path):
     """A finished campaign of a few cells, one of them failed; gives its identity."""
     policies = tuple(PolicySpec(name=n) for n in ("random", "sobol", "grid"))
     plan = Campaign(name="damage", seed=3, films=2, tasks=(tiny_task(6),), policies=policies)
@@ -117,8 +109,7 @@ def write_campaign(path: Path) -> dict[str, object]:
     return plan.identity()
 
 
-def campaign_content(store: CampaignStore) -> dict[object, object]:
+def campaign_content(store):
     """All that a campaign's store holds: of each cell, its time and result, or why it failed."""
-    content: dict[object, object] = {"identity": store.identity}
-    content |= {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
-    return content | store.failures()
+    cells = {key: (seconds, pack(result)) for key, seconds, result in store.payloads()}
+    return {"identity": store.identity} | cells | store.failures()

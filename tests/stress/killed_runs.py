@@ -6,12 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from victim import CURVES, digest, name_of, run
-from warm import forked
+from warm import PATIENCE_S, forked
 
 from grainscout.journal import Journal
 from grainscout.records import JournalError
-
-PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +21,16 @@ class Whole:
     seconds: float
 
 
-def wait(process, kill_when=None):
+def wait(process, kill_when=lambda: False):
     """Wait for a victim, killing it when told to; whether it was killed.  A hang is an error."""
     end = time.monotonic() + PATIENCE_S
     while process.is_alive():
-        if kill_when is not None and kill_when():
+        if kill_when():
             process.kill()
         if time.monotonic() > end:
             process.kill()
             raise TimeoutError(f"a run of {CURVES} curves took more than {PATIENCE_S:g} s")
-        process.join(0.0 if kill_when is not None else 1.0)
+        process.join(0.001)
     process.join()
     return process.exitcode == -signal.SIGKILL
 
@@ -42,64 +40,55 @@ def outcomes_of(path):
         return [digest(o) for o in journal.outcomes()]
 
 
+def logged(folder):
+    """The words of each act in the log of a victim."""
+    log = folder / "log"
+    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+
+
 def undisturbed(folder, config):
     began = time.monotonic()
-    process = forked(run, folder, [str(config), "--out", "whole.gsj"], {"statement": 10**9})
-    wait(process)
+    wait(forked(run, folder, [str(config), "--out", "whole.gsj"], {}))
     seconds = time.monotonic() - began
-    acts = Counter(line.split()[0] for line in (folder / "log").read_text().splitlines())
+    acts = Counter(kind for kind, *_ in logged(folder))
     (folder / "log").unlink()
     acts["measured"] = acts["measure"]
     acts["statement"] = 11 * acts["measure"]  # of which about the last tenth is never reached
     return Whole(outcomes=outcomes_of(folder / "whole.gsj"), acts=dict(acts), seconds=seconds)
 
 
-def acknowledged(folder):
-    """Digest of each outcome that a policy was ever given, by its proposal."""
-    given = {}
-    for line in (folder / "log").read_text().splitlines() if (folder / "log").exists() else ():
-        kind, *words = line.split()
-        if kind == "told":
-            given.setdefault(words[0], set()).add(words[1])
-    return given
-
-
 def wrong_in(folder, whole, *, finished):
     """What this journal has lost or doubled, in words; none if nothing."""
-    path = folder / "killed.gsj"
-    wrong = []
+    path, given = folder / "killed.gsj", {}
+    for kind, *words in logged(folder):
+        if kind == "told":  # that is what was acknowledged
+            given.setdefault(words[0], set()).add(words[1])
     if not path.exists() and not finished:
-        return ["acknowledged without a journal"] if acknowledged(folder) else []
+        return ["acknowledged without a journal"] if given else []
     try:
         with Journal.read(path) as journal:
             outcomes, events = journal.outcomes(), journal.events()
     except JournalError as error:
         # Killed before it began: nothing can have been acknowledged.
-        return [str(error)] if finished or acknowledged(folder) or "empty" not in str(error) else []
+        return [str(error)] if finished or given or "empty" not in str(error) else []
     found = {name_of(o): digest(o) for o in outcomes}
-    if len(found) != len(outcomes):
-        wrong.append("an outcome is there twice")
-    for proposal, given in acknowledged(folder).items():
-        if given != {found.get(proposal)}:
+    wrong = ["an outcome is there twice"] * (len(found) != len(outcomes))
+    for proposal, digests in given.items():
+        if digests != {found.get(proposal)}:
             fate = "other" if proposal in found else "lost"
             wrong.append(f"{proposal} was acknowledged and is {fate}")
     if [digest(o) for o in outcomes] != whole.outcomes[: len(outcomes)]:
         wrong.append("the trajectory is another one")
-    if finished:
-        if len(outcomes) != len(whole.outcomes):
-            wrong.append(f"{len(outcomes)} outcomes of {len(whole.outcomes)}")
-        lines = (folder / "log").read_text().splitlines()
-        measured = Counter(ln.removeprefix("measure ") for ln in lines if ln[:8] == "measure ")
-        measured.subtract(f"{o.site[0]} {o.site[1]}" for o in outcomes)
-        sites = {o.proposal_id: f"{o.site[0]} {o.site[1]}" for o in outcomes}
-        marked = Counter(
-            sites[id_]
-            for e in events
-            if e.kind == "resume"
-            for id_ in e.detail["perhaps_measured_twice"]
-        )
-        if measured - marked:
-            wrong.append(f"measured twice and not marked: {dict(measured - marked)}")
+    if not finished:
+        return wrong
+    if len(outcomes) != len(whole.outcomes):
+        wrong.append(f"{len(outcomes)} outcomes of {len(whole.outcomes)}")
+    twice = Counter(tuple(map(int, at)) for kind, *at in logged(folder) if kind == "measure")
+    twice.subtract(tuple(o.site) for o in outcomes)
+    sites = {o.proposal_id: tuple(o.site) for o in outcomes}
+    resumes = [e.detail["perhaps_measured_twice"] for e in events if e.kind == "resume"]
+    if lost := twice - Counter(sites[id_] for ids in resumes for id_ in ids):
+        wrong.append(f"measured twice and not marked: {dict(lost)}")
     return wrong
 
 

@@ -2,20 +2,20 @@
 
 import gc
 import json
-import resource
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from samples import curve_of
 from victim import SEED, tiny_task
 
 from grainscout.benchmarks import make_environment
 from grainscout.experiment import Experiment
+from grainscout.hardware.remote.memory import resident
 from grainscout.journal import Header, Journal
 from grainscout.journal.journal import insert
 from grainscout.journal.rows import outcome_row, proposal_row
-from grainscout.records import IVCurve, Outcome, Proposal, Site
+from grainscout.records import Outcome, Proposal, Site
 
 SAMPLES = 51
 
@@ -35,14 +35,7 @@ class Wanderer:
         pass
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds now."""
-    gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
-def day(folder: Path, curves: int) -> None:
+def day(folder, curves):
     """A run of `curves` measurements; `report.json` has memory [bytes] and time [s] along the way."""
     environment = make_environment(tiny_task(curves, light_suns=0.1), SEED)
     problem = environment.problem()
@@ -50,24 +43,20 @@ def day(folder: Path, curves: int) -> None:
 
     def watch(step):
         if (step.number + 1) % (curves // 10) == 0:
+            gc.collect()
             memory.append(resident())
             seconds.append(time.perf_counter() - began)
 
     path = folder / "day.gsj"
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
-        settings = {"problem": problem, "seed": SEED, "journal": journal}
-        settings |= {"decision_seconds": 2.5, "observe": watch}
-        Experiment(environment.microscope, Wanderer(), **settings).run()
-    report = {
-        "memory": memory,
-        "seconds": seconds,
-        "clock_s": environment.microscope.clock.now(),
-        "bytes": path.stat().st_size,
-    }
+        settings = {"seed": SEED, "journal": journal, "decision_seconds": 2.5, "observe": watch}
+        Experiment(environment.microscope, Wanderer(), problem=problem, **settings).run()
+    report = {"memory": memory, "seconds": seconds, "bytes": path.stat().st_size}
+    report["clock_s"] = environment.microscope.clock.now()
     (folder / "report.json").write_text(json.dumps(report))
 
 
-def big_journal(path: Path, curves: int, ended: bool = True) -> None:
+def big_journal(path, curves, ended=True):
     """A journal of so many curves, row for row what a run writes, but in one commit."""
     problem = make_environment(tiny_task(1), SEED).problem()
     wave, rng = problem.waveform, np.random.default_rng(1)
@@ -76,10 +65,9 @@ def big_journal(path: Path, curves: int, ended: bool = True) -> None:
             for k in range(curves):
                 site = Site(8 + k % 30, 8 + k // 30 % 30)
                 current = 1e-9 * rng.standard_normal(len(wave))
-                curve = IVCurve(voltage=wave.voltage, current=current, time=wave.time)
                 proposal = Proposal(id=f"p{k:06d}", site=site)
                 about = {"proposal_id": proposal.id, "started": 4.0 * k, "finished": 4.0 * k + 3.5}
-                outcome = Outcome(site=site, status="ok", curve=curve, **about)
+                outcome = Outcome(site=site, status="ok", curve=curve_of(wave, current), **about)
                 insert(db, "batches", k, 0.01)
                 insert(db, "proposals", *proposal_row(proposal, k, k))
                 insert(db, "outcomes", *outcome_row(outcome, k, k))
@@ -88,17 +76,15 @@ def big_journal(path: Path, curves: int, ended: bool = True) -> None:
             journal.record_event("end", 4.0 * curves, reason="budget")
 
 
-def added_to(journal: Journal, outcome: Outcome, number: int) -> None:
+def added_to(journal, outcome, number):
     """One more measurement like `outcome`, committed as a run commits it."""
     proposal = Proposal(id=f"p{number:06d}", site=outcome.site)
     journal.record_batch(number, [proposal], 0.01)
-    now = outcome.finished + 4.0
-    journal.record_outcome(
-        number, replace(outcome, proposal_id=proposal.id, started=now - 3.5, finished=now), None
-    )
+    now = {"started": outcome.finished + 0.5, "finished": outcome.finished + 4.0}
+    journal.record_outcome(number, replace(outcome, proposal_id=proposal.id, **now), None)
 
 
-def predicted_bytes(curves: int, samples: int, scan_bytes: int) -> int:
+def predicted_bytes(curves, samples, scan_bytes):
     """Size of a journal: a curve is three arrays of 8 bytes a sample, in pages of 4096 bytes.
 
     A row of 24 bytes a sample and 380 more fills its page as whole rows; what is longer than a page goes

@@ -26,9 +26,13 @@ class Arrived:
     compliance: float | None = None
     light: float | None = None
 
-    def clear(self) -> None:
-        """Forget."""
+    def clear(self):
         self.__dict__ |= vars(Arrived())
+
+    def sweep(self, voltage, step_s, place):
+        self.voltage += list(voltage)
+        self.step_s = float(step_s)
+        self.places.append(place)
 
 
 @dataclass(kw_only=True)
@@ -53,12 +57,12 @@ class Rig:
     waveforms: str = "any"  # "any", "triangle", "bipolar" or "recorded"
 
 
-def counted(target: Any, names: list[str], error: Callable[[], BaseException]) -> tuple[Any, Any]:
-    """Make the n-th call of these methods of an object fail; (fail_at, calls)."""
+def counted(*calls):
+    """Make the n-th call of all these (object, method, error) fail: fail_at and calls of a rig."""
     state = {"at": -1, "count": 0}
 
-    def wrap(call: Any) -> Any:
-        def counted(*args: Any, **kwargs: Any) -> Any:
+    def wrap(call, error):
+        def counted(*args, **kwargs):
             state["count"] += 1
             if state["count"] - 1 == state["at"]:
                 raise error()
@@ -66,10 +70,6 @@ def counted(target: Any, names: list[str], error: Callable[[], BaseException]) -
 
         return counted
 
-    for name in names:
-        setattr(target, name, wrap(getattr(target, name)))
-
-    def fail_at(n: int) -> None:
-        state.update(at=n, count=0)
-
-    return fail_at, lambda: state["count"]
+    for target, name, error in calls:
+        setattr(target, name, wrap(getattr(target, name), error))
+    return {"fail_at": lambda n: state.update(at=n, count=0), "calls": lambda: state["count"]}

@@ -3,30 +3,22 @@
 import contextlib
 import copy
 import multiprocessing
-import os
 import random
 import resource
-import signal
-import sys
 import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+
+import psutil
 
 from grainscout.records import GrainscoutError
 
-_FAKES = str(Path(__file__).parents[1] / "hardware")
-if _FAKES not in sys.path:  # pytest has the fakes of the hardware's tests there already
-    sys.path.append(_FAKES)
-
 #: Numbers at which parsers break.
-NUMBERS: tuple[object, ...] = (
+NUMBERS = (
     *(0, -1, 1, 2, 255, 10**9 + 1, 10**12 + 1, 2**15, -(2**31), 2**31, 2**32),
     *(2**53, 2**63, 2**64, -(2**63), 10**12),
     *(10**30, 0.5, -0.0, 1e308, -1e308, 5e-324, 1e-300, float("nan"), float("inf"), -float("inf")),
 )
-ODDITIES: tuple[object, ...] = (
+ODDITIES = (
     *("", "x", "\0", "\ud800", "\x1b[2J", "../../etc/passwd", "/etc/passwd", "a" * 5000, "é" * 300),
     *(None, True, False, [], {}, [[]], [None], {"": 0}, {"__array__": ["float64", [3]]}),
     *({"__array__": ["uint8", [10**12]]}, {"__array__": ["object", [1]]}),
@@ -38,22 +30,22 @@ ODDITIES: tuple[object, ...] = (
 class Mutator:
     """Mutations drawn from one generator."""
 
-    def __init__(self, seed: object) -> None:
+    def __init__(self, seed):
         self.random = random.Random(repr(seed))
 
-    def value(self) -> object:
+    def value(self):
         """Something that does not belong there."""
         kind = self.random.random()
         if kind < 0.45:
             return self.random.choice(NUMBERS)
         if kind < 0.9:
             return copy.deepcopy(self.random.choice(ODDITIES))
-        nested: object = 1
+        nested = 1
         for _ in range(self.random.choice((3, 60, 300))):
             nested = [nested] if self.random.random() < 0.5 else {"a": nested}
         return nested
 
-    def tree(self, value: Any) -> Any:
+    def tree(self, value):
         """The tree with some places changed, lost, doubled or swapped."""
         value = copy.deepcopy(value)
         for _ in range(self.random.choice((1, 1, 2, 5))):
@@ -64,7 +56,7 @@ class Mutator:
                 self._change(*self.random.choice(places), places)
         return value
 
-    def _change(self, holder: Any, key: Any, places: list[Any]) -> None:
+    def _change(self, holder, key, places):
         kind = self.random.random()
         if kind < 0.7:
             holder[key] = self.value()
@@ -76,7 +68,7 @@ class Mutator:
             other = self.random.choice(places)
             holder[key] = copy.deepcopy(other[0][other[1]])
 
-    def raw(self, data: bytes) -> bytes:
+    def raw(self, data):
         """The bytes with some flipped, cut, doubled, inserted or overwritten."""
         raw = bytearray(data)
         for _ in range(self.random.choice((1, 1, 2, 4, 16))):
@@ -107,17 +99,15 @@ class Mutator:
         return bytes(raw)
 
 
-def _places(value: Any) -> Any:
+def _places(value):
     """(holder, key) of everything in a tree."""
-    keys = (
-        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    )
-    for key in list(keys):
-        yield value, key
-        yield from _places(value[key])
+    if isinstance(value, (dict, list)):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
 
 
-def refused(action: Callable[[], object]) -> str:
+def refused(action):
     """ "" if the action came back or raised one of our errors, else what it did."""
     try:
         action()
@@ -131,63 +121,44 @@ def refused(action: Callable[[], object]) -> str:
     return ""
 
 
-def siege(
-    cases: range, one: Callable[[int], str], *, seconds: float = 10.0, memory: int = 1_500_000_000
-) -> tuple[list[str], int]:
+def siege(cases, one, *, seconds=10.0, memory=1_500_000_000):
     """Run one(case) for each case in child processes; (what was lost, largest growth in bytes).
 
     A case that crashes its process, takes longer than `seconds` or needs more than `memory` bytes of
     address space above what its process had is lost; the next child goes on behind it.
     """
     context = multiprocessing.get_context("fork")
-    at, lost, peak = context.Value("q", cases.start), list[str](), 0
+    at, peak, found = context.Value("q", cases.start), context.Value("q", 0), []
     while at.value < cases.stop:
-        reader, writer = context.Pipe(duplex=False)
-        arguments = (at, cases.stop, cases.step, one, memory, writer)
-        child = context.Process(target=_besieged, args=arguments)
+        lost = context.SimpleQueue()  # its own: a child that dies may hold its lock
+        child = context.Process(target=_besieged, args=(at, peak, lost, cases.stop, one, memory))
         child.start()
-        writer.close()
         here, since, hung = at.value, time.monotonic(), False
         while child.exitcode is None:
             child.join(0.05)
-            while reader.poll():
-                try:
-                    kind, told = reader.recv()
-                except EOFError:
-                    break
-                if kind == "lost":
-                    lost.append(told)
-                else:
-                    peak = max(peak, told)
+            while not lost.empty():
+                found.append(lost.get())
             if at.value != here:
                 here, since = at.value, time.monotonic()
             if time.monotonic() - since > seconds and child.exitcode is None:
-                os.kill(child.pid or 0, signal.SIGKILL)
                 hung = True
+                child.kill()
                 child.join()
-        reader.close()
         if at.value < cases.stop:
             what = f"hung for {seconds:g} s" if hung else f"ended with {child.exitcode}"
-            lost.append(f"case {at.value}: {what}")
-            at.value += cases.step
-    return lost, peak
+            found.append(f"case {at.value}: {what}")
+            at.value += 1
+    return found, peak.value
 
 
-def _besieged(at: Any, stop: int, step: int, one: Any, memory: int, writer: Any) -> None:
+def _besieged(at, peak, lost, stop, one, memory):
     warnings.simplefilter("error", RuntimeWarning)
-    before = _pages(0)
-    resource.setrlimit(resource.RLIMIT_AS, (before + memory, before + memory))
+    before = psutil.Process().memory_info()
+    resource.setrlimit(resource.RLIMIT_AS, (before.vms + memory, before.vms + memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    start = _pages(1)
     while at.value < stop:
-        found = one(at.value)
-        if found:
-            writer.send(("lost", f"case {at.value}: {found}"))
-        at.value += step
-    writer.send(("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - start))
-    writer.close()
-
-
-def _pages(field: int) -> int:
-    """Bytes of address space (0) or of memory (1) of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
+        if found := one(at.value):
+            lost.put(f"case {at.value}: {found}")
+        at.value += 1
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak.value = max(peak.value, most - before.rss)

@@ -5,7 +5,7 @@ Everything here happens in a child of the warm server, so that a hang costs the 
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from victim import SEED, tiny_task
@@ -15,14 +15,7 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import (
-    Budget,
-    GrainscoutError,
-    IVCurve,
-    MicroscopeError,
-    Waveform,
-    spawn_streams,
-)
+from grainscout.records import Budget, GrainscoutError, MicroscopeError, Waveform, spawn_streams
 from grainscout.simulator.instrument import ApproachSpec, ContactSpec, CrashSpec, instrument_spec
 
 WAVE = Waveform.triangle(1.5, 51, 1.0)
@@ -63,18 +56,16 @@ class Recorder:
 
     def measure(self, site, waveform):
         self.measured += 1
+        volts, step = waveform.voltage, waveform.time[1] - waveform.time[0]
+        slew = np.abs(np.diff(volts, prepend=0.0, append=0.0)).max() / step
+        place = np.array(site[::-1]) * self.inner._pixel_size[::-1]
+        low, high = np.reshape(self.limits.frame_m, (2, 2))
         left = self.inner.engaged or self.inner.bias != 0.0
         self._require(not left, "the tip was still in contact when the next command came")
-        volts, step = waveform.voltage, waveform.time[1] - waveform.time[0]
-        padded = np.concatenate([[0.0], volts, [0.0]])
         self._require(np.abs(volts).max() <= self.limits.voltage_V, "voltage")
-        slew, seconds = np.abs(np.diff(padded)).max() / step, waveform.time[-1] - waveform.time[0]
         self._require(slew <= self.limits.slew_V_per_s * (1 + 1e-9), "slew rate")
-        self._require(seconds <= self.limits.dwell_s, "time under bias")
-        size = self.inner._pixel_size
-        x, y = site[1] * size[1], site[0] * size[0]
-        x0, y0, x1, y1 = self.limits.frame_m
-        self._require(x0 <= x <= x1 + 1e-15 and y0 <= y <= y1 + 1e-15, f"place {x:.3g}, {y:.3g}")
+        self._require(np.ptp(waveform.time) <= self.limits.dwell_s, "time under bias")
+        self._require((low <= place).all() and (place <= high + 1e-15).all(), f"place {place}")
         self._require(self.measured <= self.limits.curves, "count")
         self._require(self.clock.now() <= self.limits.total_s, f"begun at {self.clock.now():g} s")
         self._require(self.compliance == self.limits.current_A, "current without compliance")
@@ -89,28 +80,22 @@ class Recorder:
             self.beyond.append(what)
 
 
-class JumpyClock:
-    """The clock of the microscope's computer, which somebody sets while the run goes on."""
-
-    def __init__(self, inner):
-        self.inner, self.offset = inner, 0.0
-
-    def now(self):
-        return self.inner.now() + self.offset
-
-    def spend(self, seconds):
-        self.inner.spend(seconds)
-
-
 class Wire:
-    """Between guard and microscope: answers that are late, wrong, or none, at a rate."""
+    """Between guard and microscope: answers that are late, wrong, or none, at a rate.
+
+    Its clock is that of the microscope's computer, which somebody sets while the run goes on.
+    """
 
     def __init__(self, inner, rng, rate, kinds):
         self.inner, self.rng, self.rate, self.kinds = inner, rng, rate, kinds
-        self.broken, self.clock = [], JumpyClock(inner.clock)
+        self.broken, self.offset, self.clock = [], 0.0, self
+        self.spend = inner.clock.spend
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
+
+    def now(self):
+        return self.inner.clock.now() + self.offset
 
     def measure(self, site, waveform):
         curve = self.inner.measure(site, waveform)
@@ -122,24 +107,21 @@ class Wire:
             self.inner.engaged = True  # the answer did not come, and nobody knows where the tip is
             raise MicroscopeError("no answer within 10 s")
         if kind == "clock back":
-            self.clock.offset -= 100.0
+            self.offset -= 100.0
         if kind == "clock forward":
-            self.clock.offset += float(self.rng.exponential(200.0))
+            self.offset += float(self.rng.exponential(200.0))
         current = curve.current.copy()
         if kind == "overflow":
             current[3] = 9.9e37
         if kind == "lost samples":
             current[5:9] = np.nan
+        axes = {"voltage": curve.voltage, "time": curve.time, "saturated": curve.saturated}
         keep = slice(0, -3 if kind == "short" else None)
-        return IVCurve(
-            voltage=curve.voltage[keep],
-            current=current[keep],
-            time=curve.time[keep],
-            saturated=curve.saturated[keep],
-        )
+        cut = {name: values[keep] for name, values in axes.items()}
+        return replace(curve, current=current[keep], signals={}, **cut)
 
 
-def instrument(name: str, rate: float):
+def instrument(name, rate):
     """A named instrument; "storm": every fault, and what fails by chance at this rate."""
     if name != "storm":
         return instrument_spec(name)
@@ -151,7 +133,7 @@ def instrument(name: str, rate: float):
     )
 
 
-def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
+def microscope(name, rate, seed, wire):
     """(guard, recorder, wire) around a film that is warm."""
     film = make_environment(tiny_task(1), SEED).film
     inner = SimulatedMicroscope(film, instrument(name, rate), seed=spawn_streams(seed).instrument)
@@ -162,7 +144,7 @@ def microscope(name: str, rate: float, seed: int, wire: tuple[str, ...]):
     return Guard(line, limits), recorder, line
 
 
-def one_run(path, guard, recorder, policy, seed, budget, wrong, **settings) -> str:
+def one_run(path, guard, recorder, policy, seed, budget, wrong, **settings):
     """Why a run of policy() ended; faults that no run may have are added to `wrong`."""
     problem = make_problem(guard, WAVE, budget, light=0.1, frame=LIMITS.frame_m)
     reason = ""
@@ -182,13 +164,11 @@ def one_run(path, guard, recorder, policy, seed, budget, wrong, **settings) -> s
     return reason
 
 
-def ride(
-    folder: Path, policy: str, name: str, rate: float, seed: int, wire: tuple[str, ...], curves: int
-) -> None:
+def ride(folder, policy, name, rate, seed, wire, curves):
     """One run in the storm; `report.json` in `folder` says how it ended."""
     guard, recorder, line = microscope(name, rate, seed, wire)
     path, wrong, budget = folder / "run.gsj", [], Budget(curves=curves, seconds=3000.0)
-    chosen = lambda: make_policy(policy, {})  # noqa: E731
+    chosen = partial(make_policy, policy)
     reason = one_run(path, guard, recorder, chosen, seed, budget, wrong, checkpoint_every=3)
     with Journal.read(path) as journal:
         outcomes, events = journal.outcomes(), journal.events()
@@ -203,5 +183,5 @@ def ride(
         wrong.append(f"{failed} failures are written down of {recorder.failures + len(bad)}")
     if len(outcomes) != recorder.measured:
         wrong.append(f"{len(outcomes)} outcomes of {recorder.measured} measurements")
-    report = {"reason": reason, "wrong": wrong, "outcomes": len(outcomes), "failed": failed}
+    report = {"reason": reason, "wrong": wrong, "failed": failed}
     (folder / "report.json").write_text(json.dumps(report))

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import zmq
@@ -65,14 +65,11 @@ class Relay(threading.Thread):
             return [*before, frames]
         self.faults += 1
         kind = str(self.rng.choice(self.kinds))
-        if kind == "late":
-            time.sleep(float(self.rng.uniform(0.0, 0.2)))
-        if kind == "silent":
-            time.sleep(1.2)
+        time.sleep({"late": float(self.rng.uniform(0.0, 0.2)), "silent": 1.2}.get(kind, 0.0))
         if kind == "dies":
             address = self.server.address
             self.server.stop()
-            self.server = PolicyServer(lambda: make_policy(self.policy, {}), address=address)
+            self.server = PolicyServer(partial(make_policy, self.policy), address=address)
             self.server.__enter__()
         if kind == "garbled":
             frames = [bytearray(f) for f in frames]
@@ -84,16 +81,11 @@ class Relay(threading.Thread):
         return [*before, *([] if kind in ("drops", "dies") else [frames])]
 
 
-def ride_link(
-    folder: Path, policy: str, rate: float, seed: int, kinds: tuple[str, ...], curves: int
-) -> None:
+def ride_link(folder, policy, rate, seed, kinds, curves):
     """A run through the relay; `report.json` says how it ended."""
-    runs, wrong = [], []
+    runs, wrong, local = [], [], partial(make_policy, policy)
 
-    def local():
-        return make_policy(policy, {})
-
-    def remote() -> RemotePolicy:
+    def remote():
         relay.start()
         patience = 60.0 if rate <= BEARABLE else IMPATIENT_S
         timing = {"patience": patience, "heartbeat": 0.2, "lost_after": 1.0, "timeout": 30.0}

@@ -6,23 +6,22 @@ import multiprocessing
 import os
 import resource
 import shutil
-import socket
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
+import psutil
 import rigs_frames as rig
 import zmq
+from bare import BareMicroscope
 from rigs_fuzz import Mutator, refused, siege
-from stress import Size, Tally, nothing_lost, tally, times
+from samples import problem_on
 
 from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import Command, Guard, Limits, SimulatedMicroscope
+from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.hardware.remote import messages as wire
 from grainscout.policies import make_policy
@@ -34,27 +33,22 @@ _MEMORY = 2_000_000_000  # bytes of address space that a besieged server may nee
 _QUICK = {"heartbeat": 0.2, "lost_after": 10.0, "timeout": 60.0, "patience": 30.0}
 
 
-def requests() -> list[list[bytes]]:
+def requests():
     """One good message of each kind."""
     outcome = Outcome(site=Site(1, 2), status="failed", message="x")
-    bodies: dict[str, wire.Body] = {
-        "hello": {},
-        "ping": {},
+    bodies = {
         "reset": rig.reset_body(),
         "ask": {"n": 2},
         "tell": {"outcomes": [outcome_state(outcome)]},
-        "predict": {},
-        "explain": {},
-        "state": {},
         "restore": {"state": {"a": np.arange(3), "b": [1, {"c": 2.0}]}},
-    }
+    } | {kind: {} for kind in ("hello", "ping", "predict", "explain", "state")}
     return [rig.frames(kind, "s", 1, body) for kind, body in bodies.items()]
 
 
-def _mutated(m: Mutator, goods: list[list[bytes]], session: str = "s") -> list[bytes]:
+def _mutated(m, goods, session="s"):
     """A message changed in its header's tree, its bytes, its frames, or not at all but in its place."""
     frames = list(m.random.choice(goods))
-    kind = m.random.randrange(6)
+    kind, at = m.random.randrange(6), m.random.randrange(len(frames))
     if kind < 3:
         header = json.loads(frames[0])
         header["session"] = session
@@ -62,41 +56,37 @@ def _mutated(m: Mutator, goods: list[list[bytes]], session: str = "s") -> list[b
         frames[0] = json.dumps(m.tree(header) if kind == 1 else header).encode()
         frames[1] = json.dumps(m.tree(json.loads(frames[1]))).encode() if kind == 2 else frames[1]
     elif kind == 3:
-        at = m.random.randrange(len(frames))
         frames[at] = m.raw(frames[at])
     elif kind == 4:
-        at = m.random.randrange(len(frames))
         frames[at:at] = m.random.choice(([b""], [frames[at]], [bytes(1000)], [b""] * 5000))
     else:
         frames = [m.random.randbytes(m.random.randrange(64)) for _ in range(m.random.randrange(4))]
     return frames or [b""]
 
 
-@nothing_lost
-def test_malformed_frames_are_refused(size: Size) -> list[Tally]:
+def test_malformed_frames_are_refused(tally, times):
     """Frames through the decoder and the makers of problems, outcomes and proposals."""
-    goods = requests()
-    body: wire.Body = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
-    goods.append(rig.frames("done", "", 1, {"proposals": [{**body, "scores": {"s": 1.0}}]}))
+    proposal = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
+    answer = rig.frames("done", "", 1, {"proposals": [{**proposal, "scores": {"s": 1.0}}]})
+    goods = [*requests(), answer]
 
-    def one(case: int) -> str:
+    def one(case):
         return refused(lambda: rig.understood(_mutated(Mutator(("frames", case)), goods)))
 
-    cases = times(size, short=6000, long=1_000_000)
+    cases = times(short=6000, long=1_000_000)
     lost, peak = siege(range(cases), one, memory=500_000_000)
-    return [tally("frames decoded", cases, lost, f"at most {peak / 1e6:.0f} MB more memory")]
+    tally("frames decoded", *lost, tried=cases, note=f"at most {peak / 1e6:.0f} MB more memory")
 
 
 # A server in a process of its own, so that its memory, its files and its life can be watched.
 
 
-def _served(keys: Path | None, pipe: Any, other: Any) -> None:
+def _served(keys, pipe, other):
     """Serve until ordered to end; then send what was refused and which files were opened meanwhile."""
     other.close()  # ours is the only end, so that the other's death is noticed
-    opened: list[str] = []
-    armed = threading.Event()
+    opened, armed = [], threading.Event()
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    def watch(event, arguments):
         if not armed.is_set() or event not in ("open", "subprocess.Popen", "os.system"):
             return
         name = str(arguments[0])
@@ -105,108 +95,88 @@ def _served(keys: Path | None, pipe: Any, other: Any) -> None:
             opened.append(f"{event} {name}")
 
     sys.addaudithook(watch)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, used + _MEMORY))
-    with PolicyServer(
-        lambda: make_policy("kriging", {}), address="tcp://127.0.0.1:0", keys=keys
-    ) as server:
+    most = psutil.Process().memory_info().vms + _MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    policy = partial(make_policy, "kriging")
+    with PolicyServer(policy, address="tcp://127.0.0.1:0", keys=keys) as server:
         pipe.send(server.address)
-        while (order := pipe.recv()) != "end":
-            if order == "arm":
-                armed.set()
+        pipe.recv()
+        armed.set()
+        pipe.recv()
         armed.clear()
         pipe.send((server.refused, server.strangers, len(server._sessions), opened))
 
 
-@contextlib.contextmanager
-def _server(keys: Path | None) -> Iterator[tuple[str, Callable[[str], Any], Callable[[], bool]]]:
-    """(address, a function that gives it an order and returns the answer to "end", whether it lives)."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_served, args=(keys, theirs, ours))
-    process.start()
-    theirs.close()
+class Besieged:
+    """Such a server, its keys, and an allowed client's run through it, before anything happens and meanwhile."""
 
-    def order(word: str) -> Any:
-        ours.send(word)
-        return ours.recv() if word == "end" and ours.poll(30) else None
+    def __init__(self, folder, curves, clients):
+        self.keys = generate_keys(folder / "keys", clients=clients)
+        self.film, self.curves = Film.generate(PRESETS["tiny"], 3), curves
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.get_context("fork").Process(
+            target=_served, args=(self.keys / "server", theirs, self.pipe)
+        )
+        self.process.start()
+        theirs.close()
 
-    try:
-        yield ours.recv(), order, process.is_alive
-    finally:
-        with contextlib.suppress(OSError):
-            ours.send("end")
-        process.join(10)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        ours.close()
+    def __enter__(self):
+        self.address = self.pipe.recv()
+        self.expected, _ = self.run()  # everything is imported now
+        self.pipe.send("arm")
+        return self
 
-
-class Run:
-    """A friend's experiment through the link, and the same without one."""
-
-    def __init__(self, curves: int = 12) -> None:
-        self.film = Film.generate(PRESETS["tiny"], 3)
-        self.curves = curves
-
-    def trajectory(self, policy: Any) -> tuple[list[tuple[Site, float]], Guard]:
-        """Sites and sums of currents, and the guard that they went through."""
+    def run(self):
+        """Sites and sums of currents of a friend's experiment, and the guard that they went through."""
         guard = Guard(SimulatedMicroscope(self.film, seed=spawn_streams(5).instrument), Limits())
         sweep, budget = Waveform.triangle(1.5, 11), Budget(curves=self.curves)
         problem = make_problem(guard, sweep, budget, window=8)
-        loop = Experiment(guard, policy, problem=problem, seed=5, decision_seconds=0.1)
-        found = loop.run().outcomes
+        settings = {"problem": problem, "seed": 5, "decision_seconds": 0.1}
+        with RemotePolicy(self.address, keys=self.keys / "microscope", **_QUICK) as friend:
+            found = Experiment(guard, friend, **settings).run().outcomes
         return [(o.site, float(o.curve.current.sum())) for o in found if o.curve], guard
 
+    def end(self):
+        """How many messages it refused, strangers and sessions it had, and the files that it opened."""
+        assert self.process.is_alive()
+        self.pipe.send("end")
+        assert self.pipe.poll(30)
+        return self.pipe.recv()
 
-@nothing_lost
-def test_peers_without_a_key_disturb_nobody(size: Size) -> list[Tally]:
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def test_peers_without_a_key_disturb_nobody(tally, times, scratch):
     """Frames of peers without an allowed key: not one is answered, nor even looked at."""
-    cases = times(size, short=20_000, long=1_000_000)
-    goods = requests()
-    lost: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        keys = generate_keys(Path(folder) / "keys")
-        foreign = generate_keys(Path(folder) / "foreign")
-        shutil.copy(keys / "microscope" / "server.key", foreign / "microscope" / "server.key")
-        with _server(keys / "server") as (address, order, alive):
-            run = Run(6)
-            with RemotePolicy(address, keys=keys / "microscope", **_QUICK) as friend:
-                expected, _ = run.trajectory(friend)
-            order("arm")
-            # Unencrypted, straight onto the wire, a thousand frames a connection.
-            sent, each = 0, 1000
-            while sent < cases * 9 // 10:
-                m = Mutator(("stranger", sent))
-                lost += _knock(m, address, goods, each)
-                sent += each
-            # Through ZeroMQ: without encryption, and encrypted with a key of their own.
-            for own in (None, foreign / "microscope"):
-                with rig.Enemy(address, own) as enemy:
-                    for k in range((cases - cases * 9 // 10) // 2):
-                        with contextlib.suppress(zmq.Again):  # they wait for a handshake in vain
-                            frames = _mutated(Mutator(("z", k)), goods)
-                            enemy.socket.send_multipart(frames, flags=zmq.NOBLOCK)
-                        sent += 1
-                    answers = enemy.answers(0.3)
-                    if answers:
-                        lost.append(f"{answers} answers to {'a foreign' if own else 'no'} key")
-            with RemotePolicy(address, keys=keys / "microscope", **_QUICK) as friend:
-                if run.trajectory(friend)[0] != expected:
-                    lost.append("a friend's run changed")
-            if not alive():
-                lost.append("the server died")
-            wrong, _, _, opened = order("end") or (0, 0, 0, ["no answer"])
-            lost += [f"{wrong} of their messages were looked at"] * (wrong > 0) + opened
-    return [tally("frames without a key", sent, lost)]
+    cases, each, goods = times(short=20_000, long=1_000_000), 1000, requests()
+    with Besieged(scratch, 6, ("microscope",)) as server:
+        foreign = generate_keys(scratch / "foreign") / "microscope"
+        shutil.copy(server.keys / "microscope" / "server.key", foreign / "server.key")
+        # Unencrypted, straight onto the wire, a thousand frames a connection.
+        for sent in range(0, cases * 9 // 10, each):
+            lost = _knock(Mutator(("stranger", sent)), server.address, goods, each)
+            tally("frames without a key", lost, tried=each)
+        # Through ZeroMQ: without encryption, and encrypted with a key of their own.
+        for own in (None, foreign):
+            with rig.Enemy(server.address, own) as enemy:
+                for k in range(cases // 20):
+                    with contextlib.suppress(zmq.Again):  # they wait for a handshake in vain
+                        frames = _mutated(Mutator(("z", k)), goods)
+                        enemy.socket.send_multipart(frames, flags=zmq.NOBLOCK)
+                tally("frames without an allowed key", tried=cases // 20)
+                assert enemy.answers(0.3) == 0
+        assert server.run()[0] == server.expected
+        refused_, _, _, opened = server.end()
+        assert (refused_, opened) == (0, [])
 
 
-def _knock(m: Mutator, address: str, goods: list[list[bytes]], frames: int) -> list[str]:
+def _knock(m, address, goods, frames):
     """One unencrypted connection with that many frames; what came back beyond a handshake."""
-    host, port = address.removeprefix("tcp://").split(":")
     came = b""
-    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 5) as peer:
-        rig.shake_hands(peer, b"DEALER")
+    with contextlib.suppress(OSError), rig.raw_peer(address, b"DEALER") as peer:
         blob = bytearray()
         for k in range(frames):
             part = goods[k % len(goods)][0] if m.random.random() < 0.5 else m.random.randbytes(20)
@@ -214,123 +184,94 @@ def _knock(m: Mutator, address: str, goods: list[list[bytes]], frames: int) -> l
         peer.settimeout(0.02)
         with contextlib.suppress(OSError):
             peer.sendall(m.raw(bytes(blob)) if m.random.random() < 0.5 else blob)
-        with contextlib.suppress(OSError):
-            while part := peer.recv(65536):
-                came += part
+        while part := peer.recv(65536):
+            came += part
     # After the greeting only commands (flag 4) may come, never a message.
-    at, found = 64, []
+    at = 64
     while at + 2 <= len(came):
-        flags = came[at]
-        if not flags & 4:
-            found.append(f"an answer {came[at : at + 40]!r}")
-            break
-        width = 8 if flags & 2 else 1
+        if not came[at] & 4:
+            return f"an answer {came[at : at + 40]!r}"
+        width = 8 if came[at] & 2 else 1
         at += 1 + width + int.from_bytes(came[at + 1 : at + 1 + width], "big")
-    return found
+    return ""
 
 
-@nothing_lost
-def test_a_hostile_client_disturbs_no_other(size: Size) -> list[Tally]:
+def test_a_hostile_client_disturbs_no_other(tally, times, scratch):
     """A client with a key does its worst while a friend's run goes on as if nothing were there."""
-    cases = times(size, short=1500, long=1_000_000)
-    goods, lost, sent, runs = requests(), list[str](), 0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        keys = generate_keys(Path(folder) / "keys", clients=("microscope", "enemy"))
-        with _server(keys / "server") as (address, order, alive):
-            run = Run(8)
-            expected, _ = run.trajectory(make_policy("kriging", {}))
-            with RemotePolicy(address, keys=keys / "microscope", **_QUICK) as friend:
-                run.trajectory(friend)  # everything is imported now
-            order("arm")
-            done = threading.Event()
-            arguments = (run, address, keys / "microscope", expected, done, lost)
-            friends = threading.Thread(target=_friends, args=arguments)
-            friends.start()
-            with rig.Enemy(address, keys / "enemy") as enemy:
-                while sent < cases and alive():
-                    m = Mutator(("hostile", sent))
-                    session = f"s{m.random.randrange(50)}"
-                    if not enemy.send(_mutated(m, goods, session)):
-                        lost.append(f"the server took no more after {sent} messages")
-                        break
-                    sent += 1
-                    if sent % 50 == 0 and sent % 5000 < 4000:  # else it lets answers pile up
-                        enemy.answers()
-            done.set()
-            friends.join()
-            if not alive():
-                lost.append(f"the server died after {sent} messages")
-            answer = order("end") if alive() else None
-            wrong, _, sessions, opened = answer or (0, 0, 0, ["no answer"])
-            lost += [f"opened: {name}" for name in opened]
-            runs = getattr(done, "runs", 0)
-            if sessions > 33:
-                lost.append(f"{sessions} sessions are kept")
-    text = f"{wrong} malformed, {runs} undisturbed runs of a friend meanwhile"
-    return [tally("frames with a key", sent, lost, text)]
+    cases, goods, done = times(short=1500, long=1_000_000), requests(), threading.Event()
+    with Besieged(scratch, 8, ("microscope", "enemy")) as server:
+        friends = threading.Thread(target=_friends, args=(server, done, tally))
+        friends.start()
+        with rig.Enemy(server.address, server.keys / "enemy") as enemy:
+            for sent in range(cases):
+                m = Mutator(("hostile", sent))
+                session = f"s{m.random.randrange(50)}"
+                taken = enemy.send(_mutated(m, goods, session))
+                tally("frames with a key", "" if taken else "the server took no more")
+                if not taken:
+                    break
+                if sent % 50 == 49 and sent % 5000 < 4000:  # else it lets answers pile up
+                    enemy.answers()
+        done.set()
+        friends.join()
+        _, _, sessions, opened = server.end()
+        assert opened == []
+        assert sessions <= 33
 
 
-def _friends(run: Run, address: str, keys: Path, expected: Any, done: Any, lost: list[str]) -> None:
+def _friends(server, done, tally):
     """One run after another until the enemy has done its worst."""
-    done.runs = 0
-    while not done.is_set() or done.runs == 0:
+    while not done.is_set() or not tally.tried["runs of a friend"]:
         try:
-            with RemotePolicy(address, keys=keys, **_QUICK) as friend:
-                found, guard = run.trajectory(friend)
+            found, guard = server.run()
         except GrainscoutError as error:
-            lost.append(f"a friend's run ended: {error}")
+            tally("runs of a friend", f"ended: {error}")
             return
-        if found != expected:
-            lost.append("a friend's run was changed")
         commands = [c for c in guard.log if c.name == "measure" and c.status == "issued"]
-        if len(commands) != run.curves or guard.microscope.bias or guard.microscope.engaged:  # type: ignore[attr-defined]
-            lost.append(f"{len(commands)} measurements for {run.curves} curves")
-        done.runs += 1
+        parked = not (guard.microscope.bias or guard.microscope.engaged)
+        same = found == server.expected and len(commands) == server.curves and parked
+        tally("runs of a friend", "" if same else f"changed, {len(commands)} measurements")
 
 
-@nothing_lost
-def test_a_hostile_server_does_not_harm_the_microscope(size: Size) -> list[Tally]:
+def test_a_hostile_server_does_not_harm_the_microscope(tally, times):
     """A server with the right key and bad intentions: it can propose, and no more."""
-    cases = times(size, short=500, long=30_000)
-    waveform = Waveform.triangle(1.0, 5)
+    waveform, evil, case = Waveform.triangle(1.0, 5), threading.Event(), 0
     good = {"id": "a", "site": [2, 3], "prediction": 1.0, "uncertainty": None, "scores": {}}
-    hello = {"policy": "x", "offers": ["predict", "explain", "state"], "version": wire.VERSION}
     values = {
+        "hello": {
+            "policy": "x",
+            "offers": ["predict", "explain", "state"],
+            "version": wire.VERSION,
+        },
         "ask": {"proposals": [good, {**good, "id": "b"}]},
-        "predict": {"value": [np.ones(36), np.ones(36)]},
-        "explain": {"value": {"map": np.ones((6, 6))}},
+        "predict": {"value": [np.ones(20), np.ones(20)]},
+        "explain": {"value": {"map": np.ones((4, 5))}},
         "state": {"value": {"a": np.arange(3)}},
     }
-    evil = threading.Event()
-    case = 0
 
-    def behave(request: list[bytes], _: int) -> list[list[bytes]]:
+    def behave(request, _):
         message = wire.decode(request)
-        body = hello if message.kind == "hello" else values.get(message.kind, {})
-        reply = rig.frames("done", "", message.number, body)
+        reply = rig.frames("done", "", message.number, values.get(message.kind, {}))
         if not evil.is_set() or message.kind in ("hello", "reset"):
             return [reply]
         m = Mutator(("server", case, message.kind))
-        header = json.loads(reply[0])
-        kind = m.random.randrange(5)
+        header, kind = json.loads(reply[0]), m.random.randrange(5)
         if kind < 3:
             return [[reply[0], json.dumps(m.tree(json.loads(reply[1]))).encode(), *reply[2:]]]
         if kind == 3:
             header["kind"] = m.random.choice(("error", "pong", "hello", "done"))
             body = {"error": m.value(), "text": m.value(), "known": m.value()}
-            return [[json.dumps(header).encode(), json.dumps(body).encode()]] * m.random.choice(
-                (1, 1, 20)
-            )
+            parts = [json.dumps(part).encode() for part in (header, body)]
+            return [parts] * m.random.choice((1, 1, 20))
         return [_mutated(m, [reply])]
 
-    lost: list[str] = []
-    bare = rig.Bare()
-    commands: list[Command] = []
-    guard = Guard(bare, Limits(voltage_V=1.0), on_command=commands.append)
-    guard.scan()
+    bare = BareMicroscope()
+    bare.measure = Mock(wraps=bare.measure)
+    guard = Guard(bare, Limits(voltage_V=1.0))
+    problem = problem_on(guard.scan())
 
-    def attack(policy: RemotePolicy) -> None:
-        policy.reset(rig.problem(), rng=spawn_streams(1).policy_rng())
+    def attack(policy):
+        policy.reset(problem, rng=spawn_streams(1).policy_rng())
         evil.set()
         kind = ("ask", "predict", "explain", "state")[case % 4]
         if kind != "ask":
@@ -342,15 +283,12 @@ def test_a_hostile_server_does_not_harm_the_microscope(size: Size) -> list[Tally
     with rig.hostile_server(behave) as address:
         policy = RemotePolicy(address, heartbeat=0.02, lost_after=0.05, patience=0.0, timeout=0.3)
         with policy:
-            for case in range(cases):
+            for case in range(times(short=500, long=30_000)):
                 evil.clear()
                 began = time.monotonic()
-                found = refused(lambda: attack(policy))
-                if found:
-                    lost.append(f"case {case}: {found}")
-                if time.monotonic() - began > 3.0:
-                    lost.append(f"case {case}: took {time.monotonic() - began:.1f} s")
-    off = [site for site in bare.sites if not (0 <= site[0] < 6 and 0 <= site[1] < 6)]
-    lost += [f"the tip went to {site}" for site in off[:3]]
-    text = f"{len(bare.sites)} measured, {len(commands)} commands in all"
-    return [tally("replies of a bad server", cases, lost, text)]
+                lost, seconds = refused(lambda: attack(policy)), time.monotonic() - began
+                late = f"took {seconds:.1f} s" if seconds > 3.0 else ""
+                tally("replies of a bad server", lost and f"case {case}: {lost}", late)
+    went = [call.args[0] for call in bare.measure.call_args_list]
+    assert went
+    assert all(problem.scan.contains(site) for site in went)

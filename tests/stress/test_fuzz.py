@@ -2,43 +2,38 @@
 
 import contextlib
 import json
-import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tomli_w
-from rigs_answers import Wire, count, night
-from rigs_formats import bomb_h5, bombs_of, corpus, recording
+from rigs_answers import Wire, night
+from rigs_formats import bombs_of, corpus, recording
 from rigs_fuzz import Mutator, refused, siege
-from stress import Size, Tally, nothing_lost, tally, times
+from samples import curve_of, problem_on
 
 from grainscout.analysis.formats import read, read_traces
 from grainscout.config import builtin_campaigns, load_campaign, load_run
-from grainscout.hardware.adapters.nanonis import connection
 from grainscout.hardware.limits import Limits
 from grainscout.journal import Header, Journal, recording_of
 from grainscout.journal.schema import TABLES, row_digest
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Proposal, Site, pack, unpack
+from grainscout.records import Outcome, Proposal, Site, pack, unpack
 from grainscout.records.encoding import hdf5
 from grainscout.simulator import PRESETS, Film
 
-_GROWTH = 1_500_000_000  # bytes of address space that one process may need more
 
+@pytest.fixture
+def besieged(tally, monkeypatch):
+    """Counts what so many cases lose; a library that hangs has a second."""
+    monkeypatch.setattr(hdf5, "PATIENCE", 1.0)
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder in memory where there is one, that is gone at the end."""
-    shm = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None) as name:
-        yield Path(name)
+    def count(what, cases, one, memory=1_500_000_000):
+        lost, peak = siege(range(cases), one, memory=memory)
+        tally(what, *lost, tried=cases, note=f"at most {peak / 1e6:.0f} MB more memory")
 
-
-def _tally(what: str, cases: int, one: Callable[[int], str], **limits: float) -> Tally:
-    lost, peak = siege(range(cases), one, memory=_GROWTH, **limits)
-    return tally(what, cases, lost, f"at most {peak / 1e6:.0f} MB more memory")
+    return count
 
 
 # Configuration.
@@ -59,62 +54,53 @@ RUN = {
 }
 
 
-def toml(tree: object) -> bytes:
+def toml(tree):
     """TOML of a tree if it has one (no null, no 128-bit number), else something near it."""
     try:
-        return tomli_w.dumps(tree).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
+        return tomli_w.dumps(tree).encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, AttributeError, RecursionError):
         return json.dumps(tree, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-@nothing_lost
-def test_changed_configurations_are_refused_or_valid(size: Size) -> list[Tally]:
+def test_changed_configurations_are_refused_or_valid(besieged, times, in_memory):
     """Runs and campaigns as TOML: valid files changed as trees, as bytes, and noise."""
     campaigns = [path.read_bytes() for path in builtin_campaigns().values()]
-    with _folder() as folder:
-        place = folder / "x.toml"
+    place = in_memory / "x.toml"
 
-        def one(case: int) -> str:
-            m = Mutator(("config", case))
-            if case % 4 == 0:
-                data = m.raw(m.random.choice([toml(RUN), *campaigns]))
-            elif case % 40 == 1:
-                data = m.random.randbytes(m.random.randrange(300))
-            else:
-                data = toml(m.tree(RUN))
-            place.write_bytes(data)
-            load = load_campaign if b"[[task]]" in data else load_run
-            return refused(lambda: load(str(place) if load is load_campaign else place))
+    def one(case):
+        m = Mutator(("config", case))
+        if case % 4 == 0:
+            data = m.raw(m.random.choice([toml(RUN), *campaigns]))
+        elif case % 40 == 1:
+            data = m.random.randbytes(m.random.randrange(300))
+        else:
+            data = toml(m.tree(RUN))
+        place.write_bytes(data)
+        load = load_campaign if b"[[task]]" in data else load_run
+        return refused(lambda: load(str(place) if load is load_campaign else place))
 
-        return [_tally("changed configurations", times(size, short=200, long=40_000), one)]
+    besieged("changed configurations", times(short=200, long=40_000), one)
 
 
-@nothing_lost
-def test_odd_limits_are_refused_or_kept(size: Size) -> list[Tally]:
+def test_odd_limits_are_refused_or_kept(tally, times):
     """Every odd number as a limit: refused, or kept as it is."""
     m = Mutator("limits")
-    lost, cases = [], times(size, short=500, long=20_000)
     names = [n for n in Limits.__dataclass_fields__ if n != "frame_m"]
-    for case in range(cases):
+    for _ in range(times(short=500, long=20_000)):
         name, value = m.random.choice(names), m.value()
-        found = refused(lambda n=name, v=value: Limits(**{n: v}))  # type: ignore[misc]
-        if found:
-            lost.append(f"case {case}: {name} = {value!r:.40}: {found}")
-    return [tally("odd limits", cases, lost)]
+        found = refused(lambda n=name, v=value: Limits(**{n: v}))
+        tally("odd limits", found and f"{name} = {value!r:.40}: {found}")
 
 
 # States and journals.
 
 
-@nothing_lost
-def test_changed_packed_states_are_refused(size: Size) -> list[Tally]:
+def test_changed_packed_states_are_refused(besieged, times):
     """Packed states with right checksums and hostile headers, and damaged ones."""
     good = pack({"a": np.arange(6.0).reshape(2, 3), "b": [1, None, "x", {"c": np.ones(2, bool)}]})
     head = json.loads(good[45 : 45 + int.from_bytes(good[37:45], "little")])
 
-    def one(case: int) -> str:
-        from hashlib import sha256
-
+    def one(case):
         m = Mutator(("unpack", case))
         if case % 3 == 0:
             return refused(lambda: unpack(m.raw(good)))
@@ -125,19 +111,17 @@ def test_changed_packed_states_are_refused(size: Size) -> list[Tally]:
         body = claimed.to_bytes(8, "little") + header + bytes(m.random.choice((50, 0, 49, 1000)))
         return refused(lambda: unpack(good[:5] + sha256(body).digest() + body))
 
-    return [_tally("packed states", times(size, short=3000, long=500_000), one)]
+    besieged("packed states", times(short=3000, long=500_000), one)
 
 
-def _a_journal(path: Path) -> bytes:
-    measured = recording()
-    wave, budget = measured.waveform, Budget(curves=6)
-    problem = Problem(scan=measured.scan, candidates=measured.sites, waveform=wave, budget=budget)
+def _a_journal(path):
+    made = recording()
+    problem = problem_on(made.scan, made.sites, waveform=made.waveform, curves=6)
     with Journal.create(path, Header(problem=problem, config={"a": 1}, seed=3)) as journal:
         journal.record_event("start", 0.0, wear=0.0)
         for k in range(6):
-            site = Site(k // 5, k % 5)
+            site, curve = Site(k // 5, k % 5), curve_of(made.waveform, made.current[k])
             journal.record_batch(k, [Proposal(id=str(k), site=site)], 0.1)
-            curve = IVCurve(voltage=wave.voltage, current=measured.current[k], time=wave.time)
             outcome = Outcome(site=site, status="ok", curve=curve, proposal_id=str(k))
             journal.record_outcome(k, outcome, {"clock": 1.0 * k})
         journal.record_policy(5, {"x": np.arange(4)})
@@ -145,7 +129,7 @@ def _a_journal(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _read_journal(path: Path) -> None:
+def _read_journal(path):
     with Journal.read(path) as journal:
         for look in ("header", "batches", "outcomes", "events", "requests"):
             getattr(journal, look)()
@@ -154,7 +138,7 @@ def _read_journal(path: Path) -> None:
         recording_of(journal)
 
 
-def _hostile_row(m: Mutator, path: Path) -> None:
+def _hostile_row(m, path):
     """Change one value by SQL, and mostly the checksum with it, as somebody does who wants to be believed."""
     table = m.random.choice(list(TABLES))
     column = m.random.choice([*TABLES[table], "digest"]).split()[0]
@@ -176,99 +160,79 @@ def _hostile_row(m: Mutator, path: Path) -> None:
     db.close()
 
 
-@nothing_lost
-def test_changed_journals_are_refused_or_read(size: Size) -> list[Tally]:
+def test_changed_journals_are_refused_or_read(besieged, times, in_memory):
     """Journals with changed bytes, and with changed values behind valid pages."""
-    with _folder() as folder:
-        good = _a_journal(folder / "good.gsj")
-        path = folder / "bad.gsj"
+    good, path = _a_journal(in_memory / "good.gsj"), in_memory / "bad.gsj"
 
-        def one(case: int) -> str:
-            m = Mutator(("journal", case))
-            for side in ("-wal", "-shm", "-journal"):
-                Path(f"{path}{side}").unlink(missing_ok=True)
-            path.write_bytes(m.raw(good) if case % 2 else good)
-            if case % 2 == 0:
-                _hostile_row(m, path)
-            return refused(lambda: _read_journal(path))
+    def one(case):
+        m = Mutator(("journal", case))
+        for side in ("-wal", "-shm", "-journal"):
+            Path(f"{path}{side}").unlink(missing_ok=True)
+        path.write_bytes(m.raw(good) if case % 2 else good)
+        if case % 2 == 0:
+            _hostile_row(m, path)
+        return refused(lambda: _read_journal(path))
 
-        return [_tally("changed journals", times(size, short=400, long=40_000), one)]
+    besieged("changed journals", times(short=400, long=40_000), one)
 
 
 # Recorded data.
 
 
-@contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Time-out of a library that hangs, for the time of a check."""
-    kept, hdf5.PATIENCE = hdf5.PATIENCE, seconds
-    try:
-        yield
-    finally:
-        hdf5.PATIENCE = kept
+def reads(place):
+    """A function that puts bytes into a file of this name, and reads it in every way."""
+
+    def judge(data):
+        place.write_bytes(data)
+        looks = [read, *([read_traces] if place.suffix in (".ibw", ".dat", ".csv") else [])]
+        return next(filter(None, (refused(lambda r=r: r(place)) for r in looks)), "")
+
+    return judge
 
 
-@nothing_lost
-def test_changed_files_are_refused_or_read(size: Size) -> list[Tally]:
+def test_changed_files_are_refused_or_read(besieged, times, in_memory):
     """Every imported format, as somebody else's program or disk may hand it over."""
-    tallies = []
-    with _folder() as folder, _patience(1.0):
-        files = corpus(folder)
-        bomb = bomb_h5(folder / "bomb.h5")
-        for kind, goods in files.items():
-            place = folder / f"case.{kind}"
-            bombs = [b for good in goods for b in bombs_of(kind, good)]
-            bombs += [bomb] if kind == "h5" else []
+    for kind, goods in corpus(in_memory).items():
+        judge = reads(in_memory / f"case.{kind}")
+        bombs = [b for good in goods for b in bombs_of(kind, good, in_memory)]
 
-            def one(case: int, kind=kind, goods=goods, bombs=bombs, place=place) -> str:
-                m = Mutator((kind, case))
-                data = bombs[case] if case < len(bombs) else m.raw(m.random.choice(goods))
-                place.write_bytes(data)
-                found = refused(lambda: read(place))
-                if not found and kind in ("ibw", "dat", "csv"):
-                    found = refused(lambda: read_traces(place))
-                return found
+        def one(case, kind=kind, goods=goods, bombs=bombs, judge=judge):
+            m = Mutator((kind, case))
+            return judge(bombs[case] if case < len(bombs) else m.raw(m.random.choice(goods)))
 
-            cases = times(size, short=60 if kind == "h5" else 200, long=20_000)
-            tallies.append(_tally(f"changed .{kind}, {len(bombs)} bombs", cases, one))
-    return tallies
+        cases = times(short=60 if kind == "h5" else 200, long=20_000)
+        besieged(f"changed .{kind}, {len(bombs)} bombs", cases, one)
 
 
-@nothing_lost
-def test_a_changed_film_is_refused_or_the_same(size: Size) -> list[Tally]:
+def test_a_changed_film_is_refused_or_the_same(besieged, times, in_memory):
     """A film's file, changed: refused, or the same film."""
-    with _folder() as folder, _patience(1.0):
-        place = folder / "film.h5"
-        film = Film.generate(PRESETS["tiny"], 3)
-        film.save(place)
-        good, truth = place.read_bytes(), film.truth.contact.tobytes()
+    place, film = in_memory / "film.h5", Film.generate(PRESETS["tiny"], 3)
+    film.save(place)
+    good, truth = place.read_bytes(), film.truth.contact.tobytes()
 
-        def one(case: int) -> str:
-            place.write_bytes(Mutator(("film", case)).raw(good))
-            contacts: list[bytes] = []
-            found = refused(lambda: contacts.append(Film.load(place).truth.contact.tobytes()))
-            return found or ("another film" if contacts and contacts != [truth] else "")
+    def one(case):
+        place.write_bytes(Mutator(("film", case)).raw(good))
+        contacts = []
+        found = refused(lambda: contacts.append(Film.load(place).truth.contact.tobytes()))
+        return found or ("another film" if contacts and contacts != [truth] else "")
 
-        return [_tally("changed films", times(size, short=60, long=10_000), one)]
+    besieged("changed films", times(short=60, long=10_000), one)
 
 
-@nothing_lost
-def test_after_a_wrong_answer_of_a_controller_the_tip_is_withdrawn(size: Size) -> list[Tally]:
+def test_after_a_wrong_answer_of_a_controller_the_tip_is_withdrawn(besieged, times, monkeypatch):
     """A controller that answers anything to one of its commands: our error or a curve, and the tip withdrawn.
 
     The first three commands only ask who it is: what it had set by itself is left.
     """
-    before, many = connection.TimedSocket, count()
+    undisturbed = Wire(-1, bytes)
+    night(undisturbed, monkeypatch)
 
-    def one(case: int) -> str:
+    def one(case):
         m = Mutator(("answers", case))
-        wire = Wire(case % many, m.raw)
-        found = refused(lambda: night(wire))
+        wire = Wire(case % undisturbed.answers, m.raw)
+        found = refused(lambda: night(wire, monkeypatch))
         if not found and wire.answers > 3 and (wire.fake.bias or wire.fake.landed):
             found = f"{wire.fake.bias} V, {'landed' if wire.fake.landed else 'withdrawn'}"
         return found
 
-    try:
-        return [_tally("changed answers of a controller", times(size, short=100, long=20_000), one)]
-    finally:
-        connection.TimedSocket = before  # type: ignore[misc]
+    besieged("changed answers of a controller", times(short=100, long=20_000), one)

@@ -9,15 +9,11 @@ is between the write and the fsync of a commit.
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from killed_runs import PATIENCE_S, outcomes_of, start, undisturbed, wait, wrong_in
-from stress import Size, Tally, nothing_lost, tally, times
 from victim import CURVES, POLICIES, experiment_file
 
 _KINDS = ("begin", "statement", "told", "measure", "measured", "wal", "time")
@@ -28,12 +24,12 @@ def _blow(rng, whole, folder):
     """How this victim dies: (kill_at, kill_when)."""
     kind = str(rng.choice(_KINDS))
     if kind == "begin":
-        return kind, {"statement": int(rng.integers(1, _BEGIN))}, None
+        return {"statement": int(rng.integers(1, _BEGIN))}, lambda: False
     if kind in whole.acts:
-        return kind, {kind: int(rng.integers(1, whole.acts[kind] + 1))}, None
+        return {kind: int(rng.integers(1, whole.acts[kind] + 1))}, lambda: False
     if kind == "time":
         end = time.monotonic() + float(rng.uniform(0.0, 1.1 * whole.seconds))
-        return kind, {}, lambda: time.monotonic() >= end
+        return {}, lambda: time.monotonic() >= end
     wal, left, last = folder / "killed.gsj-wal", [int(rng.integers(1, CURVES * 3))], [0]
 
     def grown():
@@ -41,67 +37,56 @@ def _blow(rng, whole, folder):
             size = wal.stat().st_size
         except FileNotFoundError:  # not yet, or folded in
             size = 0
-        if size > last[0]:
-            left[0] -= 1
+        left[0] -= size > last[0]
         last[0] = size
         return left[0] <= 0
 
-    return kind, {}, grown
+    return {}, grown
 
 
-@nothing_lost
-def test_a_killed_run_goes_on_as_if_undisturbed(size: Size) -> list[Tally]:
+def test_a_killed_run_goes_on_as_if_undisturbed(tally, times, size, scratch):
     """Kill, look, resume, kill again; in the end compare with the run that nobody disturbed."""
     rng = np.random.default_rng(8)
-    wanted = times(size, short=25, long=500)
+    wanted, what = times(short=25, long=500), "SIGKILL of a run, then --resume"
     policies = POLICIES[::3] if size == "short" else POLICIES
-    kills, runs, wrong = Counter(), 0, []
-    wholes = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        while kills.total() < wanted:
-            policy, batch = policies[runs % len(policies)], 1 + 3 * (runs // len(policies) % 2)
-            if (policy, batch) not in wholes:
-                home = Path(scratch) / f"{policy}-{batch}"
-                home.mkdir()
-                config = experiment_file(home / "run.toml", policy, batch=batch)
-                wholes[policy, batch] = config, undisturbed(home, config)
-            config, whole = wholes[policy, batch]
-            folder = Path(scratch) / str(runs)
-            folder.mkdir()
-            where = f"{policy}, batch {batch}, run {runs}"
-            for _ in range(int(rng.integers(1, 3 if size == "short" else 6))):
-                kind, kill_at, kill_when = _blow(rng, whole, folder)
-                kills[kind] += wait(start(folder, config, kill_at), kill_when)
-                wrong += [f"{where}: {w}" for w in wrong_in(folder, whole, finished=False)]
-            wait(start(folder, config, {}))
-            wrong += [f"{where}: {w}" for w in wrong_in(folder, whole, finished=True)]
-            runs += 1
-    by = ", ".join(f"{n} {kind}" for kind, n in sorted(kills.items()))
-    return [tally("SIGKILL of a run, then --resume", kills.total(), wrong, f"{runs} runs; {by}")]
+    runs, wholes = 0, {}
+    while tally.tried[what] < wanted:
+        policy, batch = policies[runs % len(policies)], 1 + 3 * (runs // len(policies) % 2)
+        if (policy, batch) not in wholes:
+            config = experiment_file(scratch / f"{policy}-{batch}", policy, batch=batch)
+            wholes[policy, batch] = config, undisturbed(config.parent, config)
+        config, whole = wholes[policy, batch]
+        folder = scratch / str(runs)
+        folder.mkdir()
+        where = f"{policy}, batch {batch}, run {runs}"
+        blows = int(rng.integers(1, 3 if size == "short" else 6))
+        for n in range(blows + 1):
+            last = n == blows
+            kill_at, kill_when = ({}, lambda: False) if last else _blow(rng, whole, folder)
+            killed = wait(start(folder, config, kill_at), kill_when)
+            wrong = wrong_in(folder, whole, finished=last)
+            tally(what, *(f"{where}: {w}" for w in wrong), tried=killed)
+        runs += 1
 
 
-@nothing_lost
-def test_a_killed_command_goes_on_as_if_undisturbed(size: Size) -> list[Tally]:
+def test_a_killed_command_goes_on_as_if_undisturbed(tally, times, scratch):
     """The same with the command as a person types it, killed some time after it began to measure."""
-    rng = np.random.default_rng(9)
-    kills, wrong = 0, []
-    wanted = times(size, short=1, long=20)
-    with tempfile.TemporaryDirectory() as scratch:
-        while kills < wanted:
-            folder = Path(tempfile.mkdtemp(dir=scratch))
-            config = experiment_file(folder / "run.toml", POLICIES[(5 * kills) % len(POLICIES)])
-            whole = undisturbed(folder, config)  # in a forked process: it makes no difference
-            victim = _command(folder, [str(config), "--out", "killed.gsj"])
-            while victim.poll() is None and not (folder / "killed.gsj-wal").exists():
-                time.sleep(0.01)
-            with suppress(subprocess.TimeoutExpired):
-                victim.wait(float(rng.uniform(0.0, 0.2 * whole.seconds)))
-            victim.kill()
-            kills += victim.wait() == -signal.SIGKILL
-            ended = _command(folder, ["--resume", "killed.gsj"]).wait(PATIENCE_S)
-            if ended != 0 or outcomes_of(folder / "killed.gsj") != whole.outcomes:
-                wrong.append(f"{config.read_text().split()[-1]}, exit status {ended}")
-    return [tally("SIGKILL of a new `grainscout run`, then --resume", kills, wrong)]
+    rng, runs = np.random.default_rng(9), 0
+    wanted, what = times(short=1, long=20), "SIGKILL of a new `grainscout run`, then --resume"
+    while tally.tried[what] < wanted:
+        config = experiment_file(scratch / str(runs), POLICIES[(5 * runs) % len(POLICIES)])
+        folder, runs = config.parent, runs + 1
+        whole = undisturbed(folder, config)  # in a forked process: it makes no difference
+        victim = _command(folder, [str(config), "--out", "killed.gsj"])
+        while victim.poll() is None and not (folder / "killed.gsj-wal").exists():
+            time.sleep(0.01)
+        with suppress(subprocess.TimeoutExpired):
+            victim.wait(float(rng.uniform(0.0, 0.2 * whole.seconds)))
+        victim.kill()
+        killed = victim.wait() == -signal.SIGKILL
+        status = _command(folder, ["--resume", "killed.gsj"]).wait(PATIENCE_S)
+        same = status == 0 and outcomes_of(folder / "killed.gsj") == whole.outcomes
+        tally(what, "" if same else f"{config.read_text()}, exit status {status}", tried=killed)
 
 
 def _command(folder, words):

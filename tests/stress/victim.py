@@ -5,16 +5,14 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+
+from interrupts import trajectory
 
 import grainscout.cli
 import grainscout.journal.journal as journal_module
 from grainscout.benchmarks import MicroscopeSpec, Task, WaveformSpec
 from grainscout.experiment import Experiment
 from grainscout.policies import policy_names
-from grainscout.records import Outcome
 
 SEED = 7
 CURVES = 12
@@ -36,51 +34,47 @@ name = "{policy}"
 POLICIES = tuple(n for n in policy_names() if n != "oracle" and not n.startswith("peer-"))
 
 
-def experiment_file(path: Path, policy: str, *, batch: int = 1) -> Path:
-    """A small experiment on the film that is warm."""
-    path.write_text(_EXPERIMENT.format(seed=SEED, policy=policy, batch=batch, curves=CURVES))
-    return path
+def experiment_file(folder, policy, *, batch=1):
+    """A small experiment on the film that is warm, in a new folder."""
+    folder.mkdir()
+    text = _EXPERIMENT.format(seed=SEED, policy=policy, batch=batch, curves=CURVES)
+    (folder / "run.toml").write_text(text)
+    return folder / "run.toml"
 
 
-def name_of(outcome: Outcome) -> str:
+def name_of(outcome):
     """The proposal of an outcome; a second look, which has none, by its site and visit."""
     row, column = map(int, outcome.site)
     return outcome.proposal_id or f"look:{row},{column},{outcome.visit}"
 
 
-def tiny_task(curves: int, instrument: str = "reference", **others: Any) -> Task:
+def tiny_task(curves, instrument="reference", **others):
     """A task on the film that is warm."""
     spec = MicroscopeSpec(film="tiny", instrument=instrument)
     return Task(microscope=spec, waveform=WaveformSpec(samples=51), curves=curves, **others)
 
 
-def digest(outcome: Outcome) -> str:
+def digest(outcome):
     """Everything of an outcome that must not change."""
-    curve = None if outcome.curve is None else outcome.curve.current.tobytes()
-    words = (
-        *(tuple(map(int, outcome.site)), outcome.status, outcome.visit, outcome.proposal_id),
-        *(outcome.started, outcome.finished, outcome.message, curve),
-    )
-    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(trajectory([outcome])).encode()).hexdigest()[:16]
 
 
 class Log:
     """One line for each act, in the kernel's hands before the act is done: no kill takes it back."""
 
-    def __init__(self, path: Path, kill_at: Mapping[str, int]) -> None:
+    def __init__(self, path, kill_at):
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._left = dict(kill_at)
 
-    def write(self, kind: str, *words: object) -> None:
+    def write(self, kind, *words):
         os.write(self._file, " ".join(map(str, (kind, *words))).encode() + b"\n")
         self.count(kind)
 
-    def count(self, kind: str) -> None:
+    def count(self, kind):
         """Count an act; the one that was chosen is the last."""
-        if kind in self._left:
-            self._left[kind] -= 1
-            if self._left[kind] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        self._left[kind] = self._left.get(kind, 0) - 1
+        if self._left[kind] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Passing:
@@ -112,7 +106,7 @@ class LoggedMicroscope(_Passing):
         return curve
 
 
-def run(folder: Path, words: list[str], kill_at: Mapping[str, int]) -> None:
+def run(folder, words, kill_at):
     """`grainscout run <words>` in `folder`.
 
     kill_at : how many of an act are done before SIGKILL comes: "told" (before the policy knows),
@@ -137,6 +131,6 @@ def run(folder: Path, words: list[str], kill_at: Mapping[str, int]) -> None:
     Experiment.__init__ = logged
     journal_module.connect, journal_module.create = counted(connect), counted(create)
     sys.argv = ["grainscout", "run", *words]
-    with Path("said").open("a") as said, contextlib.redirect_stdout(said):
+    with open("said", "a") as said, contextlib.redirect_stdout(said):
         os.dup2(said.fileno(), 2)
         grainscout.cli.main()

@@ -12,4 +12,4 @@ __all__ = ["load_approved", "ride_link"]  # made here: nobody may not read an in
 
 _problem = make_environment(tiny_task(1, light_suns=0.1), SEED).problem()
 for _name in POLICIES:
-    make_policy(_name, {}).reset(_problem, rng=np.random.default_rng(0))
+    make_policy(_name).reset(_problem, rng=np.random.default_rng(0))
