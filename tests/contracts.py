@@ -92,55 +92,38 @@ def plant_tree() -> None:
     """The packages as they are imported, so that no build is needed."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     shutil.rmtree(TREE, ignore_errors=True)
+    left_out = shutil.ignore_patterns("__pycache__")
     for package, folder in settings["tool"]["setuptools"]["package-dir"].items():
-        shutil.copytree(
-            ROOT / folder,
-            TREE / package.replace(".", "/"),
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        there = TREE / package.replace(".", "/")
+        shutil.copytree(ROOT / folder, there, dirs_exist_ok=True, ignore=left_out)
 
 
 def judge(name: str, deadline: float) -> bool | None:
     """Test a contract and print one line about it; whether it is broken, None if it was skipped."""
-    begun = time.monotonic()
-    broken: bool | None
+    begun, log, broken = time.monotonic(), BUILD / f"{name}.log", None
     try:
-        broken, verdict = test(name, CONTRACTS[name], deadline)
+        python = environment(name, CONTRACTS[name], deadline)
+        words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *CONTRACTS[name].tests.split()]
+        broken = bool(run([python, *words], log, deadline, PYTHONPATH=str(TREE)))
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if broken:
+            print("\n".join(lines[-60:]))
+        verdict = (lines or ["nothing was said"])[-1]
     except Skipped as reason:
-        broken, verdict = None, f"SKIPPED, not tested: {reason}"
+        verdict = f"SKIPPED, not tested: {reason}"
     print(f"contract {name}: {verdict} [{time.monotonic() - begun:.0f} s]", flush=True)
     return broken
 
 
-def test(name: str, contract: Contract, deadline: float) -> tuple[bool, str]:
-    """Whether it is broken, and what pytest said."""
-    python = environment(name, contract, deadline)
-    log = BUILD / f"{name}.log"
-    status = run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *contract.tests.split()],
-        log,
-        deadline,
-        PYTHONPATH=str(TREE),
-    )
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if status:
-        print("\n".join(lines[-60:]))
-    return bool(status), lines[-1] if lines else f"exit status {status}"
-
-
 def environment(name: str, contract: Contract, deadline: float) -> str:
     """The Python of the contract's environment, which is made unless it is there."""
-    home = BUILD / name
+    home, log = BUILD / name, BUILD / f"{name}.install.log"
     python = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    wanted = hashlib.sha256(
-        repr(contract).encode() + (ROOT / "constraints.txt").read_bytes()
-    ).hexdigest()
-    stamp = home / "contract"
+    recipe = repr(contract).encode() + (ROOT / "constraints.txt").read_bytes()
+    wanted, stamp = hashlib.sha256(recipe).hexdigest(), home / "contract"
     if stamp.is_file() and stamp.read_text() == wanted:
         return python
     shutil.rmtree(home, ignore_errors=True)
-    log = BUILD / f"{name}.install.log"
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     pins = ["--constraint", "constraints.txt"] if contract.constrained else []
     steps = [
@@ -151,56 +134,38 @@ def environment(name: str, contract: Contract, deadline: float) -> str:
     ]
     for step in steps:
         if run(step, log, deadline):
-            errors = [
-                line
-                for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-                if "error" in line.lower()
-            ]
-            raise Skipped(
-                f"its packages cannot be installed: {(errors or ['see ' + str(log)])[-1]}"
-            )
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            errors = [line for line in lines if "error" in line.lower()] or [f"see {log}"]
+            raise Skipped(f"its packages cannot be installed: {errors[-1]}")
     stamp.write_text(wanted)
     return python
 
 
 def interpreter(versions: tuple[str, ...]) -> str:
     """A Python of one of these versions that starts, from the path or from pyenv."""
+    code, pyenv = (
+        "import sys; print('%d.%d' % sys.version_info[:2])",
+        Path.home() / ".pyenv/versions",
+    )
     for version in versions:
-        places = [
-            sys.executable,
-            shutil.which(f"python{version}"),
-            *sorted(
-                map(str, (Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-            ),
-        ]
-        for place in filter(None, places):
-            code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        installed = sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))
+        for place in filter(None, [sys.executable, shutil.which(f"python{version}"), *installed]):
             found = subprocess.run([place, "-c", code], capture_output=True, text=True, check=False)
             if found.returncode == 0 and found.stdout.strip() == version:
-                return str(place)
+                return place
     raise Skipped(f"no Python {' or '.join(versions)} on this machine")
 
 
 def run(command: list[str], log: Path, deadline: float, **variables: str) -> int:
     """Exit status of a command whose output goes to `log`."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise Skipped("the time was over before it began")
-    with log.open("w", encoding="utf-8") as out:
-        try:
-            return subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **variables},
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                timeout=left,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise Skipped(
-                f"the time was over during {' '.join(command[1:5])}; give it more --seconds"
-            ) from None
+    left, env = deadline - time.monotonic(), {**os.environ, **variables}
+    try:
+        with log.open("w", encoding="utf-8") as out:
+            told = {"stdout": out, "stderr": subprocess.STDOUT, "env": env, "cwd": ROOT}
+            return subprocess.run(command, timeout=max(left, 0.0), check=False, **told).returncode
+    except subprocess.TimeoutExpired:
+        text = f"the time was over during {' '.join(command[1:5])}; give it more --seconds"
+        raise Skipped(text) from None
 
 
 if __name__ == "__main__":

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 #: Old module -> new module.
-MOVED: Mapping[str, str] = MappingProxyType(
-    {
-        "grainscout.analysis.archetypes": "grainscout.analysis.curves.archetypes",
-        "grainscout.analysis.characterisation": "grainscout.analysis.curves.characterisation",
-        "grainscout.analysis.descriptors": "grainscout.analysis.curves.descriptors",
-        "grainscout.analysis.forc": "grainscout.analysis.curves.forc",
-        "grainscout.benchmarks.regress": "grainscout.benchmarks.regression",
-        "grainscout.hardware.link": "grainscout.hardware.remote",
-        "grainscout.simulator.blend": "grainscout.simulator.film.blend",
-        "grainscout.simulator.fit": "grainscout.simulator.transport.fit",
-        "grainscout.simulator.realism": "grainscout.simulator.verification.realism",
-        "grainscout.simulator.spec": "grainscout.simulator.film.spec",
-        "grainscout.simulator.structure": "grainscout.microstructure.structure",
-        "grainscout.simulator.verify": "grainscout.simulator.verification.transport",
-        "grainscout.simulator.verify_film": "grainscout.simulator.verification.film",
-    }
-)
-
-_READER = "the structure reader, grainscout.microstructure.reader.read_structure, with its maps"
-_TRAINING = "grainscout.benchmarks.reader.train"
+MOVED = {
+    "grainscout.analysis.archetypes": "grainscout.analysis.curves.archetypes",
+    "grainscout.analysis.characterisation": "grainscout.analysis.curves.characterisation",
+    "grainscout.analysis.descriptors": "grainscout.analysis.curves.descriptors",
+    "grainscout.analysis.forc": "grainscout.analysis.curves.forc",
+    "grainscout.benchmarks.regress": "grainscout.benchmarks.regression",
+    "grainscout.hardware.link": "grainscout.hardware.remote",
+    "grainscout.simulator.blend": "grainscout.simulator.film.blend",
+    "grainscout.simulator.fit": "grainscout.simulator.transport.fit",
+    "grainscout.simulator.realism": "grainscout.simulator.verification.realism",
+    "grainscout.simulator.spec": "grainscout.simulator.film.spec",
+    "grainscout.simulator.structure": "grainscout.microstructure.structure",
+    "grainscout.simulator.verify": "grainscout.simulator.verification.transport",
+    "grainscout.simulator.verify_film": "grainscout.simulator.verification.film",
+}
 
 #: Module that is gone -> what took its place.
-GONE: Mapping[str, str] = MappingProxyType(
-    {
-        "grainscout.microstructure.detector": _READER,
-        "grainscout.benchmarks.detector": _TRAINING,
-        "grainscout.benchmarks.train_detector": _TRAINING,
-    }
-)
+GONE = {
+    "grainscout.microstructure.detector": "the structure reader, grainscout.microstructure.reader",
+    "grainscout.benchmarks.detector": "grainscout.benchmarks.reader.train",
+    "grainscout.benchmarks.train_detector": "grainscout.benchmarks.reader.train",
+}
 
 
 class MovedModules(MetaPathFinder, Loader):

@@ -80,17 +80,13 @@ def test_a_problem_comes_back_to_the_same_bytes():
 def test_an_outcome_comes_back(outcome):
     again = outcome_from(unpack(pack(outcome_state(outcome))))
     assert pack(outcome_state(again)) == pack(outcome_state(outcome))
-    assert (again.status, again.site, again.quality) == (
-        outcome.status,
-        outcome.site,
-        outcome.quality,
-    )
+    for name in ("status", "site", "quality"):
+        assert getattr(again, name) == getattr(outcome, name)
 
 
 def test_a_proposal_comes_back():
-    proposal = Proposal(
-        id="p7", site=Site(3, 4), prediction=np.float32(0.5), scores={"ei": np.float64(0.25)}
-    )
+    number, score = np.float32(0.5), np.float64(0.25)
+    proposal = Proposal(id="p7", site=Site(3, 4), prediction=number, scores={"ei": score})
     again = proposal_from(unpack(pack(proposal_state(proposal))))
     assert again == Proposal(id="p7", site=Site(3, 4), prediction=0.5, scores={"ei": 0.25})
 

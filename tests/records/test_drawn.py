@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from grainscout.experiment import Result
-from grainscout.records import IVCurve, Outcome, Proposal, Recording, Scan, Site, Waveform
+from grainscout.records import IVCurve, Outcome, Recording, Scan, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 WAVE = Waveform.triangle(1.0, 11, 0.5)
@@ -21,17 +21,7 @@ THINGS = {
         scan=SCAN, sites=np.array([[1, 2]]), waveform=WAVE, current=CURVE.current[None]
     ),
     "Result of 1 outcomes (1 ok): over": Result(
-        outcomes=[
-            Outcome(
-                proposal_id=Proposal(id="p0", site=Site(1, 2)).id,
-                site=Site(1, 2),
-                curve=CURVE,
-                status="ok",
-                started=0.0,
-                finished=1.0,
-            )
-        ],
-        reason="over",
+        outcomes=[Outcome(site=Site(1, 2), curve=CURVE, status="ok")], reason="over"
     ),
     "Film of 48 x 48 pixels": Film.generate(PRESETS["tiny"], 3),
 }

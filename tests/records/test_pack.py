@@ -25,27 +25,19 @@ _trees = st.dictionaries(
 )
 
 
-def same(a, b):
-    if isinstance(a, np.ndarray):
-        return (
-            isinstance(b, np.ndarray)
-            and a.dtype == b.dtype
-            and a.shape == b.shape
-            and a.tobytes() == b.tobytes()
-        )
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list):
-        return isinstance(b, list) and len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, float) and a != a:
-        return b != b
-    return type(a) is type(b) and a == b
+def exactly(value):
+    """A tree in which equal is identical."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape, value.tobytes()
+    if isinstance(value, dict):
+        return {k: exactly(v) for k, v in value.items()}
+    return list(map(exactly, value)) if isinstance(value, list) else repr(value)
 
 
 @given(_trees)
 @settings(max_examples=60, deadline=None)
 def test_round_trip_is_exact(tree):
-    assert same(tree, unpack(pack(tree)))
+    assert exactly(unpack(pack(tree))) == exactly(tree)
 
 
 @given(st.data())
@@ -65,11 +57,3 @@ def test_any_changed_byte_is_noticed(data):
 def test_what_cannot_be_stored_is_refused(value):
     with pytest.raises(TypeError, match="pack"):
         pack({"key": value})
-
-
-def test_generator_state_survives():
-    rng = np.random.default_rng(5)
-    rng.standard_normal(7)
-    again = np.random.default_rng(0)
-    again.bit_generator.state = unpack(pack({"rng": rng.bit_generator.state}))["rng"]
-    assert again.standard_normal() == rng.standard_normal()

@@ -51,7 +51,7 @@ class Recorder:
         self.inner.limit_current(amperes)
 
     def light(self, suns):
-        self._require(suns <= self.limits.light_suns, f"{suns} suns")
+        self.beyond += [f"{suns} suns"] * (not suns <= self.limits.light_suns)
         self.inner.light(suns)
 
     def measure(self, site, waveform):
@@ -60,24 +60,24 @@ class Recorder:
         slew = np.abs(np.diff(volts, prepend=0.0, append=0.0)).max() / step
         place = np.array(site[::-1]) * self.inner._pixel_size[::-1]
         low, high = np.reshape(self.limits.frame_m, (2, 2))
-        left = self.inner.engaged or self.inner.bias != 0.0
-        self._require(not left, "the tip was still in contact when the next command came")
-        self._require(np.abs(volts).max() <= self.limits.voltage_V, "voltage")
-        self._require(slew <= self.limits.slew_V_per_s * (1 + 1e-9), "slew rate")
-        self._require(np.ptp(waveform.time) <= self.limits.dwell_s, "time under bias")
-        self._require((low <= place).all() and (place <= high + 1e-15).all(), f"place {place}")
-        self._require(self.measured <= self.limits.curves, "count")
-        self._require(self.clock.now() <= self.limits.total_s, f"begun at {self.clock.now():g} s")
-        self._require(self.compliance == self.limits.current_A, "current without compliance")
+        within = {
+            "the tip still in contact when the command came": not (
+                self.inner.engaged or self.inner.bias
+            ),
+            "voltage": np.abs(volts).max() <= self.limits.voltage_V,
+            "slew rate": slew <= self.limits.slew_V_per_s * (1 + 1e-9),
+            "time under bias": np.ptp(waveform.time) <= self.limits.dwell_s,
+            f"place {place}": (low <= place).all() and (place <= high + 1e-15).all(),
+            "count": self.measured <= self.limits.curves,
+            f"begun at {self.clock.now():g} s": self.clock.now() <= self.limits.total_s,
+            "compliance": self.compliance == self.limits.current_A,
+        }
+        self.beyond += [what for what, fine in within.items() if not fine]
         try:
             return self.inner.measure(site, waveform)
         except MicroscopeError:
             self.failures += 1
             raise
-
-    def _require(self, fine, what):
-        if not fine:
-            self.beyond.append(what)
 
 
 class Wire:

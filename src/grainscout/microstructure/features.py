@@ -75,7 +75,7 @@ def structure_features(
     found = find_structure(
         image, scan.pixel_size, spec, None if own is None else own.astype(np.int64)
     )
-    label = found.labels.astype(np.int64)
+    label, (across, asymmetry) = found.labels.astype(np.int64), _flanks(found)
     far = float(np.hypot(*scan.shape))
     boundary = np.where(found.boundary, 0.0, np.minimum(found.boundary_distance / pixel - 0.5, far))
     area = np.bincount(label.ravel()).astype(np.float64)
@@ -84,10 +84,10 @@ def structure_features(
     image = (image - image.mean()) / (float(image.std()) or 1.0)
     return StructureFeatures(
         label=label,
-        across=across(found),
+        across=across,
         boundary=np.maximum(boundary, 0.0),
         junction=np.minimum(found.junction_distance / pixel, far),
-        asymmetry=flank_ratio(found),
+        asymmetry=asymmetry,
         curvature=np.asarray(gaussian_laplace(image, width, mode="mirror")),
         slope=np.asarray(gaussian_gradient_magnitude(image, width, mode="mirror")),
         thickness=np.asarray(gaussian_filter(image, width, mode="mirror")),
@@ -101,21 +101,11 @@ _DETAIL = 0.3
 
 
 def current_features(image: FloatArray, scales: tuple[float, ...] = (1.0, 4.0)) -> FloatArray:
-    """Robust features of a current image on a log scale.
+    """Robust features (rows, columns, 1 + scales) of a current image, in any unit, on a log scale.
 
-    Parameters
-    ----------
-    image : (rows, columns) array of float
-        Current in any unit and of either sign.
-    scales : tuple of float
-        Widths of the surroundings [pixels].
-
-    Returns
-    -------
-    (rows, columns, 1 + len(scales)) array of float
-        Logarithm of the current's size over its noise, with its sign, then how far its surroundings
-        lie above it at each scale. Median 0, a robust spread scaled so that the mean of x·x is 1. All 0 where nothing
-        rises above the noise.
+    Logarithm of the current's size over its noise, with its sign, then how far its surroundings lie
+    above it at each scale [pixels]. Median 0, a robust spread scaled so that the mean of x·x is 1.
+    All 0 where nothing rises above the noise.
     """
     size = np.abs(image)
     second = np.diff(image, 2, axis=1) if image.shape[1] > 2 else np.zeros((1, 1))
@@ -139,26 +129,19 @@ def _robust(values: FloatArray) -> FloatArray:
     return np.asarray(clipped - clipped.mean())
 
 
-def across(structure: Structure) -> IntArray:
-    """Label (rows, columns) of the grain beyond each pixel's nearest boundary, or its own."""
+def _flanks(structure: Structure) -> tuple[IntArray, FloatArray]:
+    """Label of the grain beyond each pixel's nearest boundary, and the ratio of flanks there.
+
+    It is the logarithm of the pixel's own flank's width over the other's: 0 where one is unclear. Where
+    there is no boundary, the grain is the pixel's own.
+    """
     own = structure.labels.astype(np.int64)
     if not len(structure.boundaries):
-        return own
+        return own, np.zeros(structure.shape)
     table = structure.boundaries[structure.boundary_id]
-    return np.where(table["first"] == own, table["second"], table["first"]).astype(np.int64)
-
-
-def flank_ratio(structure: Structure) -> FloatArray:
-    """Logarithm (rows, columns) of a pixel's flank over that across its nearest boundary.
-
-    Positive on the side of the wider flank. 0 where a flank is unclear, or there is no boundary.
-    """
-    if not len(structure.boundaries):
-        return np.zeros(structure.shape)
-    first, second = (structure.boundaries[f"width_{side}"] for side in ("first", "second"))
+    on_first = table["first"] == own
+    beyond = np.where(on_first, table["second"], table["first"]).astype(np.int64)
+    first, second = table["width_first"], table["width_second"]
     clear = (first > 0) & (second > 0)
-    ratio = np.log(np.where(clear, first, 1.0) / np.where(clear, second, 1.0))[
-        structure.boundary_id
-    ]
-    on_first = structure.boundaries["first"][structure.boundary_id] == structure.labels
-    return np.where(on_first, ratio, -ratio)
+    ratio = np.log(np.where(clear, first, 1.0) / np.where(clear, second, 1.0))
+    return beyond, np.where(on_first, ratio, -ratio)

@@ -19,6 +19,7 @@ from grainscout.microstructure.structure import (
     BOUNDARY_DTYPE,
     GRAIN_DTYPE,
     Structure,
+    neighbours,
     touches_another,
 )
 from grainscout.records import ConfigError, DataError
@@ -97,20 +98,7 @@ def checked_extent(
 
 
 def checked_relief(structure: Structure, image: FloatArray) -> None:
-    """Refuse an image of which levelling left only rounding.
-
-    Parameters
-    ----------
-    structure : Structure
-        Structure of the image.
-    image : (rows, columns) array of float
-        Topography before levelling [m].
-
-    Raises
-    ------
-    DataError
-        If nothing else is left.
-    """
+    """DataError if levelling left only rounding of an image (rows, columns) [m]."""
     if not has_relief(structure.height, image):
         raise DataError(
             "topography height must have relief left after levelling; got "
@@ -215,12 +203,9 @@ def structure_of(
 def _cracks(labels: NDArray[np.int32]) -> tuple[FloatArray, IntArray]:
     """Midpoints (k, 2) [pixels] of the pixel edges between two labels, and the labels, sorted."""
     points, pairs = [], []
-    for axis in (0, 1):
-        low = labels[:-1] if axis == 0 else labels[:, :-1]
-        high = labels[1:] if axis == 0 else labels[:, 1:]
-        at = np.argwhere(low != high)
+    for (low, high), middle in zip(neighbours(labels), ([0.5, 0.0], [0.0, 0.5]), strict=True):
         pairs.append(np.column_stack([low[low != high], high[low != high]]))
-        points.append(at + np.array([0.5, 0.0] if axis == 0 else [0.0, 0.5]))
+        points.append(np.argwhere(low != high) + middle)
     return np.concatenate(points), np.sort(np.concatenate(pairs), axis=1).astype(np.int64)
 
 

@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ SIDES = (24, 40, 128)  # pixels of images whose usual strangeness is known
 _STRANGE = 95  # percentile beyond which a reading is trusted less
 _TILE, _MARGIN = 512, 64  # pixels
 
+_WEIGHTS = Path(__file__).parent / "weights"
 _LEARNT = ("widening", "prior", "film_mean", "film_root", "strangeness")
 
 Weights = Mapping[str, Tensor]
@@ -93,8 +93,7 @@ def turned(x: Tensor, symmetry: int) -> Tensor:
 
 def turned_back(x: Tensor, symmetry: int) -> Tensor:
     """Inverse of :func:`turned`."""
-    x = x.flip(-1) if symmetry >= 4 else x
-    return torch.rot90(x, -(symmetry % 4), (-2, -1))
+    return torch.rot90(x.flip(-1) if symmetry >= 4 else x, -symmetry, (-2, -1))
 
 
 def estimates(raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,28 +107,15 @@ def estimates(raw: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """Members of the ensemble, and what was learnt of their errors on films held out.
-
-    Attributes
-    ----------
-    members : tuple of weights
-        By the names of `shapes`.
-    widening : (8,) array of float
-        Factor on the standard deviation of each map.
-    prior : (2, 8) array of float
-        Mean and standard deviation of each map over films.
-    film_mean, film_root : (160,) and (160, 160) array of float
-        Whitening of the first member's mean features of a film.
-    strangeness : (3, 101) array of float
-        Percentiles of the distance from `film_mean` of images with sides of `SIDES` pixels: of a
-        small part of a film less is known.
-    """
+    """Members of the ensemble, and what was learnt of their errors on films held out."""
 
     members: tuple[Weights, ...]
-    widening: FloatArray
-    prior: FloatArray
-    film_mean: FloatArray
-    film_root: FloatArray
+    widening: FloatArray  #: (8,) factor on the standard deviation of each map
+    prior: FloatArray  #: (2, 8) mean and standard deviation of each map over films
+    film_mean: FloatArray  #: (160,), with the root a whitening of the first member's mean features
+    film_root: FloatArray  #: (160, 160)
+    #: (3, 101) percentiles of the distance from the mean of images with sides of `SIDES` pixels:
+    #: of a small part of a film less is known.
     strangeness: FloatArray
 
     def distance(self, film: FloatArray) -> float:
@@ -199,13 +185,12 @@ def _one_tile(
 @lru_cache(maxsize=1)
 def shipped() -> Trained:
     """The shipped ensemble; DataError if damaged or of another network."""
-    return load(Path(str(files("grainscout.microstructure") / "weights")))
+    return load(_WEIGHTS)
 
 
 def evaluation() -> dict[str, Any]:
     """How the shipped reader was trained, and how good it is."""
-    text = (files("grainscout.microstructure") / "weights" / "reader.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json.loads((_WEIGHTS / "reader.json").read_text("utf-8"))
     return found
 
 
@@ -243,17 +228,13 @@ def pack(trained: Trained) -> dict[str, NDArray[Any]]:
 
 def unpack(arrays: Mapping[str, NDArray[Any]]) -> Trained:
     """The ensemble that :func:`pack` packed."""
-    members = tuple(
-        {
-            k: torch.as_tensor(arrays[k][i].astype(np.float32)).contiguous(
-                memory_format=torch.channels_last
-                if arrays[k].ndim == 5
-                else torch.contiguous_format
-            )
-            for k in shapes()
-        }
-        for i in range(len(arrays["out.b"]))
-    )
+
+    def weights(a: NDArray[Any]) -> Tensor:
+        order = torch.channels_last if a.ndim == 4 else torch.contiguous_format
+        return torch.as_tensor(a.astype(np.float32)).contiguous(memory_format=order)
+
+    count = len(arrays["out.b"])
+    members = tuple({k: weights(arrays[k][i]) for k in shapes()} for i in range(count))
     return Trained(members=members, **{k: arrays[k].astype(np.float64) for k in _LEARNT})
 
 

@@ -28,16 +28,7 @@ if TYPE_CHECKING:
     from grainscout.microstructure.network import Trained
 
 #: Names of the maps of a reading.
-MAPS = (
-    "boundary",
-    "junction",
-    "club",
-    "heart",
-    "diamond",
-    "strength",
-    "asymmetry",
-    "contact",
-)
+MAPS = ("boundary", "junction", "club", "heart", "diamond", "strength", "asymmetry", "contact")
 WORKING = 20e-9  # m: side of a pixel of the working grid
 _USUAL = (4e-9, 60e-9)  # m: own pixels that are brought to the working grid
 _LENGTHS = (1.5, 1.9)  # working pixels: of the proximities to boundaries and junctions

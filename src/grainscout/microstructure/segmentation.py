@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, median_filter
+from scipy.ndimage import gaussian_filter, median, median_filter
 from scipy.ndimage import label as connected
 from skimage.filters import threshold_otsu
 from skimage.morphology import h_minima
 from skimage.segmentation import watershed
 
 from grainscout.microstructure.spec import SegmentationSpec
+from grainscout.microstructure.structure import neighbours
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.records.noise import robust_noise
 
@@ -179,7 +180,7 @@ def merge(labels: Labels, strength: FloatArray, contrast: float, smallest: float
     if n < 2:
         return np.zeros_like(labels)
     area = np.bincount(labels.ravel(), minlength=n).astype(float)
-    quiet = np.array([np.median(v) for v in _groups(labels, strength, n)])
+    quiet = np.asarray(median(strength, labels, np.arange(n)))
     pairs, values = _cracks(labels, strength)
     border: list[dict[int, list[float]]] = [{} for _ in range(n)]
     keys, index = np.unique(pairs, axis=0, return_inverse=True)
@@ -223,21 +224,11 @@ def merge(labels: Labels, strength: FloatArray, contrast: float, smallest: float
     return np.reshape(flat, labels.shape).astype(np.int32)
 
 
-def _groups(labels: Labels, values: FloatArray, n: int) -> list[FloatArray]:
-    order = np.argsort(labels.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(labels.ravel(), minlength=n))[:-1]
-    return np.split(values.ravel()[order], ends)
-
-
 def _cracks(labels: Labels, values: FloatArray) -> tuple[IntArray, FloatArray]:
     """Label pairs (k, 2), smaller first, across every pixel edge between two labels; mean value."""
     pairs, means = [], []
-    for low, high in (
-        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-    ):
-        a, b = labels[low], labels[high]
+    for (a, b), (low, high) in zip(neighbours(labels), neighbours(values), strict=True):
         differs = a != b
         pairs.append(np.sort(np.column_stack([a[differs], b[differs]]), axis=1))
-        means.append(0.5 * (values[low] + values[high])[differs])
+        means.append(0.5 * (low + high)[differs])
     return np.concatenate(pairs).astype(np.int64), np.concatenate(means)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,23 +115,20 @@ class Structure:
 
 #: Names of the map fields of a `Structure`.
 MAPS = (
-    "labels",
-    "boundary_id",
-    "boundary",
-    "boundary_distance",
-    "junction_distance",
-    "asymmetry",
-    "height",
+    *("labels", "boundary_id", "boundary", "boundary_distance", "junction_distance"),
+    *("asymmetry", "height"),
 )
+
+
+def neighbours(image: NDArray[Any]) -> tuple[tuple[NDArray[Any], NDArray[Any]], ...]:
+    """Views of the two pixels of every edge between rows, and between columns."""
+    return (image[:-1], image[1:]), (image[:, :-1], image[:, 1:])
 
 
 def touches_another(labels: NDArray[np.int32]) -> BoolArray:
     """Mask of the pixels with another label above, below, left or right."""
     out = np.zeros(labels.shape, bool)
-    for axis in (0, 1):
-        differs = np.diff(labels, axis=axis) != 0
-        low, high = [slice(None)] * 2, [slice(None)] * 2
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        out[tuple(low)] |= differs
-        out[tuple(high)] |= differs
+    for (a, b), (low, high) in zip(neighbours(labels), neighbours(out), strict=True):
+        low |= a != b
+        high |= a != b
     return out

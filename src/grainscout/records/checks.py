@@ -8,16 +8,8 @@ from grainscout.records.errors import GrainscoutError
 
 #: Errors that an object under test may raise by mistake. Interrupts and memory errors pass through.
 MISTAKES = (
-    GrainscoutError,
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    Warning,
+    *(GrainscoutError, ArithmeticError, AttributeError, ImportError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, Warning),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.records.errors import DataError
@@ -116,9 +117,7 @@ def _candidates(signed: FloatArray, top: FloatArray, step: float, run: int) -> l
     width = np.clip(8 * noise / np.where(possible, top, 1.0), 2e-3, 3e-2)
     near = signed >= (top * (1 - width))[:, None]
     near &= signed <= (top * (1 + width))[:, None]
-    windows = near[:, run - 1 :].copy()
-    for shift in range(1, run):
-        windows &= near[:, run - 1 - shift : near.shape[1] - shift]
+    windows = sliding_window_view(near, run, axis=1).all(axis=2)
     return np.flatnonzero(possible & windows.any(axis=1)).tolist()
 
 

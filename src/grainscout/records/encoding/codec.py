@@ -35,14 +35,7 @@ def understood(what: str, error: type[GrainscoutError] = DataError) -> Iterator[
 
 def scan_state(scan: Scan) -> PackedState:
     """A scan. Metadata that JSON cannot hold are kept as text."""
-    return {
-        "channels": dict(scan.channels),
-        "pixel_size": list(scan.pixel_size),
-        "origin": list(scan.origin),
-        "angle": scan.angle,
-        "units": dict(scan.units),
-        "metadata": json.dumps(dict(scan.metadata), default=str),
-    }
+    return {**vars(scan), "metadata": json.dumps(dict(scan.metadata), default=str)}
 
 
 def scan_from(state: PackedState) -> Scan:
@@ -107,10 +100,9 @@ def quality_state(quality: Quality) -> PackedState:
 
 def quality_from(state: PackedState) -> Quality:
     """The verdict of a tree."""
-    reasons = tuple(str(reason) for reason in state["reasons"])
     return Quality(
         usable=bool(state["usable"]),
-        reasons=reasons,
+        reasons=tuple(map(str, state["reasons"])),
         score=float(state["score"]),
         version=int(state["version"]),
     )
@@ -118,17 +110,11 @@ def quality_from(state: PackedState) -> Quality:
 
 def outcome_state(outcome: Outcome) -> PackedState:
     """An outcome. A verdict is left out where there is none."""
-    curve, quality = outcome.curve, outcome.quality
-    state = {
-        **vars(outcome),
-        "site": [int(v) for v in outcome.site],
-        "curve": None if curve is None else curve_state(curve),
-    }
-    if quality is None:
-        del state["quality"]
-    else:
-        state["quality"] = quality_state(quality)
-    return state
+    state = {**vars(outcome), "site": [int(v) for v in outcome.site]}
+    quality = state.pop("quality")
+    if outcome.curve is not None:
+        state["curve"] = curve_state(outcome.curve)
+    return state if quality is None else {**state, "quality": quality_state(quality)}
 
 
 def outcome_from(state: PackedState) -> Outcome:
@@ -149,14 +135,14 @@ def proposal_state(proposal: Proposal) -> PackedState:
 
 def proposal_from(state: PackedState) -> Proposal:
     """The proposal of a tree."""
-    estimate = [
+    prediction, uncertainty = (
         None if state[k] is None else float(state[k]) for k in ("prediction", "uncertainty")
-    ]
+    )
     return Proposal(
         id=state["id"],
         site=checked_site(state["site"]),
-        prediction=estimate[0],
-        uncertainty=estimate[1],
+        prediction=prediction,
+        uncertainty=uncertainty,
         scores={str(k): float(v) for k, v in state["scores"].items()},
     )
 
