@@ -117,8 +117,8 @@ def _candidates(signed: FloatArray, top: FloatArray, step: float, run: int) -> l
     width = np.clip(8 * noise / np.where(possible, top, 1.0), 2e-3, 3e-2)
     near = signed >= (top * (1 - width))[:, None]
     near &= signed <= (top * (1 + width))[:, None]
-    windows = sliding_window_view(near, run, axis=1).all(axis=2)
-    return np.flatnonzero(possible & windows.any(axis=1)).tolist()
+    in_a_row = np.all(sliding_window_view(near, run, axis=1), axis=2)
+    return np.flatnonzero(possible & np.any(in_a_row, axis=1)).tolist()
 
 
 def _noise(signed: FloatArray) -> FloatArray:
