@@ -34,4 +34,4 @@ def coercive_voltage(voltage: FloatArray, response: FloatArray) -> FloatArray:
         before, after = way * read[:, k], way * read[:, k + 1]
         new = np.isnan(crossed[branch]) & (before < 0) & (after >= 0)
         crossed[branch, new] = low + (high - low) * (before / (before - after + 1e-300))[new]
-    return 0.5 * (crossed[0] - crossed[1])
+    return np.asarray(0.5 * (crossed[0] - crossed[1]))

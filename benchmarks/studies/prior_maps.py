@@ -53,6 +53,7 @@ def cases(kind: str) -> Iterator[tuple[str, FilmSpec, float, str, int]]:
         yield "tiny", PRESETS["tiny"], 0.1, "loop_area", FIRST
         return
     films = {"unlike": _UNLIKE, "foreign": _FOREIGN}.get(kind, papers)
+    every: Iterator[tuple[int, str, str, float]]
     every = itertools.product(range(2), TARGETS, films, (0.0, 0.1))
     if kind in ("unlike", "foreign"):  # three films of each, with the targets and lights in turn
         every = (

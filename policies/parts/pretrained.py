@@ -223,8 +223,10 @@ class Design(Acquisition):
         return run.memo("sequence", draw)
 
     def _apart(self, run: RunContext, posterior: Posterior) -> FloatArray:
-        at, _ = self._sets(run)
-        member, gain = posterior.surrogate.members[0], np.full(len(posterior.mean), -np.inf)
+        (at, _), surrogate = self._sets(run), run.surrogate
+        if not isinstance(surrogate, Mixture):
+            return self._spread(run, posterior)
+        member, gain = surrogate.members[0], np.full(len(posterior.mean), -np.inf)
         at = np.intersect1d(at, posterior.available)
         known = run.observations.index
         centres = np.unique(np.append(known[known >= 0], posterior.imagined).astype(np.int64))
