@@ -67,7 +67,9 @@ def test_nngp_is_the_covariance_of_wide_random_networks() -> None:
     np.testing.assert_allclose(np.trace(k), np.trace(expected), rtol=0.08)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize(
+    "kernel", KERNELS, ids=lambda k: "of a user" if isinstance(k, FunctionKernel) else repr(k)
+)
 def test_gram_cross_and_diagonal_agree(kernel: Kernel) -> None:
     x = points()
     t = kernel.prior[:, 0] + 0.2
@@ -84,7 +86,9 @@ def test_gram_cross_and_diagonal_agree(kernel: Kernel) -> None:
     np.testing.assert_array_equal(against(x[:4]), first)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize(
+    "kernel", KERNELS, ids=lambda k: "of a user" if isinstance(k, FunctionKernel) else repr(k)
+)
 def test_gradient_equals_finite_differences(kernel: Kernel) -> None:
     x = points()
     prepared = kernel.prepare(x)
