@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.records import Problem
@@ -35,6 +34,8 @@ class HiddenParts:
 
     @cached_property
     def _covariance(self) -> FloatArray:
+        from scipy.spatial.distance import cdist  # not for those who only list tasks
+
         apart = np.square(cdist(self.place, self.place))
         same = (
             self.grain[:, None] == self.grain,

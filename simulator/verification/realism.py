@@ -12,6 +12,13 @@ from scipy.stats import rankdata, skew
 from grainscout.records import DataError
 from grainscout.records.arrays import BoolArray, FloatArray
 
+#: Names of the descriptors of `patch_features`, in their order.
+FEATURES = (
+    *("slow_fast_roughness", "roughness", "slope", "steepest", "height_skew", "high_share"),
+    *("low_share", "valley_balance", "anisotropy", "correlation", "plane_share", "coarse_power"),
+    *("middle_power", "fine_power", "slow_fast_power", "maxima", "minima"),
+)
+
 
 def patches_of(
     image: FloatArray, count: int, rng: np.random.Generator, size: int = 16
@@ -25,7 +32,7 @@ def patches_of(
 
 
 def patch_features(patches: FloatArray) -> FloatArray:
-    """Shape descriptors (n, 17) of (n, size, size) patches."""
+    """Shape descriptors (n, FEATURES) of (n, size, size) patches."""
     p = np.asarray(patches, dtype=np.float64)
     if p.ndim != 3 or min(p.shape[1:]) < 8 or not np.isfinite(p).all():
         raise DataError(f"patches must be finite and (n, 8 or more, 8 or more); got {p.shape}")

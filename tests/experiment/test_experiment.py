@@ -321,7 +321,7 @@ def test_a_run_ends_when_more_curves_would_bring_too_little(film, tmp_path):
         result = Experiment.resume(journal, scope, again, stop=rule, checkpoint_every=3).run()
         ends = [e.detail["reason"] for e in journal.events() if e.kind == "end"]
     assert result.reason == ends[-1]
-    assert result.reason.startswith("settled: the next 5 curves")
+    assert result.reason.startswith("settled: by the policy's own model the next 5 curves")
     assert trajectory(result.outcomes) == trajectory(watched.outcomes[: first + 1])
 
 
