@@ -1,4 +1,4 @@
-"""The command streams in the manual are what the adapters send, to the last character."""
+"""The command streams in the manual are what the adapters send."""
 
 import logging
 import re
@@ -41,6 +41,11 @@ def stream(lab, folder: Path, kind: str, caplog) -> list[str]:
     return [f"{name} {' '.join(f'{v:.6g}' for v in values)}".rstrip() for name, values in log]
 
 
+def rounded(text: str) -> str:
+    """Numbers to twelve digits: the last ones differ between machines."""
+    return re.sub(r"-?\d+\.\d{12,}", lambda found: f"{float(found[0]):.12g}", text)
+
+
 @pytest.mark.parametrize("kind", [k for k in LAB if k != "asylum"])
 def test_the_manual_shows_what_is_sent(tmp_path, monkeypatch, caplog, kind):
     lab = Lab(tmp_path, monkeypatch)
@@ -51,7 +56,8 @@ def test_the_manual_shows_what_is_sent(tmp_path, monkeypatch, caplog, kind):
     page = MANUAL.read_text(encoding="utf-8")
     shown = re.search(rf"<!-- stream: {kind} -->\n```text\n(.*?)\n```", page, re.DOTALL)
     assert shown is not None
-    first, dots, last = shown[1].partition("\n...\n")
+    sent = rounded("\n".join(sent)).splitlines()
+    first, dots, last = rounded(shown[1]).partition("\n...\n")
     if not dots:
         assert "\n".join(sent) == first
         return
