@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -65,16 +66,15 @@ _Shown = tuple[Callable[[int, int | None], Any], Callable[[], Any]]
 
 
 def _in_notebook(what: str) -> _Shown:
-    from IPython.display import HTML, display
-
+    shown: Any = import_module("IPython.display")  # its functions have no types
     handle: Any = None
 
     def show(done: int, total: int | None) -> None:
         nonlocal handle
         bar = "" if total is None else f'<progress value="{done}" max="{total}"></progress> '
-        drawn = HTML(f"{bar}{done}{'' if total is None else f' of {total}'} {escape(what)}")
+        drawn = shown.HTML(f"{bar}{done}{'' if total is None else f' of {total}'} {escape(what)}")
         if handle is None:
-            handle = display(drawn, display_id=True)
+            handle = shown.display(drawn, display_id=True)
         else:
             handle.update(drawn)
 
