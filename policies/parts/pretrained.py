@@ -132,10 +132,10 @@ class Design(Acquisition):
     order : {"auto", "gain", "spread", "tour", "clusters"}
         ``"auto"`` is ``"spread"`` where a current image is used, else ``"gain"``. ``"spread"`` is a
         Sobol' sequence over the frame: with a current image what is left to learn lies in few odd
-        sites, and curves from them alone mislead the model. ``"tour"`` plans all sites that the budget still allows, visits them by the shortest way, and
-        plans anew whenever the model was refitted: more curves in the same time. ``"clusters"``
-        takes the farthest site of the largest cluster of the model's features (LCMD): it needs no
-        curve, which suits large batches.
+        sites, and curves from them alone mislead the model. ``"tour"`` plans all sites that the
+        budget still allows, visits them by the shortest way, and plans anew whenever the model was
+        refitted: more curves in the same time. ``"clusters"`` takes the farthest site of the
+        largest cluster of the model's features (LCMD): it needs no curve, which suits large batches.
     """
 
     shown = "integrated_variance"
