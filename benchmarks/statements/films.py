@@ -32,8 +32,8 @@ _FLOOR = 1e-12  # [A] what an amplifier would call no current
 def film_findings(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Finding]:
     """The statements of Liu2023, Gong2026 and MRS about films and models, on `films` films of each task."""
     yield from _share_of_the_image(tasks)
-    yield from _light_and_junctions(_first(tasks, "s23"), films, seed)
-    yield from _hysteresis(_first(tasks, "s26"), films, seed)
+    yield from _light_and_junctions(_first(tasks, "Liu2023"), films, seed)
+    yield from _hysteresis(_first(tasks, "gong2026-fitted", "Gong2026"), films, seed)
     yield from _windows()
     yield from _ising(films)
 
@@ -98,7 +98,7 @@ def _hysteresis(tasks: Sequence[Task], films: int, seed: int) -> Iterator[Findin
         yield judge(
             "hysteresis grows from interior to boundary",
             "Gong2026",
-            "Gong2026 films in light, truth",
+            "films like Gong2026's in light, truth",
             "rank correlation of loop area with nearness",
             found,
             task=strata,
@@ -156,7 +156,7 @@ def _ising(films: int) -> Iterator[Finding]:
     )
 
 
-def _first(tasks: Sequence[Task], film: str) -> list[Task]:
-    """One task of each kind of film is enough: targets share their films' physics."""
+def _first(tasks: Sequence[Task], *films: str) -> list[Task]:
+    """One task on one of these films is enough: targets share their films' physics."""
     named = [(t, PRESETS.get(getattr(t.microscope, "film", ""))) for t in tasks]
-    return [t for t, spec in named if spec == PRESETS[film]][:1]
+    return [t for t, spec in named if spec in [PRESETS[film] for film in films]][:1]
