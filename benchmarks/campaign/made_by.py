@@ -32,7 +32,10 @@ _ROOMS = (
 _FILES = (
     ("analysis", "metrics.py"),
     ("analysis", "map_scores.py"),
+    ("analysis", "diversity.py"),
     ("benchmarks.campaign", "cell.py"),
+    ("benchmarks.campaign", "twins.py"),
+    ("policies.strategies", "random.py"),  # whose run every cell is held against
 )
 _DEEP = ("records", "microstructure", "simulator", "analysis.curves", "policies.models")
 _ENDINGS = (".py", ".npz", ".npy", ".pt", ".csv", ".json")
@@ -47,7 +50,13 @@ def made_by(task: Task, policy: PolicySpec) -> str:
     digest = hashlib.sha256(_rooms())
     for name in (REFEREE[0], policy.name):
         digest.update(_sources(module_of(name)))
-    texts = [task.target.rpartition(":")[0], *_texts(policy.options)]
+    own = task.target.rpartition(":")[0]
+    if own and not Path(own).is_file():
+        digest.update(_sources(own))
+    of_sample = [str(v) for v in vars(task.microscope).values() if isinstance(v, Path)]
+    if of_sample:
+        digest.update(_digest(_folder("analysis.formats").rglob("*")))
+    texts = [own, *of_sample, *_texts(policy.options)]
     for path in sorted({p for t in texts if t and (p := Path(t)).is_file()}):
         digest.update(path.read_bytes())
     digest.update(json.dumps([policy.options, policy.twin], default=str, sort_keys=True).encode())

@@ -2,8 +2,12 @@
 
 import os
 import random
+import shutil
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import torch
 from rogues import TASK, campaign
 from samples import curve_of
 
-from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign
+from grainscout.benchmarks import CampaignStore, MicroscopeSpec, PolicySpec, run_campaign
 from grainscout.benchmarks.campaign.cell import run_cell
 from grainscout.benchmarks.campaign.isolation import isolated_policy
 from grainscout.benchmarks.campaign.made_by import made_by
@@ -80,6 +84,89 @@ def test_cells_of_before_are_kept_and_said_to_be_of_unknown_make(tmp_path):
 def test_options_and_twins_are_part_of_what_made_a_cell():
     specs = [{}, {"options": {"window": 8}}, {"twin": "shuffled"}]
     assert len({made_by(TASK, PolicySpec(name="dkl", **s)) for s in specs}) == 3
+
+
+COPY = """
+import os, sys
+from pathlib import Path
+
+opened, here = set(), Path(sys.argv[1]).resolve()
+sys.addaudithook(lambda what, about: opened.add(about[0]) if what == "open" else None)
+from grainscout.benchmarks import MicroscopeSpec, PolicySpec, Task
+from grainscout.benchmarks.campaign import made_by
+from grainscout.benchmarks.campaign.cell import run_cell
+from grainscout.benchmarks.campaign.store import CellKey
+
+TASK = Task(microscope=MicroscopeSpec(film="tiny"), curves=4)
+
+def digest(name):
+    made_by._rooms.cache_clear()
+    return made_by.made_by(TASK, PolicySpec(name=name))
+
+for name in ("scout", "map"):
+    run_cell(CellKey(task=TASK.id, film=0, policy=name), TASK, PolicySpec(name=name), 3)
+    print("whole", digest(name))
+
+def files(opened):
+    paths = {Path(p).resolve() for p in opened if isinstance(p, (str, os.PathLike))}
+    return {p for p in paths if p.is_relative_to(here) and p.suffix not in (".pyc", ".pyi")}
+
+code = [m.__file__ for n, m in sys.modules.items() if n.startswith("grainscout.")]
+needed = files([*opened, *code])
+opened.clear()
+digest("map")
+for path in needed - files(opened):
+    print("missing", path.relative_to(here).as_posix())
+for path in (p for p in needed if p.suffix != ".py"):
+    kept = path.read_bytes()
+    path.write_bytes(kept + b"#")
+    print(path.name, digest("map"))
+    path.write_bytes(kept)
+"""
+#: Code that a cell imports and that decides nothing of its numbers.
+IDLE = (
+    *("__init__.py", "moved.py", "journal/", "analysis/__init__.py", "analysis/registration.py"),
+    *("analysis/formats/", "analysis/statistics/", "hardware/adapters/", "benchmarks/__init__.py"),
+    *(f"benchmarks/campaign/{name}.py" for name in ("__init__", "isolation", "made_by", "store")),
+    *("policies/strategies/__init__.py", "policies/strategies/scout.py"),
+)
+
+
+def test_every_file_that_a_cell_reads_is_part_of_what_made_it(tmp_path):
+    copy = tmp_path / "grainscout"
+    for room in ("", ".simulator", ".policies", ".hardware", ".benchmarks", ".analysis"):
+        of, to = files(f"grainscout{room}"), copy.joinpath(*room.split("."))
+        ignore = shutil.ignore_patterns("__pycache__", "studies", "speed", "datasets")
+        shutil.copytree(str(of), to, ignore=ignore, dirs_exist_ok=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", COPY, str(copy)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [line.split(" ", 1) for line in ran.stdout.splitlines()]
+    whole = [digest for name, digest in found if name == "whole"]
+    assert whole == [made_by(TASK, PolicySpec(name=name)) for name in ("scout", "map")]
+    assert [name for said, name in found if said == "missing" and not name.startswith(IDLE)] == []
+    changed = {name: digest for name, digest in found if name not in ("whole", "missing")}
+    weights = {"archetypes.npz", "reader.npz", "reader.json", "height.npz", "height.json"}
+    assert set(changed) >= weights
+    assert len({whole[1], *changed.values()}) == 1 + len(changed)
+
+
+def test_an_edited_file_of_the_task_is_part_of_what_made_a_cell(tmp_path, monkeypatch):
+    film, module = tmp_path / "film.npz", tmp_path / "steepness.py"
+    film.write_bytes(b"1")
+    module.write_text("def slope(voltage, current):\n    return current[:, -1]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    scope = MicroscopeSpec(film_file=film)
+    task = replace(TASK, microscope=scope, target="steepness:slope [A]")
+    made = [made_by(task, PolicySpec(name="random"))]
+    for file in (film, module):
+        file.write_text("# edited")
+        made.append(made_by(task, PolicySpec(name="random")))
+    assert len(set(made)) == 3
 
 
 @pytest.mark.parametrize("twin", ["shuffled", "prior only"])
