@@ -32,18 +32,7 @@ class MapScore:
 
 
 def map_score(truth: ArrayLike, mean: ArrayLike, std: ArrayLike) -> MapScore:
-    """Score error and calibration of a map.
-
-    Parameters
-    ----------
-    truth, mean, std : array of float
-        Maps of any one shape, NaN where there is no value. `std` is that of the noise-free target.
-
-    Raises
-    ------
-    DataError
-        If `std` is not positive, the shapes differ, or the truth does not vary.
-    """
+    """Error and calibration of a map, NaN left out. DataError for a std <= 0 or a constant truth."""
     real, guess, width = (np.ravel(np.asarray(a, dtype=np.float64)) for a in (truth, mean, std))
     if not real.size == guess.size == width.size:
         raise DataError(
@@ -75,12 +64,8 @@ def map_score(truth: ArrayLike, mean: ArrayLike, std: ArrayLike) -> MapScore:
 
 
 def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray:
-    """Continuous ranked probability score of normal forecasts.
+    """s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)], z = (value - mean)/s.
 
-    In the unit of the value: s [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)] with z = (value - mean)/s.
-
-    References
-    ----------
     Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102, 359, equation 21.
     """
     s = np.asarray(std, dtype=np.float64)
@@ -90,10 +75,7 @@ def crps_normal(value: ArrayLike, mean: ArrayLike, std: ArrayLike) -> FloatArray
 
 
 def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
-    """Value lost at the maximum of a map.
-
-    NaN pixels of `truth` or `mean` (any one shape) are no candidates.
-    """
+    """Value lost at the maximum of a map. NaN pixels are no candidates."""
     real, guess = np.ravel(np.asarray(truth, float)), np.ravel(np.asarray(mean, float))
     both = np.isfinite(real) & np.isfinite(guess)
     if not both.any():
@@ -104,24 +86,10 @@ def map_regret(truth: ArrayLike, mean: ArrayLike) -> float:
 def level_set_score(
     truth: ArrayLike, mean: ArrayLike, level: float, pixel_size: tuple[float, float]
 ) -> tuple[float, float]:
-    """Score where a map says that the truth is above a level.
+    """Balanced accuracy of where a map is above a level, and mean shift of the level line [m].
 
-    Parameters
-    ----------
-    truth, mean : (rows, columns) array of float
-        Maps in one unit, NaN where nothing is scored.
-    level : float
-        In their unit.
-    pixel_size : (float, float)
-        Row step and column step [m].
-
-    Returns
-    -------
-    accuracy : float
-        Balanced accuracy: mean share of both sides that is told right. 0.5 is chance.
-    error : float
-        Mean shift of the level line [m]: the area told wrong over the length of the true line (by
-        Cauchy and Crofton, pi/4 of the steps between sides). NaN without a line.
+    The shift is the area told wrong over the length of the true line (Cauchy and Crofton, pi/4 of the
+    steps between sides), NaN without a line.
     """
     real, guess = np.asarray(truth, float), np.asarray(mean, float)
     both = np.isfinite(real) & np.isfinite(guess)

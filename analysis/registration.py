@@ -78,10 +78,7 @@ def register(
 
 
 def richest_part(image: FloatArray, side: int) -> tuple[int, int]:
-    """First row and column of the square whose features fix both directions best.
-
-    The smaller eigenvalue of the structure tensor is largest there (Shi and Tomasi 1994).
-    """
+    """Corner of the square with the largest smaller eigenvalue of the structure tensor (Shi, Tomasi 1994)."""
     flat = flattened(image)
     gy, gx = np.gradient(flat)
     yy, xx, xy = (uniform_filter(a, side, mode="constant") for a in (gy * gy, gx * gx, gy * gx))

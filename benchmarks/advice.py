@@ -46,13 +46,7 @@ def advice_campaign(
     film: str | None = None,
     **image: Any,
 ) -> Campaign:
-    """Campaign on new films like the image of a file, and on each of `IMAGES`.
-
-    A recording gives its waveform, too, and, where no `film` is named, the material of `FILMS` with
-    the most similar currents. `task` says target, light, budget and any other waveform, `image` are
-    settings of `Topography`. Random sampling is always raced. DataError for a file without an image
-    of grains, ConfigError for settings that do not fit.
-    """
+    """Campaign on new films like the image of a file. ConfigError or DataError for what does not fit."""
     for policy in policies:
         make_policy(policy.name, policy.options)  # a wrong name is refused before the first film
     data = read(file, **{k: v for k, v in image.items() if k == "pixel_nm"})

@@ -192,10 +192,7 @@ class SupportsLook(Protocol):
     """A microscope that can look at a part of its image again."""
 
     def look(self, part: Part) -> Scan:
-        """Take a fast image of a part, displaced as its sites are now, on the same pixel grid.
-
-        The last image stays the one that sites refer to.
-        """
+        """Take a fast image of a part, displaced as its sites are. The last image stays the reference."""
 
 
 @runtime_checkable
@@ -203,10 +200,7 @@ class SupportsDisplace(Protocol):
     """A microscope whose sites can follow a drifting sample. A guard does it for any, in whole pixels."""
 
     def displace(self, rows: float, columns: float) -> None:
-        """Displace later sites and looks by rows and columns [pixels] from the last image.
-
-        It replaces the earlier displacement. A new image starts at none.
-        """
+        """Displace later sites and looks by [pixels] from the last image, in place of the one before."""
 
 
 @runtime_checkable

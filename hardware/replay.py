@@ -159,23 +159,9 @@ def open_replay(
     pixel_nm: float | None = None,
     crop_px: tuple[int, int, int, int] | None = None,
 ) -> ReplayMicroscope:
-    """Replay the recording in a file (NSID .h5, .3ds, .csv, ...).
+    """Replay the recording in a file, at costs of travel, settling and overhead.
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    speed_m_per_s, settle_s, overhead_s : float
-        Cost of a measurement: speed of travel [m/s], settling and overhead [s].
-    light : float
-        Illumination during the recording [suns].
-    rail_A, channel, current, cycle, pixel_nm, crop_px : optional
-        As in `analysis.formats.ReadOptions`.
-
-    Raises
-    ------
-    DataError
-        If the file holds images only.
+    Further options are those of `analysis.formats.ReadOptions`. DataError if the file holds images only.
     """
     file = Path(path)
     recording = _recording(

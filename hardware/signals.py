@@ -18,12 +18,7 @@ _GRACE = 4.5  # s; Windows ends the process 5 s after such an event
 
 
 class Interrupts:
-    """Turns stop signals into KeyboardInterrupt, but not while parking.
-
-    Only the main thread receives signals in Python, so nothing is installed in others. A handler that
-    another package installed is left alone, and so is a signal that the process was told to ignore.
-    `console` is Windows' ``kernel32``.
-    """
+    """Turns stop signals, in the main thread, into KeyboardInterrupt, but not while parking."""
 
     def __init__(self, console: Any = None) -> None:
         self._old: dict[int, Any] = {}

@@ -215,22 +215,9 @@ def open_simulated(
     channels: Sequence[str] = _CHANNELS,
     temperature_K: float = 298.0,
 ) -> SimulatedMicroscope:
-    """Open a simulated microscope from plain options.
+    """Open a simulated microscope on a preset film, or on one that ``Film.save`` wrote.
 
-    Parameters
-    ----------
-    film : str
-        Name of a preset, or path of a film saved with ``Film.save``.
-    instrument : str
-        Name in ``simulator.instrument.INSTRUMENTS`` or ``FAULT_LADDERS``.
-    seed : int
-        Seed of film and instrument, as ``records.spawn_streams`` splits it.
-    light : float
-        Illumination at the start [suns].
-    channels : sequence of str
-        Images that it offers, of "height" and "current".
-    temperature_K : float
-        Temperature of the film [K].
+    `instrument` is of ``INSTRUMENTS`` or ``FAULT_LADDERS``, `seed` that of ``records.spawn_streams``.
     """
     file = Path(film)
     saved = file.is_file()

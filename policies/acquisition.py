@@ -149,11 +149,7 @@ def _integrated_variance(posterior: Posterior) -> FloatArray:
 
 
 def expected_gain(surrogate: Surrogate, curves: int, *, sites: int = 512) -> float:
-    """Relative fall of the integrated standard deviation by the best next curves, 0 to 1.
-
-    Curves are taken greedily (Cohn 1996) from a random set of candidates, and the deviation is
-    integrated over another one, so that a site's own curve does not count for the map.
-    """
+    """Relative fall, 0 to 1, of the mean deviation over other candidates by the best next curves."""
     rows = surrogate.candidate_rows
     chosen = np.random.default_rng(0).permutation(len(rows))[: 2 * sites]
     half = len(chosen) // 2 or 1
@@ -192,12 +188,7 @@ ACQUISITIONS: Mapping[str, Callable[[Posterior], FloatArray]] = {
 
 
 def per_second(name: str, gain: FloatArray, seconds: FloatArray, available: IntArray) -> FloatArray:
-    """Gain per second, by the acquisition's own scale.
-
-    Gains that are logarithms lose log(seconds). Gains without a natural zero (ucb, thompson) are
-    counted from their least finite value over the available candidates. The others are divided as
-    they are.
-    """
+    """Gain per second: a logarithm loses log(seconds), ucb and thompson count from their least value."""
     if name == "log-ei":
         return gain - np.log(seconds)
     if name in ("ucb", "thompson"):
@@ -212,11 +203,7 @@ def choose_batch(
     n: int,
     pending: IntArray,
 ) -> tuple[IntArray, list[FloatArray]]:
-    """`n` distinct available candidates, best first, and the (c,) gains that each was chosen by.
-
-    `gain_of` gives the gain of the posterior and the last choice of this batch (None at first), so
-    that a cost may follow the tip. Ties go to a random one of the tied.
-    """
+    """`n` distinct available candidates, best first with random ties, and the (c,) gain of each choice."""
     posterior.imagine(pending)
     free = np.zeros(len(posterior.mean), bool)
     free[posterior.available] = True

@@ -277,10 +277,7 @@ class SeededPolicy(CandidatePolicy):
 
 
 def nearest_sites(candidates: IntArray, available: IntArray, points: FloatArray) -> IntArray:
-    """(k,) distinct available candidates, each the nearest one left to a point.
-
-    The (k, 2) points are scaled to the bounding box of all candidates, k <= len(available).
-    """
+    """(k,) distinct candidates, nearest to points that are scaled to the candidates' bounding box."""
     low, high = candidates.min(0), candidates.max(0)
     # A target half-way between two pixels goes to the lower one, always: grids stay regular.
     targets = low - 0.5 + points * (high - low + 1) - 1e-6

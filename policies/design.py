@@ -10,11 +10,7 @@ from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntA
 
 
 def integrated_fall(covariance: AnyFloatArray, variance: FloatArray, noise: float) -> FloatArray:
-    """(c,) fall of the mean variance of the references by one measurement of each candidate.
-
-    covariance : (c, r) of candidates with references;  variance : (c,) of the candidates
-    (Cohn 1996, Neural Networks 9, 1071).
-    """
+    """(c,) fall of the references' mean variance by each candidate (Cohn 1996, Neural Networks 9, 1071)."""
     fall = np.square(covariance).mean(1, dtype=covariance.dtype)
     return np.asarray(fall / (variance + noise), np.float64)
 
@@ -27,11 +23,7 @@ def greedy(
     count: int,
     free: BoolArray,
 ) -> IntArray:
-    """Indices (count,) of candidates, each the best after those before it.
-
-    `column` gives the (c,) covariance of a candidate with all, and `free` (c,) which may be chosen.
-    A design needs no targets, so all of it can be chosen before the first is measured.
-    """
+    """(count,) candidates, each the best after those before it. A design needs no targets."""
     covariance, variance, free = covariance.copy(), variance.copy(), free.copy()
     chosen: list[int] = []
     steps: list[FloatArray] = []

@@ -129,11 +129,7 @@ class ModelPolicy(SeededPolicy):
         return model
 
     def _learn(self, *, only_look: bool = False) -> Surrogate | None:
-        """The model of all data so far, or None if there is nothing to learn from yet.
-
-        A model that is only looked at is fitted ahead, on a copy: what is chosen next does not
-        depend on who looked in between. The next choice takes the copy over if it saw all data.
-        """
+        """The model of all data so far, or None. One that is only looked at is fitted on a copy."""
         data = self.training_data()
         if len(data.y) == 0:
             return None

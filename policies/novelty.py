@@ -12,10 +12,7 @@ METRICS = ("l2", "correlation", "split")
 
 
 def filled(curves: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Curves with lost (NaN) samples put on the straight line between their neighbours.
-
-    The second array, (n,), is False where more than half of a curve was lost: leave those out.
-    """
+    """Curves with NaN on the line between neighbours, and (n,) False where over half was lost."""
     lost = ~np.isfinite(curves)
     usable = lost.mean(axis=1) <= 0.5
     if not lost.any():
@@ -116,10 +113,7 @@ def spectral_novelty(
 
 
 class PatchNovelty:
-    """Mean distance of every candidate's features to the k nearest visited ones, kept up to date.
-
-    Sites are added one at a time, so that the result does not depend on how they were grouped.
-    """
+    """Mean distance of every candidate's features to the k nearest visited ones, kept up to date."""
 
     def __init__(
         self, table: NDArray[np.float32], candidate_rows: IntArray, neighbours: int = 1

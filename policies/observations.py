@@ -44,11 +44,7 @@ class Observations:
 
 
 class ObservationHistory:
-    """Proposals at the candidates of a problem, and their outcomes.
-
-    Each candidate has counts of its measured outcomes (`visits`), of its failed or aborted ones
-    (`failures`), and of its proposals without an answer (`pending`).
-    """
+    """Proposals and outcomes at a problem's candidates, with `visits`, `failures` and `pending` of each."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

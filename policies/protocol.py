@@ -54,10 +54,7 @@ class SupportsExpectedGain(Protocol):
     """A policy that knows what more curves would bring."""
 
     def expected_gain(self, curves: int) -> float:
-        """Relative fall, 0 to 1, of the integrated standard deviation by the best next curves.
-
-        1 while nothing is known. Later choices do not depend on whether it was asked for.
-        """
+        """Relative fall, 0 to 1, of the integrated deviation by the best next curves; 1 at first."""
 
 
 @runtime_checkable

@@ -261,11 +261,7 @@ def checked_crop(crop: Sequence[int], shape: tuple[int, ...]) -> tuple[int, int,
 
 
 def _recorded_lines(image: FloatArray) -> tuple[int, int]:
-    """First line with data, and the one after the last.
-
-    Lines at an end hold none where most of their pixels have no value, or where two or more all have
-    one constant (a scan that was stopped is filled up with zeros).
-    """
+    """First line with data, and the one after the last. Stopped scans end with NaN or one constant."""
     bad = ~np.isfinite(image)
     full = np.flatnonzero(bad.mean(axis=1) <= 0.5)
     if full.size == 0:

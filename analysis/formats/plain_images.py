@@ -67,11 +67,7 @@ def _field(path: Path | str, data: bytes) -> Picture:
 
 
 def load_tiff(asked: Asked) -> Scan | Recording:
-    """Read the pages of a TIFF, or a JPK or Park file, which is one.
-
-    The scale is that of ImageJ or OME where the file has one, else pixel_nm. A TIFF knows no unit
-    of its values: height_unit says it. Dots an inch are not taken for a scale.
-    """
+    """Pages of a TIFF, JPK or Park file, with the scale of ImageJ or OME, not dots an inch."""
     import tifffile
 
     path = asked.path

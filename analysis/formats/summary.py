@@ -16,11 +16,7 @@ from grainscout.records.recording import Recording
 
 
 def summary_of(data: Scan | Recording) -> list[tuple[str, str]]:
-    """Describe a scan or recording in rows of a topic and a sentence.
-
-    Format, pixels, images, curves, sweep, sides, rails, and the notes on what was assumed, filled
-    or left out.
-    """
+    """Describe a scan or recording in rows of a topic and a sentence."""
     scan = data.scan if isinstance(data, Recording) else data
     rows = [("format", str(data.metadata.get("source", "export of Grainscout")))]
     rows += list(_pixels(scan))

@@ -25,12 +25,7 @@ _RIDGES = np.logspace(-3, 2, 18)
 
 
 def site_invariants(patches: FloatArray) -> FloatArray:
-    """Invariants (n, 15 channels) of patches (n, channels, w, w) under rotation about the site.
-
-    At each scale s [pixels], from Gaussian derivatives of the patch: height over its surroundings,
-    s |gradient|, s^2 Laplacian, s^2 difference of the principal curvatures, and s^2 curvature along
-    the gradient. They have the unit of the patches, whose site is pixel [w // 2, w // 2].
-    """
+    """(n, 15 channels) rotation invariants of patches (n, channels, w, w) from Gaussian derivatives."""
     w = patches.shape[-1]
     axis = np.arange(w) - w // 2
     row, column = np.meshgrid(axis, axis, indexing="ij")

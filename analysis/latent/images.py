@@ -146,11 +146,7 @@ class ImageModel:
         return self.decoder(content, in_content(positions, poses.angle, poses.shift))
 
     def loss(self, read: Read, about: Tensor, *, training: bool) -> tuple[Tensor, Tensor]:
-        """Negative evidence bound (n,) [nats], and its contents (n, d).
-
-        The centres `about` (n, 2) are replaced in place. Training draws content, pose and a part of
-        the pixels, and updates the noise.
-        """
+        """Negative evidence bound (n,) [nats], and contents (n, d). The centres `about` are replaced in place."""
         mean, log_sigma = self.encode(read, about, turns=_TURNS if training else ANGLES)
         content = sample(mean, log_sigma, self.generator) if training else mean
         poses = self.pose(read, content.detach(), draw=training)

@@ -32,11 +32,7 @@ class DecodedMap:
 
 
 def support(points: ArrayLike, known: ArrayLike) -> BoolArray:
-    """True (n,) where latents (n, d) lie among the data `known` (m, d).
-
-    A normal kernel density of `known` (Scott's widths) must be at least as high as at the thinnest
-    twentieth of the data themselves, each left out of its own density.
-    """
+    """True (n,) where the density of `known` is at least that at its own thinnest twentieth."""
     z, data = np.asarray(points, dtype=np.float64), np.asarray(known, dtype=np.float64)
     if data.ndim != 2 or len(data) < 5 or z.ndim != 2 or z.shape[1] != data.shape[1]:
         raise DataError(

@@ -55,11 +55,7 @@ class Network:
 
 
 class CoordinateDecoder:
-    """Image as a function of position: (latent, coordinates) -> channels.
-
-    Pose enters by the coordinates alone, so that a rotated image is the same content at rotated
-    coordinates (Bepler et al. 2019, NeurIPS).
-    """
+    """Image as a function of position: pose is in the coordinates alone (Bepler et al. 2019, NeurIPS)."""
 
     #: Spread of the first layer's weights on coordinates of about -1 to 1: detail to begin with.
     _DETAIL = 2.5

@@ -37,11 +37,7 @@ class Poses:
 
 
 class PoseGrid:
-    """Rings, shifts and priors of a window of a width [pixels].
-
-    Angles are uniform a priori, shifts normal with half the `reach` [half windows], the largest
-    shift, as standard deviation.
-    """
+    """Rings, shifts [pixels] and priors: angles uniform, shifts normal with half the `reach`."""
 
     def __init__(self, window: int, reach: float) -> None:
         self.window, self.reach = window, reach

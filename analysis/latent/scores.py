@@ -58,11 +58,7 @@ def retrieval(
 def canonical_correlations(
     a: ArrayLike, b: ArrayLike, fit: tuple[ArrayLike, ArrayLike]
 ) -> FloatArray:
-    """Held-out correlations (d,) along canonical directions.
-
-    The directions come from the training pairs, strongest first. Held-out values can be negative. A
-    direction without variance has correlation 0.
-    """
+    """Held-out correlations (d,) along the training pairs' canonical directions, strongest first."""
     x, y = _pair(a, b)
     x_fit, y_fit = _pair(*fit)
     centre_x, centre_y = x_fit.mean(0), y_fit.mean(0)
@@ -156,11 +152,7 @@ def separation(
 
 
 def _nearest(known: FloatArray, labels: Labels, asked: FloatArray, classes: Labels) -> Labels:
-    """Class whose few nearest members are nearest.
-
-    Each class counts by its density at the place. The k-th nearest distance to the power of the
-    dimension, with k proportional to the class (at least 1), is the density up to a constant.
-    """
+    """Class of the largest density, from k-th nearest distances with k proportional to the class."""
     scale = known.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     distance = cdist(asked / scale, known / scale)

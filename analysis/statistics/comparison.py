@@ -279,11 +279,7 @@ def verdicts(
 def judge_family(
     compared: Sequence[tuple[str, str, Difference]], *, level: float = 0.95, tasks: int = 1
 ) -> list[Verdict]:
-    """Give verdicts on one family of comparisons (policy, baseline, difference), by Holm.
-
-    The chance of any wrong one is at most 1 - level. Each interval has the level of its own step of
-    Holm's, or of the step where that ended: it leaves out 0 exactly where the verdict is decided.
-    """
+    """Verdicts on one family (policy, baseline, difference) by Holm, with intervals of the same level."""
     p_values = [d.p_value for _, _, d in compared]
     adjusted = holm(p_values)
     decided = adjusted < 1 - level

@@ -243,19 +243,8 @@ def ranking(
 
 
 def restricted_mean(times: ArrayLike, censored: ArrayLike, horizon: float) -> float:
-    """Mean of min(time, horizon), some times being known as "later than" only.
+    """Mean of min(time, horizon), the `censored` times (n,) being known as "later than" only.
 
-    Parameters
-    ----------
-    times : (n,) array of float
-        Times, or how long was waited in vain.
-    censored : (n,) array of bool
-        True where it was in vain.
-    horizon : float
-        Time up to which all are followed.
-
-    Notes
-    -----
     The area under the survival curve of Kaplan and Meier (1958, J. Am. Stat. Assoc. 53, 457).
     """
     when, open_ = np.asarray(times, np.float64), np.asarray(censored, bool)

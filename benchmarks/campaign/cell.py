@@ -33,10 +33,7 @@ _CHECKPOINTS = (0.15, 0.3, 0.45, 0.6, 0.8)
 
 
 def film_seed(seed: int, task: str, film: int) -> int:
-    """Derive the seed of film k of a task: the same for every policy, another for every task.
-
-    Tasks that shared films would not be independent evidence.
-    """
+    """Seed of film k of a task: one for all policies, another for each task, which are then independent."""
     return int(np.random.SeedSequence([seed, crc32(task.encode()), film]).generate_state(1)[0])
 
 
@@ -222,10 +219,7 @@ class _RunScorer:
             self.look(count, first)
 
     def _share(self, outcome: Outcome) -> float:
-        """Share of the budget used up after this measurement. 1 ends the run.
-
-        Wear is read after a batch, which then counts as a whole.
-        """
+        """Share of the budget used up by now; 1 ends the run. Wear is read after a whole batch."""
         budget = self.problem.budget
         shares = [] if budget.curves is None else [len(self.outcomes) / budget.curves]
         if budget.seconds is not None:

@@ -14,10 +14,7 @@ from grainscout.benchmarks.tasks.task import GOALS
 
 
 class IncrementalScores:
-    """Scores of the finished cells, without reading the whole store again after each.
-
-    `table` holds the scores of the cells `finished`, as of `goal_scores`.
-    """
+    """`table`, as of `goal_scores`, of the cells `finished`, without reading all of the store again."""
 
     def __init__(self, campaign: Campaign, store: CampaignStore) -> None:
         self._tasks = {t.id: t for t in campaign.tasks}

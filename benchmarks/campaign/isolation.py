@@ -26,13 +26,7 @@ _MAIN = "from grainscout.benchmarks.campaign.isolation import main; main()"
 
 @contextmanager
 def isolated_policy(spec: PolicySpec, options: dict[str, Any]) -> Iterator[Policy]:
-    """Start a policy in a process of its own, and speak to it over the link.
-
-    Raises
-    ------
-    PolicyError
-        If it does not start: the error says what its process printed.
-    """
+    """Policy in a process of its own, over the link. PolicyError, with its output, if it does not start."""
     from grainscout.hardware.remote import RemotePolicy, generate_keys
 
     path = os.pathsep.join(p or os.getcwd() for p in sys.path)

@@ -177,11 +177,7 @@ def _mean(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def _mean_over_spent(steps: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean over the budget of the first column, in each run, and of the others, in random's.
-
-    A value holds from the end of its measurement to the end of the next. It is 0 before the first,
-    and a measurement that ends beyond the budget does not count.
-    """
+    """Mean of what is reached over the budget spent, of each run and of random's; 0 before a curve."""
     until = steps.groupby(_RUN, sort=True)["spent"].shift(-1).fillna(1.0).clip(upper=1.0)
     held = until - steps["spent"].clip(upper=1.0)
     area = steps[columns].mul(held, axis=0)

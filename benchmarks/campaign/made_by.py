@@ -42,11 +42,7 @@ _ENDINGS = (".py", ".npz", ".npy", ".pt", ".csv", ".json")
 
 
 def made_by(task: Task, policy: PolicySpec) -> str:
-    """Digest of the sources that run and score a cell, of the policy, and of the files of both.
-
-    Of a third party's policy its whole package counts; other packages do not, as a campaign is of one
-    environment.
-    """
+    """Digest of the sources and files that make a cell; a third party's policy counts by its package."""
     digest = hashlib.sha256(_rooms())
     for name in (REFEREE[0], policy.name):
         digest.update(_sources(module_of(name)))

@@ -132,11 +132,7 @@ _lock = threading.Lock()
 
 
 def attempt(text: str) -> JobResult:
-    """Run one cell in a process of its own.
-
-    A process that is killed, or has no memory left after other cells, is replaced and the cell run
-    again, once: a second time the fault is the cell's.
-    """
+    """Run one cell in a process of its own. A killed one is replaced and the cell run again, once."""
     wanted = json.loads(text)["version"]
     if wanted != grainscout.__version__:  # it joined a cluster after all workers were checked
         return _failed(f"the worker must have grainscout {wanted}; it has {grainscout.__version__}")

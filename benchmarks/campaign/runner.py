@@ -114,10 +114,7 @@ def _find_anchors(
     workers: Workers,
     doing: Callable[[str], None],
 ) -> None:
-    """Compute the anchors of films that have none yet, once for all policies.
-
-    Where that fails, the film's cells compute them, and fail as it did.
-    """
+    """Anchors of films that have none yet. Where that fails, the film's cells fail as it did."""
     mapped = {t.id for t in campaign.tasks if needs_anchors(t)}
     films = dict.fromkeys(
         CellKey(task=k.task, film=k.film, policy="") for k in keys if k.task in mapped

@@ -144,10 +144,7 @@ def _tests(
 def with_sequential_verdicts(
     rankings: Sequence[GoalRanking], state: CampaignProgress, rule: Stopping
 ) -> list[GoalRanking]:
-    """Replace the verdicts of rankings by those of a campaign that could stop.
-
-    A test for a fixed number of films would not be valid: that number depends on the results.
-    """
+    """Verdicts of a campaign that could stop; those for a fixed number of films are not valid there."""
     certainty = f"{100 * (1 - rule.error):g} %, all comparisons and looks together"
     return [_with_verdicts(ranking, state, certainty) for ranking in rankings]
 
@@ -233,10 +230,7 @@ def _means(campaign: Campaign, scores: pd.DataFrame) -> dict[Goal, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _SequentialTest:
-    """Differences of two policies over the films, NaN where one is missing, and the decision.
-
-    The verdict after n films depends on the first n values alone.
-    """
+    """Differences of two policies over the films, NaN where one is missing, and the decision."""
 
     policy: str
     baseline: str

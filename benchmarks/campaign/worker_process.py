@@ -66,10 +66,7 @@ def _receive_jobs(stream: IO[bytes], jobs: queue.SimpleQueue[bytes]) -> None:
 
 
 def main(memory_GiB: float) -> None:
-    """Run jobs until there are no more. Answer each with a JSON text and the packed result, if any.
-
-    The standard streams carry messages, so a policy's prints go to the error stream.
-    """
+    """Run jobs; answer each with a JSON text and the packed result. Prints go to the error stream."""
     commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

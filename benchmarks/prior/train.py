@@ -104,10 +104,7 @@ class Learner(nn.Module):
 
 
 def covariance(a: Tensor, b: Tensor, ties: Tensor, t: Tensor) -> Tensor:
-    """(n, m) the kernel's covariance of learnt columns, as :class:`HierarchicalKernel` has it.
-
-    ties : (4, n, m) whether two sites share grain, boundary, pixel, and their squared distance.
-    """
+    """(n, m) covariance of learnt columns; `ties` (4, n, m): share grain, boundary, pixel, and distance²."""
     variance = t[:PARAMETERS].exp()
     root = variance[:GROUPS].sqrt().repeat_interleave(_WIDTHS)
     k = (a[:, :LINEAR] * root) @ (b[:, :LINEAR] * root).T

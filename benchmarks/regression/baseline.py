@@ -56,10 +56,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
 
 
 def read_baseline(path: Path, *, model: str, version: str, update: str) -> Baseline:
-    """The baseline of that model. BaselineError if it is missing, damaged or not comparable.
-
-    update : the words that tell how to make a new one.
-    """
+    """The model's baseline. BaselineError, with the words `update`, if it is missing or not comparable."""
     if not path.is_file():
         raise BaselineError(
             f"model {model!r} must have a baseline; there is none at {path}. {update}"

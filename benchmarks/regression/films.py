@@ -217,11 +217,7 @@ def _asked(name: str) -> dict[str, Any]:
 
 
 def fingerprint(name: str) -> list[float]:
-    """Root mean squares of a film's image [m], noiseless and measured currents [A].
-
-    What the films *are*, whatever their specs say; compared with a tolerance, so that another
-    machine's rounding does not count as another film.
-    """
+    """Root mean squares of image [m], noiseless and measured currents [A]: what the films are."""
     case, truth = _made(name)
     parts = (case.problem.scan.channel("height"), truth.current, case.current)
     return [float(f"{np.sqrt(np.mean(np.square(p))):.9g}") for p in parts]

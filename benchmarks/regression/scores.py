@@ -65,11 +65,7 @@ def metric_of(name: str, baseline: float) -> Metric:
 
 
 def score_model(model: Model, film: str) -> dict[str, float]:
-    """Score a model on one film.
-
-    DataError if the model fails there or its answer is unusable: a model without a score is never
-    left out of a comparison.
-    """
+    """Score a model on one film. DataError if it fails there: it is never left out of a comparison."""
     case, truth = film_case(film), film_truth_of(film)
     try:
         with one_thread():
@@ -140,11 +136,7 @@ def _balanced(truth: NDArray[np.uint8], answer: Any) -> float:
 
 
 def _separation(truth: NDArray[np.uint8], answer: Any) -> float:
-    """Balanced share of curves whose archetype is the nearest one in a map (n, d).
-
-    The distance of an archetype is that of its nearest fifth, without the curve itself. Archetypes
-    with fewer than five curves are left out.
-    """
+    """Balanced share of curves whose archetype has the nearest nearest fifth in a map (n, d)."""
     points = np.asarray(answer, dtype=np.float64)
     if points.ndim != 2 or len(points) != len(truth) or not np.isfinite(points).all():
         raise DataError(f"latent must be finite ({len(truth)}, d); got shape {points.shape}")
@@ -171,10 +163,7 @@ def _auc(truth: FilmTruth, answer: Any) -> float:
 
 
 def _error(name: str, truth: FloatArray, answer: Any) -> dict[str, float]:
-    """Mean |error| over that of the constant guess (the median of the truth), which is 1.
-
-    A curve left without a value counts as that guess, so leaving values out wins nothing.
-    """
+    """Mean |error| over that of the constant median; a lost value counts as that constant."""
     given = _array(name, answer, truth.shape)
     known = np.isfinite(truth)
     middle = float(np.median(truth[known]))
@@ -184,11 +173,7 @@ def _error(name: str, truth: FloatArray, answer: Any) -> dict[str, float]:
 
 
 def _score_policy(policy: Any, case: FilmCase, truth: FilmTruth) -> dict[str, float]:
-    """Score one run: examples found, the evaluation model's map, and sites on the structure.
-
-    at_boundary and at_junction are the share of its sites there over that of all candidates; 1 is
-    chance. They are the result of both papers, and much less noisy than the examples found.
-    """
+    """Examples found, the evaluation model's map, and enrichment of sites on boundaries and junctions."""
     if not isinstance(policy, Policy):
         raise DataError(f"policy must have reset, ask and tell; got {type(policy).__name__}")
     problem = replace(case.problem, budget=Budget(curves=RUN_CURVES))

@@ -30,11 +30,7 @@ _FILM = ["task", "film"]
 def write_campaign_comparison(
     path: Path, plans: Sequence[Campaign], stores: Sequence[CampaignStore]
 ) -> str:
-    """Compare two campaigns on the films of both, and return the verdict.
-
-    Every policy of both stands against itself, and winner against winner: one family (Holm). DataError
-    where they have no film in common.
-    """
+    """Compare two campaigns on common films, as one family (Holm). DataError if there are none."""
     if plans[0].seed != plans[1].seed:
         raise DataError(
             f"campaigns must have one seed, for the same films; got {plans[0].seed} and {plans[1].seed}"

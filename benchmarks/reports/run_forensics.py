@@ -27,10 +27,7 @@ _WINDOW = 16
 def choice_section(
     problem: Problem, outcomes: Sequence[Outcome], structure: Structure | None
 ) -> Section | None:
-    """Properties that the chosen sites share.
-
-    None if the image is too small for patches, or nothing was measured where a patch fits.
-    """
+    """Properties that the chosen sites share. None if no patch fits."""
     window = min(_WINDOW, *problem.scan.shape)
     flat = problem.scan.flat
     fits = np.isin(flat(problem.candidates), flat(full_window_sites(problem.scan.shape, window)))

@@ -22,10 +22,7 @@ def left_out(measured: Sequence[Outcome]) -> str:
 
 
 def quality_section(problem: Problem, measured: Sequence[Outcome]) -> Section:
-    """Usable curves, and the others by reason.
-
-    `measured` are all outcomes with a curve, with their verdicts.
-    """
+    """Usable curves, and the others by reason; `measured` are all outcomes with a curve."""
     judged = [o for o in measured if o.quality is not None]
     if not judged:
         text = "The curves were not judged, because they hold no current in amperes."

@@ -25,10 +25,7 @@ _SHARES = (0.15, 0.45, 1.0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anchors:
-    """Errors of maps over the spread of the truth, after `counts` curves.
-
-    Curves are noiseless, so that what an instrument spoils counts against every policy alike.
-    """
+    """Errors of maps over the spread of the truth after `counts` curves, which are noiseless for all."""
 
     counts: FloatArray  #: (k,) numbers of curves, rising
     random: dict[str, FloatArray]  #: (k,) mean scores of the referee's maps over random designs
@@ -59,10 +56,7 @@ class Anchors:
         }
 
     def acceleration(self, count: float, error: float) -> float:
-        """As many times `count` random curves reach `error` (arXiv 2508.06642).
-
-        Censored: 0 where fewer than the first of `counts` do, infinity where more than the last.
-        """
+        """How many times `count` random curves reach `error` (arXiv 2508.06642); 0 or inf beyond `counts`."""
         falling = np.minimum.accumulate(self.random["nrmse"])
         if error >= falling[0] or error < falling[-1]:
             return 0.0 if error >= falling[0] else np.inf

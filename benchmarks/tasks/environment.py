@@ -142,10 +142,7 @@ def make_environment(
 
 
 def _of_recording(limits: Limits, waveform: Waveform) -> Limits:
-    """Limits under which a recorded sweep may be replayed. Those that were changed are kept.
-
-    The default ones protect a tip from sweeps, and these were applied long ago.
-    """
+    """Limits of a replay: the sweep was applied long ago. Those that were changed are kept."""
     usual = Limits()
     broken = {violation.limit for violation in usual.of_waveform(waveform)}
     free = {name: None for name in broken if getattr(limits, name) == getattr(usual, name)}

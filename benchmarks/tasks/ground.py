@@ -30,10 +30,7 @@ class Ground:
 
 
 def find_ground(task: Task, seed: int, anchors: Mapping[str, Any] | None = None) -> Ground:
-    """Compute it, or take what this process computed for the same task, seed and files before.
-
-    Anchors that are known already, as `Anchors.plain` gave them, are not computed again.
-    """
+    """The ground, from this process's cache if possible. Known anchors are not computed again."""
     files = [v for v in vars(task.microscope).values() if isinstance(v, Path) and v.exists()]
     key = json.dumps([plain(task, stored=True), seed, [f.stat().st_mtime_ns for f in files]])
     if key not in _KEPT:

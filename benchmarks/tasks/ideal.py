@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HiddenParts:
-    """What the image cannot show of the target at m sites, to first order.
-
-    The target is mean + sum of effect[k] x latent[k] + rest, with latents N(0, 1): one a grain, one a
-    boundary, and a field with correlation exp(-(r/length)^2/4).
-    """
+    """mean + sum of effect[k] latent[k] + rest at m sites: what the image cannot show of the target."""
 
     target: FloatArray  #: (m,) true values, NaN where there is none
     mean: FloatArray  #: (m,) values without the hidden parts, and the mean of the rest
@@ -58,10 +54,7 @@ class HiddenParts:
         return float(np.sqrt(np.mean(((self.target - self.mean)[at] - guess) ** 2)))
 
     def optimal_sites(self, pool: IntArray, n: int) -> IntArray:
-        """Sites of a pool, one by one, each with the largest fall of the mean variance over the pool.
-
-        The I-optimal design, of a model whose variances are known: it depends on no measurement.
-        """
+        """I-optimal sites of a pool: each lowers its mean variance most. No measurement is needed."""
         pool = pool[np.isfinite(self.target[pool])]
         left = self.covariance(pool, pool)
         chosen: list[int] = []

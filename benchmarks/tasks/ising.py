@@ -30,10 +30,7 @@ _SAMPLES = 16  # of the constant curve that stands for the average
 
 @lru_cache(maxsize=4)
 def ising_plane(seed: int) -> dict[str, np.ndarray]:
-    """Truth over the plane of one seed: each of `PROPERTIES`, and "cheap", the rough magnetisation.
-
-    (24, 24) arrays [J2, J1].  Metropolis sampling of 12 x 12 spins (see ``simulator.ising``).
-    """
+    """(24, 24) arrays [J2, J1] of each of `PROPERTIES`, and "cheap", the rough magnetisation."""
     from grainscout.simulator.ising import IsingSpec, phase_map
 
     rng = np.random.default_rng(seed)
@@ -65,10 +62,7 @@ def ising_recording(seed: int, options: Mapping[str, Any]) -> Recording:
 
 
 def ising_truth(seed: int, truth: TaskTruth, problem: Problem) -> TaskTruth:
-    """`truth` of the recording, with the phases as its classes.
-
-    A point is ordered where |m| > 1/2, striped where alternate lines are, else disordered.
-    """
+    """`truth` of the recording: ordered where |m| > 1/2, striped where alternate lines are."""
     plane = ising_plane(seed)
     phase = np.where(plane["magnetisation"] > 0.5, 1, np.where(plane["stripes"] > 0.5, 2, 0))
     here = phase[tuple(problem.candidates.T)].astype(np.uint8)

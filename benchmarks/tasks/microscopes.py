@@ -321,25 +321,6 @@ def _likeness(spec: Topography) -> FilmSpec:
     return spec_like(film_on_image(spec, 0))
 
 
-def height_image(
-    file: Path,
-    channel: str | None = None,
-    *,
-    pixel_nm: float | None = None,
-    height_unit: str | None = None,
-    crop_px: tuple[int, int, int, int] | None = None,
-) -> tuple[FloatArray, tuple[float, float]]:
-    """Read a cropped height image [m] and its pixel size along rows and columns [m].
-
-    The options are those of `Topography`. DataError if there is no such channel or the crop leaves
-    the image.
-    """
-    spec = Topography(
-        file=file, channel=channel, pixel_nm=pixel_nm, height_unit=height_unit, crop_px=crop_px
-    )
-    return _checked_height(file, _image(spec))
-
-
 def _checked_height(file: Path, scan: Scan) -> tuple[FloatArray, tuple[float, float]]:
     if "height" not in scan.channels:
         names = ", ".join(f"{n} [{scan.units.get(n, 'no unit')}]" for n in scan.channels)

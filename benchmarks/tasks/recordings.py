@@ -33,13 +33,7 @@ class RecordedTasks:
 
 
 def recordings_folder(folder: str = "") -> Path:
-    """The folder of recordings: as given, else GRAINSCOUT_DATA, else a usual place.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
+    """The folder as given, else GRAINSCOUT_DATA, else a usual place. ConfigError if there is none."""
     given = folder or os.environ.get("GRAINSCOUT_DATA", "")
     places = [Path(given)] if given else [Path(name) for name in _FOLDERS]
     for place in places:
@@ -52,17 +46,7 @@ def recordings_folder(folder: str = "") -> Path:
 
 
 def recorded_tasks(folder: Path, targets: Sequence[str], curves: int) -> RecordedTasks:
-    """Make a task of each recording and target that has enough values.
-
-    Parameters
-    ----------
-    folder : Path
-        Searched with its subfolders.
-    targets : sequence of str
-        Descriptors to learn.
-    curves : int
-        Budget of each task; never more than half of a recording.
-    """
+    """Task of each recording and target with enough values; `curves` is at most half of a recording."""
     tasks: list[Task] = []
     left_out: dict[str, str] = {}
     for file in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES):

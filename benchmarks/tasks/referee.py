@@ -19,11 +19,7 @@ REFEREE: tuple[str, dict[str, object]] = ("dkl", {})
 
 
 def evaluation_map(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
-    """Predict the target at every candidate by the referee, from the usable curves alone.
-
-    It is fitted once, fixed and deterministic, and no policy can tune it. Returns mean and standard
-    deviation.
-    """
+    """Mean and deviation at every candidate by the fixed referee, from the usable curves alone."""
     return next(referee_maps(problem, outcomes, [len(outcomes)]))
 
 

@@ -85,10 +85,7 @@ def _discovery(met: IntArray, kinds: NDArray[np.uint8], wanted: list[int]) -> di
 
 
 def site_worth(truth: TaskTruth) -> FloatArray | None:
-    """(n_candidates,) true target from its lowest (0) to its highest (1), 0 where it has none.
-
-    None where it does not vary: nothing is to be found.
-    """
+    """(n_candidates,) true target from 0 (or none) to 1. None where it does not vary."""
     if not np.isfinite(truth.target).any():
         return None
     low, high = np.nanmin(truth.target), np.nanmax(truth.target)
@@ -96,10 +93,7 @@ def site_worth(truth: TaskTruth) -> FloatArray | None:
 
 
 def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArray:
-    """(n,) mean pairwise distance of the curves measured so far, over the rms current of all.
-
-    The measure of Gong2026; it may fall when a new curve resembles the old ones.
-    """
+    """(n,) mean pairwise distance of the curves so far, over the rms current of all (Gong2026)."""
     curves = np.array([o.curve.current for o in outcomes if o.usable and o.curve is not None])
     measured = np.cumsum([o.usable for o in outcomes])
     if not len(curves):
@@ -113,10 +107,7 @@ def running_diversity(problem: Problem, outcomes: Sequence[Outcome]) -> FloatArr
 def score_map(
     truth: TaskTruth, mean: FloatArray, std: FloatArray, problem: Problem | None = None
 ) -> dict[str, float]:
-    """How good a predicted map is, over the sites where it is scored. See ``metrics.map_score``.
-
-    With a level and the problem: how well the map tells where the target is above it.
-    """
+    """`metrics.map_score` where the map is scored. With a level: how well it tells what is above it."""
     target = np.where(truth.mapped, truth.target, np.nan)
     found = metrics.map_score(target, mean, std)
     scores = {

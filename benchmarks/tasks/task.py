@@ -29,10 +29,7 @@ T = TypeVar("T")
 
 
 def later_field(default: T) -> T:
-    """Return a setting that came later: documents leave it out at its default.
-
-    Journals and campaign stores of before are recognised by their documents.
-    """
+    """A setting that came later: documents leave it out at its default, as those of before."""
     made: T = field(default=default, metadata={_LATER: True})
     return made
 

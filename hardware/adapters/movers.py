@@ -38,32 +38,16 @@ from grainscout.records import (
 
 @dataclass(frozen=True, kw_only=True)
 class MoverOptions:
-    """Options of these movers.
+    """Options of these movers."""
 
-    Parameters
-    ----------
-    folder : str
-        Where the software saves its images. Nobody else may save there during a run.
-    stable_s : float
-        The tip rests when it kept still for so long [s].
-    land_timeout_s, withdraw_timeout_s : float
-        Longest landing and withdrawal [s].
-    arrival_s : float
-        Longest move [s].
-    speed_m_per_s : float
-        Expected speed of moves, for the cost alone [m/s].
-    timeout_s, scan_timeout_s : float
-        Time-out of one command and of one image [s].
-    """
-
-    folder: str
-    stable_s: float = 0.5
-    land_timeout_s: float = 120.0
-    withdraw_timeout_s: float = 60.0
-    arrival_s: float = 30.0
-    speed_m_per_s: float = 1e-6
-    timeout_s: float = 10.0
-    scan_timeout_s: float = 3600.0
+    folder: str  #: Where the software saves its images. Nobody else may save there during a run
+    stable_s: float = 0.5  #: The tip rests when it kept still for so long [s]
+    land_timeout_s: float = 120.0  #: Longest landing [s]
+    withdraw_timeout_s: float = 60.0  #: Longest withdrawal [s]
+    arrival_s: float = 30.0  #: Longest move [s]
+    speed_m_per_s: float = 1e-6  #: Expected speed of moves, for the cost alone [m/s]
+    timeout_s: float = 10.0  #: Of one command [s]
+    scan_timeout_s: float = 3600.0  #: Of one image [s]
 
     def __post_init__(self) -> None:
         positive(**{name: value for name, value in vars(self).items() if name != "folder"})

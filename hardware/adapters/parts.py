@@ -75,10 +75,7 @@ MOVERS: Registry[Mover] = Registry(
 
 
 class MicroscopeOfParts:
-    """A mover with a meter and a lamp in the place of its own, each of them optional.
-
-    With a meter the mover's own bias stays at 0 V. `bias_to` says where the meter's output is wired.
-    """
+    """A mover with a meter and a lamp in the place of its own. With a meter its own bias stays at 0 V."""
 
     def __init__(
         self,

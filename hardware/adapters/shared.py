@@ -113,10 +113,7 @@ def wait_still(
     most: float,
     timeout_s: float,
 ) -> tuple[float, ...]:
-    """Return what `read` gives once it moved by at most `most` for `stable_s` [s]. NaN is not still.
-
-    MicroscopeError after `timeout_s` [s]; `must` says what the tip must do, and what to change.
-    """
+    """What `read` gives once it moved by at most `most` for `stable_s`. MicroscopeError after `timeout_s`."""
     begun = time.monotonic()
     seen: deque[tuple[float, ...]] = deque()
     while True:

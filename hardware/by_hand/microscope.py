@@ -57,31 +57,16 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ByHandOptions:
-    """Options of microscopes that a person works.
+    """Options of microscopes that a person works."""
 
-    Parameters
-    ----------
-    image : str
-        File of the image, in any format that is read. Its pixels are the sites.
-    channel : str, optional
-        Height channel of the image.
-    voltage, current : str, optional
-        Columns of a curve's file [V], [A]. Without them, the only ones of these units.
-    rail_A : float, optional
-        Full scale of the current amplifier [A]. Without it, rails are found.
-    seconds : float
-        Expected time of a measurement by hand [s].
-    timeout_s : float
-        Longest wait for a curve [s].
-    """
-
-    image: str
-    channel: str | None = None
+    image: str  #: File of the image, in any format that is read. Its pixels are the sites
+    channel: str | None = None  #: Height channel of the image
+    #: Columns of a curve's file [V], [A]. Without them, the only ones of these units
     voltage: str | None = None
     current: str | None = None
-    rail_A: float | None = None
-    seconds: float = 60.0
-    timeout_s: float = 86_400.0
+    rail_A: float | None = None  #: Full scale of the amplifier [A]. Without it, rails are found
+    seconds: float = 60.0  #: Expected time of a measurement by hand [s]
+    timeout_s: float = 86_400.0  #: Longest wait for a curve [s]
 
 
 class ByHandMicroscope(RealMicroscope):
@@ -177,10 +162,7 @@ class ByHandMicroscope(RealMicroscope):
 
 
 def on_waveform(curve: IVCurve, waveform: Waveform, source: str) -> IVCurve:
-    """The curve at the waveform's samples, by the way of the voltage along the sweep.
-
-    DataError if the voltages are another sweep's.
-    """
+    """The curve at the waveform's samples, by the voltage's way. DataError for another sweep's."""
     own, wanted = _way(curve.voltage, source), _way(waveform.voltage, source)
     volts = np.interp(wanted, own, curve.voltage)
     off = float(np.abs(volts - waveform.voltage).max())

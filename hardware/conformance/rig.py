@@ -149,10 +149,7 @@ class Late(Exception):
 
 
 def in_time(call: Callable[[], list[str]], seconds: float) -> list[str]:
-    """Run `call` in a thread and return its problems. Late, or NotChecked, if it is.
-
-    A thread that hangs cannot be stopped. It is left behind as a daemon.
-    """
+    """Run `call` in a daemon thread, as a hung one cannot be stopped; its problems, Late or NotChecked."""
     result: list[str] = []
     failed: list[BaseException] = []
 

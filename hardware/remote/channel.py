@@ -92,11 +92,7 @@ class Channel:
         return self.finish(self._lost_after)
 
     def finish(self, patience: float) -> wire.Body:
-        """Return the answer to the last request, sent again under its old number.
-
-        There is a connection only while an answer is awaited, so that meanwhile nobody can send anything
-        to the microscope's computer.
-        """
+        """Return the awaited answer, asked again under its old number. Only then is there a connection."""
         if self._context.closed:
             raise LinkError("the connection must be open; it was closed")
         self._open()

@@ -289,10 +289,7 @@ def _works_with_one_candidate(bench: _Bench) -> Iterator[str]:
 
 
 def _stops_when_exhausted(bench: _Bench) -> Iterator[str]:
-    """Every candidate is proposed once, then asks give an empty list, again and again.
-
-    A policy may stop earlier, as nothing may be left to learn, but not before half of them.
-    """
+    """Every candidate is proposed once, or at least half of them, then asks give an empty list."""
     problem = bench.toy.problem(16)
     policy, seen = bench.fresh(problem), []
     for _ in range(17):

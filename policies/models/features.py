@@ -93,10 +93,7 @@ def patch_basis(image: FloatArray, window: int, components: int) -> PatchBasis:
 
 
 def project_patches(image: FloatArray, basis: PatchBasis) -> NDArray[np.float32]:
-    """(rows, columns, k) scores of every pixel's patch: a convolution with each component.
-
-    Each row of windows is multiplied as one small block, so that the patch matrix never exists.
-    """
+    """(rows, columns, k) scores of every pixel's patch, without ever making the patch matrix."""
     window = int(np.sqrt(basis.mean.size))
     # float32 after removing the mean height: relative accuracy 1e-6 of the relief, not the offset.
     offset = image.mean()
@@ -148,10 +145,7 @@ def jets(
 
 
 def _scaled(features: NDArray[np.float32], *, flat: bool) -> NDArray[np.float32]:
-    """(n, d), centred, each column of unit spread with compressed tails, mean of x·x 1.
-
-    Columns without spread are 0 with `flat`, else left out.
-    """
+    """(n, d) of unit spread, compressed tails and mean x·x 1. Constant columns are 0 with `flat`."""
     x = features - features.mean(0)
     spread = x.std(0)
     some = spread > 0
@@ -288,10 +282,7 @@ def _made_table(
 
 
 def coordinates(scan: Scan) -> NDArray[np.float32]:
-    """(rows columns, 2) centred positions of all pixels, row-major, in eighths of the image's side.
-
-    The side is the square root of the image's area, so the aspect of pixels and image is kept.
-    """
+    """(rows columns, 2) centred positions in eighths of the root of the image's area, row-major."""
     rows, columns = scan.shape
     y = (np.arange(rows) - (rows - 1) / 2) * scan.pixel_size[0]
     x = (np.arange(columns) - (columns - 1) / 2) * scan.pixel_size[1]

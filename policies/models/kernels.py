@@ -47,10 +47,7 @@ class Kernel(Protocol):
 
 
 def arc_cosine(cosine: AnyFloatArray, work: AnyFloatArray) -> None:
-    """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c, |c| <= 1, so that J(1) = π.
-
-    work : an array of the same shape and dtype, overwritten.
-    """
+    """Replace c by J(c) = sin θ + (π − θ) cos θ, θ = arccos c, in place, with an array `work` like it."""
     np.arcsin(cosine, out=work)
     work += np.asarray(0.5 * np.pi, cosine.dtype)
     work *= cosine
@@ -186,11 +183,7 @@ def squared_distances(a: AnyFloatArray, b: AnyFloatArray) -> AnyFloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Stationary:
-    """RBF or Matérn-5/2 of the feature distance, with t = log(variance, length).
-
-    The features are scaled so that the mean of x·x over the table is 1, so a length near 1 is the
-    spread of the whole table.
-    """
+    """RBF or Matérn-5/2 of the feature distance, with t = log(variance, length)."""
 
     name: str = "rbf"
 
@@ -299,10 +292,7 @@ class FunctionKernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A kernel of the features plus a smooth random field over the plane (RBF of the place).
-
-    The last two columns are the coordinates, and t = (the inner kernel's, log variance, log length).
-    """
+    """A kernel of the features plus an RBF of the last two columns, the place; t gains its log variance, length."""
 
     inner: Kernel
 

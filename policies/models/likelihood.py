@@ -35,10 +35,7 @@ def standardise(y: FloatArray) -> tuple[float, float]:
 
 
 def winsorise(y: FloatArray) -> FloatArray:
-    """Targets limited to 4 robust standard deviations of their median.
-
-    Unchanged where there are fewer than four, or half of them are equal.
-    """
+    """Targets limited to 4 robust deviations of their median, if four or more and no half are equal."""
     middle = float(np.median(y))
     reach = REACH * 1.4826 * float(np.median(np.abs(y - middle)))
     if len(y) < LEAST or not reach > 1e-9 * abs(middle):
@@ -47,19 +44,10 @@ def winsorise(y: FloatArray) -> FloatArray:
 
 
 def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
-    """Extra noise variances that make Student-t noise of a normal one.
+    """Extra variances that make Student-t of normal noise, from expected squared distances (n,).
 
-    Parameters
-    ----------
-    square : (n,) array of float
-        Expected squared distance of each target from the function.
-    noise : (n,) array of float
-        Variances of the normal noise.
-
-    Notes
-    -----
-    One step of expectation maximisation of the scale mixture (Lange, Little & Taylor 1989, J. Am.
-    Stat. Assoc. 84, 881, eq. 5), started at normal noise. Weights above one are taken as one.
+    One step of expectation maximisation, weights at most 1 (Lange, Little & Taylor 1989, J. Am. Stat.
+    Assoc. 84, 881, eq. 5).
     """
     inverse_weight = (FREEDOM + square / noise) / (FREEDOM + 1.0)
     return np.asarray(noise * np.maximum(inverse_weight - 1.0, 0.0))
@@ -68,17 +56,7 @@ def student_noise(square: AnyFloatArray, noise: AnyFloatArray) -> FloatArray:
 def unlike_others(inverse: AnyFloatArray, z: AnyFloatArray, limited: AnyFloatArray) -> FloatArray:
     """Extra noise variances by what all other targets, limited by `winsorise`, predict.
 
-    Parameters
-    ----------
-    inverse : (..., n, n) array of float
-        Inverse covariances of the targets.
-    z, limited : (n,) array of float
-        Standardised targets, and those of `winsorise`.
-
-    Notes
-    -----
-    Rasmussen & Williams 2006, eqs. 5.10 to 5.12. A flexible kernel follows a spoilt target, but not
-    one that it is not shown.
+    Rasmussen & Williams 2006, eqs. 5.10 to 5.12: a kernel follows a spoilt target, but not one unseen.
     """
     own = np.diagonal(inverse, axis1=-2, axis2=-1)
     return student_noise((z - limited + inverse @ limited / own) ** 2, 1.0 / own)

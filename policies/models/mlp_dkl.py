@@ -92,11 +92,7 @@ def marginal_likelihood(gram: Tensor, y: Tensor) -> Tensor:
 
 
 class Ensemble:
-    """A :class:`~grainscout.policies.models.surrogates.Surrogate` of learned deep kernels.
-
-    Networks are retrained, from the initial weights of `seed`, when the data have grown by the
-    fraction `growth`. If `robust`, targets are limited to four robust deviations.
-    """
+    """A `Surrogate` of deep kernels, retrained when the data have grown by the fraction `growth`."""
 
     def __init__(
         self,

@@ -49,11 +49,7 @@ HYPOTHESES = ("constant", *_COLUMNS, "all")
 
 
 def film_model(names: tuple[str, ...], found: StructureFeatures) -> tuple[MeanModel, FloatArray]:
-    """The mean model of these causes and its (pixels, p) covariates, a constant first.
-
-    Each covariate has mean 0 and deviation 1 over the image, so that its coefficient says how much
-    of the target's spread it carries.
-    """
+    """The mean model of these causes, and its (pixels, p) standardised covariates, a constant first."""
     causes = tuple(_COLUMNS) if "all" in names else tuple(n for n in names if n != "constant")
     columns = [np.ones(found.label.size)]
     titles = ["constant"]
@@ -73,10 +69,7 @@ def film_model(names: tuple[str, ...], found: StructureFeatures) -> tuple[MeanMo
 
 @dataclass(frozen=True, kw_only=True)
 class GrainEffect:
-    """A kernel with a random level of each grain added, whose label is the last feature.
-
-    t = (the inner kernel's, log variance of the levels).
-    """
+    """A kernel plus a random level of each grain, whose label is the last feature; t gains its log variance."""
 
     inner: Kernel
 

@@ -156,19 +156,12 @@ class StructuredGP:
         return self._scale * mean[:count], self._scale * np.sqrt(variance[:count])
 
     def by_name(self) -> dict[str, tuple[float, float]]:
-        """Cause -> mean and standard deviation of its coefficient, in the target's unit.
-
-        The change of the target per standard deviation of the cause over the image.
-        """
+        """Cause -> mean and deviation of its coefficient, per standard deviation of the cause on the image."""
         pairs = zip(self.mean.names, *self.coefficients(), strict=True)
         return {name: (float(m), float(s)) for name, m, s in pairs}
 
     def log_score(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> float:
-        """Log density of the latest data given those before: the prequential score of this model.
-
-        rows, y, noise : all data, those of the last `fit` first (Dawid 1984).  The mixture of the
-        particles is taken as one normal distribution.
-        """
+        """Prequential log density (Dawid 1984) of the latest data given those of the last `fit`."""
         self._need_fit()
         old = len(self._rows)
         given, y = check_data(rows, y, noise)[old:], winsorise(y) if self.robust else y
@@ -267,10 +260,7 @@ class StructuredGP:
         z: FloatArray,
         known: FloatArray,
     ) -> tuple[float, FloatArray]:
-        """Negative log posterior of t = (kernel, log noise, log reach of the mean), and its gradient.
-
-        outer : (n, n) H B H' at reach 1 (Rasmussen & Williams, eq. 2.43 with b = 0).
-        """
+        """Negative log posterior of t = (kernel, log noise, log reach), and its gradient (R&W eq. 2.43)."""
         n = len(z)
         k, pull = self.kernel.gram(prepared, t[:-2])
         noise, reach = math.exp(t[-2]), math.exp(2.0 * t[-1])

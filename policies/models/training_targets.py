@@ -64,11 +64,7 @@ class DescriptorTargets:
 
 
 def at_floor(current: FloatArray) -> BoolArray:
-    """(n,) True where a curve (n, samples) [A] does not rise above the noise: a dead contact.
-
-    Its span, after a running mean of five samples, is below 15 pA or below what noise alone gives
-    (the limits of ``analysis.archetypes``).  The noise is that of the second differences.
-    """
+    """(n,) True where a curve spans less than 15 pA, or than noise alone gives: a dead contact."""
     if current.shape[1] < 7:
         return np.zeros(len(current), bool)
     noise = robust_noise(current, 2)

@@ -66,23 +66,7 @@ class _Model(gpytorch.models.ExactGP):  # type: ignore[misc]
 
 
 class PublishedLoop:
-    """A :class:`~grainscout.policies.models.surrogates.Surrogate`. Every fit starts anew, so no state.
-
-    Parameters
-    ----------
-    scan : Scan
-        Its height (or first) channel gives the patches.
-    candidate_rows : (c,) array of int
-        Flat indices of the candidates' pixels.
-    window : int
-        Side of the patch [pixels].
-    cycles : int
-        Training cycles of each fit.
-
-    Notes
-    -----
-    Known noise variances are ignored, as in the published loop.
-    """
+    """A `Surrogate` of patches of the height. Every fit starts anew and ignores known noise variances."""
 
     def __init__(
         self, scan: Scan, candidate_rows: IntArray, *, window: int = 16, cycles: int = CYCLES

@@ -24,10 +24,7 @@ STREAMS = ("drift", "lines", "jumps", "scars", "plane", "noise")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScanTruth:
-    """Parts of a measured image [m].
-
-    The image is shift(dilated) + line + scars + plane + noise. Pixel (r, c) shows the film at r - displacement / pixel size.
-    """
+    """Parts of a measured image [m], which is shift(dilated) + line + scars + plane + noise."""
 
     dilated: FloatArray  # (rows, columns) surface as the tip sees it
     displacement: FloatArray  # (rows, 2) of the film when each line was taken

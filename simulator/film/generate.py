@@ -158,11 +158,7 @@ def _draw_edges(spec: FilmSpec, tess: Tessellation, rng: np.random.Generator) ->
 
 
 def _grooves(spec: FilmSpec, tess: Tessellation, edges: _Edges, maps: _Maps) -> FloatArray:
-    """Mullins grooves [nm].
-
-    Near a vertex all its boundaries take its mean depth and width. That keeps the surface continuous where the nearest boundary changes, and makes the pits that
-    real junctions are.
-    """
+    """Mullins grooves [nm]. Boundaries at a vertex share its mean depth and width, which makes pits."""
     if spec.topography.groove_depth_nm == 0:
         return np.zeros(spec.shape)
     triangle = tess.triangles

@@ -19,11 +19,7 @@ from grainscout.records.arrays import FloatArray
 def tip_shape(
     relief: float, pixel: tuple[float, float], radius: float, half_angle: float
 ) -> FloatArray:
-    """Heights of the tip above its apex.
-
-    A paraboloid r^2 / (2 radius), continued as a cone of `half_angle` [rad] where the slopes agree.
-    `relief`, `pixel` and `radius` share one unit.
-    """
+    """Heights above the apex: a paraboloid r²/(2 radius), then a cone of `half_angle` [rad]."""
     slope = 1.0 / math.tan(half_angle)
     joint = radius * slope
     if relief <= joint**2 / (2 * radius):

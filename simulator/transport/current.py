@@ -90,10 +90,7 @@ def ripple(voltage: FloatArray, p: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def telegraph(grid: Grid, p: Mapping[str, FloatArray], rng: np.random.Generator) -> FloatArray:
-    """Telegraph factors 1 + telegraph s(t), (n, samples).
-
-    s = +-1 with equal odds and <s(0) s(t)> = exp(-rate t). Points are drawn one after another, so a longer list of points begins with the same draws.
-    """
+    """Telegraph factors 1 + telegraph s(t), (n, samples), with s = ±1 and <s(0) s(t)> = exp(-rate t)."""
     rate = p["telegraph_rate"][:, None]
     draws = rng.random((p["w"].size, grid.at.size))
     stays = np.empty_like(draws)

@@ -115,10 +115,7 @@ def rate(
     factor: FloatArray,
     k_max: float,
 ) -> FloatArray:
-    """Rate k [1/s], (levels, n).
-
-    1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a).
-    """
+    """Rate (levels, n) [1/s]: 1/k = 1/(nu a 2cosh((V - Vx)/2wx)) + 1/(k_max a)."""
     z = _exponential(voltage, vx, 0.5 / wx)
     scratch = np.reciprocal(z)
     z += scratch

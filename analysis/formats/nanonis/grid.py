@@ -58,18 +58,10 @@ class _Points:
 
 
 def load_3ds(asked: Asked) -> Recording:
-    """Read a Nanonis grid of current-bias sweeps.
+    """Read a grid of sweeps: forward then backward in one curve, segments (MLS) with their times.
 
-    Channel "height" is the topography Z [m], if recorded. A backward sweep follows the forward one
-    in the same curve. Multi-segment sweeps (MLS) have the voltages and times of their segments.
-
-    Returns
-    -------
-    Recording
-        Its ``metadata`` holds "header", "parameters" (name -> (n,) of each site), "channels" (name
-        -> (n, samples) of the other channels) and, for an aborted grid, "unrecorded" and
-        "left_out": the points (line, column) in the order of the recording that hold no data, and
-        those that do but belong to an unfinished line, which the scan cannot show.
+    Its ``metadata`` holds "header", "parameters" (name -> (n,)), other "channels" (name -> (n, samples))
+    and, as (line, column), points without data ("unrecorded") and those of an unfinished line ("left_out").
     """
     return _grid(asked, _points(asked, load_bytes(asked.path)))
 

@@ -28,12 +28,7 @@ _FRAMES = {"both": ("", " backward"), "forward": ("",), "backward": (" backward"
 
 
 def load_sxm(asked: Asked) -> Scan:
-    """Read all channels of a Nanonis image, the right way round whatever way they were scanned.
-
-    "height" is Z [m] and "current" the current [A], forward, of the first pass. Other channels keep
-    their names, and backward ones end in " backward". An aborted image is cropped to its complete
-    lines. ``metadata`` says how many lines were "unrecorded", and keeps the "header".
-    """
+    """All channels of a Nanonis image, upright; "height" [m] and "current" [A] are the first pass."""
     path = asked.path
     data = load_bytes(path)
     end = data.find(_END)

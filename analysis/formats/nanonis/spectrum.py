@@ -75,12 +75,7 @@ def _seconds(path: Path | str, header: Mapping[str, str]) -> float:
 
 
 def load_dat(asked: Asked) -> Recording:
-    """Read a Nanonis ``.dat`` bias spectrum as a recording of one site on a scan of one pixel.
-
-    The backward sweep, if recorded, follows the forward one. The pixel is at the recorded X and Y
-    with the recorded Z as its height. Its size of 1 nm means nothing. All columns are in
-    ``metadata["channels"]``.
-    """
+    """A Nanonis bias spectrum as a recording of one site; its pixel size of 1 nm means nothing."""
     path = asked.path
     traces = read_dat_traces(path)
     header = traces.metadata["header"]

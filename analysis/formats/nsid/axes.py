@@ -167,11 +167,7 @@ def _step(asked: Asked, axis: Axis) -> tuple[float | None, float]:
 
 
 def pictures_of(asked: Asked, mains: Sequence[Main]) -> tuple[list[Picture], str]:
-    """Images, and how their axes run.
-
-    A known writer gives the axes of a phase image the unit of its values ("deg"). Such an image
-    takes its lengths from one that has them, if the numbers agree.
-    """
+    """Images and how their axes run. A phase image takes its lengths from one with the same numbers."""
     lengths = next((m for m in mains if all(a.unit == "m" for a in m.axes)), None)
     pictures, frames = [], []
     for main in mains:

@@ -31,12 +31,7 @@ FRAME = "the scan's own frame: x along the columns, y along the rows, as the fil
 
 
 def load_hdf5(asked: Asked) -> Scan | Recording:
-    """Images as a scan, or a grid of curves over voltage as a recording.
-
-    A file that `write_nsid` wrote comes back as it was. In another one, image channels are named by
-    their quantity; images on the same pixels as a grid of curves are its scan.
-    ``metadata["original"]`` keeps the raw metadata.
-    """
+    """Images as a scan, or curves over voltage as a recording, with their raw metadata ("original")."""
     refuse_truncated(asked.path)
     # One changed byte can send the HDF5 library into an endless loop.
     survived(asked.path, read_hdf5)

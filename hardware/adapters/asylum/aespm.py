@@ -20,11 +20,7 @@ from grainscout.records import ConfigError, MicroscopeError
 
 
 class AespmIgor(Igor):
-    """Igor through ``aespm``'s command files on the same PC.
-
-    `step` is the largest jump [V of the loops], `patience` the longest wait for an answer of Igor
-    [s].
-    """
+    """Igor through command files. `step` is the largest jump [V], `patience` the longest wait [s]."""
 
     errors: tuple[type[Exception], ...] = (OSError, ValueError)
 

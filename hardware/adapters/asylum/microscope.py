@@ -49,11 +49,7 @@ _SENSORS = ("XSensor", "YSensor")
 
 
 class Igor(ABC):
-    """Igor behind a package, whose commands are sent in the microscope's own thread.
-
-    `errors` are the exceptions that it raises when Igor cannot be reached. Voltages of loops and sensors
-    are on one scale.
-    """
+    """Igor behind a package; `errors` are what it raises if it cannot be reached. One scale of volts."""
 
     errors: tuple[type[Exception], ...]
     loops = ("PIDSLoop.0.Setpoint", "PIDSLoop.1.Setpoint")  #: Setpoints of the X and Y loops
@@ -92,10 +88,7 @@ class Igor(ABC):
 
 
 class AsylumMicroscope(RealMicroscope):
-    """Scan, move, DoIV and park with an Asylum microscope.
-
-    `igor` makes the connection, in the thread that will use it. Options as in `AsylumOptions`.
-    """
+    """Scan, move, DoIV and park; `igor` connects, in the thread that uses it. Options: `AsylumOptions`."""
 
     def __init__(self, igor: Callable[[], Igor], folder: str | Path, **options: Any) -> None:
         self._how = AsylumOptions(folder=str(folder), **options)
@@ -159,10 +152,7 @@ class AsylumMicroscope(RealMicroscope):
         return self._frame
 
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
-        """Go there, land, sweep and read the saved curve.
-
-        MicroscopeError if anything differs from the command.
-        """
+        """Go, land, sweep, read the saved curve. MicroscopeError if anything differs from the command."""
         waveform = as_applied(waveform, self._how.bias_to)
         require_applicable(waveform, self._how.shape)
         self.go(site)
@@ -179,11 +169,7 @@ class AsylumMicroscope(RealMicroscope):
         return as_at_sample(fitted(traces, waveform, self._how.rail_A), self._how.bias_to)
 
     def go(self, site: Site) -> None:
-        """Withdraw at 0 V, move, check the arrival, and land.
-
-        MicroscopeError if there is no scan yet, the site is off it, or the tip is elsewhere, in the air
-        or still in contact.
-        """
+        """Withdraw at 0 V, move, check the arrival, land. MicroscopeError if any of it is not confirmed."""
         frame, place = self._place(site)
         self._bias(0.0)
         self._withdraw()
@@ -244,10 +230,7 @@ class AsylumMicroscope(RealMicroscope):
             time.sleep(0.02)
 
     def park(self) -> None:
-        """Stop the scan, set 0 V and withdraw.
-
-        The tip is withdrawn even if the others fail.
-        """
+        """Stop the scan, set 0 V and withdraw, each even if another fails."""
         try:
             self._bias(0.0)
         finally:

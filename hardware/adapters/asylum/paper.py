@@ -30,49 +30,25 @@ def require_applicable(waveform: Waveform, shape: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class AsylumOptions:
-    """Options of the Asylum adapters.
+    """Options of the Asylum adapters."""
 
-    Parameters
-    ----------
-    folder : str
-        Where the software saves images and curves. Saving must be on for both.
-    shape : {"bipolar", "triangle"}
-        Function chosen by hand in the DoIV panel: (0, +, -, 0) or (0, +, 0). Amplitude and frequency
-        are set from here, and every saved bias is compared with the waveform.
-    rail_A : float
-        Full scale of the current amplifier [A].
-    settle_s : float
-        Shortest wait after withdrawing and after landing [s]. The commands come back before the tip moves.
-    stable_s, contact_V : float
-        The tip has arrived when deflection and Z sensor keep still for `stable_s` [s]. Contact changes
-        the deflection by at least `contact_V` [V].
-    approach_s : float
-        Longest landing and withdrawal [s].
-    scan_bias_V : float
-        Bias during images [V].
-    bias_to : {"sample", "tip"}
-        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
-    speed_m_per_s : float
-        Speed of moves [m/s].
-    arrival_s : float
-        Longest wait for the sensors after a move [s].
-    timeout_s, scan_timeout_s : float
-        Time-out of one command and of one image [s].
-    """
-
-    folder: str
+    folder: str  #: Where the software saves images and curves. Saving must be on for both
+    #: Function chosen by hand in the DoIV panel: (0, +, -, 0) or (0, +, 0). Amplitude and frequency are
+    #: set from here, and every saved bias is compared with the waveform
     shape: Literal["bipolar", "triangle"] = "bipolar"
-    rail_A: float = 20e-9
+    rail_A: float = 20e-9  #: Full scale of the current amplifier [A]
+    #: Shortest wait after withdrawing and after landing: commands come back before the tip moves [s]
     settle_s: float = 2.0
-    stable_s: float = 0.5
-    contact_V: float = 0.05
-    approach_s: float = 30.0
-    scan_bias_V: float = 0.0
+    stable_s: float = 0.5  #: On arrival deflection and Z sensor keep still for so long [s]
+    contact_V: float = 0.05  #: Contact changes the deflection by at least this [V]
+    approach_s: float = 30.0  #: Longest landing and withdrawal [s]
+    scan_bias_V: float = 0.0  #: Bias during images [V]
+    #: With "tip" signs of voltage and current are turned to the sample's
     bias_to: BiasTo = "sample"
-    speed_m_per_s: float = 1e-6
-    arrival_s: float = 2.0
-    timeout_s: float = 10.0
-    scan_timeout_s: float = 3600.0
+    speed_m_per_s: float = 1e-6  #: Speed of moves [m/s]
+    arrival_s: float = 2.0  #: Longest wait for the sensors after a move [s]
+    timeout_s: float = 10.0  #: Of one command [s]
+    scan_timeout_s: float = 3600.0  #: Of one image [s]
 
     def __post_init__(self) -> None:
         names = ("rail_A", "stable_s", "contact_V", "approach_s", "speed_m_per_s", "arrival_s")

@@ -134,10 +134,7 @@ class NanonisConnection:
         self.halted = False
 
     def call(self, command: str, *arguments: Any, timeout: float | None = None) -> list[Any]:
-        """Call a method of the package, such as ``"Scan_FrameGet"``, and return its variables.
-
-        Every failure is a MicroscopeError.
-        """
+        """Call a method such as ``"Scan_FrameGet"`` and return its variables, else MicroscopeError."""
         return self._run(command, lambda nanonis: getattr(nanonis, command)(*arguments), timeout)
 
     def query(self, command: str, types: list[str]) -> list[Any]:
@@ -213,11 +210,7 @@ def _first_number(nanonis: Any, command: str) -> list[Any]:
 
 
 def _error_text(response: bytes) -> str:
-    """Return the error at the end of an answer.
-
-    It is status 1 (4 bytes), the text's size (4 bytes), and the text. It is found from the end,
-    because the part before it depends on the controller.
-    """
+    """Error at the end of an answer: status 1, size, text. What is before depends on the controller."""
     for size in range(min(len(response) - 8, _MAX_ERROR), -1, -1):
         status, length = struct.unpack(">Ii", response[-size - 8 :][:8])
         if length == size and status:

@@ -287,11 +287,7 @@ class NanonisMicroscope(RealMicroscope):
         return self._curve(answer, planned, points)
 
     def go(self, site: Site) -> None:
-        """Lift at 0 V, move, check the arrival, and land.
-
-        MicroscopeError if there is no scan yet, the site is off it, a setting changed, or the tip is
-        elsewhere, in the air or still in contact.
-        """
+        """Lift at 0 V, move, check the arrival, land. MicroscopeError if any of it is not confirmed."""
         frame, (x, y) = self._place(site)
         how, call = self._how, self._connection.call
         self._begin()
@@ -346,11 +342,7 @@ class NanonisMicroscope(RealMicroscope):
         )
 
     def park(self) -> None:
-        """Stop scan, sweep and move, set 0 V and withdraw the tip fully.
-
-        Over the second connection, so that it works while the first is busy. What another thread was
-        doing fails at its next command.
-        """
+        """Stop all, set 0 V, withdraw fully, over the second connection, as the first may be busy."""
         self._connection.halted = True
         try:
             park_through(self._emergency or self._connection, self._how)

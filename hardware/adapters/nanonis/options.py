@@ -14,80 +14,43 @@ from grainscout.records import ConfigError, CostModel
 
 @dataclass(frozen=True, kw_only=True)
 class NanonisOptions:
-    """Options of `NanonisMicroscope`.
-
-    Parameters
-    ----------
-    host, port : str, int
-        Address of the controller. Its ports are 6501 to 6504.
-    emergency_port, watchdog_port : int
-        Ports over which this run, and the process that watches it, stop and park while `port` is busy.
-        0 goes without.
-    controller, setpoint : str, float
-        Name of the Z-controller that must be active, and its setpoint. Anything else is refused.
-    deflection : str
-        Signal that tells contact, such as ``"Deflection (V)"``. It is compared with the setpoint after
-        each landing, and kept with each curve if Bias Spectroscopy records it.
-    bias_to : {"sample", "tip"}
-        Where the bias is wired to. With "tip" signs of voltage and current are turned to the sample's.
-    rail_A : float
-        Full scale of the current amplifier [A]. Samples within 0.1 % of it are flagged.
-    scan_bias_V : float
-        Bias during images [V].
-    settle_s : float
-        Wait after a landing is confirmed, and after a change of setpoint [s].
-    stable_s, stable_m : float
-        A tip has landed when Z moved by at most `stable_m` [m] for `stable_s` [s].
-    land_timeout_s, withdraw_timeout_s : float
-        Longest landing and withdrawal [s].
-    lift : {"full", "partial", "none"}
-        Between sites the tip is withdrawn, lifted by `lift_m`, or dragged at 0 V.
-    lift_m : float
-        Partial lift [m].
-    rest : {"lifted", "landed"}
-        Where the tip waits for the next decision, always at 0 V.
-    hold : bool
-        True holds Z during a sweep. False leaves the feedback on.
-    averages : int
-        Sweeps whose mean is the curve.
-    setpoints : sequence of float
-        Setpoints at each of which a curve is taken, in order. The first one is the curve, the others
-        are its signals ``"current at setpoint ..."``. Empty for the one of `setpoint`.
-    speed_m_per_s : float
-        Speed of moves [m/s].
-    timeout_s, scan_timeout_s : float
-        Time-out of one command and of one image [s].
-    versions : sequence of str
-        Beginnings of the controller versions that are accepted.
-    signals : mapping of str to str
-        Further images by names of yours, such as ``{"phase": "Phase (deg)"}``.
-    """
+    """Options of `NanonisMicroscope`."""
 
     host: str = "127.0.0.1"
-    port: int = 6501
+    port: int = 6501  #: 6501 to 6504
+    #: Ports over which this run, and the process that watches it, park while `port` is busy, or 0
     emergency_port: int = 6502
     watchdog_port: int = 6503
-    controller: str = ""
-    setpoint: float | None = None
+    controller: str = ""  #: Z-controller that must be active; anything else is refused
+    setpoint: float | None = None  #: Setpoint that it must have
+    #: Signal that tells contact, such as "Deflection (V)": compared with the setpoint after each
+    #: landing, and kept with each curve if Bias Spectroscopy records it
     deflection: str = ""
+    #: With "tip" signs of voltage and current are turned to the sample's
     bias_to: BiasTo = "sample"
-    rail_A: float = 10e-9
-    scan_bias_V: float = 0.0
-    settle_s: float = 0.2
+    rail_A: float = 10e-9  #: Full scale of the amplifier [A]; samples within 0.1 % are flagged
+    scan_bias_V: float = 0.0  #: Bias during images [V]
+    settle_s: float = 0.2  #: Wait after a confirmed landing, and after a change of setpoint [s]
+    #: A tip has landed when Z moved by at most `stable_m` [m] for `stable_s` [s]
     stable_s: float = 0.3
     stable_m: float = 1e-9
-    land_timeout_s: float = 60.0
-    withdraw_timeout_s: float = 30.0
+    land_timeout_s: float = 60.0  #: Longest landing [s]
+    withdraw_timeout_s: float = 30.0  #: Longest withdrawal [s]
+    #: Between sites the tip is withdrawn, lifted by `lift_m` [m], or dragged at 0 V
     lift: Literal["full", "partial", "none"] = "full"
     lift_m: float = 0.0
-    rest: Literal["lifted", "landed"] = "lifted"
-    hold: bool = True
-    averages: int = 1
+    rest: Literal["lifted", "landed"] = "lifted"  #: Between decisions, always at 0 V
+    hold: bool = True  #: True holds Z during a sweep, False leaves the feedback on
+    averages: int = 1  #: Sweeps whose mean is the curve
+    #: Setpoints at each of which a curve is taken: the first is the curve, the others are its signals
+    #: "current at setpoint ..."; empty for `setpoint` alone
     setpoints: Sequence[float] = ()
-    speed_m_per_s: float = 1e-6
-    timeout_s: float = 10.0
-    scan_timeout_s: float = 3600.0
+    speed_m_per_s: float = 1e-6  #: Speed of moves [m/s]
+    timeout_s: float = 10.0  #: Of one command [s]
+    scan_timeout_s: float = 3600.0  #: Of one image [s]
+    #: Beginnings of the controller versions that are accepted
     versions: Sequence[str] = ("Generic 5", "Generic 4", "Mimea")
+    #: Further images by names of yours, such as {"phase": "Phase (deg)"}
     signals: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -58,10 +58,7 @@ class Plan:
 
 
 def plan(waveform: Waveform) -> Plan:
-    """Plan a waveform.
-
-    MicroscopeError if it is neither an even triangle nor a row of at most 16 even segments.
-    """
+    """Plan a waveform. MicroscopeError unless it is an even triangle or at most 16 even segments."""
     volts, clock = waveform.voltage, waveform.time
     if not 1e-37 <= _slew(waveform) <= 1e37:  # in single precision less is a slew of 0
         raise MicroscopeError(

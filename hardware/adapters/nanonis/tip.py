@@ -23,11 +23,7 @@ _EDGE = 0.01  # of the Z range: so near to its end the tip is at its end
 
 
 class Tip:
-    """Lands, lifts and withdraws. Each raises MicroscopeError unless the controller confirms it.
-
-    `deflection` reads a signal that tells contact. It must come nearer to its value at the setpoint
-    than to the one of the free cantilever.
-    """
+    """Lands, lifts and withdraws, each confirmed by Z and by a signal `deflection`, else MicroscopeError."""
 
     def __init__(
         self,
@@ -153,10 +149,7 @@ class Tip:
 
 
 def park_through(connection: NanonisConnection, how: NanonisOptions) -> None:
-    """Stop scan, sweep and move, set 0 V, withdraw. Each is tried whatever the others do.
-
-    MicroscopeError if the bias or the withdrawal is not confirmed.
-    """
+    """Stop, set 0 V, withdraw, each whatever the others do. MicroscopeError if not confirmed."""
     connection.halted = False
     for command, *arguments in (("Scan_Action", 1, 0), ("BiasSpectr_Stop",), ("FolMe_Stop",)):
         try:

@@ -113,11 +113,7 @@ def inside(site: Site, excluded: BoolArray, problem: Problem) -> bool:
 
 
 def region_of(kind: str, text: str, problem: Problem) -> BoolArray:
-    """Candidates that a request takes away (n,).
-
-    ``exclude`` names the corners of a rectangle, ``0,0,20,40`` (row, column, row, column, edges
-    included). ``constrain`` names what an image must be, ``height > 2e-9`` in the image's unit.
-    """
+    """Candidates (n,) that ``exclude`` (corners of a rectangle) or ``constrain`` (a condition) takes away."""
     if kind == "exclude":
         corners = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*", text)
         if not corners:

@@ -161,10 +161,7 @@ def _wider(part: Part, shape: Sequence[int]) -> Part:
 
 
 def carry_over(microscope: Microscope, scan: Scan, least: float = MIN_QUALITY) -> Registration:
-    """Take a new image and displace the sites of an earlier one to where they are now.
-
-    JournalError if the frame is another, or both images correlate by less than `least`.
-    """
+    """Take a new image and displace earlier sites to it. JournalError if it correlates under `least`."""
     if not supports(microscope, SupportsDisplace):
         raise JournalError("a run is resumed on this microscope through a hardware.Guard only")
     new = microscope.scan([scan.image_name])

@@ -12,10 +12,7 @@ from grainscout.records.supports import SupportsState, supports
 
 
 class Logbook:
-    """What a run reads from its microscope besides curves, and where it notes it.
-
-    `new_image` is True for a resumed microscope whose state cannot be restored: its sites must be found again.
-    """
+    """What a run notes besides curves. `new_image`: a resumed microscope must find its sites again."""
 
     def __init__(self, microscope: Microscope, journal: Journal | None) -> None:
         self._microscope, self._journal = microscope, journal

@@ -30,11 +30,7 @@ def measure(
     now: Callable[[], float],
     proposal_id: str | None = None,
 ) -> Outcome:
-    """Measure a site.
-
-    A microscope that fails gives a failed outcome. What was refused or never sent is no outcome:
-    LimitError and NotSentError pass.
-    """
+    """Measure a site. A failure is a failed outcome; LimitError and NotSentError pass."""
     started = now()
     curve: IVCurve | None = None
     message = ""

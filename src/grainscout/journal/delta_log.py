@@ -22,11 +22,7 @@ class DeltaLog:
     since: int = 0
 
     def row(self, state: PackedState) -> tuple[int, bytes]:
-        """Number and bytes of the row that makes it `state`.
-
-        Number 0 begins anew, with the whole state. It is due once the changes are as long as the
-        whole was, so that all that is written stays in proportion to the state's last length.
-        """
+        """Number and bytes of the next row. Number 0 is the whole, due once the changes are as long as it."""
         blob = pack({} if self.state is None else _change(self.state, state) or {"keys": {}})
         if self.state is None or self.since + len(blob) > self.whole:
             return 0, pack({"value": state})
@@ -58,10 +54,7 @@ def _applied(before: PackedState | None, entry: PackedState) -> PackedState:
 
 
 def _change(before: Any, after: Any) -> PackedState | None:
-    """The change from `before` to `after`, None if there is none.
-
-    It is short where arrays gained rows or changed in a few.
-    """
+    """The change from `before` to `after`, short where arrays gained rows. None if there is none."""
     if isinstance(before, dict) and isinstance(after, dict) and list(before) == list(after):
         entries = {key: _change(before[key], after[key]) for key in after}
         keys = {key: entry for key, entry in entries.items() if entry is not None}

@@ -21,11 +21,7 @@ def lock_file(path: Path) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the journal at `path` for this process. JournalError if another one holds it.
-
-    The lock is SQLite's, on a file beside the journal. It works on every system, and the operating
-    system releases it however the process ends, so a killed run leaves nothing to repair.
-    """
+    """Hold the journal at `path` by SQLite's lock on a file beside it. JournalError if another does."""
     beside = lock_file(path)
     key = str(beside.resolve())
     if key in _HELD:

@@ -85,10 +85,7 @@ class Damaged(JournalError):
 
 
 def as_kept(value: object) -> object:
-    """A value as SQLite returns it: no NaN, no negative zero, and Unicode text.
-
-    Text of another program, such as a file's name in an error, may be no Unicode.
-    """
+    """A value as SQLite returns it: no NaN, no negative zero, and Unicode text."""
     if isinstance(value, float):
         return None if math.isnan(value) else value + 0.0
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
@@ -165,10 +162,7 @@ def schema_of(*definitions: str) -> set[tuple[object, ...]]:
 
 
 def torn(path: Path) -> int | None:
-    """Number of commits in a journal's -wal that cannot be reached.
-
-    None if its head is damaged. A power cut can leave up to two, which were not acknowledged.
-    """
+    """Number of commits of a -wal that cannot be reached, up to two. None if its head is damaged."""
     newest = path.with_name(path.name + "-wal")
     return wal_lost(newest) if newest.is_file() else 0
 

@@ -46,10 +46,7 @@ class Record:
 
 
 def read_wal(path: Path) -> list[Frame]:
-    """Frames of a -wal's newest round, in order. None if there is no such file.
-
-    A damaged header hides which round a frame is of. Then all frames come, none of them sound.
-    """
+    """Frames of a -wal's newest round, or all, none of them sound, if its header is damaged."""
     raw = path.read_bytes() if path.is_file() else b""
     count = (len(raw) - _WAL_HEADER) // (_FRAME_HEADER + PAGE)
     if count < 1:
@@ -154,10 +151,7 @@ def _mapped(path: Path) -> Iterator[_Buffer]:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """Every readable record of the file, then of its -wal, sound frames first.
-
-    A row may come more than once, and a damaged one with wrong fields.
-    """
+    """Every readable record of file and -wal: some come more than once, damaged ones with wrong fields."""
     frames = read_wal(path.with_name(path.name + "-wal"))
     newest = {f.page: f.data for f in frames if f.sound}
     torn = {f.page: f.data for f in frames if not f.sound}

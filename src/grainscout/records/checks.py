@@ -15,27 +15,13 @@ MISTAKES = (
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """One check of a conformance suite.
-
-    Attributes
-    ----------
-    name : str
-        Name of the check.
-    passed : bool
-        True if it did not fail.
-    message : str
-        What was wrong, or why nothing was checked.
-    about : str
-        What the check is about.
-    checked : bool
-        False if there was nothing to check, or no way.
-    """
+    """One check of a conformance suite."""
 
     name: str
     passed: bool
-    message: str = ""
-    about: str = ""
-    checked: bool = True
+    message: str = ""  #: What was wrong, or why nothing was checked
+    about: str = ""  #: What the check is about
+    checked: bool = True  #: False if there was nothing to check, or no way
 
 
 class NotChecked(Exception):

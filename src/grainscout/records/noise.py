@@ -12,10 +12,7 @@ _NORMAL = 0.6744897501960817  # median size of normal noise, in standard deviati
 
 
 def difference_scale(order: int) -> float:
-    """Median size of differences of normal noise of standard deviation 1.
-
-    Differences of order k have the weights of (1 - x)^k: binom(2k, k) times the noise's variance.
-    """
+    """Median size of differences of order k of unit normal noise, of variance binom(2k, k)."""
     return _NORMAL * math.sqrt(math.comb(2 * order, order))
 
 

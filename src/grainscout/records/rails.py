@@ -193,10 +193,7 @@ def _stands_still(
 def _knee(
     signed: FloatArray, volts: FloatArray, edge: int, way: int, level: float, half: float
 ) -> bool:
-    """True if the current reaches the level without slowing down before it.
-
-    From 80 % of the level to the level it takes a few samples, or a small share of the voltage.
-    """
+    """True if the current reaches the level without slowing down above 80 % of it."""
     path = signed[edge::-1] if way < 0 else signed[edge:]
     below = np.flatnonzero(path < 0.8 * level)
     if below.size == 0:

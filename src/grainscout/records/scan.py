@@ -28,10 +28,7 @@ class Site(NamedTuple):
 def checked_site(
     site: object, shape: tuple[int, int] | None = None, *, error: type[GrainscoutError] = DataError
 ) -> Site:
-    """The site as Python integers, on a grid of that shape. `error` is raised otherwise.
-
-    Numpy integers are welcome, truth values are not.
-    """
+    """The site as Python integers on a grid of that shape, else `error`. No truth values."""
     pair = tuple(site) if isinstance(site, (tuple, list, np.ndarray)) else (site,)
     whole = [isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in pair]
     inside = whole == [True, True] and (

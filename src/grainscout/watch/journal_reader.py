@@ -197,11 +197,7 @@ class Reader:
 
 
 class RunningDiversity:
-    """Mean pairwise distance of curves, updated curve by curve.
-
-    ``benchmarks`` scores the same measure. Distances come from scalar products, which is many times
-    as fast and off by 1e-8 of a curve at most.
-    """
+    """Mean pairwise distance of curves, by scalar products, updated curve by curve."""
 
     def __init__(self) -> None:
         self._curves = np.empty((0, 0))

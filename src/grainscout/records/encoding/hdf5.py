@@ -32,11 +32,7 @@ _MOST_VALUES = 1 << 29  # 4 GB once they are float64
 
 
 def survived(path: Path | str, read: Callable[[Path], object]) -> None:
-    """DataError if read(path) hangs or crashes. Its result or error is ignored.
-
-    `read` is a function of a module, so that another interpreter can import it. The process is
-    forked where that is safe: on Linux, with one thread (not with macOS's own libraries).
-    """
+    """DataError if read(path), a function of a module, hangs or crashes in another process."""
     place = Path(path).resolve()
     if sys.platform == "linux" and threading.active_count() == 1:
         status = _forked(place, read)

@@ -36,10 +36,7 @@ _Buffer = bytes | memoryview
 
 
 def flatten(value: object, where: str = "state") -> tuple[object, list[NDArray[Any]]]:
-    """A tree as plain JSON values, and its arrays in order, little endian and contiguous.
-
-    TypeError names a value that cannot be stored, and where in the tree it is.
-    """
+    """A tree as JSON values, and its arrays. TypeError names where one cannot be stored."""
     arrays: list[NDArray[Any]] = []
 
     def plain(value: object, where: str) -> object:
