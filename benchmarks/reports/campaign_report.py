@@ -116,22 +116,14 @@ def _published(findings: Sequence[Finding]) -> Section:
         statement, case, outcome, effect, controls = finding.row()
         verdict = styled(outcome, styles.get(outcome, ""))
         rows.append([styled(statement), case, verdict, effect, controls])
-    return Section(
-        id="published",
-        title="Published statements",
-        text=[
-            "Each statement is one number for each film, above zero where the statement holds. The table gives "
-            "its mean over films with an interval; all are one family (Holm). If a control that ignores its curves gives the same, and "
-            "the policy is not decidedly above it, the statement also holds for the control."
-        ],
-        tables=[
-            Table(
-                title="Verdicts by film",
-                heads=["statement", "case", "verdict", "effect", "controls"],
-                rows=rows,
-            )
-        ],
+    text = (
+        "Each statement is one number for each film, above zero where the statement holds. The table gives "
+        "its mean over films with an interval; all are one family (Holm). If a control that ignores its curves gives the same, and "
+        "the policy is not decidedly above it, the statement also holds for the control."
     )
+    heads = ["statement", "case", "verdict", "effect", "controls"]
+    table = Table(title="Verdicts by film", heads=heads, rows=rows)
+    return Section(id="published", title="Published statements", text=[text], tables=[table])
 
 
 def _result(rankings: list[GoalRanking], more: Sequence[Page]) -> Section:
@@ -183,18 +175,13 @@ def _stopping(campaign: Campaign, progress: CampaignProgress) -> Section:
         ]
         for c in progress.comparisons
     ]
-    return Section(
-        id="stopping",
-        title="Early stopping",
-        text=[describe_progress(campaign, progress)],
-        tables=[
-            Table(
-                title="Comparisons, with the films of each decision",
-                heads=["goal", "policies", "films a task", "verdict"],
-                rows=rows,
-            )
-        ],
+    table = Table(
+        title="Comparisons, with the films of each decision",
+        heads=["goal", "policies", "films a task", "verdict"],
+        rows=rows,
     )
+    text = describe_progress(campaign, progress)
+    return Section(id="stopping", title="Early stopping", text=[text], tables=[table])
 
 
 def campaign_file(campaign: Campaign) -> str:
@@ -222,37 +209,28 @@ def _failures(progress: CampaignProgress, store: CampaignStore, tables: Tables) 
     ]
     if waiting:
         text.append(f"{waiting} cells have not been run yet.")
-    return Section(
-        id="failures",
-        title="Failures",
-        text=text,
-        details=[
-            Details(
-                title=f"{k.policy} on {k.task}, film {k.film}: {error.strip().splitlines()[-1]}",
-                pre=error,
-            )
-            for k, error in failed.items()
-        ],
-    )
+    details = [
+        Details(
+            title=f"{k.policy} on {k.task}, film {k.film}: {error.strip().splitlines()[-1]}",
+            pre=error,
+        )
+        for k, error in failed.items()
+    ]
+    return Section(id="failures", title="Failures", text=text, details=details)
 
 
 def _repeat(campaign: Campaign) -> Section:
     versions = "\n".join(f"{k:14} {v}" for k, v in package_versions().items())
-    return Section(
-        id="repeat",
-        title="Reproduction",
-        text=[
-            "The same command on a machine of the same kind gives the same table.parquet, with any "
-            f"number of workers. The campaign seed is {campaign.seed}. Film k of a task is made from "
-            "(seed, task, k). Film, instrument and policy have separate random streams. Save the campaign "
-            f"below as {campaign.name}.toml, unless it comes with Grainscout: then its name is enough."
-        ],
-        details=[
-            Details(
-                title="Command",
-                pre=f"grainscout bench {campaign.name}.toml --out out/{campaign.name}",
-            ),
-            Details(title=f"The campaign, {campaign.name}.toml", pre=campaign_file(campaign)),
-            Details(title="Versions", pre=versions),
-        ],
+    text = (
+        "The same command on a machine of the same kind gives the same table.parquet, with any "
+        f"number of workers. The campaign seed is {campaign.seed}. Film k of a task is made from "
+        "(seed, task, k). Film, instrument and policy have separate random streams. Save the campaign "
+        f"below as {campaign.name}.toml, unless it comes with Grainscout: then its name is enough."
     )
+    command = f"grainscout bench {campaign.name}.toml --out out/{campaign.name}"
+    details = [
+        Details(title="Command", pre=command),
+        Details(title=f"The campaign, {campaign.name}.toml", pre=campaign_file(campaign)),
+        Details(title="Versions", pre=versions),
+    ]
+    return Section(id="repeat", title="Reproduction", text=[text], details=details)

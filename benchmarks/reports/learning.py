@@ -69,14 +69,13 @@ def learning_section(campaign: Campaign, tables: Tables) -> Section:
             )
             pictures.append(picture(figure, f"{caption} {band}{only}", alt))
     drawn, only = _first([t.id for t in campaign.tasks], tables.steps)
-    pictures.append(
-        picture(
-            figures.learning_curves(drawn, "diversity", label="diversity of curves", order=order),
-            "Mean pairwise distance of the measured curves over their rms. It may fall when new "
-            f"curves resemble old ones. {band}{only}",
-            "Diversity of measured curves against measurements",
-        )
+    figure = figures.learning_curves(drawn, "diversity", label="diversity of curves", order=order)
+    caption = (
+        "Mean pairwise distance of the measured curves over their rms. It may fall when new "
+        f"curves resemble old ones. {band}{only}"
     )
+    alt = "Diversity of measured curves against measurements"
+    pictures.append(picture(figure, caption, alt))
     return Section(id="learning", title="Learning", pictures=pictures)
 
 
@@ -126,12 +125,8 @@ def cost_section(tables: Tables, scores: pd.DataFrame) -> Section | None:
             benefit_label="mean score over the goals",
         )
         pictures.append(picture(figure, f"{caption} Faint: each film. Large: median.", alt))
-    return Section(
-        id="cost",
-        title="Cost against benefit",
-        tables=[_medians(parts, tables.timings.groupby("policy")["decision_s"].median())],
-        pictures=pictures,
-    )
+    table = _medians(parts, tables.timings.groupby("policy")["decision_s"].median())
+    return Section(id="cost", title="Cost against benefit", tables=[table], pictures=pictures)
 
 
 def _medians(parts: dict[str, pd.DataFrame], decisions: pd.Series[float]) -> Table:
@@ -139,15 +134,7 @@ def _medians(parts: dict[str, pd.DataFrame], decisions: pd.Series[float]) -> Tab
     heads = ["measurements", "simulated time, min", "travel, µm", "decision here, ms", "score"]
     rows = []
     for name, part in parts.items():
-        median = part[["measurements", "minutes", "travel", "score"]].median()
-        rows.append(
-            [
-                name,
-                f"{median['measurements']:.0f}",
-                f"{median['minutes']:.1f}",
-                f"{median['travel']:.1f}",
-                f"{decisions[name] * 1e3:.1f}",
-                f"{median['score']:.2f}",
-            ]
-        )
+        m = part[["measurements", "minutes", "travel", "score"]].median()
+        shown = [f"{m['measurements']:.0f}", f"{m['minutes']:.1f}", f"{m['travel']:.1f}"]
+        rows.append([name, *shown, f"{decisions[name] * 1e3:.1f}", f"{m['score']:.2f}"])
     return Table(title="Medians over films", heads=["policy", *heads], rows=rows)

@@ -44,21 +44,14 @@ def choice_section(
     if visits is not None:
         text.append(visits[0])
         pictures.append(visits[1])
-    table = Table(
-        title="Chosen sites against all candidates: difference of means in standard deviations",
-        heads=["property", "effect", "p, Holm"],
-        rows=[
-            [str(r.property), f"{r.effect:+.2f}", f"{r.p_adjusted:.2g}"]
-            for r in drivers.itertuples(index=False)
-        ],
-    )
-    return Section(
-        id="choice",
-        title="Properties of the chosen sites",
-        text=text,
-        tables=[table],
-        pictures=pictures,
-    )
+    rows = [
+        [str(r.property), f"{r.effect:+.2f}", f"{r.p_adjusted:.2g}"]
+        for r in drivers.itertuples(index=False)
+    ]
+    title = "Chosen sites against all candidates: difference of means in standard deviations"
+    table = Table(title=title, heads=["property", "effect", "p, Holm"], rows=rows)
+    about = "Properties of the chosen sites"
+    return Section(id="choice", title=about, text=text, tables=[table], pictures=pictures)
 
 
 def _density(components: FloatArray, visited: IntArray) -> Picture:
@@ -72,13 +65,12 @@ def _density(components: FloatArray, visited: IntArray) -> Picture:
         axes=("patch component 1 (sd)", "patch component 2 (sd)"),
         note=f"energy distance {test.distance:.2g}, p = {test.p_value:.2g}",
     )
-    return picture(
-        figure,
-        f"Patches of all candidates and of the visited sites, in their first two principal "
+    caption = (
+        "Patches of all candidates and of the visited sites, in their first two principal "
         f"components. They {differ} from a random choice of as many sites (energy distance, p = "
-        f"{test.p_value:.2g}).",
-        "Density of visited patches against all patches",
+        f"{test.p_value:.2g})."
     )
+    return picture(figure, caption, "Density of visited patches against all patches")
 
 
 def _boundary_visits(
@@ -120,17 +112,16 @@ def other_questions(problem: Problem, measured: Sequence[Outcome], note: str = "
                 _number(record[next(k for k in record if "target" in str(k))]),
             ]
         )
+    table = Table(
+        title=f"Descriptors over the run. Last column: rank correlation with {problem.target}",
+        heads=["descriptor", "valid", "bounds", "largest", "at", "correlation"],
+        rows=rows,
+    )
     return Section(
         id="counterfactual",
         title="Other descriptors of the same curves",
         text=[note.strip()] if note else [],
-        tables=[
-            Table(
-                title=f"Descriptors over the run. Last column: rank correlation with {problem.target}",
-                heads=["descriptor", "valid", "bounds", "largest", "at", "correlation"],
-                rows=rows,
-            )
-        ],
+        tables=[table],
     )
 
 

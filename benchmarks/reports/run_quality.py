@@ -74,19 +74,16 @@ def _pictures(
     good = [current[k] for k in current if usable[k]]
     if not bad:
         return [over_run]
-    panels = picture(
-        figures.unusable_curves(
-            problem.waveform.voltage,
-            np.array([current[k] for k in bad]),
-            [_label(k + 1, measured[k]) for k in bad],
-            reference=np.median(good, axis=0) if good else None,
-        ),
-        "Unusable curves with their reasons"
-        + (", evenly spaced over the run" if len(bad) > 12 else "")
-        + (". Grey: the median of the usable curves." if good else "."),
-        "Unusable curves and their reasons",
+    drawn = figures.unusable_curves(
+        problem.waveform.voltage,
+        np.array([current[k] for k in bad]),
+        [_label(k + 1, measured[k]) for k in bad],
+        reference=np.median(good, axis=0) if good else None,
     )
-    return [over_run, panels]
+    caption = "Unusable curves with their reasons"
+    caption += ", evenly spaced over the run" if len(bad) > 12 else ""
+    caption += ". Grey: the median of the usable curves." if good else "."
+    return [over_run, picture(drawn, caption, "Unusable curves and their reasons")]
 
 
 def _label(number: int, outcome: Outcome) -> str:

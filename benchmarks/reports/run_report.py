@@ -11,7 +11,7 @@ from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN, clas
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.benchmarks.campaign.cell import evaluation_map
-from grainscout.benchmarks.reports.page import Details, Picture, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.page import Details, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
 from grainscout.benchmarks.reports.run_quality import left_out, quality_section
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
@@ -108,13 +108,9 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
         ["travel, µm", f"{np.hypot(*steps.T).sum() * 1e6:.2f}" if len(steps) else "0"],
     ]
     scan = problem.scan
-    pictures = [
-        picture(
-            figures.sites_over_topography(scan, sites),
-            "Measured sites over the scan, coloured by step.",
-            "Measured sites over the topography",
-        )
-    ]
+    drawn = figures.sites_over_topography(scan, sites)
+    caption = "Measured sites over the scan, coloured by step."
+    pictures = [picture(drawn, caption, "Measured sites over the topography")]
     others = {
         n: image for n, image in scan.channels.items() if n not in (scan.image_name, "grains")
     }
@@ -125,75 +121,48 @@ def _overview(problem: Problem, outcomes: list[Outcome], measured: list[Outcome]
             others, pixel_size=scan.pixel_size, sites=sites, units=dict(scan.units)
         )
         pictures.append(picture(drawn, f"Images beside the height: {names}.", f"Images: {names}"))
-    return Section(
-        id="sites",
-        title="Measured sites",
-        tables=[Table(title="The run", heads=["", ""], rows=rows)],
-        pictures=pictures,
-    )
+    table = Table(title="The run", heads=["", ""], rows=rows)
+    return Section(id="sites", title="Measured sites", tables=[table], pictures=pictures)
 
 
 def _target(
     problem: Problem, usable: list[Outcome], values: np.ndarray, unit: str, note: str
 ) -> Section:
-    diversity = running_diversity(problem, usable)
     factor, shown_unit = figures.engineering(values, unit)
-    return Section(
-        id="course",
-        title="Values and diversity over the run",
-        pictures=[
-            picture(
-                figures.diversity_of_run(
-                    {
-                        f"{problem.target} ({shown_unit})": values * factor,
-                        "diversity of curves": diversity,
-                    }
-                ),
-                f"Left: {problem.target} of each curve in order. Right: mean pairwise distance of the "
-                f"curves so far.{note}",
-                f"{problem.target} and diversity against measurements",
-            )
-        ],
+    course = {
+        f"{problem.target} ({shown_unit})": values * factor,
+        "diversity of curves": running_diversity(problem, usable),
+    }
+    caption = (
+        f"Left: {problem.target} of each curve in order. Right: mean pairwise distance of the "
+        f"curves so far.{note}"
     )
+    alt = f"{problem.target} and diversity against measurements"
+    shown = picture(figures.diversity_of_run(course), caption, alt)
+    return Section(id="course", title="Values and diversity over the run", pictures=[shown])
 
 
 def _curves(problem: Problem, current: np.ndarray, note: str) -> Section:
-    archetypes = classify(problem.waveform.voltage, current)
+    voltage = problem.waveform.voltage
+    archetypes = classify(voltage, current)
     known = archetypes != UNKNOWN
     if not known.any():
-        return Section(
-            id="curves",
-            title="Curves",
-            text=["The sweep has no loop, so the curves have no archetype."],
-            pictures=[
-                picture(
-                    figures.iv_curves(
-                        problem.waveform.voltage,
-                        current[:: max(len(current) // 6, 1)][:6],
-                    ),
-                    f"Measured curves, evenly spaced over the run.{note}",
-                    "Example curves",
-                )
-            ],
-        )
-    return Section(
-        id="curves",
-        title="Archetypes of the curves",
-        text=["The archetypes are those of the measured loops. The truth is not used here."],
-        pictures=[
-            picture(
-                figures.archetype_examples(
-                    problem.waveform.voltage,
-                    current[known],
-                    archetypes[known],
-                    names=ARCHETYPE_NAMES,
-                    steps=np.flatnonzero(known) + 1,
-                ),
-                f"Examples of each archetype, and the number of the first one.{note}",
-                "Example curves by archetype",
-            )
-        ],
+        text = "The sweep has no loop, so the curves have no archetype."
+        drawn = figures.iv_curves(voltage, current[:: max(len(current) // 6, 1)][:6])
+        caption = f"Measured curves, evenly spaced over the run.{note}"
+        shown = picture(drawn, caption, "Example curves")
+        return Section(id="curves", title="Curves", text=[text], pictures=[shown])
+    drawn = figures.archetype_examples(
+        voltage,
+        current[known],
+        archetypes[known],
+        names=ARCHETYPE_NAMES,
+        steps=np.flatnonzero(known) + 1,
     )
+    caption = f"Examples of each archetype, and the number of the first one.{note}"
+    shown = picture(drawn, caption, "Example curves by archetype")
+    text = "The archetypes are those of the measured loops. The truth is not used here."
+    return Section(id="curves", title="Archetypes of the curves", text=[text], pictures=[shown])
 
 
 def _explanation(header: Header, outcomes: list[Outcome], unit: str) -> Section | None:
@@ -209,34 +178,27 @@ def _explanation(header: Header, outcomes: list[Outcome], unit: str) -> Section 
     maps = policy.explain()
     if not maps:
         return None
-    sites = np.array([tuple(o.site) for o in outcomes])
-    shown: list[Picture] = [
-        picture(
-            figures.explain_maps(
-                maps,
-                pixel_size=header.problem.scan.pixel_size,
-                sites=sites,
-                units={"mean": unit, "uncertainty": unit},
-            ),
-            "Maps of the policy after the last measurement: " + ", ".join(maps) + ".",
-            "Maps of the policy: " + ", ".join(maps),
-        )
-    ]
-    return Section(id="explanation", title="Maps of the policy", pictures=shown)
+    drawn = figures.explain_maps(
+        maps,
+        pixel_size=header.problem.scan.pixel_size,
+        sites=np.array([tuple(o.site) for o in outcomes]),
+        units={"mean": unit, "uncertainty": unit},
+    )
+    names = ", ".join(maps)
+    caption = f"Maps of the policy after the last measurement: {names}."
+    shown = picture(drawn, caption, f"Maps of the policy: {names}")
+    return Section(id="explanation", title="Maps of the policy", pictures=[shown])
 
 
 def _one_value(problem: Problem, truth: TaskTruth) -> Section:
     """Truth section of a sample without a map."""
     factor, unit = figures.engineering(truth.target[truth.mapped], truth.unit)
     value = truth.target[truth.mapped][0] * factor
-    return Section(
-        id="truth",
-        title="Against the truth",
-        text=[
-            f"The true {problem.target} is {value:.4g} {unit} at all {truth.mapped.sum()} sites that "
-            "have a value: there is no map to score."
-        ],
+    text = (
+        f"The true {problem.target} is {value:.4g} {unit} at all {truth.mapped.sum()} sites that "
+        "have a value: there is no map to score."
     )
+    return Section(id="truth", title="Against the truth", text=[text])
 
 
 def _against_truth(problem: Problem, truth: TaskTruth, usable: list[Outcome], note: str) -> Section:
@@ -252,31 +214,26 @@ def _against_truth(problem: Problem, truth: TaskTruth, usable: list[Outcome], no
     ]
     for name in ("boundary", "junction"):
         if name in steps:
-            rows.append(
-                [f"sites at a {name}, over their share of the film", f"{steps[name][-1]:.2f}"]
-            )
+            about = f"sites at a {name}, over their share of the film"
+            rows.append([about, f"{steps[name][-1]:.2f}"])
+    drawn = figures.predicted_vs_true(
+        *(problem.as_map(v) for v in (truth.target, mean, std)),
+        pixel_size=problem.scan.pixel_size,
+        name=problem.target,
+        unit=truth.unit,
+        sites=np.array([tuple(o.site) for o in usable]),
+    )
+    caption = (
+        f"True {problem.target}, the evaluation model's map from this run's curves, and its "
+        "uncertainty."
+    )
+    known = "The truth is known, because the film is simulated or the curves were recorded before."
     return Section(
         id="truth",
         title="Against the truth",
-        text=[
-            "The truth is known, because the film is simulated or the curves were recorded before."
-            + note
-        ],
+        text=[known + note],
         tables=[Table(title="After the last measurement", heads=["", ""], rows=rows)],
-        pictures=[
-            picture(
-                figures.predicted_vs_true(
-                    *(problem.as_map(v) for v in (truth.target, mean, std)),
-                    pixel_size=problem.scan.pixel_size,
-                    name=problem.target,
-                    unit=truth.unit,
-                    sites=np.array([tuple(o.site) for o in usable]),
-                ),
-                f"True {problem.target}, the evaluation model's map from this run's curves, and its "
-                "uncertainty.",
-                f"True and predicted maps of {problem.target}",
-            )
-        ],
+        pictures=[picture(drawn, caption, f"True and predicted maps of {problem.target}")],
     )
 
 

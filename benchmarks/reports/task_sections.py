@@ -39,24 +39,20 @@ def asked_section(campaign: Campaign) -> Section:
         hard = ", ".join(f"{goal} {left[goal]:.2f}" for goal in task.goals if goal in left)
         hard += ": no map can be made" if task.id in no_map else ""
         tasks.append([task.id, styled(task.about()), styled(hard or "not measured")])
-    heads = ["task", "what it asks", "left by random"]
     policies: list[Row] = [
         [p.title, styled(p.name), styled(json.dumps(p.options) if p.options else "defaults")]
         for p in campaign.policies
     ]
-    return Section(
-        id="asked",
-        title="Tasks and policies",
-        text=[
-            "Left by random: the rest that random sampling leaves at the end of the budget, measured once "
-            "for each registered task. Discovery: share of the wanted examples not found. Mapping: error "
-            "of the map over the spread of the truth. Optimisation: regret over the range of the truth."
-        ],
-        tables=[
-            Table(title="Tasks", heads=heads, rows=tasks),
-            Table(title="Policies", heads=["policy", "name", "options"], rows=policies),
-        ],
+    text = (
+        "Left by random: the rest that random sampling leaves at the end of the budget, measured once "
+        "for each registered task. Discovery: share of the wanted examples not found. Mapping: error "
+        "of the map over the spread of the truth. Optimisation: regret over the range of the truth."
     )
+    tables = [
+        Table(title="Tasks", heads=["task", "what it asks", "left by random"], rows=tasks),
+        Table(title="Policies", heads=["policy", "name", "options"], rows=policies),
+    ]
+    return Section(id="asked", title="Tasks and policies", text=[text], tables=tables)
 
 
 def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
@@ -77,19 +73,10 @@ def by_task_section(campaign: Campaign, scores: pd.DataFrame) -> Section | None:
             cells = ["-" if np.isnan(v) else f"{v:.2f}" for v in values]
             marks = ["top" if v == best else "" for v in values]
             rows.append([words[task], *map(styled, cells, marks)])
-        tables.append(
-            Table(
-                title=f"{goal.capitalize()}: mean score over films",
-                heads=["task", *names],
-                rows=rows,
-            )
-        )
-    return Section(
-        id="by-task",
-        title="Task by task",
-        text=["The highest of each row is underlined. Only the verdicts say if it is decided."],
-        tables=tables,
-    )
+        title = f"{goal.capitalize()}: mean score over films"
+        tables.append(Table(title=title, heads=["task", *names], rows=rows))
+    text = "The highest of each row is underlined. Only the verdicts say if it is decided."
+    return Section(id="by-task", title="Task by task", text=[text], tables=tables)
 
 
 def task_section(
@@ -121,23 +108,23 @@ def task_section(
         [str(n), *(f"{v:.2f}" for v in row)]
         for n, row in zip(part.index, part.to_numpy(), strict=True)
     ]
-    wave = problem.waveform
-    notes = []
+    wave, (height, width) = problem.waveform, problem.scan.shape
+    of_all = task in campaign.tasks[:EVERY_POLICY]
+    text = [
+        f"Task {task.id}. {len(problem.candidates)} candidate sites on {height} x {width} pixels; "
+        f"{wave.kind} of {len(wave)} samples {_volts(wave)} in {wave.duration:g} s at "
+        f"{problem.light:g} suns; target {task.target}. Pictures are of the first film"
+        + ("." if of_all else ", by one policy.")
+    ]
     if task.microscope.one_sample:
-        notes.append(
+        text.append(
             "All runs of this task measure the same sample. Their spread is that of the policies' chance "
             "and says nothing about other samples."
         )
     return Section(
         id="task-" + task.id.replace("/", "-"),
         title=task.about().capitalize(),
-        text=[
-            f"Task {task.id}. {len(problem.candidates)} candidate sites on {problem.scan.shape[0]} x "
-            f"{problem.scan.shape[1]} pixels; {wave.kind} of {len(wave)} samples {_volts(wave)} in "
-            f"{wave.duration:g} s at {problem.light:g} suns; target {task.target}. Pictures are of the first film"
-            + ("." if task in campaign.tasks[:EVERY_POLICY] else ", by one policy."),
-            *notes,
-        ],
+        text=text,
         tables=[Table(title="Mean score", heads=["policy", *map(str, part.columns)], rows=rows)],
         pictures=shown,
         details=folded,
@@ -163,45 +150,35 @@ def _run_pictures(
 ) -> list[Picture]:
     steps = payload["steps"]
     sites = np.column_stack([steps["row"], steps["column"]])
-    pictures = [
-        picture(
-            figures.sites_over_topography(problem.scan, sites, boundary=boundary, title=name),
-            f"{name}: sites over the scanned topography, coloured by step"
-            + ("; true grain boundaries in blue." if boundary is not None else "."),
-            f"Sites that {name} measured over the topography",
-        )
-    ]
+    drawn = figures.sites_over_topography(problem.scan, sites, boundary=boundary, title=name)
+    caption = f"{name}: sites over the scanned topography, coloured by step"
+    caption += "; true grain boundaries in blue." if boundary is not None else "."
+    pictures = [picture(drawn, caption, f"Sites that {name} measured over the topography")]
     if payload["final"]:
-        maps = [problem.as_map(v) for v in (truth.target, *payload["final"].values())]
-        pictures.append(
-            picture(
-                figures.predicted_vs_true(
-                    *maps,
-                    pixel_size=problem.scan.pixel_size,
-                    name=problem.target,
-                    unit=truth.unit,
-                    sites=sites,
-                    title=name,
-                ),
-                f"{name}: true {problem.target}, the evaluation model's map from this run's curves, and "
-                "its uncertainty.",
-                f"True and predicted maps of {problem.target} after the run of {name}",
-            )
+        drawn = figures.predicted_vs_true(
+            *(problem.as_map(v) for v in (truth.target, *payload["final"].values())),
+            pixel_size=problem.scan.pixel_size,
+            name=problem.target,
+            unit=truth.unit,
+            sites=sites,
+            title=name,
         )
+        caption = (
+            f"{name}: true {problem.target}, the evaluation model's map from this run's curves, and "
+            "its uncertainty."
+        )
+        alt = f"True and predicted maps of {problem.target} after the run of {name}"
+        pictures.append(picture(drawn, caption, alt))
     measured = np.flatnonzero(steps["ok"])
-    pictures.append(
-        picture(
-            figures.archetype_examples(
-                problem.waveform.voltage,
-                payload["curves"],
-                steps["class_index"][measured],
-                names=truth.classes,
-                steps=measured + 1,
-                time=None if _is_swept(problem.waveform) else problem.waveform.time,
-                title=name,
-            ),
-            f"{name}: measured curves by the true archetype of their site.",
-            f"Example curves that {name} measured, by archetype",
-        )
+    drawn = figures.archetype_examples(
+        problem.waveform.voltage,
+        payload["curves"],
+        steps["class_index"][measured],
+        names=truth.classes,
+        steps=measured + 1,
+        time=None if _is_swept(problem.waveform) else problem.waveform.time,
+        title=name,
     )
-    return pictures
+    caption = f"{name}: measured curves by the true archetype of their site."
+    alt = f"Example curves that {name} measured, by archetype"
+    return [*pictures, picture(drawn, caption, alt)]
