@@ -20,6 +20,7 @@ TASK = Task(
     waveform=WaveformSpec(samples=51),
     light_suns=0.1,
     curves=14,
+    goals=("discovery",),  # the scale of maps takes longer than the cells
 )
 
 CODE = """

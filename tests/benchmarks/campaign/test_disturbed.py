@@ -27,6 +27,7 @@ microscope = {{ film = "tiny" }}
 waveform = {{ samples = 51 }}
 light_suns = 0.1
 curves = 10
+goals = ["discovery"]
 
 [[policy]]
 name = "random"
