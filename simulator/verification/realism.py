@@ -111,7 +111,7 @@ def separation(many: FloatArray, few: FloatArray) -> float:
     scores_few, scores_many = np.empty(folds), np.empty(len(many))
     for k in range(folds):
         held = np.arange(len(many)) % folds == k
-        rule = discriminant(many[~held], np.delete(few, k, axis=0))
+        rule = _discriminant(many[~held], np.delete(few, k, axis=0))
         scores_few[k], scores_many[held] = (
             few[k] @ rule[0] - rule[1],
             many[held] @ rule[0] - rule[1],
@@ -120,7 +120,7 @@ def separation(many: FloatArray, few: FloatArray) -> float:
     return float((ranks - folds * (folds + 1) / 2) / (folds * len(many)))
 
 
-def discriminant(many: FloatArray, few: FloatArray) -> tuple[FloatArray, float]:
+def _discriminant(many: FloatArray, few: FloatArray) -> tuple[FloatArray, float]:
     """Fisher's direction with a ridge, and the middle between the two sets along it."""
     spread = 0.5 * (np.cov(many.T) + np.cov(few.T))
     spread += 0.3 * np.eye(len(spread))
