@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist
 
 from grainscout.records import ConfigError, DataError
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.registry import one_of
 
 Metric = Literal["euclidean", "correlation"]
 _METRICS = ("euclidean", "correlation")
@@ -40,8 +41,7 @@ def distances(
     second = first if b is None else _points(b)
     if first.shape[1] != second.shape[1]:
         raise DataError(f"points must have one length; got {first.shape[1]} and {second.shape[1]}")
-    if metric not in _METRICS:
-        raise ConfigError(f"metric must be one of {', '.join(_METRICS)}; got {metric!r}")
+    one_of("metric", metric, _METRICS)
     if metric == "euclidean":
         return np.asarray(cdist(first, second) / np.sqrt(first.shape[1]))
     return np.asarray(np.clip(1.0 - _unit_shapes(first) @ _unit_shapes(second).T, 0.0, 2.0))

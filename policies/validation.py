@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 
 
 def option(
@@ -31,7 +31,7 @@ def option(
     elif isinstance(default, int):
         check = partial(check_count, low=max(0, low))
     elif isinstance(default, str):
-        check = partial(check_choice, choices=choices)
+        check = partial(one_of, known=choices)
     return dataclasses.field(default=default, metadata={"check": check})
 
 
@@ -61,15 +61,6 @@ def check_number(
         raise ConfigError(
             f"{name} must be a number in {bracket}{low:g}, {high:g}{close}"
             f"{f' [{unit}]' if unit else ''}; got {value!r}"
-        )
-
-
-def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """ConfigError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ConfigError(
-            f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}"
-            f"{closest(str(value), choices)}"
         )
 
 

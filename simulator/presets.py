@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 from grainscout.simulator import fitted
 from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec
 from grainscout.simulator.transport.parameters import TransportGlobals
@@ -199,8 +198,5 @@ def preset(name: str) -> FilmSpec:
     ConfigError
         There is no such film. The message lists the names.
     """
-    if name not in PRESETS:
-        raise ConfigError(
-            f"film preset must be one of {', '.join(PRESETS)}; got {name!r}{closest(name, [*PRESETS, *_FORMER])}"
-        )
+    one_of("film preset", name, PRESETS, also=_FORMER)
     return PRESETS[name]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, grid_scan, scan_of
 from grainscout.analysis.formats.places import placed, recorded_pixels
@@ -152,8 +151,8 @@ def _scan_under(
     size = main.pixel_size if pixel_nm is None else (pixel_nm * 1e-9, pixel_nm * 1e-9)
     if size is None:
         if current.shape[:2] != (1, 1):
-            raise fault(
-                asked.path, "have axes x and y in m", "none", "Give the size of a pixel: pixel_nm"
+            raise asked.fault(
+                "have axes x and y in m", "none", "Give the size of a pixel: pixel_nm"
             )
         size = (1e-9, 1e-9)
     if same:
@@ -211,7 +210,7 @@ def _scan_around(
     _, first = np.unique(sites, axis=0, return_index=True)
     kept = np.array([i for i in np.sort(first) if inside[i]], dtype=np.int64)
     if not kept.size:
-        raise fault(asked.path, "hold a curve within its image", f"{len(sites)} outside")
+        raise asked.fault("hold a curve within its image", f"{len(sites)} outside")
     if kept.size < len(sites):
         asked.note(
             f"{len(sites) - kept.size} of {len(sites)} curves lie outside the image or on a pixel "

@@ -174,8 +174,7 @@ def load_gwy(asked: Asked) -> Scan | Recording:
     if curves:
         return arranged(asked, pictures, curves, metadata, positions=positions)
     if not pictures:
-        raise fault(
-            asked.path,
+        raise asked.fault(
             "hold images, or curves over a voltage in V",
             ", ".join(container) or "nothing",
             "It is truncated" if cut else "",
@@ -289,10 +288,9 @@ def _is_whole(asked: Asked, key: str, value: object) -> bool:
 
 def _picture(asked: Asked, key: str, name: str, field: GwyObject, *, cut: bool) -> Picture:
     """A data field in SI units; without a pixel size if the file gives no length."""
-    path = asked.path
     missing = [k for k in ("xres", "yres", "xreal", "yreal", "data") if k not in field]
     if missing:
-        raise fault(path, f"have {', '.join(missing)} in {key}", "none")
+        raise asked.fault(f"have {', '.join(missing)} in {key}", "none")
     rows, columns = field["yres"], field["xres"]
     values = field["data"]
     if cut and 0 < values.size < rows * columns <= MOST_PIXELS:
@@ -303,8 +301,8 @@ def _picture(asked: Asked, key: str, name: str, field: GwyObject, *, cut: bool) 
         or not isinstance(values, np.ndarray)
         or values.size != rows * columns
     ):
-        raise fault(
-            path, f"hold an image of {rows} x {columns} in {key}", f"{np.size(values)} values"
+        raise asked.fault(
+            f"hold an image of {rows} x {columns} in {key}", f"{np.size(values)} values"
         )
     factor, unit = si(str(field.get("si_unit_xy", {}).get("unitstr", "")))
     z_factor, z_unit = si(str(field.get("si_unit_z", {}).get("unitstr", "")))

@@ -70,13 +70,13 @@ def load_ibw(asked: Asked) -> Scan | Recording:
     if wave.values.ndim == 2 and wave.labels[1]:
         return _single(asked, _traces(path, wave))
     if wave.values.ndim not in (2, 3):
-        raise fault(path, "hold an image or curves", f"a wave of shape {wave.values.shape}")
+        raise asked.fault("hold an image or curves", f"a wave of shape {wave.values.shape}")
     layers = wave.values if wave.values.ndim == 3 else wave.values[:, :, None]
     names = wave.labels[2] if wave.values.ndim == 3 else []
     if not names:
         names = [f"layer {i}" for i in range(layers.shape[2])]
     if len(names) != layers.shape[2] or len(set(names)) != len(names):
-        raise fault(path, f"name its {layers.shape[2]} layers", ", ".join(names))
+        raise asked.fault(f"name its {layers.shape[2]} layers", ", ".join(names))
     pictures = [
         Picture(
             name=name,
@@ -111,12 +111,10 @@ def _traces(path: Path | str, wave: _Wave) -> Traces:
 
 
 def _single(asked: Asked, traces: Traces) -> Scan | Recording:
-    path = asked.path
     voltage = next((n for n in traces.channels if n.startswith(("Bias", "Volt"))), None)
     units = {n: traces.units.get(n, "") for n in traces.channels if n != voltage}
     if voltage is None or "A" not in units.values():
-        raise fault(
-            path,
+        raise asked.fault(
             "hold an image, or a current over a bias",
             f"{', '.join(traces.channels)}: a force curve or another single trace",
             "Read it with read_traces",

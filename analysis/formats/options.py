@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
-from grainscout.records import ConfigError
+from grainscout.analysis.formats.files import fault, number
+from grainscout.records import ConfigError, DataError
 
 
 class ReadOptions(TypedDict, total=False):
@@ -52,6 +53,14 @@ class Asked:
         """Keep a sentence about what was assumed, filled or left out."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def fault(self, expected: str, found: str, mend: str = "") -> DataError:
+        """The error of this file: what it must hold, what it does, how to mend it."""
+        return fault(self.path, expected, found, mend)
+
+    def number(self, key: str, text: str) -> float:
+        """A number in the file's header; DataError names the key."""
+        return number(self.path, key, text)
 
     def refuse_idle(self, kind: str) -> None:
         """Refuse options that had no effect; ConfigError names them."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault
+from grainscout.analysis.formats.files import MOST_PIXELS
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.topography import Picture as Picture
 from grainscout.analysis.formats.topography import channel_names, named, topography
@@ -36,10 +36,8 @@ def frame(
     """Numbers of a picture from a byte on, top line first; NaN where the file has ended."""
     (rows, columns), dtype = shape, np.dtype(kind)
     if min(shape) < 1 or rows * columns > MOST_PIXELS or at < 0:
-        raise fault(
-            asked.path,
-            f"have 1 to {MOST_PIXELS} pixels of {name}",
-            f"{rows} x {columns} at byte {at}",
+        raise asked.fault(
+            f"have 1 to {MOST_PIXELS} pixels of {name}", f"{rows} x {columns} at byte {at}"
         )
     there = max(min((len(data) - at) // (columns * dtype.itemsize), rows), 0)
     image = np.full(shape, np.nan)
@@ -69,8 +67,7 @@ def _refuse_cut(asked: Asked, pictures: Sequence[Picture]) -> None:
     usable = f"Whole are {', '.join(whole)}" if whole else "No picture is whole"
     shape = list(pictures[0].values.shape)
     crop = [0, 0, *shape] if whole else max(parts, key=lambda c: c[2]) if parts else None
-    raise fault(
-        asked.path,
+    raise asked.fault(
         "hold all lines of its pictures",
         "; ".join(text for text, _ in asked.cut.values()),
         f"It is truncated. {usable}" + (f"; crop_px = {crop} reads them" if crop else ""),
@@ -81,7 +78,6 @@ def scan_of(
     asked: Asked, pictures: Sequence[Picture], metadata: Mapping[str, Any] | None = None
 ) -> Scan:
     """The pictures on the topography's grid as one scan; what is left out or filled is noted."""
-    path = asked.path
     _refuse_cut(asked, pictures)
     pixel_nm = asked.take("pixel_nm")
     if pixel_nm is not None:
@@ -91,14 +87,13 @@ def scan_of(
     chosen, height = _main(asked, pictures)
     main = pictures[chosen]
     if main.pixel_size is None:
-        raise fault(
-            path,
+        raise asked.fault(
             f"say the width and height of {main.name} in m",
             "none",
             "Give the size of a pixel in nm: pixel_nm",
         )
     if min(main.pixel_size) <= 0 or not np.isfinite(main.pixel_size).all():
-        raise fault(path, "have a positive, finite pixel_size", f"{main.pixel_size} m")
+        raise asked.fault("have a positive, finite pixel_size", f"{main.pixel_size} m")
     same = [main, *(p for p in pictures if p is not main and p.fits(main))]
     others = [p.label for p in pictures if not p.fits(main) and p is not main]
     if others:
@@ -171,8 +166,7 @@ def _in_metres(asked: Asked, chosen: Picture, *, explicit: bool) -> Picture:
         return replace(chosen, values=chosen.values * 1e-9, unit="m")
     if explicit:
         return chosen
-    raise fault(
-        asked.path,
+    raise asked.fault(
         f"say the unit of {chosen.name}",
         f"none, and values over {spread:.4g}",
         "Give it: height_unit, such as nm",
@@ -190,7 +184,7 @@ def _whole(
     part = main.values[first : first + rows, column : column + columns]
     begin, end = _recorded_lines(part)
     if end == begin:
-        raise fault(asked.path, f"hold a complete line of {main.name}", "none", "")
+        raise asked.fault(f"hold a complete line of {main.name}", "none", "")
     lost = rows - (end - begin)
     if lost:
         asked.note(
@@ -205,8 +199,7 @@ def _whole(
         if image is None:
             text = f"{int(holes.sum())} of {holes.size} pixels of {picture.name} hold no value"
             if picture is main:
-                raise fault(
-                    asked.path,
+                raise asked.fault(
                     f"hold a {picture.name} with at most {_MOST_FILLED:.0%} of its pixels lost",
                     text,
                     "Use a part of the picture: crop_px = [row, column, rows, columns]",

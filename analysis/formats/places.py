@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault
+from grainscout.analysis.formats.files import MOST_PIXELS
 from grainscout.analysis.formats.options import Asked
 from grainscout.records.arrays import FloatArray, IntArray
 
@@ -16,21 +16,20 @@ def placed(
     indices, steps, first = [], [], []
     for letter, values in (("y", y), ("x", x)):
         if not np.isfinite(values).all():
-            raise fault(asked.path, f"have a position {letter} in each line", "lines without one")
+            raise asked.fault(f"have a position {letter} in each line", "lines without one")
         step = _grid_step(values)
         start = float(values.min())
         at = np.round((values - start) / step) if step else np.zeros(values.size)
         off = np.abs(values - start - at * (step or 0.0)).max()
         if step and off > 0.1 * step:
-            raise fault(
-                asked.path,
+            raise asked.fault(
                 f"have positions {letter} on an even grid, to a tenth of its step",
                 f"a deviation of {off:.3g} m from steps of {step:.3g} m",
                 "Give row and column instead",
             )
         if at.max() > MOST_PIXELS:
-            raise fault(
-                asked.path, f"have at most {MOST_PIXELS} pixels", f"{at.max():.3g} along {letter}"
+            raise asked.fault(
+                f"have at most {MOST_PIXELS} pixels", f"{at.max():.3g} along {letter}"
             )
         indices.append(at.astype(np.int64))
         steps.append(step)
@@ -63,8 +62,7 @@ def recorded_pixels(asked: Asked, sites: IntArray) -> FloatArray:
     """An image that is 1 where a curve was recorded."""
     extent = sites.max(axis=0) + 1
     if np.prod(extent.astype(float)) > MOST_PIXELS:
-        raise fault(
-            asked.path,
+        raise asked.fault(
             f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
             " x ".join(f"{v:g}" for v in extent),
         )

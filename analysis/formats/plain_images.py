@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, number, quiet
+from grainscout.analysis.formats.files import intact, load_bytes, quiet
 from grainscout.analysis.formats.makers.park import MAGIC_TAG, load_park
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
@@ -28,33 +27,33 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 def load_gsf(asked: Asked) -> Scan:
     """Read a Gwyddion simple field: a text header, NUL bytes, and little-endian float32."""
-    picture = _field(asked.path, load_bytes(asked.path))
+    picture = _field(asked, load_bytes(asked.path))
     return scan_of(asked, [picture], {"source": "Gwyddion simple field"})
 
 
-def _field(path: Path | str, data: bytes) -> Picture:
+def _field(asked: Asked, data: bytes) -> Picture:
     end = data.find(b"\0")
     if not data.startswith(GSF) or end < 0:
-        raise fault(path, "be a Gwyddion simple field", repr(data[:26]))
+        raise asked.fault("be a Gwyddion simple field", repr(data[:26]))
     entries = {}
     for line in data[len(GSF) : end].decode("utf-8").splitlines():
         key, equals, value = line.partition("=")
         if not equals:
-            raise fault(path, "have lines 'key = value' in its header", repr(line[:60]))
+            raise asked.fault("have lines 'key = value' in its header", repr(line[:60]))
         entries[key.strip()] = value.strip()
     missing = [key for key in ("XRes", "YRes") if key not in entries]
     if missing:
-        raise fault(path, f"have {', '.join(missing)} in its header", ", ".join(entries))
+        raise asked.fault(f"have {', '.join(missing)} in its header", ", ".join(entries))
     columns, rows = int(entries["XRes"]), int(entries["YRes"])
     body = data[end + 4 - end % 4 :]
     if min(rows, columns) < 1 or len(body) != 4 * rows * columns:
-        raise fault(path, f"hold {rows} x {columns} float32", f"{len(body)} bytes", "It is damaged")
+        raise asked.fault(f"hold {rows} x {columns} float32", f"{len(body)} bytes", "It is damaged")
     factor, unit = si(entries.get("XYUnits", ""))
     z_factor, z_unit = si(entries.get("ZUnits", ""))
-    sizes = [number(path, k, entries[k]) * factor for k in ("XReal", "YReal") if k in entries]
+    sizes = [asked.number(k, entries[k]) * factor for k in ("XReal", "YReal") if k in entries]
     step = (sizes[1] / rows, sizes[0] / columns) if len(sizes) == 2 and unit == "m" else None
     x, y = (
-        number(path, k, entries[k]) * factor if k in entries else 0.0
+        asked.number(k, entries[k]) * factor if k in entries else 0.0
         for k in ("XOffset", "YOffset")
     )
     return Picture(
@@ -78,7 +77,7 @@ def load_tiff(asked: Asked) -> Scan | Recording:
     ):
         second: Any = file.pages[1] if len(file.pages) > 1 else None
         if second is not None and _JPK_CHANNEL in second.tags:
-            return scan_of(asked, _jpk_pictures(path, file), {"source": "JPK image"})
+            return scan_of(asked, _jpk_pictures(asked, file), {"source": "JPK image"})
         first: Any = file.pages[0]
         if MAGIC_TAG in first.tags:
             return load_park(asked, file)
@@ -92,7 +91,7 @@ def load_tiff(asked: Asked) -> Scan | Recording:
             name = "height" if k == 0 else f"page {k}"
             pictures.append(Picture(name=name, values=values.astype(np.float64), pixel_size=step))
         if not pictures:
-            raise fault(path, "hold a picture of one number a pixel", f"{len(file.pages)} others")
+            raise asked.fault("hold a picture of one number a pixel", f"{len(file.pages)} others")
         return scan_of(asked, pictures, {"source": "TIFF"})
 
 
@@ -117,7 +116,7 @@ def _scale(file: Any) -> tuple[float, float] | None:
     return None
 
 
-def _jpk_pictures(path: Path | str, file: Any) -> list[Picture]:
+def _jpk_pictures(asked: Asked, file: Any) -> list[Picture]:
     """The channels of a JPK image in the calibration that its software shows; page 0 is a thumbnail."""
     frame = {k: float(file.pages[0].tags[tag].value) for k, tag in _JPK_FRAME.items()}
     step = (frame["v"] / frame["rows"], frame["u"] / frame["columns"])
@@ -125,7 +124,7 @@ def _jpk_pictures(path: Path | str, file: Any) -> list[Picture]:
     for page in file.pages[1:]:
         name = str(page.tags[_JPK_CHANNEL].value)
         back = bool(page.tags[_JPK_BACK].value)
-        factor, offset = _jpk_calibration(path, page)
+        factor, offset = _jpk_calibration(asked, page)
         # Lines run up the picture.
         values = np.asarray(page.asarray(), np.float64)[::-1] * factor + offset
         pictures.append(
@@ -139,7 +138,7 @@ def _jpk_pictures(path: Path | str, file: Any) -> list[Picture]:
     return pictures
 
 
-def _jpk_calibration(path: Path | str, page: Any) -> tuple[float, float]:
+def _jpk_calibration(asked: Asked, page: Any) -> tuple[float, float]:
     """Factor and offset of the calibration that is shown."""
     shown = page.tags[_JPK_DEFAULT].value
     for slot in range(int(page.tags[_JPK_SLOTS].value)):
@@ -152,5 +151,5 @@ def _jpk_calibration(path: Path | str, page: Any) -> tuple[float, float]:
         if kind == "LinearScaling":
             factor, offset = (page.tags[first + k].value for k in (_JPK_FACTOR, _JPK_OFFSET))
             return float(factor), float(offset)
-        raise fault(path, "have a linear calibration", repr(kind))
-    raise fault(path, f"have the calibration {shown!r}", "none of that name")
+        raise asked.fault("have a linear calibration", repr(kind))
+    raise asked.fault(f"have the calibration {shown!r}", "none of that name")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import chosen_again, cropped
 from grainscout.records import DataError, Scan, Waveform
@@ -79,8 +78,7 @@ def current_channels(
         if plain_name(forward[0]) != "current":
             asked.note(f"{forward[0]} is taken for the current: it is the only channel in A")
         return [_pair(forward[0], units)]
-    raise fault(
-        asked.path,
+    raise asked.fault(
         f"hold {what}" if not forward else "hold one current in A",
         _listed(units),
         "" if not forward else "Choose one of them: current",

@@ -13,7 +13,7 @@ from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TWINS, UNTAUGHT
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
 from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 
 #: Settings that bound a cell, and all that change no result.
 _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
@@ -120,10 +120,7 @@ class Campaign:
     def task(self, id_: str) -> Task:
         """Return the task of that id. ConfigError lists the ids if there is none."""
         known = {t.id: t for t in self.tasks}
-        if id_ not in known:
-            raise ConfigError(
-                f"task must be one of {', '.join(known)}; got {id_!r}{closest(id_, known)}"
-            )
+        one_of("task", id_, known)
         return known[id_]
 
     def with_tasks(self, *tasks: Task) -> Campaign:

@@ -17,9 +17,9 @@ from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Microscope, SimulatedMicroscope
 from grainscout.policies import make_policy
-from grainscout.records import Budget, ConfigError, Outcome, Problem, Waveform, spawn_streams
+from grainscout.records import Budget, Outcome, Problem, Waveform, spawn_streams
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film, FilmSpec
@@ -115,10 +115,7 @@ def microscope_on(name: str) -> Microscope:
 def _made(name: str) -> tuple[FilmCase, FilmTruth]:
     from grainscout.simulator import Film
 
-    if name not in FILM_NAMES:
-        raise ConfigError(
-            f"film must be one of {', '.join(FILM_NAMES)}; got {name!r}{closest(name, FILM_NAMES)}"
-        )
+    one_of("film", name, FILM_NAMES)
     seed = FILM_NAMES.index(name)
     film = Film.generate(_spec(name), spawn_streams(seed).film)
     microscope = _microscope(film, seed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample, one_of
+from grainscout.hardware.adapters.shared import BiasTo, as_applied, as_at_sample
 from grainscout.hardware.protocol import (
     Capabilities,
     Clock,
@@ -39,7 +39,7 @@ from grainscout.records import (
     Site,
     Waveform,
 )
-from grainscout.records.registry import Registry
+from grainscout.records.registry import Registry, one_of
 from grainscout.records.supports import supports
 
 _VISA = "grainscout.hardware.adapters.visa.source_meter"

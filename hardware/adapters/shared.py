@@ -149,12 +149,6 @@ def positive(**settings: float) -> None:
             raise ConfigError(f"{name} must be positive and finite; got {value}")
 
 
-def one_of(name: str, value: str, words: Sequence[str]) -> None:
-    """ConfigError unless a setting is one of these words."""
-    if value not in words:
-        raise ConfigError(f"{name} must be one of {', '.join(words)}; got {value!r}")
-
-
 def known_channels(wanted: Sequence[str], known: Sequence[str]) -> None:
     """DataError unless some channels are wanted, all of them known."""
     if not wanted or not set(wanted) <= set(known):

@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from grainscout.records import ConfigError, Scan
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.registry import one_of
 
 #: Patches that the principal components are computed from, at most (every k-th row and column).
 BASIS_PATCHES = 16_384
@@ -219,8 +220,7 @@ def feature_table(
     The table is read-only, and policies that meet on one scan share it. ConfigError for an unknown
     kind or a window larger than the image.
     """
-    if kind not in FEATURES:
-        raise ConfigError(f"features must be one of {', '.join(FEATURES)}; got {kind!r}")
+    one_of("features", kind, FEATURES)
     check_window(window, scan.shape)
     if components < 1:
         raise ConfigError(f"components must be at least 1; got {components}")

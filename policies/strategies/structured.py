@@ -15,9 +15,10 @@ from grainscout.policies.models.structured_gp import StructuredGP
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Maps, Model, RunContext
 from grainscout.policies.recipe import Recipe
-from grainscout.policies.validation import check_choice, option
+from grainscout.policies.validation import option
 from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray
+from grainscout.records.registry import one_of
 
 _RESIDUALS = ("features", "position")
 _NUISANCES = ("none", "drift", "wear", "both")
@@ -54,7 +55,7 @@ class StructuredModel(Model):
     def __post_init__(self) -> None:
         super().__post_init__()
         engines = tuple(KERNELS) if self.residual == "features" else ("matern", "rbf")
-        check_choice(f"engine with residual {self.residual!r}", self.engine, engines)
+        one_of(f"engine with residual {self.residual!r}", self.engine, engines)
 
     def of_causes(self, run: RunContext, causes: tuple[str, ...]) -> StructuredGP:
         """The structured GP of these causes."""
@@ -136,7 +137,7 @@ def check_causes(option: str, text: object) -> tuple[str, ...]:
         )
     names = tuple(part.strip() for part in text.split(","))
     for name in names:
-        check_choice(f"each of {option}", name, HYPOTHESES)
+        one_of(f"each of {option}", name, HYPOTHESES)
     return names
 
 

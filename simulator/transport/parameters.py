@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from grainscout.records import ConfigError
 from grainscout.records.arrays import FloatArray
+from grainscout.records.registry import one_of
 
 #: The three loop shapes of Gong2026. Index 3 means "insulating" in maps.
 ARCHETYPES = ("club", "heart", "diamond")
@@ -136,8 +137,7 @@ def archetype_parameters(name: str) -> dict[str, FloatArray]:
     dict of str to (1,) array of float
         Parameters for `iv_curves`, in the units of `PARAMETERS`.
     """
-    if name not in ARCHETYPES:
-        raise ConfigError(f"archetype must be one of {', '.join(ARCHETYPES)}; got {name!r}")
+    one_of("archetype", name, ARCHETYPES)
     index = ARCHETYPES.index(name)
     return {k: np.array([p.archetypes[index]]) for k, p in PARAMETERS.items()}
 

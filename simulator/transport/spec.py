@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from grainscout.records import ConfigError
+from grainscout.records.registry import one_of
 from grainscout.records.validation import in_ranges
 from grainscout.simulator.transport.family import Family, find_family
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
@@ -118,11 +119,7 @@ class TransportSpec:
     def __post_init__(self) -> None:
         unset = [name for name in _OPTIONAL if getattr(self, name) is None]
         in_ranges("TransportSpec", self, {k: v for k, v in _RANGES.items() if k not in unset})
-        if self.placement not in PLACEMENTS:
-            raise ConfigError(
-                f"TransportSpec placement must be one of {', '.join(PLACEMENTS)}; got "
-                f"{self.placement!r}"
-            )
+        one_of("TransportSpec placement", self.placement, PLACEMENTS)
         known = self.law.parameters
         for name, needed in _NEEDS.items():
             if getattr(self, name) != getattr(type(self), name) and needed not in known:

@@ -1,12 +1,9 @@
 """Commands as a user calls them: exit status, one message, nothing overwritten."""
 
 import base64
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -341,50 +338,6 @@ def test_conformance_suites_run_from_the_command_line(call):
     assert "grid passes all" in out
     assert call("check-policy", "absent")[0] == 2
     assert call("check-policy", "grid", "--options", "nonsense")[0] == 2
-
-
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL does not exist there")
-@pytest.mark.parametrize("policy", ["dkl", "dual-novelty"])
-def test_a_killed_run_resumes_with_the_same_curves(call, tmp_path, policy):
-    """SIGKILL in the middle, wherever that is; then the rest is the uninterrupted trajectory."""
-    experiment(tmp_path, policy=policy, curves=40)
-    assert call("run", "run.toml", "--out", "whole.gsj")[0] == 0
-    victim = subprocess.Popen(
-        [sys.executable, "-m", "grainscout.cli", "run", "run.toml", "--out", "killed.gsj"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    measured = 0
-    while measured < 15 and victim.poll() is None and time.monotonic() < deadline:
-        if (tmp_path / "killed.gsj").exists():
-            with_outcomes = _count(tmp_path / "killed.gsj")
-            measured = max(measured, with_outcomes)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert 15 <= _count(tmp_path / "killed.gsj") < 40
-    assert call("run", "--resume", "killed.gsj")[0] == 0
-    runs = []
-    for name in ("whole.gsj", "killed.gsj"):
-        with Journal.read(tmp_path / name) as journal:
-            runs.append(
-                [(tuple(o.site), o.started, o.curve.current.tobytes()) for o in journal.outcomes()]
-            )
-    assert runs[0] == runs[1]
-
-
-def _count(path):
-    import sqlite3
-
-    try:
-        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-        try:
-            return db.execute("SELECT count(*) FROM outcomes").fetchone()[0]
-        finally:
-            db.close()
-    except sqlite3.Error:  # not made yet
-        return 0
 
 
 def test_the_report_of_an_ising_run_has_its_truth(call, tmp_path):

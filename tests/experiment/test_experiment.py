@@ -263,17 +263,6 @@ def test_a_tip_that_only_fails_stops_the_run_and_keeps_the_failures(film, tmp_pa
     assert outcomes[0].message == "no contact"
 
 
-def test_two_policies_meet_the_same_noise_at_one_site(film):
-    """Noise is keyed to (film, site, visit), not to the order of measurement."""
-    site, seen = Site(20, 24), []
-    for before in ([], [Site(30, 30), Site(12, 40)]):
-        scope = microscope(film, "quiet")
-        for other in before:
-            scope.measure(other, WAVE)
-        seen.append(scope.measure(site, WAVE).current)
-    np.testing.assert_array_equal(seen[0], seen[1])
-
-
 def test_decisions_are_charged_to_the_clock(film):
     ends = []
     for seconds in (0.0, 2.0):

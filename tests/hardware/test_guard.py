@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from bare import SCAN, TRIANGLE, BareMicroscope
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainscout.hardware import (
@@ -47,49 +47,6 @@ def test_a_measurement_beyond_a_limit_is_refused_before_anything_is_issued(limit
     assert inner.steps == []
     assert inner.clock.now() == 0.0
     assert [(c.name, c.status) for c in guard.log] == [("measure", "refused")]
-
-
-@given(
-    peak=st.floats(0.1, 3.0),
-    negative=st.booleans(),
-    seconds=st.floats(0.05, 2.0),
-    site=st.tuples(st.integers(-1, 4), st.integers(-1, 5)),
-    voltage=st.floats(0.5, 3.0),
-    slew=st.floats(2.0, 200.0),
-    dwell=st.floats(0.5, 5.0),
-    frame=st.tuples(st.floats(-3e-8, 1e-8), st.floats(-3e-8, 1e-8), st.floats(5e-8, 2e-7)),
-)
-@settings(max_examples=200, deadline=None)
-def test_what_is_issued_keeps_every_limit_and_what_keeps_every_limit_is_issued(
-    peak, negative, seconds, site, voltage, slew, dwell, frame
-):
-    left, top, size = frame
-    x0, y0 = 1e-6 + left, 2e-6 + top
-    limits = Limits(
-        voltage_V=voltage, slew_V_per_s=slew, dwell_s=dwell, frame_m=(x0, y0, x0 + size, y0 + size)
-    )
-    waveform = Waveform.triangle(-peak if negative else peak, 51, seconds)
-    row, column = site
-    x, y = 1e-6 + column * 1e-8, 2e-6 + row * 2e-8
-    margins = [
-        voltage / peak - 1,
-        slew / (2 * peak / seconds) - 1,
-        dwell / seconds - 1,
-        (x - x0) / size,
-        (x0 + size - x) / size,
-        (y - y0) / size,
-        (y0 + size - y) / size,
-    ]
-    assume(min(abs(m) for m in margins) > 1e-6)  # at the limit itself there is a test below
-    inner = BareMicroscope()
-    on_scan = 0 <= row < 4 and 0 <= column < 5
-    if on_scan and min(margins) > 0:
-        Guard(inner, limits, scan=SCAN).measure(Site(row, column), waveform)
-        assert inner.steps
-    else:
-        with pytest.raises(LimitError):
-            Guard(inner, limits, scan=SCAN).measure(Site(row, column), waveform)
-        assert not inner.steps
 
 
 def test_a_command_at_its_limit_is_allowed():

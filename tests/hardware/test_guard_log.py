@@ -93,14 +93,6 @@ def test_the_log_is_on_file_before_its_command_is_issued(tmp_path):
         command_file(tmp_path / "nowhere" / "commands.jsonl")
 
 
-@pytest.mark.parametrize("site", [(1.0, 2), (0.5, 0), ("1", 2), (math.nan, 1)])
-def test_a_site_is_two_whole_numbers(site):
-    inner = BareMicroscope()
-    with pytest.raises(LimitError, match="two whole numbers"):
-        Guard(inner, scan=SCAN).measure(site, TRIANGLE)
-    assert inner.steps == []
-
-
 def test_a_dry_run_issues_nothing_and_checks_everything():
     inner = BareMicroscope()
     with Guard(inner, Limits(total_s=3.0, curves=5), dry_run=True, scan=SCAN) as guard:

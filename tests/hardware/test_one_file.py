@@ -202,17 +202,6 @@ def test_overflow_codes_are_flagged_outcomes_never_numbers(lab, tmp_path):
     assert max(np.abs(o.curve.current).max() for o in outcomes) == 1e-6
 
 
-@pytest.mark.parametrize("kind", LAB)
-def test_a_waveform_beyond_a_limit_moves_nothing(lab, tmp_path, kind):
-    table = lab.table(kind)
-    text = FILE.replace("voltage_V = 1.0", "voltage_V = 0.5")
-    with pytest.raises(LimitError, match="voltage_V"):
-        fly(tmp_path, table, text=text)
-    assert lab.parked()
-    told = [n for n, _ in lab.nanonis.log] if lab.nanonis is not None else lab.igor.log
-    assert not [n for n in told if "XYPosSet" in n or "SetRamp" in n or "WriteValue" in n]
-
-
 @pytest.mark.parametrize("seconds", [-3600.0, 1e6])
 def test_a_clock_that_jumps_is_named_and_keeps_the_curves(lab, tmp_path, monkeypatch, seconds):
     now, jump = RealClock.now, [0.0]

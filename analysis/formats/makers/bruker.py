@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
@@ -28,9 +28,7 @@ def load_bruker(asked: Asked) -> Scan:
     if any(title == "Ciao force image list" for title, _ in sections):
         asked.note("force and ramp curves are left out: export them as text")
     if not images:
-        raise fault(
-            asked.path, "hold images ('Ciao image list')", ", ".join(t for t, _ in sections)
-        )
+        raise asked.fault("hold images ('Ciao image list')", ", ".join(t for t, _ in sections))
     known = {k: v for _, entries in sections for k, v in entries.items() if k.startswith("@Sens.")}
     return scan_of(
         asked,
@@ -47,7 +45,7 @@ def _sections(asked: Asked, data: bytes) -> list[tuple[str, dict[str, str]]]:
     head, end, _ = data.partition(b"\x1a")
     text = head.decode("latin-1").replace("~m", "µm")
     if not end or "\\*File list end" not in text:
-        raise fault(asked.path, "have a header that ends", f"{len(head)} bytes without an end")
+        raise asked.fault("have a header that ends", f"{len(head)} bytes without an end")
     sections: list[tuple[str, dict[str, str]]] = []
     for line in text.splitlines():
         if line.startswith("\\*"):
@@ -60,25 +58,24 @@ def _sections(asked: Asked, data: bytes) -> list[tuple[str, dict[str, str]]]:
 
 
 def _picture(asked: Asked, data: bytes, entries: dict[str, str], known: dict[str, str]) -> Picture:
-    path = asked.path
     needed = ("Data offset", "Data length", "Samps/line", "Number of lines", "Z scale")
     lacking = [k for k in needed if k not in entries]
     if lacking:
-        raise fault(path, f"have {', '.join(lacking)} for each image", ", ".join(entries))
-    offset, length, columns, rows = (int(number(path, k, entries[k])) for k in needed[:4])
+        raise asked.fault(f"have {', '.join(lacking)} for each image", ", ".join(entries))
+    offset, length, columns, rows = (int(asked.number(k, entries[k])) for k in needed[:4])
     quoted = re.search(r'"([^"]*)"', entries.get("Image Data", ""))
     name = quoted[1] if quoted else "image"
     name += " backward" if entries.get("Line Direction", "").startswith("Retrace") else ""
     size = length // max(rows * columns, 1)
     if size not in (2, 4):
-        raise fault(path, f"hold 2 or 4 bytes a pixel of {name}", f"{length} bytes")
+        raise asked.fault(f"hold 2 or 4 bytes a pixel of {name}", f"{length} bytes")
     scale = _SCALE.match(entries["Z scale"])
     if scale is None:
-        raise fault(path, f"have a Z scale for {name}", repr(entries["Z scale"]))
-    factor, unit = number(path, "Z scale", scale["value"]) / 2.0 ** (8 * size), "V"
+        raise asked.fault(f"have a Z scale for {name}", repr(entries["Z scale"]))
+    factor, unit = asked.number("Z scale", scale["value"]) / 2.0 ** (8 * size), "V"
     sensitivity = _SENSITIVITY.match(known.get(f"@{scale['soft']}", ""))
     if sensitivity is not None:
-        factor *= number(path, scale["soft"], sensitivity["value"])
+        factor *= asked.number(scale["soft"], sensitivity["value"])
         unit = sensitivity["unit"].removesuffix("/V") or ("deg" if "Phase" in name else "V")
     elif scale["soft"]:
         asked.note(f"{scale['soft']} of {name} is not in the header: its values are in volts")
@@ -98,9 +95,9 @@ def _step(asked: Asked, entries: dict[str, str], rows: int, columns: int) -> tup
     match = re.match(r"([-+.\deE]+)(?: ([-+.\deE]+))? (\S+)", text)
     factor, unit = si(match[3]) if match else (1.0, "")
     if match is None or unit != "m":
-        raise fault(asked.path, "say its Scan Size in a length", repr(text))
-    wide = number(asked.path, "Scan Size", match[1])
-    high = number(asked.path, "Scan Size", match[2] or match[1])
+        raise asked.fault("say its Scan Size in a length", repr(text))
+    wide = asked.number("Scan Size", match[1])
+    high = asked.number("Scan Size", match[2] or match[1])
     ratio = re.match(r"(\d+):(\d+)", entries.get("Aspect Ratio", ""))
     if ratio and high == wide and int(ratio[1]):  # the header repeats the width
         high *= int(ratio[2]) / int(ratio[1])

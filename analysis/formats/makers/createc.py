@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.records import Scan
@@ -24,11 +24,11 @@ _VERSIONS = {
 
 def load_createc(asked: Asked) -> Scan:
     """The height of a Createc image, and its other channels in units of the converter."""
-    path, data = asked.path, load_bytes(asked.path)
+    data = load_bytes(asked.path)
     version = _VERSIONS.get(data[:11])
     if version is None:
-        raise fault(
-            path, "be a Createc image", repr(data[:11]), "Spectra (.vert) have no scale: not read"
+        raise asked.fault(
+            "be a Createc image", repr(data[:11]), "Spectra (.vert) have no scale: not read"
         )
     kind, skip, packed = version
     header: dict[str, str] = {}
@@ -36,16 +36,16 @@ def load_createc(asked: Asked) -> Scan:
         keys, _, value = line.partition("=")
         header |= {key.strip().lower(): value.strip() for key in keys.split(" / ")}
     columns, rows, channels = (
-        int(number(path, k, header.get(k, ""))) for k in ("num.x", "num.y", "channels")
+        int(asked.number(k, header.get(k, ""))) for k in ("num.x", "num.y", "channels")
     )
     body = data[_HEADER:]
     if packed:
         stream = zlib.decompressobj()
         # No more than the header promises, whatever the stream would grow to.
         body = stream.decompress(body, 4 + 4 * max(rows * columns * channels, 0))
-    sizes = [number(path, k, header.get(k, "")) * 1e-10 for k in ("length y[a]", "length x[a]")]
+    sizes = [asked.number(k, header.get(k, "")) * 1e-10 for k in ("length y[a]", "length x[a]")]
     step = (sizes[0] / max(rows, 1), sizes[1] / max(columns, 1))
-    z = number(path, "dacto[a]z", header.get("dacto[a]z", ""))
+    z = asked.number("dacto[a]z", header.get("dacto[a]z", ""))
     pictures = []
     for k in range(channels):
         at = skip + k * rows * columns * int(kind[2])

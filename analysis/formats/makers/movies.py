@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked, library
 from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.records import Scan
@@ -17,14 +16,14 @@ def load_asd(asked: Asked) -> Scan:
     try:
         frames, nm, header = reader.load_asd(asked.path, "TP")
     except (OSError, UnicodeError, ValueError) as error:
-        raise fault(asked.path, "be a whole .asd movie with a topography", str(error)) from error
+        raise asked.fault("be a whole .asd movie with a topography", str(error)) from error
     if (
         bits := header["analogue_digital_data_bits_size"]
     ) != 12:  # which the package takes for given
-        raise fault(asked.path, "hold levels of 12 bits", f"{bits} bits")
+        raise asked.fault("hold levels of 12 bits", f"{bits} bits")
     cycle = asked.take("cycle") or 0
     if not 0 <= cycle < len(frames):
-        raise fault(asked.path, f"have a frame {cycle}", f"{len(frames)} frames, from 0 on")
+        raise asked.fault(f"have a frame {cycle}", f"{len(frames)} frames, from 0 on")
     asked.note(f"frame {cycle} of {len(frames)}: another with cycle")
     step = (header["y_nm"] / header["y_pixels"] * 1e-9, nm * 1e-9)
     values = np.asarray(frames[cycle], np.float64) * 1e-9

@@ -6,7 +6,7 @@ in Gwyddion and NSFopen).
 
 from __future__ import annotations
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
@@ -19,10 +19,10 @@ FRAME = "x along the columns, y along the rows, as the Nanosurf software shows t
 
 def load_nid(asked: Asked) -> Scan:
     """All images of a Nanosurf file; spectra are left out."""
-    path, data = asked.path, load_bytes(asked.path)
+    data = load_bytes(asked.path)
     end = data.find(b"\n#!")
     if end < 0:
-        raise fault(path, "have '#!' before its data", f"{len(data)} bytes without", "")
+        raise asked.fault("have '#!' before its data", f"{len(data)} bytes without", "")
     sections: dict[str, dict[str, str]] = {}
     title = ""
     try:
@@ -42,11 +42,11 @@ def load_nid(asked: Asked) -> Scan:
     for key in names:
         entries = sections[key]
         columns, rows, bits = (
-            int(number(path, k, entries.get(k, ""))) for k in ("Points", "Lines", "SaveBits")
+            int(asked.number(k, entries.get(k, ""))) for k in ("Points", "Lines", "SaveBits")
         )
         kind = f"<{'i' if entries.get('SaveSign', 'Signed') == 'Signed' else 'u'}{bits // 8}"
         if bits not in (8, 16, 32):
-            raise fault(path, "hold 8, 16 or 32 bits a pixel", f"{bits}")
+            raise asked.fault("hold 8, 16 or 32 bits a pixel", f"{bits}")
         shown = entries.get("Frame", "")
         if shown not in _FRAMES:
             left.append(f"{entries.get('Dim2Name', key)} of {shown!r}")
@@ -58,7 +58,7 @@ def load_nid(asked: Asked) -> Scan:
     if left:
         asked.note(f"not images, and left out: {', '.join(left)}")
     if not pictures:
-        raise fault(path, "hold an image ('Scan forward')", ", ".join(left) or "no channel")
+        raise asked.fault("hold an image ('Scan forward')", ", ".join(left) or "no channel")
     info = sections.get("DataSet-Info", {})
     return scan_of(asked, pictures, {"source": "Nanosurf", "frame": FRAME, "header": info})
 
@@ -69,7 +69,7 @@ def _scaled(
     def axis(k: int) -> tuple[float, float, str]:
         factor, unit = si(entries.get(f"Dim{k}Unit", ""))
         keys = (f"Dim{k}Range", f"Dim{k}Min")
-        span, low = (number(asked.path, key, entries.get(key, "")) * factor for key in keys)
+        span, low = (asked.number(key, entries.get(key, "")) * factor for key in keys)
         return span, low, unit
 
     wide, left, x_unit = axis(0)

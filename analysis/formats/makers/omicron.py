@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked, library
 from grainscout.analysis.formats.pictures import Picture
@@ -26,13 +25,12 @@ def load_matrix(asked: Asked) -> Scan | Recording:
     """An image (each direction is a channel), a spectrum over the bias, or a grid of spectra."""
     module, path = library("access2thematrix", "omicron", asked.path), Path(asked.path)
     if path.suffix.lower() == ".mtrx":
-        raise fault(path, "be a result file (_mtrx)", "the parameters", "Read the file beside it")
+        raise asked.fault("be a result file (_mtrx)", "the parameters", "Read the file beside it")
     matrix = module.MtrxData()
     traces, message = matrix.open(str(path))
     names = list(traces.values())
     if not names:
-        raise fault(
-            path,
+        raise asked.fault(
             "be a whole result with its parameters (.mtrx) beside it under the name it was saved with",
             message,
         )
@@ -48,7 +46,7 @@ def load_matrix(asked: Asked) -> Scan | Recording:
         else si(matrix.z_data_name_and_unit[1])
     )
     if voltage_unit != "V":
-        raise fault(path, "be spectra over the bias in V", f"over {voltage_unit}")
+        raise asked.fault("be spectra over the bias in V", f"over {voltage_unit}")
     if matrix.object_type == "curve":
         grids = []
         for trace in names:

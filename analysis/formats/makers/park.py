@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
@@ -80,7 +79,7 @@ def load_park(asked: Asked, file: Any) -> Scan | Recording:
 
 def _record(asked: Asked, block: bytes, kind: np.dtype[Any]) -> Any:
     if len(block) < kind.itemsize:
-        raise fault(asked.path, f"have a header of {kind.itemsize} bytes", f"{len(block)}")
+        raise asked.fault(f"have a header of {kind.itemsize} bytes", f"{len(block)}")
     return np.frombuffer(block, kind, 1)[0]
 
 
@@ -90,7 +89,7 @@ def _text(value: bytes) -> str:
 
 def _values(asked: Asked, name: str, header: Any, block: bytes) -> FloatArray:
     if header["log"] or header["squared"] or not 0 <= header["kind"] < len(_TYPES):
-        raise fault(asked.path, "hold linear numbers", "logarithms, squares or an unknown type")
+        raise asked.fault("hold linear numbers", "logarithms, squares or an unknown type")
     shape = (int(header["rows"]), int(header["columns"]))
     raw = frame(asked, name, block, 0, _TYPES[header["kind"]], shape, upwards=True)
     scale = float(header["scale"]) or 1.0
@@ -101,7 +100,7 @@ def _spectra(
     asked: Asked, blocks: Mapping[int, bytes], metadata: dict[str, Any]
 ) -> Scan | Recording:
     """Curves at their points; a reference image is left out, as its frame is not written down."""
-    path, head = asked.path, _record(asked, blocks.get(_SPECTRA, b""), _SWEEP)
+    head = _record(asked, blocks.get(_SPECTRA, b""), _SWEEP)
     points, channels, samples = (int(head[k]) for k in ("points", "channels", "samples"))
     kind = np.dtype(_TYPES[head["kind"]] if 0 <= head["kind"] < len(_TYPES) else "<i2")
     block, place = blocks.get(_CURVES, b""), blocks[_SPECTRA][_SWEEP.itemsize :]
@@ -112,8 +111,7 @@ def _spectra(
         or len(block) < size
         or len(place) < 12 * points
     ):
-        raise fault(
-            path,
+        raise asked.fault(
             f"hold {points} curves of {channels} channels and {samples} samples",
             f"{len(block)} bytes",
         )
@@ -123,7 +121,7 @@ def _spectra(
     driving = int(head["driving"])
     if not 0 <= driving < channels or units[driving][1] != "V":
         found = ", ".join(_text(c["name"]) for c in head["channel"][:channels])
-        raise fault(path, "hold spectra driven by a voltage in V", f"{found}, driven by {driving}")
+        raise asked.fault("hold spectra driven by a voltage in V", f"{found}, driven by {driving}")
     if head["offset"][:channels].any() or head["has_image"]:
         asked.note("offsets of the channels are not applied, and the reference image is left out")
     scaled = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault, load_bytes
+from grainscout.analysis.formats.files import MOST_PIXELS, load_bytes
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture
@@ -55,7 +55,7 @@ def load_sm4(asked: Asked) -> Scan | Recording:
     if left:
         asked.note(f"neither images nor spectra over a bias, and left out: {', '.join(left)}")
     if not pictures and not sweeps:
-        raise fault(asked.path, "hold images or spectra over a bias", ", ".join(left) or "no page")
+        raise asked.fault("hold images or spectra over a bias", ", ".join(left) or "no page")
     grids = [
         Grid(
             name=p.name,
@@ -110,8 +110,7 @@ def _page(asked: Asked, data: bytes, kind: int, tree: dict[int, tuple[int, int]]
     inner = _objects(data, head + _PAGE.size, numbers[-1])
     start, _ = tree[_DATA]
     if not 0 < rows * columns <= MOST_PIXELS or start + 4 * rows * columns > len(data):
-        raise fault(
-            asked.path,
+        raise asked.fault(
             f"hold {rows} x {columns} values of a page",
             f"{len(data) - start} bytes",
             "It is truncated",

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
@@ -25,10 +25,10 @@ _KINDS = {"": "<i2", "short": "<i2", "integer": "<i2", "float": "<f4", "double":
 
 def load_wsxm(asked: Asked) -> Scan | Recording:
     """The image or the current-voltage curve of a WSxM file."""
-    path, data = asked.path, load_bytes(asked.path)
+    data = load_bytes(asked.path)
     end = data.find(_END)
     if end < 0:
-        raise fault(path, "have a header up to [Header end]", f"{len(data)} bytes without")
+        raise asked.fault("have a header up to [Header end]", f"{len(data)} bytes without")
     lines = data[:end].decode("latin-1").splitlines()
     header = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines[2:])}
     body = data[end + len(_END) :].removeprefix(b"\r").removeprefix(b"\n")
@@ -38,26 +38,25 @@ def load_wsxm(asked: Asked) -> Scan | Recording:
         return scan_of(asked, [_image(asked, header, body)], metadata)
     if "curve file" in kind:
         return arranged(asked, [], _curves(asked, header, body), metadata)
-    raise fault(path, "be an image or a curve of WSxM", repr(kind), "Save it as .stp or .cur")
+    raise asked.fault("be an image or a curve of WSxM", repr(kind), "Save it as .stp or .cur")
 
 
 def _quantity(asked: Asked, header: dict[str, str], key: str) -> tuple[float, str]:
     """A value of the header in SI, and its unit."""
     match = re.match(r"([-+.\deE]+)\s*(.*)", header.get(key, ""))
     if match is None:
-        raise fault(asked.path, f"have a number at {key!r}", repr(header.get(key, "nothing")))
+        raise asked.fault(f"have a number at {key!r}", repr(header.get(key, "nothing")))
     factor, unit = si(match[2])
-    return number(asked.path, key, match[1]) * factor, unit
+    return asked.number(key, match[1]) * factor, unit
 
 
 def _image(asked: Asked, header: dict[str, str], body: bytes) -> Picture:
     rows, columns = (
-        int(number(asked.path, k, header.get(k, "")))
-        for k in ("Number of rows", "Number of columns")
+        int(asked.number(k, header.get(k, ""))) for k in ("Number of rows", "Number of columns")
     )
     stored = header.get("Image Data Type", "")
     if stored not in _KINDS:
-        raise fault(asked.path, f"hold numbers of {', '.join(_KINDS)[2:]}", repr(stored))
+        raise asked.fault(f"hold numbers of {', '.join(_KINDS)[2:]}", repr(stored))
     name = header.get("Acquisition channel", "Topography")
     values = frame(asked, name, body, 0, _KINDS[stored], (rows, columns), upwards=True)[:, ::-1]
     range_, unit = _quantity(asked, header, "Z Amplitude")
@@ -77,13 +76,11 @@ def _curves(asked: Asked, header: dict[str, str], body: bytes) -> list[Grid]:
     """Each pair of columns is a sweep; the second is the way back, in the order of the file."""
     (x, x_unit), (y, y_unit) = (si(header.get(f"{letter} axis unit", "")) for letter in "XY")
     if x_unit != "V":
-        raise fault(
-            asked.path, "be a curve over a voltage in V", f"{header.get('X axis text', 'none')}"
-        )
+        raise asked.fault("be a curve over a voltage in V", f"{header.get('X axis text', 'none')}")
     table = np.array([line.split() for line in body.decode("latin-1").splitlines() if line.strip()])
     table = table.astype(np.float64)
     if table.ndim != 2 or table.shape[1] % 2:
-        raise fault(asked.path, "hold pairs of x and y", f"a table of {table.shape}")
+        raise asked.fault("hold pairs of x and y", f"a table of {table.shape}")
     name = re.sub(r"\s*\[.*", "", header.get("Y axis text", "curve")) or "curve"
     return [
         Grid(

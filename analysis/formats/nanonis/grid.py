@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault, load_bytes, number
+from grainscout.analysis.formats.files import MOST_PIXELS, load_bytes
 from grainscout.analysis.formats.nanonis.segments import Segments, time_of, voltage_of
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
@@ -67,19 +66,17 @@ def load_3ds(asked: Asked) -> Recording:
 
 
 def _points(asked: Asked, data: bytes) -> _Points:
-    path = asked.path
     end = data.find(_END)
     if end < 0 or not data.startswith(b"Grid dim="):
-        raise fault(path, "be a Nanonis grid, from 'Grid dim' to ':HEADER_END:'", repr(data[:20]))
-    header = _header(path, data[:end].decode("latin-1"))
-    columns, rows = _dimensions(path, header)
+        raise asked.fault("be a Nanonis grid, from 'Grid dim' to ':HEADER_END:'", repr(data[:20]))
+    header = _header(asked, data[:end].decode("latin-1"))
+    columns, rows = _dimensions(asked, header)
     names = _list(header, "Fixed parameters") + _list(header, "Experiment parameters")
     channels = _list(header, "Channels")
-    points = int(_need(path, header, "Points"))
-    stored = int(_need(path, header, "# Parameters (4 byte)"))
+    points = int(_need(asked, header, "Points"))
+    stored = int(_need(asked, header, "# Parameters (4 byte)"))
     if stored < len(names) or points < 2 or not channels:
-        raise fault(
-            path,
+        raise asked.fault(
             "have at least 2 points, a channel and as many parameters as it names",
             f"{points} points, {len(channels)} channels, {stored} parameters, {len(names)} names",
         )
@@ -104,12 +101,11 @@ def _table(
     asked: Asked, body: bytes, shape: tuple[int, int], width: int
 ) -> tuple[FloatArray, BoolArray, int]:
     """Numbers of the complete lines, which points were recorded, and the number of lines."""
-    path, (rows, columns) = asked.path, shape
+    rows, columns = shape
     body = body.removeprefix(b"\r").removeprefix(b"\n")
     count, rest = divmod(len(body), 4 * width)
     if not 0 < count <= rows * columns or (rest and count == rows * columns):
-        raise fault(
-            path,
+        raise asked.fault(
             f"hold up to {rows * columns} points of {4 * width} bytes each",
             f"{len(body)} bytes: {count} points and {rest} bytes",
             "The file is truncated or its header is of another file",
@@ -125,8 +121,7 @@ def _table(
     whole = recorded.reshape(rows, columns).all(axis=1)
     lines = rows if whole.all() else int(np.flatnonzero(~whole)[0])
     if lines == 0:
-        raise fault(
-            path,
+        raise asked.fault(
             f"hold at least one complete line of {columns} points",
             f"{int(recorded.sum())} points of an unfinished grid of {rows} x {columns}",
         )
@@ -155,9 +150,7 @@ def _grid(asked: Asked, points: _Points) -> Recording:
     }
     wanted = asked.take("channel")
     if wanted not in (None, "height", "Z", "Z (m)"):
-        raise fault(
-            asked.path, "hold the image that channel names, or none", f"{wanted!r}, and only Z"
-        )
+        raise asked.fault("hold the image that channel names, or none", f"{wanted!r}, and only Z")
     if not images:
         image, name = stand_in(asked, current.reshape(lines, columns, -1), unit)
         images = {name: (image, unit)}
@@ -181,7 +174,7 @@ def _grid(asked: Asked, points: _Points) -> Recording:
     return recording_of(asked, scan, sites, waveform, current, unit=unit, metadata=metadata)
 
 
-def _header(path: Path | str, text: str) -> dict[str, str]:
+def _header(asked: Asked, text: str) -> dict[str, str]:
     header: dict[str, str] = {}
     last = ""
     for line in filter(str.strip, text.splitlines()):
@@ -191,16 +184,16 @@ def _header(path: Path | str, text: str) -> dict[str, str]:
         elif header:  # a comment of several lines
             header[last] += "\n" + line.strip('"')
         else:
-            raise fault(path, "have lines 'key=value' in its header", repr(line[:60]))
+            raise asked.fault("have lines 'key=value' in its header", repr(line[:60]))
     return header
 
 
-def _need(path: Path | str, header: Mapping[str, str], key: str) -> float:
+def _need(asked: Asked, header: Mapping[str, str], key: str) -> float:
     if key not in header:
-        raise fault(path, f"have {key!r} in its header", f"only {', '.join(header)}")
-    value = number(path, key, header[key])
+        raise asked.fault(f"have {key!r} in its header", f"only {', '.join(header)}")
+    value = asked.number(key, header[key])
     if not 0 <= value < 1e9 or value != int(value):
-        raise fault(path, f"have a count at {key!r}", header[key])
+        raise asked.fault(f"have a count at {key!r}", header[key])
     return value
 
 
@@ -208,13 +201,13 @@ def _list(header: Mapping[str, str], key: str) -> list[str]:
     return [name.strip() for name in header.get(key, "").split(";") if name.strip()]
 
 
-def _dimensions(path: Path | str, header: Mapping[str, str]) -> tuple[int, int]:
+def _dimensions(asked: Asked, header: Mapping[str, str]) -> tuple[int, int]:
     try:
         columns, rows = (int(part) for part in header["Grid dim"].split("x"))
     except ValueError as error:
-        raise fault(path, "have 'Grid dim' such as 30 x 30", repr(header["Grid dim"])) from error
+        raise asked.fault("have 'Grid dim' such as 30 x 30", repr(header["Grid dim"])) from error
     if min(columns, rows) < 1 or columns * rows > MOST_PIXELS:
-        raise fault(path, f"have between 1 and {MOST_PIXELS} points", header["Grid dim"])
+        raise asked.fault(f"have between 1 and {MOST_PIXELS} points", header["Grid dim"])
     return columns, rows
 
 
@@ -239,8 +232,7 @@ def _layout(asked: Asked, points: _Points) -> _Layout:
     if lines * columns == 1:
         fast, slow = np.array([1e-9, 0.0]), np.array([0.0, 1e-9])
     if not fast.any():
-        raise fault(
-            asked.path,
+        raise asked.fault(
             "have 'Grid settings' with centre x; y; width; height [m]; angle [deg], or X and Y",
             repr(points.header.get("Grid settings", "")),
         )
@@ -258,17 +250,15 @@ def _layout(asked: Asked, points: _Points) -> _Layout:
 
 def _planned(asked: Asked, points: _Points) -> tuple[FloatArray, FloatArray, FloatArray]:
     """First point, step along a line, step to the line below, as 'Grid settings' say."""
-    path, text = asked.path, points.header.get("Grid settings", "")
-    parts = [number(path, "Grid settings", p) for p in text.split(";") if p]
+    text = points.header.get("Grid settings", "")
+    parts = [asked.number("Grid settings", p) for p in text.split(";") if p]
     single = (points.columns == 1, points.rows == 1)
     usable = len(parts) == 5 and math.isfinite(sum(parts))
     sizes = parts[2:4] if usable else []
     if not usable or any(s <= 0 and not one for s, one in zip(sizes, single, strict=True)):
         if "X (m)" not in points.parameters or "Y (m)" not in points.parameters:
-            raise fault(
-                path,
-                "have 'Grid settings' with centre x; y; width; height [m]; angle [deg]",
-                repr(text),
+            raise asked.fault(
+                "have 'Grid settings' with centre x; y; width; height [m]; angle [deg]", repr(text)
             )
         return np.zeros(2), np.zeros(2), np.zeros(2)
     angle = math.radians(parts[4])
@@ -293,8 +283,7 @@ def _fitted(
     sizes = [float(np.hypot(*steps[i])) for i in used]
     skew = abs(float(steps[1] @ steps[2])) / max(math.prod(sizes), 1e-300)
     if not (error < 0.5 * min(sizes) and skew < 0.02):
-        raise fault(
-            asked.path,
+        raise asked.fault(
             "have X and Y on a rectangular grid, each within half a step",
             f"a deviation of {error:.3g} m for a step of {min(sizes):.3g} m, and axes "
             f"{math.degrees(math.acos(min(skew, 1.0))):.1f} degrees apart",
@@ -304,12 +293,11 @@ def _fitted(
 
 def _sweep(asked: Asked, points: _Points) -> tuple[Waveform, FloatArray, str, set[str]]:
     """The waveform, curves (n, samples), their unit, and the channels that they came from."""
-    path, header = asked.path, points.header
+    header = points.header
     signal, unit = split_name(header.get("Sweep Signal", ""))
     scale, base = si(unit)
     if base != "V":
-        raise fault(
-            path,
+        raise asked.fault(
             "hold a 'Current (A)' over a sweep signal in V",
             f"{', '.join(points.sweeps)} over {header.get('Sweep Signal', 'nothing')!r}",
         )
@@ -317,11 +305,11 @@ def _sweep(asked: Asked, points: _Points) -> tuple[Waveform, FloatArray, str, se
     units = {name: si(split_name(label)[1])[1] for name, label in labels.items()}
     cycles = current_channels(asked, units, what=f"a current in A over {signal}")
     count = next(iter(points.sweeps.values())).shape[1]
-    segments = Segments.of(path, header)
+    segments = Segments.of(asked, header)
     voltage = (
-        _even_voltage(path, header, points.parameters, count) * scale
+        _even_voltage(asked, header, points.parameters, count) * scale
         if segments is None
-        else voltage_of(path, segments, count)
+        else voltage_of(asked, segments, count)
     )
     step = sum(
         float(np.nanmedian(points.parameters[k]))
@@ -344,25 +332,23 @@ def _sweep(asked: Asked, points: _Points) -> tuple[Waveform, FloatArray, str, se
 
 
 def _even_voltage(
-    path: Path | str, header: Mapping[str, str], parameters: Mapping[str, FloatArray], count: int
+    asked: Asked, header: Mapping[str, str], parameters: Mapping[str, FloatArray], count: int
 ) -> FloatArray:
     if header.get("Filetype", "Linear").strip().upper() == "MLS":
-        raise fault(
-            path, "have the table of its segments ('Segment Start (V), ...')", "Filetype=MLS alone"
+        raise asked.fault(
+            "have the table of its segments ('Segment Start (V), ...')", "Filetype=MLS alone"
         )
     ends = []
     for key in ("Sweep Start", "Sweep End"):
         values = parameters.get(key)
         if values is None or not np.isfinite(values).all() or np.ptp(values) > 1e-6:
-            raise fault(
-                path,
+            raise asked.fault(
                 f"have one {key!r} [V] for all points",
                 "none" if values is None else f"{values.min():g} to {values.max():g} V",
             )
         ends.append(float(values[0]))
     if ends[0] == ends[1]:
-        raise fault(
-            path,
+        raise asked.fault(
             "sweep a voltage between 'Sweep Start' and 'Sweep End'",
             f"{ends[0]:g} V at both",
             "A sweep of several segments needs its table 'Segment Start (V), ...'",

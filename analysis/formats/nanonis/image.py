@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.nanonis.grid import FRAME
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
@@ -34,16 +33,16 @@ def load_sxm(asked: Asked) -> Scan:
     end = data.find(_END)
     begin = data.find(_DATA, end, end + len(_END) + 16)
     if not data.startswith(SXM) or end < 0 or begin < 0:
-        raise fault(path, "be a Nanonis image with ':SCANIT_END:' before its data", repr(data[:20]))
-    header = _header(path, data[:end].decode("latin-1"))
+        raise asked.fault("be a Nanonis image with ':SCANIT_END:' before its data", repr(data[:20]))
+    header = _header(asked, data[:end].decode("latin-1"))
     direction = header.get("SCAN_DIR", "").strip()
     if direction not in ("up", "down"):
-        raise fault(path, "have been scanned up or down", repr(direction))
+        raise asked.fault("have been scanned up or down", repr(direction))
     images, units = _images(asked, header, data[begin + len(_DATA) :], upwards=direction == "up")
     rows, columns = next(iter(images.values())).shape
-    wide, high = _numbers(path, header, "SCAN_RANGE", 2)
-    x, y = _numbers(path, header, "SCAN_OFFSET", 2)
-    angle = math.radians(_numbers(path, header, "SCAN_ANGLE", 1)[0])  # clockwise, as it is here
+    wide, high = _numbers(asked, header, "SCAN_RANGE", 2)
+    x, y = _numbers(asked, header, "SCAN_OFFSET", 2)
+    angle = math.radians(_numbers(asked, header, "SCAN_ANGLE", 1)[0])  # clockwise, as it is here
     along = np.array([math.cos(angle), math.sin(angle)]) * wide / columns
     down = np.array([-math.sin(angle), math.cos(angle)]) * high / rows
     first = np.array([x, -y]) - along * (columns - 1) / 2 - down * (rows - 1) / 2
@@ -69,17 +68,16 @@ def _images(
     asked: Asked, header: Mapping[str, str], body: bytes, *, upwards: bool
 ) -> tuple[dict[str, FloatArray], dict[str, str]]:
     """Image of each frame, top line first, and its SI unit; NaN where the file has ended."""
-    path = asked.path
     if not header.get("SCANIT_TYPE", "").split() == ["FLOAT", "MSBFIRST"]:
-        raise fault(path, "hold FLOAT MSBFIRST data", repr(header.get("SCANIT_TYPE", "nothing")))
-    pixels = _numbers(path, header, "SCAN_PIXELS", 2)
+        raise asked.fault("hold FLOAT MSBFIRST data", repr(header.get("SCANIT_TYPE", "nothing")))
+    pixels = _numbers(asked, header, "SCAN_PIXELS", 2)
     if any(v != int(v) or not 1 <= v <= 32768 for v in pixels):
-        raise fault(path, "have 1 to 32768 pixels and lines", header["SCAN_PIXELS"])
+        raise asked.fault("have 1 to 32768 pixels and lines", header["SCAN_PIXELS"])
     columns, rows = (int(v) for v in pixels)
-    names, size = _channels(path, header), 4 * columns * rows
+    names, size = _channels(asked, header), 4 * columns * rows
     if len(body) > size * len(names):
         expected = f"hold {len(names)} frames of {columns} x {rows} float32"
-        raise fault(path, expected, f"{len(body)} bytes", "Its header is of another file")
+        raise asked.fault(expected, f"{len(body)} bytes", "Its header is of another file")
     images = {}
     for k, (name, (_, factor)) in enumerate(names.items()):
         lines = frame(asked, name, body, k * size, ">f4", (rows, columns), upwards=upwards)
@@ -87,7 +85,7 @@ def _images(
     return images, {name: unit for name, (unit, _) in names.items()}
 
 
-def _header(path: Path | str, text: str) -> dict[str, str]:
+def _header(asked: Asked, text: str) -> dict[str, str]:
     """Keys between colons, and all the lines below each."""
     header: dict[str, str] = {}
     key = ""
@@ -95,41 +93,40 @@ def _header(path: Path | str, text: str) -> dict[str, str]:
         if line.startswith(":") and line.rstrip().endswith(":") and len(line.rstrip()) > 2:
             key = line.strip()[1:-1]
             if key in header:
-                raise fault(path, "have each key once in its header", repr(key))
+                raise asked.fault("have each key once in its header", repr(key))
             header[key] = ""
         else:
             header[key] = f"{header[key]}\n{line}" if header[key] else line
     return header
 
 
-def _numbers(path: Path | str, header: Mapping[str, str], key: str, count: int) -> list[float]:
-    values = [number(path, key, part) for part in header.get(key, "").split()]
+def _numbers(asked: Asked, header: Mapping[str, str], key: str, count: int) -> list[float]:
+    values = [asked.number(key, part) for part in header.get(key, "").split()]
     if len(values) != count or not all(map(math.isfinite, values)):
-        raise fault(
-            path, f"have {count} finite numbers at {key!r}", repr(header.get(key, "nothing"))
+        raise asked.fault(
+            f"have {count} finite numbers at {key!r}", repr(header.get(key, "nothing"))
         )
     return values
 
 
-def _channels(path: Path | str, header: Mapping[str, str]) -> dict[str, tuple[str, float]]:
+def _channels(asked: Asked, header: Mapping[str, str]) -> dict[str, tuple[str, float]]:
     """Name of each frame, in their order in the file, with its SI unit and the factor to it."""
     lines = [line.split("\t") for line in header.get("DATA_INFO", "").splitlines() if line.strip()]
     table = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     if len(table) < 2 or table[0][:4] != ["Channel", "Name", "Unit", "Direction"]:
-        raise fault(path, "have DATA_INFO with Channel, Name, Unit, Direction", f"{table[:1]}")
+        raise asked.fault("have DATA_INFO with Channel, Name, Unit, Direction", f"{table[:1]}")
     names: dict[str, tuple[str, float]] = {}
     for row in table[1:]:
         name, unit, direction = row[1:4] if len(row) > 3 else ("", "", "")
         if direction not in _FRAMES:
-            raise fault(
-                path,
+            raise asked.fault(
                 "have channels with a unit, scanned forward, backward or both",
                 f"{name!r} in {unit!r}, {direction!r}",
             )
         for suffix in _FRAMES[direction]:
             full = name + suffix
             if full in names:
-                raise fault(path, "have each channel once", repr(full))
+                raise asked.fault("have each channel once", repr(full))
             factor, base = si(unit)
             names[full] = (base, factor)
     return names

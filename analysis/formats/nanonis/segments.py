@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, number
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import split_name
 from grainscout.records.arrays import FloatArray
@@ -31,7 +29,7 @@ class Segments:
     steps: tuple[int, ...]
 
     @classmethod
-    def of(cls, path: Path | str, header: Mapping[str, str]) -> Segments | None:
+    def of(cls, asked: Asked, header: Mapping[str, str]) -> Segments | None:
         """The table in a header; None if it has none."""
         key = next((k for k in header if k.startswith("Segment Start")), None)
         if key is None:
@@ -39,20 +37,20 @@ class Segments:
         names = [split_name(part)[0].strip() for part in key.split(",")]
         rows = [r.split(",") for r in re.split(r"[;\n]", header[key]) if r.strip()]
         if not rows or any(len(r) < len(_COLUMNS) or len(r) > len(names) for r in rows):
-            raise fault(path, f"have a table of segments: {key}", repr(header[key][:60]))
+            raise asked.fault(f"have a table of segments: {key}", repr(header[key][:60]))
         table = {
-            name: np.array([number(path, name, row[i]) for row in rows])
+            name: np.array([asked.number(name, row[i]) for row in rows])
             for i, name in enumerate(names[: len(rows[0])])
         }
         missing = [name for name in _COLUMNS if name not in table]
         if missing:
-            raise fault(path, f"have {', '.join(missing)} in its segments", key)
+            raise asked.fault(f"have {', '.join(missing)} in its segments", key)
         steps = table["Steps"]
         if (
             not all(np.isfinite(table[c]).all() for c in _COLUMNS)
             or not ((steps == np.round(steps)) & (steps >= 1) & (steps < 1e7)).all()
         ):
-            raise fault(path, "have finite segments of 1 or more steps", repr(header[key][:60]))
+            raise asked.fault("have finite segments of 1 or more steps", repr(header[key][:60]))
         return cls(
             start=table["Segment Start"],
             end=table["Segment End"],
@@ -60,7 +58,7 @@ class Segments:
             steps=tuple(int(s) for s in steps),
         )
 
-    def samples(self, path: Path | str, points: int) -> list[tuple[int, int]]:
+    def samples(self, asked: Asked, points: int) -> list[tuple[int, int]]:
         """Segment of each sample and its number within; a shared voltage may be recorded once."""
         joins = [
             i + 1
@@ -72,20 +70,18 @@ class Segments:
         for choice in (once, whole):
             if len(choice) == points:
                 return choice
-        raise fault(
-            path,
-            f"have {len(once)} or {len(whole)} points, as its segments (MLS) say",
-            f"{points}",
+        raise asked.fault(
+            f"have {len(once)} or {len(whole)} points, as its segments (MLS) say", f"{points}"
         )
 
 
-def voltage_of(path: Path | str, segments: Segments, points: int) -> FloatArray:
+def voltage_of(asked: Asked, segments: Segments, points: int) -> FloatArray:
     """(points,) voltages [V] of one forward sweep."""
     axes = [
         np.linspace(a, b, n)
         for a, b, n in zip(segments.start, segments.end, segments.steps, strict=True)
     ]
-    return np.array([axes[k][i] for k, i in segments.samples(path, points)])
+    return np.array([axes[k][i] for k, i in segments.samples(asked, points)])
 
 
 def time_of(
@@ -101,7 +97,7 @@ def time_of(
             asked.note("the time of a sample is not recorded: 1 ms is assumed")
             step = ASSUMED_STEP
         return np.arange(points * len(backward), dtype=np.float64) * step
-    forward = np.array([segments.seconds[k] for k, _ in segments.samples(asked.path, points)])
+    forward = np.array([segments.seconds[k] for k, _ in segments.samples(asked, points)])
     if not (forward > 0).all():
         asked.note("the time of a sample is not recorded in all segments: 1 ms is assumed there")
         forward = np.where(forward > 0, forward, ASSUMED_STEP)

@@ -84,8 +84,7 @@ def load_dat(asked: Asked) -> Recording:
         next((n for n, u in traces.units.items() if u == "V" and "bias" in n.lower()), None),
     )
     if bias is None:
-        raise fault(
-            path,
+        raise asked.fault(
             "be a bias spectrum, with a column 'Bias calc (V)' or 'Bias (V)'",
             f"the experiment {header.get('Experiment', '')!r} with the columns "
             f"{', '.join(f'{n} [{u}]' for n, u in traces.units.items())}",
@@ -122,7 +121,7 @@ def _single(
     values = np.concatenate(current)[None]
     unit = traces.units[cycles[0][0]] or "a.u."
     x, y, z = (
-        number(path, k, header[k]) if k in header else None for k in ("X (m)", "Y (m)", "Z (m)")
+        asked.number(k, header[k]) if k in header else None for k in ("X (m)", "Y (m)", "Z (m)")
     )
     if x is None or y is None:
         asked.note("X and Y are not recorded: the site is put at (0, 0)")
@@ -130,7 +129,7 @@ def _single(
     if z is None:
         image, name = stand_in(asked, values[None], unit)
         image_unit = unit
-    segments = Segments.of(path, header)
+    segments = Segments.of(asked, header)
     time = time_of(asked, segments, forward.size, _seconds(path, header), backward)
     base = {"source": "Nanonis dat", "frame": FRAME}
     return recording_of(

@@ -115,8 +115,7 @@ def spread(
     y, x = main.axis("y"), main.axis("x")
     spatial = [i for i, a in enumerate(main.axes) if not a.spectral and i != main.sweep]
     if (x is None and y is None and spatial) or any(i not in (x, y) for i in spatial):
-        raise fault(
-            asked.path,
+        raise asked.fault(
             f"have two spatial axes, x and y, for {main.quantity}",
             ", ".join(a.name for a in main.axes),
         )
@@ -158,8 +157,7 @@ def _step(asked: Asked, axis: Axis) -> tuple[float | None, float]:
     steps = np.diff(axis.values)
     mean = float(steps.mean())
     if not (mean != 0 and np.abs(steps - mean).max() <= 1e-3 * abs(mean)):
-        raise fault(
-            asked.path,
+        raise asked.fault(
             f"have even, rising or falling values along {axis.name}",
             f"steps of {steps.min():.4g} to {steps.max():.4g} m",
         )

@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.nsid.axes import Axis, Main, plain, text
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si
@@ -54,7 +53,7 @@ def _usid(
         attributes = linked[f"{kind}_Values"].attrs
         names, units = ([text(v) for v in attributes[k]] for k in ("labels", "units"))
         if indices.shape != levels.shape or not len(indices) == len(names) == len(units):
-            raise fault(asked.path, f"label the {kind.lower()} dimensions of {label}", f"{names}")
+            raise asked.fault(f"label the {kind.lower()} dimensions of {label}", f"{names}")
         found: list[NDArray[Any]] = []
         for name, unit, index, level in zip(names, units, indices, levels, strict=True):
             _, first, at = np.unique(index, return_index=True, return_inverse=True)
@@ -68,9 +67,7 @@ def _usid(
         places.append(found)
     shape = (places[0][0].size, places[1][0].size)
     if values.shape != shape:
-        raise fault(
-            asked.path, f"hold {shape[0]} x {shape[1]} values of {label}", f"{values.shape}"
-        )
+        raise asked.fault(f"hold {shape[0]} x {shape[1]} values of {label}", f"{values.shape}")
     cube = np.full([a.values.size for a in axes], np.nan)
     cube[(*(at[:, None] for at in places[0]), *(at[None] for at in places[1]))] = values
     factor, unit = si(text(item.attrs.get("units", "")))
@@ -105,12 +102,12 @@ def nexus_mains(asked: Asked, file: h5py.File) -> list[Main]:
 def _nexus(asked: Asked, group: h5py.Group, signal: str, names: list[str]) -> Main:
     data = group.get(signal)
     if not isinstance(data, h5py.Dataset) or data.ndim != len(names):
-        raise fault(asked.path, "name its signal and an axis for each dimension", f"{names}")
+        raise asked.fault("name its signal and an axis for each dimension", f"{names}")
     axes = []
     for i, name in enumerate(names):
         scale = group.get(name)
         if not isinstance(scale, h5py.Dataset) or scale.shape != (data.shape[i],):
-            raise fault(asked.path, f"have {data.shape[i]} values of the axis {name}", "none")
+            raise asked.fault(f"have {data.shape[i]} values of the axis {name}", "none")
         factor, unit = si(text(scale.attrs.get("units", "")))
         values = np.asarray(stored(asked.path, scale), np.float64) * factor
         axes.append(

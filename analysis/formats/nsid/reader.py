@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact
+from grainscout.analysis.formats.files import intact
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.nsid.axes import Main, load_main, pictures_of, spread
 from grainscout.analysis.formats.nsid.foreign import nexus_mains, topostats_mains, usid_mains
@@ -49,8 +49,7 @@ def read_hdf5(path: Path | str, asked: Asked | None = None) -> Scan | Recording:
             mains = find(asked, file)
             if mains:
                 return _arranged(asked, source, _named(mains))
-        raise fault(
-            path,
+        raise asked.fault(
             f"hold main datasets of {', '.join(_LAYOUTS)}",
             f"none, with {', '.join(file) or 'nothing'} at its root",
         )
@@ -99,8 +98,7 @@ def _arranged(asked: Asked, source: str, mains: Sequence[Main]) -> Scan | Record
     if rest:
         asked.note(f"neither images nor curves over a voltage, and left out: {', '.join(rest)}")
     if not grids and not images:
-        raise fault(
-            asked.path,
+        raise asked.fault(
             "hold images over x and y, or curves over a voltage in V",
             "; ".join(
                 f"{m.quantity} over {', '.join(f'{a.name} [{a.unit}]' for a in m.axes)}"
@@ -110,7 +108,7 @@ def _arranged(asked: Asked, source: str, mains: Sequence[Main]) -> Scan | Record
     pictures, frame = pictures_of(asked, images)
     if not grids and asked.take("pixel_nm") is None and all(p.pixel_size is None for p in pictures):
         units = ", ".join(a.unit or "no unit" for a in images[0].axes)
-        raise fault(asked.path, "have axes in m", units, "Give the size of a pixel in nm: pixel_nm")
+        raise asked.fault("have axes in m", units, "Give the size of a pixel in nm: pixel_nm")
     spreads = [_grid(asked, m) for m in grids]
     frame = spreads[0][1] if grids else frame
     metadata = {"source": source, "frame": FRAME + frame, "original": (grids or images)[0].metadata}

@@ -71,7 +71,7 @@ def load_csv(asked: Asked) -> Scan | Recording:
 
     Without time, samples are 1 ms apart (``metadata["time"]`` says so).
     """
-    text = decoded(asked.path, asked)
+    text = decoded(asked)
     if text.startswith(_FIRST):
         return own_export(asked, _read_own(asked.path, text))
     return read_table(asked, text)

@@ -29,14 +29,14 @@ _STEP = 1e-3
 
 def read_table(asked: Asked, text: str) -> Recording:
     """A plain table as a recording; see `read_csv`."""
-    table = parsed(asked.path, text, asked)
+    table = parsed(text, asked)
     return _recording(asked, table, roles_of(asked, table))
 
 
 def read_csv_traces(path: Path | str) -> Traces:
     """All columns of a plain table, in SI units."""
     asked = Asked(path, {})
-    table = parsed(path, decoded(path, asked), asked)
+    table = parsed(decoded(asked), asked)
     for column in table.columns:
         if not column.numeric:
             raise fault(path, f"have a number at {column.name!r}", repr(wrong_cell(column)))
@@ -56,7 +56,6 @@ def read_csv_traces(path: Path | str) -> Traces:
 
 
 def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
-    path = asked.path
     pairs = current_channels(
         asked, dict.fromkeys(roles.currents, "A"), what="a current column with its unit"
     )
@@ -66,7 +65,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
     unique = np.unique(sites, axis=0)[kept] if len(sites) else sites
     volts = voltage[order]
     if not np.isfinite(volts).all():
-        raise fault(path, "have a voltage in each line", "lines without one")
+        raise asked.fault("have a voltage in each line", "lines without one")
     axis, measured = _common_axis(asked, volts)
     parts = [
         roles.currents[n][0].values[order] * roles.currents[n][1]
@@ -114,8 +113,7 @@ def _common_axis(asked: Asked, volts: FloatArray) -> tuple[FloatArray, bool]:
     """The sweep (s,) of all sites [V], and whether it is the mean of measured biases (n, s)."""
     spread = float(np.abs(volts - volts.mean(axis=0)).max())
     if spread > max(_READBACK * float(np.ptp(volts)), 1e-9):
-        raise fault(
-            asked.path,
+        raise asked.fault(
             "have the same voltages at each site, to 1 % of their range",
             f"different ones, by up to {spread:.3g} V",
         )
@@ -138,8 +136,7 @@ def _voltage(asked: Asked, roles: Roles) -> FloatArray:
             if re.search(r"set|source|appl|program|nominal|calc|force|output", n.lower())
         ]
         if len(applied) != 1:
-            raise fault(
-                asked.path,
+            raise asked.fault(
                 "have one voltage column, or one that says it is the source",
                 ", ".join(roles.voltages[n][0].label for n in names),
                 "Rename the one that was applied to 'Voltage set [V]'",
@@ -162,9 +159,7 @@ def _clock(asked: Asked, roles: Roles, order: IntArray, count: int) -> FloatArra
     clock = np.asarray(time[order][0] - time[order][0, 0])
     if (wrong := np.flatnonzero(np.diff(clock) <= 0)).size:
         pair = clock[wrong[0] : wrong[0] + 2]
-        raise fault(
-            asked.path, "have times that increase in a curve", f"{pair[0]:g}, {pair[1]:g} s"
-        )
+        raise asked.fault("have times that increase in a curve", f"{pair[0]:g}, {pair[1]:g} s")
     return clock
 
 
@@ -180,7 +175,6 @@ def _beside(
 
 def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int, IntArray]:
     """(curves, samples) line numbers, the samples of a curve, and which sites are kept."""
-    path = asked.path
     unique, inverse, counts = np.unique(sites, axis=0, return_inverse=True, return_counts=True)
     inverse = inverse.ravel()
     lines = np.arange(len(sites))
@@ -190,7 +184,7 @@ def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int,
         labels = list(dict.fromkeys(cycle[0].text))
         if chosen is not None:
             if not 0 <= chosen < len(labels):
-                raise fault(path, f"have cycle {chosen}", f"{len(labels)} cycles, from 0 on")
+                raise asked.fault(f"have cycle {chosen}", f"{len(labels)} cycles, from 0 on")
             lines = np.array([i for i in lines if cycle[0].text[i] == labels[chosen]])
             inverse = inverse[lines]
             counts = np.bincount(inverse, minlength=len(unique))
@@ -203,7 +197,7 @@ def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int,
     odd = np.flatnonzero(counts != usual)
     few = odd.size > 0.1 * len(counts) and (odd.size > 1 or len(counts) < 4)
     if few or usual < 2:
-        raise fault(path, "have as many samples at each site", f"{counts.min()} to {counts.max()}")
+        raise asked.fault("have as many samples at each site", f"{counts.min()} to {counts.max()}")
     if odd.size:
         asked.note(
             f"{odd.size} of {len(counts)} sites have {counts[odd].min()} to {counts[odd].max()} "

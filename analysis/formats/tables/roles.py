@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import is_derived
 from grainscout.analysis.formats.tables.text import Column, Table
@@ -82,7 +81,6 @@ def wrong_cell(column: Column) -> str:
 
 def roles_of(asked: Asked, table: Table) -> Roles:
     """Find what each column is; DataError for one that may divide the lines and is not understood."""
-    path = asked.path
     found: dict[str, tuple[Column, float]] = {}
     currents: dict[str, tuple[Column, float]] = {}
     voltages: dict[str, tuple[Column, float]] = {}
@@ -93,15 +91,14 @@ def roles_of(asked: Asked, table: Table) -> Roles:
             others.append(column)
             continue
         if role not in ("curve",) and not column.numeric:
-            raise fault(path, f"have a number at {column.name!r}", repr(wrong_cell(column)))
+            raise asked.fault(f"have a number at {column.name!r}", repr(wrong_cell(column)))
         unit = _UNITS.get(role)
         factor = 1.0
         if unit is not None:
             is_clock = role == "time" and not _plain_numbers(column)
             known = 1.0 if is_clock else si_as(column.unit, unit)
             if known is None:
-                raise fault(
-                    path,
+                raise asked.fault(
                     f"give {column.name!r} with its unit (columns need their units), such as "
                     f"'{column.name} [{ {'m': 'um', 's': 's', 'V': 'V', 'A': 'nA'}[unit] }]'",
                     f"{column.label!r}",
@@ -115,15 +112,14 @@ def roles_of(asked: Asked, table: Table) -> Roles:
             counters = [c for c in both if role == "curve" and _counts_lines(c)]
             if len(counters) != 1:
                 labels = f"{both[0].label!r}, {both[1].label!r}"
-                raise fault(path, f"have one column for the {role}", labels)
+                raise asked.fault(f"have one column for the {role}", labels)
             asked.note(f"column {counters[0].label!r} counts the lines: not used")
             if counters[0] is both[0]:
                 found[role] = (column, factor)
         else:
             found[role] = (column, factor)
     if not voltages or not currents:
-        raise fault(
-            path,
+        raise asked.fault(
             "have a voltage and a current column with their units, such as 'Voltage [V]' and "
             "'Current [nA]'",
             ", ".join(f"{c.name} [{c.unit}]" for c in table.columns),
@@ -158,8 +154,7 @@ def _understood(asked: Asked, others: Sequence[Column]) -> None:
             or (1 < len(set(cells)) <= len(cells) / 3 and _whole(column.values))
         )
         if divides:
-            raise fault(
-                asked.path,
+            raise asked.fault(
                 "have columns that are understood: voltage, current, time, row, column, x, y, curve "
                 "or cycle, each with its unit",
                 f"{column.label!r}, which may divide the lines into curves",

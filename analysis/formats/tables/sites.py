@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, fault
+from grainscout.analysis.formats.files import MOST_PIXELS
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.places import placed
 from grainscout.analysis.formats.tables.roles import Roles
@@ -15,7 +15,6 @@ def sites_of(
     asked: Asked, roles: Roles, lines: int
 ) -> tuple[IntArray, tuple[float, float], tuple[float, float], str]:
     """Row and column of each line, pixel size [m], origin [m], and the frame in words."""
-    path = asked.path
     pixel_nm = asked.take("pixel_nm")
     size = (1e-9, 1e-9) if pixel_nm is None else (pixel_nm * 1e-9, pixel_nm * 1e-9)
     row, column = roles.values("row"), roles.values("column")
@@ -24,10 +23,9 @@ def sites_of(
     if row is not None or column is not None:
         raw = np.column_stack([zero if row is None else row, zero if column is None else column])
         if not (np.isfinite(raw).all() and (raw >= 0).all() and (raw == np.round(raw)).all()):
-            raise fault(path, "have whole numbers >= 0 as row and column", "others")
+            raise asked.fault("have whole numbers >= 0 as row and column", "others")
         if (raw > MOST_PIXELS).any():
-            raise fault(
-                path,
+            raise asked.fault(
                 f"have rows and columns of a picture of at most {MOST_PIXELS} pixels",
                 f"{raw.max():g}",
             )

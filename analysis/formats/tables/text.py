@@ -9,11 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes
+from grainscout.analysis.formats.files import intact, load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si, split_name
 from grainscout.records.arrays import FloatArray
@@ -51,52 +50,50 @@ class Table:
     preamble: list[str]
 
 
-def decoded(path: Path | str, asked: Asked | None = None) -> str:
+def decoded(asked: Asked) -> str:
     """The text of a file in UTF-8 or UTF-16, else in Latin-1, which is noted."""
-    data = load_bytes(path)
+    data = load_bytes(asked.path)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return data.decode("utf-16").replace("\u2212", "-")
         except UnicodeDecodeError as error:
-            raise fault(path, "be UTF-16 text", str(error)) from error
+            raise asked.fault("be UTF-16 text", str(error)) from error
     try:
         return data.decode("utf-8-sig").replace("\u2212", "-")
     except UnicodeDecodeError as error:
         if b"\0" in data:
-            raise fault(path, "be text", str(error)) from error
+            raise asked.fault("be text", str(error)) from error
     text = data.decode("cp1252", errors="replace")
-    if asked is not None:
-        asked.note("the text is not UTF-8: read as Windows text")
+    asked.note("the text is not UTF-8: read as Windows text")
     return text
 
 
-def parsed(path: Path | str, text: str, asked: Asked) -> Table:
+def parsed(text: str, asked: Asked) -> Table:
     """The table of a text; DataError names the file if a line is no line of a table."""
-    with intact(path, "table of numbers", csv.Error):
-        return _parsed(path, text, asked)
+    with intact(asked.path, "table of numbers", csv.Error):
+        return _parsed(text, asked)
 
 
-def _parsed(path: Path | str, text: str, asked: Asked) -> Table:
+def _parsed(text: str, asked: Asked) -> Table:
     """The table in a text; DataError says what it lacks."""
     if not text.endswith(("\n", "\r")):
-        raise fault(path, "end with a complete line", repr(text[-20:]), "It may be truncated")
+        raise asked.fault("end with a complete line", repr(text[-20:]), "It may be truncated")
     raw = text.splitlines()
     while raw and (not raw[-1].strip() or raw[-1].lstrip().startswith(_COMMENT)):
         if raw.pop().strip():
             asked.note("comments below the table are left out")
     lines = [line for line in raw if line.strip()]
-    separator, begin = _layout(path, lines)
+    separator, begin = _layout(asked, lines)
     if separator in ",;" and all(line.rstrip().endswith(separator) for line in lines[begin - 1 :]):
         raw = [line.rstrip().removesuffix(separator) for line in raw]
         lines = [line for line in raw if line.strip()]
-    _one_block(path, raw, lines[begin])
-    comma = _decimal_comma(path, lines[begin:], separator)
-    head, units, preamble = _header(path, lines[:begin], separator, asked)
+    _one_block(asked, raw, lines[begin])
+    comma = _decimal_comma(asked, lines[begin:], separator)
+    head, units, preamble = _header(asked, lines[:begin], separator)
     body = [_cells(line, separator) for line in lines[begin:]]
     for i, cells in enumerate(body):
         if len(cells) != len(head):
-            raise fault(
-                path,
+            raise asked.fault(
                 f"have {len(head)} columns in each line ({_SEPARATORS[separator]}-separated)",
                 f"{len(cells)} in {lines[begin + i][:60]!r}",
             )
@@ -115,7 +112,7 @@ def _parsed(path: Path | str, text: str, asked: Asked) -> Table:
         )
     names = [c.name for c in columns]
     if len(set(names)) != len(names):
-        raise fault(path, "name its columns differently", ", ".join(names))
+        raise asked.fault("name its columns differently", ", ".join(names))
     return Table(columns=columns, preamble=preamble)
 
 
@@ -156,7 +153,7 @@ def _is_data(cells: Sequence[str]) -> bool:
     return numbers >= 2 and numbers >= 0.5 * len(cells)
 
 
-def _layout(path: Path | str, lines: Sequence[str]) -> tuple[str, int]:
+def _layout(asked: Asked, lines: Sequence[str]) -> tuple[str, int]:
     """The separator, and the first line of numbers."""
     best: tuple[int, str, int] | None = None
     for separator in _SEPARATORS:
@@ -170,8 +167,7 @@ def _layout(path: Path | str, lines: Sequence[str]) -> tuple[str, int]:
         if best is None or count > best[0]:
             best = (count, separator, next(i for i in data if len(rows[i]) == usual))
     if best is None or len(lines) - best[2] < 2:
-        raise fault(
-            path,
+        raise asked.fault(
             "have a header line and two or more lines of numbers, separated by commas, semicolons, "
             "tabs or spaces",
             f"{len(lines)} lines, the first of them {lines[0][:60]!r}" if lines else "no lines",
@@ -179,22 +175,21 @@ def _layout(path: Path | str, lines: Sequence[str]) -> tuple[str, int]:
     return best[1], best[2]
 
 
-def _one_block(path: Path | str, lines: Sequence[str], first: str) -> None:
+def _one_block(asked: Asked, lines: Sequence[str], first: str) -> None:
     """Refuse a table that blank lines divide; a blank line after each line divides nothing."""
     body = [bool(line.strip()) for line in lines[lines.index(first) :]]
     while body and not body[-1]:
         body.pop()
     blocks = "".join("x" if full else " " for full in body).split()
     if len(blocks) > 1 and max(map(len, blocks)) > 1:
-        raise fault(
-            path,
+        raise asked.fault(
             "be one table",
             f"{len(blocks)} parts of up to {max(map(len, blocks))} lines between blank lines",
             "Join them with a column 'curve' that numbers the parts",
         )
 
 
-def _decimal_comma(path: Path | str, lines: Sequence[str], separator: str) -> bool:
+def _decimal_comma(asked: Asked, lines: Sequence[str], separator: str) -> bool:
     """Whether numbers have a decimal comma; DataError where commas and points are mixed."""
     if separator == ",":
         return False
@@ -205,14 +200,14 @@ def _decimal_comma(path: Path | str, lines: Sequence[str], separator: str) -> bo
             comma += "," in text and _is_number(text, comma=True)
             point += "." in text and _is_number(text, comma=False)
             if "," in text and "." in text and re.fullmatch(r"[\d.,+-]+", text):
-                raise fault(path, "have numbers without marks of thousands", repr(text))
+                raise asked.fault("have numbers without marks of thousands", repr(text))
     if comma and point:
-        raise fault(path, "have one decimal sign, a point or a comma", "both")
+        raise asked.fault("have one decimal sign, a point or a comma", "both")
     return comma > 0
 
 
 def _header(
-    path: Path | str, lines: Sequence[str], separator: str, asked: Asked
+    asked: Asked, lines: Sequence[str], separator: str
 ) -> tuple[list[str], list[str], list[str]]:
     """Labels, units of a line of their own (or none), and the lines above."""
     rows = [
@@ -221,8 +216,7 @@ def _header(
     # What a data frame writes begins with a column without a name.
     usable = [(i, [row[0] or "index", *row[1:]]) for i, row in rows if row[1:] and all(row[1:])]
     if not usable:
-        raise fault(
-            path,
+        raise asked.fault(
             "have a header line that names its columns with their units, such as 'Voltage [V]' and "
             "'Current (nA)'",
             f"{lines[-1][:60]!r}" if lines else "numbers in the first line",

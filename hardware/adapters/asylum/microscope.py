@@ -15,6 +15,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ class AsylumMicroscope(RealMicroscope):
 
     def image_bias(self, volts: float) -> None:
         """Set the bias of later images [V], instead of scan_bias_V."""
-        self._scan_bias = volts
+        self._how = replace(self._how, scan_bias_V=volts)
 
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Take one image and read the saved file. DataError for an unknown channel."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from grainscout.hardware.adapters.nanonis.sweep import RAMP
-from grainscout.hardware.adapters.shared import BiasTo, one_of, positive
+from grainscout.hardware.adapters.shared import BiasTo, positive
 from grainscout.hardware.protocol import Capabilities
 from grainscout.records import ConfigError, CostModel
+from grainscout.records.registry import one_of
 
 
 @dataclass(frozen=True, kw_only=True)

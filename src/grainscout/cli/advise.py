@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from grainscout.cli.bench import Jobs, run_cells
 from grainscout.cli.console import console, notes
+from grainscout.cli.files import Channel, PixelNm, given
 from grainscout.records import ConfigError, GrainscoutError
 
 
@@ -29,10 +30,8 @@ def advise(
         list[str] | None, Option("--policy", help="Candidate instead of the usual. Repeatable.")
     ] = None,
     films: Annotated[int, Option(help="Films to race on.", min=2)] = 6,
-    channel: Annotated[str | None, Option(help="Name of the height channel.")] = None,
-    pixel_nm: Annotated[
-        float | None, Option("--pixel-nm", help="Pixel size instead of the file's [nm].")
-    ] = None,
+    channel: Channel = None,
+    pixel_nm: PixelNm = None,
     jobs: Jobs = None,
     out: Annotated[Path | None, Option("--out", "-o", help="Folder of the results.")] = None,
 ) -> None:
@@ -48,7 +47,6 @@ def advise(
     if not file.is_file():
         raise ConfigError(f"FILE must be an image or a recorded grid; there is none at {file}")
     wanted = [PolicySpec(name=name) for name in policy or []] or room.CANDIDATES
-    image = {"channel": channel, "pixel_nm": pixel_nm}
     with notes.status("looking at the image"):
         plan = room.advice_campaign(
             file,
@@ -56,7 +54,7 @@ def advise(
             films=films,
             policies=wanted,
             film=film,
-            **{k: v for k, v in image.items() if v is not None},
+            **given(channel=channel, pixel_nm=pixel_nm),
         )
     folder = out or Path("out") / f"advice-{file.stem}"
     folder.mkdir(parents=True, exist_ok=True)

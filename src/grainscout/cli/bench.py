@@ -25,6 +25,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console, note, notes
+from grainscout.cli.files import Channel, Current, Cycle, PixelNm, Rail, given
 from grainscout.records import ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
@@ -49,12 +50,6 @@ Replay = Annotated[
 Topography = Annotated[
     list[Path] | None,
     Option("--topography", help="Also race on a film with this AFM image. Repeatable."),
-]
-Channel = Annotated[
-    str | None,
-    Option(
-        "--channel", help="Height channel of --topography, image that policies see of --replay."
-    ),
 ]
 
 
@@ -89,18 +84,10 @@ def bench(
     ] = "max_current",
     topography: Topography = None,
     channel: Channel = None,
-    rail: Annotated[
-        float | None, Option("--rail", help="Full scale of the current amplifier of --replay [A].")
-    ] = None,
-    current: Annotated[
-        str | None, Option("--current", help="Channel of the curves of --replay.")
-    ] = None,
-    cycle: Annotated[
-        int | None, Option("--cycle", help="Sweep of --replay, from 0, where a site has several.")
-    ] = None,
-    pixel_nm: Annotated[
-        float | None, Option("--pixel-nm", help="Pixel size instead of that of these files [nm].")
-    ] = None,
+    rail: Rail = None,
+    current: Current = None,
+    cycle: Cycle = None,
+    pixel_nm: PixelNm = None,
     winner_task: Annotated[
         str | None, Option("--winner-task", help="Task of winner.toml. Default: the first.")
     ] = None,
@@ -131,14 +118,14 @@ def bench(
 
     begun = time.monotonic()
     plan = load_campaign("smoke" if smoke else campaign)
-    both = {"channel": channel, "pixel_nm": pixel_nm}
-    curves = {"rail_A": rail, "current": current, "cycle": cycle}
+    both = given(channel=channel, pixel_nm=pixel_nm)
+    curves = given(rail_A=rail, current=current, cycle=cycle)
     plan = _with_tasks(plan, replay or (), replay_target, topography or (), both, curves)
     if peers or campaign == "peers":
         plan = plan.with_policies(*_peers())
     plan = plan.with_controls() if controls else plan
-    changes: dict[str, Any] = {"films": films, "cell_timeout_s": cell_timeout, "isolate": isolate}
-    plan = dataclasses.replace(plan, **{k: v for k, v in changes.items() if v is not None})
+    changes = given(films=films, cell_timeout_s=cell_timeout, isolate=isolate)
+    plan = dataclasses.replace(plan, **changes)
     if winner_task is not None:
         plan.task(winner_task)  # a wrong name is refused before the first cell
     if scheduler is not None and jobs is not None:
@@ -311,14 +298,12 @@ def _with_tasks(
             raise ConfigError(
                 f"--replay and --topography need existing files; there is none at {path}"
             )
-    both = {k: v for k, v in both.items() if v is not None}
-    curves = {k: v for k, v in curves.items() if v is not None}
-    for given, files, option in (
+    for known, files, option in (
         (both, (*grids, *images), "--replay or --topography"),
         (curves, grids, "--replay"),
     ):
-        if given and not files:
-            names = ", ".join(f"--{k.removesuffix('_A').replace('_', '-')}" for k in given)
+        if known and not files:
+            names = ", ".join(f"--{k.removesuffix('_A').replace('_', '-')}" for k in known)
             raise ConfigError(f"{names} must come with {option}")
     first = plan.tasks[0]
     made = [

@@ -18,7 +18,7 @@ from grainscout.records import CheckResult, ConfigError, GrainscoutError
 
 if TYPE_CHECKING:
     from grainscout.hardware import Microscope
-    from grainscout.records import Scan, Waveform
+    from grainscout.records import Waveform
 
 Options = Annotated[
     str, Option("--options", help="Options as JSON, such as '{\"seed_points\": 5}'.")
@@ -77,17 +77,14 @@ def check_microscope(
 
     --waveform and --limit override single keys of the file.
     """
+    from grainscout.analysis.formats import read_image
     from grainscout.hardware import check_microscope as suite
 
     factory, applied = _microscope(
         name, json_options(options), _settings("waveform", waveform), _settings("limit", limit)
     )
-    _show(
-        name,
-        suite(
-            factory, waveform=applied, scan=None if scan is None else _image(scan), seconds=seconds
-        ),
-    )
+    image = None if scan is None else read_image(scan)
+    _show(name, suite(factory, waveform=applied, scan=image, seconds=seconds))
 
 
 def _microscope(
@@ -112,13 +109,6 @@ def _microscope(
     own = {} if "kind" in waveform else plain(task.waveform)  # another kind has other settings
     spec = parse(WaveformSpec, {**own, **waveform}, "--waveform")
     return lambda: make_environment(task, settings.seed, held).microscope, spec.build()
-
-
-def _image(file: Path) -> Scan:
-    from grainscout.analysis.formats import Recording, read
-
-    data = read(file)
-    return data.scan if isinstance(data, Recording) else data
 
 
 def _settings(option: str, given: Sequence[str] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records import ConfigError, JournalError, Site
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 
 if TYPE_CHECKING:
     from grainscout.journal import Journal
@@ -45,10 +45,7 @@ def control(
     from grainscout.experiment.retraction import retraction
     from grainscout.journal import Journal
 
-    if request not in REQUESTS:
-        raise ConfigError(
-            f"request must be one of {', '.join(REQUESTS)}; got {request!r}{closest(request, REQUESTS)}"
-        )
+    one_of("request", request, REQUESTS)
     needed = {
         "veto": ("--id", id_ is not None),
         "add": ("--row and --column", row is not None and column is not None),

@@ -5,19 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console
-from grainscout.records import ConfigError, DataError
+from grainscout.records import ConfigError, DataError, GrainscoutError
 
 if TYPE_CHECKING:
     from grainscout.analysis.formats import Recording
     from grainscout.records import Scan
 
+Channel = Annotated[
+    str | None, Option("--channel", help="Image that is the topography, or that policies see.")
+]
+PixelNm = Annotated[
+    float | None, Option("--pixel-nm", help="Pixel size instead of the file's [nm].")
+]
+HeightUnit = Annotated[
+    str | None, Option(help="Unit of the topography where the file says none, such as nm.")
+]
+CropPx = Annotated[
+    tuple[int, int, int, int] | None,
+    Option(help="Part to use: first row, first column, rows, columns."),
+]
+Rail = Annotated[float | None, Option("--rail", help="Full scale of the current amplifier [A].")]
+Current = Annotated[str | None, Option("--current", help="Channel that holds the curves.")]
+Cycle = Annotated[
+    int | None, Option("--cycle", help="Sweep to take, from 0, where each site has several.")
+]
 Force = Annotated[bool, Option("--force", help="Overwrite an existing file.")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse_existing(path: Path, force: bool, error: type[GrainscoutError] = DataError) -> None:
+    """`error` for an existing file, unless it may be overwritten."""
+    if path.exists() and not force:
+        raise error(f"{path} exists and is not overwritten. Choose another name, or --force")
 
 
 def report(
@@ -163,22 +192,13 @@ def import_(
     out: Annotated[
         Path | None, Argument(help="File to write. Without it the content is only described.")
     ] = None,
-    rail: Annotated[float | None, Option(help="Full scale of the current amplifier [A].")] = None,
-    channel: Annotated[
-        str | None, Option(help="Image that is the topography, or that policies see.")
-    ] = None,
-    current: Annotated[str | None, Option(help="Channel that holds the curves.")] = None,
-    cycle: Annotated[
-        int | None, Option(help="Sweep to take, from 0, where each site has several.")
-    ] = None,
-    pixel_nm: Annotated[float | None, Option(help="Pixel size instead of the file's [nm].")] = None,
-    height_unit: Annotated[
-        str | None, Option(help="Unit of the topography where the file says none, such as nm.")
-    ] = None,
-    crop_px: Annotated[
-        tuple[int, int, int, int] | None,
-        Option(help="Part to use: first row, first column, rows, columns."),
-    ] = None,
+    rail: Rail = None,
+    channel: Channel = None,
+    current: Current = None,
+    cycle: Cycle = None,
+    pixel_nm: PixelNm = None,
+    height_unit: HeightUnit = None,
+    crop_px: CropPx = None,
     picture: Annotated[
         Path | None,
         Option(help="Picture to write (.png): image, recorded positions and curves."),
@@ -205,10 +225,7 @@ def import_(
     if picture is not None:
         from grainscout.analysis.figures import file_overview
 
-        if picture.exists() and not force:
-            raise DataError(
-                f"{picture} exists and is not overwritten. Choose another name, or --force"
-            )
+        refuse_existing(picture, force)
         file_overview(data, title=file.name).savefig(picture)
         console.print(f"picture: {picture}")
     if out is not None:
@@ -228,6 +245,5 @@ def _write(data: Scan | Recording, out: Path, force: bool) -> None:
     }
     if out.suffix not in writers:
         raise ConfigError(f"out must end in {', '.join(writers)}; got {out.name!r}")
-    if out.exists() and not force:
-        raise DataError(f"{out} exists and is not overwritten. Choose another name, or --force")
+    refuse_existing(out, force)
     writers[out.suffix](data, out, overwrite=force)

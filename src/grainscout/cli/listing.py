@@ -16,7 +16,7 @@ from typer import Argument, Option
 
 from grainscout.cli.console import console
 from grainscout.records.errors import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records.registry import one_of
 
 #: A name, what it is for, and what only ``--json`` tells.
 Row = tuple[str, str, dict[str, Any]]
@@ -58,10 +58,8 @@ def show(
     as_json: Annotated[bool, Option("--json", help="Print one JSON object, with more.")] = False,
 ) -> None:
     """List the names that experiments and campaigns can use, and what they are for."""
-    if what is not None and what not in LISTS:
-        raise ConfigError(
-            f"list must be one of {', '.join(LISTS)}; got {what!r}{closest(what, LISTS)}"
-        )
+    if what is not None:
+        one_of("list", what, LISTS)
     if tag and what not in (None, "tasks"):
         raise ConfigError(f"--tag selects tasks, not {what}")
     names = ["tasks"] if tag else [what] if what else list(LISTS)

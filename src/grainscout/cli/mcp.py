@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from grainscout.records import ConfigError, DataError, GrainscoutError
+from grainscout.records.registry import one_of
 
 #: Requests that an assistant may send to a run. None of them names a file.
 REQUESTS = ("pause", "resume", "abort", "veto", "add")
@@ -77,8 +78,7 @@ class Desk:
         self, journal: str, request: str, id: str = "", row: int = -1, column: int = -1
     ) -> str:
         """Ask a run: pause, resume, abort, veto (proposal id) or add (row, column). Its guard decides."""
-        if request not in REQUESTS:
-            raise ConfigError(f"request must be one of {', '.join(REQUESTS)}; got {request!r}")
+        one_of("request", request, REQUESTS)
         words = ["control", str(self._file(journal, ".gsj")), request]
         words += [f"--id={id}"] if request == "veto" else []
         words += [f"--row={row}", f"--column={column}"] if request == "add" else []

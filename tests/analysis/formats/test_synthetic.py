@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from grainscout.analysis import formats
 from grainscout.analysis.formats import Recording, find_rails, read
@@ -170,12 +168,11 @@ def samples(folder: Path) -> dict[str, bytes]:
         waveform=Waveform.triangle(1.0, 5, 1.0),
         current=rng.normal(size=(12, 5)),
     )
-    grid_file(folder / "a.3ds")
     formats.write_nsid(grid, folder / "a.h5")
     formats.write_gwy(scan, folder / "a.gwy")
     formats.write_csv(grid, folder / "a.csv")
     (folder / "a.ibw").write_bytes(wave(np.arange(12.0).reshape(3, 4)))
-    return {s: (folder / f"a{s}").read_bytes() for s in (".3ds", ".h5", ".gwy", ".csv", ".ibw")}
+    return {s: (folder / f"a{s}").read_bytes() for s in (".h5", ".gwy", ".csv", ".ibw")}
 
 
 def wave(image: np.ndarray) -> bytes:
@@ -205,37 +202,10 @@ def test_a_wave_written_by_hand(tmp_path):
     assert scan.metadata["note"]["ImagingMode"] == "Contact"
 
 
-@pytest.mark.parametrize("suffix", [".3ds", ".h5", ".gwy", ".csv", ".ibw"])
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(data=st.data())
-def test_damaged_files_raise_nothing_but_a_typed_error(tmp_path, suffix, data):
-    whole = samples(tmp_path)[suffix] if not (tmp_path / "kept").exists() else None
-    if whole is not None:
-        (tmp_path / "kept").write_bytes(whole)
-    whole = (tmp_path / "kept").read_bytes()
-    kind = data.draw(st.sampled_from(["cut", "change", "insert"]))
-    at = data.draw(st.integers(0, len(whole) - 1))
-    if kind == "cut":
-        broken = whole[:at]
-    elif kind == "change":
-        broken = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
-    else:
-        broken = whole[:at] + data.draw(st.binary(min_size=1, max_size=9)) + whole[at:]
-    path = tmp_path / f"broken{suffix}"
-    path.write_bytes(broken)
-    refusal = None
-    try:
-        read(path)
-    except DataError as error:  # any other exception fails the test
-        refusal = str(error)
-    if refusal is not None:
-        assert "broken" in refusal
-    else:
-        # Harmless damage exists (a changed pixel), but of shortened files only a grid is read, as far
-        # as its complete lines go.
-        assert kind != "cut" or suffix == ".3ds"
+@pytest.mark.parametrize("suffix", [".h5", ".gwy", ".csv", ".ibw"])
+def test_a_file_that_is_cut_anywhere_is_refused_by_name(tmp_path, suffix):
+    whole, path = samples(tmp_path)[suffix], tmp_path / f"broken{suffix}"
+    for at in np.random.default_rng(0).integers(0, len(whole), 40):
+        path.write_bytes(whole[:at])
+        with pytest.raises(DataError, match="broken"):
+            read(path)

@@ -11,7 +11,6 @@ import remote_rig as rig
 
 from grainscout.hardware.remote import PolicyServer, RemotePolicy, generate_keys
 from grainscout.hardware.remote import messages as wire
-from grainscout.policies import make_policy
 from grainscout.policies.protocol import Policy, SupportsPredict, SupportsState
 from grainscout.records import ConfigError, LinkError, PolicyError, Site
 from grainscout.records.supports import supports
@@ -57,17 +56,6 @@ def test_capabilities_are_those_of_the_servers_policy(keys):
         assert state["asked"] == 1
         policy.restore({**state, "asked": 7})
         assert policy.ask()[0].id == "8-0"
-
-
-def test_a_real_policy_from_the_registry(keys):
-    local = make_policy("random", {})
-    local.reset(rig.a_problem(), rng=rig.generator())
-    with (
-        rig.serve(keys, lambda: make_policy("random", {})) as server,
-        rig.connected(server, keys) as policy,
-    ):
-        for _ in range(3):
-            assert [p.site for p in policy.ask(2)] == [p.site for p in local.ask(2)]
 
 
 def test_a_policy_is_asked_for_no_more_sites_than_there_are_candidates(keys):
