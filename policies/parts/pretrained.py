@@ -31,6 +31,8 @@ from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 # Candidates below which a design takes all, else those of which it chooses, and integrates over.
 _FEW, _CANDIDATES, _REFERENCES = 30, 2000, 300
 _SPREAD = 1024  # points of a sequence, a power of two
+#: Share of the images of training that are stranger, below which a reading places no sites.
+_FAMILIAR = 0.1
 PRIORS = ("pretrained", "none")
 
 
@@ -130,9 +132,10 @@ class Design(Acquisition):
     Parameters
     ----------
     order : {"auto", "gain", "spread", "tour", "clusters"}
-        ``"auto"`` is ``"spread"`` where a current image is used, else ``"gain"``. ``"spread"`` is a
-        Sobol' sequence over the frame: with a current image what is left to learn lies in few odd
-        sites, and curves from them alone mislead the model. ``"tour"`` plans all sites that the
+        ``"auto"`` is ``"spread"`` where a current image is used, or where the image is unlike those of
+        training (familiarity below 0.1), else ``"gain"``. ``"spread"`` is a Sobol' sequence over the
+        frame. With a current image what is left to learn lies in few odd sites, and curves from them
+        alone mislead the model; so do sites by a structure that is not there. ``"tour"`` plans all sites that the
         budget still allows, visits them by the shortest way, and plans anew whenever the model was
         refitted: more curves in the same time. ``"clusters"`` takes the farthest site of the
         largest cluster of the model's features (LCMD): it needs no curve, which suits large batches.
@@ -192,7 +195,8 @@ class Design(Acquisition):
         if self.order != "auto":
             return self.order
         taught = getattr(run.model, "prior", "none") == "pretrained"
-        return "spread" if taught and uses_current(run.problem.scan) else "gain"
+        strange = taught and read(run).familiarity < _FAMILIAR
+        return "spread" if strange or (taught and uses_current(run.problem.scan)) else "gain"
 
     def _fall(self, run: RunContext, posterior: Posterior) -> FloatArray:
         at, reference = self._sets(run)

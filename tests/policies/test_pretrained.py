@@ -1,5 +1,7 @@
 """The pretrained surrogate: its kernel, its mixture with a generic one, its inputs and designs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -210,12 +212,19 @@ def test_inputs_have_their_columns_whatever_the_image_is(image: str, relief: str
 
 
 @pytest.mark.parametrize(
-    ("channels", "order"), [(("height",), "gain"), (("height", "current"), "spread")]
+    ("preset", "channels", "order"),
+    [
+        ("tiny", ("height",), "gain"),
+        ("tiny", ("height", "current"), "spread"),
+        ("strange", ("height",), "spread"),
+    ],
 )
-def test_sites_spread_where_a_current_image_tells_the_rest(
-    channels: tuple[str, ...], order: str
+def test_sites_spread_where_the_structure_says_little_or_the_current_all(
+    preset: str, channels: tuple[str, ...], order: str
 ) -> None:
-    film = Film.generate(PRESETS["tiny"], 3)
+    spec = PRESETS["tiny"]
+    noisy = replace(spec, scan=replace(spec.scan, noise_nm=60.0))
+    film = Film.generate(noisy if preset == "strange" else spec, 3)
 
     def sites(wanted: str) -> list[tuple[int, int]]:
         scope = Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(1).instrument))
