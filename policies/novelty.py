@@ -92,14 +92,11 @@ def spectral_novelty(
     shape_weight: float = 0.5,
     frozen_after: int | None = None,
 ) -> FloatArray:
-    """(n,) novelty of each of (n, samples) curves [A].
+    """(n,) novelty of each of (n, samples) curves [A], by `metric` and `shape_weight` of `embed`.
 
-    The kind ``"mean"`` is the mean distance to all others, ``"nearest"`` that to the nearest
-    `neighbours`, ``"mean-curve"`` the distance to the mean curve, ``"reconstruction"`` the error of
-    a reconstruction of rank `neighbours`. `metric` and `shape_weight` are those of `embed`.
-
-    `frozen_after` None scores every curve against the whole set. A number m scores the first m
-    among themselves and each later one against those before it, once and for all.
+    ``"mean"`` is the mean distance to all others, ``"nearest"`` that to the nearest `neighbours`,
+    ``"mean-curve"`` that to the mean curve, ``"reconstruction"`` the error of a rank `neighbours`. A number
+    `frozen_after` scores the first so many among themselves, each later one against those before it, for good.
     """
     if len(curves) == 0:
         return np.zeros(0)

@@ -20,30 +20,12 @@ _PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 
 
 def read_grains(path: Path | str, scan: Scan, channel: str | None = None) -> IntArray:
-    """Read the grains of a scan from a mask or a label image.
+    """Grain of each pixel of a scan, 0 .. n-1, from a mask or a label image; DataError if it does not fit.
 
-    Parameters
-    ----------
-    path : path
-        An array (.npy), a table of whole numbers (.csv, .txt), a picture (.png, .tif), or a Gwyddion
-        file with a mask. A mask of two values has grains where the more frequent one is, or where a
-        Gwyddion mask is set. In a label image each number or colour is a grain, and 0 or black
-        belongs to none.
-    scan : Scan
-        The topography. The mask has its pixels, or those of the whole image of which it is a part.
-    channel : str, optional
-        Name of the mask in a Gwyddion file with several.
-
-    Returns
-    -------
-    (rows, columns) array of int
-        Grain of each pixel, 0 .. n-1. A pixel of none goes to the nearest grain, and parts of one
-        grain that do not touch are grains of their own.
-
-    Raises
-    ------
-    DataError
-        If the mask has other pixels, or no grain.
+    An array, a table of whole numbers, a picture, or a Gwyddion file with a mask (named by `channel`). A mask
+    of two values has grains where the more frequent one is, or where a Gwyddion mask is set. In a label image
+    each number or colour is a grain, and 0 or black none. A pixel of none goes to the nearest grain, and parts
+    that do not touch are grains of their own.
     """
     with intact(path, "mask of grains"):
         values = _values(path, channel)

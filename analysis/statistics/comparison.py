@@ -174,9 +174,7 @@ def films_needed(
 ) -> int | None:
     """Films per task that decide with 80 % power. None over 10 000.
 
-    `difference` is the mean over films, `spread` its standard deviation. The smallest n >=
-    ((t_level + t_power) spread / difference)^2 / tasks with Student quantiles at n. It is within
-    one of the exact non-central answer.
+    The smallest n >= ((t_level + t_power) spread / difference)^2 / tasks, with Student quantiles at n.
     """
     if difference == 0 or not (spread / difference) ** 2 < MOST_FILMS:
         return None

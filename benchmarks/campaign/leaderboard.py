@@ -239,11 +239,9 @@ def goal_rankings(
     *,
     earlier: Mapping[int, pd.DataFrame] | None = None,
 ) -> list[GoalRanking]:
-    """Rank the policies for each goal on the films that all of them finished.
+    """Rank the policies for each goal on the films that all finished; one family with one correction.
 
-    All comparisons of all goals are one family with one correction, for one page. `oracles` are
-    policies that are given the truth: they are ranked and not compared. `earlier` are scores after
-    fewer measurements, whose rankings follow.
+    `oracles` are given the truth, ranked and not compared. `earlier` are scores after fewer measurements.
     """
     boards: list[tuple[GoalRanking, int]] = []
     compared: list[tuple[str, str, statistics.Difference]] = []
@@ -298,11 +296,9 @@ def _with_pairs(board: GoalRanking, pairs: list[statistics.Verdict]) -> GoalRank
 
 
 def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None:
-    """Return the policy with the best mean score over the goals. Ties go to the better mean rank.
+    """The policy with the best mean score over the goals, then mean rank; only `eligible` ones can win.
 
-    A score measures the gain on the way from random to ideal. A rank makes a step between two
-    indistinguishable policies as large as one between two that are far apart. Only `eligible`
-    policies can win: a control that is given the truth cannot run on a microscope.
+    A rank makes a step between two indistinguishable policies as large as one between two far apart.
     """
     names = [r.name for r in rankings[0].ranked if r.name in eligible] if rankings else []
     if not names:

@@ -168,8 +168,7 @@ def latent_density(runs: Runs, raced: set[str]) -> Iterator[Finding]:
 def earlier(runs: Runs, raced: set[str]) -> Iterator[Finding]:
     """Dual novelty meets every archetype earlier than random sampling.
 
-    Runs that never do are censored at the budget. It is the same for all, so the mean of times that are cut there
-    is the restricted mean of Kaplan and Meier.
+    Runs that never do are cut at the budget of all: that mean is Kaplan and Meier's restricted one.
     """
     policies = _there(raced, "dual-novelty", *_controls(raced, "dual-novelty"), "random")
     if not {"dual-novelty", "random"} <= set(policies):

@@ -8,15 +8,7 @@ from grainscout.records import ConfigError, MicroscopeError, PackedState
 
 
 class HandLamp:
-    """A lamp that a person sets and the file states, so that curves are filed under it.
-
-    Parameters
-    ----------
-    suns : float
-        Illumination at the sample [suns].
-    note : str
-        Kind of lamp, for the record.
-    """
+    """A lamp that a person sets and the file states [suns], so that curves are filed under it."""
 
     def __init__(self, *, suns: float, note: str = "") -> None:
         if not (math.isfinite(suns) and suns >= 0):

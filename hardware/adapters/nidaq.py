@@ -30,36 +30,20 @@ def _package() -> Any:
 
 
 class NiMeter:
-    """Output and input of a card, clocked together.
-
-    Parameters
-    ----------
-    output, input : str
-        Channels such as ``"Dev1/ao0"`` and ``"Dev1/ai0"``.
-    amperes_per_V : float
-        Sensitivity of the preamplifier, negative if it inverts [A/V].
-    gain : float
-        Volts at the sample for one volt of the card.
-    rail_V : float
-        Full scale of the preamplifier's output and of the input [V].
-    rate_Hz : float
-        Converter rate. A sample is the mean of the readings of its time.
-    timeout_s : float
-        Longest delay beyond the sweep [s].
-    """
+    """Output and input of a card, clocked together."""
 
     rise_s = 0.0  # it ramps, in steps of the converter
 
     def __init__(
         self,
         *,
-        output: str,
-        input: str,
-        amperes_per_V: float,
-        gain: float = 1.0,
-        rail_V: float = 10.0,
-        rate_Hz: float = 50_000.0,
-        timeout_s: float = 5.0,
+        output: str,  # channel such as Dev1/ao0
+        input: str,  # channel such as Dev1/ai0
+        amperes_per_V: float,  # sensitivity of the preamplifier, negative if it inverts [A/V]
+        gain: float = 1.0,  # volts at the sample for one volt of the card
+        rail_V: float = 10.0,  # full scale of the preamplifier's output and of the input [V]
+        rate_Hz: float = 50_000.0,  # of the converter; a sample is the mean of its readings
+        timeout_s: float = 5.0,  # longest delay beyond the sweep [s]
     ) -> None:
         positive(rail_V=rail_V, rate_Hz=rate_Hz, timeout_s=timeout_s)
         if not (math.isfinite(amperes_per_V) and amperes_per_V and math.isfinite(gain) and gain):
@@ -160,14 +144,7 @@ class NiMeter:
 class NiLamp:
     """A lamp that follows a voltage of the card.
 
-    Parameters
-    ----------
-    output : str
-        Channel such as ``"Dev1/ao1"``.
-    V_per_sun : float
-        Its calibration at the sample [V/sun].
-    most_V : float
-        Largest voltage that the lamp may get [V].
+    `V_per_sun` is its calibration at the sample, `most_V` the largest voltage that it may get.
     """
 
     def __init__(self, *, output: str, V_per_sun: float, most_V: float = 5.0) -> None:

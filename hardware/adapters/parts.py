@@ -272,29 +272,15 @@ class CompliantMicroscope(MicroscopeOfParts):
 @on_paper(_parts_paper)
 def open_parts(
     *,
-    mover: str,
+    mover: str,  # park, nanosurf, or a microscope that places its tip: nanonis, aecroscopy, aespm
     mover_options: Mapping[str, Any] | None = None,
-    meter: str = "",
+    meter: str = "",  # what measures, such as keithley-2450
     meter_options: Mapping[str, Any] | None = None,
-    lamp: str = "",
+    lamp: str = "",  # what illuminates: nidaqmx, or hand for one that a person sets
     lamp_options: Mapping[str, Any] | None = None,
-    bias_to: BiasTo = "sample",
+    bias_to: BiasTo = "sample",  # where the meter's output is wired to
 ) -> MicroscopeOfParts:
-    """Open a microscope of parts.
-
-    Parameters
-    ----------
-    mover : str
-        A mover ("park", "nanosurf"), or a microscope that places its tip: "nanonis", "aecroscopy", "aespm".
-    meter : str
-        What measures, such as "keithley-2450". Empty for the mover's own.
-    lamp : str
-        What illuminates: "nidaqmx", or "hand" for one that a person sets. Empty for the mover's own.
-    mover_options, meter_options, lamp_options : mapping, optional
-        Their options.
-    bias_to : {"sample", "tip"}
-        Where the meter's output is wired to.
-    """
+    """Open a microscope of parts. An empty meter or lamp is the mover's own."""
     one_of("bias_to", bias_to, ("sample", "tip"))
     # Mistaken options are told before anything is opened.
     if meter:

@@ -81,10 +81,9 @@ def from_centre(
     frame: Sequence[float],
     metadata: Mapping[str, Any],
 ) -> Scan:
-    """Place images on a frame of an instrument whose Y points up.
+    """Place images on a frame: centre x, y, width, height [m], clockwise rotation [degrees], Y up.
 
-    `frame` is x, y of the centre, width and height [m], and the clockwise rotation [degrees]. Here y
-    points down: y = -Y. MicroscopeError for images that are no scan.
+    Here y points down: y = -Y. MicroscopeError for images that are no scan.
     """
     x, y, width, height, degrees = map(float, frame)
     rows, columns = next(iter(channels.values())).shape

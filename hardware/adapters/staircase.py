@@ -19,8 +19,7 @@ def staircase(
 ) -> IVCurve:
     """Source each voltage at its time and read a current [A], and whether it is saturated.
 
-    The times of the curve are those of the readings. MicroscopeError once a sample is later than `lag`
-    times the sweep: a slower one is another measurement, because the sample has memory.
+    MicroscopeError once a sample is later than `lag` times the sweep: a slower one is another measurement.
     """
     times: list[float] = []
     readings: list[tuple[float, bool]] = []

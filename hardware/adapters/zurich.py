@@ -24,31 +24,21 @@ _MOST_V = 10.0
 class ZurichMeter:
     """An auxiliary output as the source and a demodulator of the current input at 0 Hz as the meter.
 
-    Parameters
-    ----------
-    device, host, port : str, str, int
-        Serial number, such as ``"dev5000"``, and the data server.
-    output, gain : int, float
-        Auxiliary output, from 0, and volts at the sample for one volt of it.
-    scale : float
-        Amperes for one ampere of the demodulator. At 0 Hz it gives sqrt(2) times the mean: check it on
-        a resistor. Negative for a tip that is wired the other way round.
-    settle_s : float
-        From a step to its reading, in which the filter settles [s].
-    lag, watchdog : float, bool
-        As of `SourceMeter`.
+    `lag` and `watchdog` are as of `SourceMeter`.
     """
 
     def __init__(
         self,
         *,
-        device: str,
+        device: str,  # serial number, such as dev5000
         host: str = "localhost",
         port: int = 8004,
-        output: int = 0,
-        gain: float = 1.0,
+        output: int = 0,  # auxiliary output
+        gain: float = 1.0,  # volts at the sample for one volt of it
+        # Amperes for one of the demodulator, which gives sqrt(2) times the mean at 0 Hz: check it on a
+        # resistor. Negative for a tip that is wired the other way round.
         scale: float = math.sqrt(0.5),
-        settle_s: float = 0.01,
+        settle_s: float = 0.01,  # from a step to its reading, in which the filter settles [s]
         lag: float = 0.1,
         watchdog: bool = True,
     ) -> None:

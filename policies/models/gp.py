@@ -237,10 +237,9 @@ class GaussianProcess:
         known: FloatArray,
         extra: FloatArray | float = 0.0,
     ) -> tuple[float, FloatArray]:
-        """Negative log posterior of the log hyper-parameters (up to a constant), and its gradient.
+        """Negative log posterior of the log hyper-parameters, and its gradient (R&W 2.30 and 5.9).
 
-        The stated noise variances `known` (n,) are scaled by exp(t[-1]), `extra` is added as it is.
-        Rasmussen & Williams 2006, eqs. 2.30 and 5.9, with a normal prior on `t`.
+        The stated variances `known` (n,) are scaled by exp(t[-1]), `extra` is added as it is.
         """
         n = len(z)
         k, pull = self.kernel.gram(prepared, t[:-2])

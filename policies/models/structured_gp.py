@@ -211,9 +211,8 @@ class StructuredGP:
     def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray, extra: FloatArray) -> None:
         """Hyper-parameters of the largest posterior density.
 
-        With shape parameters there are two starts: the last values, and a residual so small that
-        the mean has to explain the data.  A residual that took everything before a good shape was
-        known would never give it back.
+        With shape parameters there is a second start, with a residual so small that the mean has to explain the
+        data: one that took everything before a good shape was known would never give it back.
         """
         z, known = (y - self._offset) / self._scale, given / self._scale**2
         if len(self.mean.shape) == 0:

@@ -48,8 +48,7 @@ class DescriptorTargets:
     ) -> tuple[float, float, bool, bool, bool, bool]:
         """Value, standard error. Whether valid, a bound, at the rail and of a dead contact.
 
-        One curve at a time: sums over a block may round otherwise than over one of its rows, and a
-        restored run, which describes all its curves again, has to find the same bits.
+        One curve at a time: sums over a block may round otherwise, and a restored run has to find the same bits.
         """
         curve = describe(self.name, self.waveform.voltage, current[None], saturated[None])
         value, sigma = float(curve.value[0]), float(curve.sigma[0])

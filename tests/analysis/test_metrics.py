@@ -9,7 +9,6 @@ from grainscout.analysis.metrics import (
     best_traces,
     crps_normal,
     enrichment_trace,
-    found_by_random,
     found_trace,
     map_regret,
     map_score,
@@ -28,17 +27,6 @@ def test_found_and_time_to_first():
     assert found_trace(kinds, [0, 1, 2, 3]) == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.75, 0.75])
     assert time_to_first(kinds, [0, 1, 2, 3]).tolist() == [1, 5, 3, np.inf]
     assert time_to_first(kinds, [2], clock=[1.5, 3, 4.5, 6, 7.5, 9]).tolist() == [4.5]
-
-
-def test_random_expectation_is_what_random_sampling_does():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], [60, 30, 3])
-    runs = [found_trace(rng.permutation(labels)[:40], [0, 1, 2]) for _ in range(3000)]
-    expected = found_by_random([60, 30, 3], 40)
-    assert np.mean(runs, axis=0) == pytest.approx(expected, abs=0.012)
-    missed = [stats.hypergeom(93, k, 40).pmf(0) for k in (60, 30, 3)]
-    assert expected[-1] == pytest.approx(1 - np.mean(missed))
-    assert found_by_random([60, 30, 3], 93)[-1] == pytest.approx(1.0)
 
 
 def test_recall_and_enrichment():

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
 from grainscout.policies.models.gp import GaussianProcess
-from grainscout.policies.models.kernels import ArcCosine, Stationary
+from grainscout.policies.models.kernels import ArcCosine
 from grainscout.records import ConfigError, PolicyError, pack, unpack
 
 
@@ -57,24 +57,6 @@ def test_prediction_equals_the_dense_formula() -> None:
     at, joint = gp.joint(gp.candidate_rows[:7])
     assert_allclose(at, expected[:7], atol=1e-6 * unit)
     assert_allclose(joint, covariance[:7, :7], atol=1e-6 * unit**2)
-
-
-def test_prediction_equals_scikit_learn() -> None:
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
-
-    table = table_of()
-    rows = np.arange(40)
-    y = smooth(table)[rows]
-    gp = GaussianProcess(table, np.arange(500), Stationary(name="rbf"), robust=False)
-    gp.fit(rows, y)
-    variance, length, _, _ = np.exp(gp.parameters)
-    peer = GaussianProcessRegressor(
-        ConstantKernel(variance) * RBF(length), alpha=gp.noise / y.var(), optimizer=None
-    ).fit(table[rows], (y - y.mean()) / y.std())
-    mean, std = peer.predict(table[:500], return_std=True)
-    assert_allclose(gp.predict()[0], y.mean() + y.std() * mean, atol=1e-4)
-    assert_allclose(gp.predict()[1], y.std() * std, atol=1e-3)
 
 
 def test_rank_one_updates_equal_a_full_computation() -> None:

@@ -1,4 +1,4 @@
-"""Limits, symmetries and published behaviour of the current law (the physics notes, 3 and 7)."""
+"""Symmetries and published behaviour of the current law (the physics notes, 3 and 7)."""
 
 import numpy as np
 import pytest
@@ -17,35 +17,14 @@ from grainscout.simulator.transport import (
 PLAIN = TransportGlobals(Cs=0.0, Ioff=0.0)
 
 
-def test_dark_current_vanishes_at_zero_bias_for_any_state(drawn):
-    p = drawn(300) | {"gsh": np.zeros(300), "ripple": np.full(300, 0.05)}
-    rng = np.random.default_rng(1)
-    state = np.column_stack([rng.uniform(-2, 2, 300), rng.uniform(0, 1, 300)])
-    wave = Waveform(voltage=np.array([0.0, 0.3, -0.2, 0.0]), time=np.arange(4.0) * 0.02)
-    current = iv_curves(p, wave, state=state, globals_=PLAIN).current_nA
-    assert (current[:, [0, 3]] == 0.0).all()
-
-
-def test_dark_current_flows_with_the_voltage(drawn):
+def test_dark_current_flows_with_the_voltage_in_any_state_and_vanishes_without(drawn):
     p = drawn(300) | {"ripple": np.full(300, 0.4)}
     rng = np.random.default_rng(2)
     state = np.column_stack([rng.uniform(-2, 2, 300), rng.uniform(0, 1, 300)])
     wave = Waveform.bipolar(peak=1.5, samples=201)
     current = iv_curves(p, wave, state=state, globals_=PLAIN).current_nA
     assert (current * wave.voltage >= 0.0).all()
-
-
-@pytest.mark.parametrize("limit", ["frozen", "instant"])
-def test_a_sweep_without_memory_is_single_valued(limit, drawn):
-    p = drawn(40, seed=3)
-    for name, unit in (
-        (("nu", 1e-9), ("tau", 1e9)) if limit == "frozen" else (("nu", 1e12), ("tau", 1e-9))
-    ):
-        p[name] = np.full(40, unit)
-    g = TransportGlobals(Cs=0.0, k_max=1e-7 if limit == "frozen" else 1e12)
-    wave = Waveform.triangle()
-    current = iv_curves(p, wave, light=0.1, globals_=g).current_nA
-    assert np.abs(current[:, :126] - current[:, 125:][:, ::-1]).max() < 1e-5
+    assert (current[:, wave.voltage == 0.0] == 0.0).all()
 
 
 def test_rates_and_time_scale_together(drawn):
@@ -82,24 +61,6 @@ def opening(current):
     """Way back minus way there of a triangle (samples,)."""
     half = current.size // 2
     return current[half:][::-1] - current[: half + 1]
-
-
-def test_branches_are_truncated_triangles_and_open_only_in_the_window():
-    p = archetype_parameters("club")
-    step, rate = 0.012, 3.0
-    full = iv_curves(p, Waveform.triangle(), light=0.1).current_nA[0]
-    opened = {}
-    for top in (0.3, 0.6, 0.9, 1.2):
-        samples = round(top / step) * 2 + 1
-        short = Waveform.triangle(peak=top, samples=samples, duration=2 * top / rate)
-        current = iv_curves(p, short, light=0.1).current_nA[0]
-        assert np.allclose(current[: samples // 2 + 1], full[: samples // 2 + 1], atol=1e-12)
-        opened[top] = opening(current).max()
-    # Ions are activated around Vx = 0.74 V: turning back before leaves the loop closed.
-    assert opened[0.3] < 0.005
-    assert opened[0.6] < 0.025
-    assert opened[0.9] > 0.025
-    assert opened[1.2] > 0.025
 
 
 def test_a_second_visit_remembers_what_rest_has_not_undone(drawn):

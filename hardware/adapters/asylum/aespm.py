@@ -49,8 +49,8 @@ class AespmIgor(Igor):
     def read(self, names: tuple[str, str]) -> tuple[float, float]:
         """Return two values of the controller [V]. MicroscopeError if Igor does not answer.
 
-        The lines are ours, because the package asks for a sensor as if it were a parameter of a panel. It
-        reads a file that Igor writes. An old file is removed first, or it would be taken for the answer.
+        The lines are ours: the package asks for a sensor as if it were a parameter of a panel. An old file is
+        removed first, or it would be taken for the answer.
         """
         answer = Path(self._aespm._read_out_buffer)
         ask = "Make/N = (2)/O ReadOut\n" + "".join(

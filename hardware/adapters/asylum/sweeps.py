@@ -11,10 +11,8 @@ from grainscout.records import IVCurve, MicroscopeError, Waveform
 def fitted(traces: Traces, waveform: Waveform, rail: float) -> IVCurve:
     """Pick the recorded samples nearest in time to the waveform's. None is invented.
 
-    The software records faster than asked for, and its bias is NaN before and after the sweep.
-    `rail` is the full scale of the current amplifier [A]. MicroscopeError if bias or current is
-    missing, the sweep has another length or fewer samples than the waveform, or its bias is more
-    than 1 % of the peak off.
+    MicroscopeError if bias or current is missing, the sweep has another length or fewer samples, or its bias
+    is more than 1 % of the peak off. It records faster than asked for, with NaN around the sweep.
     """
     bias = next((v for n, v in traces.channels.items() if n.startswith(("Bias", "Volt"))), None)
     current = next((v for n, v in traces.channels.items() if traces.units.get(n) == "A"), None)

@@ -176,8 +176,7 @@ class NanonisMicroscope(RealMicroscope):
     def look(self, part: Part) -> Scan:
         """Image a part with the channels and pixels of the last image, and give the frame back.
 
-        Lines have a multiple of 16 pixels, as the controller wants it. The speed is the one that is set,
-        in m/s or in s a line.
+        Lines have a multiple of 16 pixels, as the controller wants it.
         """
         self._begin()
         whole, call = self._imaged(), self._connection.call

@@ -14,7 +14,7 @@ _NAN, _OVERFLOW = 9.91e37, 9.9e37
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """Commands of a family.
+    """Commands of a family, by default those of SCPI.
 
     `identity` is a pattern of the answer to ``*IDN?``. `asks` are queries after the set-up and words
     that their answers must hold. A reading is a current and, unless `tripped` asks for it, whether
@@ -25,12 +25,12 @@ class Dialect:
     identity: str
     setup: tuple[str, ...]
     asks: tuple[tuple[str, str], ...]
-    volts: str
-    output: str
-    nplc: str
-    compliance: str
-    compliance_is: str
-    read: str
+    volts: str = ":SOUR:VOLT {:.9g}"
+    output: str = ":OUTP {:d}"
+    nplc: str = ":SENS:CURR:NPLC {:.6g}"
+    compliance: str = ":SENS:CURR:PROT {:.9g}"
+    compliance_is: str = ":SENS:CURR:PROT?"
+    read: str = ":READ?"
     tripped: str = ""
     limited_bits: int = 0
     over_bits: int = 0
@@ -54,12 +54,6 @@ KEITHLEY_2400 = Dialect(
         ":FORM:ELEM CURR,STAT",
     ),
     asks=((":SENS:FUNC?", "CURR"), (":SOUR:FUNC?", "VOLT")),
-    volts=":SOUR:VOLT {:.9g}",
-    output=":OUTP {:d}",
-    nplc=":SENS:CURR:NPLC {:.6g}",
-    compliance=":SENS:CURR:PROT {:.9g}",
-    compliance_is=":SENS:CURR:PROT?",
-    read=":READ?",
     limited_bits=1 << 3 | 1 << 14,  # compliance, range compliance
     over_bits=1 << 0,
 )
@@ -73,12 +67,8 @@ KEITHLEY_2450 = Dialect(
         ":SENS:CURR:RANG:AUTO ON",
     ),
     asks=(("*LANG?", "SCPI"), (":SENS:FUNC?", "CURR"), (":SOUR:FUNC?", "VOLT")),
-    volts=":SOUR:VOLT {:.9g}",
-    output=":OUTP {:d}",
-    nplc=":SENS:CURR:NPLC {:.6g}",
     compliance=":SOUR:VOLT:ILIM {:.9g}",
     compliance_is=":SOUR:VOLT:ILIM?",
-    read=":READ?",
     tripped=":SOUR:VOLT:ILIM:TRIP?",
 )
 KEITHLEY_2600 = Dialect(
@@ -111,12 +101,6 @@ KEYSIGHT_B2900 = Dialect(
         ":FORM:ELEM:SENS CURR",
     ),
     asks=((":SENS:FUNC?", "CURR"), (":SOUR:FUNC:MODE?", "VOLT")),
-    volts=":SOUR:VOLT {:.9g}",
-    output=":OUTP {:d}",
-    nplc=":SENS:CURR:NPLC {:.6g}",
-    compliance=":SENS:CURR:PROT {:.9g}",
-    compliance_is=":SENS:CURR:PROT?",
-    read=":READ?",
     tripped=":SENS:CURR:PROT:TRIP?",
     most_amperes=1.5,
 )

@@ -25,46 +25,21 @@ _NPLC = (0.01, 10.0)
 class SourceMeter:
     """A source-meter that sources voltage and reads current, point by point.
 
-    Parameters
-    ----------
-    dialect : Dialect
-        Its family.
-    resource : str
-        VISA address such as ``GPIB0::24::INSTR``.
-    compliance_A : float
-        Largest current [A].
-    nplc : float
-        Integration time in power-line cycles.
-    rise_s : float
-        Time in which its output makes a step, with your cables [s]. Limits of the slew count it.
-    visa_library : str
-        Library of pyvisa, such as ``"@py"``.
-    timeout_s : float
-        Time-out of one answer [s].
-    lag : float
-        Largest delay of a sample, as a fraction of the sweep. A later sweep is given up: a slower
-        one is another measurement, because the sample has memory.
-    watchdog : bool
-        Have another process switch the output off if this one dies.
-
-    Raises
-    ------
-    MicroscopeError
-        If nothing answers, another instrument does, or it does not take a setting.
+    MicroscopeError if nothing answers, another instrument does, or it does not take a setting.
     """
 
     def __init__(
         self,
         dialect: Dialect,
         *,
-        resource: str,
-        compliance_A: float = 1e-6,
-        nplc: float = 0.1,
-        rise_s: float = 1e-4,
-        visa_library: str = "",
-        timeout_s: float = 5.0,
-        lag: float = 0.1,
-        watchdog: bool = True,
+        resource: str,  # VISA address such as GPIB0::24::INSTR
+        compliance_A: float = 1e-6,  # largest current [A]
+        nplc: float = 0.1,  # integration time in power-line cycles
+        rise_s: float = 1e-4,  # of a step, with your cables: limits of the slew count it [s]
+        visa_library: str = "",  # of pyvisa, such as @py
+        timeout_s: float = 5.0,  # of one answer [s]
+        lag: float = 0.1,  # largest delay of a sample, as a fraction of the sweep
+        watchdog: bool = True,  # another process switches the output off if this one dies
     ) -> None:
         positive(timeout_s=timeout_s, lag=lag, rise_s=rise_s)
         if not _NPLC[0] <= nplc <= _NPLC[1]:

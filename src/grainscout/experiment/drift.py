@@ -58,8 +58,7 @@ class Estimate(NamedTuple):
 class DriftTracker:
     """Looks when it is time, and displaces each site by what is extrapolated.
 
-    Between two looks the displacement is that of the latest, plus the velocity of the latest eight
-    (by least squares) times the seconds since. `record` writes an event.
+    That is the latest look's displacement plus the velocity of the latest eight times the seconds since.
     """
 
     def __init__(

@@ -19,11 +19,9 @@ def difference_scale(order: int) -> float:
 def robust_noise(
     values: FloatArray, order: int, axis: int = -1, *, together: bool = False
 ) -> FloatArray:
-    """Standard deviation of the noise, from the median size of differences along an axis.
+    """Deviation of the noise on a smooth signal, from the median size of differences of `order`.
 
-    The signal under the noise is smooth along `axis`, and NaN is left out. A higher `order` of the
-    differences ignores more of the signal. `together` takes one median of the whole array, in the
-    place of one along the axis. 0 where there are too few values.
+    NaN is left out. `together` takes one median of all, not one along `axis`. 0 for too few values.
     """
     if values.shape[axis] <= order:
         return np.zeros(() if together else np.delete(values.shape, axis))
