@@ -147,9 +147,7 @@ def performance_profiles(
 
 
 @style()
-def calibration(
-    predictions: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
-) -> Figure:
+def calibration(predictions: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
     """Draw observed against nominal coverage of central intervals.
 
     Below the diagonal a model is overconfident.

@@ -180,10 +180,7 @@ def _ordered(asked: Asked, pictures: Sequence[Picture]) -> dict[str, tuple[Float
 
 
 def _scan_around(
-    asked: Asked,
-    pictures: Sequence[Picture],
-    positions: FloatArray,
-    metadata: Mapping[str, Any],
+    asked: Asked, pictures: Sequence[Picture], positions: FloatArray, metadata: Mapping[str, Any]
 ) -> tuple[Scan, IntArray, IntArray]:
     """The scan that holds points, their pixels, and which of them are kept."""
     base = topography(pictures) or (pictures[0] if pictures else None)

@@ -156,12 +156,7 @@ def _load(path: Path | str) -> _Wave:
             entries[key.strip()] = value.strip()
     with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
         numbers = values.astype(np.float64)
-    return _Wave(
-        values=numbers,
-        steps=steps,
-        labels=tuple(_labels(data, *sizes)),
-        note=entries,
-    )
+    return _Wave(values=numbers, steps=steps, labels=tuple(_labels(data, *sizes)), note=entries)
 
 
 def _sections(path: Path | str, data: bytes) -> tuple[str, int, tuple[int, ...]]:

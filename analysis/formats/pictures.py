@@ -211,10 +211,7 @@ def _whole(
     step = main.pixel_size or (1.0, 1.0)
     u, v = column * step[1], (first + begin) * step[0]
     cos, sin = np.cos(main.angle), np.sin(main.angle)
-    origin = (
-        float(main.origin[0] + cos * u - sin * v),
-        float(main.origin[1] + sin * u + cos * v),
-    )
+    origin = (float(main.origin[0] + cos * u - sin * v), float(main.origin[1] + sin * u + cos * v))
     used = [first + begin, column, end - begin, columns, *main.values.shape]
     return origin, images, {"filled": filled, "unrecorded": lost, "part": used}
 

@@ -96,8 +96,7 @@ def _pair(name: str, units: Mapping[str, str]) -> tuple[str, str | None]:
 
 
 def joined(
-    voltage: FloatArray,
-    sweeps: Sequence[tuple[FloatArray, FloatArray | None]],
+    voltage: FloatArray, sweeps: Sequence[tuple[FloatArray, FloatArray | None]]
 ) -> tuple[FloatArray, FloatArray]:
     """Voltages (samples,) and currents (n, samples) of sweeps one after the other in time."""
     volts, values = [], []

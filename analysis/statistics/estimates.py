@@ -150,10 +150,7 @@ def curve_interval(
 
 
 def performance_profile(
-    scores: ArrayLike,
-    thresholds: ArrayLike,
-    *,
-    samples: int = 2000,
+    scores: ArrayLike, thresholds: ArrayLike, *, samples: int = 2000
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Share of films whose score reaches each threshold, with 95 % intervals.
 

@@ -38,10 +38,7 @@ _TORCH = {
     "torch's threads": ("get_num_threads", "set_num_threads"),
     "torch's default dtype": ("get_default_dtype", "set_default_dtype"),
     "torch's gradient mode": ("is_grad_enabled", "set_grad_enabled"),
-    "torch's determinism": (
-        "are_deterministic_algorithms_enabled",
-        "use_deterministic_algorithms",
-    ),
+    "torch's determinism": ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms"),
     "torch's global generator": ("get_rng_state", "set_rng_state"),
 }
 

@@ -15,11 +15,7 @@ from grainscout.benchmarks.campaign.stopping import CampaignProgress, describe_p
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.reports.boards import against_cell, board_table, same_sites
-from grainscout.benchmarks.reports.learning import (
-    PICTURED_TASKS,
-    cost_section,
-    learning_section,
-)
+from grainscout.benchmarks.reports.learning import PICTURED_TASKS, cost_section, learning_section
 from grainscout.benchmarks.reports.page import (
     Details,
     Row,

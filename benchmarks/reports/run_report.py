@@ -25,10 +25,7 @@ from grainscout.simulator import Structure
 
 
 def write_run_report(
-    journal: Journal,
-    path: Path,
-    truth: TaskTruth | None = None,
-    structure: Structure | None = None,
+    journal: Journal, path: Path, truth: TaskTruth | None = None, structure: Structure | None = None
 ) -> None:
     """Write the report of a run.
 

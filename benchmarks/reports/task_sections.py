@@ -142,11 +142,7 @@ def _is_swept(waveform: Waveform) -> bool:
 
 
 def _run_pictures(
-    name: str,
-    payload: PackedState,
-    problem: Problem,
-    truth: TaskTruth,
-    boundary: np.ndarray | None,
+    name: str, payload: PackedState, problem: Problem, truth: TaskTruth, boundary: np.ndarray | None
 ) -> list[Picture]:
     steps = payload["steps"]
     sites = np.column_stack([steps["row"], steps["column"]])

@@ -334,11 +334,7 @@ def _checked_height(file: Path, scan: Scan) -> tuple[FloatArray, tuple[float, fl
 def _image(spec: Topography) -> Scan:
     """The image of a file, or of its grid of curves."""
     changed = spec.file.stat().st_mtime_ns if spec.file.is_file() else 0
-    options = {
-        "channel": spec.channel,
-        "pixel_nm": spec.pixel_nm,
-        "height_unit": spec.height_unit,
-    }
+    options = {"channel": spec.channel, "pixel_nm": spec.pixel_nm, "height_unit": spec.height_unit}
     return _read(spec.file, changed, crop_px=spec.crop_px, **options)
 
 

@@ -17,13 +17,7 @@ from importlib.resources import files
 from itertools import product
 from typing import Any
 
-from grainscout.benchmarks.tasks.microscopes import (
-    YOUR_FILE,
-    Ising,
-    Replay,
-    Simulated,
-    Topography,
-)
+from grainscout.benchmarks.tasks.microscopes import YOUR_FILE, Ising, Replay, Simulated, Topography
 from grainscout.benchmarks.tasks.task import Goal, Task
 from grainscout.benchmarks.tasks.waveforms import (
     Bipolar,

@@ -12,10 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 
 from grainscout.analysis.curves.descriptors import descriptor_names
-from grainscout.analysis.curves.user_descriptor import (
-    is_user_descriptor,
-    load_user_descriptor,
-)
+from grainscout.analysis.curves.user_descriptor import is_user_descriptor, load_user_descriptor
 from grainscout.benchmarks.tasks.kinds import Kinds
 from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec, Replay, Simulated, Topography
 from grainscout.benchmarks.tasks.waveforms import Recorded, Triangle, WaveformSpec

@@ -23,12 +23,8 @@ class Studio:
 
     def __init__(self, level: int) -> None:
         try:
-            from nanosurf.studio import (  # type: ignore[import-not-found,unused-ignore]
-                Studio as Application,
-            )
-            from nanosurf.studio import (
-                StudioScriptError,
-            )
+            from nanosurf.studio import Studio as Application  # type: ignore[import-not-found,unused-ignore]
+            from nanosurf.studio import StudioScriptError
         except ImportError as error:
             raise ConfigError(
                 "Nanosurf needs the package nanosurf: pip install -e '.[nanosurf]' in the checkout"

@@ -32,9 +32,7 @@ class SmartScan:
     def __init__(self, address: str, timeout_s: float) -> None:
         try:
             import zmq
-            from SmartRemote import (  # type: ignore[import-not-found,unused-ignore]
-                SmartRemote,
-            )
+            from SmartRemote import SmartRemote  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise ConfigError(
                 "Park needs the packages smartremote and pyzmq: pip install -e '.[park]' in the checkout"

@@ -128,9 +128,7 @@ class ZurichMeter:
 
 def _connected(device: str, host: str, port: int) -> tuple[Any, tuple[type[Exception], ...]]:
     try:
-        from zhinst.toolkit import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-            Session,
-        )
+        from zhinst.toolkit import Session  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise ConfigError(
             "the amplifier needs the package zhinst-toolkit: pip install -e '.[zurich]' in the checkout"

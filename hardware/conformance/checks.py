@@ -7,12 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from grainscout.hardware.conformance.rig import (
-    CheckSetup,
-    oriented,
-    rails,
-    refuses,
-)
+from grainscout.hardware.conformance.rig import CheckSetup, oriented, rails, refuses
 from grainscout.hardware.guard import Guard
 from grainscout.hardware.limits import Limits
 from grainscout.hardware.protocol import (

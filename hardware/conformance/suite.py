@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from grainscout.hardware.conformance.checks import CHECKS, Check
-from grainscout.hardware.conformance.rig import (
-    CheckSetup,
-    Late,
-    in_time,
-)
-from grainscout.hardware.protocol import (
-    Microscope,
-)
-from grainscout.records import (
-    MISTAKES,
-    CheckResult,
-    MicroscopeError,
-    NotChecked,
-    Scan,
-    Waveform,
-)
+from grainscout.hardware.conformance.rig import CheckSetup, Late, in_time
+from grainscout.hardware.protocol import Microscope
+from grainscout.records import MISTAKES, CheckResult, MicroscopeError, NotChecked, Scan, Waveform
 from grainscout.records.arrays import FloatArray
 
 _HANGS = "it still hangs"

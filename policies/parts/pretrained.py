@@ -17,11 +17,7 @@ from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import HierarchicalKernel
 from grainscout.policies.models.pretrained.kinds import kind_of
 from grainscout.policies.models.pretrained.mixture import Member, Mixture
-from grainscout.policies.models.pretrained.network import (
-    Network,
-    knows_currents,
-    shipped_network,
-)
+from grainscout.policies.models.pretrained.network import Network, knows_currents, shipped_network
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Acquisition, Maps, Model, RunContext
 from grainscout.policies.validation import option

@@ -92,11 +92,7 @@ def moved(
 ) -> dict[str, FloatArray]:
     """Parameters (n,) with further unseen changes, in standard deviations as in `Changes`."""
     values = dict(parameters)
-    for change, effects in (
-        (grain, family.grain),
-        (edge, family.edge),
-        (hidden, family.hidden),
-    ):
+    for change, effects in ((grain, family.grain), (edge, family.edge), (hidden, family.hidden)):
         for name, by in effects.items():
             geometric = family.parameters[name].blend == "geometric"
             step = by * np.asarray(change)

@@ -179,10 +179,7 @@ class Instrument:
         )
 
     def image(
-        self,
-        channels: Sequence[str],
-        seconds: float,
-        part: tuple[int, int, int, int] | None = None,
+        self, channels: Sequence[str], seconds: float, part: tuple[int, int, int, int] | None = None
     ) -> Scan:
         """Scan channels ``height`` and ``current`` from `seconds` on.
 

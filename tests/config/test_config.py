@@ -164,10 +164,7 @@ def test_settings_that_came_later_are_left_out_of_documents_at_their_defaults(tm
     assert "second_look" not in document["task"]
     assert config.loop_settings()["second_look"] == 1
     other = dataclasses.replace(
-        config,
-        judge=False,
-        max_spoilt=0.5,
-        task=dataclasses.replace(config.task, second_look=0),
+        config, judge=False, max_spoilt=0.5, task=dataclasses.replace(config.task, second_look=0)
     )
     document = run_document(other)
     assert (document["judge"], document["max_spoilt"]) == (False, 0.5)

@@ -6,11 +6,7 @@ import pytest
 from grainscout.records import DataError, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.verification.population import verify_population
-from grainscout.simulator.verification.realism import (
-    patch_features,
-    patches_of,
-    separation,
-)
+from grainscout.simulator.verification.realism import patch_features, patches_of, separation
 
 
 @pytest.fixture(scope="module")

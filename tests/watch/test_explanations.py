@@ -73,10 +73,7 @@ def test_a_copy_from_an_older_state_learns_the_later_outcomes(explained_run, tmp
 
 @pytest.mark.parametrize(
     ("config", "says"),
-    [
-        ({"policy": {"name": "random", "options": {}}}, "shows none"),
-        ({}, "begun from Python"),
-    ],
+    [({"policy": {"name": "random", "options": {}}}, "shows none"), ({}, "begun from Python")],
 )
 def test_a_policy_without_maps_raises_no_maps(explained_run, tmp_path, config, says):
     with Journal.read(explained_run[0]) as journal:

@@ -194,8 +194,7 @@ def test_vetoed_and_attached_curves_cost_nothing(tell, finished):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.35, "0.35 s"), (48.2, "48 s"), (720, "12 min"), (11100, "3 h 05 min")],
+    ("seconds", "words"), [(0.35, "0.35 s"), (48.2, "48 s"), (720, "12 min"), (11100, "3 h 05 min")]
 )
 def test_durations_have_a_readable_format(seconds, words):
     assert duration(seconds) == words

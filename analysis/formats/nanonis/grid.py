@@ -18,12 +18,7 @@ from grainscout.analysis.formats.files import MOST_PIXELS, load_bytes
 from grainscout.analysis.formats.nanonis.segments import Segments, time_of, voltage_of
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
-from grainscout.analysis.formats.recordings import (
-    current_channels,
-    joined,
-    recording_of,
-    stand_in,
-)
+from grainscout.analysis.formats.recordings import current_channels, joined, recording_of, stand_in
 from grainscout.analysis.formats.units import si, split_name
 from grainscout.records import Waveform
 from grainscout.records.arrays import BoolArray, FloatArray

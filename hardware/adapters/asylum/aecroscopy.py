@@ -23,9 +23,7 @@ class CypherIgor(Igor):
     def __init__(self) -> None:
         try:
             import pythoncom  # type: ignore[import-not-found,import-untyped,unused-ignore]
-            from aecroscopywave.interfaces.Cypher import (  # type: ignore[import-not-found,unused-ignore]
-                PyCypher,
-            )
+            from aecroscopywave.interfaces.Cypher import PyCypher  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise ConfigError(
                 "AEcroscopy needs Windows, Python 3.12 or newer and the package aecroscopywave: "

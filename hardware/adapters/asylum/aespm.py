@@ -26,9 +26,7 @@ class AespmIgor(Igor):
 
     def __init__(self, step: float, patience: float) -> None:
         try:
-            from aespm import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-                experiment,
-            )
+            from aespm import experiment  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except (ImportError, OSError) as error:  # without Asylum's software it misses its own files
             raise ConfigError(
                 "aespm needs the package of that name, beside numpy < 2, and the Asylum software: "

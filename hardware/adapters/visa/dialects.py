@@ -60,12 +60,7 @@ KEITHLEY_2400 = Dialect(
 KEITHLEY_2450 = Dialect(
     name="a Keithley 2450, 2460, 2461 or 2470",
     identity=r"KEITHLEY.*MODEL (2450|2460|2461|2470)",
-    setup=(
-        "*CLS",
-        ":SOUR:FUNC VOLT",
-        ':SENS:FUNC "CURR"',
-        ":SENS:CURR:RANG:AUTO ON",
-    ),
+    setup=("*CLS", ":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"', ":SENS:CURR:RANG:AUTO ON"),
     asks=(("*LANG?", "SCPI"), (":SENS:FUNC?", "CURR"), (":SOUR:FUNC?", "VOLT")),
     compliance=":SOUR:VOLT:ILIM {:.9g}",
     compliance_is=":SOUR:VOLT:ILIM?",

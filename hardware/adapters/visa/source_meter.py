@@ -75,9 +75,7 @@ class SourceMeter:
     def _connect(self, *, resource: str, visa_library: str, timeout_s: float) -> None:
         try:
             import pyvisa
-            from pymeasure.instruments import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
-                Instrument,
-            )
+            from pymeasure.instruments import Instrument  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:
             raise ConfigError(
                 "the source-meter needs the packages pymeasure and pyvisa: pip install -e "

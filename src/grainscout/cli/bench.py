@@ -32,12 +32,10 @@ if TYPE_CHECKING:
     from grainscout.benchmarks import Campaign, CampaignStore, CellKey, PolicySpec
 
 Out = Annotated[
-    Path | None,
-    Option("--out", "-o", help="Folder of the results. Finished cells in it are kept."),
+    Path | None, Option("--out", "-o", help="Folder of the results. Finished cells in it are kept.")
 ]
 Films = Annotated[
-    int | None,
-    Option("--films", help="Films of each task. More than before extend it.", min=1),
+    int | None, Option("--films", help="Films of each task. More than before extend it.", min=1)
 ]
 Jobs = Annotated[
     int | None,

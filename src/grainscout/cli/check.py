@@ -64,8 +64,7 @@ def check_microscope(
         Option(help="A limit, as in a file: voltage_V=0.2, current_A=1e-8 ... Repeatable."),
     ] = None,
     scan: Annotated[
-        Path | None,
-        Option(help="Image that its scan must give, of a sample without symmetry."),
+        Path | None, Option(help="Image that its scan must give, of a sample without symmetry.")
     ] = None,
     seconds: Annotated[
         float, Option(help="Longest time of each check beside the microscope's own time-outs [s].")

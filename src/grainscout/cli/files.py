@@ -200,8 +200,7 @@ def import_(
     height_unit: HeightUnit = None,
     crop_px: CropPx = None,
     picture: Annotated[
-        Path | None,
-        Option(help="Picture to write (.png): image, recorded positions and curves."),
+        Path | None, Option(help="Picture to write (.png): image, recorded positions and curves.")
     ] = None,
     force: Force = False,
 ) -> None:

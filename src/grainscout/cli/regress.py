@@ -27,8 +27,7 @@ def regress(
         bool, Option("--update", help="Make the present scores the baseline.")
     ] = False,
     baselines: Annotated[
-        Path | None,
-        Option("--baselines", help="Folder of the baselines. Default: the package's."),
+        Path | None, Option("--baselines", help="Folder of the baselines. Default: the package's.")
     ] = None,
     baseline_of: Annotated[
         str | None,

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 Resume = Annotated[
-    Path | None,
-    Option("--resume", help="Journal to continue. It needs no other argument."),
+    Path | None, Option("--resume", help="Journal to continue. It needs no other argument.")
 ]
 
 

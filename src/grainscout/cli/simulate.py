@@ -10,15 +10,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 from grainscout.cli.console import console
-from grainscout.cli.files import (
-    Channel,
-    CropPx,
-    Force,
-    HeightUnit,
-    PixelNm,
-    given,
-    refuse_existing,
-)
+from grainscout.cli.files import Channel, CropPx, Force, HeightUnit, PixelNm, given, refuse_existing
 from grainscout.cli.listing import show
 from grainscout.records import ConfigError, GrainscoutError, spawn_streams
 
@@ -29,8 +21,7 @@ if TYPE_CHECKING:
 Seed = Annotated[int, Option(help="Seed of the film.", min=0)]
 List = Annotated[bool, Option("--list", help="List the named films.")]
 Topography = Annotated[
-    Path | None,
-    Option("--topography", help="Your own image. Its grains get the film's transport."),
+    Path | None, Option("--topography", help="Your own image. Its grains get the film's transport.")
 ]
 
 

@@ -18,12 +18,7 @@ from grainscout.experiment.bookkeeping import (
     unmeasured,
 )
 from grainscout.experiment.changes import Changes
-from grainscout.experiment.drift import (
-    MIN_QUALITY,
-    DriftSettings,
-    DriftTracker,
-    carry_over,
-)
+from grainscout.experiment.drift import MIN_QUALITY, DriftSettings, DriftTracker, carry_over
 from grainscout.experiment.evidence import (
     MAX_SPOILT,
     SpoiltCurves,

@@ -25,10 +25,7 @@ SCAN = Scan(
 SWEEP = Waveform.triangle(1.5, 11, 0.5)
 SITES = np.argwhere(np.ones((ROWS, COLUMNS), bool))
 GRID = Recording(
-    scan=SCAN,
-    sites=SITES,
-    waveform=SWEEP,
-    current=IMAGE.ravel()[:, None] * SWEEP.voltage,
+    scan=SCAN, sites=SITES, waveform=SWEEP, current=IMAGE.ravel()[:, None] * SWEEP.voltage
 )
 X = SCAN.origin[0] + np.arange(COLUMNS) * 2e-8
 Y = SCAN.origin[1] + np.arange(ROWS) * 3e-8

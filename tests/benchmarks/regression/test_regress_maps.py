@@ -5,13 +5,7 @@ import pytest
 
 from grainscout.analysis import forensics
 from grainscout.benchmarks import regression as regress
-from grainscout.benchmarks.regression import (
-    FILM_NAMES,
-    MODELS,
-    compare,
-    film_case,
-    film_truth_of,
-)
+from grainscout.benchmarks.regression import FILM_NAMES, MODELS, compare, film_case, film_truth_of
 from grainscout.benchmarks.regression.baseline import read_baseline
 from grainscout.benchmarks.regression.scores import score_model
 from grainscout.records import DataError

@@ -14,13 +14,7 @@ from bare import beside
 from grainscout.hardware import Guard, Limits, make_microscope
 from grainscout.hardware.adapters.saved import SaveFolder
 from grainscout.hardware.conformance import require_conforming
-from grainscout.records import (
-    ConfigError,
-    MicroscopeError,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import ConfigError, MicroscopeError, Scan, Site, Waveform
 
 SWEEP = Waveform.triangle(0.8, 21, 0.1)
 RNG = np.random.default_rng(8)

@@ -15,13 +15,7 @@ from nanonis_rig import microscope as microscope
 from grainscout.hardware import Guard, Limits
 from grainscout.hardware.adapters.nanonis.microscope import NanonisMicroscope
 from grainscout.hardware.conformance import require_conforming
-from grainscout.records import (
-    ConfigError,
-    MicroscopeError,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import ConfigError, MicroscopeError, Scan, Site, Waveform
 
 
 def test_it_conforms(fake):
