@@ -160,7 +160,7 @@ MODELS: dict[str, BuiltIn] = {
         version=str(archetypes.VERSION),
     ),
     "boundaries": BuiltIn(
-        about="grain boundaries found in the image", answer=_boundaries, version="2"
+        about="grain boundaries found in the image", answer=_boundaries, version="3"
     ),
     "reader": BuiltIn(about="boundaries and archetypes by the structure reader", answer=_reader),
     "latent-rotation": BuiltIn(about="rotation-invariant map of patches", answer=_rotation),

@@ -20,8 +20,8 @@ class BoundaryCandidates(Candidates):
     Parameters
     ----------
     detector : {"learned", "classical"}
-        ``"learned"`` is the shipped structure reader (``microstructure.reader``),
-        ``"classical"`` a ridge filter and watershed (``microstructure.features``).
+        ``"learned"`` is every pixel that the structure reader takes to be near a boundary,
+        ``"classical"`` those that touch a line between the grains found in its map.
     threshold : float
         Least proximity to a boundary that the reader says (probability of Liu2023: 0.4).
     caution : float

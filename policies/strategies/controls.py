@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from grainscout.microstructure.segmentation import grooves
+from grainscout.microstructure.features import structure_features
 from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.policies.models.features import FEATURES, check_window, feature_table
 from grainscout.policies.strategies.space_filling import FarthestPoint
@@ -55,25 +55,25 @@ class FeatureFarthestPoint(FarthestPoint):
 
 @dataclass(kw_only=True)
 class StratifiedRandom(CandidatePolicy):
-    """Random sites, a fixed share of them where the image shows a groove (a boundary, a junction).
+    """Random sites, a fixed share of them where the image shows a boundary.
 
     Parameters
     ----------
     share : float
-        Probability of a site in the grooves. Where one stratum is used up, the other gives.
+        Probability of a site at a boundary. Where one stratum is used up, the other gives.
     scale : float
-        Width of the grooves [pixels]: the sigma of the Gaussian derivatives.
+        Distance from a boundary's pixels up to which a site is at it [pixels].
     """
 
     share: float = option(0.5, low=0.0, high=1.0)
     scale: float = option(1.5, low=0.3, high=100.0, unit="pixels")
 
     def _begin(self) -> None:
-        sites = self.problem.candidates
-        self._groove = grooves(self.problem.scan.image, (self.scale, self.scale))[tuple(sites.T)]
+        near = structure_features(self.problem.scan).boundary <= self.scale
+        self._near = near[tuple(self.problem.candidates.T)]
 
     def _choose(self, n: int, available: IntArray) -> Selection:
-        inside = self._groove[available]
+        inside = self._near[available]
         strata = {True: available[inside], False: available[~inside]}
         chosen = np.empty(n, np.int64)
         for k in range(n):
@@ -85,8 +85,8 @@ class StratifiedRandom(CandidatePolicy):
         return Selection(index=chosen)
 
     def explain(self) -> dict[str, FloatArray]:
-        """1 where the image shows a groove, elsewhere 0."""
-        return {"grooves": self.problem.as_map(self._groove.astype(np.float64))}
+        """1 where the image shows a boundary, elsewhere 0."""
+        return {"boundary": self.problem.as_map(self._near.astype(np.float64))}
 
 
 @dataclass(kw_only=True, eq=False)

@@ -43,7 +43,7 @@ class StructuredModel(Model):
         Influence on the target beside the site: linear in time, or in the logarithm of the number
         of curves.
     groove_scale : float
-        Width of the grooves that are taken for boundaries [pixels].
+        Width over which curvature, slope and thickness are taken [pixels].
     """
 
     engine: str = "matern"

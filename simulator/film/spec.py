@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -17,7 +18,8 @@ from grainscout.simulator.transport.spec import TransportSpec
 
 _Spec = TypeVar("_Spec")
 
-_OLD_SEGMENTATION = ("valley", "step")
+#: Settings of segmenters of before and their defaults; they decide nothing now.
+_OLD_SEGMENTATION = {"valley": 1.0, "step": 0.5, "flank_nm": 140.0, "asymmetric_ratio": 1.8}
 
 
 def from_mapping(cls: type[_Spec], values: Mapping[str, Any], where: str) -> _Spec:
@@ -220,8 +222,15 @@ class FilmSpec:
         """Specification from nested plain values. ConfigError if unusable."""
         values = dict(values)
         found = values.get("segmentation")
-        if isinstance(found, Mapping):  # files of before have settings of the segmenter of before
+        if isinstance(found, Mapping):
             values["segmentation"] = {k: v for k, v in found.items() if k not in _OLD_SEGMENTATION}
+            idle = [k for k, usual in _OLD_SEGMENTATION.items() if found.get(k, usual) != usual]
+            if idle:
+                warnings.warn(
+                    f"film segmentation {', '.join(idle)} decides nothing any more: the structure "
+                    "reader finds boundaries and their asymmetry. Leave it out",
+                    stacklevel=2,
+                )
         return from_mapping(cls, values, "film")
 
 

@@ -34,6 +34,7 @@ from grainscout.benchmarks import CampaignStore, CellKey, load, run_campaign
 from grainscout.config import load_campaign, load_run
 from grainscout.experiment import Experiment
 from grainscout.journal import Journal
+from grainscout.records import JournalError
 
 
 def grainscout(*arguments):
@@ -53,6 +54,13 @@ def test_a_film_of_before_opens_to_the_same_film(film):
     agree(film_digests(film), golden("film")["stored"])
 
 
+#: Journals of policies to which an image shows another structure now (record 0128).
+OTHER_FEATURES = {
+    *("beacon.gsj", "boundary-dkl.gsj", "co-navigation.gsj", "dkl.gsj", "hypothesis.gsj"),
+    *("shuffled-dkl.gsj", "stratified-random.gsj", "structured-gp.gsj"),
+}
+
+
 @pytest.mark.parametrize("name", golden("journals"))
 def test_a_journal_of_before_resumes_to_the_same_trajectory(film, tmp_path, name):
     case = golden("journals")[name]
@@ -64,6 +72,10 @@ def test_a_journal_of_before_resumes_to_the_same_trajectory(film, tmp_path, name
         scope = stage(film, case["instrument"])
         policy = policy_of(case, film, journal.header().problem)
         settings = {"batch": case["batch"], "checkpoint_every": CHECKPOINT_EVERY}
+        if name in OTHER_FEATURES:
+            with pytest.raises(JournalError, match="of another experiment"):
+                Experiment.resume(journal, scope, policy, **settings).run()
+            return
         result = Experiment.resume(journal, scope, policy, **settings).run()
         same_trajectory(trajectory(result.outcomes), kept)
         same_trajectory(trajectory(journal.outcomes()), kept)

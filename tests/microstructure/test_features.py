@@ -78,7 +78,7 @@ def test_rotating_the_image_rotates_what_is_found():
     turned = structure_features(scan(np.rot90(HEIGHT)))
     for name in ("boundary", "junction", "curvature", "slope", "thickness", "grain_height"):
         apart = abs(np.rot90(getattr(FOUND, name)) - getattr(turned, name))
-        assert apart.mean() < 0.05 * getattr(FOUND, name).std(), name
+        assert apart.mean() < 0.1 * getattr(FOUND, name).std(), name
 
 
 def test_causes_are_standardised_and_named():

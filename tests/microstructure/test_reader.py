@@ -80,7 +80,7 @@ def test_tiles_have_no_seams(monkeypatch):
     wide = np.tile(IMAGE, (1, 3))
     whole = read_height(wide, PIXEL).maps["boundary"]
     monkeypatch.setattr(network, "_TILE", 96)
-    tiled = read_height(wide, PIXEL).maps["boundary"]
+    tiled = read_height(wide, PIXEL, replace(network.shipped())).maps["boundary"]
     assert 0 < np.abs(tiled - whole).max() < 0.15
     assert np.abs(tiled - whole).mean() < 0.005
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import problem_on
 
-from grainscout.microstructure import grooves
+from grainscout.microstructure import structure_features
 from grainscout.policies import make_policy, policy_class
 from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dkl import growing_permutation
@@ -68,33 +68,23 @@ def test_structure_only_goes_where_the_image_differs_not_where_the_plane_is_empt
     assert (np.hypot(*(sites[1:] - (30, 12)).T) < 12).sum() >= 4
 
 
-def test_grooves_are_found_where_they_are():
-    x = np.indices((60, 60))[1]
-    valley = abs(x - 20) < 2
-    ridge = abs(x - 40) < 2
-    height = 1e-9 * (10.0 * ridge - 10.0 * valley)
-    found = grooves(height)
-    assert found[:, 20].all()
-    assert not found[:, 40].any()
-    assert found.mean() < 0.2
-
-
-def test_a_flat_image_has_no_groove_and_the_policy_still_works():
+def test_a_flat_image_has_no_boundary_and_the_policy_still_works():
     scan = Scan(channels={"height": np.full((20, 20), 3e-9)}, pixel_size=(1e-8, 1e-8))
-    assert not grooves(scan.height).any()
     problem = problem_on(scan, np.array([[3, 3], [4, 4], [5, 9]]))
-    assert len(fresh("stratified-random", {"share": 1.0}, problem).ask(5)) == 3
+    policy = fresh("stratified-random", {"share": 1.0}, problem)
+    assert np.nanmax(policy.explain()["boundary"]) == 0
+    assert len(policy.ask(5)) == 3
 
 
 def test_the_share_of_the_strata_is_the_one_asked_for():
-    groove = grooves(PROBLEM.scan.height)
+    near = structure_features(PROBLEM.scan).boundary <= 1.5
     drawn = [
-        groove[p.site]
+        near[p.site]
         for seed in range(120)
         for p in fresh("stratified-random", {"share": 0.9}, seed=seed).ask(1)
     ]
     assert abs(np.mean(drawn) - 0.9) < 4.5 * np.sqrt(0.09 / 120)
-    assert np.mean(drawn) > groove[tuple(PROBLEM.candidates.T)].mean() + 0.2
+    assert np.mean(drawn) > near[tuple(PROBLEM.candidates.T)].mean() + 0.2
 
 
 def test_an_oracle_declares_itself_and_refuses_a_truth_of_another_size():

@@ -122,7 +122,7 @@ def curves_of(proposals, values) -> list[Outcome]:
     return made
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_the_published_reward_is_sure_of_a_cause_though_there_is_none(seed):
     # Pure noise: no model can predict it, yet the median variance mostly falls, and the models that
     # happened to be chosen then are rewarded.  The evidence is not deceived.

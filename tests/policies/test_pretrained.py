@@ -14,7 +14,7 @@ from grainscout.microstructure.reader import read_structure
 from grainscout.policies import make_policy
 from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.pretrained.inputs import grains_of, make_inputs
+from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
 from grainscout.policies.models.pretrained.kinds import KNOWN, kind_of
 from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
@@ -172,19 +172,6 @@ def test_a_tour_visits_all_and_is_short() -> None:
     way = np.hypot(*np.diff(points[order], axis=0).T).sum()
     assert way < 0.3 * np.hypot(*np.diff(points, axis=0).T).sum()
     assert tour(points[:1], np.zeros(2)).tolist() == [0]
-
-
-def test_grains_are_basins_and_boundaries_belong_to_pairs_of_them() -> None:
-    columns = np.arange(60)
-    near = np.exp(-0.5 * ((columns % 20 - 0.5) / 1.5) ** 2) * np.ones((40, 1))
-    near[:, :5] = 0.0
-    label, boundary, depth = grains_of(near)
-    assert len(np.unique(label)) == 3
-    assert len(np.unique(boundary)) == 2
-    assert depth[:, 30].min() > 8
-    flat = grains_of(np.zeros((20, 20)))
-    assert len(np.unique(flat[0])) == 1
-    assert np.isfinite(flat[2]).all()
 
 
 def test_weights_of_another_network_are_refused_with_their_remedy() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
 
+from grainscout.microstructure.features import structure_features
 from grainscout.policies.models.features import feature_table
 from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray, IntArray
@@ -20,8 +20,6 @@ READ = ("boundary", "junction", "club", "heart", "diamond", "strength", "contact
 DOUBTED = ("boundary", "junction", "diamond", "strength")
 SMOOTHED = ("boundary", "junction", "diamond", "contact")
 _SMOOTH = 1.2  # [pixels]
-_SEED = 0.25  # smoothed proximity below which a pixel is certainly inside a grain
-_LEAST = 6  # pixels of the smallest grain
 _UNIT = 100e-9  # of places [m]
 _FLOOR = 1e-12  # current that an image is taken to resolve [A]
 
@@ -45,12 +43,6 @@ def make_inputs(
     columns += [np.log(maps[name] + 0.01) for name in ("boundary", "junction", "diamond")]
     columns += [sd[name] for name in DOUBTED]
     columns += [ndimage.gaussian_filter(maps[name], _SMOOTH, mode="mirror") for name in SMOOTHED]
-    grain, boundary, depth = grains_of(maps["boundary"], scan.channels.get("grains"))
-    size = np.bincount(grain.ravel())[grain]
-    columns += [np.log1p(depth), np.log(size * pixel**2 / _UNIT**2)]
-    columns.append(np.full(scan.shape, np.log(pixel / 20e-9)))
-    if current:
-        columns += _current_features(scan.channel("current"))
     # As in training, whatever the image is: one image, and the current where the network knows it.
     shown = {
         n: scan.channels[n]
@@ -58,6 +50,13 @@ def make_inputs(
         if n in scan.channels
     }
     alike = replace(scan, channels={"height": scan.image, **shown}, units={})
+    found = structure_features(alike)
+    size = 10.0**found.grain_size * pixel**2
+    columns += [np.log1p(found.boundary), np.log(size / _UNIT**2)]
+    columns.append(np.full(scan.shape, np.log(pixel / 20e-9)))
+    pair = np.sort(np.stack([found.label.ravel(), found.across.ravel()], axis=1), axis=1)
+    if current:
+        columns += _current_features(scan.channel("current"))
     relief = feature_table(alike, kind="structure", flat=True)
     stacked = np.stack([np.asarray(c, np.float32).ravel() for c in columns], axis=1)
     rows, cols = np.indices(scan.shape)
@@ -65,49 +64,10 @@ def make_inputs(
     place = np.column_stack([rows.ravel(), cols.ravel()]).astype(np.float64) * steps
     return Inputs(
         x=np.hstack([stacked, 4.0 * relief]),
-        grain=grain.ravel(),
-        boundary=boundary.ravel(),
+        grain=found.label.ravel(),
+        boundary=np.unique(pair, axis=0, return_inverse=True)[1].ravel(),
         place=place,
     )
-
-
-def grains_of(
-    proximity: FloatArray, own: FloatArray | None = None
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Grain and nearest boundary of each pixel, and the distance to it [pixels].
-
-    Basins of the proximity to boundaries, or a person's `own` grains. A boundary's number is made
-    of those of its two grains.
-    """
-    if own is None:
-        smooth = ndimage.gaussian_filter(proximity, 0.7)
-        seeds, count = ndimage.label(smooth < _SEED)
-        size = np.bincount(seeds.ravel(), minlength=count + 1)
-        seeds[size[seeds] < _LEAST] = 0
-        if not seeds.any():
-            seeds += 1
-        label = watershed(smooth, seeds)
-    else:
-        label = own
-    label = np.unique(label, return_inverse=True)[1].reshape(proximity.shape).astype(np.int64)
-    edge, other = np.zeros(label.shape, bool), label.copy()
-    for axis in (0, 1):
-        for step in (-1, 1):
-            near = _shifted(label, step, axis)
-            other = np.where(other == label, near, other)
-            edge |= near != label
-    if not edge.any():
-        return label, label * 0, np.full(label.shape, float(sum(label.shape)))
-    depth, at = ndimage.distance_transform_edt(~edge, return_indices=True)
-    a, b = label[tuple(at)], other[tuple(at)]
-    pair = np.minimum(a, b) * (label.max() + 1) + np.maximum(a, b)
-    return label, np.unique(pair, return_inverse=True)[1].reshape(label.shape), depth
-
-
-def _shifted(label: IntArray, step: int, axis: int) -> IntArray:
-    """Neighbour's value of each pixel, its own at the edge."""
-    index = np.clip(np.arange(label.shape[axis]) + step, 0, label.shape[axis] - 1)
-    return np.take(label, index, axis=axis)
 
 
 def _current_features(image: FloatArray) -> list[FloatArray]:

@@ -2,8 +2,8 @@
 
 :class:`Structure` is the microstructure of a film on its pixel grid, drawn by the simulator or found in
 an image by :func:`find_structure`.  :func:`structure_features` gives what a scan shows as maps that
-policies learn from.  The trained structure reader is in ``microstructure.reader``. It imports torch only
-when it reads.
+policies learn from.  Both look with the trained structure reader, ``microstructure.reader``. It imports
+torch only when it reads.
 """
 
 import lazy_loader
@@ -16,8 +16,6 @@ __all__ = [
     "checked_image",
     "checked_relief",
     "find_structure",
-    "groove_depth",
-    "grooves",
     "structure_features",
     "structure_of",
 ]

@@ -1,6 +1,6 @@
 from .features import StructureFeatures, structure_features
-from .from_image import checked_image, checked_relief, find_structure, structure_of
-from .segmentation import groove_depth, grooves
+from .from_image import checked_image, checked_relief, find_structure
+from .geometry import structure_of
 from .spec import SegmentationSpec
 from .structure import Structure
 
@@ -11,8 +11,6 @@ __all__ = [
     "checked_image",
     "checked_relief",
     "find_structure",
-    "groove_depth",
-    "grooves",
     "structure_features",
     "structure_of",
 ]

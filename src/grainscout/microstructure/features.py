@@ -5,12 +5,13 @@ Everything is estimated from the image. The truth of a simulated film is never u
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, gaussian_laplace
 
 from grainscout.microstructure.from_image import find_structure
+from grainscout.microstructure.reader import relief_of
 from grainscout.microstructure.spec import SegmentationSpec
 from grainscout.microstructure.structure import Structure
 from grainscout.records import Scan
@@ -51,9 +52,7 @@ class StructureFeatures:
     grain_size: FloatArray
 
 
-def structure_features(
-    scan: Scan, *, scale: float | None = None, level_lines: bool = True
-) -> StructureFeatures:
+def structure_features(scan: Scan, *, scale: float = 1.0) -> StructureFeatures:
     """Maps of the microstructure that a scan shows.
 
     Parameters
@@ -61,36 +60,30 @@ def structure_features(
     scan : Scan
         Its height is used, or its first channel if it has none, in any unit. A channel "grains"
         holds the number of each pixel's grain; without it, grains are found in the image.
-    scale : float, optional
-        Width of the grooves looked for [pixels]. Default: that of `SegmentationSpec`.
-    level_lines : bool
-        Remove line offsets first.
+    scale : float
+        Width over which curvature, slope and thickness are taken [pixels].
     """
-    image = scan.image
+    image, _ = relief_of(scan)
     pixel = float(np.sqrt(scan.pixel_size[0] * scan.pixel_size[1]))
-    spec = SegmentationSpec(level_lines=level_lines)
-    if scale is not None:
-        spec = replace(spec, scale_nm=float(np.clip(1e9 * scale * pixel, 0.01, 1e6)))
-    own = scan.channels.get("grains")  # of a person, who knows them better
-    found = find_structure(
-        image, scan.pixel_size, spec, None if own is None else own.astype(np.int64)
-    )
-    label, (across, asymmetry) = found.labels.astype(np.int64), _flanks(found)
+    own = None
+    if "grains" in scan.channels:  # of a person, who knows them better
+        own = np.unique(scan.channels["grains"], return_inverse=True)[1].reshape(scan.shape)
+    found = find_structure(image, scan.pixel_size, SegmentationSpec(), own)
+    label = found.labels.astype(np.int64)
     far = float(np.hypot(*scan.shape))
     boundary = np.where(found.boundary, 0.0, np.minimum(found.boundary_distance / pixel - 0.5, far))
     area = np.bincount(label.ravel()).astype(np.float64)
     top = found.grains["plateau"] / (float(found.height.std()) or 1.0)
-    width = 1.0 if scale is None else scale
     image = (image - image.mean()) / (float(image.std()) or 1.0)
     return StructureFeatures(
         label=label,
-        across=across,
+        across=_beyond(found),
         boundary=np.maximum(boundary, 0.0),
         junction=np.minimum(found.junction_distance / pixel, far),
-        asymmetry=asymmetry,
-        curvature=np.asarray(gaussian_laplace(image, width, mode="mirror")),
-        slope=np.asarray(gaussian_gradient_magnitude(image, width, mode="mirror")),
-        thickness=np.asarray(gaussian_filter(image, width, mode="mirror")),
+        asymmetry=found.asymmetry,
+        curvature=np.asarray(gaussian_laplace(image, scale, mode="mirror")),
+        slope=np.asarray(gaussian_gradient_magnitude(image, scale, mode="mirror")),
+        thickness=np.asarray(gaussian_filter(image, scale, mode="mirror")),
         grain_height=np.asarray(top[label], np.float64),
         grain_size=np.log10(area)[label],
     )
@@ -129,19 +122,10 @@ def _robust(values: FloatArray) -> FloatArray:
     return np.asarray(clipped - clipped.mean())
 
 
-def _flanks(structure: Structure) -> tuple[IntArray, FloatArray]:
-    """Label of the grain beyond each pixel's nearest boundary, and the ratio of flanks there.
-
-    It is the logarithm of the pixel's own flank's width over the other's: 0 where one is unclear. Where
-    there is no boundary, the grain is the pixel's own.
-    """
+def _beyond(structure: Structure) -> IntArray:
+    """Label of the grain beyond each pixel's nearest boundary; the own one without boundaries."""
     own = structure.labels.astype(np.int64)
     if not len(structure.boundaries):
-        return own, np.zeros(structure.shape)
+        return own
     table = structure.boundaries[structure.boundary_id]
-    on_first = table["first"] == own
-    beyond = np.where(on_first, table["second"], table["first"]).astype(np.int64)
-    first, second = table["width_first"], table["width_second"]
-    clear = (first > 0) & (second > 0)
-    ratio = np.log(np.where(clear, first, 1.0) / np.where(clear, second, 1.0))
-    return beyond, np.where(on_first, ratio, -ratio)
+    return np.where(table["first"] == own, table["second"], table["first"]).astype(np.int64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.transform import resize
 
-from grainscout.microstructure.from_image import structure_of
-from grainscout.microstructure.spec import SegmentationSpec
+from grainscout.microstructure.geometry import structure_of
+from grainscout.microstructure.segmentation import level
 from grainscout.records import ConfigError, DataError, Scan
 from grainscout.records.arrays import BoolArray, FloatArray
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: Names of the maps of a reading.
 MAPS = ("boundary", "junction", "club", "heart", "diamond", "strength", "asymmetry", "contact")
 WORKING = 20e-9  # m: side of a pixel of the working grid
-_USUAL = (4e-9, 60e-9)  # m: own pixels that are brought to the working grid
+_COARSEST = 60e-9  # m: own pixels that are brought to the working grid
 _LENGTHS = (1.5, 1.9)  # working pixels: of the proximities to boundaries and junctions
 _LEAST, _SMALLEST = 24, 4  # pixels: shortest side of a working grid, and of an image
 _UPSAMPLED = 1024  # pixels: larger images are not brought to a finer grid
@@ -100,20 +101,27 @@ def read_structure(scan: Scan, trained: Trained | None = None) -> StructureReadi
     DataError
         The image is smaller than 4 x 4 pixels, or the shipped weights are damaged.
     """
-    image = scan.image
-    notes: tuple[str, ...] = ()
-    if scan.image_name != "height":
-        spread = float(image.std()) or 1.0
-        image = image * (WORKING / spread)
-        notes = (f"{scan.image_name!r} is no height: read as a relief of {WORKING * 1e9:g} nm",)
+    image, notes = relief_of(scan)
     reading = read_height(image, scan.pixel_size, trained)
     reading = replace(reading, notes=notes + reading.notes)
     own = scan.channels.get("grains")
     return reading if own is None else _with_grains(reading, own, scan)
 
 
+def relief_of(scan: Scan) -> tuple[FloatArray, tuple[str, ...]]:
+    """The scan's height, or its first channel as a relief of usual size [m], and a note then."""
+    if scan.image_name == "height":
+        return scan.image, ()
+    note = f"{scan.image_name!r} is no height: read as a relief of {WORKING * 1e9:g} nm"
+    return scan.image * (WORKING / (float(scan.image.std()) or 1.0)), (note,)
+
+
 def read_height(
-    height: ArrayLike, pixel_size: float | tuple[float, float], trained: Trained | None = None
+    height: ArrayLike,
+    pixel_size: float | tuple[float, float],
+    trained: Trained | None = None,
+    *,
+    level_lines: bool = True,
 ) -> StructureReading:
     """Read the microstructure that a height image shows.
 
@@ -126,6 +134,8 @@ def read_height(
         Pixel size [m].
     trained : Trained, optional
         Members to ask. Default: those shipped.
+    level_lines : bool
+        Remove line offsets first, as in training.
 
     Raises
     ------
@@ -134,15 +144,28 @@ def read_height(
     ConfigError
         The pixel size is not positive.
     """
-    from grainscout.microstructure import network
-
-    image, unknown = _filled(np.asarray(height, np.float64))
+    image = np.ascontiguousarray(height, np.float64)
     steps = np.broadcast_to(np.asarray(pixel_size, np.float64), 2)
     if not (np.isfinite(steps).all() and (steps > 0).all()):
         raise ConfigError(f"reader pixel_size must be positive [m]; got {pixel_size}")
-    grid = working_grid(image.shape, (float(steps[0]), float(steps[1])))
+    pixel = float(steps[0]), float(steps[1])
+    return _read(image.tobytes(), image.shape, pixel, trained, level_lines)
+
+
+@lru_cache(maxsize=2)  # policies, features and scores of one film ask for the same reading
+def _read(
+    raw: bytes,
+    shape: tuple[int, ...],
+    pixel: tuple[float, float],
+    trained: Trained | None,
+    level_lines: bool,
+) -> StructureReading:
+    from grainscout.microstructure import network
+
+    image, unknown = _filled(np.frombuffer(raw).reshape(shape))
+    grid = working_grid(image.shape, pixel)
     trained = trained or network.shipped()
-    mean, sd, film = network.ask(trained, network_input(image, grid))
+    mean, sd, film = network.ask(trained, network_input(image, grid, level_lines))
     share, trust = trained.familiarity(film, grid.shape)
     notes = list(grid.notes)
     if unknown.any():
@@ -158,6 +181,8 @@ def read_height(
     sds = [
         np.where(unknown, p, _back(s, image.shape, 1)) for s, p in zip(sd, prior_sd, strict=True)
     ]
+    for values in (*means, *sds):
+        values.setflags(write=False)
     return StructureReading(
         maps=MappingProxyType(dict(zip(MAPS, means, strict=True))),
         sd=MappingProxyType(dict(zip(MAPS, sds, strict=True))),
@@ -174,7 +199,7 @@ def working_grid(shape: tuple[int, int], pixel_size: tuple[float, float]) -> Wor
     frame = [n * step for n, step in zip(shape, pixel_size, strict=True)]
     pixel = WORKING
     notes: tuple[str, ...] = ()
-    if not _USUAL[0] <= side <= _USUAL[1] or min(frame) < _LEAST * WORKING:
+    if side > _COARSEST or min(frame) < _LEAST * WORKING:
         pixel = max(min(pixel_size), max(frame) / 4096)
         notes = (
             f"pixels of {side * 1e9:.3g} nm in a frame of {frame[0] * 1e9:.4g} x "
@@ -189,23 +214,20 @@ def working_grid(shape: tuple[int, int], pixel_size: tuple[float, float]) -> Wor
     return Working(shape=(rows, columns), pixel=pixel, notes=notes)
 
 
-def network_input(height: FloatArray, grid: Working) -> NDArray[np.float32]:
-    """(3, rows, columns) on the working grid: relief, its fine part, and its size in pixels.
-
-    A line's offset is the median of its step from the line before it, of any size.
-    """
-    steps = np.median(np.diff(height, axis=0), axis=1)
-    level = height - np.concatenate([[0.0], np.cumsum(steps)])[:, None]
-    level -= level.mean()
-    if grid.shape != level.shape:
-        level = resize(level, grid.shape, order=1, mode="reflect", anti_aliasing=True)
-    level = level - gaussian_filter(level, _HIGH_PASS, mode="mirror")
-    spread = float(level.std())
+def network_input(
+    height: FloatArray, grid: Working, level_lines: bool = True
+) -> NDArray[np.float32]:
+    """(3, rows, columns) on the working grid: relief, its fine part, and its size in pixels."""
+    relief = level(height, lines=level_lines)
+    if grid.shape != relief.shape:
+        relief = resize(relief, grid.shape, order=1, mode="reflect", anti_aliasing=True)
+    relief = relief - gaussian_filter(relief, _HIGH_PASS, mode="mirror")
+    spread = float(relief.std())
     # A flat image stays flat: its rounding errors are not blown up to a landscape.
     flat = spread <= 1e-9 * float(np.abs(height).max())
-    relief = level / (1.0 if flat else spread)
-    fine = 3.0 * (relief - gaussian_filter(relief, 2.0, mode="mirror"))
-    return np.stack([relief, fine, np.arcsinh(level / grid.pixel)]).astype(np.float32)
+    shown = relief / (1.0 if flat else spread)
+    fine = 3.0 * (shown - gaussian_filter(shown, 2.0, mode="mirror"))
+    return np.stack([shown, fine, np.arcsinh(relief / grid.pixel)]).astype(np.float32)
 
 
 def _filled(image: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -237,7 +259,7 @@ def _back(values: FloatArray, shape: tuple[int, int], order: int) -> FloatArray:
 def _with_grains(reading: StructureReading, grains: FloatArray, scan: Scan) -> StructureReading:
     """The reading with boundaries and junctions of a person's grains."""
     labels = np.unique(grains, return_inverse=True)[1].reshape(grains.shape).astype(np.int32)
-    known = structure_of(labels, scan.image, scan.pixel_size, SegmentationSpec())
+    known = structure_of(labels, scan.image, scan.pixel_size)
     half = 0.25 * sum(scan.pixel_size)
 
     def near(distance: FloatArray, length: float) -> tuple[FloatArray, FloatArray]:

@@ -33,8 +33,11 @@ BOUNDARY_DTYPE = np.dtype(
         ("asymmetric", "?"),
         ("strength", "f8"),  # 0 symmetric .. 1 fully asymmetric
         ("smooth_side", "i4"),  # label of the grain with the smooth, wide flank; -1 if symmetric
-        ("depth", "f8"),  # of the groove [m]
-        ("width_first", "f8"),  # of the groove's flank in the first and the second grain [m]
+        ("depth", "f8"),  # of the groove [m], 0 where it was found in an image
+        (
+            "width_first",
+            "f8",
+        ),  # of the groove's flank in the first and the second grain [m], 0 there
         ("width_second", "f8"),
     ]
 )
