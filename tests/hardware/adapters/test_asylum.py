@@ -133,7 +133,9 @@ def test_curves_only_in_contact_and_moves_only_off_it(connect, igor):
     assert curve.current[10] > 0  # a resistor, whichever way it is wired
     assert (curve.voltage[10], igor.amplitude) == (pytest.approx(0.8), -0.8)
     assert (igor.in_air, igor.dragged, microscope.landings()) == (0, 0, 1)
-    assert igor.scan_biases == [0.2]  # not what was left there
+    microscope.image_bias(-0.3)
+    microscope.scan()
+    assert igor.scan_biases == [0.2, -0.3]  # not what was left there
 
 
 @pytest.mark.parametrize(
