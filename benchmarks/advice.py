@@ -15,10 +15,11 @@ from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.leaderboard import BASELINE
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.reports.results import experiment_file
-from grainscout.benchmarks.tasks.microscopes import Simulated, Topography
+from grainscout.benchmarks.tasks.microscopes import Simulated, Topography, film_on_image
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.benchmarks.tasks.waveforms import Bipolar, Triangle
 from grainscout.experiment import make_problem
+from grainscout.microstructure.reader import read_structure
 from grainscout.policies import make_policy
 from grainscout.records import Budget, ConfigError, DataError
 from grainscout.records.arrays import FloatArray
@@ -27,13 +28,14 @@ from grainscout.records.arrays import FloatArray
 CANDIDATES = (
     PolicySpec(name=BASELINE),
     PolicySpec(name="dkl"),
-    PolicySpec(name="dkl", label="dkl-integrated", options={"acquisition": "integrated-variance"}),
+    PolicySpec(name="map"),
     PolicySpec(name="scout"),
 )
 #: Images that are compared.
 IMAGES = {"height": ("height",), "height and current": ("height", "current")}
 #: Materials that a recording's currents are compared with.
 FILMS = ("s26", "s23")
+_FAMILIAR = 0.1  # share of films held out from training that are stranger; below it, look
 _ENOUGH = 1.05  # the smallest budget whose error is within so much of that of the whole
 
 
@@ -54,7 +56,12 @@ def advice_campaign(
         task = replace(task, waveform=_waveform_like(data))
         film = film or _film_like(data, task)
     spec = Topography(file=file.resolve(), film=film or FILMS[0], new_films=True, **image)
-    spec.open(0)  # an image without grains is refused before the first cell
+    try:
+        spec.open(0)  # an image without grains is refused before the first cell
+    except DataError as error:
+        raise DataError(
+            f"{file}: films can be drawn in the likeness of an image only. {error}"
+        ) from error
     named = [p for p in policies if p.title != BASELINE]
     return Campaign(
         name="advice",
@@ -68,13 +75,28 @@ def advice_campaign(
     )
 
 
+def seen(campaign: Campaign) -> str:
+    """What is seen in the image: how many grains, and whether the reader knows its like."""
+    spec = cast(Topography, campaign.tasks[0].microscope)
+    film = film_on_image(replace(spec, new_films=None), 0)
+    known = read_structure(film.scan()).familiarity
+    found = f"Grains seen: {len(film.structure.grains)}, familiarity {known:.2f}"
+    if known >= _FAMILIAR:
+        return f"{found}."
+    return (
+        f"{found}: the image is unlike those that the reader learnt from, so look at the grains "
+        "(grainscout simulate --topography) before you trust this."
+    )
+
+
 def _waveform_like(data: Recording) -> Triangle | Bipolar:
     """The sweep of our own that is most like the recorded one."""
     volts, high = data.waveform.voltage, float(np.abs(data.waveform.voltage).max())
     both = min(volts.max(), -volts.min()) > 0.5 * high
     peak = high if both or volts.max() >= -volts.min() else -high
     kind = Bipolar if both else Triangle
-    return kind(peak_V=peak, samples=min(len(volts), 501), duration_s=data.waveform.duration)
+    samples = 4 * (min(max(len(volts), 5), 501) // 4) + 1  # so that the peaks are sampled
+    return kind(peak_V=peak, samples=samples, duration_s=data.waveform.duration)
 
 
 def _film_like(data: Recording, task: Task) -> str:
@@ -93,7 +115,9 @@ def _film_like(data: Recording, task: Task) -> str:
         return spread(np.array([scope.measure(site, waveform).current for site in every]))
 
     if data.unit != "A":
-        raise DataError(f"curves must be currents [A] to be compared with films; got {data.unit}")
+        raise DataError(
+            f"curves must be currents [A] to be compared with films; got {data.unit}. Name a film (--film)"
+        )
     own = spread(data.current)
     return min(FILMS, key=lambda name: float(np.abs(simulated(name) - own).sum()))
 

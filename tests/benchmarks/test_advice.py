@@ -1,19 +1,20 @@
 """Advice: films are like the image, and policy, images and budget follow from the errors."""
 
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from grainscout.analysis.formats import write_gwy
+from grainscout.analysis.formats import write_gwy, write_nsid
 from grainscout.benchmarks import PolicySpec, Task
-from grainscout.benchmarks.advice import advice_campaign, advise
+from grainscout.benchmarks.advice import advice_campaign, advise, seen
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.microscopes import Topography
 from grainscout.config.run import RunConfig, parse
-from grainscout.records import ConfigError, Scan
-from grainscout.simulator import Film, FilmSpec
+from grainscout.records import ConfigError, DataError, Recording, Scan, Waveform
+from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.film.likeness import spec_like
 from grainscout.simulator.film.spec import GrainSpec, ScanSpec, TopographySpec
 
@@ -48,6 +49,40 @@ def plan(tmp_path):
         tmp_path / "a.gwy",
     )
     return advice_campaign(tmp_path / "a.gwy", TASK, films=2, policies=[PolicySpec(name="dkl")])
+
+
+def recorded(path, unit="A"):
+    """A grid of curves of an odd number of samples on a film of Liu2023, in light."""
+    film = Film.generate(replace(PRESETS["Liu2023"], rows=32, columns=32), 7)
+    sweep = Waveform(voltage=np.linspace(-1.5, 1.5, 64), time=np.linspace(0.0, 1.0, 64))
+    sites = np.argwhere(np.ones((32, 32), bool))[::7]
+    current, _ = film.curves(sites, sweep, light=0.1)
+    data = Recording(scan=film.scan(), sites=sites, waveform=sweep, current=current, unit=unit)
+    write_nsid(data, path)
+    return path
+
+
+def test_recorded_curves_give_their_sweep_and_their_material(tmp_path):
+    task = replace(TASK, light_suns=0.1)
+    plan = advice_campaign(recorded(tmp_path / "grid.h5"), task, films=2)
+    for planned in plan.tasks:
+        assert planned.microscope.film == "s23"
+        sweep = planned.waveform.build()
+        assert (len(sweep), sweep.duration) == (65, pytest.approx(1.0))
+        assert [sweep.voltage.min(), sweep.voltage.max()] == pytest.approx([-1.5, 1.5])
+    assert "Grains seen: " in seen(plan)
+    with pytest.raises(DataError, match=r"currents.*got V.*--film"):
+        advice_campaign(recorded(tmp_path / "loops.h5", "V"), task)
+
+
+def test_noise_is_advised_on_with_a_caution_and_no_image_not_at_all(tmp_path):
+    noise = 1e-9 * np.random.default_rng(0).standard_normal((64, 64))
+    for size, name in ((2e-8, "noise.gwy"), (1e-10, "atoms.gwy")):
+        scan = Scan(channels={"height": noise}, units={"height": "m"}, pixel_size=(size, size))
+        write_gwy(scan, tmp_path / name)
+    assert "before you trust this" in seen(advice_campaign(tmp_path / "noise.gwy", TASK))
+    with pytest.raises(DataError, match=r"in the likeness of an image only.*smallest grain"):
+        advice_campaign(tmp_path / "atoms.gwy", TASK)
 
 
 def errors(plan, course):

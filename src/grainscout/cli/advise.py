@@ -56,6 +56,7 @@ def advise(
             film=film,
             **given(channel=channel, pixel_nm=pixel_nm),
         )
+        seen = room.seen(plan)
     folder = out or Path("out") / f"advice-{file.stem}"
     folder.mkdir(parents=True, exist_ok=True)
     with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
@@ -66,7 +67,7 @@ def advise(
     last = found.table[found.table["n"] == found.table["n"].max()].sort_values("error")
     for row in last.itertuples():
         interval = f"{row.low:.2f} to {row.high:.2f}"
-        table.add_row(row.policy, row.images, str(row.n), f"{row.error:.2f}", interval)
+        table.add_row(row.policy, row.images, f"{row.n:.0f}", f"{row.error:.2f}", interval)
     experiment = folder / "advice.toml"
     experiment.write_text(found.experiment(folder), encoding="utf-8")
     found.table.to_csv(folder / "errors.csv", index=False)
@@ -76,7 +77,7 @@ def advise(
         f"Run {found.policy.title} with {found.task.curves} curves on the {found.images}: expect an "
         f"error of {expected['error']:.2f} ({expected['low']:.2f} to {expected['high']:.2f}), over the "
         f"spread of {target}.\nFilms: {films}, like {file.name}, transport of "
-        f"{plan.tasks[0].microscope.film}.",  # type: ignore[attr-defined]
+        f"{plan.tasks[0].microscope.film}. {seen}",  # type: ignore[attr-defined]
         soft_wrap=True,
     )
     console.print(f"errors:     {folder / 'errors.csv'}\nexperiment: {experiment}", soft_wrap=True)
