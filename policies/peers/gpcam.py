@@ -13,6 +13,8 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 #: Of signal variance, two length scales over the scan's sides, and the noise's variance.
 _BOUNDS = np.array([[0.01, 10.0], [0.02, 2.0], [0.02, 2.0], [1e-4, 2.0]])
+#: Candidates that it weighs in one call: it makes the covariance of each with each.
+_AT_ONCE = 256
 
 
 @dataclass(kw_only=True)
@@ -47,9 +49,16 @@ class PeerGpCAM(SeededPolicy):
         chosen: list[int] = []
         for _ in range(n):  # candidate lists give the best one; a constant liar spreads the others
             left = np.setdiff1d(available, chosen)
-            places = self.problem.candidates[left] / size
-            best = np.asarray(model.ask(list(places), acquisition_function=self.acquisition)["x"])
-            chosen.append(int(left[((places - best.reshape(-1, 2)[0]) ** 2).sum(1).argmin()]))
+            best, most = left[0], -np.inf
+            for at in range(0, len(left), _AT_ONCE):
+                part = left[at : at + _AT_ONCE]
+                places = self.problem.candidates[part] / size
+                found = model.ask(list(places), acquisition_function=self.acquisition)
+                if (value := float(np.max(found["f_a(x)"]))) > most:
+                    away = places - np.asarray(found["x"]).reshape(-1, 2)[0]
+                    best, most = part[(away**2).sum(1).argmin()], value
+            chosen.append(int(best))
             if len(chosen) < n:
-                model.tell(best.reshape(1, 2), np.zeros(1), append=True)
+                place = self.problem.candidates[best] / size
+                model.tell(place.reshape(1, 2), np.zeros(1), append=True)
         return np.array(chosen, np.int64)
