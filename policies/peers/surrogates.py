@@ -14,11 +14,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from grainscout.policies.models.features import check_window, patches
 from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import Observations
-from grainscout.records import PackedState, PolicyError, Problem
+from grainscout.records import PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
 
 _SEED = 42
@@ -58,6 +59,8 @@ class PeerModel:
     `x` (m, d) are the inputs of every row of the table, as the peer takes them.
     """
 
+    at_once = 1024  #: Candidates in one prediction
+
     def __init__(self, x: AnyFloatArray, candidate_rows: IntArray) -> None:
         self._x, self.candidate_rows = x, np.asarray(candidate_rows, np.int64)
         self._model: Any = None
@@ -65,6 +68,8 @@ class PeerModel:
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
+        if self._model is None:
+            raise not_fitted()
         return float(self._learnt_noise()) * self._scale**2
 
     def fit(self, rows: IntArray, y: FloatArray, noise: FloatArray | None = None) -> None:
@@ -80,9 +85,8 @@ class PeerModel:
 
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """See the protocol."""
-        parts = [
-            self.candidate_rows[at : at + 1024] for at in range(0, len(self.candidate_rows), 1024)
-        ]
+        rows, step = self.candidate_rows, self.at_once
+        parts = [rows[at : at + step] for at in range(0, len(rows), step)]
         found = [self._posterior(self._x[part], joint=False) for part in parts]
         mean, variance = (np.concatenate(f) for f in zip(*found, strict=True))
         std = np.sqrt(np.maximum(variance, 1e-12))
@@ -130,9 +134,39 @@ class PeerModel:
             found = self._distribution(torch.as_tensor(x))
             second = found.covariance_matrix if joint else found.variance
             return (
-                found.mean.numpy().astype(np.float64).ravel(),
-                second.numpy().astype(np.float64).squeeze(0 if second.ndim > 1 + joint else ()),
+                found.mean.cpu().numpy().astype(np.float64).ravel(),
+                second.cpu()
+                .numpy()
+                .astype(np.float64)
+                .squeeze(0 if second.ndim > 1 + joint else ()),
             )
+
+
+class UnitTargetModel(PeerModel):
+    """Targets between 0 and 1 over the known ones, as in the published loop."""
+
+    def _train(self, x: NDArray[Any], y: FloatArray) -> Any:
+        self._low, self._span = float(y.min()), float(np.ptp(y)) or 1.0
+        return self._train_unit(x, (y - self._low) / self._span)
+
+    def _train_unit(self, x: NDArray[Any], y: FloatArray) -> Any:
+        raise PolicyError(f"{type(self).__name__} must train its peer's model in _train_unit")
+
+    def _learnt_noise(self) -> Any:
+        return super()._learnt_noise() * self._span**2
+
+    def _posterior(self, x: NDArray[Any], *, joint: bool) -> tuple[FloatArray, FloatArray]:
+        mean, second = super()._posterior(x, joint=joint)
+        return self._low + self._span * mean, self._span**2 * second
+
+
+def raw_patches(scan: Scan, window: int) -> NDArray[np.float32]:
+    """(pixels, window²) heights of unit spread over the image; patches are not standardised one by one."""
+    check_window(window, scan.shape)
+    image = scan.channels.get("height", next(iter(scan.channels.values())))
+    image = (image - image.mean()) / (float(image.std()) or 1.0)
+    every = np.indices(scan.shape).reshape(2, -1).T
+    return patches(image, window, every).reshape(len(every), -1).astype(np.float32)
 
 
 def standard_targets(problem: Problem, observations: Observations) -> tuple[IntArray, FloatArray]:
