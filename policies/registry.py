@@ -30,6 +30,7 @@ BUILTIN: Mapping[str, str] = {
     "scout": "grainscout.policies.strategies.scout:scout",
     "boundary-dkl": "grainscout.policies.strategies.boundary:boundary_dkl",
     "transfer-dkl": "grainscout.policies.strategies.transfer:transfer_dkl",
+    "policy-search": "grainscout.policies.strategies.policy_search:PolicySearch",
     "co-navigation": "grainscout.policies.strategies.conavigation:co_navigation",
 }
 

@@ -13,7 +13,7 @@ try:
 except ImportError as error:  # pragma: no cover
     raise ImportError(
         "learners need gymnasium and minari, which are not installed. Install the extra: "
-        'pip install ".[learners]" in the checkout'
+        "pip install 'grainscout[learners]'"
     ) from error
 
 from grainscout.benchmarks.campaign.cell import film_seed

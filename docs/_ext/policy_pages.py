@@ -31,6 +31,7 @@ SOURCES = {
     "curiosity": "Vatsavai et al. 2025",
     "structured-gp": "Ziatdinov, Ghosh and Kalinin 2022, Yang et al. 2023",
     "hypothesis": "Ziatdinov et al. 2022, Adv. Mater. 34, 2201345",
+    "policy-search": "direct policy search by CMA-ES: Heidrich-Meisner and Igel 2009",
     "shuffled-dkl": f"control, {_OWN}",
     "structure-only": f"control, {_OWN}",
     "stratified-random": f"control, {_OWN}",
@@ -40,7 +41,7 @@ SOURCES = {
 _INTRODUCTION = """
 The registry makes this page when the manual is built. An option is a key of the table ``[policy] options`` of an
 experiment or campaign file, or of the mapping for :func:`grainscout.policies.make_policy`. The optimisers of other
-packages (``peer-atomai``, ``peer-ax``, ``peer-baybe``, ``peer-botorch``, ``peer-gpcam``) are available where their package is installed.
+packages (``peer-atomai``, ``peer-ax``, ``peer-baybe``, ``peer-botorch``, ``peer-botorch-robust``, ``peer-gpcam``) are available where their package is installed.
 
 Liu et al. 2023 is *J. Phys. Chem. Lett.* 14, 3352. A *control* does not compete: a claim such as "it finds boundaries"
 holds only if the control does not do the same.

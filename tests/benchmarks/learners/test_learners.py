@@ -9,8 +9,15 @@ gymnasium = pytest.importorskip("gymnasium")
 
 from grainscout.benchmarks import Campaign, CampaignStore, PolicySpec, run_campaign  # noqa: E402
 from grainscout.benchmarks.campaign.cell import film_seed  # noqa: E402
-from grainscout.benchmarks.learners import TaskEnv, save_dataset, store_episodes  # noqa: E402
+from grainscout.benchmarks.learners import (  # noqa: E402
+    TaskEnv,
+    play,
+    save_dataset,
+    search_weights,
+    store_episodes,
+)
 from grainscout.config import load_campaign  # noqa: E402
+from grainscout.policies.strategies.policy_search import FOUND, PolicySearch  # noqa: E402
 from grainscout.records import ConfigError  # noqa: E402
 
 TASK = load_campaign("smoke").tasks[0]
@@ -72,3 +79,35 @@ def test_a_campaigns_episode_is_what_the_environment_gives_for_its_actions(tmp_p
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     saved = save_dataset("grainscout/test-v0", [episode])
     assert saved.total_steps == 8
+
+
+def test_searched_weights_do_better_than_none_on_films_that_the_search_did_not_see(env):
+    found, none = (
+        np.mean([play(env, PolicySearch(weights=w), film) for film in range(10**6, 10**6 + 4)])
+        for w in (FOUND, (0.0,) * len(FOUND))
+    )
+    assert found > none + 0.05
+
+
+def test_the_search_repeats_itself_and_moves_towards_what_is_rewarded(env, monkeypatch):
+    pytest.importorskip("cma")
+    goal = np.linspace(-1, 1, len(FOUND))
+    monkeypatch.setattr(
+        "grainscout.benchmarks.learners.search.play",
+        lambda _, policy, film: -np.sum((np.array(policy.weights) - goal) ** 2) + film,
+    )
+    first, second = (search_weights(env, generations=40, films=2, seed=3) for _ in range(2))
+    assert first == second
+    assert np.sum((np.array(first) - goal) ** 2) < 0.2 * np.sum(goal**2)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (np.nan,) * len(FOUND)])
+def test_weights_must_be_as_many_finite_numbers_as_there_are_columns(weights):
+    with pytest.raises(ConfigError, match="weights"):
+        PolicySearch(weights=weights)
+
+
+def test_without_cma_the_extra_is_named(env, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cma", None)
+    with pytest.raises(ConfigError, match=r"pip install 'grainscout\[learners\]'"):
+        search_weights(env)
