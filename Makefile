@@ -56,8 +56,8 @@ docs: .venv/installed-docs  ## build the manual and run its tutorials: out/manua
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -d out/doctrees docs out/manual
 	$(BIN)/python docs/_ext/links.py out/manual
 
-package: .venv/installed  ## build sdist and wheel
-	rm -rf dist && $(BIN)/python -m build --outdir dist .
+package: .venv/installed  ## build sdist and wheel, with the constraints that go with them
+	rm -rf dist && $(BIN)/python -m build --outdir dist . && cp constraints.txt dist
 
 clean:
 	rm -rf .venv build dist out *.egg-info src/*.egg-info

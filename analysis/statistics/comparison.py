@@ -64,6 +64,9 @@ class Verdict:
 
     def __str__(self) -> str:
         d = self.difference
+        if not np.isfinite(d.low):
+            apart = f"{self.outcome} ({d.estimate:+.3g}); an interval needs two films a task"
+            return f"{self.policy} against {self.baseline}: {apart}"
         text = (
             f"{self.policy} against {self.baseline}: {self.outcome} "
             f"({d.estimate:+.3g}, adjusted interval {d.low:+.3g} to {d.high:+.3g}, "

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -95,39 +95,43 @@ class _Machine:
         end_processes(self.campaign)
 
 
-def require_dask() -> None:
-    """ConfigError where Dask is not installed."""
+def require_scheduler(address: str) -> None:
+    """ConfigError where Dask is not installed, or nothing answers at the address."""
     if find_spec("distributed") is None:
-        raise ConfigError("--scheduler needs Dask: pip install -e '.[dask]'")
+        raise ConfigError("--scheduler needs Dask: pip install 'grainscout[dask]'")
+    found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)
+    if found is None:
+        raise ConfigError(f"scheduler must be an address such as tcp://host:8786; got {address!r}")
+    with _answering(address):  # refused at once, where Dask would go on trying
+        place = (found[2] or found[3], int(found[4]))
+        socket.create_connection(place, timeout=_ANSWER_S).close()
+
+
+@contextmanager
+def _answering(address: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError, MemoryError, ValueError) as error:
+        raise ConfigError(
+            f"scheduler must be a running Dask scheduler; none answers at {address}: "
+            f"{error or 'no answer in time'}"
+        ) from error
 
 
 class _Cluster:
     """Threads of a Dask cluster's workers, each with a worker process as on one machine."""
 
     def __init__(self, address: str) -> None:
-        require_dask()
+        require_scheduler(address)
         from distributed import Client
         from distributed.client import ClosedClientError
 
         self.campaign = uuid.uuid4().hex
         self._address = address
-        found = re.fullmatch(r"(tcp|tls)://(?:\[([^]]+)\]|([^:/]+)):(\d{1,5})", address)
-        if found is None:
-            raise ConfigError(
-                f"scheduler must be an address such as tcp://host:8786; got {address!r}"
-            )
-        try:
-            # Refused at once, where Dask would go on trying.
-            place = (found[2] or found[3], int(found[4]))
-            socket.create_connection(place, timeout=_ANSWER_S).close()
+        with _answering(address):
             self._client = _in_time(
                 lambda: Client(address, timeout=_ANSWER_S, set_as_default=False)
             )
-        except (OSError, OverflowError, MemoryError, ValueError) as error:
-            raise ConfigError(
-                f"scheduler must be a running Dask scheduler; none answers at {address}: "
-                f"{error or 'no answer in time'}"
-            ) from error
         try:
             self._check_workers()
         except BaseException:

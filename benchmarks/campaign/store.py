@@ -15,7 +15,7 @@ from grainscout.records.files import regular
 
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 2
-_FILMS = "campaign.films"
+_LISTS = {"campaign.tasks": "task", "campaign.policies": "policy"}
 _WORDS = ("description", "tags")  # change no result
 
 #: ``digest`` is the checksum of a row's other values, but for the payload, which has its own.  No further
@@ -272,15 +272,10 @@ class CampaignStore:
         before = self.identity
         if before == wanted:
             return
-        apart = dict(_differences(before, wanted))
-        begun, now = apart.get(_FILMS, (0, 0))
-        if now > begun:
-            del apart[_FILMS]
-        if apart:
-            said = "; ".join(f"{k} was {a!r:.60}, is {b!r:.60}" for k, (a, b) in apart.items())
+        if apart := list(_differences(before, wanted)):
             raise DataError(
                 f"campaign store {self.path} must be of this campaign, or of it with fewer films; got "
-                f"another: {said}. Choose another --out, or take the campaign that wrote it"
+                f"another: {'; '.join(apart)}. Choose another --out, or take the campaign that wrote it"
             )
         self._identify(wanted)
 
@@ -298,17 +293,26 @@ def _key(row: tuple[Any, ...]) -> CellKey:
     return CellKey(task=row[0], film=row[1], policy=row[2])
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Dotted names of what differs, but for words, with both values."""
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs, but for words and more films than before; tasks and policies by their names."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now} - {*_WORDS}):
             inner = f"{name}.{key}" if name else key
             yield from _differences(before.get(key), now.get(key), inner)
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for k, (a, b) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(a, b, f"{name}[{k}]")
-    elif before != now:
-        yield name, (before, now)
+    elif name in _LISTS:
+        noun = _LISTS[name]
+        had, has = ({_row_name(row): row for row in rows} for rows in (before, now))
+        yield from (f"{noun} {row!r} is not there any more" for row in had if row not in has)
+        yield from (f"{noun} {row!r} is new" for row in has if row not in had)
+        for row in [row for row in had if row in has]:
+            yield from _differences(had[row], has[row], f"{noun} {row!r}")
+    elif before != now and not (name == "campaign.films" and now > before):
+        yield f"{name} was {before!r:.60}, is {now!r:.60}"
+
+
+def _row_name(row: dict[str, Any]) -> str:
+    """Name of a task or title of a policy."""
+    return row.get("id") or row["label"] or f"{row['name']} {row.get('twin', '')}".strip()
 
 
 def _is_sound(*row: Any) -> bool:

@@ -24,7 +24,7 @@ def board_table(board: GoalRanking) -> Table:
         [
             r.name + (" (given the truth)" if r.name in board.oracles else ""),
             f"{r.score.estimate:.2f}",
-            f"{r.score.low:.2f} to {r.score.high:.2f}",
+            _span(r.score.low, r.score.high, ".2f") or "-",
             f"{r.mean_rank.estimate:.1f}",
             against_cell(board.against_baseline.get(r.name)),
             styled(controls(board, r.name)),
@@ -50,8 +50,14 @@ def against_cell(verdict: Verdict | None) -> dict[str, str]:
     if verdict is None:
         return styled("-", "")
     d = verdict.difference
-    text = f"{verdict.outcome} ({d.estimate:+.2f}, {d.low:+.2f} to {d.high:+.2f})"
+    spread = f", {span}" if (span := _span(d.low, d.high, "+.2f")) else ""
+    text = f"{verdict.outcome} ({d.estimate:+.2f}{spread})"
     return styled(text, verdict.outcome.split()[0])
+
+
+def _span(low: float, high: float, form: str) -> str:
+    """An interval, or nothing where one film a task gives none."""
+    return f"{low:{form}} to {high:{form}}" if np.isfinite(low) else ""
 
 
 def controls(board: GoalRanking, name: str) -> str:

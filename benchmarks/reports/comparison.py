@@ -19,6 +19,7 @@ from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.benchmarks.reports.boards import against_cell
 from grainscout.benchmarks.reports.page import Picture, Row, Section, Table, picture, write_page
+from grainscout.benchmarks.reports.run_quality import curves_of
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Journal
@@ -106,8 +107,7 @@ def write_run_comparison(
         usable = [o for o in outcomes if o.usable and o.curve is not None]
         if not usable:
             raise DataError(f"journal {journal.path} holds no usable curve: nothing to compare")
-        current = np.array([o.curve.current for o in usable if o.curve is not None])
-        saturated = np.array([o.curve.saturated for o in usable if o.curve is not None])
+        current, saturated = curves_of(usable)
         described = describe_target(problem, current, saturated)
         values = described.value[described.valid]
         factor, unit = figures.engineering(values, described.unit)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tomli_w
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from grainscout.benchmarks.campaign.campaign import Campaign
 from grainscout.benchmarks.campaign.leaderboard import (
+    BASELINE,
     GoalRanking,
     earlier_scores,
     goal_rankings,
@@ -75,16 +77,18 @@ class Results(Drawn):
         return axes
 
     def leaderboard_table(self) -> Table:
-        """Ranking as a table for the terminal."""
-        table = Table("goal")
+        """Ranking as a table for the terminal, which may be narrow: no name is cut."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for head in ("goal", "policy"):
+            table.add_column(head, no_wrap=True)
+        for head in ("score, 95 %", f"against {BASELINE}", "against its controls"):
+            table.add_column(head, overflow="fold")
         for board in self.rankings:
-            shown = board_table(board)
-            if not table.rows:
-                for head in shown.heads:
-                    table.add_column(head)
-            for row in shown.rows:
-                goal = board.goal + (f", {board.at} curves" if board.at else "")
-                table.add_row(goal, *(escape(c if isinstance(c, str) else c["text"]) for c in row))
+            goal = board.goal + (f", {board.at} curves" if board.at else "")
+            for row in board_table(board).rows:
+                cells = [escape(c if isinstance(c, str) else c["text"]) for c in row]
+                policy, score, span, _, *against = cells
+                table.add_row(goal, policy, f"{score} ({span})", *against)
             table.add_section()
         return table
 

@@ -15,6 +15,7 @@ from grainscout.analysis.forensics import (
     patch_components,
 )
 from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
+from grainscout.benchmarks.reports.run_quality import curves_of
 from grainscout.benchmarks.tasks.score import BOUNDARY_M
 from grainscout.experiment import full_window_sites
 from grainscout.records import Outcome, Problem
@@ -93,8 +94,7 @@ def _boundary_visits(
 
 def other_questions(problem: Problem, measured: Sequence[Outcome], note: str = "") -> Section:
     """Every other descriptor of the same curves."""
-    current = np.array([o.curve.current for o in measured if o.curve is not None])
-    saturated = np.array([o.curve.saturated for o in measured if o.curve is not None])
+    current, saturated = curves_of(measured)
     _, summary = counterfactual(
         problem.waveform.voltage, current, target=problem.target, saturated=saturated
     )

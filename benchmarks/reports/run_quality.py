@@ -11,6 +11,13 @@ from grainscout.analysis.curves.quality import WINDOW
 from grainscout.analysis.curves.quality_of_run import recent_share
 from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
 from grainscout.records import Outcome, Problem
+from grainscout.records.arrays import BoolArray, FloatArray
+
+
+def curves_of(outcomes: Sequence[Outcome]) -> tuple[FloatArray, BoolArray]:
+    """Currents (n, samples) and what is at the rail of all that have a curve."""
+    curves = [o.curve for o in outcomes if o.curve is not None]
+    return np.array([c.current for c in curves]), np.array([c.saturated for c in curves])
 
 
 def left_out(measured: Sequence[Outcome]) -> str:

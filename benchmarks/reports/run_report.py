@@ -13,7 +13,7 @@ from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.benchmarks.campaign.cell import evaluation_map
 from grainscout.benchmarks.reports.page import Details, Section, Table, picture, write_page
 from grainscout.benchmarks.reports.run_forensics import choice_section, other_questions
-from grainscout.benchmarks.reports.run_quality import left_out, quality_section
+from grainscout.benchmarks.reports.run_quality import curves_of, left_out, quality_section
 from grainscout.benchmarks.tasks.score import running_diversity, score_map, score_run
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Header, Journal
@@ -75,8 +75,7 @@ def _of_usable_curves(
     """Sections of the run's usable curves."""
     usable = [o for o in outcomes if o.usable]
     note = left_out([o for o in outcomes if o.curve is not None])
-    current = np.array([o.curve.current for o in usable if o.curve is not None])
-    saturated = np.array([o.curve.saturated for o in usable if o.curve is not None])
+    current, saturated = curves_of(usable)
     described = describe_target(problem, current, saturated)
     sections = [
         _target(problem, usable, described.value, described.unit, note),

@@ -60,8 +60,9 @@ class MicroscopeSpec(Kinds):
 
     @property
     def label(self) -> str:
-        """The kind, or what is simulated, for tables."""
-        return self.kind
+        """What is measured, for tables: the kind and its file, or what is simulated."""
+        file = getattr(self, "file", None)
+        return self.kind if file is None else f"{self.kind} of {file.stem}"
 
     @property
     def needs_file(self) -> bool:
@@ -112,8 +113,9 @@ class Simulated(MicroscopeSpec):
 
     @property
     def label(self) -> str:
-        """Film and instrument."""
-        return f"{self.film}, {self.instrument}"
+        """The film, and the instrument unless it is the reference."""
+        film = self.film if self.film_file is None else self.film_file.stem
+        return film if self.instrument == "reference" else f"{film}, {self.instrument}"
 
     @property
     def one_sample(self) -> bool:

@@ -176,7 +176,7 @@ class Task:
         return " or ".join(f"{value:g} {unit}" for unit, value in units if value is not None)
 
     def about(self) -> str:
-        """Return the task in words, such as "map loop area in 60 curves: s26, reference, dark"."""
+        """Return the task in words, such as "map loop area in 60 curves: s26, dark"."""
         target = self.target.replace("_", " ")
         verbs = [_VERBS[g] + (f" {target}" if g != "discovery" else "") for g in self.goals]
         place = "" if self.sites is None else f" on {self.sites} only"

@@ -4,13 +4,17 @@ import base64
 import re
 import subprocess
 import sys
+from inspect import cleandoc
 
 import numpy as np
 import pytest
 
 from grainscout.analysis.formats import Recording, write_nsid
-from grainscout.benchmarks import MicroscopeSpec, Task, make_environment
+from grainscout.benchmarks import MicroscopeSpec, Task, make_environment, tasks
+from grainscout.cli.listing import documented
 from grainscout.journal import Journal
+from grainscout.policies import policy_class
+from grainscout.policies.registry import BUILTIN
 from grainscout.records import Scan, Waveform
 from grainscout.simulator import Film
 
@@ -198,11 +202,19 @@ def test_a_damaged_journal_is_refused(call, tmp_path):
         assert "journal" in err
 
 
-def test_lists_have_the_names_for_files(call):
+def test_lists_have_the_names_for_files_and_a_line_for_each_task(call, monkeypatch):
+    monkeypatch.setattr("grainscout.cli.console.console._width", 80)
     status, out, _ = call("list")
     assert status == 0
     for name in ("dual-novelty", "tiny", "reference", "replay", "loop_area", "quick"):
         assert name in out
+    for task in tasks().values():
+        assert re.search(rf"^ {task.id} +{re.escape(task.about().split(': ')[-1])} *$", out, re.M)
+
+
+@pytest.mark.parametrize("name", sorted(BUILTIN))
+def test_what_a_list_reads_from_the_source_is_the_docstring(name):
+    assert cleandoc(documented(BUILTIN[name])) == cleandoc(policy_class(name).__doc__)
 
 
 def test_lists_import_no_mathematics():

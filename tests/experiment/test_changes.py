@@ -110,11 +110,14 @@ def test_a_narrowed_run_keeps_to_it_and_is_the_same_run_when_interrupted(film, t
     [
         ("exclude", "0,0,47", "two corners"),
         ("exclude", "0,0,47,47", "must leave a site"),
+        ("exclude", "0,0,20,48", "at most 47,47"),
         ("exclude", "0,0,0,0", "leaves all as they are"),
         ("constrain", "colour > 3", "needs an image"),
         ("constrain", "height > deep", "finite number"),
         ("constrain", "height > 1", "must leave a site"),
         ("narrow", "curves=99", "at most 24"),
+        ("narrow", "curves=20.5", "whole number"),
+        ("narrow", "curves=7", "above the 7 of now"),
         ("narrow", "voltage_V=9", "at most 2.0"),
         ("narrow", "voltage_V=1", "own curves would be refused"),
         ("narrow", "light_suns=0.01", "own curves would be refused"),
@@ -125,7 +128,7 @@ def test_what_is_wider_or_leaves_nothing_is_refused(film, kind, change, says):
     scope = scope_of(film)
     problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=24), light=0.1)
     with pytest.raises(ConfigError, match=says):
-        Changes(problem, scope).apply(kind, change, 1)
+        Changes(problem, scope).apply(kind, change, 1, spent=7)
     assert scope.limits == Limits()
 
 

@@ -261,6 +261,7 @@ def test_requests_reach_the_journal_and_only_waiting_proposals_can_be_vetoed(fin
     path = tmp_path / "going.gsj"
     with Journal.create(path, header) as journal, journal.locked():
         journal.record_event("start", wear=0.0)
+        journal.record_event("request", asked="narrow", change="curves=8", before=0)
         journal.record_batch(0, batches[0].proposals, 0.1)
         waiting = batches[0].proposals[0].id
         with served(path, control=True) as site:
@@ -268,12 +269,12 @@ def test_requests_reach_the_journal_and_only_waiting_proposals_can_be_vetoed(fin
                 {"ask": "veto", "id": "nobody"},
                 {"ask": "veto", "id": waiting},
                 {"ask": "pause"},
-                {"ask": "narrow", "id": "curves=100000"},
+                {"ask": "narrow", "id": "curves=9"},
                 {"ask": "exclude", "id": "0,0,9,9"},
                 cookie=site.cookie(),
             )
         assert "not waiting" in answers[0]["reply"]
-        assert "curves must be at most" in answers[3]["reply"]
+        assert "curves must be at most 8, as now" in answers[3]["reply"]
         assert [(r.kind, dict(r.detail)) for r in journal.requests()] == [
             ("veto", {"id": waiting}),
             ("pause", {}),

@@ -110,7 +110,7 @@ def bench(
     The same command resumes.
     """
     from grainscout.benchmarks import CampaignStore, write_results
-    from grainscout.benchmarks.campaign.scheduler import require_dask
+    from grainscout.benchmarks.campaign.scheduler import require_scheduler
     from grainscout.benchmarks.reports.summary import summary
     from grainscout.config import load_campaign
 
@@ -131,7 +131,7 @@ def bench(
             "--jobs and --scheduler exclude each other: a cluster has its own workers"
         )
     if scheduler is not None:
-        require_dask()
+        require_scheduler(scheduler)
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
@@ -325,7 +325,7 @@ def _peers() -> list[PolicySpec]:
         note(f"peers that are not installed: {', '.join(absent)}")
     if not installed:
         raise ConfigError(
-            "--peers needs a peer; none is installed. Install them from the checkout: "
-            "pip install -e '.[peers]'"
+            "peers must be installed; none is. The extra brings all but AtomAI: "
+            "pip install 'grainscout[peers]'"
         )
     return [PolicySpec(name=name) for name in installed]

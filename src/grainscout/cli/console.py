@@ -38,9 +38,10 @@ def extra(name: str, *packages: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in packages:
+        package = (error.name or "").partition(".")[0]
+        if package not in packages:
             raise
         raise ConfigError(
-            f"this command needs the package {error.name}, which is not installed: "
-            f"pip install 'grainscout[{name}]', or pip install -e '.[{name}]' in the checkout"
+            f"this command needs the package {package}, which is not installed: "
+            f"pip install 'grainscout[{name}]'"
         ) from error

@@ -42,6 +42,7 @@ def control(
     """Send a request to a running experiment."""
     from grainscout.experiment import REQUESTS, attachable
     from grainscout.experiment.changes import KINDS, Changes
+    from grainscout.experiment.outcomes import costs
     from grainscout.experiment.retraction import retraction
     from grainscout.journal import Journal
 
@@ -74,7 +75,9 @@ def control(
             attachable(file, run.header().problem)
             detail["file"] = str(file.resolve())
         if what is not None and request in KINDS:
-            Changes(run.header().problem, None).apply(request, what, 0)  # refused here if it can be
+            changes, spent = Changes(run.header().problem, None), sum(map(costs, run.outcomes()))
+            changes.restore(run.events())
+            changes.apply(request, what, 0, spent=spent)  # refused here if it can be
             detail["change"] = what
         if what is not None and reason:
             detail |= {"outcome": _outcome(run, what), "reason": reason}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
@@ -72,12 +73,25 @@ def show(
         print(json.dumps(made, indent=2))
         return
     for name, rows in found.items():
-        table = Table(show_header=False, box=None, title=name, title_justify="left")
-        table.add_column(no_wrap=True, style="bold")
+        if name != "tasks":
+            _print(name, [(n, about) for n, about, _ in rows])
+            continue
+        alike: dict[str, list[tuple[str, str]]] = {}  # one line a task, also in 80 columns
         for n, about, _ in rows:
-            table.add_row(n, about)
-        console.print(table)
-        console.print()
+            wanted, _, sample = about.rpartition(": ")
+            alike.setdefault(wanted, []).append((n, sample))
+        for wanted, tasks in alike.items():
+            _print(f"tasks to {wanted}", tasks)
+
+
+def _print(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    console.print(title, style="italic")
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True, style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
 
 
 def _tasks(tags: Sequence[str] | None = None) -> Iterator[Row]:
@@ -99,14 +113,16 @@ def _policies() -> Iterator[Row]:
 
     def first_line(name: str) -> str:
         doc = documented(BUILTIN[name]) if name in BUILTIN else policy_class(name).__doc__
-        return (doc or "").strip().partition("\n")[0]
+        return re.sub(r":\w+:`([^`]*)`|`", r"\1", (doc or "").strip().partition("\n")[0])
 
     here = policy_names()
     for name in sorted({*here, *PEERS}):
         if name in here:
             yield name, _or_error(first_line, name), {"installed": True}
         else:
-            yield name, _missing(PEERS[name], "peers"), {"installed": False}
+            package = PEERS[name]
+            about = _missing(package, "" if package == "atomai" else "peers")
+            yield name, about, {"installed": False}
 
 
 def documented(place: str) -> str:
@@ -117,9 +133,14 @@ def documented(place: str) -> str:
         ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else None
     )
     for node in tree.body if tree else ():
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return ast.get_docstring(node) or ""
-    raise ConfigError(f"{place} has no such class or function")
+        match node:
+            case ast.ClassDef(name=n) | ast.FunctionDef(name=n) if n == name:
+                return ast.get_docstring(node) or ""
+            case ast.Assign(
+                targets=[ast.Name(id=n)], value=ast.Call(args=[_, ast.Constant(value=str(about))])
+            ) if n == name:  # a recipe
+                return about
+    raise ConfigError(f"{place} has no such class, function or recipe")
 
 
 def _films() -> Iterator[Row]:
@@ -176,7 +197,8 @@ def _campaigns() -> Iterator[Row]:
 
 
 def _missing(package: str, extra: str) -> str:
-    return f"not installed: needs {package}, pip install -e '.[{extra}]'"
+    brings = f"'grainscout[{extra}]'" if extra else package
+    return f"not installed: needs {package}, pip install {brings}"
 
 
 def _or_error(describe: Callable[[str], str], name: str) -> str:

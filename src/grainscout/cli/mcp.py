@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from typer import Argument
 
+from grainscout.cli.console import extra
 from grainscout.records import ConfigError, DataError, GrainscoutError
 from grainscout.records.registry import one_of
 
@@ -134,13 +135,9 @@ def _told(tool: Callable[..., Any], error: type[Exception]) -> Callable[..., Any
 
 def mcp(folder: Annotated[Path, Argument(help="Folder of the experiment files.")]) -> None:
     """Serve a folder's experiments to an assistant over standard input and output (MCP)."""
-    try:
+    with extra("mcp", "mcp"):
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
-    except ImportError as error:
-        raise ConfigError(
-            f"this command needs the package mcp: pip install -e '.[mcp]' in the checkout; {error}"
-        ) from error
     desk = Desk(folder)
     server = MCPServer("grainscout")
     for tool in (desk.list_files, desk.preflight, desk.bench, desk.run, desk.watch, desk.control):

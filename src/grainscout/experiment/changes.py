@@ -42,17 +42,17 @@ class Changes:
         self.budget = problem.budget
         self._regions: list[tuple[int, BoolArray]] = []  # batch from which on, candidates
 
-    def apply(self, kind: str, text: str, before: int) -> None:
+    def apply(self, kind: str, text: str, before: int, *, spent: int = 0) -> None:
         """Carry out a request. Policies know of it before batch `before`.
 
         Raises
         ------
         ConfigError
             For a text that cannot be read, a wider budget or limit, and a change that leaves nothing
-            to measure.
+            to measure, such as a budget of no more than the `spent` curves.
         """
         if kind == "narrow":
-            self._narrow(text)
+            self._narrow(text, spent)
             return
         region = region_of(kind, text, self._problem)
         if not region.any():
@@ -84,15 +84,20 @@ class Changes:
         regions = [region for before, region in self._regions if before <= batch]
         return np.asarray(np.any([np.zeros_like(self.excluded), *regions], axis=0))
 
-    def _narrow(self, text: str) -> None:
+    def _narrow(self, text: str, spent: int) -> None:
         given = _settings(text)
         budget, scope = self.budget, self._microscope
         for name in given.keys() & set(_BUDGET):
             now = getattr(budget, name)
             if now is not None and given[name] > now:
                 raise ConfigError(f"{name} must be at most {now:g}, as now; got {given[name]:g}")
-            value: Any = int(given[name]) if name == "curves" else given[name]
-            budget = replace(budget, **{name: value})
+            value: Any = given[name]
+            if name == "curves" and not (value.is_integer() and value > spent):
+                raise ConfigError(
+                    f"curves must be a whole number above the {spent} of now; got {value:g}. To end "
+                    "the run, abort it"
+                )
+            budget = replace(budget, **{name: int(value) if name == "curves" else value})
         limits: dict[str, Any] = {k: v for k, v in given.items() if k not in _BUDGET}
         if limits and scope is not None and not supports(scope, SupportsCheck):
             raise ConfigError("limits need a guard; this microscope has none")
@@ -121,6 +126,11 @@ def region_of(kind: str, text: str, problem: Problem) -> BoolArray:
                 f"exclude needs two corners, row,column,row,column, such as 0,0,20,40; got {text!r:.80}"
             )
         low, high = np.sort(np.array(corners.groups(), int).reshape(2, 2), axis=0)
+        if (high >= problem.scan.shape).any():
+            rows, columns = problem.scan.shape
+            raise ConfigError(
+                f"corners must be at most {rows - 1},{columns - 1}, the last of the scan; got {text!r}"
+            )
         sites = problem.candidates
         return np.asarray(((sites >= low) & (sites <= high)).all(axis=1))
     parts = re.fullmatch(r"\s*(.+?)\s*([<>])\s*(\S+)\s*", text)

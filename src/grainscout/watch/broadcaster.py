@@ -19,7 +19,7 @@ from grainscout.records.arrays import IntArray
 from grainscout.watch.explanations import Explanation, ExplanationWorker
 from grainscout.watch.journal_reader import Reader
 from grainscout.watch.page_renderer import Page, PageRenderer
-from grainscout.watch.status import state_of
+from grainscout.watch.status import spent_curves, state_of
 
 _LOOK_S = 0.2
 _SHARE = 4.0  # rest at least so many times as long as an update took
@@ -122,7 +122,9 @@ class Broadcaster(AbstractContextManager["Broadcaster"]):
                 return f"{id_!s:.40} is not waiting (any more): nothing was asked."
             detail["id"] = id_
         if kind in KINDS:
-            Changes(self.run.header.problem, None).apply(str(kind), str(id_), 0)
+            changes = Changes(self.run.header.problem, None)
+            changes.restore(self.run.events)
+            changes.apply(str(kind), str(id_), 0, spent=spent_curves(self.run))
             detail["change"] = str(id_)
         with Journal.open(self.path) as journal:
             journal.request(str(kind), **detail)

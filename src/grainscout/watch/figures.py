@@ -60,7 +60,9 @@ class MapAxes:
             f'height="{height}" preserveAspectRatio="none"/>',
         ]
         for value, y in ((high, top + 10), (low, top + height)):
-            parts.append(f'<text class="number" x="{at + 14}" y="{y}">{value:.3g}</text>')
+            text = f"{value:.3g}"
+            text = text if len(text) <= 6 else f"{value:.1g}"  # there is room for so many
+            parts.append(f'<text class="number" x="{at + 14}" y="{y}">{text}</text>')
         middle = top + height / 2
         parts.append(
             f'<text class="label" x="{at + 26}" y="{middle}" text-anchor="middle" '

@@ -122,6 +122,17 @@ def test_a_store_of_another_campaign_is_left_as_it_is_and_told_what_differs(tmp_
         CampaignStore(path, dataclasses.replace(plan, seed=4).identity())
     with pytest.raises(DataError, match=r"must be of this campaign.*campaign\.films was 2, is 1"):
         CampaignStore(path, dataclasses.replace(plan, films=1).identity())
+    other = (PolicySpec(name="grid"), PolicySpec(name="random", options={"x": 1}))
+    others = (dataclasses.replace(plan.tasks[0], id="other"),)
+    fewer = dataclasses.replace(plan, policies=other, tasks=others)
+    with pytest.raises(DataError) as told:
+        CampaignStore(path, fewer.identity())
+    for said in (
+        f"task {plan.tasks[0].id!r} is not there any more",
+        "policy 'grid' is new",
+        "policy 'random'.options.x was None, is 1",
+    ):
+        assert said in str(told.value)
     assert path.read_bytes() == before
 
 

@@ -99,6 +99,8 @@ document.addEventListener("click", (event) => {
 });
 at("pick").addEventListener("change", () => send({ number: Number(at("pick").value) }));
 if (at("abort")) {
+  at("kind").addEventListener("change", () => { at("change").placeholder = at("kind").selectedOptions[0].dataset.such; });
+  at("change").addEventListener("keydown", (event) => { if (event.key === "Enter") at("ask").click(); });
   at("abort").addEventListener("click", () => at("sure").showModal());
   at("no").addEventListener("click", () => at("sure").close());
   at("yes").addEventListener("click", () => { at("sure").close(); send({ ask: "abort", id: "" }); });
