@@ -265,9 +265,10 @@ def test_parking_works_while_an_image_or_a_curve_is_awaited(connect, igor, what)
         microscope.scan()
     igor.faults.add("no file")
     act = microscope.scan if what == "image" else lambda: microscope.measure(Site(1, 1), SWEEP)
+    button = "downscan_0" if what == "image" else "ardoivdoitbutton_1"
     thread, _ = beside(act)
     until = time.monotonic() + 10
-    while not igor.landed and time.monotonic() < until:
+    while button not in "".join(igor.log).lower() and time.monotonic() < until:
         time.sleep(0.02)
     begun = time.monotonic()
     microscope.park()
