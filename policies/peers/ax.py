@@ -6,34 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.policies.base import SeededPolicy, Selection
-from grainscout.policies.peers.surrogates import seeded, standard_targets
+from grainscout.policies.peers.surrogates import PeerOptimiser
 from grainscout.records.arrays import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
-class PeerAx(SeededPolicy):
+class PeerAx(PeerOptimiser):
     """Ax with its default Bayesian optimisation over the plane. It knows no image.
 
     Its points are continuous; the nearest available site is measured.
     """
 
-    def _choose(self, n: int, available: IntArray) -> Selection:
-        sites, y = standard_targets(self.problem, self.observations)
-        if len(y) == 0:
-            return Selection(index=self.rng.choice(available, n, replace=False))
-        seed = int(self.rng.integers(2**31))
-        with seeded(seed):
-            return Selection(index=self._recommend(sites, y, n, available, seed))
-
-    def _recommend(
-        self, sites: IntArray, y: FloatArray, n: int, available: IntArray, seed: int
-    ) -> IntArray:
+    def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
+        import torch
         from ax.api.client import Client
         from ax.api.configs import RangeParameterConfig
 
         rows, columns = self.problem.scan.shape
-        client = Client(random_seed=seed)
+        client = Client(random_seed=torch.initial_seed())
         client.configure_experiment(
             parameters=[
                 RangeParameterConfig(name=name, bounds=(0.0, float(size)), parameter_type="float")

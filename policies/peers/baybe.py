@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import feature_table
-from grainscout.policies.peers.surrogates import seeded, standard_targets
+from grainscout.policies.peers.surrogates import PeerOptimiser
 from grainscout.policies.validation import option
 from grainscout.records.arrays import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
-class PeerBayBE(SeededPolicy):
+class PeerBayBE(PeerOptimiser):
     """BayBE's default recommender over the available candidates, described by patch components.
 
     Parameters
@@ -36,14 +35,6 @@ class PeerBayBE(SeededPolicy):
         self._features = feature_table(
             self.problem.scan, kind="pca", window=self.window, components=self.components
         ).astype(np.float64)
-
-    def _choose(self, n: int, available: IntArray) -> Selection:
-        sites, y = standard_targets(self.problem, self.observations)
-        if len(y) == 0:
-            return Selection(index=self.rng.choice(available, n, replace=False))
-        seed = int(self.rng.integers(2**31))
-        with seeded(seed):
-            return Selection(index=self._recommend(sites, y, n, available))
 
     def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
         import pandas as pd

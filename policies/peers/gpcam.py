@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from grainscout.policies.base import SeededPolicy, Selection
-from grainscout.policies.peers.surrogates import seeded, standard_targets
+from grainscout.policies.peers.surrogates import PeerOptimiser
 from grainscout.records.arrays import FloatArray, IntArray
 
 #: Of signal variance, two length scales over the scan's sides, and the noise's variance.
@@ -18,7 +17,7 @@ _AT_ONCE = 256
 
 
 @dataclass(kw_only=True)
-class PeerGpCAM(SeededPolicy):
+class PeerGpCAM(PeerOptimiser):
     """gpCAM's Gaussian process over the plane, trained anew at each step. It knows no image.
 
     Parameters
@@ -29,12 +28,7 @@ class PeerGpCAM(SeededPolicy):
 
     acquisition: str = "variance"
 
-    def _choose(self, n: int, available: IntArray) -> Selection:
-        sites, y = standard_targets(self.problem, self.observations)
-        if len(y) < 2:
-            return Selection(index=self.rng.choice(available, n, replace=False))
-        with seeded(int(self.rng.integers(2**31))):
-            return Selection(index=self._recommend(sites, y, n, available))
+    _least: ClassVar[int] = 2
 
     def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
         from gpcam import GPOptimizer

@@ -77,7 +77,7 @@ class PublishedLoop(UnitTargetModel):
         super().__init__(raw_patches(scan, window), candidate_rows)
         self._cycles, self._device = cycles, device()
 
-    def _train_unit(self, x: NDArray[Any], y: FloatArray) -> _Model:
+    def _train_unit(self, x: NDArray[Any], y: FloatArray) -> Any:
         inputs, z = (torch.as_tensor(v).to(self._device, torch.float32) for v in (x, y))
         model = _Model(inputs, z).to(self._device)
         model.train()

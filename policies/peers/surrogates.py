@@ -9,11 +9,13 @@ import logging
 import random
 import warnings
 from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import check_window, patches
 from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.surrogates import not_fitted
@@ -176,3 +178,20 @@ def standard_targets(problem: Problem, observations: Observations) -> tuple[IntA
         return observations.sites[use], y
     offset, scale = standardise(y)
     return observations.sites[use], (y - offset) / scale
+
+
+@dataclass(kw_only=True)
+class PeerOptimiser(SeededPolicy):
+    """Another package's choice from standardised targets, at random before `_least` curves."""
+
+    _least: ClassVar[int] = 1
+
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        sites, y = standard_targets(self.problem, self.observations)
+        if len(y) < self._least:
+            return Selection(index=self.rng.choice(available, n, replace=False))
+        with seeded(int(self.rng.integers(2**31))):
+            return Selection(index=self._recommend(sites, y, n, available))
+
+    def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
+        raise PolicyError(f"{type(self).__name__} must ask its peer in _recommend")
