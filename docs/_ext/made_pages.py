@@ -29,15 +29,8 @@ def _write(app: Sphinx) -> None:
         pictures.make(made, tuple(missing))
 
 
-#: Pages that the contents name before they are written.
-LATER = ("manual/own-policy", "manual/cluster", "manual/watch", "manual/verdicts", "security")
-
-
 def contents(text: str, folder: Path) -> str:
     """Table of contents with exactly the existing pages."""
-    for page in LATER:
-        if not (folder / f"{page}.md").is_file():
-            text = text.replace(f"\n{page}\n", "\n")
     pages = (f"manual/{path.stem}" for path in sorted((folder / "manual").glob("*.md")))
     forgotten = [page for page in pages if f"\n{page}\n" not in text]
     return text.replace("\nhowto/remote\n", "\n".join(["", "howto/remote", *forgotten, ""]), 1)
