@@ -111,10 +111,12 @@ def test_ensemble_step(benchmark, problem, data, unit):
     benchmark.extra_info["times faster"] = round(unit / benchmark.stats["min"])
 
 
-@pytest.mark.parametrize("growth", [0.0, 0.1, 0.2])
-@pytest.mark.parametrize("name", ["dkl", "dual-novelty"])
+@pytest.mark.parametrize(
+    ("name", "growth"),
+    [("dkl", 0.0), ("dkl", 0.2), ("dual-novelty", 0.2), ("map", 0.25), ("scout", 0.25)],
+)
 def test_whole_run(benchmark, problem, current, unit, name, growth):
-    """10 + 200 asks and tells, the policy's own time, descriptors included."""
+    """10 + 200 asks and tells, the policy's own time, descriptors included; the last four as they come."""
     curves = [
         IVCurve(voltage=problem.waveform.voltage, current=c, time=problem.waveform.time)
         for c in current
