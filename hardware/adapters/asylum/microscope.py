@@ -184,19 +184,24 @@ class AsylumMicroscope(RealMicroscope):
         self._arrive(site, end, pixel)
         self._landed = True
         self._do(self._igor.engage)
-        self._pressed = self._still("land")
-        if not abs(self._pressed - self._free) >= self._how.contact_V:
+        pressed = self._still("land")
+        if not abs(pressed - self._free) >= self._how.contact_V:
             raise MicroscopeError(
-                f"the tip must be in contact after landing; its deflection is {self._pressed:.3g} V, of the "
+                f"the tip must be in contact after landing; its deflection is {pressed:.3g} V, of the "
                 f"free cantilever {self._free:.3g} V (contact_V = {self._how.contact_V:g}): in the air"
             )
+        self._pressed = pressed
         self._landings += 1
 
     def _withdraw(self) -> None:
         """Withdraw and see that the tip is up."""
         self._do(self._igor.withdraw)
         free = self._still("withdraw")
-        if self._landed and abs(free - self._pressed) < self._how.contact_V:
+        contact = self._how.contact_V
+        # Parked during the first landing: what contact reads is not known yet, what free reads is.
+        first = not math.isfinite(self._pressed)
+        down = abs(free - self._free) >= contact if first else abs(free - self._pressed) < contact
+        if self._landed and down:
             raise MicroscopeError(
                 f"the tip must be off the sample; its deflection is still {free:.3g} V, as in contact. Nothing "
                 "was moved"

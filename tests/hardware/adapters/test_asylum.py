@@ -279,6 +279,20 @@ def test_parking_works_while_an_image_or_a_curve_is_awaited(connect, igor, what)
     thread.join(10)
 
 
+def test_parking_while_the_first_landing_settles_sees_the_tip_up(connect, igor):
+    microscope = Guard(connect(settle_s=0.5, timeout_s=20.0))
+    microscope.scan()
+    thread, failed = beside(lambda: microscope.measure(Site(1, 1), SWEEP))
+    until = time.monotonic() + 10
+    while not igor.landed and time.monotonic() < until:
+        time.sleep(0.01)
+    assert igor.landed
+    microscope.park()
+    assert not igor.landed
+    thread.join(10)
+    assert failed  # the landing, which never ended
+
+
 @pytest.mark.parametrize("option", ["watchdog", "watchdog_port", "emergency_port"])
 def test_a_second_connection_is_an_error_and_no_silence(connect, option):
     with pytest.raises(ConfigError, match=f"has no option '{option}'"):
