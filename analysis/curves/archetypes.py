@@ -29,7 +29,7 @@ from grainscout.records.arrays import BoolArray, FloatArray
 #: Names of the indices that `classify` returns; `UNKNOWN` is a curve without evidence.
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 UNKNOWN = 255
-VERSION = 2
+VERSION = 3
 
 #: The voltages [V] a sweep must cover, and where low bias ends.
 NEEDED, LOW_BIAS = (0.1, 1.4), 0.42
@@ -39,6 +39,7 @@ _SMOOTH = 5  # samples in the running mean of the opening
 _OPEN_WIDTHS = 4.0  # noise widths that an opening must exceed to count
 #: Voltages [V] at which the network sees both branches.
 _SEEN = np.linspace(0.0, 1.47, 36)
+_NOISES = 1e-13, 1e-11  # that training met [A]
 _BLOCK = 1024
 _LOBES = ("area", "low_share", "centre", "first", "last")
 
@@ -166,21 +167,24 @@ def _lobes(curves: Curves) -> FloatArray:
 
 
 def shape_of(curves: Curves) -> FloatArray:
-    """Both branches (n, 74) of a loop as the network sees them, and the logarithms of span and rail.
+    """Both branches (n, 75) of a loop as the network sees them, and the logarithms of span, rail and noise.
 
     Currents are taken relative to their largest and compressed, so that a photocurrent of a few
-    per cent shows beside it.
+    per cent shows beside it. Samples between the voltages that are seen are averaged.
     """
     sweep, seen = curves.sweep, np.clip(_SEEN, curves.sweep.grid[0], curves.sweep.grid[-1])
     right = np.clip(np.searchsorted(sweep.grid, seen), 1, sweep.grid.size - 1)
     part = (seen - sweep.grid[right - 1]) / (sweep.grid[right] - sweep.grid[right - 1])
+    half = int(0.5 * (_SEEN[1] - _SEEN[0]) / np.diff(sweep.grid).mean())
     top = np.fmax(np.abs(curves.current).max(axis=1, keepdims=True), 1e-15)
-    parts = [
-        np.arcsinh(50.0 * (b[:, right - 1] * (1 - part) + b[:, right] * part) / top) / 4.0
-        for b in curves.branches
-    ]
+    parts = []
+    for branch in curves.branches:
+        wide = running_mean(np.pad(branch, ((0, 0), (half, half)), mode="edge"), 2 * half + 1)
+        read = wide[:, right - 1] * (1 - part) + wide[:, right] * part
+        parts.append(np.arcsinh(50.0 * read / top) / 4.0)
     railed = 0.0 if curves.saturated is None else curves.saturated.mean(axis=1, keepdims=True)
-    return np.hstack([*parts, np.log10(top) + 9.0, np.broadcast_to(railed, top.shape)])
+    noise = np.log10(np.clip(np.nan_to_num(curves.noise), *_NOISES))[:, None] + 12.0
+    return np.hstack([*parts, np.log10(top) + 9.0, np.broadcast_to(railed, top.shape), noise])
 
 
 @lru_cache(maxsize=1)

@@ -97,18 +97,16 @@ def _mixed_derivative(
     branches: FloatArray, reversal: FloatArray, axis: FloatArray, half: int
 ) -> FloatArray:
     """d2I/dVr dV by least squares over square windows."""
-    n, k, m = branches.shape
-    result = np.full_like(branches, np.nan)
+    _, k, m = branches.shape
+    result, side = np.full_like(branches, np.nan), 2 * half + 1
+    y = axis[:side] - axis[half]
     for i in range(half, k - half):
         rows = slice(i - half, i + half + 1)
-        for j in range(half, m - half):
-            columns = slice(j - half, j + half + 1)
-            window = branches[:, rows, columns].reshape(n, -1)
-            if np.isnan(window).any():
-                continue
-            x, y = np.meshgrid(reversal[rows] - reversal[i], axis[columns] - axis[j], indexing="ij")
-            sx, sy = np.abs(x).max(), np.abs(y).max()
-            u, v = x.ravel() / sx, y.ravel() / sy
-            design = np.column_stack([np.ones(u.size), u, v, u * u, v * v, u * v])
-            result[:, i, j] = window @ np.linalg.pinv(design)[5] / (sx * sy)
+        x = reversal[rows] - reversal[i]
+        sx, sy = np.abs(x).max(), np.abs(y).max()
+        u, v = (part.ravel() for part in np.meshgrid(x / sx, y / sy, indexing="ij"))
+        design = np.column_stack([np.ones(u.size), u, v, u * u, v * v, u * v])
+        weights = np.linalg.pinv(design)[5].reshape(side, side) / (sx * sy)
+        windows = np.lib.stride_tricks.sliding_window_view(branches[:, rows], side, axis=2)
+        result[:, i, half : m - half] = np.einsum("nrmc,rc->nm", windows, weights)
     return result

@@ -19,15 +19,21 @@ from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.records.quality import Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
-VERSION = 2
+VERSION = 3
 #: Number of curves over which the share of unusable ones is taken.
 WINDOW = 20
 #: Reason of a curve that looked suspicious and came again.
 CONFIRMED = "confirmed by a second look"
 
-# A sample that is lost falls under this share of where the sweep was going, by so many deviations of the
-# noise, so many times the bend before it, and at least so much [A].
-_LEFT, _NOISES, _BENDS, _FLOOR = 0.4, 10.0, 8.0, 5e-12
+# Contact is lost or found where a level current is at once another: by so many deviations of the noise, by
+# at least so much [A] (also where the sweep turns, which moves it by itself), to under this share.
+_NOISES, _FLOOR, _TURN_FLOOR, _LEFT = 8.0, 4e-12, 1e-10, 0.4
+# A contact that opens by itself has begun to move, by more than so many deviations, and goes on: the least
+# times by which a loss outgrows what was before, how much more for each volt between samples, and what comes
+# after; the longest stretch of the sweep that is averaged [V, samples].
+_BEGUN, _GROWTH, _GROWTH_PER_V, _BEND = 1.3, 3.3, 230.0, 1.25
+_LEVEL_V, _LEVEL_SAMPLES = 0.075, 6
+_FINE = 0.045  # with samples nearer than this [V], no contact opens within one
 # A step that is none of a contact: so many noise deviations and bends, and this share of the top.
 _STEP_NOISES, _STEP_BENDS, _STEP_SHARE = 25.0, 8.0, 0.25
 _FROZEN = 6  # equal readings in a row of an amplifier that has noise
@@ -240,30 +246,50 @@ def _deflection(deflection: FloatArray, tests: _Tests) -> None:
 def _losses(
     volts: FloatArray, current: FloatArray, noise: FloatArray, rail: BoolArray, tests: _Tests
 ) -> None:
-    """Contact lost, or found again, between two samples: the current falls to next to nothing.
+    """Contact lost, or found again, between two samples.
 
-    The sample after is compared with where the sweep was going, along time and against it.
+    Three stretches of samples without contact are level, and the current beside them is not where they led
+    and goes on more slowly than it came. Read along time and against it, for short and long losses.
     """
     evidence = np.zeros(len(current))
-    least_drop = np.maximum(_NOISES * noise, _FLOOR)
-    for read, bias in ((current, volts), (current[:, ::-1], volts[::-1])):
-        size = np.abs(read)
-        fall = size[:, 2:-2] - size[:, 3:-1]
-        steep = (size[:, 3:-1] < _LEFT * size[:, 2:-2]) & (fall > least_drop[:, np.newaxis])
-        # Where the sweep turns the displacement current jumps by itself: nothing is said there.
-        step = np.sign(np.diff(bias))
-        steep &= (step[:-3] == step[1:-2]) & (step[1:-2] == step[2:-1]) & (step[2:-1] == step[3:])
-        row, at = np.nonzero(steep)
-        z, a, b, c, d = (read[row, at + k] for k in range(5))
-        goal = np.where(np.sign(2.0 * b - a) == np.sign(b), np.abs(2.0 * b - a), 0.0)
-        least = np.minimum(goal, np.abs(b))
-        # Contact that is gone stays away for a sample more; a single low reading is something else.
-        left = np.maximum(np.abs(c), np.abs(d))
-        drop = np.maximum(least - left, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.minimum(drop / least_drop[row], drop / (_BENDS * np.abs(b - 2.0 * a + z)))
-            found = np.minimum(found, _LEFT * least / left)
-        np.maximum.at(evidence, row, np.where(np.isfinite(found), found, 0.0))
+    spacing = float(np.median(np.abs(np.diff(volts))))
+    spacing = spacing if spacing > 0 else 1e-3
+    growth = _GROWTH + _GROWTH_PER_V * spacing
+    width = int(np.clip(round(_LEVEL_V / spacing), 2, _LEVEL_SAMPLES))
+    fine = spacing < _FINE
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(volts)))) + 1
+    steps = np.abs(np.diff(current, axis=1))
+    calm = 3.0 * (steps - 3.0 * noise[:, np.newaxis])  # a step that could follow a level current
+    large = steps > np.maximum(5.0 * noise, 0.5 * _FLOOR)[:, np.newaxis]
+    for way in (1, -1):
+        read, top, step = current[:, ::way], rail[:, ::way], steps[:, ::way]
+        rows, edges = np.nonzero(large[:, ::way][:, 1:] & (step[:, 1:] > calm[:, ::way][:, :-1]))
+        for w in (1, width):
+            inside = (edges + 2 >= 3 * w) & (edges + 4 < len(volts))
+            row, first = rows[inside], edges[inside] + 2  # with contact
+            level = read[row[:, np.newaxis], first[:, np.newaxis] - 1 - np.arange(3 * w)]
+            low, before, earlier = level.reshape(-1, 3, w).mean(axis=2).T
+            high, after = read[row, first], read[row, first + 1]
+            jump, deviation = np.abs(high - low), noise[row] / np.sqrt(w)
+            moved = np.maximum(np.abs(low - before), np.abs(before - earlier))
+            for end in {1, w // 3} - {0, w}:  # it may have begun to move in the last samples
+                begun = np.abs(level[:, :end].mean(axis=1) - level[:, end:w].mean(axis=1))
+                spread = noise[row] * np.sqrt(1 / end + 1 / (w - end))
+                moved = np.maximum(moved, begun - _BEGUN * spread)
+            turn = np.abs((first if way > 0 else len(volts) - 1 - first)[:, np.newaxis] - turns)
+            least = np.where((turn <= 2).any(axis=1), _TURN_FLOOR, _FLOOR)
+            least = np.maximum(least, _NOISES * np.hypot(noise[row], deviation))
+            outgrown = jump / (growth * (moved + deviation))
+            further = (after - high) * np.sign(high - low)
+            later = np.abs(read[row, first + 2] - after)
+            # A bend goes on as fast as it began. One sample may be half in contact.
+            found = jump / np.maximum(_BEND * np.abs(further), 1e-30)
+            half = fine * (jump + further) / np.maximum(2.0 * _BEND * later, 1e-30)
+            found = np.minimum.reduce([np.maximum(found, half), outgrown, jump / least])
+            # A single odd reading is something else, as is a step between two currents.
+            odd = (further < -0.5 * jump) | top[row, first] | (np.abs(low) > np.abs(high))
+            found[odd | (low * np.sign(high) > _LEFT * np.abs(high))] = 0.0
+            np.maximum.at(evidence, row, found)
     tests.add(Reason.CONTACT_LOST, evidence)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,47 +168,6 @@ def plain_values(voltage: FloatArray, current: FloatArray) -> dict[str, FloatArr
         "hysteresis": hysteresis,
         "max_current": current.max(axis=1),
     }
-
-
-#: Settings of films that came after the baselines.
-_LATER = {
-    "topography": ("asymmetry_shown",),
-    "scan": ("noise_length_nm",),
-    "transport": ("placement", "modes", "sweep_s", "family"),
-}
-
-
-def films_digest() -> str:
-    """Hash everything that the films are asked to be: specs, seeds, instrument, waveform, light."""
-    from grainscout.simulator.instrument import instrument_spec
-
-    instrument = asdict(instrument_spec(_INSTRUMENT))
-    del instrument["deflection_noise"]  # of a signal that no model is shown
-    asked = {
-        "films": {name: _asked(name) for name in FILM_NAMES},
-        "instrument": instrument,
-        "voltage": _WAVEFORM.voltage.tolist(),
-        "time": _WAVEFORM.time.tolist(),
-        "curves": [_CURVES, RUN_CURVES],
-        "conditions": [_LIGHT, _TEMPERATURE],
-    }
-    text = json.dumps(asked, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _asked(name: str) -> dict[str, Any]:
-    """The specification of a film, without what is of measured images only or came later, at its default."""
-    from grainscout.simulator import FilmSpec
-
-    spec = _spec(name)
-    asked = spec.to_dict()
-    del asked["segmentation"]
-    for part, names in _LATER.items():
-        usual = getattr(FilmSpec(), part)
-        for later in names:
-            if getattr(getattr(spec, part), later) == getattr(usual, later):
-                del asked[part][later]
-    return asked
 
 
 def fingerprint(name: str) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 from grainscout.analysis.metrics import BOUNDARY_WIDTH
 from grainscout.benchmarks.campaign.cell import evaluation_map
@@ -158,8 +158,7 @@ def _auc(truth: FilmTruth, answer: Any) -> float:
     if not np.isfinite(given).all():
         raise DataError("boundary must be finite at every pixel")
     hits, others = int(near.sum()), int((~near).sum())
-    ranks = rankdata(given).reshape(near.shape)
-    return float((ranks[near].sum() - hits * (hits + 1) / 2) / (hits * others))
+    return float(mannwhitneyu(given[near], given[~near]).statistic / (hits * others))
 
 
 def _error(name: str, truth: FloatArray, answer: Any) -> dict[str, float]:

@@ -40,14 +40,9 @@ def noisy(curve: np.ndarray, n: int, width: float = 2e-12, seed: int = 0) -> np.
 def test_turn_on_of_an_ideal_diode_is_its_threshold_plus_ten_picoampere_over_the_slope():
     found = describe("turn_on", V, parallelogram())
     assert found.value[0] == pytest.approx(0.6 + 10e-12 / 1e-9, abs=1e-9)
-    assert found.unit == "V"
-    assert found.valid[0]
-    assert not found.censored[0]
-
-
-def test_turn_on_fraction_of_an_ideal_diode():
-    found = describe("turn_on_fraction", V, parallelogram())
-    assert found.value[0] == pytest.approx(0.6 + 0.1 * 0.9, abs=1e-9)
+    assert (found.unit, found.valid[0], found.censored[0]) == ("V", True, False)
+    tenth = describe("turn_on_fraction", V, parallelogram())
+    assert tenth.value[0] == pytest.approx(0.6 + 0.1 * 0.9, abs=1e-9)
 
 
 def test_a_quenched_photocurrent_is_no_turn_on():
@@ -57,11 +52,6 @@ def test_a_quenched_photocurrent_is_no_turn_on():
     assert describe("turn_on", V, curve).value[0] == pytest.approx(1.31, abs=1e-3)
     assert describe("turn_on_start", V, curve).value[0] == pytest.approx(0.1, abs=0.03)
     assert describe("turn_on_fraction", V, curve).value[0] == pytest.approx(1.32, abs=1e-3)
-
-
-def test_turn_on_is_measured_outwards_on_the_negative_side_of_a_negative_sweep():
-    found = describe("turn_on", -V, -parallelogram())
-    assert found.value[0] == pytest.approx(-0.61, abs=1e-9)
 
 
 def test_a_contact_that_never_turns_on_is_censored_at_the_end_of_the_sweep():
@@ -84,13 +74,6 @@ def test_loop_area_is_the_area_of_the_polygon():
     x, y = np.append(V, V[0]), np.append(curve, curve[0])
     shoelace = 0.5 * abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
     assert describe("loop_area", V, curve).value[0] == pytest.approx(shoelace, rel=1e-12)
-
-
-def test_bands_add_up_to_the_whole_and_any_band_can_be_asked_for():
-    curve = parallelogram()
-    bands = ("0_0.7", "0.7_1.3", "1.3_1.5")
-    parts = [describe(f"loop_{band}", V, curve).value[0] for band in bands]
-    assert sum(parts) == pytest.approx(describe("loop_area", V, curve).value[0], rel=1e-12)
 
 
 def test_a_band_between_samples_is_integrated_to_its_edges():
@@ -151,16 +134,6 @@ def test_rectification_of_a_bipolar_sweep():
     found = describe("rectification", wave.voltage, current)
     assert found.value[0] == pytest.approx(2.0, abs=1e-6)
     assert not describe("rectification", V, parallelogram()).valid[0]
-
-
-def test_a_bipolar_sweep_has_the_loop_of_its_first_half():
-    wave = Waveform.bipolar(samples=501)
-    first = np.arange(501) < 126
-    current = 1e-9 * np.maximum(wave.voltage - np.where(first, 0.6, 0.5), 0)
-    opening = np.clip(V[:126] - 0.5, 0, 0.1)
-    opening[-1] = 0.0  # the turning point is one sample
-    area = 1e-9 * np.trapezoid(opening, V[:126])
-    assert describe("loop_area", wave.voltage, current).value[0] == pytest.approx(area, rel=1e-9)
 
 
 def test_a_reversal_family_has_the_loop_of_its_largest_triangle():
@@ -270,14 +243,12 @@ def test_lost_samples():
 
 @pytest.mark.parametrize("absurd", [np.inf, -np.inf, 1e300, -1e12])
 def test_an_absurd_sample_is_a_lost_one(absurd):
-    curve = noisy(parallelogram(), 1)
-    clean = describe("loop_area", V, curve).value[0]
-    curve[0, 90] = absurd
+    curve, lost = noisy(parallelogram(), 1), noisy(parallelogram(), 1)
+    curve[0, 90], lost[0, 90] = absurd, np.nan
     for name in descriptor_names():
-        assert np.isfinite(describe(name, V, curve).value[0]) == (name != "rectification")
-    found = describe("loop_area", V, curve)
-    assert found.value[0] == pytest.approx(clean, rel=0.02)
-    assert "interpolated" in found.reasons()[0]
+        found, expected = describe(name, V, curve), describe(name, V, lost)
+        assert found.reasons() == expected.reasons()
+        np.testing.assert_array_equal(found.value, expected.value)
 
 
 def test_constant_unordered_and_tiny_curves_have_no_value_but_a_reason():
@@ -295,11 +266,10 @@ def test_constant_unordered_and_tiny_curves_have_no_value_but_a_reason():
         assert np.isnan(three.sigma[0])
 
 
-def test_a_current_image_at_constant_bias_has_a_current_in_the_direction_of_the_bias():
-    wave = Waveform.constant(-1.5)
-    found = describe("max_current", wave.voltage, np.array([[-2e-9, -2e-9]]))
-    assert found.value[0] == 2e-9
-    assert found.valid[0]
+def test_a_current_at_constant_bias_counts_in_the_direction_of_the_bias_and_has_no_noise_to_see():
+    wave = Waveform.constant(-1.5, samples=20)
+    found = describe("max_current", wave.voltage, np.full((1, 20), -2e-9))
+    assert (found.value[0], found.sigma[0], found.valid[0]) == (2e-9, 0.0, True)
 
 
 NUMBERS = st.one_of(
@@ -334,12 +304,6 @@ def test_nothing_is_silent_whatever_comes_in(size, seed, shape, data):
             assert reason or (valid and np.isfinite(sigma)), name
 
 
-def test_a_steady_current_at_constant_bias_has_no_noise_to_see():
-    wave = Waveform.constant(-1.5, samples=20)
-    found = describe("max_current", wave.voltage, np.full((1, 20), -2e-9))
-    assert (found.value[0], found.sigma[0]) == (2e-9, 0.0)
-
-
 def test_wrong_shapes_and_names_are_named():
     with pytest.raises(DataError, match=r"\(n, 251\)"):
         describe("turn_on", V, np.zeros((2, 250)))
@@ -365,27 +329,18 @@ def test_curves_of_a_problem_are_described_by_its_target():
     rail = curve == 0.4e-9
     scan = Scan(channels={"height": np.zeros((2, 2))}, pixel_size=(1e-8, 1e-8))
     problem = problem_on(scan, np.array([[0, 0]]), waveform=TRIANGLE, curves=1, target='max_current')  # fmt: skip
-    expected = describe("max_current", V, curve, rail[None])
     single = IVCurve(voltage=V, current=curve, time=TRIANGLE.time, saturated=rail)
-    for described in (
+    expected = describe("max_current", V, curve, rail[None])
+    for found in (
         describe_target(problem, curve[None], rail[None]),
         describe_curve("max_current", single),
     ):
-        assert described.name == "max_current"
-        assert described.censored.all()
-        assert described.value[0] == expected.value[0]
-    # Without the mask a single sample at the top is no rail.
-    tip = parallelogram()
-    mask = (tip == tip.max())[None]
-    assert not describe_target(problem, tip[None]).censored.any()
-    assert describe_target(problem, tip[None], mask).censored.all()
-
-
-def test_no_curves_give_no_values():
-    assert len(describe("loop_area", V, np.zeros((0, 251)))) == 0
+        assert (found.name, found.censored[0]) == ("max_current", True)
+        assert found.value[0] == expected.value[0]
 
 
 def test_every_descriptor_has_a_meaning_and_a_version():
+    assert len(describe("loop_area", V, np.zeros((0, 251)))) == 0
     for name, descriptor in DESCRIPTORS.items():
         assert find_descriptor(name) is descriptor
         assert descriptor.version >= 1

@@ -71,7 +71,7 @@ def test_losses_that_move_a_target_are_found_and_nothing_else(film, name):
     assert not (alone & (lost == 0)).any()
     assert not (felt & (lost == 0)).any()
     assert felt[moved].all()
-    assert alone[moved].mean() > (0.75 if "noise" not in name else 0.3)
+    assert alone[moved].mean() > (0.85 if "noise" not in name else 0.55)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,6 @@ def test_a_free_cantilever_is_in_the_air_and_a_rail_is_harmless():
     rail = judge(VOLTS, current[None], saturated=np.ones((1, 101), bool))
     assert rail.quality(0).reasons == ("at rail",)
     assert rail.usable.all()
-
-
-def test_noise_far_above_the_neighbours_is_seen_among_them_only():
-    current = np.array([noisy(smooth(1e-10), 1e-12, seed) for seed in range(12)])
-    current[3] = noisy(smooth(1e-10), 1e-9, 99)
-    alone = judge(VOLTS, current)
-    assert (among_neighbours(current, alone).reasons & Reason.NOISY).nonzero()[0].tolist() == [3]
 
 
 @settings(max_examples=200, deadline=None)

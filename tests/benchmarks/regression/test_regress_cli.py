@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from grainscout.analysis import forensics
 from grainscout.analysis.curves import turn_on
 from grainscout.benchmarks import regression as regress
 from grainscout.benchmarks.regression import FilmCase, models
@@ -27,6 +28,13 @@ DAMAGES = {
         "fit",
         lambda self, rows, y, noise=None, right=GaussianProcess.fit: right(
             self, rows, y[::-1], noise
+        ),
+    ),
+    "forensics": (
+        forensics,
+        "patch_components",
+        lambda image, sites, right=forensics.patch_components, **options: right(
+            np.asarray(image)[::-1], sites, **options
         ),
     ),
     "policy-dkl": (
