@@ -42,6 +42,8 @@ _UNLIKE = {
     "tip 30 nm": replace(_GONG, scan=replace(_GONG.scan, tip_radius_nm=30.0)),
     "tip 150 nm": replace(_GONG, scan=replace(_GONG.scan, tip_radius_nm=150.0)),
 }
+#: Generic models of the image: by its slopes and bends alone, and (`dkl`) by what the reader sees.
+_MODELS: dict[str, tuple[str, dict[str, Any]]] = {"jets": ("dkl", {"features": "jets"})}
 _BLOCKS = {"current": 6000}  # the films of "native"
 _FOREIGN = {n: s for n, s in PRESETS.items() if n.startswith("foreign-")}
 
@@ -82,9 +84,10 @@ def seen(scope: Guard, curves: int, channels: tuple[str, ...], **settings: Any) 
     )
 
 
-def own_map(name: str, problem: Problem, outcomes: list[Outcome], truth: TaskTruth) -> Any:
+def own_map(model: str, problem: Problem, outcomes: list[Outcome], truth: TaskTruth) -> Any:
     """Scores of the map that a policy makes of these outcomes, and the policy."""
-    policy: Any = make_policy(name, {})
+    name, options = _MODELS.get(model, (model, {}))
+    policy: Any = make_policy(name, options)
     policy.reset(problem, rng=np.random.default_rng(0))
     policy.tell(outcomes)
     return score_map(truth, *policy.predict()), policy
@@ -95,9 +98,9 @@ def mapped(
     budgets: tuple[int, ...],
     channels: tuple[str, ...] = ("height",),
 ) -> Iterator[Any]:
-    """A row for each budget: errors by random sites with either model, and by own ones.
+    """A row for each budget: errors by random sites with each model, and by own ones.
 
-    The generic model sees the height alone, `map` all `channels`.
+    The generic models see the height alone, `map` all `channels`.
     """
     name, spec, light, target, seed = case
     film = Film.generate(spec, spawn_streams(seed).film)
@@ -108,12 +111,12 @@ def mapped(
     truth = film_truth(film, problem, TEMPERATURE)
     _, random, _ = run(film, "random", problem, seed)
     _, chosen, cpu = run(film, "map", more, seed)
-    told = {"random dkl": random, "random map": random, "own map": chosen}
+    told = {"random jets": random, "random dkl": random, "random map": random, "own map": chosen}
     for n in budgets:
         row = {"film": name, "seed": seed, "light": light, "target": target, "curves": n}
         for label, outcomes in told.items():
             model = label.split()[1]
-            told_of = problem if model == "dkl" else more
+            told_of = more if model == "map" else problem
             found, policy = own_map(model, told_of, outcomes[:n], truth)
             row |= {f"{label} {k}": found[k] for k in ("nrmse", "coverage")}
         yield {**row, "weight": policy.learned().weight, "cpu": cpu}
@@ -145,6 +148,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     gains = rows.assign(
         **{
             "own gain": 1 - rows["own map nrmse"] / base,
+            "own gain over jets": 1 - rows["own map nrmse"] / rows["random jets nrmse"],
             "random gain": 1 - rows["random map nrmse"] / base,
             "covered": rows["own map coverage"].between(0.90, 0.97),
         }
@@ -155,8 +159,9 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     whole = gains.groupby("curves").mean(numeric_only=True).drop(columns=drop)
     for n, some in gains.groupby("curves"):
         drawn = np.random.default_rng(0).integers(len(some), size=(4000, len(some)))
-        means = some["own gain"].to_numpy()[drawn].mean(axis=1)
-        whole.loc[n, ["low", "high"]] = np.percentile(means, [2.5, 97.5])
+        for gain, ends in (("own gain", "low high"), ("own gain over jets", "jets_low jets_high")):
+            means = some[gain].to_numpy()[drawn].mean(axis=1)
+            whole.loc[n, ends.split()] = np.percentile(means, [2.5, 97.5])
         whole.loc[n, "worst"] = some["own gain"].min()
     whole.index = pd.MultiIndex.from_product([whole.index, ["all"]])
     return pd.concat([by_film, whole])
