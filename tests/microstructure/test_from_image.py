@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grainscout.microstructure import find_structure, structure_of
+from grainscout.microstructure import find_structure, groove_depth, grooves, structure_of
 from grainscout.microstructure.segmentation import find_grains, level, noise_of
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, SegmentationSpec
@@ -290,3 +290,11 @@ def test_an_image_smaller_than_a_grain_is_refused_with_both_sizes():
     image = 1e-10 * np.random.default_rng(0).standard_normal((96, 96))
     with pytest.raises(DataError, match=r"smallest grain, 75 nm; got 9.6 x 9.6 nm"):
         Film.from_topography(image, 1e-10)
+
+
+def test_grooves_are_the_valleys_of_an_image():
+    """The Hessian of a valley of parabolic depth has its curvature across, and none along."""
+    c = np.indices((40, 60))[1]
+    relief = 0.5 * 0.02 * (c - 30.0) ** 2
+    assert groove_depth(relief, (1.5, 1.5))[20, 20:40] == pytest.approx(0.02)
+    assert set(grooves(np.abs(c - 30.0)).nonzero()[1]) == {29, 30, 31}

@@ -16,6 +16,8 @@ __all__ = [
     "checked_image",
     "checked_relief",
     "find_structure",
+    "groove_depth",
+    "grooves",
     "structure_features",
     "structure_of",
 ]

@@ -3,6 +3,7 @@ from .from_image import checked_image, checked_relief, find_structure
 from .geometry import structure_of
 from .spec import SegmentationSpec
 from .structure import Structure
+from .valleys import groove_depth, grooves
 
 __all__ = [
     "SegmentationSpec",
@@ -11,6 +12,8 @@ __all__ = [
     "checked_image",
     "checked_relief",
     "find_structure",
+    "groove_depth",
+    "grooves",
     "structure_features",
     "structure_of",
 ]

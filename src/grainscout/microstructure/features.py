@@ -52,7 +52,9 @@ class StructureFeatures:
     grain_size: FloatArray
 
 
-def structure_features(scan: Scan, *, scale: float = 1.0) -> StructureFeatures:
+def structure_features(
+    scan: Scan, *, scale: float | None = None, level_lines: bool = True
+) -> StructureFeatures:
     """Maps of the microstructure that a scan shows.
 
     Parameters
@@ -60,15 +62,18 @@ def structure_features(scan: Scan, *, scale: float = 1.0) -> StructureFeatures:
     scan : Scan
         Its height is used, or its first channel if it has none, in any unit. A channel "grains"
         holds the number of each pixel's grain; without it, grains are found in the image.
-    scale : float
-        Width over which curvature, slope and thickness are taken [pixels].
+    scale : float, optional
+        Width over which curvature, slope and thickness are taken [pixels]. Default: one.
+    level_lines : bool
+        Remove line offsets first.
     """
+    scale = 1.0 if scale is None else scale
     image, _ = relief_of(scan)
     pixel = float(np.sqrt(scan.pixel_size[0] * scan.pixel_size[1]))
     own = None
     if "grains" in scan.channels:  # of a person, who knows them better
         own = np.unique(scan.channels["grains"], return_inverse=True)[1].reshape(scan.shape)
-    found = find_structure(image, scan.pixel_size, SegmentationSpec(), own)
+    found = find_structure(image, scan.pixel_size, SegmentationSpec(level_lines=level_lines), own)
     label = found.labels.astype(np.int64)
     far = float(np.hypot(*scan.shape))
     boundary = np.where(found.boundary, 0.0, np.minimum(found.boundary_distance / pixel - 0.5, far))
