@@ -107,9 +107,11 @@ def _path(module: str) -> Path | None:
 
 
 def _digest(paths: Iterator[Path] | list[Path]) -> bytes:
+    """Of names and contents: a checkout and an installed package keep their folders in other orders."""
+    some = (p for p in paths if p.suffix in _ENDINGS and p.is_file())
     digest = hashlib.sha256()
-    for path in sorted(p for p in paths if p.suffix in _ENDINGS and p.is_file()):
-        digest.update(path.name.encode() + path.read_bytes())
+    for whole in sorted(p.name.encode() + p.read_bytes() for p in some):
+        digest.update(whole)
     return digest.digest()
 
 
