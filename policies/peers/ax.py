@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.policies.peers.surrogates import PeerOptimiser
+from grainscout.policies.base import SeededPolicy, Selection
+from grainscout.policies.peers.surrogates import ask_peer
 from grainscout.records.arrays import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
-class PeerAx(PeerOptimiser):
+class PeerAx(SeededPolicy):
     """Ax with its default Bayesian optimisation over the plane. It knows no image.
 
     Its points are continuous; the nearest available site is measured.
     """
+
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        return ask_peer(self, n, available, self._recommend)
 
     def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
         import torch

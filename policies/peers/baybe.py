@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import feature_table
-from grainscout.policies.peers.surrogates import PeerOptimiser
+from grainscout.policies.peers.surrogates import ask_peer
 from grainscout.policies.validation import option
 from grainscout.records.arrays import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)
-class PeerBayBE(PeerOptimiser):
+class PeerBayBE(SeededPolicy):
     """BayBE's default recommender over the available candidates, described by patch components.
 
     Parameters
@@ -35,6 +36,9 @@ class PeerBayBE(PeerOptimiser):
         self._features = feature_table(
             self.problem.scan, kind="pca", window=self.window, components=self.components
         ).astype(np.float64)
+
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        return ask_peer(self, n, available, self._recommend)
 
     def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
         import pandas as pd

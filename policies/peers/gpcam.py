@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from grainscout.policies.peers.surrogates import PeerOptimiser
+from grainscout.policies.base import SeededPolicy, Selection
+from grainscout.policies.peers.surrogates import ask_peer
 from grainscout.records.arrays import FloatArray, IntArray
 
 #: Of signal variance, two length scales over the scan's sides, and the noise's variance.
@@ -17,7 +18,7 @@ _AT_ONCE = 256
 
 
 @dataclass(kw_only=True)
-class PeerGpCAM(PeerOptimiser):
+class PeerGpCAM(SeededPolicy):
     """gpCAM's Gaussian process over the plane, trained anew at each step. It knows no image.
 
     Parameters
@@ -28,7 +29,8 @@ class PeerGpCAM(PeerOptimiser):
 
     acquisition: str = "variance"
 
-    _least: ClassVar[int] = 2
+    def _choose(self, n: int, available: IntArray) -> Selection:
+        return ask_peer(self, n, available, self._recommend, least=2)
 
     def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
         from gpcam import GPOptimizer

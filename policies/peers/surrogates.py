@@ -8,9 +8,8 @@ import io
 import logging
 import random
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,18 +179,16 @@ def standard_targets(problem: Problem, observations: Observations) -> tuple[IntA
     return observations.sites[use], (y - offset) / scale
 
 
-@dataclass(kw_only=True)
-class PeerOptimiser(SeededPolicy):
-    """Another package's choice from standardised targets, at random before `_least` curves."""
-
-    _least: ClassVar[int] = 1
-
-    def _choose(self, n: int, available: IntArray) -> Selection:
-        sites, y = standard_targets(self.problem, self.observations)
-        if len(y) < self._least:
-            return Selection(index=self.rng.choice(available, n, replace=False))
-        with seeded(int(self.rng.integers(2**31))):
-            return Selection(index=self._recommend(sites, y, n, available))
-
-    def _recommend(self, sites: IntArray, y: FloatArray, n: int, available: IntArray) -> IntArray:
-        raise PolicyError(f"{type(self).__name__} must ask its peer in _recommend")
+def ask_peer(
+    policy: SeededPolicy,
+    n: int,
+    available: IntArray,
+    recommend: Callable[[IntArray, FloatArray, int, IntArray], IntArray],
+    least: int = 1,
+) -> Selection:
+    """What a peer recommends of sites, standardised targets, n and candidates; at random before `least` curves."""
+    sites, y = standard_targets(policy.problem, policy.observations)
+    if len(y) < least:
+        return Selection(index=policy.rng.choice(available, n, replace=False))
+    with seeded(int(policy.rng.integers(2**31))):
+        return Selection(index=recommend(sites, y, n, available))
