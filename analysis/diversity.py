@@ -5,8 +5,6 @@ The share of outcome bins reached never falls. The Vendi score, an effective num
 points, may fall slightly. Points are rows.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of predicted maps against the truth."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

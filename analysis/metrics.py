@@ -8,8 +8,6 @@ trace gives the true value of what the run would have chosen from its noisy data
 same film.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Displacement between two images of one place, to parts of a pixel, with its quality."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

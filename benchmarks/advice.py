@@ -1,7 +1,5 @@
 """Advice on policy, budget and images, raced on films in the likeness of a user's image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

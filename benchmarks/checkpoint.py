@@ -1,7 +1,5 @@
 """States of a training in a file of plain values and arrays, never pickle."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

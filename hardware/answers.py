@@ -1,7 +1,5 @@
 """Checks that a microscope's answer fits its command."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.records import IVCurve, MicroscopeError, Waveform

@@ -1,7 +1,5 @@
 """A simulated clock and a wall clock."""
 
-from __future__ import annotations
-
 import math
 import time
 

@@ -1,7 +1,5 @@
 """The command log: commands to a microscope, and their status."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field

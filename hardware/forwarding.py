@@ -1,7 +1,5 @@
 """Optional methods of a microscope behind a guard."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from grainscout.hardware.protocol import (

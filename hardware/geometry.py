@@ -1,7 +1,5 @@
 """Where sites lie: the last image, the tip's site, and the displacement of a drifting sample."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The guard in front of every microscope: refuses, logs and parks."""
 
-from __future__ import annotations
-
 import atexit
 import threading
 from collections import defaultdict, deque

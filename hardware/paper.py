@@ -1,7 +1,5 @@
 """What an instrument, or the limits, would refuse: found before anything moves."""
 
-from __future__ import annotations
-
 from grainscout.hardware.limits import Limits
 from grainscout.hardware.protocol import Paper
 from grainscout.records import MicroscopeError, Waveform

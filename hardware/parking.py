@@ -1,7 +1,5 @@
 """Parking that is tried twice, by one thread at a time, and says what a person must do."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ Positions are pixels of the last scan (:class:`~grainscout.records.Site`) and be
 ``Scan.position`` only. Volts are at the sample, currents in amperes, times in seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable

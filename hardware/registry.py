@@ -1,7 +1,5 @@
 """Microscopes by name, imported when they are first opened."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A recording as the instrument: real curves at their real cost."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Signals that stop a run without interrupting a parking move."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

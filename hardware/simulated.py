@@ -1,7 +1,5 @@
 """A simulated microscope: a film behind an instrument with faults."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A process that parks the instrument if the run dies or hangs, over connections of its own."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -6,8 +6,6 @@ expected ("kriging believer", Ginsbourger et al. 2010): the mean stays and the v
 the members of a batch avoid one another.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

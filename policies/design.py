@@ -1,7 +1,5 @@
 """Designs that lower the mean variance of a map (I-optimal), and tours through their sites."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

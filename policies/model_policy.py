@@ -1,7 +1,5 @@
 """Policies put together from parts."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field
 from typing import ClassVar

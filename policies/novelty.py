@@ -1,7 +1,5 @@
 """Novelty of curves and image patches (Gong2026, which leaves metric and gate open)."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

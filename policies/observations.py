@@ -1,7 +1,5 @@
 """Observations of a policy: available, pending, measured and failed sites, and the curves."""
 
-from __future__ import annotations
-
 import bisect
 import hashlib
 from collections.abc import Callable, Iterable, Sequence

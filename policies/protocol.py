@@ -4,8 +4,6 @@ A policy is any object with ``reset``, ``ask`` and ``tell``. It need not inherit
 The optional protocols are detected with :func:`~grainscout.records.supports.supports`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 

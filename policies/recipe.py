@@ -1,7 +1,5 @@
 """Recipes: policies put together from parts, made from options."""
 
-from __future__ import annotations
-
 import dataclasses
 from inspect import Parameter, Signature
 from typing import Any

@@ -1,7 +1,5 @@
 """Options of policies and their checks."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ Thirteen published curves of Gong2026 (0.1 sun, sweep time unknown, so rates are
 alone are not clubs or hearts.
 """
 
-from __future__ import annotations
-
 #: Parameter -> values of club, heart, diamond, and loadings of the spread within clubs and hearts.
 _TABLE: dict[str, tuple[tuple[float, float, float], tuple[float, ...]]] = {
     "g1": ((0.37, 0.471, 0.00896), (0.126, -0.017, 0.060, 0.080, -0.014)),

@@ -6,8 +6,6 @@ truth is an order parameter, a heat capacity that peaks, and phases. For J2 = 0 
 lattice is known exactly (Onsager 1944, Yang 1952).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -4,8 +4,6 @@ The papers disagree about boundaries (hysteresis grows towards them in Gong2026,
 Liu2023), so a policy that learnt one sign by heart must meet the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any

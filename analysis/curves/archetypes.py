@@ -12,8 +12,6 @@ Training used 0 to 1.5 V triangles of about a second. Other sweeps that reach bo
 are accepted, but ions respond to the sweep time.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files

@@ -5,8 +5,6 @@ sum A tau^2 / sum A tau, which is also its mean arrival time. `fit_decay` gets i
 `lifetime_map` from the moments of every pixel, as a structure channel for policies.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -19,8 +19,6 @@ bipolar sweeps and reversal families all have a forward and a reverse branch. A 
 reverse branch, and its loop descriptors are invalid (flag NO_REVERSE).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -9,8 +9,6 @@ References
 Pike, Roberts and Verosub 1999, J. Appl. Phys. 85, 6660: second-order least squares over a window.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

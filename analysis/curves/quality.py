@@ -4,8 +4,6 @@ Each test gives *evidence*: how many times a curve exceeds the test's threshold.
 test's reason. Nothing here knows a simulated instrument's log of faults.
 """
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Quality of the curves of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """All descriptors of recorded curves, and light's effect."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

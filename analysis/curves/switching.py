@@ -4,8 +4,6 @@ Switching-spectroscopy piezoresponse force microscopy (Jesse, Baddorf & Kalinin,
 reads at rest, where the electrostatic part of the response is small. A task names it as it would a user's function.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Definitions of the turn-on voltage, on whichever side of 0 V a curve conducts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

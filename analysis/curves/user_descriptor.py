@@ -1,7 +1,5 @@
 """Descriptors that a user's own function computes."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import re

@@ -1,7 +1,5 @@
 """Figures on the pixel grid."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

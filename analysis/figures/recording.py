@@ -1,7 +1,5 @@
 """Figure of a file: its image, where curves were recorded, and what they look like."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

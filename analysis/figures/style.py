@@ -1,7 +1,5 @@
 """Common style of figures: colours, units, panels."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

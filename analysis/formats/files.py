@@ -1,7 +1,5 @@
 """Bytes of files, and errors that name the file."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

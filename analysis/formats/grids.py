@@ -1,7 +1,5 @@
 """Curves of any format as one recording: on a grid or at points, with the images under them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ name, a type letter and a value (Gwyddion user guide, "Gwyddion Native Data File
 little endian).
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence

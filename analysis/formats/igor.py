@@ -4,8 +4,6 @@ Values come from igor2.  Labels are read here: igor2 returns whatever an earlier
 behind the terminating zero of each 32-byte field ("Phase1Retracece").
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct

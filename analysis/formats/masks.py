@@ -1,7 +1,5 @@
 """Grain masks and label images that a person made, for the grains of a topography."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Metadata as JSON: trees of plain values, with arrays inside or beside the text."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

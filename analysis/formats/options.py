@@ -1,7 +1,5 @@
 """What a person says about a file that the file does not say, or says twice."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from pathlib import Path

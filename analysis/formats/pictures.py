@@ -1,7 +1,5 @@
 """Pictures of a file as one scan: its topography, its pixel grid, and what it lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Positions of curves as pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.analysis.formats.files import MOST_PIXELS

@@ -1,7 +1,5 @@
 """Plain images with a stated scale: Gwyddion simple fields (``.gsf``), TIFF and JPK images."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

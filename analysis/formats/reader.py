@@ -1,7 +1,5 @@
 """Reading a file whose format is known by its content."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

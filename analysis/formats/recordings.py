@@ -1,7 +1,5 @@
 """Curves of a file as one recording: which channel, in which order, with which rails."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What a file was understood to hold, in one screen."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any

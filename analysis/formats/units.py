@@ -1,7 +1,5 @@
 """Units as files write them, and the SI units that they stand for."""
 
-from __future__ import annotations
-
 import re
 
 #: Decimal prefixes of SI, with both micro signs and the ASCII "u".

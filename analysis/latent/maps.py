@@ -1,7 +1,5 @@
 """Decoded maps over a latent plane."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

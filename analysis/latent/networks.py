@@ -1,7 +1,5 @@
 """Networks of plain tensors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -9,8 +9,6 @@ the rings is then a change of index. The posterior on this grid is the best one 
 decoder, so that no gradient has to go through it, and an angle cannot be ignored or collapse.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Scores of a dual model on held-out pairs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of latent maps on held-out pairs, against chance."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Spectrum half of a model."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

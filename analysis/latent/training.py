@@ -1,7 +1,5 @@
 """Training in minibatches with Adam and early stopping."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass

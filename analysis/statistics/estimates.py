@@ -1,7 +1,5 @@
 """Estimates of scores by film, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

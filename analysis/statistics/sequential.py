@@ -1,7 +1,5 @@
 """Sequential test, valid after every film."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of a running campaign, brought up to date cell by cell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import pandas as pd

@@ -5,8 +5,6 @@ it gets what the link to a remote microscope carries: the problem, its generator
 may still read files and import the simulator: what is kept from it is this film, not the laws of films.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What made a cell: a digest of the sources, weights and files that its numbers depend on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Worker processes for cells: each can be ended, so time-outs, deaths and memory stay in its cell."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

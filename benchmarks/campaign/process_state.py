@@ -1,7 +1,5 @@
 """State of a process that a policy may alter and the next cell would inherit."""
 
-from __future__ import annotations
-
 import os
 import random
 import sys

@@ -1,7 +1,5 @@
 """Running a campaign, cell by cell. An interrupted one is resumed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

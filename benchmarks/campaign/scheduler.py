@@ -1,7 +1,5 @@
 """Workers: this process, processes of this machine, or a Dask cluster."""
 
-from __future__ import annotations
-
 import logging
 import re
 import socket

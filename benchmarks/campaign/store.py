@@ -1,7 +1,5 @@
 """The store of a campaign: one SQLite file with a row a cell."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator

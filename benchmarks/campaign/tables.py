@@ -1,7 +1,5 @@
 """A campaign's store as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any

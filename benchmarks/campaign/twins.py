@@ -1,7 +1,5 @@
 """Twins: the same policy without what a claim says that it uses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args

@@ -1,7 +1,5 @@
 """Worker process that runs cells, one after another, for ``process_pool.CellProcess``."""
 
-from __future__ import annotations
-
 import json
 import os
 import queue

@@ -1,7 +1,5 @@
 """A task as a Gymnasium environment."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 from zlib import crc32

@@ -1,7 +1,5 @@
 """What a learner sees of a run, and what it earns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Direct policy search: the weights of ``"policy-search"`` from whole runs on films to learn on."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Films to learn from: drawn far wider than any preset, with curves by several waveforms and lights."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ and moves the network so that it predicts the other sites better. FOLDER keeps t
 training's state, so that the command goes on where it was stopped.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import itertools

@@ -5,8 +5,6 @@
 TRAIN, TUNE and JUDGE are the seeds of three sets that share no film.  Nothing is chosen on JUDGE.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """How good a structure reader is: against truth, and on images unlike those that it learnt from."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

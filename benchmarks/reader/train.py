@@ -9,8 +9,6 @@ another number of steps.  A member is the running mean of its weights.  Widths o
 the films of TUNE.  Writes ``reader.npz`` and ``reader.json`` into the folder `out`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import time

@@ -1,7 +1,5 @@
 """Baselines: a model's scores film by film, in a small JSON file with all that makes them comparable."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The models that ``grainscout regress`` watches, and how to name one's own."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scores of a model on the fixed films, compared with its stored baseline film by film."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scores of a model's answer: its keys decide what is scored."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Tables of a leaderboard: the same words on the page, in Markdown and on a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 

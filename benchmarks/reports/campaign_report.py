@@ -1,7 +1,5 @@
 """Report of a campaign: tasks, verdicts, tables and pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

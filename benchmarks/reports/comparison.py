@@ -1,7 +1,5 @@
 """Comparison of two campaigns, or of two runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

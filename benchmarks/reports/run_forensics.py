@@ -1,7 +1,5 @@
 """Chosen sites and other descriptors in a run's report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

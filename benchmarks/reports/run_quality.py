@@ -1,7 +1,5 @@
 """Quality of the curves in a run's report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Report of one run from its journal."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

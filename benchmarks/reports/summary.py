@@ -1,7 +1,5 @@
 """Results of a campaign as one JSON object."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sections of a campaign's report about its tasks."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

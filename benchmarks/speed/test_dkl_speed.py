@@ -9,8 +9,6 @@ its one timed step is the unit of the ratios that are printed.  A whole publishe
 steps costs about 2 525 CPU s, or 101 of its steps at n = 210 (measured once with AtomAI itself).
 """
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Numbers depend on the machine; the ratios in ``extra_info`` do not.
 Run with ``pytest benchmarks/speed/test_film_speed.py``.
 """
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

@@ -1,7 +1,5 @@
 """All published statements that a campaign can judge."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from grainscout.benchmarks.campaign.tables import Tables

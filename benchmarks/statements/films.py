@@ -4,8 +4,6 @@ Those about grains and contacts follow from the simulator's settings, so they ar
 built as published, not that the mechanism is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

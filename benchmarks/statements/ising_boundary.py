@@ -6,8 +6,6 @@ a cubic f (Ziatdinov, Ghosh & Kalinin 2022; log sinh 2J is just such an f) and a
 its magnetisation, each where it is least sure.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.policies.models.kernels import Stationary

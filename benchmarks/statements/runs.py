@@ -1,7 +1,5 @@
 """Published statements about where policies measure, judged on a campaign's runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product

@@ -7,8 +7,6 @@ Statements about a policy's choice of sites are asked of controls, too: a policy
 or is told those of other sites, cannot have found anything in them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal

@@ -7,8 +7,6 @@
 Decision 0304 says what the class of a curve is.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace

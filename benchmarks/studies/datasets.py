@@ -1,7 +1,5 @@
 """Make the files of `grainscout.datasets`: ``python benchmarks/studies/datasets.py [FOLDER]``."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

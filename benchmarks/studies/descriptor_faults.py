@@ -8,8 +8,6 @@ the site that was asked for. Columns: balanced accuracy of the archetypes; mean 
 constant guess, as which a curve without a value counts; share of measurements that gave a curve; of these, share valid.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 

@@ -14,8 +14,6 @@ For each built-in task that needs no file: the random policy's own run on `--fil
 each the mean over the films.  Nothing is chosen here: a task is hard where chance does not solve it.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

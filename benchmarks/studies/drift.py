@@ -8,8 +8,6 @@ that is not corrected, and with it corrected. A kriging model makes the map of e
 under the tip and the one that the image showed there; "of the film" counts from the film's own grid.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from typing import Any

@@ -10,8 +10,6 @@ python benchmarks/studies/prior_maps.py OUT.csv smoke        one tiny film, few 
 OUT.csv grows by a row a run and is gone on with. The films' seeds begin at FIRST.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 import time

@@ -4,8 +4,6 @@ python benchmarks/studies/quality.py            the table, then 10^5 quiet curve
 python benchmarks/studies/quality.py --smoke    one small film
 """
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import replace
 from itertools import product

@@ -6,8 +6,6 @@
 Only films of a task that every policy finished are used.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

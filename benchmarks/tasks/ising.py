@@ -5,8 +5,6 @@ what is "measured" at a point is a thermal average per spin, and the image is th
 much smaller and shorter simulation gives: cheap, rough, and known everywhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache

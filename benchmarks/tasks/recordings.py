@@ -1,7 +1,5 @@
 """Tasks on every recorded grid of curves that lies in a folder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

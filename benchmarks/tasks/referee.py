@@ -1,7 +1,5 @@
 """The referee: the one model that turns the curves of any policy into a map."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise

@@ -5,8 +5,6 @@ an id never changes its settings, so that scores under one id can be compared. F
 keep the short names of the papers' materials: s26 is Gong2026 and s23 is Liu2023. Both are understood.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence

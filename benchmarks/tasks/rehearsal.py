@@ -1,7 +1,5 @@
 """Rehearsal of an experiment file on a simulated twin, before the real run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Scores of a run against the truth, one value a measurement."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

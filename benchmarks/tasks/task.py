@@ -1,7 +1,5 @@
 """Tasks: what is measured, on which microscope, towards which goal."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Callable, Mapping

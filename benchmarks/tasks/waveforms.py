@@ -1,7 +1,5 @@
 """Waveforms as configuration files give them: one class for each kind."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any, Literal

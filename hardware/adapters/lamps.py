@@ -1,7 +1,5 @@
 """Lamps without electronics."""
 
-from __future__ import annotations
-
 import math
 
 from grainscout.records import ConfigError, MicroscopeError, PackedState

@@ -1,7 +1,5 @@
 """A lock for each instrument, so that two runs cannot use it at once."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import sys

@@ -4,8 +4,6 @@ They image and place the tip, and a meter measures. Landings and withdrawals are
 `Control` can tell. Y points up at the instruments and down here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Written from the package's command tree and notebook, and tested against a fake 
 used. Studio's scripts set no tip voltage: it must be 0 V, and the meter is the only source.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from grainscout.hardware.adapters.movers import MoverOptions, SavingMover

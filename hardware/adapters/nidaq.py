@@ -4,8 +4,6 @@ With a preamplifier and the signal access of any AFM it measures any waveform, t
 with a fake of the package. No card was used.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

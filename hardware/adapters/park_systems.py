@@ -4,8 +4,6 @@ Written from the package and from scripts in public use, and tested against a fa
 its JSON over ZeroMQ. No instrument was used.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A microscope of parts: a mover places the tip, a meter measures, a lamp illuminates."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast

@@ -1,7 +1,5 @@
 """Files that an instrument's software saves. Old, truncated or other ones are rejected."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Common parts of real microscopes: frame, wall clock, no lamp, polarity, waiting for the tip."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """A sweep point by point, for meters that are told each voltage."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

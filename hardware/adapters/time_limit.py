@@ -1,7 +1,5 @@
 """Calls into a vendor's package with a time-out."""
 
-from __future__ import annotations
-
 import queue
 import threading
 import time

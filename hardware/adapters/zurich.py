@@ -4,8 +4,6 @@ Written from the package and the documented nodes, and tested with a fake of the
 used.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ A move and a landing belong to a measurement here. Setting ``row`` and ``column`
 where the next trigger measures, and the trigger goes there, sweeps and returns with the curve.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence

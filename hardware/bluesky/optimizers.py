@@ -5,8 +5,6 @@ Neither needs Bluesky to be imported: bluesky-adaptive (1.0) takes any object wi
 ``"voltage"`` [V], ``"current"`` [A], ``"time"`` [s] and ``"saturated"`` (see `curve_point`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 

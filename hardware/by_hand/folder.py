@@ -1,7 +1,5 @@
 """Points in a list, curves in a folder: for a vendor's own program, or a person."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Sequence

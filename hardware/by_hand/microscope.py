@@ -1,7 +1,5 @@
 """A microscope that a person, or a vendor's own program, works: points go out, curves come in."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO

@@ -1,7 +1,5 @@
 """A page on this machine that asks a person for one point after the other."""
 
-from __future__ import annotations
-
 import hmac
 import html
 import queue

@@ -1,7 +1,5 @@
 """The checks of the conformance suite. Each yields the problems that it finds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,5 @@
 """Microscopes, time limits and small helpers of the conformance suite."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The public conformance suite of microscopes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from grainscout.hardware.conformance.checks import CHECKS, Check

@@ -1,7 +1,5 @@
 """Numbered requests to a policy server."""
 
-from __future__ import annotations
-
 import time
 import uuid
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Client of a remote policy server."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import time

@@ -1,7 +1,5 @@
 """CURVE key pairs in files that only their owner can read."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import stat

@@ -4,8 +4,6 @@ ZeroMQ bounds a frame but not a message. A peer that never sends a message's las
 below our sockets, where none of their limits applies (libzmq 4.3). Closing the socket frees it.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import time

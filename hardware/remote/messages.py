@@ -8,8 +8,6 @@ to read keeps nobody else waiting. Nothing that arrives is executed or un-pickle
 allocated that the sender has not sent.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

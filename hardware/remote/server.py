@@ -1,7 +1,5 @@
 """The policy server."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import queue

@@ -1,7 +1,5 @@
 """Sessions of a policy server, and the requests that it carries out for them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field

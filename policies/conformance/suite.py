@@ -1,7 +1,5 @@
 """The conformance suite of policies."""
 
-from __future__ import annotations
-
 import inspect
 import random
 import sys

@@ -1,7 +1,5 @@
 """A toy sample for :func:`check_policy`, not a film to compare policies on."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

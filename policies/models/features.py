@@ -7,8 +7,6 @@ image, the image is continued by reflection about its outermost pixel (numpy's `
 Nothing here makes the matrix of all patches: memory grows with pixels × features.
 """
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections.abc import Callable, Hashable

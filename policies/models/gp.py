@@ -5,8 +5,6 @@ that mean and variance everywhere are one matrix product. Between refits a new p
 row of that product (the posterior is updated, not computed again).
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable

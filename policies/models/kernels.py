@@ -8,8 +8,6 @@ The arc-cosine kernel is the covariance of an infinitely wide ReLU network of `d
 (Cho & Saul 2009, NIPS 22, and Lee et al. 2018, ICLR): a deep kernel in closed form.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

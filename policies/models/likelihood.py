@@ -1,7 +1,5 @@
 """Targets and their noise: checks, scale, and noise that one spoilt curve does not bend."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.records import ConfigError

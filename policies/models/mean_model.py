@@ -1,7 +1,5 @@
 """Physical models that a structured GP has as its mean."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

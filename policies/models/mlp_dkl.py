@@ -6,8 +6,6 @@ own initial weights on standardised targets, together with an exact GP on its tw
 members' predictions are mixed.  Nothing is clamped, so an unseen patch stays unseen.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from typing import Self

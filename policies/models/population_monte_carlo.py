@@ -1,7 +1,5 @@
 """Population Monte Carlo: weighted samples of a few parameters, and their evidence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ Everything is estimated from the image that the policy is given. The truth of a 
 never used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

@@ -9,8 +9,6 @@ covariance.  Ziatdinov, Ghosh & Kalinin 2022 (Mach. Learn.: Sci. Technol. 3, 015
 them by Hamiltonian Monte Carlo.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable

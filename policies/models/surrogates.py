@@ -4,8 +4,6 @@ A surrogate is bound to a *feature table*: one row for each pixel of the scan, s
 be learnt from. It predicts at its *candidate rows*. Acquisitions know only this protocol.
 """
 
-from __future__ import annotations
-
 from typing import Protocol, Self
 
 from grainscout.policies.models.kernels import ArcCosine, Kernel, Stationary

@@ -1,7 +1,5 @@
 """Descriptors of measured curves as something to learn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

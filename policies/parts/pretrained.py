@@ -1,7 +1,5 @@
 """Parts of policies that read the image: the pretrained surrogate, and designs that integrate it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Parts of deep-kernel learning, which other policies share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar

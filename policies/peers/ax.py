@@ -1,7 +1,5 @@
 """Ax behind our ask and tell."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

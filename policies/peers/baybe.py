@@ -1,7 +1,5 @@
 """BayBE behind our ask and tell."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

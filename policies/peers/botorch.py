@@ -1,7 +1,5 @@
 """BoTorch's models in the place of the surrogate of ``"dkl"``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """gpCAM behind our ask and tell."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

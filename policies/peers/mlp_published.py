@@ -7,8 +7,6 @@ targets scaled to 0..1 over the known ones. Its faults are kept. One of them: th
 depends on which others are asked about in the same call.
 """
 
-from __future__ import annotations
-
 import sys
 import warnings
 from contextlib import AbstractContextManager

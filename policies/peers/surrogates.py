@@ -1,7 +1,5 @@
 """Global generators and surrogates of peers."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import io

@@ -1,7 +1,5 @@
 """Novelty search in the space of outcomes (BEACON)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

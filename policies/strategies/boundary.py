@@ -1,7 +1,5 @@
 """Boundary-only deep-kernel learning (the "Res-DKL" of Liu2023)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Co-navigation of a composition-spread film in structure and composition together (MRS)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@
 The :class:`Oracle` is the other end of the scale: what could be reached if everything were known.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Curiosity: measure where a structure-to-spectrum model is expected to be wrong."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

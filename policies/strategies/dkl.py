@@ -1,7 +1,5 @@
 """Deep-kernel learning of a descriptor, the same blind to the image, and its control."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Dual-novelty active learning: look for new curves where the image is new (Gong2026)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """A regular grid of sites, in raster or serpentine order, as in a force-volume map."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Hypothesis learning: several physical models compete during the experiment."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass

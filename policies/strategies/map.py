@@ -1,7 +1,5 @@
 """The map: a pretrained surrogate of the image and the curves, and sites that serve its map best."""
 
-from __future__ import annotations
-
 from grainscout.policies.parts.pretrained import Design, PretrainedModel
 from grainscout.policies.recipe import Recipe
 

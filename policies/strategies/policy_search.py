@@ -1,7 +1,5 @@
 """A linear score of the candidates, whose weights were searched for over whole runs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Random sites: the baseline that every policy has to beat."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from grainscout.policies.base import CandidatePolicy, Selection

@@ -8,8 +8,6 @@ Gaussian process with the covariance of the surrogate carries what they showed t
 all archetypes were seen often enough, the design for the map takes over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Sites that fill the plane, or another space, whatever was measured."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Active learning with a structured GP: physical causes as the mean, a kernel for the rest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

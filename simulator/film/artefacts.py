@@ -5,8 +5,6 @@ Each has a switch, a random stream of its own and a log.
 The fast axis runs along the columns, the slow one down the rows, one line after another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ insulating disks. Each component draws from its own random stream, so that switc
 leaves the others as they were.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Generate a `Structure` from a `FilmSpec`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Settings of films in the likeness of a measured image."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -9,8 +9,6 @@ and Z(0) = -(2/pi) Gamma(3/4) = -0.7801. Splitting off (2/pi) int (1 - cos k u)/
 an integral over exp(-k^4) that needs no infinite range.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -8,8 +8,6 @@ asymmetry, a point of a film as published is a mixture of the three archetypes o
     diamond   (1 - pJ) pB a
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.microstructure.structure import Structure

@@ -1,7 +1,5 @@
 """Random surfaces by filtering white noise in Fourier space."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 

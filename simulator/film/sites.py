@@ -1,7 +1,5 @@
 """Sites on a film."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Random streams of a film."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.records import ConfigError

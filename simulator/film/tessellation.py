@@ -8,8 +8,6 @@ Lengths are in nm and coordinates are (row, column). The diagram continues beyon
 cells at the rim are as good as any.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

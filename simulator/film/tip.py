@@ -7,8 +7,6 @@ where the surface is deeper than the point at which both have one slope. There t
 is no longer exact, and the full footprint is used.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -3,8 +3,6 @@
 Saving the state after each measurement is cheap with them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of an instrument's settings."""
 
-from __future__ import annotations
-
 import math
 
 from grainscout.records import ConfigError

@@ -1,7 +1,5 @@
 """Faults of approach, landing and contact."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Thermal drift and piezo creep."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Settings of instruments, and faults by severity level."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace

@@ -1,7 +1,5 @@
 """Images by a drifting tip, line by line."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import map_coordinates
 

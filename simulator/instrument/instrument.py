@@ -4,8 +4,6 @@ Randomness is keyed and not consumed: noise, contact and landing to (site, visit
 the clock. Two policies at one site on one visit meet the same noise, in whatever order they came.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The lamp, and the sample's slow response."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ equivalent noise bandwidth B: pi/2 times the corner of a one-pole filter, or, wi
 the Nyquist frequency 1/(2 dt) of a converter that averages over its sampling interval.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

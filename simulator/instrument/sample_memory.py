@@ -1,7 +1,5 @@
 """Traces of earlier measurements in the film."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.records import PackedState, Site

@@ -1,7 +1,5 @@
 """Wear of the tip, and damage of the film."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

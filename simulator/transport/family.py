@@ -5,8 +5,6 @@ move them. A family says what is moved and what a contact then does. Third parti
 as entry points of the group ``grainscout.transport``, functions without arguments that give a `Family`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Fit of the transport model to measured curves."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Curves, model and prior of a fit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -21,8 +21,6 @@ on the ions. The laws of temperature and light are assumed, and I_ph is not a ca
 good fit says that the family covers a curve's shape, not that the mechanism is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A curve's Jacobian by finite differences asks for one curve more per parameter. 
 kernel gives thousands in one call, so all starts of all curves move together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

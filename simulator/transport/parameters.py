@@ -1,7 +1,5 @@
 """Parameters of the local current-voltage model."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

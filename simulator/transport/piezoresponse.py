@@ -15,8 +15,6 @@ Assumed: boundaries pin walls (larger Va, smaller d; Marincel et al., Adv. Funct
 ones are imprinted, and light changes nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Transport settings of a film."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Known facts of grains, topography and scan, recomputed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

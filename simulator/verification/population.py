@@ -1,7 +1,5 @@
 """Populations of curves and patches: simulated films against real ones, and against one another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Patches are min-max normalised, as published ones are: only their shape counts.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 from scipy.stats import rankdata, skew

@@ -4,8 +4,6 @@ A stiff solver takes the textbook form, about a second a curve. It shares nothin
 tests and the speed benchmark compare the kernel with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Known behaviour of the transport model, recomputed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

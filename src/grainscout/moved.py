@@ -1,7 +1,5 @@
 """Old places of public modules; importing one gives the module at its new place."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Sequence

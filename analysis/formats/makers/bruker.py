@@ -5,8 +5,6 @@ first. A value is integer / 2**bits x Z scale [V] x sensitivity [unit/V] (NanoSc
 format"; the same in Gwyddion and pySPM).
 """
 
-from __future__ import annotations
-
 import re
 
 from grainscout.analysis.formats.files import load_bytes

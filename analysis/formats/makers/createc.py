@@ -4,8 +4,6 @@ Lengths are in the header. Only the height has a scale that all versions agree o
 in units of the converter (Createc STMAFM manual; the same layout in Gwyddion's and Createc's readers).
 """
 
-from __future__ import annotations
-
 import zlib
 
 from grainscout.analysis.formats.files import load_bytes

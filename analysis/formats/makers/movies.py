@@ -1,7 +1,5 @@
 """Frames of high-speed AFM movies (``.asd`` of RIBM), through AFMReader (extra ``movies``)."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.analysis.formats.options import Asked, library

@@ -4,8 +4,6 @@ A channel's value is (integer / 2**bits + 1/2) x range + minimum (Nanosurf, "NID
 in Gwyddion and NSFopen).
 """
 
-from __future__ import annotations
-
 from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of

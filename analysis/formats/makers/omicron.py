@@ -4,8 +4,6 @@ A result file (``..--1_1.Z_mtrx``) holds one channel; its parameters lie beside 
 Lines run up the picture.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

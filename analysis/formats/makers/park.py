@@ -4,8 +4,6 @@ Headers are packed, little endian (pspylib of Park Systems; the same in Gwyddion
 picture. A value is gain x (integer x scale + offset).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

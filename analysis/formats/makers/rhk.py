@@ -5,8 +5,6 @@ Technology, "SM4 file format"; the same in Gwyddion and spym). A value is intege
 rows run up where the y scale is positive, and columns to the left where the x scale is negative.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ of x and y for each curve (nanotec.es, "WSxM file structure"; spmimages.ftmc.uam
 specifications").
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -5,8 +5,6 @@ parameters named in the header and then each channel's sweep. Points run along t
 lines run *up* the frame. Where the file records X and Y of each point, these decide.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A frame holds its lines in the order of scanning, so an upward scan begins with 
 backward frame holds each line as it was scanned, from the right to the left.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

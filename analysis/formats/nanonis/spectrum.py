@@ -1,7 +1,5 @@
 """Single spectra of Nanonis (``.dat``): a header, ``[DATA]``, and a table of columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

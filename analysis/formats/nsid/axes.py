@@ -1,7 +1,5 @@
 """Main datasets of NSID files: their axes, and their values as rows and columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Main datasets of HDF5 layouts other than NSID: USID, NeXus data and TopoStats."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import h5py

@@ -5,8 +5,6 @@ and y the row. Where y falls along the file, it points up: row 0 is the file's f
 and our y, which grows with the row, is -y.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path

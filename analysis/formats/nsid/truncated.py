@@ -1,7 +1,5 @@
 """What is whole in an HDF5 file that ends too early. The library itself refuses to open it."""
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
 from pathlib import Path

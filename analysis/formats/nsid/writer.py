@@ -8,8 +8,6 @@ vendor and a user whom no record names.  The HDF5 1.8 layout and Fletcher checks
 none: there, one changed byte can send the HDF5 library into an endless loop.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

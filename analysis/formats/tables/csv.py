@@ -1,7 +1,5 @@
 """Comma-separated text: our own export, and anybody's table of current and voltage."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A table of voltages and currents as curves: which column is what, which lines are one curve."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What each column of a table is: voltage, current, time, place, curve or cycle."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Sites of the lines of a table: rows and columns, positions, or numbered curves."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.analysis.formats.files import MOST_PIXELS

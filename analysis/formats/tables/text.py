@@ -1,7 +1,5 @@
 """Text of a table: its separator, decimal sign, header and numbers, whoever wrote it."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -4,8 +4,6 @@ Needs Windows and Python 3.12 or newer. ``PyCypher`` sends Igor's commands. Its 
 and sleeps for 22 s, so the image is started with its button here and waited for by its file.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from grainscout.hardware.adapters.asylum.microscope import AsylumMicroscope, Igor

@@ -4,8 +4,6 @@
 each as long as the package takes to have Igor run a command file (about 0.35 s).
 """
 
-from __future__ import annotations
-
 import math
 import time
 from itertools import pairwise

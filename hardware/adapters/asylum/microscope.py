@@ -9,8 +9,6 @@ Igor counts rows from the bottom and pixels from edge to edge: N pixels lie Scan
 Its Y points up. Here row 0 is on top and y points down, so y = -Y, in this file and nowhere else.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """What the options of the Asylum adapters tell before Igor is asked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature

@@ -1,7 +1,5 @@
 """Sweeps as the Asylum software saved them, put on the waveform that was asked for."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from grainscout.analysis.formats import Traces

@@ -5,8 +5,6 @@ controller dies in mid-answer. It takes any object with send and recv as its con
 exactly what was asked for, in time, or raises.
 """
 
-from __future__ import annotations
-
 import math
 import socket
 import struct

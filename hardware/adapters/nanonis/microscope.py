@@ -5,8 +5,6 @@ its frames. No instrument was used. Y points up at the controller and down here:
 and nowhere else.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Sequence

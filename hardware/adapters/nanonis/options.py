@@ -1,7 +1,5 @@
 """Options of the Nanonis adapter, and what they tell before a controller is asked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """What is set at a Nanonis controller: read, checked, recorded, and given back at the end."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Waveforms as the Bias Spectroscopy module can apply them: a line there and back, or segments."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 

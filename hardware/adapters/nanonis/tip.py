@@ -4,8 +4,6 @@ A command to land or to withdraw is answered before the tip has arrived. Here th
 Z-controller and Z itself are read until both say so.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

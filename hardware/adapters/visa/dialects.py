@@ -4,8 +4,6 @@ From their reference manuals (2400S-900-01, 2450-901-01, 2600BS-901-01, B2910-90
 because drivers clip what they take to be out of range, and round a small compliance to 0.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 #: Answer for "not measured" and the size of an overflow, in SCPI. The 2600 has one code for both.

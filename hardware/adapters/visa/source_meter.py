@@ -3,8 +3,6 @@
 The extra installs pymeasure and pyvisa. Tested against pyvisa-sim. No instrument was used.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """What the pretrained surrogate is told of each pixel: the reading of its structure, and the relief."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 

@@ -7,8 +7,6 @@ contributes is a log-parameter, which a run learns from its own curves under the
 found over many films and targets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

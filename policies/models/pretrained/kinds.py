@@ -1,7 +1,5 @@
 """What the pretrained surrogate is told of a target: its descriptor, the sweep and the light."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

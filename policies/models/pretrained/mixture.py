@@ -1,7 +1,5 @@
 """Gaussian processes mixed by what each predicts of curves that it has not seen."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

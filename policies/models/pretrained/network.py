@@ -1,7 +1,5 @@
 """The shipped weights, and the rows of the kernel's table that they make of a scan."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

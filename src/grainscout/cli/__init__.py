@@ -5,8 +5,6 @@ A user's mistake gives one message and no traceback. Exit status: 0 success, 1 a
 failed, 2 bad usage or configuration.
 """
 
-from __future__ import annotations
-
 import typer
 from typer import Option
 

@@ -1,7 +1,5 @@
 """Terminal output of all commands, without markup."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Command ``grainscout list``."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -4,8 +4,6 @@ An assistant can look, rehearse and ask. It starts only what a person approved, 
 of its own behind its guard.
 """
 
-from __future__ import annotations
-
 import functools
 import subprocess
 import sys

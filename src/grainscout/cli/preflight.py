@@ -1,7 +1,5 @@
 """Command ``grainscout preflight``."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Commands ``grainscout approve`` and ``queue``."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

@@ -1,7 +1,5 @@
 """Commands ``grainscout serve``, ``keys`` and ``watch``."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Approval of an experiment by a person, who saw it flown on its twin."""
 
-from __future__ import annotations
-
 import getpass
 import hashlib
 import json

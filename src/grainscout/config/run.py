@@ -1,7 +1,5 @@
 """The configuration of one experiment."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

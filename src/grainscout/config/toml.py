@@ -1,7 +1,5 @@
 """TOML into typed objects."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import re

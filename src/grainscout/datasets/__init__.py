@@ -3,8 +3,6 @@
 `benchmarks/studies/datasets.py` makes the files.
 """
 
-from __future__ import annotations
-
 from importlib.resources import files
 from pathlib import Path
 

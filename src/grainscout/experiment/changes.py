@@ -1,7 +1,5 @@
 """What an operator narrows during a run: where it may measure, how much, and within which limits."""
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping

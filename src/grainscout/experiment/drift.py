@@ -1,7 +1,5 @@
 """Sites that follow a drifting sample, by small images registered against the first."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Judge curves as they come, look again at suspicious ones, and notice a tip that is gone."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """One run of a policy on a microscope."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Clock, wear and faults of a run's microscope, and the events in its journal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

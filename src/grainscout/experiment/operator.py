@@ -1,7 +1,5 @@
 """Operator requests to a running experiment, passed through its journal."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

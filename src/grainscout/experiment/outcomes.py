@@ -1,7 +1,5 @@
 """Build the Outcome of a measured, failed, vetoed or attached site."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from grainscout.hardware.protocol import Microscope, SupportsCheck

@@ -1,7 +1,5 @@
 """Makes the problem of a policy from a microscope."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

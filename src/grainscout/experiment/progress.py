@@ -1,7 +1,5 @@
 """Progress of a run or a campaign, in a notebook and on a terminal."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

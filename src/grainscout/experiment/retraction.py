@@ -1,7 +1,5 @@
 """Curves that a person takes out again, sites that are excluded, and how the policy learns of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

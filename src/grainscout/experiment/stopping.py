@@ -1,7 +1,5 @@
 """End a run when more curves would change its map too little."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Self
 

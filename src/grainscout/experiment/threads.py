@@ -1,7 +1,5 @@
 """Pin every pool of threads to one."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

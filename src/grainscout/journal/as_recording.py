@@ -1,7 +1,5 @@
 """A run as a recorded grid of curves, for export and for replay."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A growing state as a log of its changes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 

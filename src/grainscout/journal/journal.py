@@ -1,7 +1,5 @@
 """The journal of a run: writing and reading."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence

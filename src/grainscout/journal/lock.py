@@ -1,7 +1,5 @@
 """A lock on a journal: one process at a time runs an experiment."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Iterator

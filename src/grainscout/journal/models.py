@@ -1,7 +1,5 @@
 """Records of a journal."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

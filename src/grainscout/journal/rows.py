@@ -1,7 +1,5 @@
 """Records of a journal as rows of its tables, and back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any

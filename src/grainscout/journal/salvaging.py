@@ -1,7 +1,5 @@
 """Sound rows of a damaged journal: those whose own checksum is right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

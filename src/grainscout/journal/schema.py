@@ -1,7 +1,5 @@
 """Tables of a journal, and the opening of its file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -5,8 +5,6 @@ wrong. Here every page, record and frame is read that can be, and the row's own 
 whether it is right.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence

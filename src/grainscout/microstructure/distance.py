@@ -1,7 +1,5 @@
 """Distances from pixels to boundary lines and junctions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

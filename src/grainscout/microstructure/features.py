@@ -3,8 +3,6 @@
 Everything is estimated from the image. The truth of a simulated film is never used.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

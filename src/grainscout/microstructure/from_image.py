@@ -1,7 +1,5 @@
 """A `Structure` from an image: grains between the boundaries that the reader sees."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

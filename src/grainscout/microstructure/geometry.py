@@ -1,7 +1,5 @@
 """The structure of a label map: its boundaries, vertices, distances and tables."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

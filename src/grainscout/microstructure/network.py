@@ -5,8 +5,6 @@ level given back to all of it, so that a pixel knows what film it is in.  Half o
 estimates, half their log-variances.  Members of the ensemble see the image under different symmetries.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

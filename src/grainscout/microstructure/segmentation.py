@@ -1,7 +1,5 @@
 """Levelling of a topography, and grains as basins of a map of boundaries."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

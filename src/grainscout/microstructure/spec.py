@@ -1,7 +1,5 @@
 """Settings of the segmentation of a measured image."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from grainscout.records.validation import in_range

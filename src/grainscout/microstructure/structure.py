@@ -1,7 +1,5 @@
 """Grains, the boundaries between them, and their junctions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Valleys of a topography by its curvature: a quick look that learns nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

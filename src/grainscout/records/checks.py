@@ -1,7 +1,5 @@
 """Results of a conformance suite, of policies or microscopes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from grainscout.records.errors import GrainscoutError

@@ -1,7 +1,5 @@
 """Files that a user names: opened only if reading them comes to an end."""
 
-from __future__ import annotations
-
 import stat
 from pathlib import Path
 

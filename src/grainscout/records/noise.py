@@ -1,7 +1,5 @@
 """White noise of curves and images whose signal is smooth."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

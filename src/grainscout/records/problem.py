@@ -1,7 +1,5 @@
 """Messages between loop and policy: problem, proposals and outcomes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

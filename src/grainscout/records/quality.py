@@ -1,7 +1,5 @@
 """The verdict on a measured curve."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """Samples at which a current amplifier was at its rail."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Factories by name: built in, from another package, or from a third party's entry point."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import importlib

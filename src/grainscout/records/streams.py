@@ -1,7 +1,5 @@
 """Random streams of film, instrument and policy. None is shared or global."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache

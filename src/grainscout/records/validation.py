@@ -1,7 +1,5 @@
 """Checks of settings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

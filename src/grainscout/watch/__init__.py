@@ -17,8 +17,6 @@ server             Web server, with a token for every request.
 Only ``command`` and ``server`` import the web server (extra ``watch``).
 """
 
-from __future__ import annotations
-
 from grainscout.watch.journal_reader import Reader, Snapshot
 
 __all__ = ["Reader", "Snapshot"]

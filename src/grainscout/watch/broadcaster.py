@@ -1,7 +1,5 @@
 """Newest page of a run, and requests of viewers."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Mapping

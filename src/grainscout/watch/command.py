@@ -1,7 +1,5 @@
 """Start of the server by the command ``grainscout watch``."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import re

@@ -1,7 +1,5 @@
 """Figures of a Snapshot as SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from urllib.parse import quote
 

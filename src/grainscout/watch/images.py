@@ -1,7 +1,5 @@
 """Arrays as coloured PNG."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Incremental reading of a journal that is being written."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Rendering of a Snapshot as parts of the page."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ site's page can send. There is no form and no POST. Viewers send their requests 
 whose origin is checked. Only named files are served.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """State, alerts and remaining budget of a run."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ them out. matplotlib takes the whole time of an update for one figure (decision 
 400 px wide, as a phone and a column of the desktop's page are.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 ``x_state`` makes a tree that `pack` and `flatten` store.  ``x_from`` is its inverse.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

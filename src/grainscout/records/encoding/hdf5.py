@@ -5,8 +5,6 @@ protection otherwise: the process has the rights of its user. A file may also na
 bytes would come out as its own. Such a file is refused.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

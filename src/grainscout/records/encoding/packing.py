@@ -8,8 +8,6 @@ Layout of packed bytes: ``b"GSPK"``, version (1 byte), sha256 of the rest (32 by
 (8 bytes, little endian), header (UTF-8 JSON), array bytes one after another.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
