@@ -14,8 +14,7 @@ from rigs_fuzz import siege
 
 from grainscout.analysis.formats import read, write_csv, write_gwy, write_nsid
 from grainscout.analysis.formats.metadata import from_json
-from grainscout.hardware import Limits
-from grainscout.records import ConfigError, DataError, Scan
+from grainscout.records import DataError, Scan
 from grainscout.records.encoding import hdf5
 from grainscout.simulator import PRESETS, Film
 
@@ -199,17 +198,6 @@ def test_a_site_of_our_own_export_is_not_rounded(tmp_path):
         path.write_text("\n".join(changed) + "\n")
         with pytest.raises(DataError, match="whole numbers"):
             read(path)
-
-
-@pytest.mark.parametrize("value", ["2", None, [], {}, 10**400, np.nan, np.True_, 1j, "\ud800"])
-def test_a_limit_of_another_kind_is_a_configuration_error(value):
-    if value is not None:  # None means no limit
-        with pytest.raises(ConfigError, match="voltage_V must be finite"):
-            Limits(voltage_V=value)
-    for frame in ((0, 0, 1, value), value and (value,), "abcd"):
-        if frame is not None:
-            with pytest.raises(ConfigError, match="frame_m"):
-                Limits(frame_m=frame)
 
 
 def test_the_siege_itself_sees_a_hang_a_crash_and_a_fat_case():

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import problem_on
-from scipy.integrate import quad
 
 from grainscout.analysis.curves.descriptors import (
     DESCRIPTORS,
@@ -80,23 +79,6 @@ def test_a_band_between_samples_is_integrated_to_its_edges():
     # A parallelogram loop has a constant opening of 0.1 nA from 0.6 V up to 1.3 V.
     found = describe("loop_0.801_1.117", V, parallelogram())
     assert found.value[0] == pytest.approx(0.1e-9 * (1.117 - 0.801), rel=1e-9)
-
-
-def test_loop_area_follows_a_smooth_loop_of_another_integrator():
-    def out(v: float) -> float:
-        return 1e-9 * v**3
-
-    def back(v: float) -> float:
-        return out(v) + 2e-10 * math.sin(math.pi * v / 1.5) ** 2
-
-    curve = np.array([out(v) if up else back(v) for v, up in zip(V, UP, strict=True)])
-    area = quad(lambda v: back(v) - out(v), 0, 1.5)[0]
-    total = quad(lambda v: back(v) + out(v), 0, 1.5)[0]
-    assert describe("loop_area", V, curve).value[0] == pytest.approx(area, rel=1e-3)
-    assert describe("hysteresis", V, curve).value[0] == pytest.approx(area / total, rel=1e-3)
-    swapped = np.concatenate([curve[::-1]])
-    signed = describe("hysteresis_signed", V, swapped).value[0]
-    assert signed == pytest.approx(-area / total, rel=1e-3)
 
 
 def test_values_do_not_depend_on_where_the_samples_lie():

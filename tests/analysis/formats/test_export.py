@@ -179,6 +179,17 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(tmp_path):
         formats.write_csv(scan(), tmp_path / "absent" / "x.csv")
 
 
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_an_export_that_is_cut_anywhere_is_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f"broken{suffix}"
+    WRITERS[suffix](scan(), path)
+    whole = path.read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(whole), 25):
+        path.write_bytes(whole[:at])
+        with pytest.raises(DataError, match="broken"):
+            read(path)
+
+
 def test_gwy_refuses_curves(tmp_path):
     with pytest.raises(DataError, match=r"\.scan"):
         formats.write_gwy(recording(True), tmp_path / "x.gwy")

@@ -174,6 +174,7 @@ def test_the_whole_part_of_a_truncated_file_can_be_read(tmp_path):
         (b"PK\x03\x04", "ZIP"),
         (b"SQLite format 3", "journal"),
         (b"\x93NUMPY", "NumPy"),
+        (b"hello", r"a\.dat"),
     ],
 )
 def test_a_foreign_file_is_named(tmp_path, start, said):

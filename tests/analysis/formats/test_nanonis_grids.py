@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grainscout.analysis.formats import notes_of, read
-from grainscout.records import DataError
+from grainscout.records import DataError, Site
 
 SEGMENTS = (
     "Segment Start (V), Segment End (V), Settling (s), Integration (s), Steps (xn), Lockin, "
@@ -31,16 +32,25 @@ def grid(
     stop=None,
     cut=0,
     spoil=None,
+    angle=0.0,
+    downwards=False,
+    xy=True,
+    signal="Bias (V)",
+    places=None,
 ):
-    """Write a grid whose current is 1 nA times the point's number and the sample's, and its table."""
+    """Write a grid whose current is 1 nA times the point's number and the sample's.
+
+    Nanonis: Y up, positive angles clockwise.  Without `xy` no point says where it is [m]; `places` is told.
+    """
     rows, columns = shape
+    turn, centre = math.radians(angle), np.array([2e-7, 1e-7])
     header = {
         "Grid dim": f'"{columns} x {rows}"',
-        "Grid settings": f"2E-7;1E-7;{size[0]};{size[1]};0",
+        "Grid settings": f"2E-7;1E-7;{size[0]};{size[1]};{angle}",
         "Filetype": filetype,
-        "Sweep Signal": '"Bias (V)"',
+        "Sweep Signal": f'"{signal}"',
         "Fixed parameters": '"Sweep Start;Sweep End"',
-        "Experiment parameters": '"X (m);Y (m);Z (m);Settling time (s);Integration time (s)"',
+        "Experiment parameters": f'"{"X (m);Y" if xy else "A (m);B"} (m);Z (m);Settling time (s);Integration time (s)"',
         "# Parameters (4 byte)": "7",
         "Points": points,
         "Channels": f'"{";".join(channels)}"',
@@ -48,10 +58,15 @@ def grid(
     if segments:
         header[SEGMENTS] = ";".join(",".join(map(str, (*s, 0, 0))) for s in segments)
     steps = (size[0] / columns, (size[1] or size[0] / columns) / rows)
+    fast = np.array([math.cos(turn), -math.sin(turn)]) * steps[0]
+    slow = np.array([math.sin(turn), math.cos(turn)]) * steps[1] * (-1 if downwards else 1)
     blocks = []
     for k in range(rows * columns):
         line, column = divmod(k, columns)
-        head = [*ends, column * steps[0], line * steps[1], 1e-9 * k, 0.005, 0.02]
+        place = centre + fast * (column - (columns - 1) / 2) + slow * (line - (rows - 1) / 2)
+        if places is not None:
+            places.append(place)
+        head = [*ends, *(place if xy else (0, 0)), 1e-9 * k, 0.005, 0.02]
         sweeps = [(k + 1) * 1e-9 * (np.arange(points) + 100 * i) for i in range(len(channels))]
         blocks.append(np.concatenate([head, *sweeps]))
     table = np.array(blocks)[:stop]
@@ -61,6 +76,23 @@ def grid(
     text = "".join(f"{k}={v}\r\n" for k, v in header.items()) + ":HEADER_END:\r\n"
     path.write_bytes(text.encode() + body[: len(body) - cut])
     return path
+
+
+# Without X and Y a grid is taken to run upwards, as the format says.
+@pytest.mark.parametrize(("downwards", "xy"), [(False, True), (True, True), (False, False)])
+def test_rows_run_down_and_curves_heights_and_metres_agree(tmp_path, downwards, xy):
+    places, form = [], {"angle": 30.0, "downwards": downwards, "xy": xy}
+    data = read(grid(tmp_path / "g.3ds", **form, places=places))
+    number = np.rint(data.scan.height * 1e9).astype(int)
+    expected = np.arange(15).reshape(3, 5)
+    np.testing.assert_array_equal(number, expected if downwards else expected[::-1])
+    for site in map(tuple, data.sites):
+        k = number[site]
+        assert data.curve(Site(*site)).current[1] == pytest.approx(1e-9 * (k + 1), rel=1e-6)
+        x, y = data.scan.position(Site(*site))
+        assert (x, -y) == pytest.approx(tuple(places[k]), abs=2e-13)
+    assert data.scan.angle == pytest.approx(math.radians(30), abs=1e-4)
+    assert data.scan.pixel_size == pytest.approx((1e-7, 1e-7), rel=1e-4)
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
@@ -101,9 +133,12 @@ def test_segments_give_voltages_and_times(tmp_path_factory, turns, steps, times,
         ({"segments": [(0, 1, 0.1, 0.1, 5)], "filetype": "MLS"}, "5 or 5 points"),
         ({"segments": [(0, 1, 0.1, 0.1, 2.5)]}, "1 or more steps"),
         ({"segments": [(0, "x", 0.1, 0.1, 11)]}, "a number"),
+        ({"signal": "Z (m)"}, "sweep signal in V"),
+        ({"stop": 3}, "one complete line"),
+        ({"spoil": lambda table: np.put(table[5], 2, 1.5e-6)}, "rectangular grid"),
     ],
 )
-def test_a_sweep_that_is_not_known_is_refused(tmp_path, options, words):
+def test_a_sweep_or_a_place_that_is_not_known_is_refused(tmp_path, options, words):
     with pytest.raises(DataError, match=words):
         read(grid(tmp_path / "g.3ds", **options))
 
@@ -145,10 +180,15 @@ def test_a_line_of_points(tmp_path, shape, flat):
     np.testing.assert_allclose(step, 1e-8, rtol=1e-4)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 4, 40])
-def test_a_grid_that_was_stopped_or_copied_says_what_is_missing(tmp_path, cut):
-    data = read(grid(tmp_path / "g.3ds", stop=8, cut=cut))
+@pytest.mark.parametrize(("cut", "fill"), [(0, None), (1, None), (40, None), (0, 0.0), (0, np.nan)])
+def test_a_grid_that_was_stopped_or_copied_says_what_is_missing(tmp_path, cut, fill):
+    def filled(table):
+        table[8:] = fill
+
+    how = {"stop": 8} if fill is None else {"spoil": filled}
+    data = read(grid(tmp_path / "g.3ds", cut=cut, **how))
     assert data.scan.shape == (1, 5)
+    np.testing.assert_array_equal(np.rint(data.scan.height * 1e9), [np.arange(5)])
     left = 3 if cut == 0 else 2
     text = " ".join(notes_of(data))
     assert f"{left} recorded points are left out and {15 - 5 - left} are missing" in text

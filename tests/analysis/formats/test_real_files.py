@@ -72,12 +72,6 @@ def test_grid_sweep_and_extras(shared_data):
     assert grid.metadata["unrecorded"].size == 0
 
 
-def test_grid_rail_can_be_given(shared_data):
-    grid = read_3ds(shared_data / GRID, rail=1e-9)
-    np.testing.assert_array_equal(grid.saturated, np.abs(grid.current) >= 0.999e-9)
-    assert grid.saturated.any()
-
-
 def test_dat_finds_both_rails_and_joins_the_branches(shared_data):
     spectrum = read(shared_data / SPECTRUM)
     assert isinstance(spectrum, Recording)

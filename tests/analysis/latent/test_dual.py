@@ -17,8 +17,7 @@ from grainscout.analysis.latent import (
     patches_at,
 )
 from grainscout.analysis.latent.maps import DecodedMap
-from grainscout.records import ConfigError, DataError, Waveform
-from grainscout.simulator import PRESETS, Film
+from grainscout.records import ConfigError, DataError
 
 W = 10
 
@@ -125,43 +124,8 @@ def test_the_same_seed_gives_the_same_pair_of_models():
     assert np.array_equal(a.encode(some, curves), b.encode(some, curves))
 
 
-@pytest.fixture(scope="module")
-def film_map() -> tuple[DualVAE, np.ndarray, np.ndarray, np.ndarray]:
-    """Sites of a film, as many of each archetype as there are, up to 40: model, data, truth."""
-    film, rng = Film.generate(PRESETS["tiny"], 1), np.random.default_rng(0)
-    inside = np.argwhere(np.ones(tuple(s - 12 for s in film.shape), bool)) + 6
-    truth = film.archetype[tuple(inside.T)]
-    chosen = np.concatenate(
-        [rng.choice(k, min(len(k), 40), replace=False) for c in range(4) if len(k := np.flatnonzero(truth == c))]
-    )  # fmt: skip
-    sites, wave = inside[chosen], Waveform.triangle()
-    curves = [film.curves(sites, wave, light=light)[0][:, ::4] for light in (0.0, 0.1)]
-    spectra = np.stack(curves, axis=1) + rng.normal(0, 2e-12, (len(sites), 2, len(curves[0][0])))
-    patches = patches_at(film.scan().height, sites, 12)
-    options = DualOptions(own_size=True)
-    model = DualVAE.fit(patches, spectra, options, training=Training(epochs=30), seed=0)
-    return model, patches, spectra, truth[chosen]
-
-
-def test_archetypes_of_a_film_lie_apart(film_map):
-    """The labels are the film's truth, which the model never sees."""
-    model, patches, spectra, truth = film_map
-    found = judge(model, patches, spectra, truth, permutations=999)
-    for part in (found.joint, found.spectrum):
-        assert part.classes == (0, 1, 2, 3)
-        assert part.balanced_accuracy > 0.55
-        assert part.p_value < 0.01
-    exchanged = judge(model, patches, spectra, np.random.default_rng(3).permutation(truth), permutations=999)  # fmt: skip
-    assert exchanged.joint.balanced_accuracy < 0.5
-    assert exchanged.joint.p_value > 0.02
-    assert model.active_image.all()
-    assert model.active_spectrum.all()
-
-
-def test_figures_are_drawn(film_map):
-    model, patches, spectra, truth = film_map
-    joint = model.encode(patches, spectra)
-    voltage = Waveform.triangle().voltage[::4]
+def test_figures_are_drawn(model, joint):
+    truth, spectra, voltage = np.arange(len(joint)) % 4, SPECTRA, np.linspace(0, 1.5, 40)
     for size in (4, 18):
         decoded = decoded_map(model, joint, size=size)
         drawn = latent_map(decoded, spectrum_names=("dark", "light"), voltage=voltage, known=joint)
