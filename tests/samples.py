@@ -36,3 +36,14 @@ def fresh(policy: Any, problem: Problem, seed: int = 0) -> Any:
     """The policy, reset."""
     policy.reset(problem, rng=np.random.default_rng(seed))
     return policy
+
+
+def package(folder: Any, name: str, code: str, **groups: str) -> Any:
+    """An installed package as Python sees one: a module, and its entry points by group beside it."""
+    (folder / f"{name}.py").write_text(code)
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    text = "".join(f"[grainscout.{group}]\n{entry}\n" for group, entry in groups.items())
+    (info / "entry_points.txt").write_text(text)
+    return folder

@@ -1,8 +1,9 @@
 """Policies that misbehave, as a plug-in that can be put on the path, and the processes behind cells."""
 
 import os
-import textwrap
 from pathlib import Path
+
+from samples import package
 
 from grainscout.benchmarks import (
     Campaign,
@@ -75,14 +76,9 @@ class Gated:
 
 def install(folder: Path) -> Path:
     """A folder that, on the path, registers killer, raiser, hanger, greedy, spinner and gated."""
-    (folder / "rogues_plugin.py").write_text(textwrap.dedent(CODE))
-    info = folder / "rogues_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rogues-plugin\nVersion: 1.0\n")
     names = ("Killer", "Raiser", "Hanger", "Greedy", "Spinner", "Gated")
     lines = [f"{name.lower()} = rogues_plugin:{name}" for name in names]
-    (info / "entry_points.txt").write_text("\n".join(["[grainscout.policies]", *lines, ""]))
-    return folder
+    return package(folder, "rogues_plugin", CODE, policies="\n".join(lines))
 
 
 def campaign(*policies: PolicySpec, **changes: object) -> Campaign:

@@ -8,6 +8,7 @@ from inspect import cleandoc
 
 import numpy as np
 import pytest
+from samples import package
 
 from grainscout.analysis.formats import Recording, write_nsid
 from grainscout.benchmarks import MicroscopeSpec, Task, make_environment, tasks
@@ -179,10 +180,7 @@ def test_a_report_replaces_a_report_and_nothing_else(call, tmp_path):
 
 
 def test_a_badly_installed_policy_does_not_hide_the_others(call, tmp_path, monkeypatch):
-    info = tmp_path / "lab-0.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text("[grainscout.policies]\nlost = absent_module:Lost\n")
+    package(tmp_path, "lab", "", policies="lost = absent_module:Lost")
     monkeypatch.syspath_prepend(str(tmp_path))
     status, out, _ = call("list", "policies")
     assert status == 0

@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from samples import package
+
 from grainscout.journal import Journal
 from grainscout.records import JournalError
 
@@ -50,16 +52,11 @@ class Rig:
         self.folder = folder
         self.journal = folder / "night.gsj"
         self.watches = 0
-        package = folder / "plugin" / "unhurried-1.0.dist-info"
-        package.mkdir(parents=True)
-        (package.parent / "unhurried.py").write_text(PLUGIN)
-        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: unhurried\nVersion: 1.0\n")
-        (package / "entry_points.txt").write_text(
-            "[grainscout.policies]\nunhurried = unhurried:Unhurried\n"
-        )
+        (plugin := folder / "plugin").mkdir()
+        package(plugin, "unhurried", PLUGIN, policies="unhurried = unhurried:Unhurried")
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(package.parent),
+            "PYTHONPATH": str(plugin),
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "300",
         }

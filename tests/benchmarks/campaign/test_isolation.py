@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from rogues import TASK, campaign
-from samples import curve_of
+from samples import curve_of, package
 
 from grainscout.benchmarks import CampaignStore, MicroscopeSpec, PolicySpec, run_campaign
 from grainscout.benchmarks.campaign.cell import run_cell
@@ -50,13 +50,8 @@ def test_what_a_cell_alters_is_named_and_put_back(alter, name):
 
 def test_an_edited_policy_is_raced_again_and_nothing_else(tmp_path, monkeypatch):
     code = "from grainscout.policies.strategies.random import Random\nclass Friend(Random):\n    bias = {}\n"
-    module, info = tmp_path / "friends_policy.py", tmp_path / "friends-1.0.dist-info"
-    module.write_text(code.format(1))
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: friends\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[grainscout.policies]\nfriend = friends_policy:Friend\n"
-    )
+    module = tmp_path / "friends_policy.py"
+    package(tmp_path, module.stem, code.format(1), policies="friend = friends_policy:Friend")
     monkeypatch.syspath_prepend(tmp_path)
     plan = campaign(PolicySpec(name="random"), PolicySpec(name="friend"), films=1)
     with CampaignStore(tmp_path / "c.sqlite", plan.identity()) as store:
@@ -204,11 +199,7 @@ class Spy(Random):
 
 
 def test_a_policy_in_its_own_process_finds_no_film(tmp_path, monkeypatch):
-    (tmp_path / "spies.py").write_text(SPY)
-    info = tmp_path / "spies-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spies\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[grainscout.policies]\nspy = spies:Spy\n")
+    package(tmp_path, "spies", SPY, policies="spy = spies:Spy")
     monkeypatch.syspath_prepend(tmp_path)
     task = replace(TASK, curves=2, second_look=0)
     first = {

@@ -43,12 +43,12 @@ def scores_of(rng, merits, films=40):
 def test_equal_policies_are_hardly_ever_decided_however_often_one_looks():
     rng = np.random.default_rng(5)
     wrong = naive = 0
-    campaigns = 120
+    campaigns = 60
     for number in range(campaigns):
         scores = scores_of(rng, (0, 0, 0, 0))
         found = plan_next_block(plan(), scores, Everything())
         wrong += any(c.decided for c in found.comparisons)
-        if number >= 60:
+        if number >= 20:
             continue
         # What is not valid: the verdicts for a fixed number of films, taken at every look.
         wide = scores[scores["goal"] == "discovery"]
@@ -59,7 +59,7 @@ def test_equal_policies_are_hardly_ever_decided_however_often_one_looks():
             for v in statistics.verdicts(wide.to_numpy()[:end], list(wide.columns))
         )
     assert wrong <= 0.05 * campaigns + 2 * np.sqrt(0.05 * 0.95 * campaigns)
-    assert naive > 0.10 * 60
+    assert naive > 0.10 * 20
 
 
 def test_films_are_spent_where_nothing_is_decided():
@@ -118,36 +118,19 @@ def test_against_compares_with_one_policy_only():
     assert {c.verdict.baseline for c in found.comparisons} == {"random"}
 
 
-def test_a_real_campaign_says_what_it_saved_and_resumes_to_the_same(tmp_path):
+def test_a_real_campaign_says_what_it_saved(tmp_path):
     policies = [PolicySpec(name=n) for n in ("random", "grid", "oracle")]
     rule = Stopping(first_films=2, block_films=2, error=0.4, against="random")
     small = rogues.campaign(*policies, films=6, stopping=rule)
-
-    class Stop(Exception):
-        pass
-
-    def stop(key, status, error):
-        if key.film == 1:
-            raise Stop
-
-    pages = []
-    for interrupt in (False, True):
-        folder = tmp_path / str(interrupt)
-        folder.mkdir()
-        with CampaignStore(folder / "campaign.sqlite", small.identity()) as store:
-            if interrupt:
-                with pytest.raises(Stop):
-                    run_campaign(small, store, progress=stop)
-            run_campaign(small, store)
-            results = write_results(small, store, folder)
-            assert store.finished() == set(results.progress.asked)
-        assert results.missing == 0
-        saved = results.progress.saved
-        board = results.files["leaderboard"].read_text()
-        assert f"{18 - saved} cells were run and {saved} saved" in board
-        assert "Early stopping" in results.files["report"].read_text()
-        pages.append([results.files[name].read_bytes() for name in ("table", "leaderboard")])
-    assert pages[0] == pages[1]
+    with CampaignStore(tmp_path / "campaign.sqlite", small.identity()) as store:
+        run_campaign(small, store)
+        results = write_results(small, store, tmp_path)
+        assert store.finished() == set(results.progress.asked)
+    assert results.missing == 0
+    saved = results.progress.saved
+    board = results.files["leaderboard"].read_text()
+    assert f"{18 - saved} cells were run and {saved} saved" in board
+    assert "Early stopping" in results.files["report"].read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """Registered tasks: what is there, how campaigns name it, and third parties' by their entry points."""
 
 import dataclasses
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from samples import package
 
 from grainscout.benchmarks import (
     Campaign,
@@ -131,16 +131,6 @@ def test_the_campaign_in_a_report_is_the_campaign(tmp_path):
 # Third parties ----------------------------------------------------------------------------------
 
 
-def package(folder, name, code, **groups):
-    """An installed package as Python sees one: a module, and its entry points beside it."""
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    text = "".join(f"[grainscout.{group}]\n{entry}\n" for group, entry in groups.items())
-    (info / "entry_points.txt").write_text(text)
-
-
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -168,16 +158,12 @@ def test_a_bad_entry_point_is_named_and_spares_built_in_tasks(tmp_path, monkeypa
     assert find_task("ising/magnetisation").curves == 40
 
 
-def manual_blocks():
+def test_the_manuals_policy_and_task_are_listed_checked_and_raced(
+    tmp_path, monkeypatch, grainscout
+):
     """The code blocks of the manual's page: what a reader would copy."""
     parts = MANUAL.read_text(encoding="utf-8").split("```")[1::2]
-    return [part.partition("\n")[2] for part in parts]
-
-
-@pytest.fixture
-def example(tmp_path):
-    """The manual's package on the path, and a command line that sees it."""
-    code, project, _, campaign, *_ = manual_blocks()
+    code, project, _, campaign, *_ = (part.partition("\n")[2] for part in parts)
     (tmp_path / "mine.toml").write_text(campaign)
     groups = {
         group: project.partition(f'[project.entry-points."grainscout.{group}"]\n')[2]
@@ -185,25 +171,18 @@ def example(tmp_path):
         .replace('"', "")
         for group in ("policies", "tasks")
     }
-    package(tmp_path, "highest", code, **groups)
+    monkeypatch.syspath_prepend(package(tmp_path, "highest", code, **groups))
+    monkeypatch.chdir(tmp_path)
 
-    def call(*words):
-        command = [sys.executable, "-m", "grainscout.cli", *words]
-        path = {"PYTHONPATH": str(tmp_path), "PATH": "", "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
-        place = {"cwd": tmp_path, "env": path}
-        return subprocess.run(command, capture_output=True, text=True, check=False, **place)
+    def said(*words):
+        status, out, err = grainscout(*words)
+        assert status == 0, err
+        return " ".join(out.split())
 
-    return call
-
-
-def test_the_manuals_policy_and_task_are_listed_checked_and_raced(example, tmp_path):
-    listed = example("list", "policies")
-    assert "Always the highest available site: tall grains first." in listed.stdout
-    assert "mine/peak" in example("list", "tasks", "--tag", "mine").stdout
-    checked = example("check-policy", "highest")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    raced = example("bench", "mine.toml", "--out", "out", "--jobs", "1")
-    assert raced.returncode == 0, raced.stdout + raced.stderr
+    assert "Always the highest available site: tall grains first." in said("list", "policies")
+    assert "mine/peak" in said("list", "tasks", "--tag", "mine")
+    said("check-policy", "highest")
+    said("bench", "mine.toml", "--out", "out", "--jobs", "0")
     board = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "Optimisation: " in board
     assert "| highest |" in board
