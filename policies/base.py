@@ -34,21 +34,14 @@ _FEW = 8  # points up to which a search beats the making of a tree
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Selection:
-    """Candidates that a policy selects, best first.
+    """Candidates that a policy selects, best first."""
 
-    Parameters
-    ----------
-    index : (k,) array of int
-        Distinct available candidates.
-    prediction, uncertainty : (k,) array of float, optional
-        Mean and standard deviation of the target, in its unit. A NaN is left out of the proposal.
-    scores : mapping of str to (k,) array of float
-        Further numbers about each candidate, by name.
-    """
-
-    index: IntArray
+    index: IntArray  #: (k,) distinct available candidates
+    #: prediction, uncertainty: (k,) mean and standard deviation of the target, in its unit. A NaN
+    #: is left out of the proposal.
     prediction: FloatArray | None = None
     uncertainty: FloatArray | None = None
+    #: (k,) further numbers about each candidate, by name.
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
@@ -60,23 +53,15 @@ Choice = Selection
 class CandidatePolicy:
     """A policy over the problem's candidate sites.
 
-    Parameters
-    ----------
-    retries : int
-        How often a site may be proposed again after a failed or aborted measurement.
-    revisits : int
-        How often a site may be proposed again after a successful one.
-
-    Notes
-    -----
     A subclass says what to measure in ``_choose``. It may prepare a run in ``_begin``, which
     ``reset`` calls, and look at new outcomes in ``_told``. It finds ``self.problem``, ``self.rng``,
     ``self.history`` and ``self.observations`` ready. Further attributes that decide what it does
     next are listed in ``_carried``: plain values and arrays, stored and restored with the state.
     """
 
+    #: How often a site may be proposed again after a failed or aborted measurement.
     retries: int = option(0)
-    revisits: int = option(0)
+    revisits: int = option(0)  #: How often a site may be proposed again after a successful one
 
     _carried: ClassVar[tuple[str, ...]] = ()
 
@@ -220,19 +205,12 @@ class CandidatePolicy:
 class SeededPolicy(CandidatePolicy):
     """A policy that measures seed points before it chooses.
 
-    Parameters
-    ----------
-    seed_points : int
-        Number of curves before the first choice (Gong2026: 10, Liu2023: 1).
-    seed_design : {"random", "latin"}
-        ``"latin"`` spreads the seed points as a Latin square.
-
-    Notes
-    -----
     A subclass says in ``_choose`` what to measure once at least one curve is there.
     """
 
+    #: Number of curves before the first choice (Gong2026: 10, Liu2023: 1).
     seed_points: int = option(10, low=1)
+    #: ``"latin"`` spreads the seed points as a Latin square.
     seed_design: str = option("random", choices=("random", "latin"))
 
     _carried: ClassVar[tuple[str, ...]] = ("_seeds",)

@@ -38,29 +38,18 @@ from grainscout.records.streams import POLICY_DEFAULTS
 
 @dataclass(kw_only=True)
 class ModelPolicy(SeededPolicy):
-    """Learns a quantity over the candidates and measures where that pays.
+    """Learns a quantity over the candidates and measures where that pays."""
 
-    Parameters
-    ----------
-    title : str
-        Name in states and messages. Empty takes the class's.
-    features, model, target, acquisition, candidates
-        Parts (see :mod:`grainscout.policies.parts`). The defaults are those of ``"dkl"``.
-    seed_design : {"random", "latin", "planned"}
-        ``"latin"`` spreads the seed points as a Latin square, ``"planned"`` takes the first ones of
-        the acquisition's design.
-    cost_aware : bool
-        Gain per second of travel and measurement instead of gain.
-    """
-
-    title: str = ""
+    title: str = ""  #: Name in states and messages. Empty takes the class's.
     features: Features = field(default_factory=ImageFeatures)
     model: Model = field(default_factory=KernelModel)
     target: Target = field(default_factory=DescriptorTarget)
     acquisition: Acquisition = field(default_factory=StandardAcquisition)
     candidates: Candidates = field(default_factory=Candidates)
+    #: ``"latin"`` spreads the seed points as a Latin square, ``"planned"`` takes the first ones of
+    #: the acquisition's design.
     seed_design: str = option("random", choices=("random", "latin", "planned"))
-    cost_aware: bool = option(False)
+    cost_aware: bool = option(False)  #: Gain per second of travel and measurement instead of gain
 
     _carried: ClassVar[tuple[str, ...]] = ("_weights_seed", "_rows", "_targets", "_noise")
 

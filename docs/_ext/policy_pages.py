@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from numpy_sections import parameters, sections
+from docstrings import field_comments, sections
 
 from grainscout.policies.registry import BUILTIN, policy_class, policy_options
 
@@ -54,7 +55,8 @@ def meanings(name: str) -> dict[str, str]:
     classes = reversed(inspect.getmro(factory)) if inspect.isclass(factory) else ()
     found: dict[str, str] = {}
     for source in getattr(factory, "sources", classes):
-        found |= parameters(source.__doc__)
+        if dataclasses.is_dataclass(source):
+            found |= field_comments(inspect.getsource(source))
     return {option: found[option] for option in policy_options(name) if option in found}
 
 

@@ -248,18 +248,11 @@ class Stationary:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FunctionKernel:
-    """A kernel from a function of yours; its gradients are central differences.
+    """A kernel from a function of yours; its gradients are central differences."""
 
-    Parameters
-    ----------
-    function : callable
-        (n, d) and (m, d) features and (k,) log-parameters -> (n, m) covariances.
-    prior : (k, 2) array of float
-        Mean and standard deviation of the log-parameters.
-    """
-
+    #: (n, d) and (m, d) features and (k,) log-parameters -> (n, m) covariances.
     function: Callable[[AnyFloatArray, AnyFloatArray, FloatArray], AnyFloatArray]
-    prior: FloatArray
+    prior: FloatArray  #: Mean and standard deviation of the log-parameters
 
     def prepare(self, x: FloatArray) -> FloatArray:
         """The features themselves."""

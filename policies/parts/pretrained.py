@@ -61,21 +61,13 @@ def _kind(problem: Problem) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainedModel(Model):
-    """The pretrained surrogate, mixed with a generic one by what each predicts of unseen curves.
+    """The pretrained surrogate, mixed with a generic one by what each predicts of unseen curves."""
 
-    Parameters
-    ----------
-    prior : {"pretrained", "none"}
-        ``"none"`` is the generic Gaussian process of ``"dkl"`` alone.
-    refit_growth : float
-        Hyper-parameters are refitted when the data have grown by this fraction.
-    robust : bool
-        Student-t noise, which spoilt curves do not bend.
-    """
-
+    #: ``"none"`` is the generic Gaussian process of ``"dkl"`` alone.
     prior: str = option("pretrained", choices=PRIORS)
+    #: Hyper-parameters are refitted when the data have grown by this fraction.
     refit_growth: float = option(0.25, low=0.0)
-    robust: bool = option(True)
+    robust: bool = option(True)  #: Student-t noise, which spoilt curves do not bend
 
     def make(self, run: RunContext) -> Surrogate:
         """A mixture over the candidates."""
@@ -121,21 +113,17 @@ def _worn(run: RunContext) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Design(Acquisition):
-    """Sites that lower the mean variance of the map most, one after another (I-optimal).
-
-    Parameters
-    ----------
-    order : {"auto", "gain", "spread", "tour", "clusters"}
-        ``"auto"`` is ``"spread"`` where a current image is used, or where the image is unlike those of
-        training (familiarity below 0.1), else ``"gain"``. ``"spread"`` is a Sobol' sequence over the
-        frame. With a current image what is left to learn lies in few odd sites, and curves from them
-        alone mislead the model; so do sites by a structure that is not there. ``"tour"`` plans all sites that the
-        budget still allows, visits them by the shortest way, and plans anew whenever the model was
-        refitted: more curves in the same time. ``"clusters"`` takes the farthest site of the
-        largest cluster of the model's features (LCMD): it needs no curve, which suits large batches.
-    """
+    """Sites that lower the mean variance of the map most, one after another (I-optimal)."""
 
     shown = "integrated_variance"
+    #: ``"auto"`` is ``"spread"`` where a current image is used, or where the image is unlike those
+    #: of training (familiarity below 0.1), else ``"gain"``. ``"spread"`` is a Sobol' sequence over
+    #: the frame. With a current image what is left to learn lies in few odd sites, and curves from
+    #: them alone mislead the model; so do sites by a structure that is not there. ``"tour"`` plans
+    #: all sites that the budget still allows, visits them by the shortest way, and plans anew
+    #: whenever the model was refitted: more curves in the same time. ``"clusters"`` takes the
+    #: farthest site of the largest cluster of the model's features (LCMD): it needs no curve, which
+    #: suits large batches.
     order: str = option("auto", choices=("auto", "gain", "spread", "tour", "clusters"))
 
     def _sets(self, run: RunContext) -> tuple[IntArray, IntArray]:

@@ -30,21 +30,11 @@ Maps = Mapping[str, FloatArray]
 
 
 class TrainingData(NamedTuple):
-    """Data that a surrogate learns from.
+    """Data that a surrogate learns from."""
 
-    Parameters
-    ----------
-    rows : (n,) array of int
-        Rows of the feature table.
-    y : (n,) array of float
-        Targets.
-    noise : (n,) array of float
-        Variances of the targets' noise.
-    """
-
-    rows: IntArray
-    y: FloatArray
-    noise: FloatArray
+    rows: IntArray  #: (m,) rows of the feature table
+    y: FloatArray  #: (m,) targets
+    noise: FloatArray  #: (m,) variances of the targets' noise
 
 
 NO_DATA = TrainingData(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
@@ -201,39 +191,20 @@ def part_options(part: object) -> dict[str, object]:
 
 @dataclass(kw_only=True, eq=False)
 class RunContext:
-    """One run as the parts of a policy see it.
+    """One run as the parts of a policy see it."""
 
-    Parameters
-    ----------
-    problem : Problem
-        What is known before the first curve.
-    history : ObservationHistory
-        Proposals and outcomes so far.
-    rng : numpy.random.Generator
-        The only source of chance.
-    weights_seed : int
-        Seed of initial weights and samplers.
-    seed_points : int
-        Number of curves before the first choice.
-    features, model, target, acquisition
-        Parts of the policy.
-    carried : dict
-        Plain values and arrays that a part stores with the state.
-    defaults : int
-        Version of the defaults that the run began with.
-    """
-
-    problem: Problem
-    history: ObservationHistory
-    rng: np.random.Generator
-    weights_seed: int
-    seed_points: int
+    problem: Problem  #: What is known before the first curve
+    history: ObservationHistory  #: Proposals and outcomes so far
+    rng: np.random.Generator  #: The only source of chance
+    weights_seed: int  #: Seed of initial weights and samplers
+    seed_points: int  #: Number of curves before the first choice
     features: Features
     model: Model
     target: Target
     acquisition: Acquisition
+    #: Plain values and arrays that a part stores with the state.
     carried: dict[str, Any] = field(default_factory=dict)
-    defaults: int = POLICY_DEFAULTS
+    defaults: int = POLICY_DEFAULTS  #: Version of the defaults that the run began with
     _memo: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -29,25 +29,15 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFeatures(Features):
-    """Features of the image around each site.
+    """Features of the image around each site."""
 
-    Parameters
-    ----------
-    features : {"structure", "jets", "pca", "both"}
-        ``"jets"`` are rotation-invariant derivatives, ``"pca"`` principal components of the patches,
-        ``"both"`` the two, and ``"structure"`` jets with the microstructure that the height shows.
-    channels : sequence of str
-        Images that the features come from. Empty takes the height, and the current if there is one.
-    window : int
-        Side of the patch [pixels].
-    components : int
-        Number of principal components.
-    """
-
+    #: ``"jets"`` are rotation-invariant derivatives, ``"pca"`` principal components of the patches,
+    #: ``"both"`` the two, and ``"structure"`` jets with the microstructure that the height shows.
     features: str = option("structure", choices=FEATURES)
+    #: Images that the features come from. Empty takes the height, and the current if there is one.
     channels: tuple[str, ...] = ()
-    window: int = option(16, low=1)
-    components: int = option(24, low=1)
+    window: int = option(16, low=1)  #: Side of the patch [pixels]
+    components: int = option(24, low=1)  #: Number of principal components
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,22 +76,14 @@ class PlaneFeatures(Features):
 
 @dataclass(frozen=True, kw_only=True)
 class PlaneModel(Model):
-    """A Gaussian process with a stationary kernel of the features.
+    """A Gaussian process with a stationary kernel of the features."""
 
-    Parameters
-    ----------
-    engine : {"matern", "rbf"}
-        Kernel of the distance; ``"matern"`` is that with exponent 5/2.
-    refit_growth : float
-        Hyper-parameters are refitted when the data have grown by this fraction. 0 refits at every
-        step.
-    robust : bool
-        Student-t noise, which spoilt curves do not bend.
-    """
-
+    #: Kernel of the distance; ``"matern"`` is that with exponent 5/2.
     engine: str = option("matern", choices=("matern", "rbf"))
+    #: Hyper-parameters are refitted when the data have grown by this fraction. 0 refits at every
+    #: step.
     refit_growth: float = option(0.2, low=0.0)
-    robust: bool = option(True)
+    robust: bool = option(True)  #: Student-t noise, which spoilt curves do not bend
 
     @property
     def width(self) -> float:
@@ -123,20 +105,15 @@ class PlaneModel(Model):
 class KernelModel(PlaneModel):
     """A surrogate of the features and of the place.
 
-    Parameters
-    ----------
-    engine : {"nngp", "rbf", "matern", "mlp", "mlp-published"}
-        ``"nngp"`` is a deep kernel in closed form, ``"mlp"`` an ensemble of learned deep kernels and
-        ``"mlp-published"`` the loop of Liu2023: slow, for comparison.
-    position : bool
-        Learn a smooth field over the plane beside the features, for what no image shows, such as
-        composition. Engines in closed form only.
-    robust : bool
-        Spoilt curves do not bend the map: Student-t noise, or for ``"mlp"`` targets limited to four
-        robust deviations.
+    Spoilt curves do not bend a `robust` map: Student-t noise, or for ``"mlp"`` targets limited to four
+    robust deviations.
     """
 
+    #: ``"nngp"`` is a deep kernel in closed form, ``"mlp"`` an ensemble of learned deep kernels and
+    #: ``"mlp-published"`` the loop of Liu2023: slow, for comparison.
     engine: str = option("nngp", choices=SURROGATES)
+    #: Learn a smooth field over the plane beside the features, for what no image shows, such as
+    #: composition. Engines in closed form only.
     position: bool = option(True)
 
     @property
@@ -183,29 +160,19 @@ class KernelModel(PlaneModel):
 class DescriptorTarget(Target):
     """A named descriptor of the curves.
 
-    Parameters
-    ----------
-    target : str
-        Name of the descriptor. Empty takes the problem's.
-    censored : {"bound", "exclude"}
-        Learn the bound of a curve whose descriptor is only known to lie beyond it, such as the
-        turn-on of a contact that never turns on, or leave the curve out.
-    saturated : {"use", "exclude"}
-        What to do with curves that have samples at the amplifier's rail.
-    spots : {"exclude", "use"}
-        ``"exclude"`` leaves out dead contacts, curves that never rise above the noise, so that
-        predictions are those of a contact that conducts. Where half of the curves are such, the
-        film insulates, and they are learnt from in any case.
-
-    Notes
-    -----
     Curves whose descriptor is not valid and failed measurements are never learnt from. The
     descriptor's own variance, times a learnt factor, is added to the learnt noise of each curve.
     """
 
-    target: str = ""
+    target: str = ""  #: Name of the descriptor. Empty takes the problem's.
+    #: Learn the bound of a curve whose descriptor is only known to lie beyond it, such as the
+    #: turn-on of a contact that never turns on, or leave the curve out.
     censored: str = option("bound", choices=("bound", "exclude"))
+    #: What to do with curves that have samples at the amplifier's rail.
     saturated: str = option("use", choices=("use", "exclude"))
+    #: ``"exclude"`` leaves out dead contacts, curves that never rise above the noise, so that
+    #: predictions are those of a contact that conducts. Where half of the curves are such, the film
+    #: insulates, and they are learnt from in any case.
     spots: str = option("exclude", choices=("use", "exclude"))
 
     def descriptor(self, problem: Problem) -> DescriptorTargets:
@@ -225,28 +192,17 @@ class DescriptorTarget(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class StandardAcquisition(Acquisition):
-    """An acquisition of the target's posterior.
+    """An acquisition of the target's posterior."""
 
-    Parameters
-    ----------
-    acquisition : str
-        ``"max-uncertainty"`` (Liu2023), ``"ei"``, ``"log-ei"``, ``"ucb"``, ``"thompson"``,
-        ``"integrated-variance"`` or ``"beacon"``.
-    goal : {"max", "min"}
-        Whether ei, ucb and thompson look for large or for small values.
-    beta : float
-        Weight of the uncertainty in ``ucb``.
-    xi : float
-        Margin of ``ei`` and ``log-ei``, relative to the spread of the measured targets.
-    neighbours : int
-        Number of nearest targets that count in ``beacon``.
-    """
-
+    #: ``"max-uncertainty"`` (Liu2023), ``"ei"``, ``"log-ei"``, ``"ucb"``, ``"thompson"``,
+    #: ``"integrated-variance"`` or ``"beacon"``.
     acquisition: str = option("max-uncertainty", choices=tuple(ACQUISITIONS))
+    #: Whether ei, ucb and thompson look for large or for small values.
     goal: str = option("max", choices=("max", "min"))
-    beta: float = option(2.0, low=0.0)
+    beta: float = option(2.0, low=0.0)  #: Weight of the uncertainty in ``ucb``
+    #: Margin of ``ei`` and ``log-ei``, relative to the spread of the measured targets.
     xi: float = option(0.01, low=0.0)
-    neighbours: int = option(10, low=1)
+    neighbours: int = option(10, low=1)  #: Number of nearest targets that count in ``beacon``
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """The acquisition of that name."""

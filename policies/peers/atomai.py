@@ -32,15 +32,9 @@ class AtomAISurrogate(UnitTargetModel):
 
 @dataclass(frozen=True, kw_only=True)
 class RawPatches(Features):
-    """Heights of the patch around each site, not standardised one by one.
+    """Heights of the patch around each site, not standardised one by one."""
 
-    Parameters
-    ----------
-    window : int
-        Side of the patch [pixels].
-    """
-
-    window: int = option(16, low=1)
+    window: int = option(16, low=1)  #: Side of the patch [pixels]
 
     def begin(self, run: RunContext) -> None:
         """Check the window."""

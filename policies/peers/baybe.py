@@ -13,21 +13,12 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 @dataclass(kw_only=True)
 class PeerBayBE(SeededPolicy):
-    """BayBE's default recommender over the available candidates, described by patch components.
+    """BayBE's default recommender over the available candidates, described by patch components."""
 
-    Parameters
-    ----------
-    window : int
-        Side of the patch [pixels].
-    components : int
-        Number of principal components.
-    pool : int
-        Number of candidates that it is offered at each step, drawn at random. Its search space is
-        a table that is made anew.
-    """
-
-    window: int = option(16, low=1)
-    components: int = option(10, low=1)
+    window: int = option(16, low=1)  #: Side of the patch [pixels]
+    components: int = option(10, low=1)  #: Number of principal components
+    #: Number of candidates that it is offered at each step, drawn at random. Its search space is a
+    #: table that is made anew.
     pool: int = option(2000, low=1)
 
     def _begin(self) -> None:

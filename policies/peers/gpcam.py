@@ -17,14 +17,9 @@ _AT_ONCE = 256
 
 @dataclass(kw_only=True)
 class PeerGpCAM(SeededPolicy):
-    """gpCAM's Gaussian process over the plane, trained anew at each step. It knows no image.
+    """gpCAM's Gaussian process over the plane, trained anew at each step. It knows no image."""
 
-    Parameters
-    ----------
-    acquisition : str
-        One of gpCAM's own: "variance" (its default), "expected improvement", "ucb", ...
-    """
-
+    #: One of gpCAM's own: "variance" (its default), "expected improvement", "ucb", ...
     acquisition: str = "variance"
 
     def _choose(self, n: int, available: IntArray) -> Selection:

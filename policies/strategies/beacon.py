@@ -31,19 +31,12 @@ class _Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeNovelty(Acquisition):
-    """Distance of one posterior sample of the outcomes to the measured ones.
+    """Distance of one posterior sample of the outcomes to the measured ones."""
 
-    Parameters
-    ----------
-    outcomes : str
-        Comma-separated descriptors that span the space. Each is scaled by its spread over the
-        measured curves. Their models are independent and as that of the target.
-    neighbours : int
-        Number of nearest measured outcomes that count.
-    """
-
+    #: Comma-separated descriptors that span the space. Each is scaled by its spread over the
+    #: measured curves. Their models are independent and as that of the target.
     outcomes: str = "loop_area, log_max_current, turn_on"
-    neighbours: int = option(10, low=1)
+    neighbours: int = option(10, low=1)  #: Number of nearest measured outcomes that count
 
     def __post_init__(self) -> None:
         super().__post_init__()

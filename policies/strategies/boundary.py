@@ -13,22 +13,15 @@ from grainscout.records.arrays import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class BoundaryCandidates(Candidates):
-    """Grain boundaries first.
+    """Grain boundaries first."""
 
-    Parameters
-    ----------
-    detector : {"learned", "classical"}
-        ``"learned"`` is every pixel that the structure reader takes to be near a boundary,
-        ``"classical"`` those that touch a line between the grains found in its map.
-    threshold : float
-        Least proximity to a boundary that the reader says (probability of Liu2023: 0.4).
-    caution : float
-        Number of the reader's standard deviations that are taken off the proximity first, so
-        that sites of which it is unsure are no boundary. 0 ignores them, as published.
-    """
-
+    #: ``"learned"`` is every pixel that the structure reader takes to be near a boundary,
+    #: ``"classical"`` those that touch a line between the grains found in its map.
     detector: str = option("learned", choices=("learned", "classical"))
+    #: Least proximity to a boundary that the reader says (probability of Liu2023: 0.4).
     threshold: float = option(0.4, low=0.0, high=1.0)
+    #: Number of the reader's standard deviations that are taken off the proximity first, so that
+    #: sites of which it is unsure are no boundary. 0 ignores them, as published.
     caution: float = option(0.0, low=0.0)
 
     def begin(self, run: RunContext) -> None:

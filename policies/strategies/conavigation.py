@@ -15,20 +15,14 @@ from grainscout.records.arrays import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class CompositionFeatures(ImageFeatures):
-    """Image features and the composition of each site.
+    """Image features and the composition of each site."""
 
-    Parameters
-    ----------
-    composition : str
-        ``"columns"`` or ``"rows"`` if the composition varies along the film in that direction: the
-        coordinate stands for it. Otherwise the name of a channel of the scan, such as a map of the
-        Cs fraction.
-    composition_weight : float
-        Variance of the composition's column over the image, relative to that of all image features
-        together.
-    """
-
+    #: ``"columns"`` or ``"rows"`` if the composition varies along the film in that direction: the
+    #: coordinate stands for it. Otherwise the name of a channel of the scan, such as a map of the
+    #: Cs fraction.
     composition: str = "columns"
+    #: Variance of the composition's column over the image, relative to that of all image features
+    #: together.
     composition_weight: float = option(1.0, low=0.0)
 
     def __post_init__(self) -> None:

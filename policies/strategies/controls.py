@@ -25,20 +25,11 @@ class FeatureFarthestPoint(FarthestPoint):
     """Always the site whose surroundings differ most from all measured ones.
 
     Farthest point in the space of image features. The curves are never looked at.
-
-    Parameters
-    ----------
-    features : {"jets", "pca", "both", "structure"}
-        Features as in ``"dkl"``.
-    window : int
-        Side of the patch [pixels].
-    components : int
-        Number of principal components.
     """
 
-    features: str = option("jets", choices=FEATURES)
-    window: int = option(16, low=1)
-    components: int = option(24, low=1)
+    features: str = option("jets", choices=FEATURES)  #: Features as in ``"dkl"``
+    window: int = option(16, low=1)  #: Side of the patch [pixels]
+    components: int = option(24, low=1)  #: Number of principal components
 
     def _begin(self) -> None:
         super()._begin()
@@ -53,17 +44,11 @@ class FeatureFarthestPoint(FarthestPoint):
 
 @dataclass(kw_only=True)
 class StratifiedRandom(CandidatePolicy):
-    """Random sites, a fixed share of them where the image shows a boundary.
+    """Random sites, a fixed share of them where the image shows a boundary."""
 
-    Parameters
-    ----------
-    share : float
-        Probability of a site at a boundary. Where one stratum is used up, the other gives.
-    scale : float
-        Distance from a boundary's pixels up to which a site is at it [pixels].
-    """
-
+    #: Probability of a site at a boundary. Where one stratum is used up, the other gives.
     share: float = option(0.5, low=0.0, high=1.0)
+    #: Distance from a boundary's pixels up to which a site is at it [pixels].
     scale: float = option(1.5, low=0.3, high=100.0, unit="pixels")
 
     def _begin(self) -> None:
@@ -89,21 +74,15 @@ class StratifiedRandom(CandidatePolicy):
 
 @dataclass(kw_only=True, eq=False)
 class Oracle(CandidatePolicy):
-    """Knows the truth: an upper bound, never a competitor.
+    """Knows the truth: an upper bound, never a competitor."""
 
-    Parameters
-    ----------
-    truth : (n_candidates,) array of float, optional
-        True value of each candidate, in the order of the problem's candidates. NaN where there is
-        none (those come last). A comparison gives it: without it the oracle can be made and
-        checked, but not reset.
-    aim : {"spread", "largest", "classes"}
-        ``"spread"`` is always the value farthest from all measured ones: the range of outcomes in
-        the fewest curves. ``"largest"`` is descending. With ``"classes"`` the values are labels: one
-        of each, rarest first, then another of each.
-    """
-
+    #: (n_candidates,) true value of each candidate, in the problem's order. NaN where there is none
+    #: (those come last). A comparison gives it: without it the oracle can be made and checked, but
+    #: not reset.
     truth: FloatArray | None = None
+    #: ``"spread"`` is always the value farthest from all measured ones: the range of outcomes in
+    #: the fewest curves. ``"largest"`` is descending. With ``"classes"`` the values are labels: one
+    #: of each, rarest first, then another of each.
     aim: str = option("spread", choices=("spread", "largest", "classes"))
 
     uses_truth: ClassVar[bool] = True

@@ -49,17 +49,10 @@ class HeldOutError(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Curiosity(Acquisition):
-    """From the distance to the visited patches to the expected error.
+    """From the distance to the visited patches to the expected error."""
 
-    Parameters
-    ----------
-    decay : float
-        Lambda of the formula (published: 2).
-    horizon : int
-        T, the number of curves. 0 takes the budget's, or 200 if it limits no number.
-    """
-
-    decay: float = option(2.0, low=0.0)
+    decay: float = option(2.0, low=0.0)  #: Lambda of the formula (published: 2)
+    #: T, the number of curves. 0 takes the budget's, or 200 if it limits no number.
     horizon: int = option(0)
 
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:

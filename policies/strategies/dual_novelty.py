@@ -24,32 +24,22 @@ _WANTED = ("ucb", "ei", "thompson", "max-uncertainty")
 class SpectralNovelty(Target):
     """Novelty of the curve at each site.
 
-    Parameters
-    ----------
-    spectral : {"mean", "nearest", "mean-curve", "reconstruction"}
-        Novelty of a curve: mean distance to all others, mean distance to the nearest
-        `spectral_neighbours`, distance to the mean curve, or error of a reconstruction of rank
-        `spectral_neighbours`.
-    spectral_neighbours : int
-        Number of nearest curves, or rank of the reconstruction.
-    metric : {"correlation", "l2", "split"}
-        Distance of two curves. ``"split"`` weights amplitude and shape.
-    shape_weight : float
-        Weight of the shape in ``"split"``, 0 to 1. The amplitude has the rest.
-    novelty : {"refreshed", "frozen"}
-        Score all curves anew at each step, or a curve once, against those before it.
-
-    Notes
-    -----
     Curves of which over half was lost are left out.
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("novelty", "novelty_std")
 
+    #: Novelty of a curve: mean distance to all others, mean distance to the nearest
+    #: `spectral_neighbours`, distance to the mean curve, or error of a reconstruction of rank
+    #: `spectral_neighbours`.
     spectral: str = option("mean", choices=SPECTRAL)
+    #: Number of nearest curves, or rank of the reconstruction.
     spectral_neighbours: int = option(5, low=1)
+    #: Distance of two curves. ``"split"`` weights amplitude and shape.
     metric: str = option("correlation", choices=METRICS)
+    #: Weight of the shape in ``"split"``, 0 to 1. The amplitude has the rest.
     shape_weight: float = option(0.5, low=0.0, high=1.0)
+    #: Score all curves anew at each step, or a curve once, against those before it.
     novelty: str = option("refreshed", choices=("refreshed", "frozen"))
 
     def data(self, run: RunContext) -> TrainingData:
@@ -72,36 +62,23 @@ class SpectralNovelty(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class GatedNovelty(Acquisition):
-    """An acquisition of the spectral novelty, gated by the image novelty.
-
-    Parameters
-    ----------
-    acquisition : {"ucb", "ei", "thompson", "max-uncertainty"}
-        Gain of the spectral novelty.
-    beta : float
-        Weight of the uncertainty in ``ucb``.
-    xi : float
-        Margin of ``ei``, relative to the spread of the measured novelties.
-    image : {"invariant", "patch"}
-        Space of the image novelty: jets, or principal components of the patches.
-    image_neighbours : int
-        Number of nearest visited patches whose mean distance counts.
-    gate : {"product", "quantile", "probability", "none"}
-        ``"product"`` of the two maps, each scaled to 0..1 over the available candidates.
-        ``"quantile"``: only candidates above the `quantile` of image novelty. ``"probability"``: a
-        candidate passes with a probability equal to the rank of its image novelty.
-    quantile : float
-        Share of the available candidates that the gate ``"quantile"`` closes, 0 to 1.
-    """
+    """An acquisition of the spectral novelty, gated by the image novelty."""
 
     shown: ClassVar[str] = "combined"
 
-    acquisition: str = option("ucb", choices=_WANTED)
-    beta: float = option(2.0, low=0.0)
+    acquisition: str = option("ucb", choices=_WANTED)  #: Gain of the spectral novelty
+    beta: float = option(2.0, low=0.0)  #: Weight of the uncertainty in ``ucb``
+    #: Margin of ``ei``, relative to the spread of the measured novelties.
     xi: float = option(0.01, low=0.0)
+    #: Space of the image novelty: jets, or principal components of the patches.
     image: str = option("invariant", choices=("invariant", "patch"))
+    #: Number of nearest visited patches whose mean distance counts.
     image_neighbours: int = option(1, low=1)
+    #: ``"product"`` of the two maps, each scaled to 0..1 over the available candidates.
+    #: ``"quantile"``: only candidates above the `quantile` of image novelty. ``"probability"``: a
+    #: candidate passes with a probability equal to the rank of its image novelty.
     gate: str = option("product", choices=_GATES)
+    #: Share of the available candidates that the gate ``"quantile"`` closes, 0 to 1.
     quantile: float = option(0.5, low=0.0, high=1.0)
 
     def begin(self, run: RunContext) -> None:

@@ -12,18 +12,12 @@ from grainscout.records.arrays import IntArray
 
 @dataclass(kw_only=True)
 class Grid(CandidatePolicy):
-    """About `points` sites on a regular grid over the candidates, then the sites in between.
+    """About `points` sites on a regular grid over the candidates, then the sites in between."""
 
-    Parameters
-    ----------
-    order : {"serpentine", "raster"}
-        ``"serpentine"`` runs every other line backwards, without a fly-back.
-    points : int
-        Grid points of the first pass. 0 takes the budget's number of curves. The grid has lines and
-        columns in the ratio of the candidates' extent. Each further pass halves the step.
-    """
-
+    #: ``"serpentine"`` runs every other line backwards, without a fly-back.
     order: str = option("serpentine", choices=("serpentine", "raster"))
+    #: Grid points of the first pass. 0 takes the budget's number of curves. The grid has lines and
+    #: columns in the ratio of the candidates' extent. Each further pass halves the step.
     points: int = option(0)
 
     uses_budget: ClassVar[bool] = True

@@ -206,32 +206,25 @@ class Competition:
 class CompetingModels(StructuredModel):
     """Structured GPs that compete, one for each hypothesis.
 
-    Parameters
-    ----------
-    hypotheses : str
-        Hypotheses separated by ``;``, each a comma-separated list of causes (see
-        ``"structured-gp"``).
-    reward : {"evidence", "prequential", "published"}
-        ``"evidence"`` weights models by their marginal likelihood, and the site where their average
-        is least sure (disagreement included) is measured next. ``"prequential"`` does the same with
-        the sum of the log scores of each new curve before it was learnt. ``"published"`` chooses
-        one model at each step, the best so far or, with probability epsilon, any. It is rewarded
-        with +1 if the median predictive variance fell and with -1 otherwise, and the next site is
-        where this model is least sure. In the warm-up all are fitted and the one with the least
-        median is rewarded.
-    epsilon : float
-        Probability of any model under the reward ``"published"``.
-    warm_up : int
-        Number of steps of the warm-up under the reward ``"published"``.
-
     References
     ----------
     Ziatdinov et al. 2022, Adv. Mater. 34, 2201345.
     """
 
+    #: Hypotheses separated by ``;``, each a comma-separated list of causes (see
+    #: ``"structured-gp"``).
     hypotheses: str = "constant; boundary; junction; asymmetry; topography; grain"
+    #: ``"evidence"`` weights models by their marginal likelihood, and the site where their average
+    #: is least sure (disagreement included) is measured next. ``"prequential"`` does the same with
+    #: the sum of the log scores of each new curve before it was learnt. ``"published"`` chooses one
+    #: model at each step, the best so far or, with probability epsilon, any. It is rewarded with +1
+    #: if the median predictive variance fell and with -1 otherwise, and the next site is where this
+    #: model is least sure. In the warm-up all are fitted and the one with the least median is
+    #: rewarded.
     reward: str = option("evidence", choices=_REWARDS)
+    #: Probability of any model under the reward ``"published"``.
     epsilon: float = option(0.4, low=0.0, high=1.0)
+    #: Number of steps of the warm-up under the reward ``"published"``.
     warm_up: int = option(5, low=1)
 
     def __post_init__(self) -> None:

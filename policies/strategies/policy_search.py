@@ -29,14 +29,10 @@ class PolicySearch(SeededPolicy):
     A site's looks are the 20 jets of its surroundings. What a run knows of it are the distances to
     the nearest measured site among looks and in the plane, and how unlike all others the curve of
     the site of nearest looks was, and its target. All are standardised over the candidates.
-
-    Parameters
-    ----------
-    weights : tuple of float
-        28 weights, of the looks, of what is known, and of the latter times the spent share of the
-        budget: `grainscout.benchmarks.learners.search_weights`.
     """
 
+    #: 28 weights, of the looks, of what is known, and of the latter times the spent share of the
+    #: budget: `grainscout.benchmarks.learners.search_weights`.
     weights: tuple[float, ...] = FOUND
     seed_points: int = 1
 

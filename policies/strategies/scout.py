@@ -35,25 +35,16 @@ _LIKELY = 300  # likeliest candidates of each archetype that are considered besi
 
 @dataclass(frozen=True, kw_only=True)
 class Discovery(Design):
-    """Examples of every archetype first, then the design for the map.
+    """Examples of every archetype first, then the design for the map."""
 
-    Parameters
-    ----------
-    aim : {"both", "discovery", "mapping"}
-        ``"mapping"`` is the design from the start, ``"both"`` discovery until all archetypes were
-        found or a missing one is unlikely everywhere, then mapping.
-    examples : int
-        Number of curves of each archetype that are wanted.
-    apart : float
-        Least distance between a new site and all measured ones during discovery [pixels], so that
-        examples are independent.
-    curiosity : float
-        Weight of the uncertainty of the chance of a missing archetype.
-    """
-
+    #: ``"mapping"`` is the design from the start, ``"both"`` discovery until all archetypes were
+    #: found or a missing one is unlikely everywhere, then mapping.
     aim: str = option("both", choices=("discovery", "mapping", "both"))
-    examples: int = option(3, low=1)
+    examples: int = option(3, low=1)  #: Number of curves of each archetype that are wanted
+    #: Least distance between a new site and all measured ones during discovery [pixels], so that
+    #: examples are independent.
     apart: float = option(3.0, low=0.0, unit="pixels")
+    #: Weight of the uncertainty of the chance of a missing archetype.
     curiosity: float = option(0.5, low=0.0)
 
     # ---- archetypes of the curves ---------------------------------------------------------

@@ -26,28 +26,19 @@ NEVER = ("position", "robust")
 
 @dataclass(frozen=True, kw_only=True)
 class StructuredModel(Model):
-    """A structured GP of physical causes. Subclasses say which.
+    """A structured GP of physical causes. Subclasses say which."""
 
-    Parameters
-    ----------
-    engine : {"matern", "rbf", "nngp"}
-        Kernel of the residual. ``"nngp"`` is for the residual ``"features"`` only.
-    refit_growth : float
-        Hyper-parameters are refitted when the data have grown by this fraction.
-    residual : {"position", "features"}
-        The rest that the causes leave is smooth over the plane (kriging with external drift) or in
-        the image features (as in ``"dkl"``).
-    nuisance : {"drift", "none", "wear", "both"}
-        Influence on the target beside the site: linear in time, or in the logarithm of the number
-        of curves.
-    groove_scale : float
-        Width over which curvature, slope and thickness are taken [pixels].
-    """
-
+    #: Kernel of the residual. ``"nngp"`` is for the residual ``"features"`` only.
     engine: str = "matern"
+    #: Hyper-parameters are refitted when the data have grown by this fraction.
     refit_growth: float = option(0.2, low=0.0)
+    #: The rest that the causes leave is smooth over the plane (kriging with external drift) or in
+    #: the image features (as in ``"dkl"``).
     residual: str = option("position", choices=_RESIDUALS)
+    #: Influence on the target beside the site: linear in time, or in the logarithm of the number of
+    #: curves.
     nuisance: str = option("drift", choices=_NUISANCES)
+    #: Width over which curvature, slope and thickness are taken [pixels].
     groove_scale: float = option(1.0, low=0.3, high=100.0, unit="pixels")
 
     def __post_init__(self) -> None:
@@ -106,16 +97,11 @@ class StructuredModel(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class CausalModel(StructuredModel):
-    """One structured GP.
+    """One structured GP."""
 
-    Parameters
-    ----------
-    causes : str
-        Comma-separated from ``constant, boundary, junction, asymmetry, topography, grain`` or
-        ``all``: functions of the image (``models.structure_means``) on which the target may depend.
-        With ``grain``, every grain has a level of its own, too.
-    """
-
+    #: Comma-separated from ``constant, boundary, junction, asymmetry, topography, grain`` or
+    #: ``all``: functions of the image (``models.structure_means``) on which the target may depend.
+    #: With ``grain``, every grain has a level of its own, too.
     causes: str = "all"
 
     def __post_init__(self) -> None:

@@ -162,22 +162,15 @@ def _raw(scan: Scan, scales: FloatArray, height_scale: float) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferFeatures(Features):
-    """Features of this film and of the measured sites of an earlier one, on one scale.
+    """Features of this film and of the measured sites of an earlier one, on one scale."""
 
-    Parameters
-    ----------
-    source : TransferData or str, optional
-        Data from :func:`transfer`, or the path of a file that ``TransferData.save`` wrote. None
-        starts from nothing.
-    difference : float
-        Unlikeness of two sites of the same look on the two films, in units of the features'
-        spread. 0 takes both films for one, a large number learns next to nothing from the first.
-    window : int
-        Side of the patch without a source [pixels]. With one it must fit the image all the same.
-    """
-
+    #: Data from :func:`transfer`, or the path of a file that ``TransferData.save`` wrote. None
+    #: starts from nothing.
     source: TransferData | str | None = None
+    #: Unlikeness of two sites of the same look on the two films, in units of the features' spread.
+    #: 0 takes both films for one, a large number learns next to nothing from the first.
     difference: float = option(1.0, low=0.0)
+    #: Side of the patch without a source [pixels]. With one it must fit the image all the same.
     window: int = option(16, low=1)
 
     def __post_init__(self) -> None:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import commands
+import docstrings
 import links
-import numpy_sections
 import pictures
 import policy_pages
 import pytest
@@ -72,26 +72,25 @@ def test_changelog_and_citation_name_the_version() -> None:
     assert f"## [{version}]" in changes or ("## [Unreleased]" in changes and version in changes)
 
 
-def test_options_are_read_from_numpydoc_parameters() -> None:
-    doc = """Random sites.
-
-    Parameters
-    ----------
-    share, rest : float
-        Share of all sites,
-        0 to 1.
-    target : str
-
-    Notes
-    -----
-    See there.
-    """
-    assert numpy_sections.parameters(doc) == {
+def test_options_are_read_from_the_comments_of_fields() -> None:
+    source = """class Random:
+    #: Share of all sites,
+    #: 0 to 1.
+    share: float = option(0.5, low=0.0)
+    rest: float = 0.0  #: The others
+    #: Their names.
+    target: str = option(
+        "a",
+    )
+    bare: str = ""
+"""
+    assert docstrings.field_comments(source) == {
         "share": "Share of all sites, 0 to 1.",
-        "rest": "Share of all sites, 0 to 1.",
-        "target": "",
+        "rest": "The others",
+        "target": "Their names.",
     }
-    assert list(numpy_sections.sections(doc)) == ["", "Parameters", "Notes"]
+    doc = "Random sites.\n\nNotes\n-----\nSee there."
+    assert list(docstrings.sections(doc)) == ["", "Notes"]
 
 
 def test_each_public_object_is_described_once() -> None:
