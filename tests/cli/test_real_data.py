@@ -81,7 +81,7 @@ def test_a_race_takes_the_users_own_grid(run, grid, tmp_path):
         'waveform = { samples = 51 }\nmicroscope = { film = "tiny" }\n'
         '[[task]]\nid = "film"\n[[policy]]\nname = "random"\n[[policy]]\nname = "grid"\n'
     )
-    out = run("bench", "mine.toml", "--out", "race", "--jobs", 1, "--replay", grid)
+    out = run("bench", "mine.toml", "--out", "race", "--jobs", 0, "--replay", grid)
     assert "race/report.html" in out
     table = pd.read_parquet(tmp_path / "race" / "table.parquet")
     assert set(table["task"]) == {"film", f"replay/{grid.stem}/max_current"}

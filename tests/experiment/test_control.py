@@ -102,22 +102,7 @@ def test_a_vetoed_proposal_is_not_measured(make):
     assert len(measured) == len(result.outcomes) - 1
 
 
-def test_an_aborted_run_is_parked_and_can_be_resumed(make, film, tmp_path):
-    whole = make(policy="dkl", curves=16).experiment.run().outcomes
-    (tmp_path / "run.gsj").rename(tmp_path / "whole.gsj")
-    setting = make(policy="dkl", curves=16)
-    setting.at = {8: [("abort", {})]}
-    result = setting.experiment.run()
-    assert result.reason == "aborted by hand"
-    assert len(result.outcomes) == 9
-    assert setting.scope.log[-1].name == "park"
-    rest = setting.resumed().run()
-    assert [(tuple(o.site), o.finished) for o in rest.outcomes] == [
-        (tuple(o.site), o.finished) for o in whole
-    ]
-
-
-def test_a_run_with_hand_made_points_resumes_exactly(make, tmp_path):
+def test_an_aborted_run_with_hand_made_points_is_parked_and_resumes_exactly(make, tmp_path):
     hand = {2: [("add", {"row": 20, "column": 30}), ("add", {"row": 21, "column": 9})]}
     setting = make(policy="dkl", curves=16, batch=2)
     setting.at = hand
@@ -125,7 +110,8 @@ def test_a_run_with_hand_made_points_resumes_exactly(make, tmp_path):
     (tmp_path / "run.gsj").rename(tmp_path / "whole.gsj")
     setting = make(policy="dkl", curves=16, batch=2)
     setting.at = {**hand, 4: [("abort", {})]}
-    setting.experiment.run()
+    assert setting.experiment.run().reason == "aborted by hand"
+    assert setting.scope.log[-1].name == "park"
     rest = setting.resumed().run().outcomes
     assert [(tuple(o.site), o.proposal_id) for o in rest] == [
         (tuple(o.site), o.proposal_id) for o in whole

@@ -1,22 +1,19 @@
 """The loop: what is promised about order, budgets, parking and resuming."""
 
 import dataclasses
-import gc
-import weakref
 
 import numpy as np
 import pytest
 from interrupts import DiesAfter, Interrupted, trajectory
 
 from grainscout.experiment import Experiment, StopRule, full_window_sites, make_problem
-from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import (
     Budget,
     ConfigError,
     JournalError,
-    LimitError,
     MicroscopeError,
     Outcome,
     PolicyError,
@@ -63,7 +60,7 @@ def new_journal(path, film):
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize("policy", ["random", "grid", "dkl", "dual-novelty"])
+@pytest.mark.parametrize("policy", ["random", "dkl"])
 def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
     whole = experiment(film, policy, batch=batch).run()
     deaths = [
@@ -90,21 +87,6 @@ def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
             assert trajectory(result.outcomes) == trajectory(whole.outcomes)
             assert trajectory(journal.outcomes())[: len(before)] == before
             assert trajectory(journal.outcomes()) == trajectory(whole.outcomes)
-
-
-def test_a_run_with_a_journal_keeps_no_curve_in_memory(film, tmp_path):
-    curves, alive = [], []
-
-    def watch(step):
-        curves.extend(weakref.ref(o.curve) for o in step.outcomes)
-        gc.collect()
-        alive.append(sum(ref() is not None for ref in curves))
-
-    with new_journal(tmp_path / "run.gsj", film) as journal:
-        result = experiment(film, "random", journal, observe=watch).run()
-        assert len(curves) == len(result.outcomes) == 24
-        assert max(alive) <= 2  # what is at hand
-        assert trajectory(result.outcomes) == trajectory(experiment(film, "random").run().outcomes)
 
 
 def test_a_run_that_died_before_it_began_is_resumed_with_the_microscope_after_its_scan(
@@ -233,13 +215,6 @@ def test_whatever_a_policy_does_the_tip_is_parked_and_the_journal_says_why(
     assert not scope.microscope.engaged
 
 
-def test_limits_stop_the_run_before_the_command(film):
-    scope = microscope(film, limits=Limits(voltage_V=1.0))
-    with pytest.raises(LimitError, match=r"1\.5 V"):
-        experiment(film, "random", scope=scope).run()
-    assert not any(c.name == "measure" and c.status == "issued" for c in scope.log)
-
-
 class AlwaysFails:
     """A microscope whose tip never reaches the surface."""
 
@@ -279,11 +254,6 @@ def test_full_windows_stay_in_the_image(shape, window):
     first = sites - window // 2
     assert first.min() == 0
     assert ((first + window).max(0) == shape).all()
-
-
-def test_a_window_larger_than_the_image_is_refused():
-    with pytest.raises(ConfigError, match="smaller side, 12; got 16"):
-        full_window_sites((12, 40), 16)
 
 
 def test_a_run_ends_when_more_curves_would_bring_too_little(film, tmp_path):
