@@ -14,7 +14,7 @@ from grainscout.analysis.curves.block import ABSURD, fill_gaps, median_differenc
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
 from grainscout.records import DataError, IVCurve
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
 VERSION = 3

@@ -18,7 +18,7 @@ from grainscout.analysis.curves.quality import (
 )
 from grainscout.records import IVCurve, Outcome, Problem
 from grainscout.records.arrays import FloatArray
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 
 _BLOCK = 4000  # curves that are judged at a time
 _NO_CURRENT = 0.1  # no tip carries so much [A]: the recording is in another unit

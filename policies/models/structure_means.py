@@ -5,14 +5,28 @@ never used.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from grainscout.microstructure.features import StructureFeatures
 from grainscout.policies.models.kernels import Kernel, Pull
-from grainscout.policies.models.mean_model import MeanModel
 from grainscout.records.arrays import AnyFloatArray, FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeanModel:
+    """A physical model of the target, linear in all but its shape parameters."""
+
+    name: str  #: Name of the model
+    #: Function of (n, d) covariates and (q,) shape parameters that gives (n, p) columns.
+    basis: Callable[[FloatArray, FloatArray], FloatArray]
+    #: Prior standard deviations of the coefficients, in deviations of the target, (p,).
+    scale: FloatArray
+    #: Normal prior (mean, standard deviation) of the shape parameters, (q, 2).
+    shape: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
+    names: tuple[str, ...] = ()  #: Names of the p coefficients
+
 
 _DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influence falls off [pixels]
 

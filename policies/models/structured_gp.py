@@ -20,8 +20,8 @@ from scipy.optimize import Bounds, minimize
 
 from grainscout.policies.models.kernels import Kernel
 from grainscout.policies.models.likelihood import check_data, standardise, unlike_others, winsorise
-from grainscout.policies.models.mean_model import MeanModel
 from grainscout.policies.models.population_monte_carlo import population
+from grainscout.policies.models.structure_means import MeanModel
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.records import PackedState, PolicyError
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray

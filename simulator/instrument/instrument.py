@@ -14,9 +14,8 @@ from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import AppendBuffer
 from grainscout.simulator.instrument.contact import Landing, in_contact, slope, telegraph
-from grainscout.simulator.instrument.drift import Creep, DriftPath
+from grainscout.simulator.instrument.drift import Creep, DriftPath, mirrored, shifted
 from grainscout.simulator.instrument.faults import Event, InstrumentSpec, Visit
-from grainscout.simulator.instrument.imaging import mirrored, shifted
 from grainscout.simulator.instrument.light import Lamp
 from grainscout.simulator.instrument.noise import amplify
 from grainscout.simulator.instrument.sample_memory import FilmMemory

@@ -13,10 +13,11 @@ from grainscout.simulator.transport.fit_model import (
     Prior,
     coordinate,
     draw_prior,
+    jacobian,
+    levenberg,
     usable_curves,
     value,
 )
-from grainscout.simulator.transport.least_squares import jacobian, levenberg
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals
 
 __all__ = ["FREE", "Fit", "Undetermined", "as_archetypes", "fit_iv"]

@@ -7,7 +7,7 @@ from grainscout.analysis.registration import register, richest_part
 from grainscout.experiment.drift import MIN_QUALITY
 from grainscout.records import DataError
 from grainscout.simulator import PRESETS, Film
-from grainscout.simulator.instrument.imaging import shifted
+from grainscout.simulator.instrument.drift import shifted
 
 FILMS = [Film.generate(PRESETS["reference"], seed) for seed in (31, 32)]
 

@@ -22,7 +22,7 @@ from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import Budget, Waveform, spawn_streams
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.instrument import ContactSpec, instrument_spec
 

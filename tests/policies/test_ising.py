@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from grainscout.benchmarks.statements.ising_boundary import (
+from grainscout.benchmarks.statements.films import (
     CRITICAL,
     ORDERED,
     PLAIN,

@@ -9,7 +9,7 @@ from samples import curve_of
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.observations import ObservationHistory
 from grainscout.records import Outcome, PolicyError, Proposal, Site, Waveform, pack, unpack
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 
 TOY = ToySample()
 PROBLEM = TOY.problem(40)

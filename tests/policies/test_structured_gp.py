@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm
 
 from grainscout.policies.models import structured_gp
 from grainscout.policies.models.kernels import Stationary
-from grainscout.policies.models.mean_model import MeanModel
+from grainscout.policies.models.structure_means import MeanModel
 from grainscout.policies.models.structured_gp import BOUNDS, StructuredGP
 
 RNG = np.random.default_rng(3)

@@ -13,7 +13,7 @@ from grainscout.simulator.transport import (
     iv_curves,
 )
 from grainscout.simulator.transport.fit import FREE, as_archetypes, fit_iv
-from grainscout.simulator.transport.least_squares import jacobian, levenberg
+from grainscout.simulator.transport.fit_model import jacobian, levenberg
 
 WAVE = Waveform.triangle()
 WINDOW = (-0.1e-9, 0.5e-9)

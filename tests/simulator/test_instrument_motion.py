@@ -19,8 +19,7 @@ from grainscout.simulator.instrument import (
     WearSpec,
 )
 from grainscout.simulator.instrument.contact import in_contact, telegraph
-from grainscout.simulator.instrument.drift import Creep, DriftPath
-from grainscout.simulator.instrument.imaging import mirrored, shifted
+from grainscout.simulator.instrument.drift import Creep, DriftPath, mirrored, shifted
 from grainscout.simulator.instrument.wear import coating, tip_radius
 
 

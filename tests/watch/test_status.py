@@ -7,7 +7,7 @@ import pytest
 
 from grainscout.journal import Journal
 from grainscout.records import Budget, Outcome
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 from grainscout.watch import Reader
 from grainscout.watch.page_renderer import PageRenderer
 from grainscout.watch.status import (

@@ -16,7 +16,7 @@ them can be imported from here as well.
 from grainscout.records.checks import MISTAKES as MISTAKES
 from grainscout.records.checks import CheckResult as CheckResult
 from grainscout.records.checks import NotChecked as NotChecked
-from grainscout.records.curve import IVCurve
+from grainscout.records.curve import IVCurve, Quality
 from grainscout.records.encoding.packing import PackedState as PackedState
 from grainscout.records.encoding.packing import pack as pack
 from grainscout.records.encoding.packing import unpack as unpack
@@ -28,7 +28,6 @@ from grainscout.records.errors import MicroscopeError as MicroscopeError
 from grainscout.records.errors import NotSentError as NotSentError
 from grainscout.records.errors import PolicyError as PolicyError
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
-from grainscout.records.quality import Quality
 from grainscout.records.recording import Recording
 from grainscout.records.scan import Scan, Site
 from grainscout.records.streams import Streams as Streams

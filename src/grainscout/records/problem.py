@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grainscout.records.arrays import FloatArray, IntArray, freeze
-from grainscout.records.curve import IVCurve
+from grainscout.records.curve import IVCurve, Quality
 from grainscout.records.errors import ConfigError, DataError
-from grainscout.records.quality import Quality
 from grainscout.records.scan import Scan, Site, checked_sites
 from grainscout.records.waveform import Waveform
 

@@ -11,9 +11,8 @@ from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.figures.style import HEIGHT, STEPS, engineering, image_extent, labelled
 from grainscout.records import Outcome, Scan
 from grainscout.records.arrays import FloatArray
-from grainscout.watch.images import Coloured, coloured
 from grainscout.watch.journal_reader import Snapshot
-from grainscout.watch.svg_axes import WIDTH, Axes, drawing, limits, thinned
+from grainscout.watch.svg_axes import WIDTH, Axes, Coloured, coloured, drawing, limits, thinned
 
 _SHADES = 8
 _TRAIL = 8

@@ -19,7 +19,7 @@ from grainscout.journal import Event, Header, Journal, Request, is_locked
 from grainscout.journal.models import Retraction
 from grainscout.records import Outcome, Proposal, Site
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 
 #: How many of the newest curves a snapshot holds.
 NEWEST = 6

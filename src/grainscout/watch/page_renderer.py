@@ -16,10 +16,9 @@ from grainscout.analysis.curves.quality import WINDOW
 from grainscout.analysis.figures.style import engineering, labelled
 from grainscout.journal import Event
 from grainscout.records import Outcome, Proposal
-from grainscout.records.quality import Quality
+from grainscout.records.curve import Quality
 from grainscout.watch import figures
 from grainscout.watch.explanations import Explanation
-from grainscout.watch.images import Coloured, coloured
 from grainscout.watch.journal_reader import Snapshot
 from grainscout.watch.status import (
     Alert,
@@ -30,6 +29,7 @@ from grainscout.watch.status import (
     remaining_budget,
     state_of,
 )
+from grainscout.watch.svg_axes import Coloured, coloured
 
 _EVENTS = 60
 _SHORT = {"mean": "mean", "uncertainty": "1 sd"}

@@ -19,10 +19,10 @@ from grainscout.benchmarks import CampaignStore, MicroscopeSpec, PolicySpec, run
 from grainscout.benchmarks.campaign.cell import run_cell
 from grainscout.benchmarks.campaign.isolation import isolated_policy
 from grainscout.benchmarks.campaign.made_by import made_by
-from grainscout.benchmarks.campaign.process_state import process_state_restored
 from grainscout.benchmarks.campaign.runner import retire_stale
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TwinPolicy
+from grainscout.benchmarks.campaign.worker_process import process_state_restored
 from grainscout.records import Outcome, PolicyError, Site, Waveform
 
 

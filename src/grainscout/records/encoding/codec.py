@@ -10,11 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from grainscout.records.curve import IVCurve
+from grainscout.records.curve import IVCurve, Quality
 from grainscout.records.encoding.packing import PackedState
 from grainscout.records.errors import DataError, GrainscoutError
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal
-from grainscout.records.quality import Quality
 from grainscout.records.scan import Scan, checked_site
 from grainscout.records.waveform import Waveform
 
