@@ -38,7 +38,7 @@ from grainscout.policies.models.pretrained.kernel import (
 )
 from grainscout.policies.models.pretrained.kinds import KIND
 from grainscout.policies.models.pretrained.network import HIDDEN, VERSION, Network
-from grainscout.records import Scan
+from grainscout.records import ConfigError, Scan
 from grainscout.records.arrays import FloatArray
 
 SEED, FILMS, HELD_OUT, FIRST_HELD_OUT = 18, 420, 20, 421
@@ -247,13 +247,26 @@ def train(
 
 
 # ---- the command ------------------------------------------------------------------------------
+def claim(folder: Path) -> None:
+    """Make the folder, or ConfigError if other code made what it keeps."""
+    digest = hashlib.sha256()
+    for room in ("simulator", "microstructure", "policies.models.pretrained", "benchmarks.prior"):
+        for path in sorted(Path(str(files(f"grainscout.{room}"))).rglob("*.py")):
+            digest.update(path.read_bytes())
+    digest.update((files("grainscout.microstructure") / "weights" / "reader.npz").read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
+    mark, made_by = folder / "made_by.txt", digest.hexdigest()
+    if not mark.exists() and not any(folder.iterdir()):
+        mark.write_text(made_by, "utf-8")
+    if not mark.exists() or mark.read_text("utf-8") != made_by:
+        raise ConfigError(f"{folder} keeps films or inputs that other code made; give a new folder")
+
+
 def prepared(seed: int, folder: Path, *, current: bool) -> Film:
     """The film of a seed with its inputs, which are kept in the folder."""
     stored = cached_film(seed, folder)
     kind = np.random.default_rng([seed, 20]).integers(2) if current else None
-    reader = (files("grainscout.microstructure") / "weights" / "reader.npz").read_bytes()
-    label = f"{hashlib.sha256(reader).hexdigest()[:8]}_{'height' if kind is None else kind}"
-    path = folder / f"inputs_{label}_{seed}.npz"
+    path = folder / f"inputs_{'height' if kind is None else kind}_{seed}.npz"
     if not path.exists():
         channels = {"height": stored["height"]}
         if kind is not None:
@@ -306,7 +319,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--current", action="store_true", help="of height and current images")
     args = parser.parse_args(argv)
-    args.folder.mkdir(parents=True, exist_ok=True)
+    claim(args.folder)
     films = [prepared(k, args.folder, current=args.current) for k in range(1, args.films + 1)]
     torch.manual_seed(SEED)
     x = torch.cat([film.x for film in films])

@@ -11,6 +11,7 @@ from grainscout.benchmarks.prior.films import make_film
 from grainscout.benchmarks.prior.train import (
     Film,
     Learner,
+    claim,
     covariance,
     episode,
     prepared,
@@ -19,6 +20,7 @@ from grainscout.benchmarks.prior.train import (
 )
 from grainscout.policies.models.pretrained.kernel import HierarchicalKernel
 from grainscout.policies.models.pretrained.kinds import KIND
+from grainscout.records import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +94,14 @@ class _Stops(list[Film]):
 
 def test_the_film_of_a_seed_is_always_the_same() -> None:
     assert np.array_equal(make_film(901).scan().height, make_film(901).scan().height)
+
+
+def test_a_folder_of_other_code_is_refused(tmp_path: Path) -> None:
+    claim(tmp_path / "films")
+    claim(tmp_path / "films")
+    (tmp_path / "films" / "made_by.txt").write_text("another digest", "utf-8")
+    (tmp_path / "unmarked").mkdir()
+    (tmp_path / "unmarked" / "film_1.npz").touch()
+    for folder in ("films", "unmarked"):
+        with pytest.raises(ConfigError, match="other code made"):
+            claim(tmp_path / folder)
