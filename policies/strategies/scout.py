@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import gammaln
 
 from grainscout.analysis.curves.archetypes import classification
 from grainscout.policies.acquisition import Posterior
@@ -25,12 +26,15 @@ from grainscout.records import PolicyError
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
 
 _ARCHETYPES = ("club", "heart", "diamond")
+#: Usual archetype of grains, symmetric boundaries, asymmetric boundaries and junctions (Gong2026).
+_USUALLY = np.array([0, 1, 2, 1])
 _WORTH = 0.03  # chance of a missing archetype below which `aim = "both"` goes on to the map
 _TAIL = 0.1  # share of the measured targets that counts as either end
-_TRUSTED, _OTHER = 4.0, 0.4  # curves that the image's own archetype is worth, and each other one
+_TRUSTED, _OTHER = 8.0, 0.4  # curves that a place's usual archetype is worth, and each other one
+_USUAL = 0.6  # chance that a kind of place has its usual archetype, else it may have any
 _SURE = 0.95  # weight of what image and curves say together, the rest is any archetype
 _VARIANCE, _NOISE = 0.11, 0.02  # of a chance before any curve, and of an archetype's reading
-_LIKELY = 300  # likeliest candidates of each archetype that are considered beside random ones
+_LIKELY = 300  # surest candidates of each kind of place that are considered beside random ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ class Discovery(Design):
         shapes = self._shapes(run)
         if not shapes.any():
             return self._ends(run)
-        shown, taught = self._taught(run, shapes)
-        expected = _SURE * (shown @ taught) + (1.0 - _SURE) / 3.0
+        shown = self._places(run)[run.rows] @ self._taught(run, shapes)
+        expected = _SURE * shown + (1.0 - _SURE) / 3.0
         product = shapes[:, :3] * expected
         share = product / np.maximum(product.sum(1, keepdims=True), 1e-12)
         chances: FloatArray = share * shapes[:, :3].sum(1, keepdims=True)
@@ -93,50 +97,59 @@ class Discovery(Design):
     def _informed(run: RunContext) -> bool:
         return isinstance(run.model, PretrainedModel) and run.model.prior != "none"
 
-    def _image(self, run: RunContext) -> FloatArray:
-        """(pixels, 3) chance of each archetype as the image shows it."""
+    def _places(self, run: RunContext) -> FloatArray:
+        """(pixels, 4) chance of each kind of place, as the image shows it."""
 
         def make() -> FloatArray:
             if not self._informed(run):
-                return np.full((run.problem.scan.image.size, 3), 1.0 / 3.0)
-            chance = np.stack([read(run).maps[k].ravel() for k in _ARCHETYPES], axis=1)
-            chance = np.clip(chance, 1e-3, 1.0)
+                return np.full((run.problem.scan.image.size, len(_USUALLY)), 1.0 / len(_USUALLY))
+            maps = {k: read(run).maps[k].ravel() for k in (*_ARCHETYPES, "junction")}
+            junction = np.minimum(maps["junction"], maps["heart"])
+            parts = maps["club"], maps["heart"] - junction, maps["diamond"], junction
+            chance = np.clip(np.stack(parts, axis=1), 1e-3, 1.0)
             return np.asarray(chance / chance.sum(1, keepdims=True))
 
-        return run.memo("image chances", make)
+        return run.memo("places", make)
 
-    def _taught(self, run: RunContext, shapes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Chances (n, 3) by the image where curves are, and what each goes with (3, 3).
+    def _taught(self, run: RunContext, shapes: FloatArray) -> FloatArray:
+        """(4, 3) chance of each archetype at each kind of place, by the curves so far.
 
-        Expectation maximisation of the chance of each curve's archetype, given the image's.
+        Expectation maximisation of the place of each curve. A kind of place has its usual
+        archetype (a Dirichlet density around it) or any (a flat one), by what its curves tell.
         """
-        shown, before = self._image(run)[run.rows], np.full((3, 3), _OTHER)
-        np.fill_diagonal(before, _TRUSTED if self._informed(run) else _OTHER)
-        taught = before / before.sum(1, keepdims=True)
+        shown = self._places(run)[run.rows]
+        usual = np.full((len(_USUALLY), 3), _OTHER)
+        usual[np.arange(len(_USUALLY)), _USUALLY] = _TRUSTED
+        before = np.stack([usual, np.ones_like(usual)])
+        weight = np.array([_USUAL, 1.0 - _USUAL]) if self._informed(run) else np.array([0.0, 1.0])
         seen = shapes[:, :3] * (shapes[:, :3].sum(1, keepdims=True) > 0.5)
-        for _ in range(8):
+        counts = np.zeros_like(usual)
+        for _ in range(9):
+            evidence = weight[:, None] * np.exp(_log_beta(before + counts) - _log_beta(before))
+            evidence /= evidence.sum(0)
+            mean = (before + counts) / (before + counts).sum(2, keepdims=True)
+            taught: FloatArray = np.einsum("mp,mpk->pk", evidence, mean)
             joint = shown[:, :, None] * taught * seen[:, None, :]
             joint /= np.maximum(joint.sum((1, 2), keepdims=True), 1e-12)
-            taught = before + joint.sum(0)
-            taught /= taught.sum(1, keepdims=True)
-        return shown, taught
+            counts = joint.sum(0)
+        return taught
 
     def chances(self, run: RunContext, at: IntArray | None = None) -> tuple[FloatArray, FloatArray]:
         """Chance (c, 3) of each archetype at candidates (all by default), and its deviation (c,)."""
         here = run.candidate_rows if at is None else run.candidate_rows[at]
-        shapes, image = self._shapes(run), self._image(run)
-        taught = self._taught(run, shapes)[1] if shapes.any() else np.eye(3)
+        shapes, places = self._shapes(run), self._places(run)
+        taught = self._taught(run, shapes) if shapes.any() else np.eye(3)[_USUALLY]
         found, rows = self.archetypes(run), run.rows
         some = found.sum(1) > 0.5
         found, rows = found[some], rows[some]
         if len(rows) == 0:
-            return image[here] @ taught, np.full(len(here), np.sqrt(_VARIANCE))
+            return places[here] @ taught, np.full(len(here), np.sqrt(_VARIANCE))
         covariance = self._covariance(run)
         k = covariance(rows, rows)
         k.flat[:: len(rows) + 1] += _NOISE
         cross = covariance(rows, here)
         solved = cho_solve(cho_factor(k, lower=True), cross)
-        mean = image[here] @ taught + solved.T @ (found - image[rows] @ taught)
+        mean = places[here] @ taught + solved.T @ (found - places[rows] @ taught)
         variance = _VARIANCE - np.einsum("ij,ij->j", cross, solved)
         return np.clip(mean, 0.0, 1.0), np.sqrt(np.maximum(variance, 0.0))
 
@@ -171,10 +184,10 @@ class Discovery(Design):
         return "discovery", gain
 
     def _promising(self, run: RunContext) -> IntArray:
-        """Candidates that are considered: random ones, and the likeliest of each archetype."""
+        """Candidates that are considered: random ones, and the surest of each kind of place."""
 
         def make() -> IntArray:
-            shown = self._image(run)[run.candidate_rows]
+            shown = self._places(run)[run.candidate_rows]
             best = np.argpartition(-shown, min(_LIKELY, len(shown)) - 1, axis=0)[:_LIKELY]
             return np.union1d(self._sets(run)[0], best.ravel())
 
@@ -191,6 +204,12 @@ class Discovery(Design):
     def maps(self, run: RunContext) -> Maps:
         """Chance of each archetype."""
         return dict(zip(_ARCHETYPES, self.chances(run)[0].T, strict=True))
+
+
+def _log_beta(a: FloatArray) -> FloatArray:
+    """Logarithm of the normaliser of Dirichlet densities along the last axis."""
+    out: FloatArray = gammaln(a).sum(-1) - gammaln(a.sum(-1))
+    return out
 
 
 scout = Recipe(
