@@ -2,10 +2,10 @@
 
 Whole curves are the observations. Each is assigned to its *archetype*: the loop shapes of Gong2026
 where the sweep shows them, else the low end, the middle and the high end of the target. Where each
-occurs is read from the image. The run's own curves say how far what the image shows can be trusted
-and which archetype goes with it (so a film whose archetypes sit elsewhere is learnt, too), and a
-Gaussian process with the covariance of the surrogate carries what they showed to similar sites. Once
-all archetypes were seen often enough, the design for the map takes over.
+occurs is read from the image. The run's own curves say which archetype each kind of place has (so a
+film whose archetypes sit elsewhere is learnt, too: decision 0207), and a Gaussian process with the
+covariance of the surrogate carries what they showed to similar sites. Once all archetypes were seen
+often enough, the design for the map takes over.
 """
 
 from collections.abc import Callable
