@@ -1,10 +1,12 @@
 """The scout: it keeps the protocol, tells archetypes apart, learns where they are, then maps."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from samples import curve_of, fresh, problem_on
 
+from grainscout.microstructure.reader import read_structure
 from grainscout.policies import ModelPolicy
 from grainscout.policies.strategies.scout import scout
 from grainscout.records import Outcome, Problem, Site, Waveform
@@ -24,8 +26,8 @@ def problem() -> Problem:
     return problem_on(film().scan(), grid, waveform=WAVE, curves=40, light=0.1, target="loop_area")
 
 
-def outcome(site: Site, name: str | None = None) -> Outcome:
-    current, _ = film().curves(np.array([tuple(site)]), WAVE, light=0.1)
+def outcome(site: Site, name: str | None = None, of: Film | None = None) -> Outcome:
+    current, _ = (of or film()).curves(np.array([tuple(site)]), WAVE, light=0.1)
     noise = np.random.default_rng([site.row, site.column]).normal(0.0, 2e-12, len(WAVE))
     curve = curve_of(WAVE, current[0] + noise)
     return Outcome(site=site, status="ok", curve=curve, proposal_id=name)
@@ -61,6 +63,29 @@ def test_chances_predict_archetypes_at_sites_never_measured() -> None:
         assert (spread >= 0).all()
     assert right[1] < 0.45
     assert right[100] > right[1] + 0.05
+
+
+def test_hearts_at_asymmetric_boundaries_promise_diamonds_at_junctions() -> None:
+    """A film may have them there (record 0207): the chance elsewhere rises as the usual place fails."""
+    spec = PRESETS["tiny"]
+    strange = Film.generate(
+        replace(spec, transport=replace(spec.transport, placement="junctions")), 31
+    )
+    sites, maps = problem().candidates, read_structure(problem().scan).maps
+    told = np.argsort(-maps["diamond"][tuple(sites.T)])[:6]
+    junction = np.setdiff1d(np.argsort(-maps["junction"][tuple(sites.T)])[:20], told)
+    chances = {}
+    for name, kind in (("published", film()), ("strange", strange)):
+        policy = scout()
+        policy.reset(problem(), rng=np.random.default_rng(0))
+        before, _ = policy.acquisition.chances(policy.run)
+        policy.tell([outcome(Site(*map(int, s)), of=kind) for s in sites[told]])
+        after, _ = policy.acquisition.chances(policy.run)
+        rest = np.setdiff1d(np.argsort(-maps["diamond"][tuple(sites.T)])[:26], told)
+        chances[name] = after[rest, 2].mean(), after[junction, 2].mean()
+        assert before[rest, 2].mean() > before[junction, 2].mean()
+    assert chances["published"][0] > chances["published"][1]
+    assert chances["strange"][0] < chances["strange"][1]
 
 
 def test_new_sites_keep_their_distance_while_it_discovers() -> None:
