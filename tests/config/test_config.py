@@ -90,6 +90,11 @@ def test_what_is_written_is_read_back():
         ('acquisition = "ei"', 'acquisition = "best"', "acquisition"),
         ("voltage_V = 1.5", "voltage_V = -2", "voltage_V must be finite and > 0"),
         ("voltage_V = 1.5", "volts = 2", "limits.volts is not a key here"),
+        (
+            "[policy]",
+            "[microscope]\nfilm = 1\n[policy]",
+            "microscope is not a key here; it is one of [task]",
+        ),
         ("[policy]", "[polcy]", "polcy is not a key here; did you mean policy"),
         ("seed = 3", "seed = -1", "seed must be >= 0"),
         ("[task]", "[task", "must be TOML"),

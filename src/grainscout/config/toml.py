@@ -184,6 +184,10 @@ def _kind_of(
 def _unknown(kind: Any, key: str, known: Collection[str]) -> str:
     if issubclass(kind, Kinds):
         return str(kind.foreign(key))
+    for name, hint in typing.get_type_hints(kind).items():
+        inside = _dataclass_of(hint)[0]
+        if name in known and is_dataclass(inside) and key in {f.name for f in fields(inside)}:
+            return f"is not a key here; it is one of [{name}]"
     near = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(sorted(known))}"
     return f"is not a key here; {hint}"
