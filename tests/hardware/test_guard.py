@@ -49,36 +49,6 @@ def test_a_measurement_beyond_a_limit_is_refused_before_anything_is_issued(limit
     assert [(c.name, c.status) for c in guard.log] == [("measure", "refused")]
 
 
-def test_a_command_at_its_limit_is_allowed():
-    frame = (1e-6, 2e-6, 1.04e-6, 2.06e-6)
-    limits = Limits(voltage_V=1.5, slew_V_per_s=3.0, dwell_s=1.0, frame_m=frame)
-    guard = Guard(BareMicroscope(), limits, scan=SCAN)
-    for corner in (Site(0, 0), Site(3, 4)):
-        assert len(guard.measure(corner, TRIANGLE)) == len(TRIANGLE)
-
-
-@pytest.mark.parametrize(
-    "waveform",
-    [
-        Waveform.triangle(-1.5, 51),
-        Waveform.constant(-1.5, 0.1),
-        Waveform.bipolar(1.5, 101),
-        Waveform.triangle(0.5, 51, start=-1.5),
-    ],
-)
-def test_both_signs_of_the_voltage_are_limited(waveform):
-    guard = Guard(inner := BareMicroscope(), Limits(voltage_V=1.2), scan=SCAN)
-    with pytest.raises(LimitError, match=r"at most 1.2 V; got 1.5 V"):
-        guard.measure(Site(0, 0), waveform)
-    assert inner.steps == []
-
-
-def test_all_broken_limits_are_named_at_once():
-    guard = Guard(BareMicroscope(), Limits(voltage_V=1.0, dwell_s=0.1), scan=SCAN)
-    with pytest.raises(LimitError, match=r"voltage_V.*dwell_s"):
-        guard.measure(Site(0, 0), TRIANGLE)
-
-
 def test_the_number_of_measurements_is_limited_and_failed_ones_count():
     inner = BareMicroscope(fail_at=1, error=MicroscopeError("no surface"))
     guard = Guard(inner, Limits(curves=2), scan=SCAN)

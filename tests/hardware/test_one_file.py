@@ -125,18 +125,6 @@ def test_it_runs_on_the_simulator_on_its_recording_and_through_the_link(tmp_path
         np.testing.assert_array_equal(one.curve.current, other.curve.current)
 
 
-def test_it_runs_on_the_real_recorded_grid(tmp_path, shared_data):
-    """Its sweep is its own, so the waveform line says "recorded"; all else is the same file."""
-    grid = shared_data / "mit_scifidatasets" / "NanonisReader_STS_grid_lockin.3ds"
-    line = next(ln for ln in FILE.splitlines() if ln.startswith("waveform"))
-    text = FILE.replace(line, 'waveform = { kind = "recorded" }').replace("dwell_s = 1.0", "")
-    guard = fly(tmp_path, f'[task.microscope]\nkind = "replay"\nfile = "{grid}"\n', text=text)
-    outcomes, reason = read(tmp_path)
-    assert reason == f"budget: {CURVES} curves"
-    assert {o.status for o in outcomes} <= {"ok", "saturated"}
-    assert guard.log[-1].name == "park"
-
-
 def after(count: int, then):
     """An observer that breaks something once `count` batches are done."""
 

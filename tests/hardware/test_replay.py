@@ -16,8 +16,6 @@ from grainscout.records import (
     Scan,
     Site,
     Waveform,
-    pack,
-    unpack,
 )
 
 
@@ -82,13 +80,6 @@ def test_other_waveforms_are_refused(recording):
     microscope.measure(Site(0, 0), same)
 
 
-def test_light_stays_as_recorded(recording):
-    microscope = ReplayMicroscope(recording, light=0.5)
-    microscope.light(0.5)
-    with pytest.raises(MicroscopeError, match=r"0\.5 suns"):
-        microscope.light(0.0)
-
-
 def test_scan_gives_the_recorded_channels(recording):
     microscope = ReplayMicroscope(recording, scan_seconds=7.0)
     scan = microscope.scan(("current",))
@@ -97,25 +88,6 @@ def test_scan_gives_the_recorded_channels(recording):
     assert microscope.clock.now() == 7.0
     with pytest.raises(DataError, match="height, current"):
         microscope.scan(("phase",))
-
-
-def test_restored_state_continues_the_clock_from_the_same_place(recording):
-    first, second = ReplayMicroscope(recording), ReplayMicroscope(recording)
-    first.measure(Site(4, 0), recording.waveform)
-    second.restore(unpack(pack(first.state())))
-    for microscope in (first, second):
-        microscope.measure(Site(0, 3), recording.waveform)
-    assert first.clock.now() == second.clock.now()
-
-
-def test_opened_by_name_from_a_file(recording, tmp_path):
-    write_nsid(recording, tmp_path / "grid.h5")
-    microscope = make_microscope("replay", {"path": str(tmp_path / "grid.h5"), "settle_s": 1.0})
-    curve = microscope.measure(Site(0, 3), recording.waveform)
-    np.testing.assert_array_equal(curve.current, recording.current[1])
-    write_nsid(recording.scan, tmp_path / "image.h5")
-    with pytest.raises(DataError, match="it holds an image"):
-        make_microscope("replay", {"path": str(tmp_path / "image.h5")})
 
 
 def test_it_conforms(shared_data):

@@ -7,13 +7,11 @@ import pytest
 
 from grainscout.hardware import (
     Guard,
-    Limits,
     RealClock,
     SimulatedClock,
     SimulatedMicroscope,
     SupportsFaults,
     make_microscope,
-    microscope_names,
 )
 from grainscout.records import ConfigError, DataError, MicroscopeError, Site, Waveform, pack, unpack
 from grainscout.records.supports import supports
@@ -169,14 +167,6 @@ def test_a_failed_landing_is_an_error_that_leaves_the_tip_where_it_is(film):
     assert any(outcomes)
 
 
-@pytest.mark.parametrize("site", [Site(32, 0), Site(0, 40), Site(-1, 3), Site(3, -1), (1.0, 2)])
-def test_sites_that_are_not_pixels_are_refused_and_cost_nothing(film, site):
-    microscope = opened(film)
-    with pytest.raises(MicroscopeError, match="32 x 40 scan"):
-        microscope.measure(site, TRIANGLE)
-    assert microscope.clock.now() == 0.0
-
-
 def test_channels_are_those_it_was_given(film):
     microscope = opened(film, channels=("height",))
     assert microscope.capabilities.channels == ("height",)
@@ -208,16 +198,6 @@ def test_settings_that_make_no_sense_are_refused(film):
         microscope.limit_current(0.0)
 
 
-def test_the_guards_compliance_becomes_the_amplifiers_rail(film):
-    peak = film.curves(np.argwhere(np.ones(film.shape)), TRIANGLE, light=0.1)[0].max(1)
-    row, column = divmod(int(peak.argmax()), 40)
-    compliance = 0.25 * float(peak.max())
-    guard = Guard(opened(film, "quiet", light=0.1), Limits(current_A=compliance))
-    curve = guard.measure(Site(row, column), TRIANGLE)
-    assert curve.current.max() == compliance
-    assert curve.saturated.sum() > 5
-
-
 def test_faults_are_reported_as_plain_values_through_the_guard(film):
     guard = Guard(opened(film, "contact-severe", light=0.1))
     assert supports(guard, SupportsFaults)
@@ -241,25 +221,6 @@ def test_clocks():
     first = real.now()
     real.spend(1e6)
     assert 100.0 <= first <= real.now() < 1e5
-
-
-def test_microscopes_open_by_name_with_their_options():
-    assert {"simulated", "replay"} <= set(microscope_names())
-    microscope = make_microscope("simulated", {"film": "tiny", "instrument": "quiet", "seed": 3})
-    twin = make_microscope("simulated", {"film": "tiny", "instrument": "quiet", "seed": 3})
-    other = make_microscope("simulated", {"film": "tiny", "instrument": "quiet", "seed": 4})
-    heights = [m.scan().height for m in (microscope, twin, other)]
-    assert np.array_equal(heights[0], heights[1])
-    assert not np.array_equal(heights[0], heights[2])
-
-
-def test_a_saved_film_opens_as_the_one_it_was(film, tmp_path):
-    film.save(tmp_path / "film.h5")
-    loaded = make_microscope(
-        "simulated", {"film": str(tmp_path / "film.h5"), "instrument": "ideal"}
-    )
-    curve = loaded.measure(Site(3, 7), TRIANGLE)
-    assert np.array_equal(curve.current, film.curves(np.array([[3, 7]]), TRIANGLE)[0][0])
 
 
 @pytest.mark.parametrize(

@@ -124,14 +124,6 @@ def test_each_outcome_s_state_is_read_back_by_whoever_goes_on(journal, path):
     journal.close()
 
 
-def test_a_commit_that_fails_leaves_the_state_before_it(journal):
-    journal.record_outcome(0, failed(0), {"table": np.zeros((2, 3))})
-    with pytest.raises(JournalError, match="UNIQUE"):
-        journal.record_outcome(0, failed(0), {"table": np.ones((3, 3))})
-    journal.record_outcome(1, failed(1), {"table": np.full((2, 3), 5.0)})
-    assert (journal.checkpoint("microscope")[1]["table"] == 5.0).all()
-
-
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_change_that_is_missing_is_noticed(journal, path, missing):
     for n in range(4):

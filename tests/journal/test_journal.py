@@ -44,11 +44,6 @@ def curve(scale=1e-9, railed=False):
     return curve_of(wave, current, saturated=current > 5e-10 if railed else np.zeros(21, bool))
 
 
-def read_all(path):
-    with Journal.open(path) as journal:
-        return journal.header(), journal.batches()
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.gsj"
@@ -139,22 +134,6 @@ def test_what_sqlite_gives_back_otherwise_is_no_damage(journal, path, value):
         assert kept.prediction == kept.uncertainty == (None if np.isnan(value) else value)
         assert batch.outcomes[0].message == "no file caf\\udce9"
         assert batch.decision_s == read.events()[-1].clock_s == 0.0
-
-
-def test_it_can_be_read_while_it_is_written(journal, path):
-    with Journal.read(path) as reader:
-        assert len(reader.outcomes()) == 2
-        journal.record_batch(1, [Proposal(id="p2", site=Site(4, 6))], 0.0)
-        last = Outcome(site=Site(4, 6), status="ok", curve=curve(), proposal_id="p2")
-        journal.record_outcome(1, last)
-        assert len(reader.outcomes()) == 3
-
-
-def test_a_new_journal_never_overwrites(journal, path):
-    before = path.read_bytes()
-    with pytest.raises(JournalError, match="must be a new file"):
-        Journal.create(path, Header(problem=problem(), config={}, seed=0))
-    assert path.read_bytes() == before
 
 
 def test_an_outcome_is_recorded_once(journal):

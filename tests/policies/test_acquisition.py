@@ -65,11 +65,6 @@ def test_log_expected_improvement_is_its_logarithm_and_stays_finite() -> None:
     np.testing.assert_allclose(values[20:40], first, rtol=1e-4)
 
 
-def test_maximum_uncertainty_goes_where_nothing_is_known() -> None:
-    gain = ACQUISITIONS["max-uncertainty"](posterior([10, 20, 30, 190], [0.0, 0.3, 0.1, 0.2]))
-    assert 60 < int(gain.argmax()) < 150
-
-
 def test_integrated_variance_is_the_fall_that_a_measurement_brings() -> None:
     b = posterior(ROWS, Y)
     gain = ACQUISITIONS["integrated-variance"](b)
@@ -153,15 +148,6 @@ def test_a_batch_keeps_its_members_apart() -> None:
         again, lambda posterior, last: posterior.std, 1, np.array([again.available[first]])
     )
     assert abs(int(chosen[0]) - int(again.available[first])) > 20
-
-
-def test_exhaustion_and_subsets_never_choose_a_closed_site() -> None:
-    b = posterior(ROWS, Y)
-    b.available = np.array([7, 9])
-    chosen, _ = choose_batch(
-        b, lambda posterior, last: ACQUISITIONS["thompson"](posterior), 5, np.zeros(0, np.int64)
-    )
-    assert sorted(chosen.tolist()) == [7, 9]
 
 
 def test_gain_per_second() -> None:

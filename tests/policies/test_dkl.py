@@ -11,7 +11,6 @@ from grainscout.policies import ModelPolicy
 from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dkl import dkl
 from grainscout.records import (
-    ConfigError,
     DataError,
     IVCurve,
     Outcome,
@@ -76,21 +75,6 @@ def test_cost_awareness_saves_travel() -> None:
         sites = np.array(run(dkl(cost_aware=aware), problem, 40))[10:]
         travelled[aware] = np.linalg.norm(np.diff(sites, axis=0), axis=1).sum()
     assert travelled[True] < 0.7 * travelled[False]
-
-
-def test_target_option_names_the_descriptor() -> None:
-    problem = TOY.problem(100)
-    policy = dkl(target="max_current")
-    run(policy, problem, 30)
-    expected = truth(problem, "max_current")
-    assert np.corrcoef(policy.predict()[0], expected)[0, 1] > 0.8
-    with pytest.raises(ConfigError, match="descriptor must be one of"):
-        dkl(target="loop").reset(problem, rng=np.random.default_rng(0))
-
-
-def test_window_must_fit_the_image() -> None:
-    with pytest.raises(ConfigError, match=r"window 40 .* 36 x 36"):
-        dkl(window=40).reset(TOY.problem(20), rng=np.random.default_rng(0))
 
 
 def test_further_channels_can_be_what_it_learns_from() -> None:

@@ -16,7 +16,7 @@ from grainscout.policies.models.features import (
     patches,
     project_patches,
 )
-from grainscout.records import ConfigError, Scan
+from grainscout.records import Scan
 
 
 def surface(shape: tuple[int, int] = (40, 52), seed: int = 0) -> np.ndarray:
@@ -56,13 +56,6 @@ def test_the_site_is_pixel_8_8_of_its_16_pixel_patch() -> None:
     patch = patches(image, 16, np.array([[20, 23]]))[0]
     assert np.argwhere(patch == 1.0).tolist() == [[8, 8]]
     assert patches(image, 16, np.array([[0, 0]])).shape == (1, 16, 16)
-
-
-def test_edges_continue_by_reflection() -> None:
-    image = surface((20, 20))
-    patch = patches(image, 4, np.array([[0, 0]]))[0]
-    np.testing.assert_array_equal(patch[2:, 2:], image[:2, :2])
-    np.testing.assert_array_equal(patch[1, 2:], image[1, :2])  # row -1 is row 1
 
 
 def test_jets_do_not_know_which_way_the_image_lies() -> None:
@@ -116,13 +109,6 @@ def test_a_flat_image_has_equal_features_everywhere() -> None:
     table = feature_table(scan_of(np.full((20, 20), 3.0)), kind="both")
     assert np.isfinite(table).all()
     assert np.ptp(table, axis=0).max() == 0.0
-
-
-def test_window_larger_than_the_image_names_both() -> None:
-    with pytest.raises(ConfigError, match=r"window 16 .* 12 x 40"):
-        feature_table(scan_of(surface((12, 40))), window=16)
-    with pytest.raises(ConfigError, match="features must be one of"):
-        feature_table(scan_of(surface()), kind="vae")
 
 
 def test_memory_is_that_of_the_features_not_of_the_patches() -> None:

@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime
 
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import ArcCosine
-from grainscout.records import ConfigError, PolicyError, pack, unpack
+from grainscout.records import ConfigError, PolicyError
 
 
 def table_of(m: int = 700, d: int = 5, seed: int = 0) -> np.ndarray:
@@ -181,18 +181,6 @@ def test_stated_noise_that_is_far_too_large_is_not_believed() -> None:
     assert error[1] < 1.3 * error[0]
 
 
-def test_robust_fit_withstands_a_spoilt_curve() -> None:
-    plain, rows, y = fitted(robust=False)
-    robust, _, _ = fitted()
-    spoilt = y.copy()
-    spoilt[5] += 60 * y.std()
-    plain.fit(rows, spoilt)
-    robust.fit(rows, spoilt)
-    truth = 5e-10 * smooth(plain.table)[:500] + 2e-9
-    error = [np.sqrt(np.mean((g.predict()[0] - truth) ** 2)) for g in (robust, plain)]
-    assert error[0] < 0.5 * error[1]
-
-
 def test_many_spoilt_curves_do_not_bend_the_hyper_parameters() -> None:
     plain, rows, y = fitted(robust=False)
     robust, _, _ = fitted()
@@ -249,34 +237,6 @@ def test_targets_may_all_change_without_a_refit() -> None:
     assert np.abs(before[0] - changed[0]).max() > 0.1 * y.std()
     gp.fit(rows, y)
     assert_array_equal(before[0], gp.predict()[0])
-
-
-def test_state_continues_bit_for_bit() -> None:
-    gp, rows, y = fitted(growth=0.2)
-    for n in range(20, 50):
-        gp.fit(rows[:n], y[:n])
-    twin, _, _ = fitted(growth=0.2)
-    twin.restore(unpack(pack(gp.state())), rows[:49], y[:49], None)
-    for n in range(49, 61):
-        gp.fit(rows[:n], y[:n])
-        twin.fit(rows[:n], y[:n])
-        for a, b in zip(gp.predict(), twin.predict(), strict=True):
-            assert_array_equal(a, b)
-
-
-def test_a_fork_leaves_its_origin_alone() -> None:
-    gp, rows, y = fitted()
-    gp.fit(rows[:40], y[:40])
-    twin, _, _ = fitted()
-    twin.fit(rows[:40], y[:40])
-    fork = gp.fork()
-    fork.fit(np.append(rows[:40], rows[55]), np.append(y[:40], 9e-9))
-    for a, b in zip(gp.predict(), twin.predict(), strict=True):
-        assert_array_equal(a, b)
-    gp.fit(rows[:41], y[:41])
-    twin.fit(rows[:41], y[:41])
-    for a, b in zip(gp.predict(), twin.predict(), strict=True):
-        assert_array_equal(a, b)
 
 
 def test_scale_and_unit_do_not_matter() -> None:

@@ -68,8 +68,3 @@ def test_random_sites_are_uniform():
     counts = np.bincount(rows, minlength=10)
     assert abs(counts - 160).max() < 4.5 * np.sqrt(160)
     assert counts.std() > 0
-
-
-def test_other_seeds_give_other_sites():
-    of = problem(30, 30, 10)
-    assert (sites("random", {}, of, 9, seed=1) != sites("random", {}, of, 9, seed=2)).any()

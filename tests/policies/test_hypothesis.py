@@ -169,14 +169,6 @@ def test_a_mixture_of_hypotheses_keeps_the_law_of_total_variance():
         np.testing.assert_allclose(joint, covariance[chosen], rtol=1e-6, atol=1e-9)
 
 
-def test_posterior_probabilities_follow_bayes():
-    made, rows, y = competition("evidence")
-    made.fit(rows, y)
-    log = np.array([m.log_evidence for m in made.models.values()])
-    expected = np.exp(log) / np.exp(log).sum()
-    np.testing.assert_allclose(made.probabilities(), expected, rtol=1e-9)
-
-
 def test_each_proposal_has_the_probabilities_of_the_hypotheses():
     policy = told("hypothesis", curves(BOUNDARY, INDEX[:12]), hypotheses="constant; boundary")
     (proposal,) = policy.ask(1)

@@ -8,7 +8,7 @@ from samples import curve_of
 
 from grainscout.policies.conformance import ToySample
 from grainscout.policies.observations import ObservationHistory
-from grainscout.records import Outcome, PolicyError, Proposal, Site, Waveform, pack, unpack
+from grainscout.records import Outcome, PolicyError, Proposal, Site, Waveform
 from grainscout.records.curve import Quality
 
 TOY = ToySample()
@@ -45,16 +45,6 @@ def test_every_candidate_is_open_pending_measured_or_failed():
     assert history.pending.sum() == 1
 
 
-def test_a_retry_is_given_as_often_as_asked_for():
-    history = ObservationHistory(PROBLEM)
-    for k in range(3):
-        assert 4 in history.open(retries=2)
-        (name,) = history.propose([4])
-        history.record([Outcome(site=site(4), status="failed", proposal_id=name)])
-        assert history.failures[4] == k + 1
-    assert 4 not in history.open(retries=2)
-
-
 def test_an_outcome_given_twice_is_refused_and_nothing_is_recorded():
     history = ObservationHistory(PROBLEM)
     a, b = history.propose([1, 2])
@@ -84,21 +74,6 @@ def test_a_measurement_beside_its_proposal_frees_the_proposed_site():
     assert 2 not in history.available()
 
 
-def test_the_observations_do_not_depend_on_the_order_of_tell():
-    one, two = ObservationHistory(PROBLEM), ObservationHistory(PROBLEM)
-    outcomes = [outcome(k, visit=v) for v in (0, 1) for k in (9, 2, 5)]
-    one.record(outcomes)
-    for o in outcomes[::-1]:
-        two.record([o])
-    for a, b in zip(vars(one.observations).values(), vars(two.observations).values(), strict=True):
-        np.testing.assert_equal(a, b)
-    assert (np.diff(one.observations.index) >= 0).all()
-    # What comes after a later ask is appended: an updated model keeps its beginning.
-    one.propose([0])
-    one.record([outcome(0)])
-    assert one.observations.index[-1] == 0
-
-
 def test_points_off_the_candidates_are_kept_and_off_the_scan_refused():
     history = ObservationHistory(PROBLEM)
     off = next(Site(0, c) for c in range(36))
@@ -124,23 +99,6 @@ def test_repeated_candidates_are_refused():
     problem = dataclasses.replace(PROBLEM, candidates=PROBLEM.candidates[[0, 1, 1]])
     with pytest.raises(PolicyError, match="1 are repeats"):
         ObservationHistory(problem)
-
-
-def test_a_restored_history_knows_the_same():
-    one = ObservationHistory(PROBLEM)
-    names = one.propose([3, 8, 1])
-    one.record([outcome(8, names[1]), outcome(20), TOY.measure(Site(0, 0))])
-    one.record([Outcome(site=site(3), status="failed", proposal_id=names[0])])
-    two = ObservationHistory(PROBLEM)
-    two.propose([0])
-    two.restore(unpack(pack(one.state())))
-    for a, b in zip(vars(one.observations).values(), vars(two.observations).values(), strict=True):
-        np.testing.assert_equal(a, b)
-    for name in ("visits", "failures", "pending"):
-        assert (getattr(one, name) == getattr(two, name)).all()
-    assert two.propose([5]) == ["p0003"]
-    with pytest.raises(PolicyError, match="p0001 was recorded before"):
-        two.record([outcome(8, names[1])])
 
 
 def test_an_unusable_curve_is_a_visit_and_no_observation():

@@ -17,7 +17,7 @@ from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
 from grainscout.policies.models.pretrained.kinds import KNOWN, kind_of
-from grainscout.policies.models.pretrained.mixture import Drift, Member, Mixture
+from grainscout.policies.models.pretrained.mixture import Member, Mixture
 from grainscout.policies.models.pretrained.network import check_network, shipped_network
 from grainscout.records import Budget, DataError, PolicyError, Scan, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
@@ -94,11 +94,6 @@ def test_a_gain_that_grows_with_wear_is_found_and_taken_out(rate: float, gain: b
     assert abs(found - rate) < 0.08
     rest = np.setdiff1d(np.arange(600), rows)
     assert abs(np.mean((mixture.predict()[0] - y - 6.0)[rest])) < 0.25
-
-
-def test_drift_undone_is_the_identity_without_wear() -> None:
-    y = np.array([1.0, -2.0, 3.0])
-    assert_allclose(Drift(rate=0.4, gain=True).undone(y, np.zeros(3), 1.0), y)
 
 
 def test_a_run_goes_on_with_the_weights_that_it_began_with_or_not_at_all() -> None:

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from samples import curve_of
 
 from grainscout.records import (
     Budget,
@@ -12,8 +11,6 @@ from grainscout.records import (
     LinkError,
     Outcome,
     Problem,
-    Proposal,
-    Quality,
     Scan,
     Site,
     Waveform,
@@ -28,16 +25,11 @@ from grainscout.records.encoding.codec import (
     outcome_state,
     problem_from,
     problem_state,
-    proposal_from,
-    proposal_state,
     understood,
 )
 from grainscout.records.encoding.packing import flatten, restore
 
 WAVE = Waveform.triangle(1.2, 21, 0.5)
-CURVE = curve_of(
-    WAVE, 1e-9 * WAVE.voltage, saturated=WAVE.voltage > 1.0, signals={"deflection": np.ones(21)}
-)
 
 
 def test_a_problem_comes_back_to_the_same_bytes():
@@ -61,34 +53,6 @@ def test_a_problem_comes_back_to_the_same_bytes():
     assert pack(problem_state(again)) == packed
     assert again.scan.metadata == {"gain": 3, "when": "2026-01-01"}
     assert again.scan.position(Site(1, 1)) == problem.scan.position(Site(1, 1))
-
-
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        Outcome(site=Site(1, 2), status="failed", message="no contact", finished=2.5),
-        Outcome(site=Site(1, 2), status="saturated", curve=CURVE, proposal_id="p1", visit=2),
-        Outcome(
-            site=Site(0, 0),
-            status="ok",
-            curve=CURVE,
-            quality=Quality(usable=False, reasons=("contact lost",), score=0.2, version=1),
-        ),
-    ],
-    ids=["failed", "saturated", "with a verdict"],
-)
-def test_an_outcome_comes_back(outcome):
-    again = outcome_from(unpack(pack(outcome_state(outcome))))
-    assert pack(outcome_state(again)) == pack(outcome_state(outcome))
-    for name in ("status", "site", "quality"):
-        assert getattr(again, name) == getattr(outcome, name)
-
-
-def test_a_proposal_comes_back():
-    number, score = np.float32(0.5), np.float64(0.25)
-    proposal = Proposal(id="p7", site=Site(3, 4), prediction=number, scores={"ei": score})
-    again = proposal_from(unpack(pack(proposal_state(proposal))))
-    assert again == Proposal(id="p7", site=Site(3, 4), prediction=0.5, scores={"ei": 0.25})
 
 
 def test_a_generator_draws_what_the_stored_one_would_have_drawn():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from grainscout.records import ConfigError, DataError, Scan, Site, measurement_stream, spawn_streams
+from grainscout.records import ConfigError, DataError, Scan, Site
 
 
 def scan(**changes):
@@ -46,18 +46,3 @@ def test_unusable_scans_are_refused(changes, error, said):
 def test_a_missing_channel_is_named_with_those_that_exist():
     with pytest.raises(DataError, match=r"current.*height"):
         scan().channel("current")
-
-
-def test_streams_are_independent_and_noise_is_keyed_to_site_and_visit():
-    one, again = spawn_streams(3), spawn_streams(3)
-    seeds = (one.film, one.instrument, one.policy)
-    draws = [np.random.default_rng(s).standard_normal(4) for s in seeds]
-    assert len({tuple(d) for d in draws}) == 3
-    np.testing.assert_array_equal(np.random.default_rng(again.film).standard_normal(4), draws[0])
-
-    def noise(site, visit):
-        return tuple(measurement_stream(one.instrument, Site(*site), visit).standard_normal(3))
-
-    first = noise((3, 5), 0)
-    assert len({first, noise((5, 3), 0), noise((3, 5), 1), noise((3, 6), 0)}) == 4
-    assert noise((3, 5), 0) == first

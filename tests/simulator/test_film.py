@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from grainscout.microstructure.structure import MAPS
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator import PRESETS, Film, FilmSpec, GrainSpec, preset
-from grainscout.simulator.film.streams import STREAMS, stream
 
 TINY = PRESETS["tiny"]
 TRIANGLE = Waveform.triangle(samples=101)
@@ -55,13 +54,6 @@ def test_components_draw_from_streams_of_their_own(film, change, kept):
     for name in kept:
         assert np.array_equal(getattr(film.structure, name), getattr(other.structure, name))
     assert film.spec != other.spec
-
-
-def test_streams_are_independent():
-    seed = np.random.SeedSequence(3)
-    draws = np.array([stream(seed, name).standard_normal(2000) for name in STREAMS])
-    correlation = np.corrcoef(draws) - np.eye(len(STREAMS))
-    assert np.abs(correlation).max() < 0.1
 
 
 def test_roughness_off_changes_the_surface_by_the_roughness_alone(film):
@@ -169,24 +161,6 @@ def test_a_former_name_is_the_film_of_its_present_one(former, name):
     assert preset(former) is preset(name) is PRESETS.get(former)
     assert former in PRESETS
     assert former not in list(PRESETS)
-
-
-def test_every_preset_makes_a_film():
-    for name, spec in PRESETS.items():
-        small = replace(spec, rows=32, columns=32)
-        film = Film.generate(small, 1)
-        # Three kinds told by grain or composition need more grains than a small film has.
-        if (
-            spec.transport.placement not in ("grain", "composition")
-            and spec.transport.structure_share is None
-        ):
-            current, _ = film.curves(np.array([[16, 16]]), TRIANGLE, light=0.1)
-            assert np.isfinite(current).all(), name
-        assert FilmSpec.from_dict(small.to_dict()) == small
-    assert PRESETS["reference"].shape == (128, 128)
-    assert PRESETS["reference"].pixel_size == (20e-9, 20e-9)
-    with pytest.raises(ConfigError, match="must be one of reference"):
-        preset("refrence")
 
 
 BAD_SPECS = [

@@ -11,7 +11,6 @@ from grainscout.simulator import Film, FilmSpec
 from grainscout.simulator.instrument import (
     FAULT_LADDERS,
     INSTRUMENTS,
-    AmplifierSpec,
     ContactSpec,
     CrashSpec,
     DamageSpec,
@@ -20,7 +19,6 @@ from grainscout.simulator.instrument import (
     LandingSpec,
     LightSpec,
     WearSpec,
-    instrument_spec,
 )
 from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER
 from grainscout.simulator.transport import stray_current
@@ -64,22 +62,6 @@ def test_an_ideal_instrument_reads_the_films_own_current(film, good):
     curve = Instrument(film, IDEAL, SEED, LIGHT).sweep(good, 0, TRIANGLE, 0.0)
     assert np.array_equal(curve.current, truth(film, good))
     assert np.array_equal(curve.voltage, TRIANGLE.voltage)
-
-
-def test_noise_depends_on_site_and_visit_and_not_on_the_order(film):
-    spec = replace(IDEAL, amplifier=AmplifierSpec())
-    sites = [Site(3, 4), Site(30, 8), Site(17, 40)]
-    plan = [(s, v) for s in sites for v in range(2)]
-    found = []
-    for order in (plan, plan[::-1]):
-        instrument = Instrument(film, spec, SEED, LIGHT)
-        found.append({k: instrument.sweep(*k, TRIANGLE, 0.0).current for k in order})
-    for key in plan:
-        assert np.array_equal(found[0][key], found[1][key])
-    one, two = found[0][sites[0], 0], found[0][sites[0], 1]
-    assert not np.array_equal(one, two)
-    other = Instrument(film, spec, np.random.SeedSequence(18), LIGHT)
-    assert not np.array_equal(other.sweep(sites[0], 0, TRIANGLE, 0.0).current, one)
 
 
 def test_switching_the_noise_off_leaves_every_other_fault_as_it_was(film):
@@ -343,16 +325,3 @@ def test_every_severity_level_is_tagged_with_its_faults():
             else {"noise", fault}
         )
         assert set(spec.tags) == expected
-
-
-def test_instruments_are_found_by_name():
-    assert instrument_spec("reference") is INSTRUMENTS["reference"]
-    assert instrument_spec("drift-mild") is FAULT_LADDERS["drift-mild"]
-    both = instrument_spec("ideal+drift-severe+noise-mild")
-    assert both.tags == ("noise", "drift")
-    assert both.drift == FAULT_LADDERS["drift-severe"].drift
-    assert both.amplifier == FAULT_LADDERS["noise-mild"].amplifier
-    assert instrument_spec("quiet+all-mild") == FAULT_LADDERS["all-mild"]
-    for wrong in ("bad", "quiet+bad", "drift", "quiet+reference", ""):
-        with pytest.raises(ConfigError, match=r"ideal, quiet, reference, none, .*got '"):
-            instrument_spec(wrong)

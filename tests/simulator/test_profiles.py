@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_bvp
 from scipy.optimize import brentq
 
-from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, groove, mullins
+from grainscout.simulator.film.mullins_groove import MULLINS_HUMP, mullins
 
 
 def test_mullins_solves_its_equation():
@@ -23,13 +23,3 @@ def test_mullins_solves_its_equation():
     assert np.abs(solution.sol(u)[0] - mullins(u)).max() < 1e-8
     hump = brentq(lambda x: float(solution.sol(x)[1]), 2.0, 2.6)
     assert pytest.approx(hump, abs=1e-5) == MULLINS_HUMP
-
-
-def test_groove_is_as_deep_and_as_wide_as_asked():
-    d = np.linspace(0, 400, 40001)
-    g = groove(d, np.full(d.size, 6.0), np.full(d.size, 45.0))
-    assert g[0] == pytest.approx(-6.0)
-    assert d[g.argmax()] == pytest.approx(45.0, abs=0.05)
-    assert abs(g[-1]) < 1e-3
-    # Volume only moves: matter from the root is in the humps (surface diffusion conserves it).
-    assert np.trapezoid(g, d) == pytest.approx(0.0, abs=1.0)

@@ -62,34 +62,6 @@ def test_packed_circles_hardly_overlap():
     assert np.sort(share[np.triu_indices(300, 1)])[:30].min() > 0.6
 
 
-def test_vertices_are_where_three_power_distances_agree():
-    tess = make(128)
-    site, radius = tess.sites[tess.triangles], tess.radii[tess.triangles]
-    power = ((tess.corners[:, None] - site) ** 2).sum(2) - radius**2
-    near = ((tess.corners > 0) & (tess.corners < 128 * PIXEL[0])).all(1)
-    assert near.sum() > 60
-    assert np.ptp(power[near], axis=1).max() < 1e-5 * MEAN**2
-    # ... and no fourth site is nearer: the triangulation is regular.
-    every = ((tess.corners[near][:, None] - tess.sites) ** 2).sum(2) - tess.radii**2
-    assert (every.min(1) > power[near].min(1) - 1e-5 * MEAN**2).all()
-    # The warped vertex maps back onto it.
-    back = tess.vertices + tess.warp.at(tess.vertices)
-    assert np.abs(back - tess.corners)[near].max() < 1e-3
-
-
-def test_cell_areas_fill_the_plane():
-    tess = make(256)
-    area = cell_areas(tess)
-    rng = np.random.default_rng(0)
-    points = 256 * PIXEL[0] * rng.random((15000, 2))
-    owner = np.argmin(((points[:, None] - tess.sites) ** 2).sum(2) - tess.radii**2, axis=1)
-    cells = np.flatnonzero(np.bincount(owner, minlength=len(area)) > 150)
-    whole = [c for c in cells if (np.abs(tess.sites[c] - 2560) < 1500).all()]
-    share = np.bincount(owner, minlength=len(area))[whole] / len(points)
-    assert len(whole) >= 8
-    assert area[whole] == pytest.approx(share * (256 * PIXEL[0]) ** 2, rel=0.25)
-
-
 @pytest.mark.parametrize("warp", [0.0, 25.0])
 def test_labels_and_distances_against_brute_force(warp):
     tess = make(48, warp=warp)

@@ -5,7 +5,6 @@ import pytest
 
 from grainscout.records import ConfigError, DataError, Waveform
 from grainscout.simulator.transport import (
-    ARCHETYPES,
     PARAMETERS,
     TransportGlobals,
     archetype_parameters,
@@ -15,16 +14,6 @@ from grainscout.simulator.transport import (
 )
 
 PLAIN = TransportGlobals(Cs=0.0, Ioff=0.0)
-
-
-def test_dark_current_flows_with_the_voltage_in_any_state_and_vanishes_without(drawn):
-    p = drawn(300) | {"ripple": np.full(300, 0.4)}
-    rng = np.random.default_rng(2)
-    state = np.column_stack([rng.uniform(-2, 2, 300), rng.uniform(0, 1, 300)])
-    wave = Waveform.bipolar(peak=1.5, samples=201)
-    current = iv_curves(p, wave, state=state, globals_=PLAIN).current_nA
-    assert (current * wave.voltage >= 0.0).all()
-    assert (current[:, wave.voltage == 0.0] == 0.0).all()
 
 
 def test_rates_and_time_scale_together(drawn):
@@ -57,12 +46,6 @@ def test_relaxation_rate_follows_arrhenius(drawn):
         assert np.allclose(slope, -p[energy], rtol=1e-5)
 
 
-def opening(current):
-    """Way back minus way there of a triangle (samples,)."""
-    half = current.size // 2
-    return current[half:][::-1] - current[: half + 1]
-
-
 def test_a_second_visit_remembers_what_rest_has_not_undone(drawn):
     p = drawn(20, seed=8)
     sweep = Waveform.triangle()
@@ -88,15 +71,6 @@ def test_slower_ions_give_longer_memory():
         after = iv_curves(p, Waveform.triangle(), globals_=g).state
         left.append(relax(after, p, 0.05, globals_=g)[0, 1])
     assert left[0] > 10.0 * left[1]
-
-
-def test_light_raises_the_current_and_makes_it_negative_at_zero_bias():
-    for name in ARCHETYPES:
-        p = archetype_parameters(name)
-        dark, lit = (iv_curves(p, Waveform.triangle(), light=s, globals_=PLAIN) for s in (0.0, 0.1))
-        assert lit.current_nA.max() > dark.current_nA.max()
-        assert dark.current_nA[0, 0] == 0.0
-        assert -0.11 < lit.current_nA[0, 0] < -0.02
 
 
 def test_displacement_current_is_that_of_the_ramp_that_ends_at_the_sample():

@@ -93,10 +93,6 @@ def test_a_budget_of_wear_is_spent_by_what_is_done():
     assert spent[-2] < 1.0 <= spent[-1]
 
 
-def test_curves_are_spent_one_by_one():
-    np.testing.assert_allclose(cell(TINY)["steps"]["spent"], np.arange(1, 9) / 8)
-
-
 def test_the_oracle_gets_what_the_goal_asks_for():
     once = dataclasses.replace(TINY, second_look=0)  # a second look is a curve that finds nothing
     best = cell(dataclasses.replace(once, goals=("optimisation",)), "oracle")["steps"]

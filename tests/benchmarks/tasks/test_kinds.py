@@ -18,7 +18,7 @@ from grainscout.benchmarks.tasks.microscopes import (
     Topography,
 )
 from grainscout.benchmarks.tasks.task import plain, topography_task
-from grainscout.benchmarks.tasks.waveforms import Constant, Forc, Pulses, Recorded, Triangle
+from grainscout.benchmarks.tasks.waveforms import Constant, Forc, Pulses, Recorded
 from grainscout.config import RunConfig, parse, run_document
 from grainscout.hardware import make_microscope
 from grainscout.policies import policy_class
@@ -182,7 +182,3 @@ def test_an_image_is_not_replayed_and_a_grid_is(tmp_path):
     )
     environment = make_environment(task, 0)
     assert environment.truth(environment.problem()).target.max() == pytest.approx(24e-9)
-
-
-def test_the_default_waveform_is_a_triangle():
-    assert Task(curves=1).waveform == Triangle() == WaveformSpec(kind="triangle")

@@ -53,21 +53,6 @@ def test_the_expected_draws_until_every_kind_is_met_are_those_of_all_orders():
         draws_until_all([3, 0], 9)
 
 
-def test_the_ideal_cannot_be_beaten_and_is_reached_by_who_knows():
-    wanted = (0, 1, 2)
-    knowing = np.array([0, 1, 2] * EXAMPLES + [3] * 5)
-    ideal = np.minimum(np.arange(1, len(knowing) + 1) / (EXAMPLES * 3), 1.0)
-    assert_allclose(found_trace(knowing, wanted, examples=EXAMPLES), ideal)
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        found = found_trace(rng.integers(-1, 4, len(knowing)), wanted, examples=EXAMPLES)
-        assert (found <= ideal + 1e-12).all()
-
-
-def test_failed_measurements_find_nothing():
-    assert_array_equal(found_trace(np.array([-1, -1, -1]), (0, 1), examples=EXAMPLES), 0.0)
-
-
 def truth_of(target, mapped=None):
     n = len(target)
     return TaskTruth(
@@ -178,12 +163,6 @@ def test_a_page_has_one_family_and_its_headline_and_column_say_the_same():
         assert (BASELINE in board.undecided_against) == (against.outcome == "not decided")
 
 
-def test_only_the_goals_of_a_task_count():
-    given = tables({(0, "random"): 0.5}, {(0, "random"): 0.8})
-    scores = goal_scores(given, {"t": Task(id="t", curves=3, goals=("mapping",))})
-    assert set(scores["goal"]) == {"mapping"}
-
-
 def test_a_clear_difference_is_decided_and_none_is_not():
     rng = np.random.default_rng(5)
     found, error = {}, {}
@@ -224,13 +203,6 @@ def test_a_film_that_one_policy_failed_on_is_compared_for_none():
     del found[2, "other"]
     (board,) = goal_rankings(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
     assert board.films == 3
-
-
-def test_a_tie_is_said_to_be_undecided():
-    found = {(f, p): 0.5 + 0.01 * f for f in range(4) for p in ("random", "twin")}
-    (board,) = goal_rankings(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
-    assert len(board.undecided_against) == 1
-    assert "not decided" in board.verdict()
 
 
 def test_points_by_hand_beyond_the_candidates_are_neither_right_nor_wrong():

@@ -75,14 +75,6 @@ def test_times_are_those_of_the_readings(meter):
     assert late.max() < 0.2
 
 
-def test_the_output_is_off_before_and_after(meter):
-    instrument = meter()
-    assert asked(instrument, "output") == 0
-    instrument.sweep(SWEEP)
-    assert asked(instrument, "output") == 0
-    assert asked(instrument, "reading") == 0.0
-
-
 @pytest.mark.parametrize("model", NAMES)
 def test_every_family_measures_the_same_resistor_with_a_small_compliance(meter, model):
     instrument = meter(model=model, compliance_A=3e-8)

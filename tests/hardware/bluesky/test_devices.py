@@ -96,17 +96,6 @@ def test_documents_carry_units_shapes_and_settings(engine, afm):
     assert settings["afm-waveform"] == "triangle"
 
 
-def test_a_scan_along_a_line_measures_its_sites_in_order(engine, guard, afm):
-    twin = guarded()
-    engine(bps.mv(afm.column, 3))
-    engine(bp.scan([afm], afm.row, 0, 20, 5))  # floats, as plans have them
-    twin.scan()
-    assert [e["afm-row"] for e in events(engine)] == [0, 5, 10, 15, 20]
-    for event in events(engine):
-        expected = twin.measure(Site(event["afm-row"], 3), SWEEP)
-        np.testing.assert_array_equal(event["afm-current"], expected.current)
-
-
 def test_the_waveform_is_scaled_by_its_signals(engine, afm):
     engine(bps.mv(afm.duration, 0.6))
     engine(bp.scan([afm], afm.peak, 0.2, 1.0, 3))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grainscout.hardware import Capabilities, Guard, Limits, SimulatedMicroscope, check_microscope
+from grainscout.hardware import Capabilities, SimulatedMicroscope, check_microscope
 from grainscout.hardware.conformance import require_conforming
 from grainscout.hardware.protocol import Part
 from grainscout.records import IVCurve, MicroscopeError, PackedState, Scan, Site, Waveform
@@ -57,13 +57,6 @@ def test_even_a_microscope_full_of_faults_keeps_the_protocol(film):
 @pytest.mark.parametrize("spec", ["ideal", "quiet", "reference", "all-mild"])
 def test_simulated_microscopes_conform(film, spec):
     assert failures(film, SimulatedMicroscope, spec) == {}
-
-
-def test_a_guarded_microscope_conforms(film):
-    require_conforming(
-        lambda: Guard(SimulatedMicroscope(film, "reference", seed=SEED, light=LIGHT), Limits()),
-        **known(film),
-    )
 
 
 def sited(change) -> type[SimulatedMicroscope]:

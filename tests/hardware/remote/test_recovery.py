@@ -6,12 +6,7 @@ import time
 import pytest
 import remote_rig as rig
 
-from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import SimulatedMicroscope
-from grainscout.hardware.remote import RemotePolicy
-from grainscout.policies import make_policy
-from grainscout.records import Budget, LinkError, Proposal, Site, Waveform, spawn_streams
-from grainscout.simulator import PRESETS, Film
+from grainscout.records import LinkError, Proposal, Site
 
 pytest.importorskip("zmq")
 
@@ -168,23 +163,3 @@ def test_lost_answers_and_cut_cables_never_ask_twice(keys):
     assert made[-1].asked == 3
     assert len(made[-1].told) == 9
     assert len(made) == 2  # the sample and one policy: no session was begun again
-
-
-def test_an_experiment_through_the_link_is_the_experiment(keys):
-    # The real loop, a simulated microscope and a policy that learns; here and through the link.
-    def trajectory(policy) -> list[tuple[Site, float, float]]:
-        microscope = SimulatedMicroscope(
-            Film.generate(PRESETS["reference"], 3), seed=spawn_streams(5).instrument
-        )
-        problem = make_problem(microscope, Waveform.triangle(1.5, 51), Budget(curves=14))
-        loop = Experiment(microscope, policy, problem=problem, seed=5, decision_seconds=0.1)
-        return [(o.site, float(o.curve.current.sum()), o.finished) for o in loop.run().outcomes]
-
-    here = trajectory(make_policy("kriging", {}))
-    with (
-        rig.serve(keys, lambda: make_policy("kriging", {})) as server,
-        RemotePolicy(server.address, keys=keys / "microscope") as policy,
-    ):
-        there = trajectory(policy)
-    assert there == here
-    assert len(here) == 14
