@@ -35,14 +35,6 @@ voltage_V = 1.5
 """
 
 
-def test_a_run_is_read(tmp_path):
-    (tmp_path / "run.toml").write_text(GOOD)
-    config = load_run(tmp_path / "run.toml")
-    assert config.task.waveform.build().peak == 1.2
-    assert config.limits == Limits(voltage_V=1.5)
-    assert config.policy.options == {"acquisition": "ei"}
-
-
 def test_what_is_written_is_read_back():
     config = RunConfig(
         seed=9,

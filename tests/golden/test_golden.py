@@ -8,8 +8,6 @@ in single precision has a part in as golden_rig.MAPS and the tests say.
 """
 
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -35,14 +33,6 @@ from grainscout.config import load_campaign, load_run
 from grainscout.experiment import Experiment
 from grainscout.journal import Journal
 from grainscout.records import JournalError
-
-
-def grainscout(*arguments):
-    """The command line, in a process of its own."""
-    call = [sys.executable, "-m", "grainscout.cli", *map(str, arguments)]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_floats_are_compared_to_the_last_bit():
@@ -81,11 +71,12 @@ def test_a_journal_of_before_resumes_to_the_same_trajectory(film, tmp_path, name
         same_trajectory(trajectory(journal.outcomes()), kept)
 
 
-def test_the_command_line_resumes_a_journal_of_before_to_the_same_trajectory(tmp_path):
+def test_the_command_line_resumes_a_journal_of_before_to_the_same_trajectory(tmp_path, grainscout):
     path, kept = unpacked("experiment.gsj", tmp_path), golden("experiment")
     with Journal.read(path) as journal:
         assert 0 < journal.count() < len(kept["sites"])
-    grainscout("run", "--resume", path, shutil.copy(HERE / "experiment.toml", tmp_path))
+    config = shutil.copy(HERE / "experiment.toml", tmp_path)
+    assert grainscout("run", "--resume", path, config)[0] == 0
     with Journal.read(path) as journal:
         same_trajectory(trajectory(journal.outcomes()), kept)
 
@@ -110,9 +101,9 @@ def test_a_store_of_before_is_gone_on_with_to_the_same_tables(tmp_path):
     same_table(loaded.more["maps"], kept["maps"], MAPS)
 
 
-def test_the_smoke_campaign_ends_in_the_same_tables_ranking_and_winner(tmp_path):
+def test_the_smoke_campaign_ends_in_the_same_tables_ranking_and_winner(tmp_path, grainscout):
     kept = golden("smoke")
-    grainscout("bench", "smoke", "--jobs", 0, "--out", tmp_path)
+    assert grainscout("bench", "smoke", "--jobs", 0, "--out", tmp_path)[0] == 0
     for table, loose in (("table", ()), ("maps", MAPS)):
         same_table(pd.read_parquet(tmp_path / f"{table}.parquet"), kept[table], loose)
     assert (tmp_path / "leaderboard.md").read_text(encoding="utf-8") == kept["leaderboard.md"]

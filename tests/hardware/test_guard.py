@@ -193,21 +193,6 @@ def test_whatever_fails_the_tip_is_withdrawn_at_zero_volts(commands, fail_at, er
             assert guard.log[-1].name == "park"
 
 
-@given(fail_at=st.integers(0, 12))
-@settings(max_examples=20, deadline=None)
-def test_leaving_the_context_parks_in_any_case(fail_at):
-    inner = BareMicroscope(fail_at, RuntimeError("the policy failed"))
-    try:
-        with Guard(inner, Limits()) as guard:
-            guard.scan()
-            guard.measure(Site(0, 0), TRIANGLE)
-            guard.measure(Site(1, 0), TRIANGLE)
-            inner.step("policy")
-    except RuntimeError:
-        pass
-    assert (inner.bias, inner.engaged) == (0.0, False)
-
-
 def test_a_failing_log_neither_hides_the_command_nor_prevents_parking():
     inner = BareMicroscope()
     inner.bias, inner.engaged = 1.0, True

@@ -80,16 +80,6 @@ def test_other_waveforms_are_refused(recording):
     microscope.measure(Site(0, 0), same)
 
 
-def test_scan_gives_the_recorded_channels(recording):
-    microscope = ReplayMicroscope(recording, scan_seconds=7.0)
-    scan = microscope.scan(("current",))
-    assert list(scan.channels) == ["current"]
-    np.testing.assert_array_equal(scan.channels["current"], recording.scan.channels["current"])
-    assert microscope.clock.now() == 7.0
-    with pytest.raises(DataError, match="height, current"):
-        microscope.scan(("phase",))
-
-
 def test_it_conforms(shared_data):
     grid = read_3ds(shared_data / "mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds")
     require_conforming(
@@ -97,18 +87,6 @@ def test_it_conforms(shared_data):
         scan=grid.scan,
         peak_current=np.abs(grid.current).max(axis=1).reshape(30, 30),
     )
-
-
-def test_the_real_grid_is_an_instrument(shared_data):
-    grid = read_3ds(shared_data / "mit_scifidatasets/NanonisReader_STS_grid_lockin.3ds")
-    microscope = ReplayMicroscope(grid)
-    capabilities = microscope.capabilities
-    assert len(capabilities.sites) == 900
-    assert not capabilities.revisits
-    curve = microscope.measure(Site(29, 0), capabilities.waveform)
-    np.testing.assert_array_equal(curve.current, grid.current[29 * 30])
-    # Recorded samples take 16 ms each: the clock is charged for the real sweep.
-    assert microscope.clock.now() > 199 * 0.016
 
 
 def test_a_run_can_be_recorded_and_replayed(recording, tmp_path):

@@ -131,15 +131,6 @@ def test_two_policies_meet_the_same_noise_in_whatever_order_they_come(film):
         assert not np.allclose(found[0, site, 0], found[0, site, 1], rtol=0, atol=1e-13)
 
 
-def test_decision_time_moves_the_drift_and_relaxes_the_ions(film):
-    quick, slow = opened(film, "drift-severe"), opened(film, "drift-severe")
-    slow.clock.spend(1000.0)
-    for microscope in (quick, slow):
-        microscope.measure(Site(15, 15), TRIANGLE)
-    assert quick.instrument.path[0].offset != slow.instrument.path[0].offset
-    assert slow.instrument.path[0].time_s - quick.instrument.path[0].time_s == pytest.approx(1000)
-
-
 def test_a_failed_landing_is_an_error_that_leaves_the_tip_where_it_is(film):
     microscope = opened(film, "approach-severe")
     approach = FAULT_LADDERS["approach-severe"].approach

@@ -67,15 +67,6 @@ def test_what_is_written_grows_with_the_run_and_not_with_its_square():
     assert written[4000] < 20 * len(pack(state))  # as whole states it would be 2000 times as much
 
 
-def test_nan_stays_nan_and_minus_zero_minus_zero():
-    log = DeltaLog()
-    before = {"a": np.array([0.0, np.nan, 1.0]), "b": 0.0, "c": 1, "d": True}
-    after = {"a": np.array([-0.0, np.nan, 1.0]), "b": -0.0, "c": 1.0, "d": 1}
-    for state in (before, before, after):
-        log = log.after(*log.row(state))
-        assert pack(log.state) == pack(state)
-
-
 def test_a_state_that_is_changed_afterwards_is_not_changed_in_the_journal():
     live = np.arange(6.0).reshape(3, 2)
     log = DeltaLog()

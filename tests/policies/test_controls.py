@@ -27,14 +27,6 @@ def test_a_growing_permutation_changes_one_place_at_a_time():
         assert (old != new[:n]).sum() <= 1
 
 
-def test_growing_permutations_are_uniform():
-    counts = np.zeros((4, 4))
-    for seed in range(3000):
-        counts[np.arange(4), growing_permutation(4, seed)] += 1
-    # Each place holds each value with probability 1/4; 4.5 standard deviations of 750.
-    assert abs(counts - 750).max() < 4.5 * np.sqrt(3000 * 3 / 16)
-
-
 def test_shuffled_dkl_keeps_sites_and_values_but_not_their_relation():
     shuffled, plain = fresh("shuffled-dkl"), fresh("dkl")
     outcomes = [TOY.measure(p) for p in fresh("random").ask(60)]

@@ -33,16 +33,6 @@ def test_errors_are_those_of_models_fitted_without_the_curve():
     np.testing.assert_allclose(held_out_errors(x, curves, kernel), best, rtol=1e-6)
 
 
-def test_errors_do_not_depend_on_the_unit_of_the_current():
-    rng = np.random.default_rng(0)
-    x, curves = rng.normal(size=(9, 3)), rng.normal(size=(9, 5))
-    kernel = ArcCosine(depth=2)
-    np.testing.assert_allclose(
-        held_out_errors(x, curves, kernel), held_out_errors(x, 1e-9 * curves + 1e-7, kernel)
-    )
-    assert (held_out_errors(x, np.ones((9, 5)), kernel) == 1e-3).all()
-
-
 def proposals(options, steps: int, measure=TOY.measure, ask: int = 1):
     policy = make_policy("curiosity", options)
     policy.reset(PROBLEM, rng=np.random.default_rng(0))

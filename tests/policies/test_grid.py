@@ -5,7 +5,6 @@ import pytest
 from samples import fresh, problem_on
 
 from grainscout.policies import make_policy
-from grainscout.policies.strategies.grid import grid_shape
 from grainscout.records import Problem
 
 
@@ -45,14 +44,6 @@ def test_the_first_pass_of_a_grid_covers_as_well_as_its_step_allows():
     path = sites("grid", {}, problem(64, 64, 256), 256)
     every = np.stack(np.indices((64, 64)), -1).reshape(-1, 1, 2)
     assert np.linalg.norm(every - path, axis=2).min(1).max() <= np.hypot(2, 2) + 1e-12
-
-
-def test_grids_have_the_ratio_of_the_extent_and_never_more_points_than_wanted():
-    for points in range(1, 200):
-        rows, columns = grid_shape(points, (40, 90))
-        assert rows * columns <= points
-        assert rows <= 40
-    assert grid_shape(36, (40, 90)) == (4, 9)
 
 
 def test_after_the_first_pass_the_sites_in_between_follow_until_none_is_left():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from samples import curve_of, fresh, problem_on
-from scipy.stats import qmc
 
 from grainscout.policies import make_policy
 from grainscout.policies.base import nearest_sites
@@ -42,15 +41,6 @@ def test_farthest_points_cover_within_twice_the_best_possible_radius(seed):
         assert distance.min() >= radius - 1e-9
 
 
-def test_farthest_points_of_a_line_halve_the_largest_gap():
-    of = problem(1, 65)
-    policy = fresh(make_policy("farthest-point"), of)
-    zero = curve_of(WAVE, np.zeros(5))
-    policy.tell([Outcome(site=Site(0, c), status="ok", curve=zero) for c in (0, 64)])
-    assert [p.site.column for p in policy.ask(1)] == [32]
-    assert {p.site.column for p in policy.ask(2)} == {16, 48}
-
-
 def test_distances_are_in_metres_not_pixels():
     # Pixels ten times as tall as wide: the far end of a column beats that of a longer row.
     of = problem(5, 21, step=(1e-7, 1e-8))
@@ -60,16 +50,6 @@ def test_distances_are_in_metres_not_pixels():
     (proposal,) = policy.ask(1)
     assert proposal.site.row == 4
     assert proposal.scores["distance"] == pytest.approx(np.hypot(4e-7, 5e-8))
-
-
-def test_sobol_sites_are_more_even_than_random_ones():
-    of = problem(64, 64)
-    for seed in range(5):
-        spread = {
-            name: qmc.discrepancy((chosen(name, of, 64, seed)[0] + 0.5) / 64)
-            for name in ("sobol", "random")
-        }
-        assert spread["sobol"] < 0.5 * spread["random"]
 
 
 def test_sixteen_sobol_sites_hit_every_cell_of_a_four_by_four_mesh():

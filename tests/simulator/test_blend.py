@@ -14,9 +14,7 @@ from grainscout.simulator.film.blend import (
     contact_factor,
     parameter_maps,
 )
-from grainscout.simulator.film.mixture import archetype_table, loop_area
 from grainscout.simulator.film.placement import SHARES
-from grainscout.simulator.presets import PRESETS
 from grainscout.simulator.transport import PARAMETERS, archetype_parameters, iv_curves
 from grainscout.simulator.transport.spec import PLACEMENTS
 
@@ -133,20 +131,6 @@ def test_half_way_voltages_mix_linearly_and_conductances_geometrically():
     assert p["g2"][0, 0] == pytest.approx(np.sqrt(club["g2"][0] * heart["g2"][0]))
 
 
-def test_components_draw_from_independent_streams():
-    structure = checkerboard()
-    full = parameter_maps(structure, TransportSpec(), np.random.default_rng(5))
-    again = parameter_maps(structure, TransportSpec(), np.random.default_rng(5))
-    for name in PARAMETERS:
-        assert np.array_equal(full.parameters[name], again.parameters[name])
-    spec = TransportSpec(composition=0.0, hidden=0.0)
-    still = parameter_maps(structure, spec, np.random.default_rng(5))
-    assert np.array_equal(still.boundary_offset, full.boundary_offset)
-    assert np.array_equal(still.hidden, full.hidden)
-    assert np.array_equal(still.weights[..., 3], full.weights[..., 3])
-    assert not np.array_equal(still.parameters["V1"], full.parameters["V1"])
-
-
 def test_the_hidden_field_has_unit_variance_and_its_length():
     structure = checkerboard(blocks=10)
     spec = TransportSpec(hidden_length=50e-9)
@@ -222,15 +206,6 @@ def test_the_boundary_contrast_is_the_one_set(contrast):
             for r in (79, 40)
         )  # fmt: skip
         assert low <= max(top, 0.0) / inside <= high
-
-
-@pytest.mark.parametrize("seed", [63, 73, 160, 0])
-def test_every_film_of_a_preset_can_be_made(seed):
-    # 3 % of the first draws of Liu2023's archetypes cannot have its contrast, as with the first three.
-    spec = PRESETS["Liu2023"].transport
-    table = archetype_table(spec, np.random.default_rng(seed))
-    areas = loop_area({name: values[:2] for name, values in table.items()}, spec)
-    assert np.log(areas[1] / areas[0]) == pytest.approx(spec.boundary_contrast, abs=1e-4)
 
 
 def test_an_unreachable_contrast_is_refused_with_the_range():

@@ -122,32 +122,6 @@ def test_any_sensible_film_is_whole(rows, columns, pixel, grain, ln_sd, warp, sh
     assert 0 <= state[0, 1] <= 1
 
 
-def test_current_image_at_constant_bias(film):
-    """Liu2023 maps the current at -1.5 V: negative wherever the film conducts, larger in light."""
-    bias = Waveform.constant(-1.5)
-    dark = film.property_map(lambda i: i[:, -1], bias)
-    light = film.property_map(lambda i: i[:, -1], bias, light=0.1)
-    conducting = film.archetype != 3
-    assert (light[conducting] < -5e-11).all()
-    assert (light[conducting] < dark[conducting]).all()
-    assert np.abs(light[~conducting]).max() < 0.05 * np.median(-light[conducting])
-
-
-def test_grain_interiors_are_clubs_and_junctions_hearts():
-    film = Film.generate(FilmSpec(), 3)
-    s = film.structure
-    conducting = film.archetype != 3
-    deep = (s.boundary_distance > 90e-9) & conducting
-    assert (film.archetype[deep] == 0).all()
-    close = (s.junction_distance < 15e-9) & conducting
-    assert close.sum() > 20
-    assert (film.archetype[close] == 1).all()
-    line = (s.boundary_distance < 8e-9) & (s.junction_distance > 120e-9) & conducting
-    strong = line & (np.abs(s.asymmetry) > 0.8)
-    assert strong.sum() > 5
-    assert (film.archetype[strong] == 2).all()
-
-
 def test_truth_is_read_only(film):
     with pytest.raises(ValueError, match="read-only"):
         film.height[0, 0] = 0.0

@@ -13,7 +13,7 @@ from grainscout.simulator.transport import (
     iv_curves,
 )
 from grainscout.simulator.transport.fit import FREE, as_archetypes, fit_iv
-from grainscout.simulator.transport.fit_model import jacobian, levenberg
+from grainscout.simulator.transport.fit_model import levenberg
 
 WAVE = Waveform.triangle()
 WINDOW = (-0.1e-9, 0.5e-9)
@@ -37,23 +37,6 @@ def test_levenberg_finds_the_minimum_of_rosenbrock_from_many_starts():
     assert np.allclose(points[:3], [1.0, 1.0], atol=1e-4)
     assert np.allclose(points[3:], [2.0, 4.0], atol=1e-3)
     assert (cost < 1e-8).all()
-
-
-def test_levenberg_stops_at_a_bound():
-    points, _ = levenberg(
-        lambda p, o: p - np.array([3.0, 0.5]),
-        np.zeros((1, 2)), np.zeros(1, int), np.zeros(2), np.ones(2), 50,
-    )  # fmt: skip
-    assert np.allclose(points, [[1.0, 0.5]], atol=1e-6)
-
-
-def test_the_jacobian_is_the_derivative():
-    def residuals(points, owner):
-        return np.stack([np.sin(points[:, 0]), points[:, 0] * points[:, 1]], axis=1)
-
-    at = np.array([[0.3, 0.9]])
-    _, slope = jacobian(residuals, at, np.zeros(1, int), np.zeros(2), np.ones(2))
-    assert np.allclose(slope[0], [[np.cos(0.3), 0.0], [0.9, 0.3]], atol=1e-4)
 
 
 @pytest.fixture(scope="module")

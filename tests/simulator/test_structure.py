@@ -226,21 +226,6 @@ def test_grains_from_three_pixels_to_ten_frames(mean_nm):
     assert low <= len(np.unique(film.structure.labels)) <= high
 
 
-def test_pixels_need_not_be_square():
-    spec = FilmSpec(rows=96, columns=64, row_nm=10.0, column_nm=20.0)
-    s = Film.generate(spec, 1).structure
-    assert s.pixel_size == (10e-9, 20e-9)
-    assert s.grains["area"].sum() == pytest.approx(96 * 64 * 10e-9 * 20e-9)
-    gr, gc = np.gradient(s.boundary_distance, 10e-9, 20e-9)
-    assert np.median(np.hypot(gr, gc)) == pytest.approx(1.0, abs=0.02)
-
-
-@pytest.mark.parametrize("shape", [(32, 32), (16, 200), (33, 47)])
-def test_small_and_odd_shapes(shape):
-    film = Film.generate(FilmSpec(rows=shape[0], columns=shape[1]), 0)
-    assert film.shape == film.scan().shape == film.archetype.shape == shape
-
-
 def test_structure_refuses_maps_that_disagree(structure):
     with pytest.raises(DataError, match="asymmetry must be a map"):
         replace(structure, asymmetry=structure.asymmetry[:-1])

@@ -95,17 +95,6 @@ def test_a_waveform_cut_in_two_gives_the_same_bits(kind, drawn):
     assert np.array_equal(c.state, a.state)
 
 
-def test_a_point_does_not_depend_on_the_others(drawn):
-    p = drawn(1100, seed=4)
-    p["w"][7] = 0.005  # one point that needs the stable form of the current law
-    waveform = Waveform.bipolar(peak=2.0)
-    together = iv_curves(p, waveform, light=0.1)
-    for part in (slice(0, 1), slice(5, 8), slice(1000, 1100)):
-        alone = iv_curves({k: v[part] for k, v in p.items()}, waveform, light=0.1)
-        assert np.array_equal(alone.current_nA, together.current_nA[part])
-        assert np.array_equal(alone.state, together.state[part])
-
-
 def test_the_fast_and_the_stable_current_law_agree(drawn):
     p = drawn(200, seed=5) | {"ripple": np.full(200, 0.05)}
     waveform = Waveform.bipolar(peak=1.5, samples=101)

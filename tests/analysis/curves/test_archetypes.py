@@ -133,12 +133,6 @@ def test_a_curve_is_classified_the_same_in_any_company(labelled):
     assert np.array_equal(many.probability[77:78], alone.probability)
 
 
-def test_noise_without_current_is_insulating():
-    rng = np.random.default_rng(0)
-    for width in (1e-13, 2e-12, 5e-11):
-        assert (classify(V, rng.normal(0, width, (200, V.size))) == 3).mean() > 0.98
-
-
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     odd=st.lists(

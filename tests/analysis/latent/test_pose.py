@@ -53,17 +53,6 @@ def test_a_rotated_patch_has_the_same_content_and_another_angle(model, angle):
     assert (moved < 0.25 * before.content.std(axis=0)).all()
 
 
-def test_a_quarter_turn_of_the_array_is_exact(model):
-    """np.rot90 turns rows into columns without interpolation; k = -1 turns columns towards rows."""
-    patches = objects(*UNSEEN)
-    before, after = model.encode(patches), model.encode(np.rot90(patches, -1, axes=(1, 2)))
-    assert np.median(turn(after.angle - before.angle - np.pi / 2)) < np.radians(0.5)
-    assert np.abs(after.content - before.content).max() < 0.15 * before.content.std(axis=0).min()
-    # (row, column) -> (column, -row)
-    turned = np.column_stack([before.shift[:, 1], -before.shift[:, 0]])
-    assert np.median(np.abs(after.shift - turned)) < 0.05
-
-
 @pytest.mark.parametrize("move", [(0.5, -0.4), (-0.3, 0.0)])
 def test_a_shifted_patch_has_the_same_content_and_another_shift(model, move):
     kind, lies, shift = UNSEEN

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from lab import FILE, SIMULATED, Lab
+from lab import FILE, SIMULATED
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.hardware import Guard, make_microscope
@@ -84,19 +84,6 @@ def test_an_experiment_file_gives_microscope_waveform_and_limits(command, swept,
     assert {(p, round(d, 6)) for p, d, _ in swept} == {(0.3, 0.1)}
     assert {(k.voltage_V, k.slew_V_per_s, k.dwell_s) for _, _, k in swept} == {(0.4, 100.0, 1.0)}
     assert command("check-policy", str(path))[0] == 0
-
-
-def test_it_runs_on_a_controller_with_the_file_of_the_night(command, swept, tmp_path, monkeypatch):
-    lab = Lab(tmp_path, monkeypatch)
-    path = tmp_path / "night.toml"
-    path.write_text(FILE + lab.table("nanonis"))
-    try:
-        status, said = command("check-microscope", str(path))
-        assert lab.parked()
-    finally:
-        lab.close()
-    assert (status, "passes all" in said) == (0, True), said
-    assert {p for p, _, _ in swept} == {0.8}
 
 
 def test_the_image_of_a_known_sample_tells_the_orientation(command, small, bare, tmp_path):
