@@ -87,21 +87,6 @@ def test_a_point_by_hand_is_measured_next_and_told(make):
     assert sum(tuple(o.site) == (20, 30) for o in outcomes) == 1
 
 
-def test_a_vetoed_proposal_is_not_measured(make):
-    setting = make(batch=3)
-    proposals = setting.experiment.policy.ask(6)  # what it is going to ask for
-    setting.experiment.policy.reset(
-        setting.experiment.problem, rng=spawn_streams(SEED).policy_rng()
-    )
-    victim = proposals[4]
-    setting.at = {0: [("veto", {"id": victim.id})]}
-    result = setting.experiment.run()
-    (outcome,) = [o for o in result.outcomes if o.proposal_id == victim.id]
-    assert (outcome.status, outcome.message) == ("aborted", "vetoed by hand")
-    measured = [c for c in setting.scope.log if c.name == "measure"]
-    assert len(measured) == len(result.outcomes) - 1
-
-
 def test_an_aborted_run_with_hand_made_points_is_parked_and_resumes_exactly(make, tmp_path):
     hand = {2: [("add", {"row": 20, "column": 30}), ("add", {"row": 21, "column": 9})]}
     setting = make(policy="dkl", curves=16, batch=2)

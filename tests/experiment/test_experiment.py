@@ -123,24 +123,6 @@ def test_a_proposal_that_may_have_been_measured_twice_is_marked(film, tmp_path):
         assert event.detail["outcomes"] == 6
 
 
-def test_a_journal_of_another_policy_is_refused_and_unchanged(film, tmp_path):
-    path = tmp_path / "run.gsj"
-    with new_journal(path, film) as journal:
-        experiment(film, "random", journal, checkpoint_every=1000).run()
-        before = trajectory(journal.outcomes())
-        with pytest.raises(JournalError, match="another experiment"):
-            Experiment.resume(journal, microscope(film), make_policy("grid", {}))
-        assert trajectory(journal.outcomes()) == before
-
-
-def test_a_finished_run_has_nothing_to_add(film, tmp_path):
-    with new_journal(tmp_path / "run.gsj", film) as journal:
-        first = experiment(film, "random", journal).run()
-        again = Experiment.resume(journal, microscope(film), make_policy("random", {})).run()
-    assert trajectory(again.outcomes) == trajectory(first.outcomes)
-    assert again.reason == "budget: 24 curves"
-
-
 def test_budgets_end_the_run(film):
     scope = microscope(film)
     assert len(experiment(film, "random", scope=scope).run().outcomes) == 24

@@ -70,14 +70,6 @@ def test_a_file_keeps_the_verdicts(journal, tmp_path, suffix):
         assert list(again[key]) == list(data.metadata[key])
 
 
-def test_an_xarray_keeps_the_verdicts(journal):
-    pytest.importorskip("xarray", reason="needs xarray")
-    data = recording_of(journal)
-    again = formats.from_xarray(formats.to_xarray(data)).metadata
-    assert again["usable"] == data.metadata["usable"]
-    assert again["quality_reasons"] == data.metadata["quality_reasons"]
-
-
 def test_curves_in_another_unit_are_exported_without_verdicts(journal):
     class InVolts:
         path = journal.path

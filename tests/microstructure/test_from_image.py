@@ -263,29 +263,6 @@ def test_real_images(shared_data, name, segmentation, grains, size):
     assert (film.archetype_weights.mean((0, 1)) > 0.005).all()
 
 
-def test_a_scratched_crop_shows_few_grains(shared_data):
-    """Almost featureless but for two grooves."""
-    from grainscout.analysis import formats
-
-    scan = formats.read(shared_data / "mit_dtmicroscope" / "scan_0001.ibw")
-    film = Film.from_topography(scan.height[:128, :128], scan.pixel_size)
-    assert 2 <= len(film.structure.grains) <= 25
-    # The groove that runs down the left is a boundary of it.
-    s = film.structure
-    assert (s.boundary_distance[45:120, 15:50].min(1) < 15e-9).mean() > 0.9
-
-
-def test_grains_do_not_depend_on_how_finely_the_image_was_sampled():
-    film = Film.generate(PRESETS["tiny"], 5)
-    coarse = film.scan().height
-    fine = coarse.repeat(16, axis=0).repeat(16, axis=1)
-    spec = SegmentationSpec(level_lines=False)
-    few = find_structure(coarse, film.pixel_size, spec)
-    step = film.pixel_size[0] / 16
-    many = find_structure(fine, (step, step), spec)
-    assert abs(len(many.grains) - len(few.grains)) <= 0.25 * len(few.grains)
-
-
 def test_an_image_smaller_than_a_grain_is_refused_with_both_sizes():
     image = 1e-10 * np.random.default_rng(0).standard_normal((96, 96))
     with pytest.raises(DataError, match=r"smallest grain, 75 nm; got 9.6 x 9.6 nm"):

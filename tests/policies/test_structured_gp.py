@@ -56,21 +56,6 @@ def test_a_linear_mean_is_the_gp_whose_kernel_contains_it():
     assert gp.log_evidence == pytest.approx(evidence, rel=1e-8)
 
 
-def test_without_a_residual_it_is_regularised_least_squares():
-    gp = fitted()
-    gp._t[0] = -30.0  # no variance left in the residual
-    gp._factorise(ROWS, Y, NOISE, np.zeros((14, 0)))
-    gp._condition()
-    weight = 1.0 / (np.exp(gp._t[-2]) + 1e-8 + NOISE / gp._scale**2)
-    h, z = Z[ROWS], (Y - gp._offset) / gp._scale
-    prior = np.diag(1.0 / (SCALE * np.exp(gp._t[-1])) ** 2)
-    precision = h.T @ (weight[:, None] * h) + prior
-    beta = np.linalg.solve(precision, h.T @ (weight * z))
-    mean, std = gp.coefficients()
-    np.testing.assert_allclose(mean, gp._scale * beta, rtol=1e-6)
-    np.testing.assert_allclose(std, gp._scale * np.sqrt(np.diagonal(np.linalg.inv(precision))))
-
-
 def test_the_gradient_of_the_evidence_is_its_slope():
     gp = fitted()
     prepared = gp.kernel.prepare(X[ROWS].astype(float))
@@ -104,20 +89,6 @@ def test_a_shape_parameter_is_integrated_as_by_quadrature():
     assert deviation == pytest.approx(spread, rel=0.1)
 
 
-def test_mixtures_keep_the_law_of_total_variance():
-    def basis(z, shape):
-        return np.tanh(z[:, :1] * np.exp(shape[0]) + shape[1])
-
-    mean = MeanModel(
-        name="tanh", basis=basis, scale=np.array([1.0]), shape=np.array([[0.0, 0.5], [0.0, 1.0]])
-    )
-    gp = fitted(mean)
-    assert len(gp._weights) > 20
-    _, std = gp.predict()
-    np.testing.assert_allclose(np.diagonal(gp.covariance(POOL)), std**2, rtol=1e-6)
-    np.testing.assert_allclose(gp.joint(POOL)[0], gp.predict()[0], rtol=1e-9)
-
-
 @pytest.mark.parametrize("at", [2, 5, 9])
 def test_a_spoilt_target_bends_neither_map_nor_coefficients(at, monkeypatch):
     def bent(gp):
@@ -138,42 +109,12 @@ def test_a_spoilt_target_bends_neither_map_nor_coefficients(at, monkeypatch):
     assert robust[1] < 0.6 * normal[1]
 
 
-def test_a_nuisance_of_the_measurement_is_taken_out_of_the_map():
-    time = np.linspace(-1, 1, 14)[:, None]
-    gp = fitted()
-    drifting = StructuredGP(X, Z, POOL, Stationary(), LINEAR, nuisance=lambda: time)
-    drifting.fit(ROWS, Y + 0.8 * time[:, 0], NOISE)
-    plain = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
-    plain.fit(ROWS, Y + 0.8 * time[:, 0], NOISE)
-    truth = gp.predict()[0]
-    with_, without = (abs(g.predict()[0] - truth).mean() for g in (drifting, plain))
-    assert with_ < 0.5 * without
-    slope = drifting._scale * drifting._beta[0][3]
-    assert slope == pytest.approx(0.8, abs=0.35)
-
-
 def test_evidence_is_in_the_unit_of_the_target():
     gp = fitted()
     other = StructuredGP(X, Z, POOL, Stationary(), LINEAR)
     other.fit(ROWS, 1e-9 * Y + 5e-9, 1e-18 * NOISE)
     assert other.log_evidence == pytest.approx(gp.log_evidence - 14 * np.log(1e-9), abs=1e-6)
     np.testing.assert_allclose(other.predict()[0], 1e-9 * gp.predict()[0] + 5e-9, rtol=1e-6)
-
-
-def test_the_evidence_prefers_the_mean_that_made_the_data():
-    rng = np.random.default_rng(0)
-    wrong = rng.normal(size=(60, 3))
-    wins = 0
-    for _ in range(10):
-        y = Z @ rng.normal(size=3) + 0.1 * rng.normal(size=60)
-        rows = rng.permutation(60)[:25]
-        evidence = []
-        for covariates in (Z, wrong):
-            gp = StructuredGP(X, covariates, POOL, Stationary(), LINEAR)
-            gp.fit(rows, y[rows])
-            evidence.append(gp.log_evidence)
-        wins += evidence[0] > evidence[1] + 3.0
-    assert wins == 10
 
 
 @pytest.mark.parametrize("disturbed", [False, True])

@@ -83,24 +83,6 @@ def test_a_tree_without_sense_is_an_error_of_ours(change, error):
         outcome_from(state)
 
 
-@pytest.mark.parametrize(
-    "plain",
-    [
-        {"__array__": ["object", [1]]},
-        {"__array__": ["uint8", [-1]]},
-        {"__array__": ["uint8", [True]]},
-        {"__array__": ["uint8", [1] * 40]},
-        {"__array__": ["uint8"]},
-        {"__float__": "1.0"},
-        {"__float__": []},
-        [[[[[[[1]]]]]]],
-    ],
-)
-def test_values_that_flatten_never_makes_are_refused(plain):
-    with pytest.raises(DataError):
-        restore(plain, bytes, depth=5)
-
-
 def test_a_flat_tree_is_json_and_its_arrays_are_in_order():
     tree = {"a": [np.arange(3), {"b": np.zeros(2, bool)}], "c": float("-inf")}
     plain, arrays = flatten(tree)

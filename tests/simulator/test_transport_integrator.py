@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from grainscout.records import Waveform
 from grainscout.simulator.transport import (
@@ -137,25 +135,6 @@ def test_rest_and_relax_are_fixed_points_and_a_semigroup(drawn):
     held = iv_curves(p, Waveform.constant(0.0, duration=0.7), state=excited).state
     assert np.allclose(once, held, atol=1e-12)
     assert np.allclose(relax(excited, p, 1e9, temperature=350.0), rest, atol=1e-9)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    levels=st.lists(st.floats(-3.0, 3.0), min_size=2, max_size=12),
-    spans=st.lists(st.floats(-6.0, 3.0), min_size=11, max_size=11),
-    seed=st.integers(0, 1000),
-)
-def test_any_waveform_keeps_the_states_in_range(levels, spans, seed, drawn):
-    time = np.concatenate([[0.0], np.cumsum(10.0 ** np.array(spans[: len(levels) - 1]))])
-    assume((np.diff(time) > 0).all())
-    wave = Waveform(voltage=np.array(levels), time=time)
-    p = drawn(5, seed=seed)
-    whole = iv_curves(p, wave, light=0.1, trajectories=True)
-    assert np.isfinite(whole.current_nA).all()
-    assert whole.x.min() >= -1e-12
-    assert whole.x.max() <= 1.0 + 1e-12
-    assert whole.u.min() >= min(0.0, *levels) - 1e-9
-    assert whole.u.max() <= max(0.0, *levels) + 1e-9
 
 
 def test_no_points_give_no_curves():
