@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from rogues import TASK, campaign
+from flights import film_of, flown, scope_on
+from rogues import campaign
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import write_gwy, write_nsid
@@ -11,25 +12,17 @@ from grainscout.benchmarks import (
     CampaignStore,
     PolicySpec,
     load,
-    make_environment,
     run_campaign,
     write_results,
 )
-from grainscout.experiment import Experiment
-from grainscout.journal import Header, Journal, recording_of
-from grainscout.policies import make_policy
+from grainscout.journal import Journal, recording_of
 from grainscout.records import ConfigError, DataError, JournalError
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "run.gsj"
-    environment = make_environment(TASK, 3)
-    problem = environment.problem()
-    with Journal.create(path, Header(problem=problem, config={}, seed=3)) as journal:
-        Experiment(
-            environment.microscope, make_policy("dkl", {}), problem=problem, seed=3, journal=journal
-        ).run()
+    flown(scope_on(film_of(3), 3, light=0.1), "dkl", 3, path, curves=14)
     return path
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flights import film_of, flown, scope_on
 
 from grainscout.analysis import figures
 from grainscout.analysis.curves.quality_of_run import quality_of
@@ -17,13 +18,9 @@ from grainscout.benchmarks import (
     write_run_report,
 )
 from grainscout.benchmarks.campaign.cell import run_cell
-from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import Guard, SimulatedMicroscope
-from grainscout.journal import Header, Journal
-from grainscout.policies import make_policy
-from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.journal import Journal
+from grainscout.records import Waveform
 from grainscout.records.curve import Quality
-from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.instrument import ContactSpec, instrument_spec
 
 SEED = 21
@@ -32,18 +29,14 @@ WAVE = Waveform.triangle(1.5, 101, 1.0)
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 def run(film, loss_per_s, path, curves=30, **settings):
     """Journal of a run on an instrument that loses its contact so often."""
     spec = replace(instrument_spec("quiet"), contact=ContactSpec(loss_per_s=loss_per_s))
-    scope = Guard(SimulatedMicroscope(film, spec, seed=spawn_streams(SEED).instrument, light=0.1))
-    problem = make_problem(scope, WAVE, Budget(curves=curves), light=0.1)
-    header = Header(problem=problem, config={"policy": {"name": "sobol"}}, seed=SEED)
-    with Journal.create(path, header) as journal:
-        settings |= {"problem": problem, "seed": SEED, "journal": journal}
-        Experiment(scope, make_policy("sobol"), **settings).run()
+    scope, config = scope_on(film, SEED, spec, light=0.1), {"policy": {"name": "sobol"}}
+    flown(scope, "sobol", SEED, path, curves=curves, wave=WAVE, config=config, **settings)
     return path
 
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from flights import film_of, problem_of, scope_on
 from interrupts import trajectory
 
-from grainscout.experiment import Experiment, make_problem
+from grainscout.experiment import Experiment
 from grainscout.experiment.changes import Changes, region_of
-from grainscout.hardware import Guard, Limits, SimulatedMicroscope
+from grainscout.hardware import Limits
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, ConfigError, Waveform, spawn_streams
-from grainscout.simulator import PRESETS, Film
+from grainscout.records import ConfigError
 
 SEED = 5
 ASKED = {
@@ -26,7 +26,7 @@ class Killed(Exception):
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 class Deaf:
@@ -53,10 +53,6 @@ def policy_of(name):
     return Deaf() if name == "deaf" else make_policy(name)
 
 
-def scope_of(film):
-    return Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument))
-
-
 def setting(path, kill):
     def observe(step):
         if step.number in ASKED:
@@ -71,8 +67,8 @@ def setting(path, kill):
 
 def run(film, path, name, kills=()):
     """Run, die after each batch of `kills`, and resume."""
-    scope = scope_of(film)
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=24), light=0.1)
+    scope = scope_on(film, SEED)
+    problem = problem_of(scope, 24)
     kills = [*kills, None]
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
         experiment = Experiment(
@@ -84,7 +80,7 @@ def run(film, path, name, kills=()):
                 return experiment.run(), scope, journal.events()
             with pytest.raises(Killed):
                 experiment.run()
-            scope = scope_of(film)
+            scope = scope_on(film, SEED)
             experiment = Experiment.resume(journal, scope, policy_of(name), **setting(path, after))
     raise AssertionError
 
@@ -125,16 +121,16 @@ def test_a_narrowed_run_keeps_to_it_and_is_the_same_run_when_interrupted(film, t
     ],
 )
 def test_what_is_wider_or_leaves_nothing_is_refused(film, kind, change, says):
-    scope = scope_of(film)
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=24), light=0.1)
+    scope = scope_on(film, SEED)
+    problem = problem_of(scope, 24)
     with pytest.raises(ConfigError, match=says):
         Changes(problem, scope).apply(kind, change, 1, spent=7)
     assert scope.limits == Limits()
 
 
 def test_a_constraint_takes_away_the_sites_where_the_image_is_otherwise(film):
-    scope = scope_of(film)
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=24), light=0.1)
+    scope = scope_on(film, SEED)
+    problem = problem_of(scope, 24)
     height = problem.scan.height[tuple(problem.candidates.T)]
     level = float(np.median(height))
     gone = region_of("constrain", f"height > {level!r}", problem)

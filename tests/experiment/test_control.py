@@ -5,28 +5,27 @@ import threading
 import time
 
 import pytest
+from flights import WAVE, film_of, problem_of, scope_on
 from interrupts import Stateless
 
-from grainscout.experiment import Experiment, attachable, make_problem
+from grainscout.experiment import Experiment, attachable
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import (
-    Budget,
     ConfigError,
     JournalError,
     LimitError,
     Waveform,
     spawn_streams,
 )
-from grainscout.simulator import PRESETS, Film
 
-SEED, WAVE = 5, Waveform.triangle(1.5, 51)
+SEED = 5
 
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 class Setting:
@@ -35,8 +34,8 @@ class Setting:
     def __init__(self, film, path, policy="random", curves=12, batch=1):
         self.path, self.policy, self.batch = path, policy, batch
         self.film = film
-        self.scope = self.microscope()
-        problem = make_problem(self.scope, WAVE, Budget(curves=curves), light=0.1)
+        self.scope = scope_on(self.film, SEED)
+        problem = problem_of(self.scope, curves)
         self.journal = Journal.create(path, Header(problem=problem, config={}, seed=SEED))
         self.experiment = Experiment(
             self.scope,
@@ -49,9 +48,6 @@ class Setting:
         )
         self.at = {}
 
-    def microscope(self):
-        return Guard(SimulatedMicroscope(self.film, "quiet", seed=spawn_streams(SEED).instrument))
-
     def observe(self, step):
         for kind, detail in self.at.get(step.number, ()):
             with Journal.open(self.path) as other:
@@ -59,7 +55,7 @@ class Setting:
 
     def resumed(self):
         return Experiment.resume(
-            self.journal, self.microscope(), make_policy(self.policy, {}), batch=self.batch
+            self.journal, scope_on(self.film, SEED), make_policy(self.policy, {}), batch=self.batch
         )
 
 

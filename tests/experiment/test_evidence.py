@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flights import film_of, flown, scope_on
 
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import Budget, ConfigError, IVCurve, Waveform, spawn_streams
-from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.instrument import ContactSpec, instrument_spec
 
 SEED = 21
@@ -19,20 +19,13 @@ WAVE = Waveform.triangle(1.5, 101, 1.0)
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 def run(film, loss_per_s, *, curves=30, path=None, **settings):
     spec = replace(instrument_spec("quiet"), contact=ContactSpec(loss_per_s=loss_per_s))
-    scope = Guard(SimulatedMicroscope(film, spec, seed=spawn_streams(SEED).instrument, light=0.1))
-    problem = make_problem(scope, WAVE, Budget(curves=curves), light=0.1)
-    policy = make_policy("sobol")
-    if path is None:
-        return Experiment(scope, policy, problem=problem, seed=SEED, **settings).run()
-    with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
-        return Experiment(
-            scope, policy, problem=problem, seed=SEED, journal=journal, **settings
-        ).run()
+    scope = scope_on(film, SEED, spec, light=0.1)
+    return flown(scope, "sobol", SEED, path, curves=curves, wave=WAVE, **settings)
 
 
 def test_every_curve_has_a_verdict_and_the_journal_keeps_it(film, tmp_path):

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from flights import film_of, scope_on
 from interrupts import DiesAfter, Interrupted, trajectory
 
 from grainscout.experiment import Experiment, StopRule, full_window_sites, make_problem
-from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
 from grainscout.records import (
@@ -20,9 +20,7 @@ from grainscout.records import (
     Proposal,
     Site,
     Waveform,
-    spawn_streams,
 )
-from grainscout.simulator import PRESETS, Film
 
 SEED = 11
 WAVE = Waveform.triangle(1.5, 101, 1.0)
@@ -30,12 +28,11 @@ WAVE = Waveform.triangle(1.5, 101, 1.0)
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 def microscope(film, instrument="reference", limits=None):
-    inner = SimulatedMicroscope(film, instrument, seed=spawn_streams(SEED).instrument)
-    return Guard(inner, limits)
+    return scope_on(film, SEED, instrument, limits)
 
 
 def problem_of(scope, **budget):

@@ -4,13 +4,11 @@ import sys
 import types
 
 import pytest
+from flights import film_of, flown, scope_on
 
-from grainscout.experiment import Experiment, Step, make_problem, progress_bar
+from grainscout.experiment import Step, progress_bar
 from grainscout.experiment.outcomes import attached, unmeasured_at
-from grainscout.hardware import Guard, SimulatedMicroscope
-from grainscout.policies import make_policy
-from grainscout.records import Budget, IVCurve, Outcome, Site, Waveform, spawn_streams
-from grainscout.simulator import PRESETS, Film
+from grainscout.records import IVCurve, Outcome, Site, Waveform
 
 SWEEP = Waveform.triangle(1.0, 51, 0.5)
 CURVE = IVCurve(voltage=SWEEP.voltage, current=1e-9 * SWEEP.voltage, time=SWEEP.time)
@@ -18,19 +16,8 @@ CURVE = IVCurve(voltage=SWEEP.voltage, current=1e-9 * SWEEP.voltage, time=SWEEP.
 
 @pytest.fixture
 def run():
-    def running(bar):
-        seed = spawn_streams(1)
-        scope = Guard(
-            SimulatedMicroscope(
-                Film.generate(PRESETS["tiny"], seed.film), "quiet", seed=seed.instrument
-            )
-        )
-        problem = make_problem(scope, Waveform.triangle(1.5, 31), Budget(curves=5))
-        return Experiment(
-            scope, make_policy("random"), problem=problem, seed=1, batch=2, observe=bar
-        ).run()
-
-    return running
+    scope = scope_on(film_of(1), 1)
+    return lambda bar: flown(scope, "random", 1, curves=5, batch=2, observe=bar)
 
 
 def test_a_terminal_ends_with_the_whole_bar(run, capsys):

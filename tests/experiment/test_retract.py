@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from flights import film_of, problem_of, scope_on
 
 from grainscout.cli import main
-from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import Guard, SimulatedMicroscope
+from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, Proposal, Site, Waveform, spawn_streams
-from grainscout.simulator import PRESETS, Film
+from grainscout.records import Proposal, Site
 
 SEED = 5
 WHY = "tip touched a particle"
@@ -17,7 +16,7 @@ WHY = "tip touched a particle"
 
 @pytest.fixture(scope="module")
 def film():
-    return Film.generate(PRESETS["tiny"], spawn_streams(SEED).film)
+    return film_of(SEED)
 
 
 class Killed(BaseException):
@@ -70,14 +69,10 @@ class Seen:
         self.policy.retract(outcomes)
 
 
-def microscope(film):
-    return Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument))
-
-
 def run(film, path, policy, *, at=None, kill=None, curves=16, row=3):
     """Run with a request to take curve `row` out after batch `at`; die after batch `kill`."""
-    scope = microscope(film)
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=curves), light=0.1)
+    scope = scope_on(film, SEED)
+    problem = problem_of(scope, curves)
 
     def observe(step):
         if step.number == at:
@@ -101,7 +96,7 @@ def run(film, path, policy, *, at=None, kill=None, curves=16, row=3):
 
 def resumed(film, path, policy):
     with Journal.open(path) as journal:
-        Experiment.resume(journal, microscope(film), policy, checkpoint_every=4).run()
+        Experiment.resume(journal, scope_on(film, SEED), policy, checkpoint_every=4).run()
         return journal.outcomes()
 
 
@@ -189,8 +184,8 @@ def test_a_policy_that_can_do_neither_goes_on_and_the_request_is_refused(film, t
     ],
 )
 def test_a_request_that_names_no_curve_or_reason_is_refused(film, tmp_path, detail, words):
-    path, scope = tmp_path / "run.gsj", microscope(film)
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=4), light=0.1)
+    path, scope = tmp_path / "run.gsj", scope_on(film, SEED)
+    problem = problem_of(scope, 4)
     with Journal.create(path, Header(problem=problem, config={}, seed=SEED)) as journal:
         journal.request("retract", **detail)
         policy = make_policy("random")

@@ -5,12 +5,11 @@ import time
 
 import numpy as np
 import pytest
+from flights import flown, scope_on
 
-from grainscout.experiment import Experiment, make_problem
-from grainscout.hardware import Guard, SimulatedMicroscope
-from grainscout.journal import Header, Journal
+from grainscout.journal import Journal
 from grainscout.policies import make_policy
-from grainscout.records import Budget, Waveform, spawn_streams
+from grainscout.records import spawn_streams
 from grainscout.watch import Reader
 from grainscout.watch.explanations import ExplanationWorker, NoMaps, explain_journal
 from grainscout.watch.page_renderer import PageRenderer
@@ -21,15 +20,11 @@ SEED, OPTIONS = 3, {"seed_points": 4}
 @pytest.fixture(scope="module")
 def explained_run(film, tmp_path_factory):
     """A finished run whose policy stored its state after the last batch, and that policy."""
-    scope = Guard(SimulatedMicroscope(film, "quiet", seed=spawn_streams(SEED).instrument))
-    problem = make_problem(scope, Waveform.triangle(1.5, 51), Budget(curves=12), light=0.1)
     policy = make_policy("dkl", OPTIONS)
     path = tmp_path_factory.mktemp("explanation") / "run.gsj"
     config = {"policy": {"name": "dkl", "options": OPTIONS}}
-    with Journal.create(path, Header(problem=problem, config=config, seed=SEED)) as journal:
-        Experiment(
-            scope, policy, problem=problem, seed=SEED, journal=journal, checkpoint_every=1
-        ).run()
+    scope = scope_on(film, SEED)
+    flown(scope, policy, SEED, path, curves=12, config=config, checkpoint_every=1)
     return path, policy
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 
-import h5py
 import numpy as np
 import pytest
+from test_nsid_files import bias, place, write
 
 from grainscout.analysis.curves.descriptors import USER_DESCRIPTORS, describe
 from grainscout.analysis.formats import read_grains, write_nsid
@@ -111,25 +111,9 @@ def grid(path, unit="A", peak=1.0, lost=()):
         curves[site] = np.nan
     if unit == "A":
         curves = curves * 1e-9
-    axes = {"x": COLUMNS[0] * 1e-8, "y": ROWS[:, 0] * 1e-8}
-    with h5py.File(path, "w") as file:
-        for name, values, quantity, units in (
-            ("curves", curves.transpose(1, 0, 2), "Response", unit),
-            ("image", relief().height.T, "Height", "m"),
-        ):
-            group = file.create_group(f"Measurement_000/{name}")
-            main = group.create_dataset("main", data=values)
-            main.attrs.update({"data_type": "x", "quantity": quantity, "units": units})
-            main.attrs["DIMENSION_LABELS"] = ["x", "y", "Bias"][: values.ndim]
-            for label, scale in axes.items():
-                group.create_dataset(label, data=scale).attrs.update(
-                    {"units": "m", "dimension_type": "SPATIAL"}
-                )
-            if values.ndim == 3:
-                group.create_dataset("Bias", data=volts).attrs.update(
-                    {"units": "V", "dimension_type": "SPECTRAL"}
-                )
-    return path
+    axes = place(COLUMNS[0] * 1e-8, ROWS[:, 0] * 1e-8)
+    image = (relief().height.T, axes, "Height", "m")
+    return write(path, (curves.transpose(1, 0, 2), [*axes, bias(volts)], "Response", unit), image)
 
 
 def test_a_grid_of_any_response_is_a_task_of_three_settings(tmp_path):
