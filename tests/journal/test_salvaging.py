@@ -51,14 +51,6 @@ def same(found, numbers):
         assert outcome.curve.current.tobytes() == curve(number).current.tobytes()
 
 
-def test_a_sound_journal_is_salvaged_whole(path):
-    found = salvage(path)
-    same(found, range(COUNT))
-    assert found.header.problem.scan.height[3, 4] == 154.0
-    assert found.lost == []
-    assert [p.id for p in found.unanswered] == ["last"]
-
-
 def test_an_open_journal_is_salvaged_with_its_wal_and_not_without(tmp_path):
     journal = write(tmp_path / "run.gsj", closed=False)
     for name in ("run.gsj", "run.gsj-wal"):

@@ -11,7 +11,6 @@ from grainscout.policies.acquisition import (
     choose_batch,
     expected_improvement,
     log_expected_improvement,
-    per_second,
 )
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import ArcCosine, Stationary
@@ -148,16 +147,3 @@ def test_a_batch_keeps_its_members_apart() -> None:
         again, lambda posterior, last: posterior.std, 1, np.array([again.available[first]])
     )
     assert abs(int(chosen[0]) - int(again.available[first])) > 20
-
-
-def test_gain_per_second() -> None:
-    seconds, available = np.array([1.0, 2.0, 4.0]), np.arange(3)
-    np.testing.assert_allclose(
-        per_second("ei", np.array([1.0, 2.0, 8.0]), seconds, available), [1.0, 1.0, 2.0]
-    )
-    log = per_second("log-ei", np.log([1.0, 2.0, 8.0]), seconds, available)
-    np.testing.assert_allclose(np.exp(log), [1.0, 1.0, 2.0])
-    # A constant added to the target must not change the order of ucb.
-    a = per_second("ucb", np.array([1.0, 2.0, 8.0]), seconds, available)
-    b = per_second("ucb", np.array([1.0, 2.0, 8.0]) - 100.0, seconds, available)
-    np.testing.assert_allclose(a, b)

@@ -67,13 +67,6 @@ def test_latin_seed_points_take_each_row_and_column_stratum_once():
             assert sorted(sites[:, axis] // 5) == list(range(10))
 
 
-def test_latin_seed_points_come_singly_as_together():
-    one = fresh(First(seed_points=6, seed_design="latin"))
-    two = fresh(First(seed_points=6, seed_design="latin"))
-    together = [p.site for p in one.ask(6)]
-    assert [two.ask(1)[0].site for _ in range(6)] == together
-
-
 def test_revisits_are_made_when_asked_for():
     policy = fresh(make_policy("random", {"revisits": 2}), TOY.problem(4))
     count: dict[Site, int] = {}

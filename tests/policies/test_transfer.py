@@ -6,7 +6,6 @@ from samples import fresh
 
 from grainscout.policies import make_policy, require_conforming
 from grainscout.policies.conformance import ToySample
-from grainscout.policies.models.features import feature_table
 from grainscout.policies.strategies.transfer import TransferData, transfer
 from grainscout.records import ConfigError, DataError, PolicyError, Scan, Site
 
@@ -47,12 +46,6 @@ def test_a_large_difference_makes_the_first_film_useless():
 def test_it_keeps_the_protocol_with_and_without_a_source():
     require_conforming(lambda: make_policy("transfer-dkl", OPTIONS))
     require_conforming(lambda: make_policy("transfer-dkl", {"seed_points": 3}))
-
-
-def test_features_of_the_film_itself_are_those_of_dkl():
-    problem = FIRST.problem(400)
-    table = feature_table(problem.scan, kind="jets")
-    np.testing.assert_allclose(OPTIONS["source"].on(problem.scan), table, atol=2e-5)
 
 
 def test_the_same_relief_gives_the_same_features_whatever_surrounds_it():

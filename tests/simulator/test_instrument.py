@@ -308,20 +308,3 @@ def test_the_films_own_telegraph_is_drawn_anew_at_each_visit(film, good):
 
 
 # Severity levels.
-
-
-def test_every_severity_level_is_tagged_with_its_faults():
-    assert FAULT_LADDERS["none"].tags == ("noise",)
-    assert IDEAL.tags == ()
-    for name, spec in FAULT_LADDERS.items():
-        fault, _, level = name.partition("-")
-        if fault in ("none", "noise"):
-            continue
-        assert level in ("mild", "severe")
-        expected = (
-            {"noise", "drift", "creep", "wear", "contact", "landing", "approach", "crash"}
-            | {"damage", "light"}
-            if fault == "all"
-            else {"noise", fault}
-        )
-        assert set(spec.tags) == expected

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import trapezoid
 from scipy.stats import kstest
 
-from grainscout.records import DataError, Site, Waveform
+from grainscout.records import Site, Waveform
 from grainscout.simulator import Film, FilmSpec
 from grainscout.simulator.instrument import (
     INSTRUMENTS,
@@ -61,17 +61,6 @@ def test_the_path_does_not_depend_on_the_queries():
     all_of_it = [often.at(float(t)) for t in times]
     assert np.array_equal(once.at(float(times[-1])), all_of_it[-1])
     assert np.array_equal([backwards.at(float(t)) for t in times[::-1]][::-1], all_of_it)
-
-
-def test_the_path_is_the_sum_of_its_increments():
-    spec = DriftSpec(creep_m=0.0)
-    path = DriftPath(spec, SEED)
-    steps = np.concatenate([path.increments(0), path.increments(1)])
-    assert path.at(1500.0) == near(steps[:1500].sum(0), 1e-9)
-    assert path.at(1500.25) == near(steps[:1500].sum(0) + 0.25 * steps[1500], 1e-9)
-    for time in (-1.0, math.nan, 1e9):
-        with pytest.raises(DataError, match=r"0 \.\.\. 2e\+06 s"):
-            path.at(time)
 
 
 def test_a_drifted_measurement_is_of_the_pixel_that_the_log_names(film):

@@ -68,7 +68,6 @@ def _outcome(same, refusal):
 
 
 def test_flipped_bits_never_change_what_a_journal_says(runs, tally, verdict, times, scratch):
-    """A journal with bits turned over has the content of before, or is refused; salvage is never wrong."""
     rng, damaged = np.random.default_rng(3), scratch / "damaged.gsj"
     for name, where in (("whole.gsj", ""), ("open.gsj", ""), ("open.gsj", "-wal")):
         before, truth = content(runs / name), truth_of(runs / name)
@@ -111,7 +110,6 @@ def test_flipped_bits_of_a_store_lose_only_the_cells_named(verdict, times, scrat
 
 
 def test_a_cut_journal_gives_no_wrong_value(runs, tally, verdict, times, scratch):
-    """Cut off anywhere: refused, or (a -wal, as by a power cut) an earlier state of the same run."""
     rng, damaged = np.random.default_rng(4), scratch / "damaged.gsj"
     whole, truth = content(runs / "whole.gsj"), truth_of(runs / "whole.gsj")
     data = (runs / "whole.gsj").read_bytes()
@@ -141,7 +139,6 @@ def test_parts_of_a_journal_are_refused_and_left_as_they_are(runs, scratch):
 
 
 def test_salvage_exports_no_wrong_curve(runs, tally, times, scratch):
-    """`grainscout export --salvage` as a person uses it: .h5 and .csv, equal to what was measured."""
     rng, damaged = np.random.default_rng(6), scratch / "damaged.gsj"
     for k in range(times(short=1, long=10)):
         data = flip((runs / "whole.gsj").read_bytes(), rng, 3 * k)
@@ -186,7 +183,6 @@ print(held, both)
 
 
 def test_two_processes_never_hold_one_journal(tally, times, scratch):
-    """Many processes that want one journal, each stopped at any moment: never do two of them hold it."""
     path = scratch / "run.gsj"
     path.touch()
     words = [sys.executable, "-c", _RIVAL, str(path), str(times(short=1, long=60))]

@@ -81,7 +81,6 @@ def with_jumping_clocks(folder, words):
 def test_a_run_on_a_failing_machine_goes_on_when_it_is_repaired(
     tally, times, scratch, what, target, policy, draw
 ):
-    """Full disk and no memory at random moments; wall clocks that jump."""
     rng = np.random.default_rng(10)
     config = experiment_file(scratch / "whole", policy)
     whole, words = undisturbed(config.parent, config), [str(config), "--out", "killed.gsj"]
@@ -102,7 +101,6 @@ def test_a_run_on_a_failing_machine_goes_on_when_it_is_repaired(
 
 
 def test_a_read_only_folder_is_one_message_before_any_measurement(tally, scratch):
-    """A folder that may not be written is one message, before anything is measured."""
     scratch.chmod(0o755)
     config = experiment_file(scratch / "locked", "sobol")
     for k, out in enumerate(("run.gsj", "deeper/run.gsj")):
@@ -131,7 +129,6 @@ def _tables(folder):
 
 
 def test_killed_campaigns_end_in_the_same_table(tally, times, scratch):
-    """SIGKILL of workers and of whole campaigns at random moments, then again: the same table."""
     rng, runs, home = np.random.default_rng(11), 0, scratch / "whole"
     wanted, what = times(short=2, long=60), "SIGKILL in campaigns"
     home.mkdir()

@@ -37,7 +37,6 @@ def _ridden(tally, what, scratch, target, plans, curves):
 
 
 def test_runs_under_every_fault_stay_within_limits_and_park(tally, times, size, scratch):
-    """Each named instrument by turns of the policies; each policy in the full storm at 30 %."""
     rng = np.random.default_rng(5)
     plans = [(POLICIES[k % len(POLICIES)], name, 0.0, ()) for k, name in enumerate(FAULT_LADDERS)]
     plans += [(POLICIES[k % len(POLICIES)], "none", 0.3, (wire,)) for k, wire in enumerate(WIRE)]

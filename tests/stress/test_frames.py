@@ -65,7 +65,6 @@ def _mutated(m, goods, session="s"):
 
 
 def test_malformed_frames_are_refused(tally, times):
-    """Frames through the decoder and the makers of problems, outcomes and proposals."""
     proposal = {"id": "a", "site": [0, 1], "prediction": 1.0, "uncertainty": None}
     answer = rig.frames("done", "", 1, {"proposals": [{**proposal, "scores": {"s": 1.0}}]})
     goods = [*requests(), answer]
@@ -150,7 +149,6 @@ class Besieged:
 
 
 def test_peers_without_a_key_disturb_nobody(tally, times, scratch):
-    """Frames of peers without an allowed key: not one is answered, nor even looked at."""
     cases, each, goods = times(short=20_000, long=1_000_000), 1000, requests()
     with Besieged(scratch, 6, ("microscope",)) as server:
         foreign = generate_keys(scratch / "foreign") / "microscope"
@@ -197,7 +195,6 @@ def _knock(m, address, goods, frames):
 
 
 def test_a_hostile_client_disturbs_no_other(tally, times, scratch):
-    """A client with a key does its worst while a friend's run goes on as if nothing were there."""
     cases, goods, done = times(short=1500, long=1_000_000), requests(), threading.Event()
     with Besieged(scratch, 8, ("microscope", "enemy")) as server:
         friends = threading.Thread(target=_friends, args=(server, done, tally))
@@ -234,7 +231,6 @@ def _friends(server, done, tally):
 
 
 def test_a_hostile_server_does_not_harm_the_microscope(tally, times):
-    """A server with the right key and bad intentions: it can propose, and no more."""
     waveform, evil, case = Waveform.triangle(1.0, 5), threading.Event(), 0
     good = {"id": "a", "site": [2, 3], "prediction": 1.0, "uncertainty": None, "scores": {}}
     values = {

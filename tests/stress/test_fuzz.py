@@ -63,7 +63,6 @@ def toml(tree):
 
 
 def test_changed_configurations_are_refused_or_valid(besieged, times, in_memory):
-    """Runs and campaigns as TOML: valid files changed as trees, as bytes, and noise."""
     campaigns = [path.read_bytes() for path in builtin_campaigns().values()]
     place = in_memory / "x.toml"
 
@@ -83,7 +82,6 @@ def test_changed_configurations_are_refused_or_valid(besieged, times, in_memory)
 
 
 def test_odd_limits_are_refused_or_kept(tally, times):
-    """Every odd number as a limit: refused, or kept as it is."""
     m = Mutator("limits")
     names = [n for n in Limits.__dataclass_fields__ if n != "frame_m"]
     for _ in range(times(short=500, long=20_000)):
@@ -96,7 +94,6 @@ def test_odd_limits_are_refused_or_kept(tally, times):
 
 
 def test_changed_packed_states_are_refused(besieged, times):
-    """Packed states with right checksums and hostile headers, and damaged ones."""
     good = pack({"a": np.arange(6.0).reshape(2, 3), "b": [1, None, "x", {"c": np.ones(2, bool)}]})
     head = json.loads(good[45 : 45 + int.from_bytes(good[37:45], "little")])
 
@@ -161,7 +158,6 @@ def _hostile_row(m, path):
 
 
 def test_changed_journals_are_refused_or_read(besieged, times, in_memory):
-    """Journals with changed bytes, and with changed values behind valid pages."""
     good, path = _a_journal(in_memory / "good.gsj"), in_memory / "bad.gsj"
 
     def one(case):
@@ -191,7 +187,6 @@ def reads(place):
 
 
 def test_changed_files_are_refused_or_read(besieged, times, in_memory):
-    """Every imported format, as somebody else's program or disk may hand it over."""
     for kind, goods in corpus(in_memory).items():
         judge = reads(in_memory / f"case.{kind}")
         bombs = [b for good in goods for b in bombs_of(kind, good, in_memory)]
@@ -205,7 +200,6 @@ def test_changed_files_are_refused_or_read(besieged, times, in_memory):
 
 
 def test_a_changed_film_is_refused_or_the_same(besieged, times, in_memory):
-    """A film's file, changed: refused, or the same film."""
     place, film = in_memory / "film.h5", Film.generate(PRESETS["tiny"], 3)
     film.save(place)
     good, truth = place.read_bytes(), film.truth.contact.tobytes()

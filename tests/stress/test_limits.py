@@ -218,7 +218,6 @@ def _exact(asked, got):
 
 @pytest.mark.parametrize("name", RIGS)
 def test_commands_beyond_a_limit_never_arrive(tally, times, name):
-    """Commands around every limit, through every adapter."""
     slow = name in ("asylum", "source-meter 2400", "source-meter 2600")
 
     @settings(
@@ -251,7 +250,6 @@ _LIGHT = (0.0, -0.0, 0.5, 1.0, 1.0 + 1e-6, 2.0, -1e-300, -1.0, 1e308, math.inf, 
 
 @pytest.mark.parametrize("name", RIGS)
 def test_sites_and_light_that_are_none_are_refused(name):
-    """Sites that are none are errors of ours before anything is issued; light is as it was allowed, or none."""
     with RIGS[name]() as rig:
         guard = Guard(rig.microscope, Limits(), scan=rig.scan)
         rig.clear()

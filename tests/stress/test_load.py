@@ -22,7 +22,6 @@ SHOWN_S = 4.0  # from the commit to the page: about when the next measurement co
 
 
 def test_a_day_of_measurements_keeps_memory_flat(tally, times, scratch):
-    """No curve stays in memory; a measurement takes no longer for those before; the file is as long as predicted."""
     curves = times(short=500, long=20_000)
     assert ended(day, scratch, curves, seconds=3600.0) == 0
     report = json.loads((scratch / "report.json").read_text())
@@ -43,7 +42,6 @@ def test_a_day_of_measurements_keeps_memory_flat(tally, times, scratch):
 
 
 def test_a_large_journal_opens_quickly(tally, times, size, scratch):
-    """A journal of 10^5 curves: open, header, how far it is, the last outcomes."""
     curves, path = times(short=2000, long=100_000), scratch / "big.gsj"
     ended(big_journal, path, curves, seconds=3600.0)
     began, busy = time.perf_counter(), time.process_time()
@@ -59,7 +57,6 @@ def test_a_large_journal_opens_quickly(tally, times, size, scratch):
 
 
 def test_the_live_page_keeps_up(tally, times, scratch):
-    """The live page of a long run: each further measurement is on it soon, and it answers meanwhile."""
     curves, path, answered = times(short=1000, long=20_000), scratch / "big.gsj", []
     ended(big_journal, path, curves, False, seconds=3600.0)
     with Journal.open(path) as journal, journal.locked(), _watch(path) as (address, opened):

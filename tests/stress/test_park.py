@@ -26,7 +26,6 @@ def _measured(rig):
 # Without those that have no controller, or another one's.
 @pytest.mark.parametrize("name", sorted({*RIGS} - {"replay", "link", "bluesky"}))
 def test_each_failing_call_ends_parked(tally, times, name):
-    """Each call of a scan and a measurement fails once, in every adapter."""
     for _ in range(times(short=1, long=20)):
         with RIGS[name]() as rig:
             rig.fail_at(-1)
@@ -48,8 +47,6 @@ def test_each_failing_call_ends_parked(tally, times, name):
 
 @pytest.mark.parametrize("name", ["simulated", "nanonis", "asylum"])
 def test_a_dead_controller_asks_for_withdrawal_by_hand(tally, times, monkeypatch, name):
-    """A controller that fails from some call on: the error says what a person must do."""
-
     def dead():
         raise ConnectionError("no answer for ever")
 

@@ -29,7 +29,6 @@ for config, out in json.loads(sys.argv[2]):
 
 
 def test_one_seed_gives_one_result_in_any_process(tally, times, size, scratch):
-    """Each policy in a forked process, and in new ones that differ in all that must not matter."""
     rng, wholes = np.random.default_rng(12), {}
     for policy in ("dkl", "scout", "sobol") if size == "short" else POLICIES:
         config = experiment_file(scratch / policy, policy)

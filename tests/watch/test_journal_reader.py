@@ -78,18 +78,6 @@ def test_a_missing_journal_is_an_alert_until_it_returns(finished, tmp_path, monk
         assert "no longer follows the run" not in broadcaster.update().parts["state"]
 
 
-def test_waiting_proposals_and_requests_are_read(growing, finished):
-    path, more, copy = growing
-    more(2)
-    with Journal.read(finished) as journal:
-        third = journal.batches()[2]
-    copy.record_batch(2, third.proposals, 0.0)
-    copy.request("pause")
-    run = Reader(path).update()
-    assert [p.id for p in run.waiting] == [p.id for p in third.proposals]
-    assert [r.kind for r in run.asked] == ["pause"]
-
-
 def test_failures_and_lost_samples_are_counted(growing):
     path, more, copy = growing
     more(2)

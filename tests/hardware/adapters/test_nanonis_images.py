@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("nanonis_spm")
 
-from nanonis_rig import HEIGHT, PEAK, SWEEP, closing, connect, controller
+from nanonis_rig import HEIGHT, SWEEP, closing, connect, controller
 from nanonis_rig import fake as fake
 
 from grainscout.experiment import DriftSettings, Experiment, make_problem
@@ -15,18 +15,6 @@ from grainscout.hardware.protocol import Part
 from grainscout.policies import make_policy
 from grainscout.records import Budget, LimitError, MicroscopeError, Site
 from grainscout.simulator import PRESETS, Film
-
-
-def test_image_and_positions_are_the_controllers(fake):
-    microscope = connect(fake)
-    scan = microscope.scan(("height", "current"))
-    np.testing.assert_array_equal(scan.height, HEIGHT)
-    np.testing.assert_array_equal(scan.channels["current"], PEAK)
-    assert scan.units == {"height": "m", "current": "A"}
-    for site in (Site(0, 0), Site(6, 8), Site(0, 8), Site(2, 5)):
-        curve = microscope.measure(site, SWEEP)
-        assert fake.pixel() == site
-        assert np.abs(curve.current).max() == pytest.approx(PEAK[site], rel=1e-6)
 
 
 def test_a_scan_that_does_not_end_and_one_with_holes_are_errors(fake):
