@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.forensics import light_difference
 from grainscout.records import Waveform
@@ -56,13 +55,3 @@ def test_the_loop_grows_towards_boundaries_in_light(film, spots, currents):
     area = describe("loop_area", V, currents["light"]).value
     near, far = np.median(area[boundary < 15e-9]), np.median(area[boundary > 100e-9])
     assert near > 1.3 * far
-
-
-def test_turn_on_of_the_archetypes_on_a_whole_film(film, spots, currents):
-    """S26: clubs at about 0.2 V, diamonds at about 1.3 V, hearts between; told from curves alone."""
-    kinds = classify(V, currents["light"])
-    turn_on = describe("turn_on", V, currents["light"]).value
-    club, heart, diamond = (np.median(turn_on[kinds == k]) for k in range(3))
-    assert club == pytest.approx(0.25, abs=0.12)
-    assert club < heart < diamond
-    assert diamond > 0.95

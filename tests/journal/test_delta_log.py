@@ -55,18 +55,6 @@ def test_a_reader_gets_each_state_bit_for_bit(states):
         assert pack(log.state) == pack(state)
 
 
-def test_what_is_written_grows_with_the_run_and_not_with_its_square():
-    rng, written = np.random.default_rng(1), {}
-    state, log, total = {"n": 0, "table": np.zeros((1, 5)), "still": np.zeros(100)}, DeltaLog(), 0
-    for n in range(4001):
-        number, blob = log.row(state)
-        log, total = log.after(number, blob), total + len(blob)
-        written[n] = total
-        state = {**state, "n": n, "table": grown(state["table"], rng)}
-    assert written[4000] < 2.3 * written[2000] < 5.3 * written[1000]
-    assert written[4000] < 20 * len(pack(state))  # as whole states it would be 2000 times as much
-
-
 def test_a_state_that_is_changed_afterwards_is_not_changed_in_the_journal():
     live = np.arange(6.0).reshape(3, 2)
     log = DeltaLog()

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from grainscout.records import (
-    Budget,
     DataError,
     LinkError,
     Outcome,
-    Problem,
-    Scan,
     Site,
-    Waveform,
     pack,
     spawn_streams,
     unpack,
@@ -23,36 +19,9 @@ from grainscout.records.encoding.codec import (
     generator_state,
     outcome_from,
     outcome_state,
-    problem_from,
-    problem_state,
     understood,
 )
 from grainscout.records.encoding.packing import flatten, restore
-
-WAVE = Waveform.triangle(1.2, 21, 0.5)
-
-
-def test_a_problem_comes_back_to_the_same_bytes():
-    problem = Problem(
-        scan=Scan(
-            channels={"height": np.arange(12.0).reshape(3, 4)},
-            pixel_size=(2e-9, 3e-9),
-            origin=(1e-6, -2e-6),
-            angle=0.3,
-            units={"height": "m"},
-            metadata={"gain": 3, "when": np.datetime64("2026-01-01")},
-        ),
-        candidates=np.array([[1, 2], [2, 3]]),
-        waveform=WAVE,
-        budget=Budget(curves=3, seconds=90.0),
-        light=1,
-        target="turn_on",
-    )
-    packed = pack(problem_state(problem))
-    again = problem_from(unpack(packed))
-    assert pack(problem_state(again)) == packed
-    assert again.scan.metadata == {"gain": 3, "when": "2026-01-01"}
-    assert again.scan.position(Site(1, 1)) == problem.scan.position(Site(1, 1))
 
 
 def test_a_generator_draws_what_the_stored_one_would_have_drawn():

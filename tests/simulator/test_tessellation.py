@@ -9,9 +9,7 @@ from scipy.spatial import cKDTree
 from grainscout.microstructure.distance import nearest_line, nearest_point
 from grainscout.simulator.film.tessellation import (
     Tessellation,
-    cell_areas,
     edge_lines,
-    pack_circles,
     rasterise,
     tessellate,
 )
@@ -32,34 +30,6 @@ def make(
         rng=np.random.default_rng(seed),
         warp_rng=np.random.default_rng(seed + 1000),
     )
-
-
-def inside(tess: Tessellation, pixels: int) -> np.ndarray:
-    return ((tess.sites > 0) & (tess.sites < pixels * PIXEL[0])).all(1)
-
-
-def test_cells_follow_their_circles_and_equal_weights_do_not():
-    chosen_corr = []
-    for equal in (False, True):
-        radii = np.exp(0.35 * np.random.default_rng(1).standard_normal(2000))
-        assert radii.std() > 0.3
-        tess = make(512, equal_weights=equal)
-        area = cell_areas(tess)[inside(tess, 512)]
-        chosen_corr.append(np.log(area).std() / 2)
-    # The Voronoi diagram of the same sites mixes neighbouring sizes.
-    assert chosen_corr[0] == pytest.approx(0.35, rel=0.15)
-    assert chosen_corr[1] < 0.8 * chosen_corr[0]
-
-
-def test_packed_circles_hardly_overlap():
-    rng = np.random.default_rng(0)
-    radii = np.exp(0.35 * rng.standard_normal(300))
-    extent = np.full(2, np.sqrt((np.pi * radii**2).sum()))
-    centres = pack_circles(radii, extent, rng)
-    gap = centres[:, None] - centres
-    gap -= extent * np.round(gap / extent)
-    share = np.hypot(gap[..., 0], gap[..., 1]) / (radii[:, None] + radii)
-    assert np.sort(share[np.triu_indices(300, 1)])[:30].min() > 0.6
 
 
 @pytest.mark.parametrize("warp", [0.0, 25.0])

@@ -16,7 +16,7 @@ from grainscout.analysis.metrics import (
 )
 from grainscout.benchmarks.campaign.leaderboard import BASELINE, goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
-from grainscout.benchmarks.tasks.score import EXAMPLES, running_diversity, score_map, score_run
+from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, score_run
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.records import ConfigError, DataError, Outcome, Site, Waveform
@@ -86,21 +86,6 @@ def test_maps_are_scored_where_they_are_to_be():
         truth_of(target, np.array([True, True, False, False])), np.array([1.0, 2, 3, 4]), np.ones(4)
     )
     assert found["nrmse"] == 0.0
-
-
-def test_running_diversity_is_the_mean_pairwise_distance():
-    rng = np.random.default_rng(3)
-    wave = Waveform.triangle(samples=21)
-    problem = problem_on(np.zeros((4, 4)), np.array([[0, 0]]), waveform=wave, step=(1e-9, 1e-9))
-    curves = rng.normal(size=(6, 21)) * 1e-9
-    outcomes = [Outcome(site=Site(0, 0), status="ok", curve=curve_of(wave, c)) for c in curves]
-    outcomes.insert(3, Outcome(site=Site(0, 0), status="failed"))
-    from scipy.spatial.distance import pdist
-
-    rms = np.sqrt(np.mean(curves**2) * 21)
-    expected = [0.0, *(pdist(curves[:k]).mean() / rms for k in range(2, 7))]
-    expected.insert(3, expected[2])
-    assert_allclose(running_diversity(problem, outcomes), expected, rtol=1e-9, atol=1e-12)
 
 
 def tables(found, error):
