@@ -28,9 +28,10 @@ def connect(fake, **options):
     return fake.clients[-1]
 
 
-@pytest.fixture(params=[(0.0, False), (30.0, True)], ids=["down", "up, turned"])
+@pytest.fixture
 def fake(request):
-    yield from closing(controller(angle=request.param[0], up=request.param[1]))
+    angle, up = getattr(request, "param", (30.0, True))
+    yield from closing(controller(angle=angle, up=up))
 
 
 def closing(made):

@@ -154,24 +154,6 @@ def test_a_failed_commit_leaves_nothing_behind(journal):
     assert journal.checkpoint("microscope")[1]["clock"] == 3.5
 
 
-def test_files_that_are_no_journals_are_refused(tmp_path):
-    text = tmp_path / "notes.gsj"
-    text.write_text("not a database, though long enough to have a header of its own" * 10)
-    foreign = tmp_path / "foreign.gsj"
-    db = sqlite3.connect(foreign)
-    db.execute("CREATE TABLE t (x)")
-    db.commit()
-    db.close()
-    for path, said in (
-        (text, "not readable"),
-        (foreign, "not a Grainscout journal"),
-        (tmp_path / "absent.gsj", "there is none"),
-        (tmp_path / "no" / "folder.gsj", "there is none"),
-    ):
-        with pytest.raises(JournalError, match=said):
-            Journal.open(path)
-
-
 def test_a_journal_of_another_version_is_refused(journal, path):
     journal.close()
     db = sqlite3.connect(path)

@@ -93,18 +93,6 @@ def test_thompson_chooses_as_often_as_a_site_is_best() -> None:
         assert abs(share - truth) < 4 * np.sqrt(truth * (1 - truth) / 400) + 0.01
 
 
-def test_beacon_prefers_targets_that_were_not_seen() -> None:
-    """With a certain model the gain is the distance of the prediction to the known targets."""
-    x = line()[:, 0].astype(float)
-    rows = list(range(0, 120, 4))
-    b = posterior(rows, list(x[rows]))
-    gain = ACQUISITIONS["beacon"](b)
-    assert int(gain.argmax()) > 150
-    known = np.sort(np.abs(b.mean[:, None] - b.measured), axis=1)[:, :10].sum(1)
-    away = np.corrcoef(gain[b.available], known[b.available])[0, 1]
-    assert away > 0.9
-
-
 def test_imagined_measurements_equal_a_refitted_posterior() -> None:
     b = posterior(ROWS, Y, kernel=ArcCosine())
     gp = b.surrogate

@@ -5,7 +5,6 @@ import pytest
 from samples import curve_of, fresh, problem_on
 
 from grainscout.policies import make_policy
-from grainscout.policies.base import nearest_sites
 from grainscout.records import Outcome, Problem, Site, Waveform
 
 WAVE = Waveform.triangle(samples=5)
@@ -66,21 +65,3 @@ def test_one_by_one_or_together_sobol_is_the_same_sequence():
     policy = fresh(make_policy("sobol"), of)
     singly = [tuple(policy.ask(1)[0].site) for _ in range(12)]
     assert singly == list(map(tuple, together.tolist()))
-
-
-@pytest.mark.parametrize("n", [3, 8, 9, 40])
-def test_the_nearest_sites_are_distinct_and_the_same_by_both_searches(n):
-    of = problem(12, 9, keep=0.7)
-    rng = np.random.default_rng(n)
-    available = np.sort(rng.choice(len(of.candidates), 45, replace=False))
-    points = rng.random((n, 2))
-    found = nearest_sites(of.candidates, available, points)
-    assert len(set(found.tolist())) == n
-    low, high = of.candidates.min(0), of.candidates.max(0)
-    taken: list[int] = []
-    for point, index in zip(points, found, strict=True):
-        target = low - 0.5 + point * (high - low + 1)
-        distance = np.linalg.norm(of.candidates[available] - target, axis=1)
-        distance[np.isin(available, taken)] = np.inf
-        assert np.linalg.norm(of.candidates[index] - target) <= distance.min() + 1e-5
-        taken.append(index)

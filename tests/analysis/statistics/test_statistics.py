@@ -223,17 +223,6 @@ def test_probability_of_improvement_is_that_of_two_normals():
     assert probability_of_improvement(a, a, samples=50).estimate == 0.5
 
 
-def test_ranking():
-    rng = np.random.default_rng(2)
-    films = rng.normal(0, 5, (10, 1))
-    table = np.hstack([films + shift + rng.normal(0, 0.2, (10, 1)) for shift in (0.0, 3.0, 1.0)])
-    rows = ranking(table, ["c", "a", "b"], samples=300)
-    assert [row.name for row in rows] == ["a", "b", "c"]
-    assert [row.mean_rank.estimate for row in rows] == pytest.approx([1, 2, 3])
-    assert rows[0].best == 1.0
-    assert sum(row.best for row in rows) == pytest.approx(1.0)
-
-
 def test_curve_interval_is_the_interval_at_each_step():
     rng = np.random.default_rng(3)
     film = np.repeat(np.arange(6), 2)

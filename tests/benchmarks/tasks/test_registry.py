@@ -194,8 +194,3 @@ def test_the_manuals_policy_and_task_are_listed_checked_and_raced(
 def test_the_papers_materials_are_found_by_their_papers_too():
     assert find_task("film/Gong2026/light/loop_area") == find_task("film/s26/light/loop_area")
     assert tasks_with(["film+Liu2023+dark"]) == tasks_with(["film+s23+dark"])
-
-
-def test_every_built_in_task_has_an_id_of_its_own():
-    ids = [task.id for task in registry._builtin()]
-    assert len(ids) == len(set(ids))

@@ -18,6 +18,7 @@ from grainscout.hardware.conformance import require_conforming
 from grainscout.records import ConfigError, MicroscopeError, Scan, Site, Waveform
 
 
+@pytest.mark.parametrize("fake", [(0.0, False), (30.0, True)], indirect=True)
 def test_it_conforms(fake):
     scan = Scan(channels={"height": HEIGHT}, pixel_size=(1e-8, 1e-8))
     known = {"waveform": SWEEP, "scan": scan, "peak_current": PEAK}
