@@ -1,6 +1,8 @@
 """The loop: what is promised about order, budgets, parking and resuming."""
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -84,6 +86,22 @@ def test_a_resumed_run_is_the_uninterrupted_one(film, tmp_path, policy, batch):
             assert trajectory(result.outcomes) == trajectory(whole.outcomes)
             assert trajectory(journal.outcomes())[: len(before)] == before
             assert trajectory(journal.outcomes()) == trajectory(whole.outcomes)
+
+
+def test_a_run_with_a_journal_keeps_no_curve_in_memory(film, tmp_path):
+    curves, alive = [], []
+
+    def watch(step):
+        curves.extend(weakref.ref(o.curve) for o in step.outcomes)
+        gc.collect()
+        alive.append(sum(ref() is not None for ref in curves))
+
+    with new_journal(tmp_path / "run.gsj", film) as journal:
+        gc.freeze()  # what the other tests have left is not looked through at each step
+        experiment(film, "random", journal, observe=watch).run()
+        gc.unfreeze()
+    assert len(curves) == 24
+    assert max(alive) <= 2  # what is at hand
 
 
 def test_a_run_that_died_before_it_began_is_resumed_with_the_microscope_after_its_scan(
