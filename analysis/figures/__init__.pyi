@@ -1,3 +1,5 @@
+import typing
+
 from .compare import cost_benefit, diversity_of_run, learning_curves, policy_ranking
 from .curves import archetype_examples, curve_cards, iv_curves
 from .curves import quality_over_run as quality_over_run
@@ -14,7 +16,11 @@ from .recording import file_overview as file_overview
 from .style import ARCHETYPE_COLOURS as ARCHETYPE_COLOURS
 from .style import PALETTE as PALETTE
 from .style import engineering as engineering
-from .style import style as style
+
+if typing.TYPE_CHECKING:
+    from .style import style as style
+else:
+    from . import style  # the module: a call of it is a call of the function
 
 __all__ = [
     "archetype_examples",

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from grainscout.moved import callable_module
 from grainscout.records import DataError
 from grainscout.records.arrays import FloatArray
 
@@ -67,6 +68,9 @@ def style() -> Iterator[None]:
     """Apply the style in a block or as decorator."""
     with rc_context(_RC):
         yield
+
+
+callable_module(__name__)
 
 
 def figure(width: float, height: float) -> Figure:

@@ -1,16 +1,10 @@
-"""What is measured, on which microscope, towards which goal; the truth and the score of it.
-
-``grainscout.benchmarks.tasks()`` was a function before this package had its name; a call of the package
-still gives the registered tasks.
-"""
-
-import sys
-from types import ModuleType
+"""What is measured, on which microscope, towards which goal; the truth and the score of it."""
 
 from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec
 from grainscout.benchmarks.tasks.registry import find_task, tasks, tasks_with
 from grainscout.benchmarks.tasks.task import PolicySpec, Task
 from grainscout.benchmarks.tasks.waveforms import WaveformSpec
+from grainscout.moved import callable_module
 
 __all__ = [
     "MicroscopeSpec",
@@ -22,10 +16,4 @@ __all__ = [
     "tasks_with",
 ]
 
-
-class _CallableModule(ModuleType):
-    def __call__(self) -> dict[str, Task]:
-        return tasks()
-
-
-sys.modules[__name__].__class__ = _CallableModule
+callable_module(__name__)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 #: Old module -> new module.
 MOVED = {
@@ -57,6 +58,16 @@ class MovedModules(MetaPathFinder, Loader):
         old = module.__spec__
         if old is not None and old.loader is self:
             module.__spec__ = old.loader_state
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return getattr(self, self.__name__.rpartition(".")[2])(*args, **options)
+
+
+def callable_module(name: str) -> None:
+    """Let a call of that module be a call of its function of the same name."""
+    sys.modules[name].__class__ = _CallableModule
 
 
 def install() -> None:
