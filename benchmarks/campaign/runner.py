@@ -1,10 +1,11 @@
 """Running a campaign, cell by cell. An interrupted one is resumed."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.cell import film_seed
 from grainscout.benchmarks.campaign.incremental_scores import IncrementalScores
 from grainscout.benchmarks.campaign.jobs import Job
 from grainscout.benchmarks.campaign.leaderboard import BASELINE
@@ -12,9 +13,10 @@ from grainscout.benchmarks.campaign.made_by import made_by
 from grainscout.benchmarks.campaign.scheduler import Workers, make_workers
 from grainscout.benchmarks.campaign.stopping import plan_next_block
 from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
+from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.ground import needs_anchors
 from grainscout.benchmarks.tasks.task import PolicySpec
-from grainscout.records import unpack
+from grainscout.records import ConfigError, GrainscoutError, unpack
 
 
 def run_campaign(
@@ -51,11 +53,13 @@ def run_campaign(
     Raises
     ------
     ConfigError
-        For a scheduler that cannot be used.
+        For a scheduler that cannot be used, and before the first cell for a user's file on which
+        none can be run.
     DataError
-        When the store cannot be written; finished cells are in it.
+        For such a file too, and when the store cannot be written; finished cells are in it.
     """
     retire_stale(campaign, store)
+    refuse_unfit(campaign, store.finished())
     workers = make_workers(jobs, scheduler)
     made = _made(campaign)
     try:
@@ -80,6 +84,23 @@ def run_campaign(
                 scores.add(finished)
     finally:
         workers.close()
+
+
+def refuse_unfit(campaign: Campaign, settled: Container[CellKey] = ()) -> None:
+    """Refuse a user's file on which no cell can be run, once instead of in each cell."""
+    waiting = {key.task for key in campaign.cells() if key not in settled}
+    for task in campaign.tasks:
+        if task.id not in waiting or getattr(task.microscope, "file", None) is None:
+            continue
+        try:
+            sites = make_environment(task, film_seed(campaign.seed, task.id, 0)).problem()
+        except GrainscoutError as error:
+            raise type(error)(f"task {task.id}: {error}") from error
+        if len(sites.candidates) < 2:
+            raise ConfigError(
+                f"task {task.id} must have at least 2 sites, or nothing can be compared; its image "
+                f"has {len(sites.candidates)} with window_px = {task.window_px}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

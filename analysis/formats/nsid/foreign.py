@@ -1,4 +1,4 @@
-"""Main datasets of HDF5 layouts other than NSID: USID, NeXus data and TopoStats."""
+"""Main datasets of HDF5 layouts other than NSID: USID, NeXus data, TopoStats and our own films."""
 
 from typing import Any
 
@@ -132,10 +132,25 @@ def topostats_mains(asked: Asked, file: h5py.File) -> list[Main]:
     if not isinstance(image, h5py.Dataset) or not isinstance(scale, h5py.Dataset):
         return []
     step = float(np.ravel(stored(asked.path, scale))[0]) * 1e-9
-    values = np.asarray(stored(asked.path, image), np.float64) * 1e-9
-    axes = [
-        Axis(name=n, values=np.arange(s) * step, unit="m", spectral=False)
-        for n, s in zip("yx", values.shape, strict=True)
-    ]
     asked.note("TopoStats has levelled and filtered this image")
-    return [Main(values=values, axes=tuple(axes), quantity="height", unit="m", metadata={})]
+    return [_height(np.asarray(stored(asked.path, image), np.float64) * 1e-9, (step, step))]
+
+
+def film_mains(asked: Asked, file: h5py.File) -> list[Main]:
+    """The surface of a film of ``grainscout simulate``, and nothing of its truth."""
+    if text(file.attrs.get("format", "")) != "grainscout film":
+        return []
+    measured = "measured" in file
+    image = stored(asked.path, file["measured" if measured else "structure/height"])
+    if not measured:
+        asked.note("a simulated film: its true surface, without tip, drift and noise")
+    row, column = stored(asked.path, file["structure/pixel_size"])
+    return [_height(image, (float(row), float(column)))]
+
+
+def _height(values: NDArray[Any], steps: tuple[float, float]) -> Main:
+    axes = tuple(
+        Axis(name=name, values=np.arange(count) * step, unit="m", spectral=False)
+        for name, count, step in zip("yx", values.shape, steps, strict=True)
+    )
+    return Main(values=values, axes=axes, quantity="height", unit="m", metadata={})

@@ -1,4 +1,4 @@
-"""HDF5 files of others, read with h5py alone: NSID, USID, NeXus data and TopoStats.
+"""HDF5 files, read with h5py alone: NSID, USID, NeXus data, TopoStats and our own films.
 
 Every layout is brought to main datasets with labelled axes. The labels decide, so x becomes the column
 and y the row. Where y falls along the file, it points up: row 0 is the file's first y all the same,
@@ -17,7 +17,12 @@ import numpy as np
 from grainscout.analysis.formats.files import fault, intact, load_head
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.nsid.axes import Main, load_main, pictures_of, spread
-from grainscout.analysis.formats.nsid.foreign import nexus_mains, topostats_mains, usid_mains
+from grainscout.analysis.formats.nsid.foreign import (
+    film_mains,
+    nexus_mains,
+    topostats_mains,
+    usid_mains,
+)
 from grainscout.analysis.formats.nsid.writer import FORMAT, read_own
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
@@ -79,6 +84,7 @@ _LAYOUTS: dict[str, Callable[[Asked, h5py.File], list[Main]]] = {
     "USID": usid_mains,
     "NeXus": nexus_mains,
     "TopoStats": topostats_mains,
+    "Grainscout film": film_mains,
 }
 
 

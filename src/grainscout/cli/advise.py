@@ -6,8 +6,8 @@ from typing import Annotated
 from rich.table import Table
 from typer import Argument, Option
 
-from grainscout.cli.bench import Jobs, run_cells
-from grainscout.cli.console import console, notes
+from grainscout.cli.bench import Jobs, open_store, run_cells
+from grainscout.cli.console import console, note, notes
 from grainscout.cli.files import Channel, PixelNm, given
 from grainscout.records import ConfigError, GrainscoutError
 
@@ -38,7 +38,7 @@ def advise(
     It draws films like your image, races policies on them, and writes an experiment file. The same
     command resumes.
     """
-    from grainscout.benchmarks import CampaignStore, PolicySpec, Task
+    from grainscout.benchmarks import PolicySpec, Task
     from grainscout.benchmarks import advice as room
     from grainscout.benchmarks.campaign.tables import read_tables
 
@@ -55,9 +55,10 @@ def advise(
             **given(channel=channel, pixel_nm=pixel_nm),
         )
         seen = room.seen(plan)
+    for sentence in plan.tasks[0].microscope.notes():
+        note(sentence)
     folder = out or Path("out") / f"advice-{file.stem}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+    with open_store(plan, folder) as store:
         run_cells(plan, store, jobs, None)
         found = room.advise(plan, read_tables(store), error=error)
         failures = store.failures()

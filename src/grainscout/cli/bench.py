@@ -109,7 +109,7 @@ def bench(
 
     The same command resumes.
     """
-    from grainscout.benchmarks import CampaignStore, write_results
+    from grainscout.benchmarks import write_results
     from grainscout.benchmarks.campaign.scheduler import require_scheduler
     from grainscout.benchmarks.reports.summary import summary
     from grainscout.config import load_campaign
@@ -135,8 +135,7 @@ def bench(
     folder = out or Path("out") / plan.name
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out must be a folder; {folder} is a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    with CampaignStore(folder / "campaign.sqlite", plan.identity()) as store:
+    with open_store(plan, folder) as store:
         run = run_cells(plan, store, jobs, scheduler)
         with notes.status("scores, pictures and report"):
             results = write_results(plan, store, folder, task=winner_task)
@@ -153,6 +152,18 @@ def bench(
                 f"{len(failures)} of {results.progress.planned} cells failed and count for nothing; the "
                 "report has their tracebacks. The same command tries them again"
             )
+
+
+def open_store(plan: Campaign, folder: Path) -> CampaignStore:
+    """The campaign's store in a folder; for a campaign that cannot be run none is made."""
+    from grainscout.benchmarks import CampaignStore
+    from grainscout.benchmarks.campaign.runner import refuse_unfit
+
+    path = folder / "campaign.sqlite"
+    if not path.exists():
+        refuse_unfit(plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    return CampaignStore(path, plan.identity())
 
 
 def run_cells(plan: Campaign, store: CampaignStore, jobs: int | None, scheduler: str | None) -> int:

@@ -115,6 +115,12 @@ def _print_offered_sites(environment: Environment, problem: Problem) -> None:
             f"= {environment.task.window_px}"
             + (" and frame_m" if environment.microscope.limits.frame_m else "")
         )
+    wanted = problem.budget.curves
+    if wanted is not None and wanted > len(problem.candidates):
+        console.print(
+            f"note: {wanted} curves are asked for, and with window_px = {environment.task.window_px} "
+            f"there {'is 1 site' if len(problem.candidates) == 1 else f'are {len(problem.candidates)} sites'}"
+        )
 
 
 def _drive(make: Callable[..., Experiment], journal: Journal) -> None:
