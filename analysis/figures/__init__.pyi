@@ -20,7 +20,7 @@ from .style import engineering as engineering
 if typing.TYPE_CHECKING:
     from .style import style as style
 else:
-    from . import style  # the module: a call of it is a call of the function
+    from . import style as style  # the module: a call of it is a call of the function
 
 __all__ = [
     "archetype_examples",

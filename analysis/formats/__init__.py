@@ -17,9 +17,9 @@ from grainscout.analysis.formats.gwy import write_gwy
 from grainscout.analysis.formats.labelled import from_xarray, to_xarray
 from grainscout.analysis.formats.masks import read_grains as read_grains
 from grainscout.analysis.formats.nsid.writer import write_nsid
-from grainscout.analysis.formats.reader import notes_of as notes_of
 from grainscout.analysis.formats.reader import read, read_traces
 from grainscout.analysis.formats.reader import read_image as read_image
+from grainscout.analysis.formats.summary import notes_of as notes_of
 from grainscout.analysis.formats.summary import summary_of as summary_of
 from grainscout.analysis.formats.tables.csv import write_csv
 from grainscout.records.recording import Recording, Traces, find_rails, record_outcomes

@@ -134,14 +134,6 @@ def read_traces(path: Path | str) -> Traces:
     return kind.traces(path)
 
 
-def notes_of(data: Scan | Recording) -> list[str]:
-    """What was assumed, filled or left out when a file was read, in sentences."""
-    notes = [*data.metadata.get("notes", ())]
-    if isinstance(data, Recording):
-        notes += [n for n in data.scan.metadata.get("notes", ()) if n not in notes]
-    return [str(note) for note in notes]
-
-
 def _kind(path: Path | str) -> _Format:
     head = load_head(path)
     suffix = Path(path).suffix.lower()

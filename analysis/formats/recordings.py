@@ -21,6 +21,9 @@ _DERIVED = re.compile(
     r"\b(log(10)?|lg|ln|abs(olute)?|sqrt|std(ev)?|sd|sigma|err(or)?|rms|noise)\b|\|", re.IGNORECASE
 )
 
+#: No AFM's tip carries so much [A]: beside usual currents it is a code for an overflow or no value.
+_CODE = 1.0
+
 
 def is_backward(name: str) -> bool:
     """Whether a channel's name says that it was swept back."""
@@ -118,6 +121,8 @@ def recording_of(
     metadata: Mapping[str, Any] | None = None,
 ) -> Recording:
     """The recording, with its rails found and everything noted that was assumed or left out."""
+    if unit == "A":
+        current = _without_codes(asked, current)
     rail = asked.take("rail")
     saturated = (
         find_rails(current, rail=rail, voltage=waveform.voltage)
@@ -140,6 +145,18 @@ def recording_of(
         metadata={**(metadata or {}), **({"notes": list(asked.notes)} if asked.notes else {})},
     )
     return part if crop is None else cropped_recording(part, crop)
+
+
+def _without_codes(asked: Asked, current: FloatArray) -> FloatArray:
+    """The currents (n, samples) without the numbers that stand for none, such as 9.91e37 or -999."""
+    size = np.where(np.isfinite(current), np.abs(current), 0.0)
+    usual = float(np.median(size.max(axis=1)))
+    codes = (size >= _CODE) & (size > 1e6 * usual)
+    if not codes.any():
+        return current
+    named = ", ".join(f"{v:.6g}" for v in np.unique(current[codes])[:4])
+    asked.note(f"{int(codes.sum())} samples hold {named} A, a code and no current: they are lost")
+    return np.where(codes, np.nan, current)
 
 
 def _has_one_size(current: FloatArray) -> bool:

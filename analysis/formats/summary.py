@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.curves.sweep import read_sweep
-from grainscout.analysis.formats.reader import notes_of
 from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording
+
+#: Most volts of an AFM, piezoresponse with its amplifier included.
+_MOST_VOLTS = 300.0
+#: Largest current of a usual curve [A]: above the thermal noise of any amplifier, below what melts a tip.
+_LEAST_AMPERES, _MOST_AMPERES = 1e-15, 0.01
+#: Share of heights at one value inside or at the end of their range, where they have many values.
+_BLANK, _CUT, _MANY = 0.25, 0.03, 200
 
 
 def summary_of(data: Scan | Recording) -> list[tuple[str, str]]:
@@ -22,6 +28,57 @@ def summary_of(data: Scan | Recording) -> list[tuple[str, str]]:
         rows += list(_curves(data))
     rows += [("note", note) for note in notes_of(data)]
     return rows
+
+
+def notes_of(data: Scan | Recording) -> list[str]:
+    """What was assumed, filled or left out when a file was read, and what is odd, in sentences."""
+    notes = [*data.metadata.get("notes", ())]
+    if isinstance(data, Recording):
+        notes += [n for n in data.scan.metadata.get("notes", ()) if n not in notes]
+        notes += _odd_scan(data.scan)
+        notes += _odd_curves(data)
+    else:
+        notes += _odd_scan(data)
+    return [str(note) for note in notes]
+
+
+def _odd_scan(scan: Scan) -> Iterator[str]:
+    """Sizes that no microscope has, and heights cut off at one value."""
+    for step in set(scan.pixel_size):
+        if not 1e-11 <= step <= 1e-4:
+            yield f"a pixel of {_quantity(step, 'm')} is none of an AFM: is its unit right?"
+    if "height" not in scan.channels:
+        return
+    levels, counts = np.unique(scan.height, return_counts=True)
+    span = float(levels[-1] - levels[0])
+    if not (span == 0 or 1e-12 <= span <= 1e-4):
+        yield f"heights over {_quantity(span, 'm')} are none of an AFM: is their unit right?"
+    at, share = int(counts.argmax()), float(counts.max() / counts.sum())
+    cut = _CUT if at in (0, levels.size - 1) else _BLANK
+    if levels.size > _MANY and share > cut:
+        yield (
+            f"{share:.0%} of the heights are exactly {_quantity(float(levels[at]), 'm')}: a mask, or "
+            "the end of the range, and no surface"
+        )
+
+
+def _odd_curves(data: Recording) -> Iterator[str]:
+    """Currents and voltages that no tip has, and currents against the voltage."""
+    volts = data.waveform.voltage
+    if np.abs(volts).max() > _MOST_VOLTS:
+        yield f"a bias of {np.abs(volts).max():g} V is none of an AFM: is its unit right?"
+    if data.unit != "A":
+        return
+    known = np.where(np.isfinite(data.current), data.current, 0.0)
+    largest = float(np.median(np.abs(known).max(axis=1)))
+    if largest and not _LEAST_AMPERES <= largest <= _MOST_AMPERES:
+        yield (
+            f"currents up to {_quantity(largest, 'A')} are none of an AFM's amplifier: is their unit "
+            "right, and are current and voltage not interchanged?"
+        )
+    power = (known * volts).sum(axis=1)
+    if power.size and (power < -0.9 * (np.abs(known) @ np.abs(volts))).mean() > 0.5:
+        yield "the current flows against the voltage: is the sign of one of them inverted?"
 
 
 def _pixels(scan: Scan) -> Iterator[tuple[str, str]]:

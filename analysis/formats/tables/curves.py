@@ -58,7 +58,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
     )
     voltage = _voltage(asked, roles)
     sites, size, origin, frame = sites_of(asked, roles, len(voltage))
-    order, count, kept = _curves(asked, sites, roles)
+    order, kept = _curves(asked, sites, roles)
     unique = np.unique(sites, axis=0)[kept] if len(sites) else sites
     volts = voltage[order]
     if not np.isfinite(volts).all():
@@ -70,7 +70,7 @@ def _recording(asked: Asked, table: Table, roles: Roles) -> Recording:
         for n in pair
         if n is not None
     ]
-    clock = _clock(asked, roles, order, count)
+    clock = _clock(asked, roles, order, axis)
     if len(parts) > 1:  # forward and backward columns beside each other
         back = [b is not None for _, b in pairs]
         turned = [j for has in back for j in ([False, True] if has else [False])]
@@ -113,6 +113,7 @@ def _common_axis(asked: Asked, volts: FloatArray) -> tuple[FloatArray, bool]:
         raise asked.fault(
             "have the same voltages at each site, to 1 % of their range",
             f"different ones, by up to {spread:.3g} V",
+            "Are voltage and current interchanged?" if np.abs(volts).max() < 1e-6 else "",
         )
     axis = volts[0] if spread <= 1e-9 else volts.mean(axis=0)
     if spread > 1e-9:
@@ -147,17 +148,28 @@ def _voltage(asked: Asked, roles: Roles) -> FloatArray:
     return column.values * factor
 
 
-def _clock(asked: Asked, roles: Roles, order: IntArray, count: int) -> FloatArray:
-    """(count,) times [s] of a curve's samples."""
+def _clock(asked: Asked, roles: Roles, order: IntArray, volts: FloatArray) -> FloatArray:
+    """(s,) times [s] of a curve's samples."""
     time = roles.values("time")
     if time is None:
         asked.note("no time is recorded: 1 ms a sample is assumed")
-        return np.arange(count, dtype=np.float64) * _STEP
-    clock = np.asarray(time[order][0] - time[order][0, 0])
-    if (wrong := np.flatnonzero(np.diff(clock) <= 0)).size:
-        pair = clock[wrong[0] : wrong[0] + 2]
-        raise asked.fault("have times that increase in a curve", f"{pair[0]:g}, {pair[1]:g} s")
-    return clock
+        if 0.25 < (np.diff(volts) == 0).mean() < 1:
+            asked.note(
+                "voltages repeat from line to line, taken as held: if the lines were sorted by "
+                "voltage, they are no sweep any more"
+            )
+        return np.arange(volts.size, dtype=np.float64) * _STEP
+    clocks = time[order] - time[order][:, :1]
+    if not np.isfinite(clocks).all():
+        raise asked.fault("have a time in each line", "lines without one")
+    if (wrong := np.argwhere(np.diff(clocks, axis=1) <= 0)).size:
+        row, at = wrong[0]
+        found = f"{clocks[row, at]:g}, {clocks[row, at + 1]:g} s in curve {row + 1}"
+        raise asked.fault("have times that increase in a curve", found)
+    apart = float(np.abs(clocks - clocks[0]).max())
+    if apart > _READBACK * clocks[0, -1]:
+        asked.note(f"times of curves differ by up to {apart:.3g} s: those of the first are used")
+    return np.asarray(clocks[0])
 
 
 def _beside(
@@ -170,12 +182,17 @@ def _beside(
     return volts, np.concatenate([clock + i * length for i in range(len(turned))])
 
 
-def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int, IntArray]:
-    """(curves, samples) line numbers, the samples of a curve, and which sites are kept."""
+def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, IntArray]:
+    """(curves, samples) line numbers, and which sites are kept."""
     unique, inverse, counts = np.unique(sites, axis=0, return_inverse=True, return_counts=True)
     inverse = inverse.ravel()
     lines = np.arange(len(sites))
     cycle = roles.found.get("cycle")
+    curve = roles.found.get("curve")
+    if cycle is None and curve is not None:
+        pairs = {(int(k), text) for k, text in zip(inverse, curve[0].text, strict=True)}
+        # Curves that positions do not tell apart are sweeps of one site.
+        cycle = curve if len(unique) < len(pairs) <= len(sites) / 2 else None
     chosen = asked.take("cycle") if cycle is not None else None
     if cycle is not None:
         labels = list(dict.fromkeys(cycle[0].text))
@@ -204,7 +221,7 @@ def _curves(asked: Asked, sites: IntArray, roles: Roles) -> tuple[IntArray, int,
     grouped = np.argsort(inverse, kind="stable")
     ends = np.cumsum(counts)
     order = np.array([lines[grouped[ends[k] - usual : ends[k]]] for k in kept])
-    return order, usual, kept
+    return order, kept
 
 
 def sites_of(

@@ -173,6 +173,17 @@ def test_clipping_gives_lower_bounds():
     assert not below.censored[0]
 
 
+@pytest.mark.parametrize("readings", [2, 3, 5, 9])
+def test_stairs_of_a_source_meter_are_no_noise(readings):
+    steps = V[::4]
+    volts = np.repeat(steps, readings)
+    curves = noisy(5e-11 * np.sinh(2 * volts), 20)
+    plain = describe("turn_on", steps, noisy(5e-11 * np.sinh(2 * steps), 20, seed=1))
+    stairs = describe("turn_on", volts, curves)
+    assert np.mean(stairs.value) == pytest.approx(np.mean(plain.value), abs=0.03)
+    assert np.mean(stairs.sigma) < 1.2 * np.mean(plain.sigma)
+
+
 def test_the_last_steps_of_a_coarse_converter_are_no_rail():
     # A dead contact: displacement current only, and less noise than a step of the converter.
     dead = -4e-12 + np.where(UP, 0.6e-12, -0.6e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from grainscout.analysis.formats import Recording, notes_of, read, write_nsid
 from grainscout.records import DataError
+from grainscout.simulator import Film, FilmSpec
 
 ROWS, COLUMNS = 3, 4
 VOLTS = np.array([-1.0, -0.5, 0.0, 0.5])
@@ -201,5 +203,18 @@ def test_topostats_is_its_levelled_image(tmp_path):
 def test_other_hdf5_says_what_it_holds(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["weights"] = np.zeros(3)
-    with pytest.raises(DataError, match="NSID, USID, NeXus, TopoStats; got none, with weights"):
+    with pytest.raises(DataError, match="TopoStats, Grainscout film; got none, with weights"):
         read(tmp_path / "a.h5")
+
+
+def test_of_our_own_film_the_surface_is_read_and_nothing_of_its_truth(tmp_path):
+    film = Film.generate(replace(FilmSpec(), rows=32, columns=40))
+    film.save(tmp_path / "film.h5")
+    scan = read(tmp_path / "film.h5")
+    assert list(scan.channels) == ["height"]
+    np.testing.assert_array_equal(scan.height, film.height)
+    assert scan.pixel_size == pytest.approx(film.pixel_size)
+    assert "simulated" in notes_of(scan)[0]
+    again = Film.from_topography(film.height + 1e-9, film.pixel_size)
+    again.save(tmp_path / "on.h5")
+    np.testing.assert_array_equal(read(tmp_path / "on.h5").height, again.measured)

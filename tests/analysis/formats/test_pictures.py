@@ -11,6 +11,7 @@ from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.analysis.formats.topography import height_rank
 from grainscout.records import ConfigError, DataError, Site
 
+ROUGH = np.random.default_rng(0).normal(0, 1e-8, (40, 40))
 RELIEF = (np.arange(12)[:, None] ** 2 + 3.0 * np.arange(10)) * 1e-9
 
 
@@ -143,3 +144,21 @@ def test_sizes_and_units_that_a_file_lacks_can_be_said():
         made(bare, pixel_nm=20.0, height_unit="V")
     with pytest.raises(ConfigError, match="pixel_nm must be > 0"):
         made(bare, pixel_nm=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (1e-9 * RELIEF, "heights over"),
+        (1e9 * RELIEF, "heights over"),
+        (np.where(np.arange(40) < 20, 3e-8, ROUGH), "50% of the heights"),
+        (np.minimum(ROUGH, np.quantile(ROUGH, 0.9)), "10% of the heights"),
+    ],
+)
+def test_heights_that_no_surface_has_are_said(values, said):
+    assert any(said in note for note in notes_of(made(picture("height", values=values))))
+
+
+def test_usual_heights_raise_no_doubt():
+    for values in (RELIEF, ROUGH, np.round(ROUGH / 1e-9) * 1e-9):
+        assert notes_of(made(picture("height", values=values))) == []

@@ -220,6 +220,8 @@ def test_other_sweeps_at_other_sites_are_refused(tmp_path):
     rows = [[r, c, v * (1 + r), i] for r, c, v, i in grid(lambda r, c: (r, c))]
     with pytest.raises(DataError, match="same voltages"):
         read(table(tmp_path, text_of(rows, ["row", "column", "V (V)", "I (A)"])))
+    with pytest.raises(DataError, match="interchanged"):
+        read(table(tmp_path, text_of(rows, ["row", "column", "I (A)", "V (V)"])))
 
 
 def test_an_unfinished_site_is_left_out_and_noted(tmp_path):
@@ -279,6 +281,8 @@ def test_several_currents_are_chosen_by_name(tmp_path):
         ("V (V),I (nA)\n0,1\n", "two or more lines"),
         ("row,column,V (V),I (A)\n0,0,0,1\n0,0,1,1\n1,0,0,1\n", "as many samples"),
         ("V (V),I (A),t (s)\n0,1,0\n1,2,0\n", "increase"),
+        ("n,V (V),I (A),t (s)\na,0,0,0\na,1,0,1\nb,0,0,2\nb,1,0,1\n", "increase .* in curve 2"),
+        ("n,V (V),I (A),t (s)\na,0,0,0\na,1,0,1\nb,0,0,2\nb,1,0,\n", "a time in each line"),
         ("V (V),I (nA),x\n0,1,0.5\n1,2,0.5\n2,3,0.5\n", "whole numbers"),
         (
             "V (V),I (nA),x (um),y (um)\n"
@@ -308,3 +312,47 @@ def test_an_option_that_does_nothing_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="read options must be some of"):
         read(path, rails=1e-9)
     assert read(path, rail=2e-9).saturated.sum() > 0
+
+
+def sited(change=lambda *row: row, header=("row", "column", "V (V)", "I (A)")):
+    return text_of([list(change(*row)) for row in grid(lambda r, c: (r, c))], header)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (sited(lambda r, c, v, i: (r, c, v, 1e9 * i)), "amplifier"),
+        (sited(lambda r, c, v, i: (r, c, v, 1e-9 * i)), "amplifier"),
+        (sited(lambda r, c, v, i: (r, c, 1e3 * v, i)), "a bias of 1000 V"),
+        (sited(lambda r, c, v, i: (r, c, v, -i)), "against the voltage"),
+        (sited(header=("y (m)", "x (m)", "V (V)", "I (A)")), "a pixel of 1 m"),
+        (text_of(sorted(grid(lambda r, c: (r, c))), ["row", "column", "V (V)", "I (A)"]), "sorted"),
+        (
+            sited(lambda r, c, v, i: (c, r, v, i), ("column", "curve", "V (V)", "I (A)")),
+            "2 sweeps in column 'curve'",
+        ),
+    ],
+)
+def test_what_no_instrument_measures_is_said(tmp_path, text, said):
+    assert any(said in note for note in notes_of(read(table(tmp_path, text))))
+
+
+def test_usual_curves_raise_no_doubt(tmp_path):
+    for sign in (1, -1):
+        data = read(table(tmp_path, sited(lambda r, c, v, i, s=sign: (r, c, s * v, s * i))))
+        assert not [note for note in notes_of(data) if note.endswith("?") or "sorted" in note]
+
+
+@pytest.mark.parametrize("code", ["9.91e37", "-999", "32767", "-9.9e37"])
+def test_a_code_is_no_current(tmp_path, code):
+    lines = sited().splitlines()
+    lines[30:33] = [line.rsplit(",", 1)[0] + f",{code}" for line in lines[30:33]]
+    data = read(table(tmp_path, "\n".join(lines) + "\n"))
+    assert int(np.isnan(data.current).sum()) == 3
+    assert not data.saturated.any()
+    assert any("3 samples hold" in note for note in notes_of(data))
+
+
+def test_times_of_other_rates_are_noted(tmp_path):
+    text = "n,V (V),I (A),t (s)\na,0,0,0\na,1,1e-9,1\nb,0,0,2\nb,1,1e-9,5\n"
+    assert any("differ by up to 2 s" in note for note in notes_of(read(table(tmp_path, text))))

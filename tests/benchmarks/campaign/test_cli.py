@@ -7,14 +7,16 @@ import subprocess
 from contextlib import closing, contextmanager
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import pytest
 import rogues
 
+from grainscout.analysis.formats import write_gwy
 from grainscout.benchmarks import CampaignStore, PolicySpec, run_campaign
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.cli import bench as command
-from grainscout.records import DataError
+from grainscout.records import DataError, Scan
 
 PLAN = """
 name = "little"
@@ -183,6 +185,20 @@ def small_disk(request, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits and mounts of POSIX")
+@pytest.mark.parametrize(
+    ("side", "relief", "said"),
+    [(16, 3e-8, "at least 2 sites"), (40, 0.0, "every pixel is the same"), (40, 30.0, "in metres")],
+)
+def test_an_image_on_which_nothing_can_be_run_is_refused_once(bench, side, relief, said):
+    heights = relief * np.random.default_rng(0).normal(size=(side, side))
+    write_gwy(Scan(channels={"height": heights}, pixel_size=(2e-8, 2e-8)), "image.gwy")
+    status, _, err = bench("smoke", "--topography", "image.gwy", "--jobs", 0, "--out", "o")
+    assert status in (1, 2)
+    assert said in err
+    assert err.count("error:") == 1
+    assert not os.path.exists("o")  # which another campaign may take then
+
+
 def test_a_full_disk_is_said_so_and_finished_cells_are_kept(tmp_path, small_disk):
     folder, room = small_disk
     plan = rogues.campaign(PolicySpec(name="random"), PolicySpec(name="grid"), films=3)
