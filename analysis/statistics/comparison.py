@@ -18,7 +18,7 @@ from grainscout.records.arrays import FloatArray
 #: Power for which `films_needed` is computed.
 POWER = 0.8
 #: More films than this count as never.
-MOST_FILMS = 10_000
+MOST_FILMS = 200
 _FLIPS = 10_000
 _EXACT_FLIPS = 14  # up to 2^14 sign patterns are enumerated
 
@@ -75,7 +75,7 @@ class Verdict:
         if self.outcome != "not decided":
             return text
         if self.more_films is None:
-            return text + "; no realistic number of films would decide a difference this small"
+            return f"{text}; over {MOST_FILMS} films a task would be needed: take them for equal"
         return text + f"; about {self.more_films} more films a task would decide it"
 
 
@@ -175,11 +175,11 @@ def paired_difference(
 def films_needed(
     difference: float, spread: float, *, level: float = 0.95, tasks: int = 1
 ) -> int | None:
-    """Films per task that decide with 80 % power. None over 10 000.
+    """Films per task that decide with 80 % power. None over `MOST_FILMS`.
 
     The smallest n >= ((t_level + t_power) spread / difference)^2 / tasks, with Student quantiles at n.
     """
-    if difference == 0 or not (spread / difference) ** 2 < MOST_FILMS:
+    if difference == 0 or not (spread / difference) ** 2 < MOST_FILMS * tasks:
         return None
     ratio = (spread / difference) ** 2 / tasks
 

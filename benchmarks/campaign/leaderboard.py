@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from grainscout.analysis import statistics
+from grainscout.analysis.statistics.comparison import MOST_FILMS
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.campaign.twins import TWINS
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
@@ -222,14 +223,13 @@ class GoalRanking:
             return f"{head}; it ran alone."
         if not self.undecided_against:
             return f"{head}, and better than every other policy ({self.rule})."
-        needed = [
-            v.more_films
-            for v in self.pairs
-            if {v.policy, v.baseline} == {self.best, self.undecided_against[0]} and v.more_films
-        ]
-        more = (
-            f" About {needed[0]} more films a task would decide the closest pair." if needed else ""
-        )
+        both = {self.best, self.undecided_against[0]}
+        pair = next((v for v in self.pairs if {v.policy, v.baseline} == both), None)
+        more = ""
+        if pair is not None and pair.more_films:
+            more = f" About {pair.more_films} more films a task would decide the closest pair."
+        elif pair is not None and np.isfinite(pair.difference.low):
+            more = f" The closest pair needs over {MOST_FILMS} films a task: take the cheaper one."
         return f"{head}, but it is not decided against {'; '.join(self.undecided_against)}.{more}"
 
 

@@ -13,12 +13,11 @@ import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.analysis.statistics import Difference, Verdict
+from grainscout.analysis.statistics.comparison import MOST_FILMS
 from grainscout.benchmarks.campaign.campaign import Campaign, Stopping
 from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.task import GOALS, Goal
-
-_MOST_FILMS = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,6 +296,6 @@ class _SequentialTest:
 
 def _more_films(difference: np.ndarray, level: float) -> int | None:
     """Films to add until it is decided, if the rest are as those seen. None if that is out of reach."""
-    like = np.resize(difference, _MOST_FILMS)
+    like = np.resize(difference, MOST_FILMS)
     decided = statistics.sequential_difference(like, level=level).decided_at
     return None if decided is None else max(1, decided - len(difference))

@@ -79,7 +79,7 @@ def write_report(
         wanted = [
             v.more_films for b in rankings for v in b.pairs if winner in (v.policy, v.baseline)
         ]
-        enough = campaign.films + max((n for n in wanted if n), default=0)
+        enough = campaign.films + (0 if None in wanted else max(wanted, default=0))
         verdicts.insert(0, f"{winner} has the best mean score over all goals.")
         verdicts.append(
             f"Next: grainscout run {path.parent / 'winner.toml'} flies it on a film; preflight the file before "

@@ -141,6 +141,8 @@ def test_the_films_asked_for_decide_it():
     decided = stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05
     assert decided.mean() == pytest.approx(0.8, abs=0.03)
     assert films_needed(1e-4, 1.0) is None
+    assert films_needed(0.1, 1.0) is None  # 787, of which nobody runs so many
+    assert films_needed(0.1, 1.0, tasks=10) == 79
     assert films_needed(5.0, 0.1) <= 3
 
 

@@ -190,6 +190,12 @@ def test_a_film_that_one_policy_failed_on_is_compared_for_none():
     assert board.films == 3
 
 
+def test_a_tie_is_told_as_too_close():
+    found = {(f, p): 0.5 + 0.01 * f for f in range(4) for p in ("random", "twin")}
+    (board,) = goal_rankings(goal_scores(tables(found, {}), {"t": Task(id="t", curves=3)}))
+    assert "over 200 films a task: take the cheaper one" in board.verdict()
+
+
 def test_points_by_hand_beyond_the_candidates_are_neither_right_nor_wrong():
     wave = Waveform.triangle(samples=21)
     problem = problem_on(
