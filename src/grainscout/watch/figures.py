@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.figures.style import HEIGHT, STEPS, engineering, image_extent, labelled
+from grainscout.experiment.changes import Changes
 from grainscout.records import Outcome, Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records.arrays import BoolArray, FloatArray
 from grainscout.watch.journal_reader import Snapshot
 from grainscout.watch.svg_axes import WIDTH, Axes, Coloured, coloured, drawing, limits, thinned
 
@@ -45,6 +46,17 @@ class MapAxes:
         x, y = self.places([tuple(site)])
         return f"x {x[0]:.3g}, y {y[0]:.3g} {self.length}"
 
+    def shade(self, mask: BoolArray) -> Markup:
+        """Pixels of a mask (rows, columns) as one shaded element."""
+        edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+        (row, begin), (_, end) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+        height, width = np.array([self.axes.y[1], self.axes.x[1]]) / self.scan.shape
+        left, top = self.axes.at(begin * width, row * height)
+        right, bottom = self.axes.at(end * width, (row + 1) * height)
+        corners = zip(left.tolist(), top.tolist(), right.tolist(), bottom.tolist(), strict=True)
+        drawn = "".join(f"M{x:.1f} {y:.1f}H{u:.1f}V{v:.1f}H{x:.1f}z" for x, y, u, v in corners)
+        return Markup(f'<path class="excluded" d="{drawn}"/>')
+
     def picture(self, name: str, image: Coloured, label: str, version: int = 0) -> Markup:
         """Image under the axes with its colour bar."""
         left, top, width, height = self.axes.box
@@ -75,7 +87,13 @@ def sites(run: Snapshot, base: MapAxes) -> Markup:
     if base.shown is not None:
         label = f"{base.channel} ({base.unit})"
         parts.append(base.picture("height", base.shown, label))
-    n = len(run.sites)
+    problem, n = run.header.problem, len(run.sites)
+    changes = Changes(problem, None)
+    changes.restore(run.events)
+    if changes.excluded.any():
+        mask = np.zeros(problem.scan.shape, bool)
+        mask[tuple(problem.candidates[changes.excluded].T)] = True
+        parts.append(base.shade(mask))
     x, y = base.places(run.sites)
     good = np.isin(run.status, ("ok", "saturated"))
     shade = np.arange(n) * _SHADES // max(n, 1)
@@ -94,6 +112,7 @@ def sites(run: Snapshot, base: MapAxes) -> Markup:
         f"Topography with {n} measured sites, {int(lost.sum())} of them failed"
         + (f"; the last at {base.place(run.newest[-1].site)}" if n else "")
         + (f"; next at {base.place(run.waiting[0].site)}" if run.waiting else "")
+        + (f"; {int(changes.excluded.sum())} candidates excluded" if changes.excluded.any() else "")
     )
     return drawing("map-sites", alt, axes.height, *parts, kind="clickable")
 
