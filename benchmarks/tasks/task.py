@@ -126,6 +126,8 @@ class Task:
             object.__setattr__(self, "waveform", Recorded())  # the only one that it can apply
         if not (np.isfinite(self.light_suns) and self.light_suns >= 0):
             raise ConfigError(f"task light_suns must be >= 0; got {self.light_suns}")
+        if self.level is not None and not np.isfinite(self.level):
+            raise ConfigError(f"task level must be finite; got {self.level}")
         self._check_images()
         if self.window_px < 1:
             raise ConfigError(f"task window_px must be at least 1 pixel; got {self.window_px}")

@@ -29,6 +29,12 @@ def test_a_file_that_takes_for_ever_to_read_is_refused_at_once(tmp_path, text):
     assert time.monotonic() - begun < 1.0
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    (tmp_path / "x.toml").write_text('[task.microscope]\nkind = "replay"\nfile = "a\\u0000b"\n')
+    with pytest.raises(ConfigError, match="no character NUL"):
+        load_run(tmp_path / "x.toml")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("opens", [load_run, formats.read, Film.load, Journal.read, load])
 def test_a_pipe_is_no_file(tmp_path, opens):

@@ -24,6 +24,20 @@ def test_an_earlier_spelling_of_a_unit_is_an_error_that_names_the_new_one(name, 
         make_microscope(name, options)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("nanonis", {"port": "x"}, "port as a whole number; got 'x'"),
+        ("nanonis", {"host": {"a": 1}}, "host as a text"),
+        ("parts", {"mover": "nanonis", "meter": 3}, "meter as a text; got 3"),
+        ("replay", {"path": "a", "rail_A": True}, "rail_A as a number; got True"),
+    ],
+)
+def test_an_option_of_a_wrong_type_is_refused_by_its_name(name, options, said):
+    with pytest.raises(ConfigError, match=f"{name}.*{said}"):
+        make_microscope(name, options)
+
+
 def test_a_journal_with_earlier_spellings_can_be_resumed(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text(

@@ -67,6 +67,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"configuration {path} is not readable: {error}") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} must be TOML: {error}") from error
+    if "\\u0000" in json.dumps(table, default=str):  # which no file's name may hold
+        raise ConfigError(f"{path} must hold no character NUL")
     _with_new_keys(table, str(path))
     return table
 

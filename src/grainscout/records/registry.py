@@ -4,9 +4,13 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import numbers
+import types
+import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from grainscout.records.errors import ConfigError
@@ -14,6 +18,16 @@ from grainscout.records.errors import ConfigError
 T = TypeVar("T")
 #: Stands for the default of an option that has none.
 REQUIRED = "required"
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+#: Types of plain values -> what they are given as.
+_PLAIN: dict[Any, Any] = {
+    str: str,
+    int: numbers.Integral,
+    float: numbers.Real,
+    bool: bool,
+    Path: (str, Path),
+    types.NoneType: types.NoneType,
+}
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -100,7 +114,7 @@ class Registry(Generic[T]):
         return self.checked(name, options)(**(options or {}))
 
     def checked(self, name: str, options: Mapping[str, Any] | None = None) -> Callable[..., T]:
-        """The factory of that name. ConfigError for an option that it lacks, or that it misses."""
+        """The factory of that name. ConfigError for an option that it lacks, misses or cannot take."""
         factory, given = self.find(name), dict(options or {})
         known = options_of(factory)
         listing = ", ".join(f"{k} = {v!r}" if v is not REQUIRED else k for k, v in known.items())
@@ -115,6 +129,12 @@ class Registry(Generic[T]):
             raise ConfigError(
                 f"{self.what} {name!r} must be given {', '.join(missing)}; its options are: {listing}"
             )
+        hints = types_of(factory)
+        for option, value in given.items():
+            if not _fits(hints.get(option), value):
+                raise ConfigError(
+                    f"{self.what} {name!r} must be given {option} as {_in_words(hints[option])}; got {value!r:.80}"
+                )
         return factory
 
     def third_party(self) -> dict[str, EntryPoint]:
@@ -141,6 +161,29 @@ def options_of(factory: Callable[..., object]) -> dict[str, Any]:
         for p in inspect.signature(factory).parameters.values()
         if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     }
+
+
+def types_of(factory: Callable[..., object]) -> dict[str, Any]:
+    """Option -> type. Empty where a type cannot be found."""
+    try:
+        parameters = inspect.signature(factory, eval_str=True).parameters
+    except NameError:  # of a module that is imported for type checkers only
+        return {}
+    return {name: p.annotation for name, p in parameters.items()}
+
+
+def _fits(hint: Any, value: object) -> bool:
+    """Whether a value is of a type of plain values. True for any other type, which checks itself."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if not all(kind in _PLAIN for kind in kinds):
+        return True
+    truth = isinstance(value, bool) and bool not in kinds  # no number
+    return not truth and any(isinstance(value, _PLAIN[kind]) for kind in kinds)
+
+
+def _in_words(hint: Any) -> str:
+    kinds = typing.get_args(hint) or (hint,)
+    return " or ".join(_WORDS.get(kind, "a text") for kind in kinds if kind is not types.NoneType)
 
 
 def takes_any(factory: Callable[..., object]) -> bool:
