@@ -76,10 +76,9 @@ def write_report(
     verdicts = [*(board.verdict() for board in rankings), *same_sites(tables)]
     if winner is not None:
         decided = all(b.best == winner and not b.undecided_against for b in rankings)
-        wanted = [
-            v.more_films for b in rankings for v in b.pairs if winner in (v.policy, v.baseline)
-        ]
-        enough = campaign.films + (0 if None in wanted else max(wanted, default=0))
+        pairs = [v for b in rankings for v in b.pairs if winner in (v.policy, v.baseline)]
+        known = [v.more_films for v in pairs if v.more_films is not None]
+        enough = campaign.films + (max(known, default=0) if len(known) == len(pairs) else 0)
         verdicts.insert(0, f"{winner} has the best mean score over all goals.")
         verdicts.append(
             f"Next: grainscout run {path.parent / 'winner.toml'} flies it on a film; preflight the file before "
