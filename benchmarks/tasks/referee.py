@@ -14,6 +14,7 @@ from grainscout.records.supports import supports
 
 #: Name and options of the policy whose model is the referee. A better model goes here and nowhere else.
 REFEREE: tuple[str, dict[str, object]] = ("dkl", {})
+_WINDOW = 16  # pixels: side of the patches that it looks at
 
 
 def evaluation_map(problem: Problem, outcomes: Sequence[Outcome]) -> tuple[FloatArray, FloatArray]:
@@ -26,6 +27,8 @@ def referee_maps(
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """`evaluation_map` of the first outcomes, for rising counts."""
     name, options = REFEREE
+    if (side := min(problem.scan.shape)) < _WINDOW:  # a small recorded grid
+        options = {"window": side, **options}
     return maps_by(make_policy(name, options), problem, outcomes, counts)
 
 

@@ -109,9 +109,10 @@ def recording_truth(recording: Recording, problem: Problem) -> TaskTruth:
     found = describe_target(problem, recording.current[at], recording.saturated[at])
     target = np.where(found.valid & ~found.censored, found.value, np.nan)
     if not np.isfinite(target).any():
+        why = max(set(reasons := found.reasons()), key=reasons.count)
         raise DataError(
-            f"target {problem.target!r} is defined for none of the recorded curves (a loop needs a "
-            "sweep back). Choose another, such as max_current"
+            f"target {problem.target!r} is defined for none of the recorded curves: {why}. Choose "
+            "another, such as max_current"
         )
     known = np.isfinite(target)
     low, high = np.quantile(target[known], [_RARE, 1 - _RARE])

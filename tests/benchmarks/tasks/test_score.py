@@ -16,10 +16,11 @@ from grainscout.analysis.metrics import (
 )
 from grainscout.benchmarks.campaign.leaderboard import BASELINE, goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.tasks.referee import evaluation_map
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, score_run
 from grainscout.benchmarks.tasks.task import Task
-from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.records import ConfigError, DataError, Outcome, Site, Waveform
+from grainscout.benchmarks.tasks.truth import TaskTruth, recording_truth
+from grainscout.records import ConfigError, DataError, Outcome, Recording, Scan, Site, Waveform
 
 
 def test_random_expectation_is_what_random_sampling_gives():
@@ -332,3 +333,32 @@ def test_a_budget_of_seconds_needs_the_random_policy():
     task = Task(seconds=100.0, goals=("discovery",))
     with pytest.raises(ConfigError, match="every goal under a budget of seconds"):
         Campaign(name="c", tasks=(task,), policies=(PolicySpec(name="grid"),))
+
+
+def small_recording(factor=1.0):
+    wave = Waveform.triangle(samples=41)
+    sites = np.argwhere(np.ones((5, 6), bool))
+    scan = Scan(channels={"height": np.arange(30.0).reshape(5, 6) * 1e-9}, pixel_size=(1e-8, 1e-8))
+    lag = 1e-10 * (1 + sites.sum(axis=1))[:, None] * np.linspace(0, 1, 41)
+    current = np.minimum(1e-9 * wave.voltage + factor * lag, 1.4e-9)
+    saturated = np.full(current.shape, factor > 1)
+    return Recording(scan=scan, sites=sites, waveform=wave, current=current, saturated=saturated)
+
+
+def test_a_grid_smaller_than_the_referees_patch_has_a_map():
+    data = small_recording()
+    problem = problem_on(data.scan, waveform=data.waveform)
+    told = [
+        Outcome(proposal_id=None, site=s, status="ok", curve=data.curve(s), started=k, finished=k + 1)
+        for k, s in enumerate([Site(0, 0), Site(2, 3), Site(4, 5), Site(1, 4), Site(3, 1)])
+    ]  # fmt: skip
+    mean, std = evaluation_map(problem, told)
+    assert np.isfinite(mean).all()
+    assert (std > 0).all()
+    assert np.ptp(mean) > 0
+
+
+def test_a_target_that_no_curve_has_is_refused_with_the_reason():
+    data = small_recording(factor=2.0)
+    with pytest.raises(DataError, match="none of the recorded curves: at the amplifier's rail"):
+        recording_truth(data, problem_on(data.scan, waveform=data.waveform, target="loop_area"))
