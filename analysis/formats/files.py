@@ -5,7 +5,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from grainscout.records import ConfigError, DataError, GrainscoutError
@@ -89,6 +89,12 @@ def fresh_file(path: Path | str, *, overwrite: bool) -> Iterator[Path]:
         raise fault(path, "be writable", error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refuse_namesakes(path: Path | str, names: Sequence[str]) -> None:
+    """DataError for channels or columns of one name, of which one would hide the other."""
+    if len(set(names)) != len(names):
+        raise fault(path, "name its columns differently", ", ".join(names))
 
 
 def number(path: Path | str, key: str, text: str) -> float:

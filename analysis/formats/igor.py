@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, intact, load_bytes, quiet
+from grainscout.analysis.formats.files import fault, intact, load_bytes, quiet, refuse_namesakes
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
@@ -100,6 +100,7 @@ def _traces(path: Path | str, wave: _Wave) -> Traces:
             path, "hold the named columns of a curve", f"a wave of shape {wave.values.shape}"
         )
     names = wave.labels[1]
+    refuse_namesakes(path, names)
     return Traces(
         channels={n: wave.values[:, i] for i, n in enumerate(names)},
         units={n: u for n in names if (u := asylum_unit(n))},

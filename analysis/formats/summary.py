@@ -44,9 +44,9 @@ def notes_of(data: Scan | Recording) -> list[str]:
 
 def _odd_scan(scan: Scan) -> Iterator[str]:
     """Sizes that no microscope has, and heights cut off at one value."""
-    for step in set(scan.pixel_size):
-        if not 1e-11 <= step <= 1e-4:
-            yield f"a pixel of {_quantity(step, 'm')} is none of an AFM: is its unit right?"
+    step = max(scan.pixel_size)
+    if not 1e-11 <= step <= 1e-4:
+        yield f"a pixel of {_quantity(step, 'm')} is none of an AFM: is its unit right?"
     if "height" not in scan.channels:
         return
     levels, counts = np.unique(scan.height, return_counts=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.analysis.formats.files import MOST_PIXELS, load_bytes
+from grainscout.analysis.formats.files import MOST_PIXELS, load_bytes, refuse_namesakes
 from grainscout.analysis.formats.nanonis.segments import Segments, time_of, voltage_of
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
@@ -66,6 +66,7 @@ def _points(asked: Asked, data: bytes) -> _Points:
     columns, rows = _dimensions(asked, header)
     names = _list(header, "Fixed parameters") + _list(header, "Experiment parameters")
     channels = _list(header, "Channels")
+    refuse_namesakes(asked.path, [split_name(label)[0] for label in channels])
     points = int(_need(asked, header, "Points"))
     stored = int(_need(asked, header, "# Parameters (4 byte)"))
     if stored < len(names) or points < 2 or not channels:

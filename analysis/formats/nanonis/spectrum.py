@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainscout.analysis.formats.files import fault, load_bytes, number
+from grainscout.analysis.formats.files import fault, load_bytes, number, refuse_namesakes
 from grainscout.analysis.formats.nanonis.grid import FRAME
 from grainscout.analysis.formats.nanonis.segments import ASSUMED_STEP, Segments, time_of
 from grainscout.analysis.formats.options import Asked
@@ -38,6 +38,7 @@ def read_dat_traces(path: Path | str) -> Traces:
         if key.strip():
             header[key.strip()] = value.strip()
     labels = [label for label in lines[0].split("\t") if label.strip()]
+    refuse_namesakes(path, [split_name(label)[0] for label in labels])
     rows = []
     for line in lines[1:]:
         cells = [cell for cell in line.split("\t") if cell.strip()]

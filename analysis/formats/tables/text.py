@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
-from grainscout.analysis.formats.files import intact, load_bytes
+from grainscout.analysis.formats.files import intact, load_bytes, refuse_namesakes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si, split_name
 from grainscout.records.arrays import FloatArray
@@ -108,9 +108,7 @@ def _parsed(text: str, asked: Asked) -> Table:
                 text=cells,
             )
         )
-    names = [c.name for c in columns]
-    if len(set(names)) != len(names):
-        raise asked.fault("name its columns differently", ", ".join(names))
+    refuse_namesakes(asked.path, [c.name for c in columns])
     return Table(columns=columns, preamble=preamble)
 
 

@@ -277,3 +277,12 @@ def test_another_experiment_is_named(tmp_path, kind):
     path = spectrum(tmp_path / "a.dat", [("Experiment", kind)], ["Time (s)", "Current (A)"], rows)
     with pytest.raises(DataError, match=f"bias spectrum.*{kind}.*read_traces"):
         read(path)
+
+
+def test_channels_of_one_name_do_not_hide_each_other(tmp_path):
+    named = ["Current (A)", "Current (nA)"]
+    with pytest.raises(DataError, match="columns differently; got Current, Current"):
+        read(grid(tmp_path / "g.3ds", channels=named))
+    rows = np.zeros((9, 3))
+    with pytest.raises(DataError, match="columns differently"):
+        read(spectrum(tmp_path / "a.dat", HEAD, ["Bias (V)", *named], rows))
