@@ -166,6 +166,25 @@ def test_foreign_and_damaged_stores_are_refused(tmp_path):
         CampaignStore(tmp_path / "absent.sqlite")
 
 
+def test_a_damaged_cell_is_refused_until_it_is_repaired(whole):
+    hit, other = sorted(PLAN.cells())[:2]
+    with closing(sqlite3.connect(whole)) as db:  # as if bits had turned over
+        where = "task = ? AND film = ? AND policy = ?"
+        at = [(key.task, key.film, key.policy) for key in (hit, other)]
+        (blob,) = db.execute(f"SELECT payload FROM cells WHERE {where}", at[0]).fetchone()
+        blob = blob[:-3] + bytes([blob[-3] ^ 8]) + blob[-2:]
+        db.execute(f"UPDATE cells SET payload = ? WHERE {where}", (blob, *at[0]))
+        db.execute(f"UPDATE cells SET film = 77 WHERE {where}", at[1])
+        db.commit()
+    with CampaignStore(whole, PLAN.identity()) as store:
+        with pytest.raises(DataError, match="checksum does not match"):
+            store.payload(hit)
+        with pytest.raises(DataError, match="checksum of a row"):
+            store.finished()
+        assert len(store.repair()) == 2
+        assert store.finished() == {*PLAN.cells()} - {hit, other}
+
+
 def test_a_damaged_index_costs_no_cell_and_hides_none(whole):
     path, cells = Path(whole), set(PLAN.cells())
     hit = max(cells)

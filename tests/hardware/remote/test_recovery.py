@@ -76,6 +76,19 @@ def test_a_server_that_forgets_during_a_replay_gets_another(keys, times):
     assert len(lost) == times // 2  # once it may be told again at once
 
 
+def test_a_server_that_always_forgets_is_waited_for_no_longer_than_patience(keys):
+    class Forgetful(rig.Walker):
+        def tell(self, outcomes):
+            server._sessions.clear()
+
+    with (
+        rig.serve(keys, Forgetful) as server,
+        rig.connected(server, keys, patience=0.6) as policy,
+        pytest.raises(LinkError, match=r"come back within 0\.6 s.*forgotten"),
+    ):
+        rig.run(policy, 2)
+
+
 def test_a_restarted_server_that_decides_otherwise_is_refused(keys):
     server = rig.serve(keys).__enter__()
     policy = rig.connected(server, keys)
