@@ -67,25 +67,19 @@ def test_a_run_its_report_and_its_resume(call, tmp_path):
         assert [o.curve.current.tobytes() for o in journal.outcomes()] == before
 
 
-def test_an_existing_journal_is_not_overwritten(call, tmp_path):
-    experiment(tmp_path)
-    assert call("run", "run.toml")[0] == 0
-    before = (tmp_path / "run.gsj").read_bytes()
-    status, _, err = call("run", "run.toml")
-    assert status == 1
-    assert "not overwritten" in err
-    assert (tmp_path / "run.gsj").read_bytes() == before
-
-
-def test_a_journal_of_another_experiment_is_not_continued(call, tmp_path):
+def test_a_journal_is_not_overwritten_nor_continued_by_another_experiment(call, tmp_path):
     experiment(tmp_path)
     assert call("run", "run.toml")[0] == 0
     before = (tmp_path / "run.gsj").read_bytes()
     experiment(tmp_path, "other.toml", seed=2)
-    status, _, err = call("run", "other.toml", "--resume", "run.gsj")
-    assert status == 1
-    assert "another experiment" in err
-    assert (tmp_path / "run.gsj").read_bytes() == before
+    for words, said in (
+        (["run.toml"], "not overwritten"),
+        (["other.toml", "--resume", "run.gsj"], "another experiment"),
+    ):
+        status, _, err = call("run", *words)
+        assert status == 1
+        assert said in err
+        assert (tmp_path / "run.gsj").read_bytes() == before
 
 
 def test_a_dry_run_touches_nothing(call, tmp_path):

@@ -68,9 +68,6 @@ def test_a_state_that_is_changed_afterwards_is_not_changed_in_the_journal():
     assert pack(log.state) == pack({"live": live})
 
 
-# In a file.
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.gsj"

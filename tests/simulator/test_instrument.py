@@ -113,9 +113,6 @@ def test_a_temperature_outside_the_model_is_refused_where_it_is_asked_for(kelvin
         with_only(temperature_K=kelvin)
 
 
-# Ionic memory.
-
-
 def test_a_pixel_remembers_its_ions_and_relaxes_as_the_model_says(film, good):
     instrument = Instrument(film, with_only(memory=True), SEED, LIGHT)
     first = instrument.sweep(good, 0, TRIANGLE, 0.0).current
@@ -140,9 +137,6 @@ def test_neighbours_do_not_share_ions(film, good):
     instrument.sweep(good, 0, TRIANGLE, 0.0)
     beside = Site(good.row, good.column + 1)
     assert np.array_equal(instrument.sweep(beside, 0, TRIANGLE, 1.0).current, truth(film, beside))
-
-
-# Contact.
 
 
 def test_a_lost_contact_leaves_the_wirings_current_and_an_event(film, good):
@@ -237,9 +231,6 @@ def test_a_crash_blunts_the_tip_digs_a_pit_and_leaves_a_scar(film, good):
     assert after.height[good] < before.height[good] + 5e-9
 
 
-# Damage.
-
-
 def test_a_high_bias_damages_for_good_and_a_usual_one_does_not(film, good):
     damage = DamageSpec(threshold_V=2.0, width_V=0.1, time_s=0.1, left=0.05)
     instrument = Instrument(film, with_only(damage=damage), SEED, LIGHT)
@@ -264,9 +255,6 @@ def test_the_dose_is_the_integral_of_its_rate():
     exact = 0.25 + 2 * (0.5 / 3.0) / 2.0 * (np.exp(0.5 / 0.5) - np.exp(-1.0 / 0.5))
     assert dose[-1] == pytest.approx(exact, rel=1e-3)
     assert (np.diff(dose) > 0).all()
-
-
-# Light.
 
 
 def test_light_is_followed_with_its_relaxation_time(film):
@@ -305,6 +293,3 @@ def test_the_films_own_telegraph_is_drawn_anew_at_each_visit(film, good):
     again = Instrument(restless, IDEAL, SEED, LIGHT).sweep(good, 0, TRIANGLE, 0.0).current
     assert not np.array_equal(one, two)
     assert np.array_equal(one, again)
-
-
-# Severity levels.

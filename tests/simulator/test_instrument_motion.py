@@ -38,9 +38,6 @@ def film() -> Film:
     return Film.generate(FilmSpec(rows=36, columns=44), 2)
 
 
-# Drift.
-
-
 def test_the_walk_has_its_variance_in_each_axis():
     spec = DriftSpec(walk_m_per_sqrt_s=1e-9, creep_m=0.0, step_s=2.0)
     ends = np.array([DriftPath(spec, np.random.SeedSequence(s)).at(400.0) for s in range(300)])
@@ -108,9 +105,6 @@ def test_shifting_by_whole_pixels_is_indexing_with_mirrors():
     assert mirrored(np.arange(-4, 8), 4).tolist() == [3, 2, 1, 0, 0, 1, 2, 3, 3, 2, 1, 0]
 
 
-# Creep.
-
-
 def test_after_a_move_a_part_arrives_late():
     creep = Creep(CreepSpec(per_decade=0.02, times_s=(1.0, 10.0, 100.0)))
     step = np.array([1e-6, -5e-7])
@@ -129,9 +123,6 @@ def test_creep_displaces_the_measurement_after_a_long_move(film):
     assert instrument.path[0].offset == near((0.0, -90e-9))
     assert instrument.path[0].pixel in (Site(5, 26), Site(5, 25))
     assert instrument.path[1].pixel == Site(5, 30)
-
-
-# Wear.
 
 
 def test_the_tip_grows_blunt_as_the_formula_says():
@@ -192,9 +183,6 @@ def test_a_worn_tip_sees_the_film_as_a_blunter_one_does(film):
     assert np.array_equal(fresh.height, film.scan(tip_radius_nm=nominal).height)
     expected = film.scan(tip_radius_nm=nominal + 60.0, repeat=1).height
     assert np.allclose(blunt.height, expected, atol=1e-12)
-
-
-# The telegraph and the current image.
 
 
 def test_dwell_times_are_exponential():

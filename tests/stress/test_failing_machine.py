@@ -1,8 +1,4 @@
-"""The machine fails: a full disk, a folder that may not be written, no memory, clocks that jump, dead workers.
-
-Errors have names and no traceback, the tip is parked, and what was acknowledged is still there: once the
-machine is repaired, --resume gives the run that nobody disturbed.
-"""
+"""Disk, folder, memory, clock or worker fails: a message, a parked tip, and --resume gives the whole run."""
 
 import datetime
 import os

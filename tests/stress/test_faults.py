@@ -1,9 +1,4 @@
-"""Every fault of the simulator's ladder, and of the wire, alone and together, at rates up to 30 %.
-
-Each run has a hard time-out in a process of its own.  It must use up its budget or stop with a reason, never
-send a command beyond a limit (counted behind the guard), leave the tip parked, and have a journal that
-holds every fault and every failure.
-"""
+"""Every fault of the simulator's ladder and of the wire, at rates up to 30 %, in processes with a time-out."""
 
 import json
 from collections import Counter

@@ -36,8 +36,6 @@ def besieged(tally, monkeypatch):
     return count
 
 
-# Configuration.
-
 RUN = {
     "seed": 3,
     "decision_s": 0.5,
@@ -88,9 +86,6 @@ def test_odd_limits_are_refused_or_kept(tally, times):
         name, value = m.random.choice(names), m.value()
         found = refused(lambda n=name, v=value: Limits(**{n: v}))
         tally("odd limits", found and f"{name} = {value!r:.40}: {found}")
-
-
-# States and journals.
 
 
 def test_changed_packed_states_are_refused(besieged, times):
@@ -170,9 +165,6 @@ def test_changed_journals_are_refused_or_read(besieged, times, in_memory):
         return refused(lambda: _read_journal(path))
 
     besieged("changed journals", times(short=400, long=40_000), one)
-
-
-# Recorded data.
 
 
 def reads(place):

@@ -1,10 +1,4 @@
-"""SIGKILL at random moments: nothing acknowledged is lost or doubled, and the run goes on as if it had not.
-
-The victim is `grainscout run` in a forked process of its own (`victim.py`).
-A kill comes after a random time, at a random act of the run (before or inside a transaction, before
-and after a measurement, before the policy is told), or as soon as SQLite has written to its -wal, which
-is between the write and the fsync of a commit.
-"""
+"""SIGKILL at random moments of `grainscout run`: nothing acknowledged is lost, doubled or changed."""
 
 import time
 

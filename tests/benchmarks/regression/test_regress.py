@@ -16,9 +16,6 @@ from grainscout.records import DataError
 FILMS, SITES = len(FILM_NAMES), 113 * 113
 
 
-# Truth ----------------------------------------------------------------------------------------
-
-
 def test_plain_values_are_the_descriptors_of_noiseless_curves():
     for film in FILM_NAMES[:2]:
         truth, voltage = regress.film_truth_of(film), film_case(film).voltage
@@ -70,9 +67,6 @@ def test_archetypes_in_a_map_at_their_landmarks():
     assert chance == pytest.approx(1 / kinds, abs=0.07)
     with pytest.raises(DataError, match="latent must be finite"):
         scored(np.zeros((3, 2)))
-
-
-# Unchanged ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["surrogate-nngp", "policy-dual-novelty"])
@@ -129,9 +123,6 @@ def test_asking_more_questions_asks_for_more_evidence():
     assert compare([("model", old, new)])[0].outcome == "no clear change"
 
 
-# Answers --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -149,9 +140,6 @@ def test_an_unusable_answer_is_an_error_that_names_the_film(answer, said):
     with pytest.raises(DataError, match=said) as error:
         score_model(lambda _: answer, FILM_NAMES[1])
     assert FILM_NAMES[1] in str(error.value)
-
-
-# Baselines ------------------------------------------------------------------------------------
 
 
 def own(case):

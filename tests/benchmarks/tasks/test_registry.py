@@ -128,9 +128,6 @@ def test_the_campaign_in_a_report_is_the_campaign(tmp_path):
     assert load_campaign(str(tmp_path / "again.toml")) == plan
 
 
-# Third parties ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("code", "said"),
     [

@@ -230,8 +230,6 @@ def test_who_knows_the_truth_is_ranked_but_never_the_verdict():
     assert "good scores highest" in board.verdict()
 
 
-# Optimisation -----------------------------------------------------------------------------------
-
 WAVE = Waveform.triangle(samples=21)
 
 
@@ -301,9 +299,6 @@ def test_nothing_can_be_optimised_where_the_target_does_not_vary():
     sites = [(0, 0), (0, 1)]
     for target in (np.full(5, 2.0), np.full(5, np.nan)):
         assert "best" not in score_run(line(5), truth_of(target), outcomes_at(sites))
-
-
-# Budgets of seconds and wear --------------------------------------------------------------------
 
 
 def test_at_equal_seconds_a_faster_policy_is_worth_more_and_one_is_the_ideal_at_randoms_pace():
