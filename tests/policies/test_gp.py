@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 
 from grainscout.policies.models.gp import GaussianProcess
@@ -179,6 +179,21 @@ def test_a_line_search_stays_where_the_kernel_is_finite() -> None:
         gp.fit(rows, np.where(np.arange(60) % 9 == 0, 1e6, 1.0) * y)
     reach = 8.0 * np.array([0.7, 1.2, 1.0])
     assert (np.abs(gp.parameters[:3] - gp.kernel.prior[:, 0]) <= reach).all()
+
+
+def test_a_fork_leaves_its_origin_alone() -> None:
+    gp, rows, y = fitted()
+    gp.fit(rows[:40], y[:40])
+    twin, _, _ = fitted()
+    twin.fit(rows[:40], y[:40])
+    fork = gp.fork()
+    fork.fit(np.append(rows[:40], rows[55]), np.append(y[:40], 9e-9))
+    for a, b in zip(gp.predict(), twin.predict(), strict=True):
+        assert_array_equal(a, b)
+    gp.fit(rows[:41], y[:41])
+    twin.fit(rows[:41], y[:41])
+    for a, b in zip(gp.predict(), twin.predict(), strict=True):
+        assert_array_equal(a, b)
 
 
 def test_scale_and_unit_do_not_matter() -> None:

@@ -89,6 +89,20 @@ def test_a_shape_parameter_is_integrated_as_by_quadrature():
     assert deviation == pytest.approx(spread, rel=0.1)
 
 
+def test_mixtures_keep_the_law_of_total_variance():
+    def basis(z, shape):
+        return np.tanh(z[:, :1] * np.exp(shape[0]) + shape[1])
+
+    mean = MeanModel(
+        name="tanh", basis=basis, scale=np.array([1.0]), shape=np.array([[0.0, 0.5], [0.0, 1.0]])
+    )
+    gp = fitted(mean)
+    assert len(gp._weights) > 20
+    _, std = gp.predict()
+    np.testing.assert_allclose(np.diagonal(gp.covariance(POOL)), std**2, rtol=1e-6)
+    np.testing.assert_allclose(gp.joint(POOL)[0], gp.predict()[0], rtol=1e-9)
+
+
 @pytest.mark.parametrize("at", [2, 5, 9])
 def test_a_spoilt_target_bends_neither_map_nor_coefficients(at, monkeypatch):
     def bent(gp):
