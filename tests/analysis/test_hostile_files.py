@@ -112,6 +112,16 @@ def test_metadata_hold_arrays_of_numbers_only():
             from_json(f'{{"x": {{"__array__": "{kind}", "values": [1, 2, 3]}}}}')
 
 
+def test_numbers_of_a_picture_that_are_none_are_refused(tmp_path):
+    path = tmp_path / "a.gwy"
+    write_gwy(SCAN, path)
+    good = path.read_bytes()
+    at = good.index(b"xoff\0d")
+    path.write_bytes(good[: at + 5] + b"s:......\0" + good[at + 14 :])  # a text in its place
+    with pytest.raises(DataError, match="Gwyddion file"):
+        read(path)
+
+
 @pytest.mark.parametrize("way", ["external", "virtual", "link"])
 def test_a_file_that_takes_values_of_another_is_refused(tmp_path, way):
     secret, path = tmp_path / "secret.bin", tmp_path / "a.h5"

@@ -8,13 +8,7 @@ from rogues import campaign
 
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.formats import write_gwy, write_nsid
-from grainscout.benchmarks import (
-    CampaignStore,
-    PolicySpec,
-    load,
-    run_campaign,
-    write_results,
-)
+from grainscout.benchmarks import CampaignStore, PolicySpec, load, run_campaign, write_results
 from grainscout.journal import Journal, recording_of
 from grainscout.records import ConfigError, DataError, JournalError
 

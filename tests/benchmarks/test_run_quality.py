@@ -8,7 +8,7 @@ import pytest
 from flights import film_of, flown, scope_on
 
 from grainscout.analysis import figures
-from grainscout.analysis.curves.quality_of_run import quality_of
+from grainscout.analysis.curves.quality_of_run import quality_of, recent_share
 from grainscout.benchmarks import (
     CellKey,
     MicroscopeSpec,
@@ -82,6 +82,16 @@ def test_noise_far_above_that_of_the_other_curves_is_seen_over_the_run(film, tmp
     found = quality_of(outcomes, problem)
     assert [k for k, q in enumerate(found) if not q.usable] == [4]
     assert "noisy" in found[4].reasons
+
+
+def test_a_recent_share_is_over_the_latest_twenty_curves():
+    usable = np.repeat([True, False, True], 20)
+    share = recent_share(usable)
+    assert share[19] == 0.0
+    assert share[29] == 0.5
+    assert share[39] == 1.0
+    assert share[-1] == 0.0
+    assert recent_share([False]).tolist() == [1.0]
 
 
 def test_the_report_counts_usable_curves_and_leaves_the_others_out(film, tmp_path, monkeypatch):

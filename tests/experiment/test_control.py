@@ -12,13 +12,7 @@ from grainscout.experiment import Experiment, attachable
 from grainscout.hardware import Guard, Limits, SimulatedMicroscope
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
-from grainscout.records import (
-    ConfigError,
-    JournalError,
-    LimitError,
-    Waveform,
-    spawn_streams,
-)
+from grainscout.records import ConfigError, JournalError, LimitError, Waveform, spawn_streams
 
 SEED = 5
 

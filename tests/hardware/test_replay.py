@@ -8,15 +8,7 @@ from grainscout.analysis.formats import Recording, read_3ds, record_outcomes, wr
 from grainscout.hardware import make_microscope
 from grainscout.hardware.conformance import require_conforming
 from grainscout.hardware.replay import ReplayMicroscope
-from grainscout.records import (
-    CostModel,
-    DataError,
-    MicroscopeError,
-    Outcome,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records import CostModel, DataError, MicroscopeError, Outcome, Scan, Site, Waveform
 
 
 @pytest.fixture

@@ -55,6 +55,15 @@ def test_a_reader_gets_each_state_bit_for_bit(states):
         assert pack(log.state) == pack(state)
 
 
+def test_nan_stays_nan_and_minus_zero_minus_zero():
+    log = DeltaLog()
+    before = {"a": np.array([0.0, np.nan, 1.0]), "b": 0.0, "c": 1, "d": True}
+    after = {"a": np.array([-0.0, np.nan, 1.0]), "b": -0.0, "c": 1.0, "d": 1}
+    for state in (before, before, after):
+        log = log.after(*log.row(state))
+        assert pack(log.state) == pack(state)
+
+
 def test_a_state_that_is_changed_afterwards_is_not_changed_in_the_journal():
     live = np.arange(6.0).reshape(3, 2)
     log = DeltaLog()
@@ -98,6 +107,14 @@ def test_each_outcome_s_state_is_read_back_by_whoever_goes_on(journal, path):
             journal.close()
             journal = Journal.open(path)
     journal.close()
+
+
+def test_a_commit_that_fails_leaves_the_state_before_it(journal):
+    journal.record_outcome(0, failed(0), {"table": np.zeros((2, 3))})
+    with pytest.raises(JournalError, match="UNIQUE"):
+        journal.record_outcome(0, failed(0), {"table": np.ones((3, 3))})
+    journal.record_outcome(1, failed(1), {"table": np.full((2, 3), 5.0)})
+    assert (journal.checkpoint("microscope")[1]["table"] == 5.0).all()
 
 
 @pytest.mark.parametrize("missing", [0, 1])

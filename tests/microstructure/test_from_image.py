@@ -146,6 +146,16 @@ def test_an_image_without_boundaries_is_one_grain(tmp_path):
     assert np.array_equal(Film.load(tmp_path / "film.h5").parameters["nu"], film.parameters["nu"])
 
 
+@pytest.mark.parametrize("size", [1e-11, 1e-9, 1e-7])
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_noise_is_not_grains_whatever_its_size(size, slope):
+    r, c = np.indices((96, 96))
+    noise = np.random.default_rng(3).standard_normal((96, 96))
+    height = size * (noise + slope * (r + 0.5 * c))
+    spec = FilmSpec(segmentation=SegmentationSpec(contrast=0.01))
+    assert len(Film.from_topography(height, 20 * NM, spec=spec).structure.grains) <= 3
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e-3])
 def test_a_plane_has_no_relief(offset):
     r, c = np.indices((128, 128))

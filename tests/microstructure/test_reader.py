@@ -160,8 +160,7 @@ def test_weights_are_checked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module",
-    [f"grainscout.{m}" for m in ("microstructure.detector", "benchmarks.train_detector")],
+    "module", [f"grainscout.{m}" for m in ("microstructure.detector", "benchmarks.train_detector")]
 )
 def test_the_detector_of_before_names_its_successor(module):
     with pytest.raises(ModuleNotFoundError, match="reader"):

@@ -11,6 +11,7 @@ from grainscout.policies.acquisition import (
     choose_batch,
     expected_improvement,
     log_expected_improvement,
+    per_second,
 )
 from grainscout.policies.models.gp import GaussianProcess
 from grainscout.policies.models.kernels import ArcCosine, Stationary
@@ -93,6 +94,18 @@ def test_thompson_chooses_as_often_as_a_site_is_best() -> None:
         assert abs(share - truth) < 4 * np.sqrt(truth * (1 - truth) / 400) + 0.01
 
 
+def test_beacon_prefers_targets_that_were_not_seen() -> None:
+    """With a certain model the gain is the distance of the prediction to the known targets."""
+    x = line()[:, 0].astype(float)
+    rows = list(range(0, 120, 4))
+    b = posterior(rows, list(x[rows]))
+    gain = ACQUISITIONS["beacon"](b)
+    assert int(gain.argmax()) > 150
+    known = np.sort(np.abs(b.mean[:, None] - b.measured), axis=1)[:, :10].sum(1)
+    away = np.corrcoef(gain[b.available], known[b.available])[0, 1]
+    assert away > 0.9
+
+
 def test_imagined_measurements_equal_a_refitted_posterior() -> None:
     b = posterior(ROWS, Y, kernel=ArcCosine())
     gp = b.surrogate
@@ -135,3 +148,16 @@ def test_a_batch_keeps_its_members_apart() -> None:
         again, lambda posterior, last: posterior.std, 1, np.array([again.available[first]])
     )
     assert abs(int(chosen[0]) - int(again.available[first])) > 20
+
+
+def test_gain_per_second() -> None:
+    seconds, available = np.array([1.0, 2.0, 4.0]), np.arange(3)
+    np.testing.assert_allclose(
+        per_second("ei", np.array([1.0, 2.0, 8.0]), seconds, available), [1.0, 1.0, 2.0]
+    )
+    log = per_second("log-ei", np.log([1.0, 2.0, 8.0]), seconds, available)
+    np.testing.assert_allclose(np.exp(log), [1.0, 1.0, 2.0])
+    # A constant added to the target must not change the order of ucb.
+    a = per_second("ucb", np.array([1.0, 2.0, 8.0]), seconds, available)
+    b = per_second("ucb", np.array([1.0, 2.0, 8.0]) - 100.0, seconds, available)
+    np.testing.assert_allclose(a, b)

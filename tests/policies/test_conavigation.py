@@ -6,7 +6,8 @@ from samples import curve_of, fresh, problem_on
 
 from grainscout.policies import make_policy
 from grainscout.policies.conformance import ToySample
-from grainscout.records import ConfigError, DataError, Outcome, Site
+from grainscout.policies.strategies.conavigation import composition
+from grainscout.records import ConfigError, DataError, Outcome, Scan, Site
 
 TOY = ToySample()
 
@@ -52,6 +53,18 @@ def test_the_axis_matters():
     assert error("co-navigation", {"composition": "rows"}, along_columns=False) < error(
         "co-navigation", {"composition": "columns"}, along_columns=False
     )
+
+
+def test_composition_is_a_coordinate_or_a_channel():
+    cesium = np.random.default_rng(0).random((4, 6))
+    channels = {"height": np.zeros((4, 6)), "cesium": 5.0 + cesium}
+    scan = Scan(channels=channels, pixel_size=(1e-8, 1e-8))
+    along = composition(scan, "columns").reshape(4, 6)
+    assert (np.diff(along, axis=1) > 0).all()
+    assert (np.diff(along, axis=0) == 0).all()
+    assert (np.diff(composition(scan, "rows").reshape(4, 6), axis=1) == 0).all()
+    assert np.corrcoef(composition(scan, "cesium"), cesium.ravel())[0, 1] == pytest.approx(1.0)
+    assert (composition(scan, "height") == 0).all()
 
 
 def test_an_unknown_channel_is_refused():

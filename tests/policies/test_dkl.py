@@ -10,15 +10,7 @@ from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import ModelPolicy
 from grainscout.policies.conformance import ToySample, play
 from grainscout.policies.strategies.dkl import dkl
-from grainscout.records import (
-    DataError,
-    IVCurve,
-    Outcome,
-    PolicyError,
-    Problem,
-    Scan,
-    Site,
-)
+from grainscout.records import DataError, IVCurve, Outcome, PolicyError, Problem, Scan, Site
 
 TOY = ToySample(seed=4)
 

@@ -105,6 +105,12 @@ def test_table_has_unit_mean_square_whatever_the_units(kind: str) -> None:
     np.testing.assert_allclose(feature_table(scan_of(image * 1e-9), kind=kind), table, atol=1e-4)
 
 
+def test_a_flat_image_has_equal_features_everywhere() -> None:
+    table = feature_table(scan_of(np.full((20, 20), 3.0)), kind="both")
+    assert np.isfinite(table).all()
+    assert np.ptp(table, axis=0).max() == 0.0
+
+
 def test_memory_is_that_of_the_features_not_of_the_patches() -> None:
     image = surface((300, 300))
     basis = patch_basis(image, 16, 8)

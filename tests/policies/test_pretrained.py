@@ -12,7 +12,7 @@ from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Guard, SimulatedMicroscope
 from grainscout.microstructure.reader import read_structure
 from grainscout.policies import make_policy
-from grainscout.policies.design import greedy, integrated_fall
+from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.pretrained.inputs import make_inputs
 from grainscout.policies.models.pretrained.kernel import COLUMNS, PARAMETERS, HierarchicalKernel
@@ -151,6 +151,22 @@ def test_a_greedy_design_lowers_the_variance_more_than_chance_and_repeats_nothin
     assert left(chosen) < 0.8 * min(left(rng.permutation(300)[:12]) for _ in range(30))
     best = int(integrated_fall(k, np.ones(300), 0.1).argmax())
     assert best == greedy(k, np.ones(300), lambda j: k[:, j], 0.1, 1, np.ones(300, bool))[0]
+
+
+def test_the_largest_cluster_is_split_at_its_farthest_point() -> None:
+    points = np.array([0.0, 0.1, 0.2, 5.0, 5.1, 9.0])  # centres at 0 and 5: one far point at 9
+    score = largest_cluster((points[:, None] - np.array([0.0, 5.0])) ** 2)
+    assert score.argmax() == 5
+    assert (score[:3] == -np.inf).all()
+
+
+def test_a_tour_visits_all_and_is_short() -> None:
+    points = np.random.default_rng(8).random((60, 2))
+    order = tour(points, np.zeros(2))
+    assert sorted(order.tolist()) == list(range(60))
+    way = np.hypot(*np.diff(points[order], axis=0).T).sum()
+    assert way < 0.3 * np.hypot(*np.diff(points, axis=0).T).sum()
+    assert tour(points[:1], np.zeros(2)).tolist() == [0]
 
 
 def test_weights_of_another_network_are_refused_with_their_remedy() -> None:

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from samples import problem_on
 
 from grainscout.records import (
     DataError,
     LinkError,
     Outcome,
+    Scan,
     Site,
     pack,
     spawn_streams,
@@ -19,9 +21,18 @@ from grainscout.records.encoding.codec import (
     generator_state,
     outcome_from,
     outcome_state,
+    problem_from,
+    problem_state,
     understood,
 )
 from grainscout.records.encoding.packing import flatten, restore
+
+
+def test_metadata_for_which_json_has_no_word_come_back_as_text():
+    when = {"gain": 3, "when": np.datetime64("2026-01-01")}
+    scan = Scan(channels={"height": np.eye(3)}, pixel_size=(1e-9, 1e-9), metadata=when)
+    again = problem_from(unpack(pack(problem_state(problem_on(scan)))))
+    assert again.scan.metadata == {"gain": 3, "when": "2026-01-01"}
 
 
 def test_a_generator_draws_what_the_stored_one_would_have_drawn():

@@ -114,6 +114,17 @@ def test_after_a_move_a_part_arrives_late():
     assert np.abs(creep.at(5000.0)).max() < 1e-20
 
 
+def test_creep_of_several_moves_adds_up():
+    spec = CreepSpec()
+    both, first, second = (Creep(spec) for _ in range(3))
+    one, two = np.array([1e-6, 0.0]), np.array([-4e-7, 9e-7])
+    both.move(one, 1.0)
+    both.move(two, 6.0)
+    first.move(one, 1.0)
+    second.move(two, 6.0)
+    assert both.at(9.0) == near(first.at(9.0) + second.at(9.0))
+
+
 def test_creep_displaces_the_measurement_after_a_long_move(film):
     instrument = Instrument(film, replace(IDEAL, creep=CreepSpec(per_decade=0.05)), SEED)
     instrument.move(np.array([0.0, 600e-9]), 10.0)

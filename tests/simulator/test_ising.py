@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from grainscout.records import ConfigError
-from grainscout.simulator.ising import (
-    IsingSpec,
-    energy,
-    simulate,
-)
+from grainscout.simulator.ising import IsingSpec, energy, simulate
 
 
 def exact(j1: float, j2: float, temperature: float) -> tuple[float, float]:

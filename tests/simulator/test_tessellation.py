@@ -7,12 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from grainscout.microstructure.distance import nearest_line, nearest_point
-from grainscout.simulator.film.tessellation import (
-    Tessellation,
-    edge_lines,
-    rasterise,
-    tessellate,
-)
+from grainscout.simulator.film.tessellation import Tessellation, edge_lines, rasterise, tessellate
 
 MEAN, PIXEL = 440.0, (20.0, 20.0)
 

@@ -135,3 +135,10 @@ def test_rest_and_relax_are_fixed_points_and_a_semigroup(drawn):
     held = iv_curves(p, Waveform.constant(0.0, duration=0.7), state=excited).state
     assert np.allclose(once, held, atol=1e-12)
     assert np.allclose(relax(excited, p, 1e9, temperature=350.0), rest, atol=1e-9)
+
+
+def test_no_points_give_no_curves():
+    p = {name: np.zeros(0) for name in PARAMETERS}
+    result = iv_curves(p, Waveform.triangle(), trajectories=True)
+    assert result.current_nA.shape == (0, 251)
+    assert result.state.shape == (0, 2)

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from grainscout.analysis.curves.quality import (
-    Reason,
-    among_neighbours,
-    judge,
-    judge_curve,
-)
+from grainscout.analysis.curves.quality import Reason, among_neighbours, judge, judge_curve
 from grainscout.analysis.descriptors import describe
 from grainscout.analysis.formats import read
 from grainscout.hardware import SimulatedMicroscope
