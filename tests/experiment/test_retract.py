@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from flights import film_of, problem_of, scope_on
 
-from grainscout.cli import main
 from grainscout.experiment import Experiment
 from grainscout.journal import Header, Journal
 from grainscout.policies import make_policy
@@ -195,18 +194,11 @@ def test_a_request_that_names_no_curve_or_reason_is_refused(film, tmp_path, deta
         assert journal.retractions() == []
 
 
-@pytest.fixture
-def control(monkeypatch, capsys):
-    def calling(*words):
-        monkeypatch.setattr("sys.argv", ["grainscout", "control", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code or 0, " ".join(capsys.readouterr().err.split())
+def test_a_person_takes_out_a_curve_of_an_ended_run_by_id_or_place(film, tmp_path, grainscout):
+    def control(*words):
+        status, _, err = grainscout("control", *words)
+        return status, " ".join(err.split())
 
-    return calling
-
-
-def test_a_person_takes_out_a_curve_of_an_ended_run_by_id_or_place(film, tmp_path, control):
     path = tmp_path / "run.gsj"
     outcomes = run(film, path, make_policy("random"), curves=6)
     site = ",".join(str(int(v)) for v in outcomes[4].site)

@@ -1,7 +1,6 @@
 """One experiment file on every microscope: only its microscope table differs, and nothing is lost."""
 
 import contextlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from lab import CURVES, FILE, LAB, PEAK, POLICY, SIMULATED, Lab
 
 from grainscout.analysis.formats import write_nsid
 from grainscout.benchmarks import make_environment
-from grainscout.cli import main
 from grainscout.config import load_run, run_document
 from grainscout.experiment import Experiment
 from grainscout.hardware import RealClock
@@ -218,17 +216,12 @@ def test_a_clock_that_jumps_is_named_and_keeps_the_curves(lab, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("kind", ["nanonis", "asylum"])
-def test_a_dry_run_sends_nothing_and_names_the_twin(lab, tmp_path, monkeypatch, capsys, kind):
+def test_a_dry_run_sends_nothing_and_names_the_twin(lab, tmp_path, grainscout, kind):
     path = tmp_path / "run.toml"
     path.write_text(FILE + lab.table(kind))
-    monkeypatch.setattr(sys, "argv", ["grainscout", "run", str(path), "--dry-run"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert "preflight" in capsys.readouterr().err
+    status, _, err = grainscout("run", path, "--dry-run")
+    assert status == 2
+    assert "preflight" in err
     assert (lab.nanonis or lab.igor).log == []
-    monkeypatch.setattr(sys, "argv", ["grainscout", "preflight", str(path), "--film", "tiny"])
-    with contextlib.suppress(SystemExit):
-        main()
-    assert "no limit would be broken" in capsys.readouterr().out
+    assert "no limit would be broken" in grainscout("preflight", path, "--film", "tiny")[1]
     assert (lab.nanonis or lab.igor).log == []

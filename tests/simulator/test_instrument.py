@@ -293,3 +293,12 @@ def test_the_films_own_telegraph_is_drawn_anew_at_each_visit(film, good):
     again = Instrument(restless, IDEAL, SEED, LIGHT).sweep(good, 0, TRIANGLE, 0.0).current
     assert not np.array_equal(one, two)
     assert np.array_equal(one, again)
+
+
+def test_every_fault_is_among_the_tags_of_its_ladder():
+    assert FAULT_LADDERS["none"].tags == ("noise",)
+    for name, spec in FAULT_LADDERS.items():
+        fault = name.partition("-")[0]
+        expected = {"noise"} if fault == "none" else {"noise", fault}
+        assert fault == "all" or set(spec.tags) == expected
+    assert len(FAULT_LADDERS["all-severe"].tags) == 10

@@ -115,15 +115,28 @@ def test_stores_hold_what_they_always_held():
     assert parse(WaveformSpec, old, "store") == Forc(rate_V_per_s=2.0)
 
 
-@pytest.mark.parametrize("kind", ["nanonis", "third-party"])
-def test_only_our_own_options_of_before_get_their_new_names(kind):
+OF_PARTS = {"resource": "GPIB0", "mover": "nanonis"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new"),
+    [
+        ("nanonis", {"rail_a": 1e-8}, {"rail_A": 1e-8}),
+        ("third-party", {"rail_a": 1e-8}, {"rail_a": 1e-8}),
+        (
+            "source-meter",
+            OF_PARTS | {"compliance_a": 1e-6, "mover_options": {"rail_a": 1e-8}},
+            OF_PARTS | {"compliance_A": 1e-6, "mover_options": {"rail_A": 1e-8}},
+        ),
+    ],
+)
+def test_only_our_own_options_of_before_get_their_new_names(kind, old, new):
     table = {
-        "task": {"curves": 3, "microscope": {"kind": kind, "options": {"rail_a": 1e-8}}},
+        "task": {"curves": 3, "microscope": {"kind": kind, "options": old}},
         "policy": {"name": "random"},
     }
     settings = parse(RunConfig, table, "journal")
-    name = {"nanonis": "rail_A", "third-party": "rail_a"}[kind]
-    assert settings.task.microscope.options == {name: 1e-8}
+    assert settings.task.microscope.options == new
     assert parse(RunConfig, run_document(settings), "journal") == settings
 
 
