@@ -27,22 +27,11 @@ def is_user_descriptor(name: str) -> bool:
 
 
 def load_user_descriptor(name: str) -> Descriptor:
-    """Import the function of a name and make a descriptor of it.
+    """Descriptor of ``module:function [unit]`` or ``file.py:function [unit]``; ConfigError without it.
 
     The function takes the voltages (samples,) [V] and the curves (n, samples), and returns n values,
     or values and their standard deviations. NaN says that a curve has no value. Only a name that a
     task of the user's says is imported; one that comes over a link is not.
-
-    Parameters
-    ----------
-    name : str
-        ``module:function [unit]`` of an installed module or one in the working folder, or
-        ``file.py:function [unit]``.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such function.
     """
     if name in USER_DESCRIPTORS:
         return USER_DESCRIPTORS[name]

@@ -27,42 +27,14 @@ BASELINE = "random"
 def goal_scores(
     tables: Tables, tasks: dict[str, Task], *, until: int | None = None
 ) -> pd.DataFrame:
-    """Make one row for each task, film, policy and goal: the raw value and the normalised score.
+    """One row for each task, film, policy and goal: raw value and score, as the manual defines them.
 
-    Parameters
-    ----------
-    tables : Tables
-        What the campaign measured.
-    tasks : mapping of str to Task
-        Tasks by id; goals that a task has not are left out.
-    until : int, optional
-        Score the first measurements only.
-
-    Raises
-    ------
-    DataError
-        For a value beyond the ideal: whatever gave it did not measure.
-
-    Notes
-    -----
-    - discovery: raw is the area under the discovery curve. Its score runs from the exact random
-      expectation (0) to the ideal (1). A run that is further below 0 than the ideal is above counts
-      -1: where kinds are common, chance alone would give -3. Column `by_curve` is the same by the
-      class of the noiseless curve in the place of that of the place, and `log_time` scores the share
-      of the kinds met, each doubling of the curves alike.
-    - optimisation: raw is the regret: the distance of the largest true value measured so far from
-      the candidates' largest, over their range, mean over the run. Its score runs from the exact
-      random expectation (0) to the oracle (1), which begins with the largest.
-    - mapping: raw is the error of the policy's own map (the referee's for one without a model), mean over
-      checkpoints. Its score runs from the mean of many random designs on that film (0) to the ideal
-      map (1), which knows structure and laws. Column `sites` is the score of the referee's map from
-      the policy's sites. In stores of before, 0 is the random policy's own run, and 1 no error.
-    - level-set: raw is 1 less the balanced accuracy of the policy's own map, mean over checkpoints; 0 is
-      the mean of random designs, 1 no error.
-
-    Where seconds or wear are limited, policies measure unequal numbers of curves. The mean is then
-    over what is spent, 0 is the expectation of random sampling at the pace of the random policy's
-    own run on that film, and 1 the ideal choice at that pace.
+    raw : area under the discovery curve; regret; error of the own map; 1 less its balanced accuracy.
+    Columns `by_curve` and `log_time` are the discovery by the class of the noiseless curve and with
+    each doubling of the curves alike, `sites` the score of the referee's map. In stores of before, the
+    0 of mapping is the random policy's own run, and its 1 no error. Where policies measure unequal
+    numbers of curves, the mean is over what is spent, and 0 and 1 are at the random policy's pace.
+    DataError for a value beyond the ideal: whatever gave it did not measure.
     """
     steps, maps = tables.steps, tables.maps
     if until is not None:

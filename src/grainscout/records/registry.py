@@ -18,15 +18,14 @@ from grainscout.records.errors import ConfigError
 T = TypeVar("T")
 #: Stands for the default of an option that has none.
 REQUIRED = "required"
-_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-#: Types of plain values -> what they are given as.
-_PLAIN: dict[Any, Any] = {
-    str: str,
-    int: numbers.Integral,
-    float: numbers.Real,
-    bool: bool,
-    Path: (str, Path),
-    types.NoneType: types.NoneType,
+#: Types of plain values: what is one, and its name.
+_PLAIN: dict[Any, tuple[Any, str]] = {
+    str: (str, "a text"),
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+    bool: (bool, "true or false"),
+    Path: ((str, Path), "a file's name"),
+    types.NoneType: (types.NoneType, ""),
 }
 
 
@@ -129,11 +128,11 @@ class Registry(Generic[T]):
             raise ConfigError(
                 f"{self.what} {name!r} must be given {', '.join(missing)}; its options are: {listing}"
             )
-        hints = types_of(factory)
+        hints = _types_of(factory)
         for option, value in given.items():
-            if not _fits(hints.get(option), value):
+            if wanted := _refused(hints.get(option), value):
                 raise ConfigError(
-                    f"{self.what} {name!r} must be given {option} as {_in_words(hints[option])}; got {value!r:.80}"
+                    f"{self.what} {name!r} must be given {option} as {wanted}; got {value!r:.80}"
                 )
         return factory
 
@@ -163,27 +162,24 @@ def options_of(factory: Callable[..., object]) -> dict[str, Any]:
     }
 
 
-def types_of(factory: Callable[..., object]) -> dict[str, Any]:
-    """Option -> type. Empty where a type cannot be found."""
+def _types_of(factory: Callable[..., object]) -> dict[str, Any]:
+    """Option -> type. Empty where types are imported for type checkers only."""
     try:
         parameters = inspect.signature(factory, eval_str=True).parameters
-    except NameError:  # of a module that is imported for type checkers only
+    except NameError:
         return {}
     return {name: p.annotation for name, p in parameters.items()}
 
 
-def _fits(hint: Any, value: object) -> bool:
-    """Whether a value is of a type of plain values. True for any other type, which checks itself."""
+def _refused(hint: Any, value: object) -> str:
+    """What a value should have been. Empty if it is, or if the type is none of plain values."""
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if not all(kind in _PLAIN for kind in kinds):
-        return True
-    truth = isinstance(value, bool) and bool not in kinds  # no number
-    return not truth and any(isinstance(value, _PLAIN[kind]) for kind in kinds)
-
-
-def _in_words(hint: Any) -> str:
-    kinds = typing.get_args(hint) or (hint,)
-    return " or ".join(_WORDS.get(kind, "a text") for kind in kinds if kind is not types.NoneType)
+        return ""
+    fits = any(isinstance(value, _PLAIN[kind][0]) for kind in kinds)
+    if fits and not (isinstance(value, bool) and bool not in kinds):
+        return ""
+    return " or ".join(name for kind in kinds if (name := _PLAIN[kind][1]))
 
 
 def takes_any(factory: Callable[..., object]) -> bool:
