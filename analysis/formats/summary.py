@@ -11,10 +11,13 @@ from grainscout.records import Scan
 from grainscout.records.arrays import FloatArray
 from grainscout.records.recording import Recording
 
-#: Most volts of an AFM, piezoresponse with its amplifier included.
-_MOST_VOLTS = 300.0
-#: Largest current of a usual curve [A]: above the thermal noise of any amplifier, below what melts a tip.
-_LEAST_AMPERES, _MOST_AMPERES = 1e-15, 0.01
+#: What an AFM measures, from the least to the most: of a film that is imaged, of a usual curve.
+_SIZES = {
+    "pixel": (1e-11, 1e-4, "m"),
+    "relief": (1e-12, 1e-4, "m"),
+    "bias": (0.0, 300.0, "V"),  # with the amplifier of piezoresponse
+    "current": (1e-15, 0.01, "A"),  # above the noise of any amplifier, below what melts a tip
+}
 #: Share of heights at one value inside or at the end of their range, where they have many values.
 _BLANK, _CUT, _MANY = 0.25, 0.03, 200
 
@@ -35,50 +38,33 @@ def notes_of(data: Scan | Recording) -> list[str]:
     notes = [*data.metadata.get("notes", ())]
     if isinstance(data, Recording):
         notes += [n for n in data.scan.metadata.get("notes", ()) if n not in notes]
-        notes += _odd_scan(data.scan)
-        notes += _odd_curves(data)
-    else:
-        notes += _odd_scan(data)
-    return [str(note) for note in notes]
+    return [*map(str, notes), *_odd(data)]
 
 
-def _odd_scan(scan: Scan) -> Iterator[str]:
-    """Sizes that no microscope has, and heights cut off at one value."""
-    step = max(scan.pixel_size)
-    if not 1e-11 <= step <= 1e-4:
-        yield f"a pixel of {_quantity(step, 'm')} is none of an AFM: is its unit right?"
-    if "height" not in scan.channels:
-        return
-    levels, counts = np.unique(scan.height, return_counts=True)
-    span = float(levels[-1] - levels[0])
-    if not (span == 0 or 1e-12 <= span <= 1e-4):
-        yield f"heights over {_quantity(span, 'm')} are none of an AFM: is their unit right?"
+def _odd(data: Scan | Recording) -> Iterator[str]:
+    """What no AFM measures: most often a wrong unit or sign."""
+    scan = data.scan if isinstance(data, Recording) else data
+    sizes = {"pixel": max(scan.pixel_size)}
+    if "height" in scan.channels:
+        sizes["relief"] = float(np.ptp(scan.height))
+    if isinstance(data, Recording):
+        volts = data.waveform.voltage
+        sizes["bias"] = float(np.abs(volts).max())
+        known = np.where(np.isfinite(data.current), data.current, 0.0)
+        if data.unit == "A":
+            sizes["current"] = float(np.median(np.abs(known).max(axis=1)))
+        against = known @ volts < -0.9 * (np.abs(known) @ np.abs(volts))
+        if data.unit == "A" and against.mean() > 0.5:
+            yield "the current flows against the voltage: is the sign of one of them inverted?"
+    for name, size in sizes.items():
+        low, high, unit = _SIZES[name]
+        if size and not low <= size <= high:
+            yield f"a {name} of {_quantity(size, unit)} is none of an AFM: is its unit right?"
+    levels, counts = np.unique(scan.channels.get("height", 0.0), return_counts=True)
     at, share = int(counts.argmax()), float(counts.max() / counts.sum())
-    cut = _CUT if at in (0, levels.size - 1) else _BLANK
-    if levels.size > _MANY and share > cut:
-        yield (
-            f"{share:.0%} of the heights are exactly {_quantity(float(levels[at]), 'm')}: a mask, or "
-            "the end of the range, and no surface"
-        )
-
-
-def _odd_curves(data: Recording) -> Iterator[str]:
-    """Currents and voltages that no tip has, and currents against the voltage."""
-    volts = data.waveform.voltage
-    if np.abs(volts).max() > _MOST_VOLTS:
-        yield f"a bias of {np.abs(volts).max():g} V is none of an AFM: is its unit right?"
-    if data.unit != "A":
-        return
-    known = np.where(np.isfinite(data.current), data.current, 0.0)
-    largest = float(np.median(np.abs(known).max(axis=1)))
-    if largest and not _LEAST_AMPERES <= largest <= _MOST_AMPERES:
-        yield (
-            f"currents up to {_quantity(largest, 'A')} are none of an AFM's amplifier: is their unit "
-            "right, and are current and voltage not interchanged?"
-        )
-    power = (known * volts).sum(axis=1)
-    if power.size and (power < -0.9 * (np.abs(known) @ np.abs(volts))).mean() > 0.5:
-        yield "the current flows against the voltage: is the sign of one of them inverted?"
+    if levels.size > _MANY and share > (_CUT if at in (0, levels.size - 1) else _BLANK):
+        value = _quantity(float(levels[at]), "m")
+        yield f"{share:.0%} of the heights are exactly {value}: a mask or the end of the range"
 
 
 def _pixels(scan: Scan) -> Iterator[tuple[str, str]]:

@@ -149,8 +149,8 @@ def test_sizes_and_units_that_a_file_lacks_can_be_said():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (1e-9 * RELIEF, "heights over"),
-        (1e9 * RELIEF, "heights over"),
+        (1e-9 * RELIEF, "a relief of"),
+        (1e9 * RELIEF, "a relief of"),
         (np.where(np.arange(40) < 20, 3e-8, ROUGH), "50% of the heights"),
         (np.minimum(ROUGH, np.quantile(ROUGH, 0.9)), "10% of the heights"),
     ],

@@ -321,9 +321,9 @@ def sited(change=lambda *row: row, header=("row", "column", "V (V)", "I (A)")):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (sited(lambda r, c, v, i: (r, c, v, 1e9 * i)), "amplifier"),
-        (sited(lambda r, c, v, i: (r, c, v, 1e-9 * i)), "amplifier"),
-        (sited(lambda r, c, v, i: (r, c, 1e3 * v, i)), "a bias of 1000 V"),
+        (sited(lambda r, c, v, i: (r, c, v, 1e9 * i)), "a current of"),
+        (sited(lambda r, c, v, i: (r, c, v, 1e-9 * i)), "a current of"),
+        (sited(lambda r, c, v, i: (r, c, 1e3 * v, i)), "a bias of 1 kV"),
         (sited(lambda r, c, v, i: (r, c, v, -i)), "against the voltage"),
         (
             text_of(
