@@ -184,7 +184,6 @@ def small_disk(request, tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="limits and mounts of POSIX")
 @pytest.mark.parametrize(
     ("side", "relief", "said"),
     [(16, 3e-8, "at least 2 sites"), (40, 0.0, "every pixel is the same"), (40, 30.0, "in metres")],
@@ -197,6 +196,7 @@ def test_an_image_on_which_nothing_can_be_run_is_refused_once(bench, side, relie
     assert not os.path.exists("o")  # which another campaign may take then
 
 
+@pytest.mark.skipif(os.name == "nt", reason="limits and mounts of POSIX")
 def test_a_full_disk_is_said_so_and_finished_cells_are_kept(tmp_path, small_disk):
     folder, room = small_disk
     plan = rogues.campaign(PolicySpec(name="random"), PolicySpec(name="grid"), films=3)
