@@ -1,7 +1,5 @@
 """Limits of a microscope and its sample."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -105,7 +103,7 @@ class Limits:
                 )
             object.__setattr__(self, "frame_m", frame)
 
-    def require_within(self, narrower: Limits) -> None:
+    def require_within(self, narrower: "Limits") -> None:
         """ConfigError if another limit is wider than its own here, or its frame is another one."""
         for item in fields(self):
             old, new = getattr(self, item.name), getattr(narrower, item.name)

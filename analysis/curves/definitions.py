@@ -1,7 +1,5 @@
 """Definitions of the descriptors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,13 +33,13 @@ class Raw:
         self.flags = np.zeros(len(self.value), np.int64)
         self.censored, self.invalid = (np.zeros(len(self.value), bool) for _ in range(2))
 
-    def bound(self, rows: BoolArray, flag: Flag) -> Raw:
+    def bound(self, rows: BoolArray, flag: Flag) -> "Raw":
         """Mark rows (n,) as bounds."""
         self.censored |= rows
         self.flags[rows] |= flag
         return self
 
-    def reject(self, rows: BoolArray, flag: Flag) -> Raw:
+    def reject(self, rows: BoolArray, flag: Flag) -> "Raw":
         """Mark rows (n,) as invalid."""
         self.invalid |= rows
         self.flags[rows] |= flag

@@ -1,7 +1,5 @@
 """Which image of a file is the topography, by its name and unit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +32,7 @@ class Picture:
     origin: tuple[float, float] = (0.0, 0.0)  #: X and y of the centre of pixel (0, 0) [m]
     angle: float = 0.0  #: Rotation of the grid [rad]
 
-    def fits(self, other: Picture) -> bool:
+    def fits(self, other: "Picture") -> bool:
         """Whether both are on one grid."""
         mine, its = self.pixel_size or (0.0, 0.0), other.pixel_size or (0.0, 0.0)
         step = max(*mine, 1e-300)

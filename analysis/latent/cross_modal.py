@@ -12,8 +12,6 @@ Cho and Saul 2009, NeurIPS (arc-cosine kernel).
 Florack et al. 1992, Image and Vision Computing 10, 376 (differential invariants).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +56,7 @@ class CrossModalRegression:
     scatter: FloatArray  #: Cholesky factor of the covariance of left-out pairs, (d, d)
 
     @classmethod
-    def fit(cls, raw: FloatArray, points: FloatArray) -> CrossModalRegression:
+    def fit(cls, raw: FloatArray, points: FloatArray) -> "CrossModalRegression":
         """Fit to features (m, f) and points (m, d)."""
         middle = np.median(raw, axis=0)
         low, high = np.quantile(raw, [0.25, 0.75], axis=0)

@@ -1,7 +1,5 @@
 """Aligned autoencoders of patches and spectra."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -126,7 +124,7 @@ class DualVAE:
         training: Training | None = None,
         seed: int = 0,
         progress: bool = False,
-    ) -> DualVAE:
+    ) -> "DualVAE":
         """Learn from patches and spectra of the same sites.
 
         The same data and seed give the same model.

@@ -1,7 +1,5 @@
 """Image half of a model."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 
@@ -32,7 +30,7 @@ class Read:
     pixels: Tensor
     values: Tensor
 
-    def __getitem__(self, index: Tensor) -> Read:
+    def __getitem__(self, index: Tensor) -> "Read":
         return Read(
             patches=self.patches[index], pixels=self.pixels[index], values=self.values[index]
         )

@@ -1,7 +1,5 @@
 """Preparation of patches and spectra."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,7 +95,7 @@ class Scaling:
         own_size: bool | Sequence[bool] = False,
         flat_mean: bool,
         name: str,
-    ) -> Scaling:
+    ) -> "Scaling":
         """Learn from training data."""
         channels, inner = data.shape[1], tuple(range(2, data.ndim))
         means, sizes = _switch(own_mean, channels, name), _switch(own_size, channels, name)

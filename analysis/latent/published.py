@@ -11,8 +11,6 @@ Details that the paper leaves open are ours. `RotationVAE` and `DualVAE` do not 
 * "twice": A is applied twice for the decoded map, so that its two halves show different points.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -63,7 +61,7 @@ class PublishedDualVAE:
         steps: int = 1000,
         rate: float = _RATE,
         seed: int = 0,
-    ) -> PublishedDualVAE:
+    ) -> "PublishedDualVAE":
         """Train on all pairs.
 
         Parameters

@@ -1,7 +1,5 @@
 """Rotation- and translation-invariant autoencoder of image patches."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -85,7 +83,7 @@ class RotationVAE:
         held_out: float = 0.15,
         seed: int = 0,
         progress: bool = False,
-    ) -> RotationVAE:
+    ) -> "RotationVAE":
         """Learn from patches.
 
         The same data and seed give the same model.

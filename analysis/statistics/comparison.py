@@ -1,7 +1,5 @@
 """Paired comparison of policies."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +37,7 @@ class Difference:
     error: float = np.nan  #: Standard error, with its degrees of freedom
     degrees: float = np.nan
 
-    def at(self, level: float) -> Difference:
+    def at(self, level: float) -> "Difference":
         """The same with the interval of another level."""
         if not self.error > 0:
             return replace(self, level=level)

@@ -1,7 +1,5 @@
 """Campaigns: tasks x policies x films, and the rule that stops their comparisons."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -123,17 +121,17 @@ class Campaign:
         one_of("task", id_, known)
         return known[id_]
 
-    def with_tasks(self, *tasks: Task) -> Campaign:
+    def with_tasks(self, *tasks: Task) -> "Campaign":
         """Return the campaign with more tasks."""
         return dataclasses.replace(self, tasks=(*self.tasks, *tasks))
 
-    def with_policies(self, *policies: PolicySpec) -> Campaign:
+    def with_policies(self, *policies: PolicySpec) -> "Campaign":
         """Return the campaign with more policies. Those that it has stay as they are."""
         known = {p.title for p in self.policies}
         more = [p for p in policies if p.title not in known]
         return dataclasses.replace(self, policies=(*self.policies, *more))
 
-    def with_controls(self) -> Campaign:
+    def with_controls(self) -> "Campaign":
         """Return the campaign with the twins of every policy that learns, and the image alone."""
         taught = [p for p in self.policies if p.name not in UNTAUGHT and not p.twin]
         twins = [

@@ -1,7 +1,5 @@
 """A cell and its result as JSON and packed bytes, over a pipe or a network."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -38,7 +36,7 @@ class Job:
         return json.dumps(dataclasses.asdict(self), default=_path)
 
     @classmethod
-    def from_json(cls, text: str) -> Job:
+    def from_json(cls, text: str) -> "Job":
         """Read the job of a text."""
         return TypeAdapter(cls).validate_json(text, strict=True)
 

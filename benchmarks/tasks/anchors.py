@@ -1,7 +1,5 @@
 """The two ends of the scale of maps on one film: many random designs, and the ideal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +37,7 @@ class Anchors:
         return {**{k: v.tolist() for k, v in arrays.items()}, "random": random}
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> Anchors:
+    def of(cls, plain: Mapping[str, Any]) -> "Anchors":
         """The anchors of plain values."""
         values = {k: np.array(v) for k, v in plain.items() if k != "random"}
         return cls(random={k: np.array(v) for k, v in plain["random"].items()}, **values)

@@ -1,7 +1,5 @@
 """Transfer: one run starts from the curves of an earlier one (Liu2023, last figure)."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -66,7 +64,7 @@ class TransferData:
         Path(path).write_bytes(pack({"format": _FORMAT, **state}))
 
     @classmethod
-    def load(cls, path: Path | str) -> TransferData:
+    def load(cls, path: Path | str) -> "TransferData":
         """Read a file of :meth:`save`. DataError if it is missing, damaged or another thing."""
         try:
             state = unpack(regular(path).read_bytes())

@@ -1,7 +1,5 @@
 """Mixtures of archetypes of a given contrast and share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,12 +33,12 @@ class Changes:
     #: Shifts by parameter name, in its unit or logarithm.
     own: dict[str, FloatArray] = field(default_factory=dict)
 
-    def at(self, index: NDArray[np.intp]) -> Changes:
+    def at(self, index: NDArray[np.intp]) -> "Changes":
         """Changes at some flat indices."""
         parts = {name: array.flat[index] for name, array in vars(self).items() if name != "own"}
         return Changes(**parts, own={name: array.flat[index] for name, array in self.own.items()})
 
-    def scaled(self, size: float) -> Changes:
+    def scaled(self, size: float) -> "Changes":
         """Changes with the unseen ones times `size`."""
         return Changes(
             grain=size * self.grain,

@@ -1,7 +1,5 @@
 """Settings of a film, with units in their names."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -218,7 +216,7 @@ class FilmSpec:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FilmSpec:
+    def from_dict(cls, values: Mapping[str, Any]) -> "FilmSpec":
         """Specification from nested plain values. ConfigError if unusable."""
         values = dict(values)
         found = values.get("segmentation")

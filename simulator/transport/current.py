@@ -8,8 +8,6 @@ exponent exceeds double range. `stable` is the textbook form for all other point
 independent check of the first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -142,7 +140,7 @@ class _Factors:
     E: FloatArray
 
     @classmethod
-    def of(cls, grid: Grid, p: Mapping[str, FloatArray], c: Conditions) -> _Factors:
+    def of(cls, grid: Grid, p: Mapping[str, FloatArray], c: Conditions) -> "_Factors":
         w, phi, scale = p["w"], c.barrier(p["phiJ"]), p["A"] * c.gain * p["w"]
         return cls(
             kw=p["kappa"] / w,

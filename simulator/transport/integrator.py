@@ -8,8 +8,6 @@ voltage and step of the waveform, which a triangle's branches share. Only ``y = 
 to do in sequence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -188,7 +186,7 @@ class _Tables:
     decay: FloatArray
     drive: FloatArray
 
-    def at(self, i: int) -> _Tables:
+    def at(self, i: int) -> "_Tables":
         """Of one point, 1-D."""
         return _Tables(
             keep=self.keep[:, i],
