@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, DataError, FloatArray, IntArray, one_of
 
 Metric = Literal["euclidean", "correlation"]
 _METRICS = ("euclidean", "correlation")

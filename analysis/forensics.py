@@ -25,8 +25,7 @@ from scipy.spatial.distance import cdist
 from grainscout.analysis.curves.questions import counterfactual as counterfactual
 from grainscout.analysis.curves.questions import light_difference as light_difference
 from grainscout.analysis.statistics import holm
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import DataError, FloatArray, IntArray
 
 _PATCHES = 20_000  # patches that principal components are taken from
 _REFERENCE = 2000  # candidates sampled for distances from all of them

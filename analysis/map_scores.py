@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import erf, ndtri
 from scipy.stats import rankdata
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 _LEVELS = (0.5, 0.9, 0.95)  # of central intervals
 

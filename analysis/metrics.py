@@ -22,8 +22,7 @@ from grainscout.analysis.map_scores import crps_normal as crps_normal
 from grainscout.analysis.map_scores import level_set_score as level_set_score
 from grainscout.analysis.map_scores import map_regret as map_regret
 from grainscout.analysis.map_scores import map_score as map_score
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 #: Sites within these distances of a true boundary or junction [m] count as on it.
 BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9

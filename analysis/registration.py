@@ -8,8 +8,7 @@ from scipy.ndimage import shift as shifted
 from scipy.ndimage import uniform_filter
 from skimage.registration import phase_cross_correlation
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 _UPSAMPLE = 50  # steps of the displacement in a pixel
 _TURNS = 8  # the first half by correlation

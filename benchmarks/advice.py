@@ -19,8 +19,7 @@ from grainscout.benchmarks.tasks.waveforms import Bipolar, Triangle
 from grainscout.experiment import make_problem
 from grainscout.microstructure.reader import read_structure
 from grainscout.policies import make_policy
-from grainscout.records import Budget, ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import Budget, ConfigError, DataError, FloatArray
 
 #: Policies that are raced if none is named.
 CANDIDATES = (

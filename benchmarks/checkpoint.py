@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from grainscout.records.encoding.packing import pack, unpack
+from grainscout.records import pack, unpack
 
 _NUMBER = "number "  # before the keys of an optimiser's state, which are numbers
 

@@ -16,8 +16,7 @@ from grainscout.benchmarks.campaign.store import APPLICATION_ID as STORE_ID
 from grainscout.benchmarks.campaign.store import CampaignStore
 from grainscout.benchmarks.campaign.tables import read_tables
 from grainscout.journal import Journal, recording_of
-from grainscout.records import ConfigError, DataError, Scan
-from grainscout.records.arrays import IntArray
+from grainscout.records import ConfigError, DataError, IntArray, Scan
 
 if TYPE_CHECKING:
     import xarray

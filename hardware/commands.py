@@ -13,27 +13,14 @@ Status = Literal["issued", "refused", "planned", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One line of the command log.
+    """One line of the command log."""
 
-    Parameters
-    ----------
-    time_s : float
-        Time on the microscope's clock [s].
-    name : str
-        scan, measure, light, park or limit_current.
-    arguments : mapping
-        Plain values.
-    status : {"issued", "refused", "planned", "failed"}
-        Refused by a limit, planned only (dry run), or failed after it was issued.
-    message : str
-        Why it was refused or failed.
-    """
-
-    time_s: float
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    time_s: float  #: Time on the microscope's clock [s]
+    name: str  #: scan, measure, light, park or limit_current
+    arguments: Mapping[str, Any] = field(default_factory=dict)  #: Plain values
+    #: Refused by a limit, planned only (dry run), or failed after it was issued.
     status: Status = "issued"
-    message: str = ""
+    message: str = ""  #: Why it was refused or failed
 
     def __str__(self) -> str:
         words = ", ".join(f"{k}={v}" for k, v in self.arguments.items())

@@ -12,8 +12,7 @@ from grainscout.hardware.protocol import (
     SupportsSettings,
     SupportsWear,
 )
-from grainscout.records import MicroscopeError, PackedState
-from grainscout.records.supports import SupportsState, supports
+from grainscout.records import MicroscopeError, PackedState, SupportsState, supports
 
 T = TypeVar("T")
 

@@ -33,18 +33,13 @@ from grainscout.hardware.protocol import (
 )
 from grainscout.hardware.signals import Interrupts
 from grainscout.hardware.watchdog import Watchdog
-from grainscout.records import (
-    CostModel,
-    IVCurve,
-    LimitError,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
-from grainscout.records.scan import checked_site
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import LimitError, MicroscopeError
+from grainscout.records.problem import CostModel
+from grainscout.records.scan import Scan, Site, checked_site
 from grainscout.records.supports import SupportsState, supports
+from grainscout.records.waveform import Waveform
 
 #: Lines of the command log that stay in memory; a run of a week must not grow by them.
 LOG_LINES = 1_000

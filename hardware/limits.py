@@ -40,45 +40,31 @@ class Violation:
 class Limits:
     """Limits of a microscope and its sample. None means no limit.
 
-    Parameters
-    ----------
-    voltage_V : float, optional
-        Largest absolute voltage of a waveform [V].
-    slew_V_per_s : float, optional
-        Largest absolute slew rate between its samples [V/s]. The steps from 0 V to the first sample
-        and from the last one back count too, each within one sample's time.
-    dwell_s : float, optional
-        Longest time under bias of one measurement [s]: the waveform, averages, and what a controller adds.
-    site_s : float, optional
-        Longest time under bias at one site, all visits of the run together [s].
-    frame_m : tuple of float, optional
-        (x_min, y_min, x_max, y_max) [m] in the scan frame that sites must lie in, edges included.
-    curves : int, optional
-        Number of measurements issued.
-    total_s : float, optional
-        Time on the experiment's clock [s] when a measurement must be finished, by its expected cost.
-    current_A : float, optional
-        Compliance [A], set on a microscope that can limit its current. Any other is checked
-        afterwards: the tip is withdrawn, samples beyond it are flagged as saturated, and three such
-        curves in a row are an error.
-    light_suns : float, optional
-        Brightest illumination [suns].
-
     Raises
     ------
     ConfigError
         For a limit that is not positive and finite, or an empty frame.
     """
 
-    voltage_V: float | None = 2.0
+    voltage_V: float | None = 2.0  #: Largest absolute voltage of a waveform [V]
+    #: Largest absolute slew rate between its samples [V/s]. The steps from 0 V to the first sample
+    #: and from the last one back count too, each within one sample's time.
     slew_V_per_s: float | None = 2000.0
+    #: Longest time under bias of one measurement [s]: the waveform, averages, and what a controller
+    #: adds.
     dwell_s: float | None = 60.0
+    #: Longest time under bias at one site, all visits of the run together [s].
     site_s: float | None = None
+    #: (x_min, y_min, x_max, y_max) [m] in the scan frame that sites must lie in, edges included.
     frame_m: tuple[float, float, float, float] | None = None
-    curves: int | None = None
+    curves: int | None = None  #: Number of measurements issued
+    #: Time on the experiment's clock [s] when a measurement must be finished, by its expected cost.
     total_s: float | None = None
+    #: Compliance [A], set on a microscope that can limit its current. Any other is checked
+    #: afterwards: the tip is withdrawn, samples beyond it are flagged as saturated, and three such
+    #: curves in a row are an error.
     current_A: float | None = None
-    light_suns: float | None = 1.0
+    light_suns: float | None = 1.0  #: Brightest illumination [suns]
 
     def __post_init__(self) -> None:
         for item in fields(self):

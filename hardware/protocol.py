@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from grainscout.hardware.limits import Limits, Violation
-from grainscout.records import CostModel, IVCurve, PackedState, Scan, Site, Waveform
-from grainscout.records.arrays import IntArray
+from grainscout.records import CostModel, IntArray, IVCurve, PackedState, Scan, Site, Waveform
 from grainscout.records.supports import SupportsState as SupportsState
 
 
@@ -26,61 +25,29 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Capabilities:
-    """Capabilities of a microscope.
+    """Capabilities of a microscope."""
 
-    Parameters
-    ----------
-    channels : tuple of str
-        Images that `Microscope.scan` can give.
-    light : bool
-        True if the light can be set.
-    sites : (n, 2) array of int, optional
-        The only sites that can be measured (a recording).
-    waveform : Waveform, optional
-        The only waveform that can be applied (a recording).
-    revisits : bool
-        True if a site measured again gives a new result.
-    simulated : bool
-        True if the clock is simulated.
-    slew_factor : float
-        Steepest slew on the sample, as a multiple of the waveform's. Above 1 for a controller that
-        ramps from sample to sample and then holds.
-    rise_s : float
-        Time of one step [s], for a source that jumps from sample to sample. 0 if none does.
-    unit : str
-        Unit of what is measured. The quality of curves is judged for currents only.
-    waveforms : tuple of str
-        Kinds of waveforms that can be applied. Empty for any.
-    scan_bias_V : float
-        Bias during an image [V].
-    rail_A : float, optional
-        Full scale of the current amplifier [A].
-    sweeps : int
-        Sweeps of one measurement: those averaged, times the setpoints.
-    held_samples : int
-        Samples' times by which the controller's sweep is longer than the waveform.
-    patience_s : float
-        Longest that one command may take, by the microscope's own time-outs [s].
-    rescue : str
-        What a person does at the instrument when parking failed.
-    """
-
-    channels: tuple[str, ...] = ("height",)
-    light: bool = False
-    sites: IntArray | None = None
-    waveform: Waveform | None = None
-    revisits: bool = True
-    simulated: bool = False
+    channels: tuple[str, ...] = ("height",)  #: Images that `Microscope.scan` can give
+    light: bool = False  #: True if the light can be set
+    sites: IntArray | None = None  #: The only sites that can be measured (a recording)
+    waveform: Waveform | None = None  #: The only waveform that can be applied (a recording)
+    revisits: bool = True  #: True if a site measured again gives a new result
+    simulated: bool = False  #: True if the clock is simulated
+    #: Steepest slew on the sample, as a multiple of the waveform's. Above 1 for a controller that
+    #: ramps from sample to sample and then holds.
     slew_factor: float = 1.0
+    #: Time of one step [s], for a source that jumps from sample to sample. 0 if none does.
     rise_s: float = 0.0
-    unit: str = "A"
-    waveforms: tuple[str, ...] = ()
-    scan_bias_V: float = 0.0
-    rail_A: float | None = None
-    sweeps: int = 1
+    unit: str = "A"  #: Unit of what is measured. The quality of curves is judged for currents only.
+    waveforms: tuple[str, ...] = ()  #: Kinds of waveforms that can be applied. Empty for any.
+    scan_bias_V: float = 0.0  #: Bias during an image [V]
+    rail_A: float | None = None  #: Full scale of the current amplifier [A]
+    sweeps: int = 1  #: Sweeps of one measurement: those averaged, times the setpoints
+    #: Samples' times by which the controller's sweep is longer than the waveform.
     held_samples: int = 0
+    #: Longest that one command may take, by the microscope's own time-outs [s].
     patience_s: float = 60.0
-    rescue: str = "withdraw it by hand"
+    rescue: str = "withdraw it by hand"  #: What a person does at the instrument when parking failed
 
     def exposure(self, waveform: Waveform) -> float:
         """Return the seconds under bias that one measurement of this waveform takes."""

@@ -13,17 +13,12 @@ from grainscout.analysis.formats import Recording, read
 from grainscout.hardware.adapters.shared import known_channels, positive
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.protocol import Capabilities
-from grainscout.records import (
-    ConfigError,
-    CostModel,
-    DataError,
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, DataError, MicroscopeError
+from grainscout.records.problem import CostModel
+from grainscout.records.scan import Scan, Site
+from grainscout.records.waveform import Waveform
 
 
 class ReplayMicroscope:

@@ -11,20 +11,14 @@ import numpy as np
 from grainscout.hardware.adapters.shared import known_channels
 from grainscout.hardware.clock import SimulatedClock
 from grainscout.hardware.protocol import Capabilities, Part
-from grainscout.records import (
-    ConfigError,
-    CostModel,
-    DataError,
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-    spawn_streams,
-)
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, DataError, MicroscopeError
+from grainscout.records.problem import CostModel
 from grainscout.records.registry import closest
-from grainscout.records.scan import checked_site
+from grainscout.records.scan import Scan, Site, checked_site
+from grainscout.records.streams import spawn_streams
+from grainscout.records.waveform import Waveform
 from grainscout.simulator import PRESETS, preset
 from grainscout.simulator.film import Film
 from grainscout.simulator.instrument import Instrument, InstrumentSpec, instrument_spec

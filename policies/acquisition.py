@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import erfcx, log1p, ndtr
 
 from grainscout.policies.models.surrogates import Surrogate
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, FloatArray, IntArray
 
 SUBSET = 512  # candidates that one posterior function sample is drawn on
 _REFERENCE = 256  # candidates that the integrated variance is averaged over

@@ -13,17 +13,11 @@ from scipy.spatial import cKDTree
 
 from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_count, check_options, option
-from grainscout.records import (
-    Outcome,
-    PackedState,
-    PolicyError,
-    Problem,
-    Proposal,
-    Site,
-    pack,
-    unpack,
-)
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.encoding.packing import PackedState, pack, unpack
+from grainscout.records.errors import PolicyError
+from grainscout.records.problem import Outcome, Problem, Proposal
+from grainscout.records.scan import Site
 
 if TYPE_CHECKING:
     from grainscout.analysis.curves.descriptors import Described

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, BoolArray, FloatArray, IntArray
 
 
 def integrated_fall(covariance: AnyFloatArray, variance: FloatArray, noise: float) -> FloatArray:

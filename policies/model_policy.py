@@ -31,8 +31,7 @@ from grainscout.policies.parts.standard import (
     StandardAcquisition,
 )
 from grainscout.policies.validation import option
-from grainscout.records import PackedState, PolicyError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, PackedState, PolicyError
 from grainscout.records.streams import POLICY_DEFAULTS
 
 

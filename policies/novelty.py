@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray
 
 SPECTRAL = ("mean", "nearest", "mean-curve", "reconstruction")
 METRICS = ("l2", "correlation", "split")

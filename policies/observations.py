@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from grainscout.records import Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import PolicyError
+from grainscout.records.problem import Outcome, Problem
 
 # Of the peak: a real instrument reports the voltage that it applied, not the one asked for.
 _VOLTAGE_TOLERANCE = 0.02

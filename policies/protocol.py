@@ -9,8 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from grainscout.records import Outcome, Problem, Proposal
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Outcome, Problem, Proposal
 from grainscout.records.supports import SupportsState as SupportsState
 
 

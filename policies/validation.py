@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from grainscout.records import ConfigError
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, one_of
 
 
 def option(

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray
 from grainscout.records.validation import in_range
 
 #: Critical temperature of the square lattice with J1 = 1, J2 = 0 (Onsager 1944).

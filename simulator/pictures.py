@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Waveform
 from grainscout.simulator.film.film import Film
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from grainscout.records.registry import one_of
+from grainscout.records import one_of
 from grainscout.simulator import fitted
 from grainscout.simulator.film.spec import FilmSpec, GrainSpec, ScanSpec
 from grainscout.simulator.transport.parameters import TransportGlobals

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.descriptors import check_curves
 from grainscout.analysis.curves.sweep import Sweep, running_mean, weighted
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray
 
 #: Names of the indices that `classify` returns; `UNKNOWN` is a curve without evidence.
 ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, Sweep
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray
 from grainscout.records.noise import difference_scale
 
 #: A curve with more lost samples than this share, or a longer gap than this, is not repaired.

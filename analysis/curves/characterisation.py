@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize, nnls
 
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray
 
 
 def average_lifetime(amplitudes: ArrayLike, lifetimes: ArrayLike) -> float:

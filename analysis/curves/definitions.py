@@ -6,7 +6,7 @@ import numpy as np
 
 from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.sweep import MIN_SAMPLES, running_mean, weighted
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray
 
 #: Noise widths below which a current cannot be told from nothing, and the least current [A].
 FLOOR_WIDTHS, FLOOR = 3.0, 1e-13

@@ -32,8 +32,10 @@ from grainscout.analysis.curves import turn_on
 from grainscout.analysis.curves.block import Curves, Flag, explain
 from grainscout.analysis.curves.definitions import Raw
 from grainscout.analysis.curves.sweep import Sweep, read_sweep
-from grainscout.records import ConfigError, DataError, IVCurve, Problem
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import ConfigError, DataError
+from grainscout.records.problem import Problem
 
 # Rows in a block: small enough for its intermediates to stay in the cache.
 _BLOCK = 1024

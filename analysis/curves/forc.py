@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.sweep import read_sweep
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

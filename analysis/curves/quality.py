@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.block import ABSURD, fill_gaps, median_difference
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
-from grainscout.records import DataError, IVCurve
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.curve import Quality
+from grainscout.records import BoolArray, DataError, FloatArray, IntArray, IVCurve, Quality
 
 #: Version of the tests: it changes whenever a verdict may change.
 VERSION = 3

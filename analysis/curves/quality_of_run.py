@@ -16,9 +16,7 @@ from grainscout.analysis.curves.quality import (
     judge_curve,
     names,
 )
-from grainscout.records import IVCurve, Outcome, Problem
-from grainscout.records.arrays import FloatArray
-from grainscout.records.curve import Quality
+from grainscout.records import FloatArray, IVCurve, Outcome, Problem, Quality
 
 _BLOCK = 4000  # curves that are judged at a time
 _NO_CURRENT = 0.1  # no tip carries so much [A]: the recording is in another unit

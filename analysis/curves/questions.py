@@ -9,8 +9,7 @@ from scipy import stats
 
 from grainscout.analysis.curves.block import Flag
 from grainscout.analysis.curves.descriptors import Described, describe_all, descriptor_names
-from grainscout.records import DataError
-from grainscout.records.arrays import BoolArray
+from grainscout.records import BoolArray, DataError
 
 
 def counterfactual(

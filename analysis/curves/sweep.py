@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import DataError, FloatArray, IntArray
 
 #: Fewest different voltages in a branch that a descriptor of its shape needs.
 MIN_SAMPLES = 8

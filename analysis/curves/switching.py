@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 
 def coercive_voltage(voltage: FloatArray, response: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 from grainscout.analysis.curves.block import Curves, Flag
 from grainscout.analysis.curves.definitions import Raw, drive, no_branch, undefined
 from grainscout.analysis.curves.sweep import MIN_SAMPLES
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 #: Turn-on: rise above the start value [A], in noise widths, and for how many samples it must last.
 TURN_ON_RISE, TURN_ON_WIDTHS, TURN_ON_LAST = 10e-12, 5.0, 3

@@ -24,8 +24,7 @@ from grainscout.analysis.figures.style import (
     style,
 )
 from grainscout.analysis.statistics import Interval, curve_interval
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

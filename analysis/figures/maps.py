@@ -28,8 +28,7 @@ from grainscout.analysis.figures.style import (
     single,
     style,
 )
-from grainscout.records import DataError, Scan
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, DataError, FloatArray, IntArray, Scan
 
 
 @style()

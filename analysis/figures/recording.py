@@ -16,8 +16,7 @@ from grainscout.analysis.figures.style import (
     scale_bar,
     style,
 )
-from grainscout.records import Scan
-from grainscout.records.recording import Recording
+from grainscout.records import Recording, Scan
 
 _CURVES = 60
 

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from grainscout.moved import callable_module
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 #: Okabe and Ito's palette, reordered so that the first few differ most; black is kept for truth.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#8C6D1F", "#5B4B8A")

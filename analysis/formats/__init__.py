@@ -22,7 +22,8 @@ from grainscout.analysis.formats.reader import read_image as read_image
 from grainscout.analysis.formats.summary import notes_of as notes_of
 from grainscout.analysis.formats.summary import summary_of as summary_of
 from grainscout.analysis.formats.tables.csv import write_csv
-from grainscout.records.recording import Recording, Traces, find_rails, record_outcomes
+from grainscout.records import Recording, Traces
+from grainscout.records.recording import find_rails, record_outcomes
 
 # Names of before, when each format had a function.
 read_3ds = read_csv = read_dat = read_gwy = read_ibw = read_nsid = read_sxm = read

@@ -8,8 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from grainscout.records import ConfigError, DataError, GrainscoutError
-from grainscout.records.files import regular
+from grainscout.records import ConfigError, DataError, GrainscoutError, regular
 
 #: What a parser raises on a number, a type, a name or a length that is not what the format says.
 _SHAPELESS: tuple[type[Exception], ...] = (

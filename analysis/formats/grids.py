@@ -18,9 +18,7 @@ from grainscout.analysis.formats.recordings import (
     stand_in,
 )
 from grainscout.analysis.formats.topography import named, topography
-from grainscout.records import DataError, Scan, Waveform
-from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.recording import Recording
+from grainscout.records import DataError, FloatArray, IntArray, Recording, Scan, Waveform
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,9 +20,7 @@ from grainscout.analysis.formats.metadata import from_json, to_json
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, chosen_again, cut_off, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import DataError, Scan
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording
+from grainscout.records import DataError, FloatArray, Recording, Scan
 
 _MAGIC = b"GWYP"
 _ATOMS = {"b": "u1", "c": "S1", "i": "<i4", "q": "<i8", "d": "<f8"}

@@ -18,9 +18,7 @@ from grainscout.analysis.formats.files import fault, intact, load_bytes, quiet, 
 from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording, Traces
+from grainscout.records import FloatArray, Recording, Scan, Traces
 
 FRAME = "the scan's own frame: x along the fast axis, y down the picture, (0, 0) its top left pixel"
 #: What Asylum's channels are measured in, by the start of their name; the wave stores one unit only.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grainscout.analysis.formats.metadata import from_json, to_json
-from grainscout.records import ConfigError, DataError, Scan, Waveform
-from grainscout.records.recording import Recording
+from grainscout.records import ConfigError, DataError, Recording, Scan, Waveform
 
 if TYPE_CHECKING:
     import xarray

@@ -10,9 +10,7 @@ from skimage.measure import label
 
 from grainscout.analysis.formats.files import fault, intact
 from grainscout.analysis.formats.reader import read_image
-from grainscout.records import Scan
-from grainscout.records.arrays import IntArray
-from grainscout.records.files import regular
+from grainscout.records import IntArray, Scan, regular
 
 _PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 

@@ -12,8 +12,7 @@ from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.topography import Picture as Picture
 from grainscout.analysis.formats.topography import channel_names, named, topography
 from grainscout.analysis.formats.units import si
-from grainscout.records import ConfigError, DataError, Scan, Site
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray, IntArray, Scan, Site
 
 #: Share of a picture that may be filled from its neighbours.
 _MOST_FILLED = 0.05

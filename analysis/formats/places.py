@@ -4,7 +4,7 @@ import numpy as np
 
 from grainscout.analysis.formats.files import MOST_PIXELS
 from grainscout.analysis.formats.options import Asked
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 
 def placed(

@@ -10,8 +10,7 @@ from grainscout.analysis.formats.makers.park import MAGIC_TAG, load_park
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.recording import Recording
+from grainscout.records import Recording, Scan
 
 GSF = b"Gwyddion Simple Field 1.0\n"
 #: Tags of JPK (JPKImageSpec 2.0): channel, direction, frame [m] and pixels, calibrations ("slots").

@@ -23,8 +23,7 @@ from grainscout.analysis.formats.options import Asked, ReadOptions
 from grainscout.analysis.formats.plain_images import GSF, TIFF, load_gsf, load_tiff
 from grainscout.analysis.formats.tables.csv import load_csv
 from grainscout.analysis.formats.tables.curves import read_csv_traces
-from grainscout.records import DataError, Scan
-from grainscout.records.recording import Recording, Traces
+from grainscout.records import DataError, Recording, Scan, Traces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ import numpy as np
 
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import chosen_again, cropped
-from grainscout.records import DataError, Scan, Waveform
-from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.recording import Recording, find_rails
+from grainscout.records import DataError, FloatArray, IntArray, Recording, Scan, Waveform
+from grainscout.records.recording import find_rails
 
 _BACK = re.compile(r"[\[(\s_-]*\b(bwd|backward|back|reverse|rev|retrace)\b[\])]*", re.IGNORECASE)
 _FORWARD = re.compile(r"[\[(\s_-]*\b(fwd|forward|forth|trace)\b[\])]*", re.IGNORECASE)

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from grainscout.analysis.curves.sweep import read_sweep
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording
+from grainscout.records import FloatArray, Recording, Scan
 
 #: What an AFM measures, from the least to the most: of a film that is imaged, of a usual curve.
 _SIZES = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 _NOT_HEIGHT = re.compile(
     r"err|defl|ampl|phase|mask|adhes|deform|indent|friction|lateral|presence|thermal"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 _SCALES = (1.0, 1.6, 2.5)  # pixels
 _RIDGES = np.logspace(-3, 2, 18)

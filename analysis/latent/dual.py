@@ -29,8 +29,7 @@ from grainscout.analysis.latent.rotation import (
     image_model,
 )
 from grainscout.analysis.latent.training import History, Training, learn
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray
 
 
 class SpectrumModel:

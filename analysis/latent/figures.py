@@ -24,8 +24,7 @@ from grainscout.analysis.figures.style import (
     style,
 )
 from grainscout.analysis.latent.maps import DecodedMap
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray
 
 _GAP = 0.06  # of a cell, between neighbours
 _VEIL = "#FFFFFF"

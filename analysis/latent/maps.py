@@ -9,8 +9,7 @@ from scipy.spatial.distance import cdist
 from grainscout.analysis.latent.dual import DualVAE
 from grainscout.analysis.latent.published import PublishedDualVAE
 from grainscout.analysis.latent.rotation import RotationVAE
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray
 
 _THINNEST = 0.05  # share of the data beyond which a map is not trusted
 

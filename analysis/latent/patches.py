@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray, IntArray
 
 Single = NDArray[np.float32]
 

@@ -30,8 +30,7 @@ from grainscout.analysis.latent.networks import (
 from grainscout.analysis.latent.patches import check_pairs, checked
 from grainscout.analysis.latent.pose import in_content, window_positions
 from grainscout.analysis.latent.rotation import check_patches
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray
 
 Networks = tuple[Network, CoordinateDecoder, Network, Network]
 

@@ -15,8 +15,7 @@ from grainscout.analysis.latent.scores import (
     retrieval,
     separation,
 )
-from grainscout.records import DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, DataError, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,8 +13,7 @@ from grainscout.analysis.latent.networks import one_thread
 from grainscout.analysis.latent.patches import Scaling, Split, checked, split
 from grainscout.analysis.latent.pose import Poses, window_positions
 from grainscout.analysis.latent.training import History, Training, learn
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray
 
 _CHUNK = 128
 

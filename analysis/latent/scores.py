@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 Labels = NDArray[Any]
 _NEIGHBOURS = 7

@@ -24,8 +24,7 @@ from grainscout.analysis.latent.patches import Scaling, Split
 from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, networks_of
 from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
 from grainscout.analysis.latent.training import History
-from grainscout.records import ConfigError, DataError, pack, unpack
-from grainscout.records.files import regular
+from grainscout.records import ConfigError, DataError, pack, regular, unpack
 
 WHAT, VERSION = "grainscout latent model", 1
 

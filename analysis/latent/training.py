@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from grainscout.analysis.latent.patches import Split
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

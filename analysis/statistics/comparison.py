@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 #: Power for which `films_needed` is computed.
 POWER = 0.8

@@ -14,8 +14,7 @@ from grainscout.analysis.statistics.comparison import (
     film_means,
     film_rows,
 )
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 Statistic = Callable[[FloatArray, int], FloatArray]
 

@@ -10,8 +10,7 @@ from grainscout.benchmarks.campaign.leaderboard import BASELINE
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TWINS, UNTAUGHT
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
-from grainscout.records import ConfigError
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, one_of
 
 #: Settings that bound a cell, and all that change no result.
 _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
@@ -45,38 +44,21 @@ class Stopping:
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """Tasks x policies x films.
+    """Tasks x policies x films."""
 
-    Parameters
-    ----------
-    name, description : str
-        Words for people.
-    seed : int
-        Film k of every task is made from (seed, k).
-    films : int
-        Films (seeds) of each task. Policies meet the same films and noise.
-    tasks : tuple of Task
-        Tasks, each under an id of its own.
-    policies : tuple of PolicySpec
-        Policies, each under a title of its own.
-    cell_timeout_s, cell_memory_GiB : float
-        Time [s] and memory [GiB] that one cell may take in a worker process; 0 is no bound. They
-        change no result, and may differ when a campaign is resumed.
-    isolate : bool
-        Run each policy in a process of its own, which never holds the film.
-    stopping : Stopping, optional
-        When to stop comparisons. Without it every policy runs on every film.
-    """
-
+    #: name, description: Words for people.
     name: str
     description: str = ""
-    seed: int = 0
-    films: int = 3
-    tasks: tuple[Task, ...] = ()
-    policies: tuple[PolicySpec, ...] = ()
+    seed: int = 0  #: Film k of every task is made from (seed, k)
+    films: int = 3  #: Films (seeds) of each task. Policies meet the same films and noise.
+    tasks: tuple[Task, ...] = ()  #: Tasks, each under an id of its own
+    policies: tuple[PolicySpec, ...] = ()  #: Policies, each under a title of its own
+    #: cell_timeout_s, cell_memory_GiB: Time [s] and memory [GiB] that one cell may take in a worker
+    #: process; 0 is no bound. They change no result, and may differ when a campaign is resumed.
     cell_timeout_s: float = 600.0
     cell_memory_GiB: float = 4.0
-    isolate: bool = False
+    isolate: bool = False  #: Run each policy in a process of its own, which never holds the film
+    #: When to stop comparisons. Without it every policy runs on every film.
     stopping: Stopping | None = None
 
     def __post_init__(self) -> None:

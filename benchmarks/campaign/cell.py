@@ -24,8 +24,10 @@ from grainscout.experiment import Experiment, Step
 from grainscout.hardware import Guard, SupportsWear
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExpectedGain, SupportsPredict
-from grainscout.records import ConfigError, Outcome, PackedState, PolicyError, Problem
 from grainscout.records.arrays import FloatArray
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, PolicyError
+from grainscout.records.problem import Outcome, Problem
 from grainscout.records.supports import supports
 
 #: Maps are scored at these numbers of measurements, as fractions of the budget, and at its end.

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from grainscout.journal.schema import UNREADABLE, as_kept, row_digest, schema, schema_of
-from grainscout.records import DataError, PackedState, unpack
-from grainscout.records.files import regular
+from grainscout.records import DataError, PackedState, regular, unpack
 
 APPLICATION_ID = 0x47534331  # "GSC1"
 VERSION = 2

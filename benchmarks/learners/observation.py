@@ -9,8 +9,7 @@ import numpy as np
 from grainscout.benchmarks.tasks.score import score_run
 from grainscout.benchmarks.tasks.task import Goal
 from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.records import ConfigError, Outcome, Problem
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Outcome, Problem
 
 Observation = dict[str, Any]
 _NANO = 1e9  # currents are given in nA

@@ -8,8 +8,7 @@ import numpy as np
 
 from grainscout.analysis.curves.descriptors import DESCRIPTORS, describe_all
 from grainscout.policies.models.pretrained.kinds import kind_of
-from grainscout.records import ConfigError, Waveform
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, ConfigError, FloatArray, IntArray, Waveform
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.film.spec import FilmSpec
 

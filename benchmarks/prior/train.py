@@ -38,8 +38,7 @@ from grainscout.policies.models.pretrained.kernel import (
 )
 from grainscout.policies.models.pretrained.kinds import KIND
 from grainscout.policies.models.pretrained.network import HIDDEN, VERSION, Network
-from grainscout.records import ConfigError, Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Scan
 
 SEED, FILMS, HELD_OUT, FIRST_HELD_OUT = 18, 420, 20, 421
 CONTEXT = (12, 200)  # curves of an episode

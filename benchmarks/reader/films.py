@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 
 from grainscout.microstructure.reader import MAPS, network_input, working_grid
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.simulator import Film, FilmSpec, GrainSpec, ScanSpec, TopographySpec
 from grainscout.simulator.film import artefacts
 from grainscout.simulator.film.blend import archetype_weights, contact_factor

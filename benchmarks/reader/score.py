@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from grainscout.benchmarks.reader.films import JUDGE, random_spec, true_maps
 from grainscout.microstructure.network import Trained
 from grainscout.microstructure.reader import MAPS, StructureReading, read_height, read_structure
-from grainscout.records.arrays import BoolArray
+from grainscout.records import BoolArray
 from grainscout.simulator import PRESETS, Film, FilmSpec
 from grainscout.simulator.ising import IsingSpec, simulate
 

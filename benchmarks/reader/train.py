@@ -30,7 +30,7 @@ from grainscout.benchmarks.reader.score import evaluate
 from grainscout.microstructure import network
 from grainscout.microstructure.network import Trained, Weights, ask, estimates, outputs, turned
 from grainscout.microstructure.reader import MAPS
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 SEED, CROP, BATCH, RATE, SAVED = 20260, 80, 6, 2e-3, 100
 _LANDING, _FORGET = 0.3, 0.005  # share of the steps with a falling rate; of the mean, forgotten

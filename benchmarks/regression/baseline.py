@@ -10,9 +10,7 @@ import numpy as np
 
 from grainscout.benchmarks.regression.films import FILM_NAMES, fingerprint
 from grainscout.journal import package_versions
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
-from grainscout.records.files import regular
+from grainscout.records import DataError, FloatArray, regular
 
 FORMAT = 1
 #: Relative difference up to which numbers count as the same: rounding on another machine, no more.

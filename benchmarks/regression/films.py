@@ -15,9 +15,11 @@ from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth
 from grainscout.experiment import Experiment, make_problem
 from grainscout.hardware import Microscope, SimulatedMicroscope
 from grainscout.policies import make_policy
-from grainscout.records import Budget, Outcome, Problem, Waveform, spawn_streams
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.problem import Budget, Outcome, Problem
 from grainscout.records.registry import one_of
+from grainscout.records.streams import spawn_streams
+from grainscout.records.waveform import Waveform
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film, FilmSpec

@@ -21,8 +21,7 @@ from grainscout.benchmarks.regression.baseline import (
 from grainscout.benchmarks.regression.films import FILM_NAMES
 from grainscout.benchmarks.regression.scores import Metric, Model, metric_of
 from grainscout.benchmarks.regression.scores import score_model as score_on_film
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 #: Where the baselines of this package's own models are.
 BASELINES = Path(__file__).parent / "baselines"

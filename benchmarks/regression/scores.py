@@ -24,8 +24,7 @@ from grainscout.benchmarks.regression.films import (
 from grainscout.benchmarks.tasks.score import score_map, score_run
 from grainscout.experiment import Experiment, one_thread
 from grainscout.policies import Policy
-from grainscout.records import Budget, DataError, GrainscoutError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, Budget, DataError, FloatArray, GrainscoutError
 
 Answer = Mapping[str, Any] | Policy
 Model = Callable[[FilmCase], Answer]

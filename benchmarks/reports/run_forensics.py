@@ -16,8 +16,7 @@ from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
 from grainscout.benchmarks.reports.run_quality import curves_of
 from grainscout.benchmarks.tasks.score import BOUNDARY_M
 from grainscout.experiment import full_window_sites
-from grainscout.records import Outcome, Problem
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Outcome, Problem
 from grainscout.simulator import Structure
 
 _WINDOW = 16

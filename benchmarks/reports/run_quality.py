@@ -8,8 +8,7 @@ from grainscout.analysis import figures
 from grainscout.analysis.curves.quality import WINDOW
 from grainscout.analysis.curves.quality_of_run import recent_share
 from grainscout.benchmarks.reports.page import Picture, Section, Table, picture
-from grainscout.records import Outcome, Problem
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray, Outcome, Problem
 
 
 def curves_of(outcomes: Sequence[Outcome]) -> tuple[FloatArray, BoolArray]:

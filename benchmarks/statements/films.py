@@ -18,8 +18,7 @@ from grainscout.benchmarks.tasks.task import Task
 from grainscout.policies.models.kernels import Stationary
 from grainscout.policies.models.structure_means import MeanModel
 from grainscout.policies.models.structured_gp import StructuredGP
-from grainscout.records import Problem
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, Problem
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.verification.transport import verify
 

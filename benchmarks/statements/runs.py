@@ -17,8 +17,7 @@ from grainscout.benchmarks.tasks.score import BOUNDARY_M, JUNCTION_M
 from grainscout.benchmarks.tasks.task import Task
 from grainscout.policies import ModelPolicy, make_policy
 from grainscout.policies.strategies.boundary import BoundaryCandidates
-from grainscout.records import ConfigError, Problem
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import ConfigError, FloatArray, IntArray, Problem
 from grainscout.simulator import Structure
 
 #: What the statements of Liu2023 were made with: our deep kernel, the published network and AtomAI's own.

@@ -24,8 +24,7 @@ from grainscout.analysis.curves.archetypes import (
 )
 from grainscout.analysis.curves.block import Curves
 from grainscout.analysis.curves.sweep import read_sweep
-from grainscout.records import Waveform, spawn_streams
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.transport import iv_curves
 

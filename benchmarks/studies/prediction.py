@@ -26,8 +26,7 @@ from threadpoolctl import threadpool_limits
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.policies import make_policy
 from grainscout.policies.models.training_targets import at_floor
-from grainscout.records import Budget, IVCurve, Outcome, Problem, Site, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import Budget, FloatArray, IVCurve, Outcome, Problem, Site, Waveform
 from grainscout.simulator import PRESETS, Film
 
 NOISE = 2e-12  # A

@@ -13,8 +13,7 @@ import numpy as np
 from grainscout.analysis.curves.descriptors import describe
 from grainscout.analysis.curves.quality import judge
 from grainscout.hardware import SimulatedMicroscope
-from grainscout.records import Site, Waveform, spawn_streams
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, Site, Waveform, spawn_streams
 from grainscout.simulator import PRESETS, Film
 from grainscout.simulator.instrument import InstrumentSpec, instrument_spec
 

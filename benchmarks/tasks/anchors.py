@@ -9,8 +9,7 @@ import numpy as np
 from grainscout.benchmarks.tasks.referee import referee_maps
 from grainscout.benchmarks.tasks.score import score_map
 from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.records import IVCurve, Outcome, Problem, Site
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, IVCurve, Outcome, Problem, Site
 
 #: Random designs whose mean error is 0, and those that go on beyond the budget.
 DESIGNS, FURTHER = 20, 2

@@ -24,33 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Environment:
-    """A task's microscope behind its limits, and the sample under its tip where it is known.
+    """A task's microscope behind its limits, and the sample under its tip where it is known."""
 
-    Parameters
-    ----------
-    task : Task
-        Task that it was made for.
-    seed : int
-        Seed of film and instrument.
-    microscope : Guard
-        The guarded microscope.
-    film : Film, optional
-        Simulated film.
-    recording : Recording, optional
-        Replayed grid of curves.
-    find_truth : callable, optional
-        Gives the truth of a problem; None on a real instrument.
-    notes : tuple of str
-        Sentences on what was assumed, filled or left out of a file.
-    """
-
-    task: Task
-    seed: int
-    microscope: Guard
-    film: Film | None = None
-    recording: Recording | None = None
+    task: Task  #: Task that it was made for
+    seed: int  #: Seed of film and instrument
+    microscope: Guard  #: The guarded microscope
+    film: Film | None = None  #: Simulated film
+    recording: Recording | None = None  #: Replayed grid of curves
+    #: Gives the truth of a problem; None on a real instrument.
     find_truth: Callable[[Problem], TaskTruth] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  #: Sentences on what was assumed, filled or left out of a file
 
     def problem(self) -> Problem:
         """Set the light, scan, and collect what a policy may know.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grainscout.analysis.curves.descriptors import describe_target
-from grainscout.records import Problem
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Problem
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records import ConfigError, closest
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler

@@ -15,9 +15,13 @@ from grainscout.benchmarks.tasks.truth import TaskTruth, film_truth, recording_t
 from grainscout.hardware import Microscope, make_microscope, microscope_names
 from grainscout.hardware.protocol import Paper
 from grainscout.hardware.registry import paper_of
-from grainscout.records import ConfigError, DataError, Problem, Recording, Scan, spawn_streams
 from grainscout.records.arrays import FloatArray
+from grainscout.records.errors import ConfigError, DataError
+from grainscout.records.problem import Problem
+from grainscout.records.recording import Recording
 from grainscout.records.registry import closest
+from grainscout.records.scan import Scan
+from grainscout.records.streams import spawn_streams
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film, FilmSpec

@@ -25,8 +25,7 @@ from grainscout.benchmarks.tasks.waveforms import (
     Switching,
     WaveformSpec,
 )
-from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records import ConfigError, closest
 
 GROUP = "grainscout.tasks"
 #: Name of a paper's material -> its name in ids and tags.

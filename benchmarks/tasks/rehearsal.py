@@ -14,52 +14,26 @@ from grainscout.hardware import Limits, SimulatedMicroscope, SupportsWear
 from grainscout.hardware.paper import refused_on_paper
 from grainscout.hardware.protocol import Capabilities, Paper
 from grainscout.policies import make_policy
-from grainscout.records import PackedState
-from grainscout.records.supports import supports
+from grainscout.records import PackedState, supports
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rehearsal:
-    """Result of a rehearsal.
+    """Result of a rehearsal."""
 
-    Parameters
-    ----------
-    violations : list of str
-        Limits that would have been broken.
-    curves, failed : int
-        Measurements, and those that failed.
-    minutes : float
-        Time on the twin's clock [min].
-    images : str
-        Names of the images.
-    images_min : float
-        Time of them, the first part of `minutes` [min].
-    travel_m : float
-        Way of the tip [m].
-    wear : float, optional
-        Share of the tip's life.
-    peak_V : float
-        Largest voltage [V].
-    slew_V_per_s : float
-        Largest slew [V/s].
-    steps : mapping
-        Scores after each measurement, see ``score_run``.
-    reason : str
-        Why it ended.
-    """
-
-    violations: list[str]
+    violations: list[str]  #: Limits that would have been broken
+    #: curves, failed: Measurements, and those that failed.
     curves: int
     failed: int
-    minutes: float
-    images: str
-    images_min: float
-    travel_m: float
-    wear: float | None
-    peak_V: float
-    slew_V_per_s: float
-    steps: PackedState
-    reason: str
+    minutes: float  #: Time on the twin's clock [min]
+    images: str  #: Names of the images
+    images_min: float  #: Time of them, the first part of `minutes` [min]
+    travel_m: float  #: Way of the tip [m]
+    wear: float | None  #: Share of the tip's life
+    peak_V: float  #: Largest voltage [V]
+    slew_V_per_s: float  #: Largest slew [V/s]
+    steps: PackedState  #: Scores after each measurement, see ``score_run``
+    reason: str  #: Why it ended
 
     def rows(self) -> list[tuple[str, str]]:
         """Return name and value of each number, in words."""

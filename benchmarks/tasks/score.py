@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from grainscout.analysis import diversity, metrics
 from grainscout.analysis.map_scores import level_set_score
 from grainscout.benchmarks.tasks.truth import TaskTruth
-from grainscout.records import Outcome, PackedState, Problem
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Outcome, PackedState, Problem
 
 #: So many examples of each class are wanted.
 EXAMPLES = 3

@@ -16,8 +16,7 @@ from grainscout.benchmarks.tasks.microscopes import MicroscopeSpec, Replay, Simu
 from grainscout.benchmarks.tasks.waveforms import Recorded, Triangle, WaveformSpec
 from grainscout.experiment import StopRule
 from grainscout.policies import policy_class
-from grainscout.records import Budget, ConfigError
-from grainscout.records.registry import closest
+from grainscout.records import Budget, ConfigError, closest
 
 _LATER = "left out of documents at its default"
 T = TypeVar("T")
@@ -41,76 +40,47 @@ _VERBS: Mapping[Goal, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One question put to policies.
+    """One question put to policies."""
 
-    Parameters
-    ----------
-    id : str
-        Unique in a campaign: letters, digits and ``/ . _ -``.
-    microscope : MicroscopeSpec
-        Microscope and sample.
-    waveform : WaveformSpec
-        Waveform that is applied at each site.
-    target : str
-        Name of the descriptor to learn, or a function of yours: ``module:function [unit]`` or
-        ``file.py:function [unit]``.
-    light_suns : float
-        Illumination [suns].
-    window_px : int
-        Side of the patch that must fit around a site [pixels].
-    channels : tuple of str
-        Images that policies see, such as ``("height", "current")``. None named: the height, or all
-        that a recording holds.
-    scan_bias_V, scan_light_suns : float, optional
-        Bias of the sample [V] and illumination [suns] during the images. Without them the bias of a
-        simulated instrument, and the light of the curves.
-    scan_together : bool
-        Take all images in one pass, at the cost of one. Otherwise each has a pass of its own.
-    sites : str, optional
-        "boundaries" keeps only the sites on grain boundaries that the image shows.
-    batch : int
-        Sites in one decision.
-    second_look : int
-        How often a site with an unusable curve is measured again, charged to the budget.
-    stop : StopRule, optional
-        Ends a run before its budget when more curves would bring too little. In campaigns, policies
-        without a model go on.
-    curves, seconds, wear : float, optional
-        Budget: curves, time [s] or share of a tip's life; at least one of them. Scores run over
-        what is spent of it.
-    goals : tuple of str
-        Goals that are scored and ranked.
-    checkpoints : tuple of int
-        Numbers of curves at which maps are scored and verdicts given, beside the end. One run then gives
-        a learning curve. Without them maps are scored at fixed shares of the budget.
-    level : float, optional
-        Where a level set ends, in the target's unit: the goal "level-set" asks where the target is
-        above it. Without it, the upper quartile of each film.
-    tags : tuple of str
-        Words to choose tasks by.
-    """
-
-    id: str = "task"
-    microscope: MicroscopeSpec = field(default_factory=Simulated)
+    id: str = "task"  #: Unique in a campaign: letters, digits and ``/ . _ -``.
+    microscope: MicroscopeSpec = field(default_factory=Simulated)  #: Microscope and sample
+    #: Waveform that is applied at each site.
     waveform: WaveformSpec = field(default_factory=Triangle)
+    #: Name of the descriptor to learn, or a function of yours: ``module:function [unit]`` or
+    #: ``file.py:function [unit]``.
     target: str = "loop_area"
-    light_suns: float = 0.0
-    window_px: int = 16
+    light_suns: float = 0.0  #: Illumination [suns]
+    window_px: int = 16  #: Side of the patch that must fit around a site [pixels]
+    #: Images that policies see, such as ``("height", "current")``. None named: the height, or all
+    #: that a recording holds.
     channels: tuple[str, ...] = later_field(())
+    #: scan_bias_V, scan_light_suns: Bias of the sample [V] and illumination [suns] during the
+    #: images. Without them the bias of a simulated instrument, and the light of the curves.
     scan_bias_V: float | None = None
     scan_light_suns: float | None = None
+    #: Take all images in one pass, at the cost of one. Otherwise each has a pass of its own.
     scan_together: bool = later_field(True)
+    #: "boundaries" keeps only the sites on grain boundaries that the image shows.
     sites: Literal["boundaries"] | None = None
-    batch: int = 1
+    batch: int = 1  #: Sites in one decision
+    #: How often a site with an unusable curve is measured again, charged to the budget.
     second_look: int = later_field(1)
+    #: Ends a run before its budget when more curves would bring too little. In campaigns, policies
+    #: without a model go on.
     stop: StopRule | None = None
+    #: curves, seconds, wear: Budget in curves, time [s] or share of a tip's life; at least one of
+    #: them. Scores run over what is spent of it.
     curves: int | None = None
     seconds: float | None = None
     wear: float | None = None
-    goals: tuple[Goal, ...] = ("discovery", "mapping")
+    goals: tuple[Goal, ...] = ("discovery", "mapping")  #: Goals that are scored and ranked
+    #: Numbers of curves at which maps are scored and verdicts given, beside the end. One run then
+    #: gives a learning curve. Without them maps are scored at fixed shares of the budget.
     checkpoints: tuple[int, ...] = later_field(())
+    #: Where a level set ends, in the target's unit: the goal "level-set" asks where the target is
+    #: above it. Without it, the upper quartile of each film.
     level: float | None = later_field(None)
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  #: Words to choose tasks by
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w./-]+", self.id):

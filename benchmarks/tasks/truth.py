@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from grainscout.analysis.curves.archetypes import classify
 from grainscout.analysis.curves.descriptors import describe_target
 from grainscout.benchmarks.tasks.ideal import HiddenParts, hidden_parts
-from grainscout.records import DataError, Problem, Recording
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, DataError, FloatArray, IntArray, Problem, Recording
 
 if TYPE_CHECKING:
     from grainscout.simulator import Film

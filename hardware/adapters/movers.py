@@ -22,16 +22,12 @@ from grainscout.hardware.adapters.shared import (
 )
 from grainscout.hardware.adapters.time_limit import Worker
 from grainscout.hardware.protocol import Capabilities
-from grainscout.records import (
-    ConfigError,
-    CostModel,
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, MicroscopeError
+from grainscout.records.problem import CostModel
+from grainscout.records.scan import Scan, Site
+from grainscout.records.waveform import Waveform
 
 
 @dataclass(frozen=True, kw_only=True)

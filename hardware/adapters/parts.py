@@ -27,18 +27,14 @@ from grainscout.hardware.protocol import (
     on_paper,
 )
 from grainscout.hardware.registry import make_microscope, paper_of
-from grainscout.records import (
-    ConfigError,
-    CostModel,
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, MicroscopeError
+from grainscout.records.problem import CostModel
 from grainscout.records.registry import Registry, one_of
+from grainscout.records.scan import Scan, Site
 from grainscout.records.supports import supports
+from grainscout.records.waveform import Waveform
 
 _VISA = "grainscout.hardware.adapters.visa.source_meter"
 METERS: Registry[Meter] = Registry(

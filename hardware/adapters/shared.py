@@ -11,18 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from grainscout.hardware.clock import RealClock
-from grainscout.records import (
-    ConfigError,
-    DataError,
-    IVCurve,
-    MicroscopeError,
-    NotSentError,
-    Scan,
-    Site,
-    Waveform,
-)
 from grainscout.records.arrays import FloatArray
-from grainscout.records.scan import checked_site
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import ConfigError, DataError, MicroscopeError, NotSentError
+from grainscout.records.scan import Scan, Site, checked_site
+from grainscout.records.waveform import Waveform
 
 #: Where the bias is wired to.
 BiasTo = Literal["sample", "tip"]

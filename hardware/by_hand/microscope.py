@@ -11,17 +11,13 @@ import numpy as np
 from grainscout.analysis.formats import read, read_image, read_traces
 from grainscout.hardware.adapters.shared import RealMicroscope, known_channels
 from grainscout.hardware.protocol import Capabilities
-from grainscout.records import (
-    CostModel,
-    DataError,
-    IVCurve,
-    MicroscopeError,
-    Recording,
-    Scan,
-    Site,
-    Waveform,
-)
 from grainscout.records.arrays import FloatArray
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import DataError, MicroscopeError
+from grainscout.records.problem import CostModel
+from grainscout.records.recording import Recording
+from grainscout.records.scan import Scan, Site
+from grainscout.records.waveform import Waveform
 
 _OFF = 0.05  # of the peak, by which a file's voltages may differ from the waveform's
 

@@ -17,20 +17,19 @@ from grainscout.hardware.protocol import (
     SupportsSettings,
     SupportsWear,
 )
-from grainscout.records import (
+from grainscout.records.checks import NotChecked
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import pack, unpack
+from grainscout.records.errors import (
     ConfigError,
     DataError,
     GrainscoutError,
-    IVCurve,
     LimitError,
     MicroscopeError,
-    NotChecked,
-    Site,
-    Waveform,
-    pack,
-    unpack,
 )
+from grainscout.records.scan import Site
 from grainscout.records.supports import SupportsState, supports
+from grainscout.records.waveform import Waveform
 
 Check = Callable[[CheckSetup], Iterator[str]]
 _OFF = (MicroscopeError, LimitError)

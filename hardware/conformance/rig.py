@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grainscout.hardware.protocol import Microscope, SupportsClose
-from grainscout.records import MISTAKES, IVCurve, MicroscopeError, NotChecked, Scan, Site, Waveform
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.checks import MISTAKES, NotChecked
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import MicroscopeError
+from grainscout.records.scan import Scan, Site
 from grainscout.records.supports import supports
+from grainscout.records.waveform import Waveform
 
 #: Attempts at a measurement: approaches may fail now and then without breaking the protocol.
 _ATTEMPTS = 6

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from grainscout.hardware.conformance.checks import CHECKS, Check
 from grainscout.hardware.conformance.rig import CheckSetup, Late, in_time
 from grainscout.hardware.protocol import Microscope
-from grainscout.records import MISTAKES, CheckResult, MicroscopeError, NotChecked, Scan, Waveform
 from grainscout.records.arrays import FloatArray
+from grainscout.records.checks import MISTAKES, CheckResult, NotChecked
+from grainscout.records.errors import MicroscopeError
+from grainscout.records.scan import Scan
+from grainscout.records.waveform import Waveform
 
 _HANGS = "it still hangs"
 

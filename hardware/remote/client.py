@@ -14,19 +14,12 @@ import numpy as np
 from grainscout.hardware.remote import messages as wire
 from grainscout.hardware.remote.channel import Channel, ServerLost
 from grainscout.hardware.remote.keys import is_loopback
-from grainscout.records import (
-    ConfigError,
-    GrainscoutError,
-    LinkError,
-    Outcome,
-    PackedState,
-    PolicyError,
-    Problem,
-    Proposal,
-    Site,
-)
 from grainscout.records.arrays import FloatArray
 from grainscout.records.encoding.codec import generator_state, outcome_state
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, GrainscoutError, LinkError, PolicyError
+from grainscout.records.problem import Outcome, Problem, Proposal
+from grainscout.records.scan import Site
 
 _T = TypeVar("_T")
 #: Methods that only some policies have.

@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from grainscout.records import ConfigError
-from grainscout.records.files import regular
+from grainscout.records import ConfigError, regular
 
 _SECRET = 0o600
 

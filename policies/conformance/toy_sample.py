@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from grainscout.policies.protocol import Policy
-from grainscout.records import (
-    Budget,
-    IVCurve,
-    Outcome,
-    Problem,
-    Proposal,
-    Scan,
-    Site,
-    Waveform,
-    measurement_stream,
-)
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.curve import IVCurve
+from grainscout.records.problem import Budget, Outcome, Problem, Proposal
+from grainscout.records.scan import Scan, Site
+from grainscout.records.streams import measurement_stream
+from grainscout.records.waveform import Waveform
 
 #: An ask's proposals, as far as two trajectories are compared.
 Step = list[tuple[str, Site, float | None, float | None, dict[str, float]]]

@@ -18,9 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from grainscout.records import ConfigError, Scan
-from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, FloatArray, IntArray, Scan, one_of
 
 #: Patches that the principal components are computed from, at most (every k-th row and column).
 BASIS_PATCHES = 16_384

@@ -26,8 +26,7 @@ from grainscout.policies.models.likelihood import (
     winsorise,
 )
 from grainscout.policies.models.surrogates import not_fitted
-from grainscout.records import PackedState, PolicyError
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, FloatArray, IntArray, PackedState, PolicyError
 
 _FLOOR = 1e-6  # of the target's variance: keeps repeated sites positive definite
 _NOISE_PRIOR = (-0.3, 0.7)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from grainscout.records.arrays import AnyFloatArray, FloatArray
+from grainscout.records import AnyFloatArray, FloatArray
 
 Pull = Callable[[FloatArray], FloatArray]
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from grainscout.records import ConfigError
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, ConfigError, FloatArray, IntArray
 
 FREEDOM = 2.0  # degrees of freedom of the Student-t noise
 REACH = 4.0  # robust standard deviations beyond which a target does not set scale or first fit

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from grainscout.policies.models.likelihood import check_data, standardise, winsorise
 from grainscout.policies.models.surrogates import not_fitted
-from grainscout.records import PackedState
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, PackedState
 
 MEMBERS, WIDTHS, CYCLES, RATE = 8, (64, 32, 2), 30, 0.02
 _NOISE, _FLOOR = -0.5, 1e-4  # start and prior mean of the log noise variance; its least value

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import logsumexp
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 _ANCESTORS = 64  # centres of the proposal's mixture
 _ROUNDS = 3

@@ -11,7 +11,7 @@ import numpy as np
 
 from grainscout.microstructure.features import StructureFeatures
 from grainscout.policies.models.kernels import Kernel, Pull
-from grainscout.records.arrays import AnyFloatArray, FloatArray
+from grainscout.records import AnyFloatArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

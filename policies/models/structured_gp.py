@@ -23,8 +23,7 @@ from grainscout.policies.models.likelihood import check_data, standardise, unlik
 from grainscout.policies.models.population_monte_carlo import population
 from grainscout.policies.models.structure_means import MeanModel
 from grainscout.policies.models.surrogates import not_fitted
-from grainscout.records import PackedState, PolicyError
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, FloatArray, IntArray, PackedState, PolicyError
 
 _NOISE_PRIOR = (-3.0, 1.5)  # log variance of the noise of standardised targets
 _REACH_PRIOR = (0.0, 1.0)  # log factor on the prior deviations of beta

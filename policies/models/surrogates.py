@@ -7,8 +7,7 @@ be learnt from. It predicts at its *candidate rows*. Acquisitions know only this
 from typing import Protocol, Self
 
 from grainscout.policies.models.kernels import ArcCosine, Kernel, Stationary
-from grainscout.records import PackedState, PolicyError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, PackedState, PolicyError
 
 KERNELS: dict[str, Kernel] = {
     "nngp": ArcCosine(depth=2),

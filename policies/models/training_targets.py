@@ -7,8 +7,7 @@ import numpy as np
 from grainscout.analysis.curves.archetypes import CONDUCTS, CONDUCTS_WIDTHS
 from grainscout.analysis.curves.descriptors import describe, find_descriptor
 from grainscout.policies.observations import Observations
-from grainscout.records import Waveform
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray, Waveform
 from grainscout.records.noise import robust_noise
 
 

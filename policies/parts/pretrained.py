@@ -19,8 +19,7 @@ from grainscout.policies.models.pretrained.network import Network, knows_current
 from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Acquisition, Maps, Model, RunContext
 from grainscout.policies.validation import option
-from grainscout.records import PackedState, Problem, Scan
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, PackedState, Problem, Scan
 
 # Candidates below which a design takes all, else those of which it chooses, and integrates over.
 _FEW, _CANDIDATES, _REFERENCES = 30, 2000, 300

@@ -21,8 +21,11 @@ from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.novelty import PatchNovelty
 from grainscout.policies.observations import ObservationHistory, Observations
 from grainscout.policies.validation import check_options
-from grainscout.records import ConfigError, PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import ConfigError, PolicyError
+from grainscout.records.problem import Problem
+from grainscout.records.scan import Scan
 from grainscout.records.streams import POLICY_DEFAULTS
 
 T = TypeVar("T")

@@ -23,8 +23,7 @@ from grainscout.policies.parts.roles import (
     TrainingData,
 )
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError, Problem, Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Problem, Scan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,7 @@ from grainscout.policies.parts.roles import Features, Model, RunContext
 from grainscout.policies.peers.surrogates import NEVER, UnitTargetModel, raw_patches
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Scan
 
 
 class AtomAISurrogate(UnitTargetModel):

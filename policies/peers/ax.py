@@ -6,7 +6,7 @@ import numpy as np
 
 from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.peers.surrogates import ask_peer
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import feature_table
 from grainscout.policies.peers.surrogates import ask_peer
 from grainscout.policies.validation import option
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 
 @dataclass(kw_only=True)

@@ -11,7 +11,7 @@ from grainscout.policies.parts.roles import Model, RunContext
 from grainscout.policies.parts.standard import ImageFeatures
 from grainscout.policies.peers.surrogates import NEVER, PeerModel
 from grainscout.policies.recipe import Recipe
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 
 class BoTorchSurrogate(PeerModel):

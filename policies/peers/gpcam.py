@@ -7,7 +7,7 @@ import numpy as np
 
 from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.peers.surrogates import ask_peer
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 #: Of signal variance, two length scales over the scan's sides, and the noise's variance.
 _BOUNDS = np.array([[0.01, 10.0], [0.02, 2.0], [0.02, 2.0], [1e-4, 2.0]])

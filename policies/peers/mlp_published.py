@@ -18,8 +18,7 @@ from torch import Tensor
 
 from grainscout.policies.models.mlp_dkl import device
 from grainscout.policies.peers.surrogates import UnitTargetModel, raw_patches
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Scan
 
 with warnings.catch_warnings():
     # Its linear_operator still compiles with torch.jit.script, which torch calls deprecated.

@@ -18,8 +18,11 @@ from grainscout.policies.models.likelihood import check_data, standardise
 from grainscout.policies.models.surrogates import not_fitted
 from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.observations import Observations
-from grainscout.records import PackedState, PolicyError, Problem, Scan
 from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import PolicyError
+from grainscout.records.problem import Problem
+from grainscout.records.scan import Scan
 
 _SEED = 42
 #: Options of ``"dkl"`` that do nothing with a peer's model.

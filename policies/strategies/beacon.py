@@ -12,8 +12,7 @@ from grainscout.policies.models.training_targets import DescriptorTargets
 from grainscout.policies.parts.roles import Acquisition, RunContext, TrainingData
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError, PackedState
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, PackedState
 
 
 @dataclass(kw_only=True)

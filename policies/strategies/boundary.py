@@ -8,7 +8,7 @@ from grainscout.microstructure.features import structure_features
 from grainscout.policies.parts.roles import Candidates, Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ from grainscout.policies.parts.roles import RunContext
 from grainscout.policies.parts.standard import ImageFeatures
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError, Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Scan
 
 
 @dataclass(frozen=True, kw_only=True)

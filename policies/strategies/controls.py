@@ -16,8 +16,8 @@ from grainscout.policies.base import CandidatePolicy, Selection
 from grainscout.policies.models.features import FEATURES, check_window, feature_table
 from grainscout.policies.strategies.space_filling import FarthestPoint
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError, PolicyError
 from grainscout.records.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
+from grainscout.records.errors import ConfigError, PolicyError
 
 
 @dataclass(kw_only=True)

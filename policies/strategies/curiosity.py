@@ -16,7 +16,7 @@ from grainscout.policies.parts.roles import Acquisition, Maps, RunContext, Targe
 from grainscout.policies.parts.standard import ImageFeatures, KernelModel
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 RIDGES = np.logspace(-4, 0.5, 10)  # noise variances relative to the kernel's
 _FLOOR = 1e-3  # least error, relative to the spread of the curves: the noise decides below

@@ -7,7 +7,7 @@ import numpy as np
 from grainscout.policies.parts.roles import RunContext, TrainingData
 from grainscout.policies.parts.standard import DescriptorTarget, PlaneFeatures, PlaneModel
 from grainscout.policies.recipe import Recipe
-from grainscout.records.arrays import IntArray
+from grainscout.records import IntArray
 
 dkl = Recipe(
     "DKL",

@@ -13,8 +13,7 @@ from grainscout.policies.parts.roles import Acquisition, Maps, RunContext, Targe
 from grainscout.policies.parts.standard import ImageFeatures, KernelModel
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import ConfigError, FloatArray, IntArray
 
 _GATES = ("product", "quantile", "probability", "none")
 _WANTED = ("ucb", "ei", "thompson", "max-uncertainty")

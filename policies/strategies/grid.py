@@ -7,7 +7,7 @@ import numpy as np
 
 from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
 from grainscout.policies.validation import option
-from grainscout.records.arrays import IntArray
+from grainscout.records import IntArray
 
 
 @dataclass(kw_only=True)

@@ -13,8 +13,7 @@ from grainscout.policies.parts.roles import Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.strategies.structured import NEVER, StructuredModel, check_causes
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError, PackedState
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, ConfigError, FloatArray, IntArray, PackedState
 
 _REWARDS = ("evidence", "prequential", "published")
 _DRAWS = 4000  # samples of the success rates for the probability of being best

@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 from grainscout.policies.base import SeededPolicy, Selection
 from grainscout.policies.models.features import feature_table
 from grainscout.policies.validation import check_number
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import ConfigError, FloatArray, IntArray
 
 #: What ``search_weights(TaskEnv(task, goal="discovery"), generations=20, films=3, seed=0)`` found on the
 #: task of docs/manual/learners.md, to two digits.

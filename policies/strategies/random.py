@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from grainscout.policies.base import CandidatePolicy, Selection
-from grainscout.records.arrays import IntArray
+from grainscout.records import IntArray
 
 
 @dataclass(kw_only=True)

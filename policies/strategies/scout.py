@@ -22,8 +22,7 @@ from grainscout.policies.parts.pretrained import Design, PretrainedModel, read
 from grainscout.policies.parts.roles import Maps, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import PolicyError
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, PolicyError
 
 _ARCHETYPES = ("club", "heart", "diamond")
 #: Usual archetype of grains, symmetric boundaries, asymmetric boundaries and junctions (Gong2026).

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from grainscout.policies.base import CandidatePolicy, Selection, nearest_sites
-from grainscout.records import PackedState
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, FloatArray, IntArray, PackedState
 
 
 @dataclass(kw_only=True)

@@ -14,9 +14,7 @@ from grainscout.policies.models.surrogates import KERNELS, Surrogate
 from grainscout.policies.parts.roles import Maps, Model, RunContext
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, FloatArray, one_of
 
 _RESIDUALS = ("features", "position")
 _NUISANCES = ("none", "drift", "wear", "both")

@@ -15,19 +15,12 @@ from grainscout.policies.observations import ObservationHistory
 from grainscout.policies.parts.roles import NO_DATA, Features, RunContext, TrainingData
 from grainscout.policies.recipe import Recipe
 from grainscout.policies.validation import option
-from grainscout.records import (
-    ConfigError,
-    DataError,
-    Outcome,
-    PackedState,
-    PolicyError,
-    Problem,
-    Scan,
-    pack,
-    unpack,
-)
 from grainscout.records.arrays import FloatArray
+from grainscout.records.encoding.packing import PackedState, pack, unpack
+from grainscout.records.errors import ConfigError, DataError, PolicyError
 from grainscout.records.files import regular
+from grainscout.records.problem import Outcome, Problem
+from grainscout.records.scan import Scan
 
 _FORMAT = "grainscout knowledge 1"  # written by every version so far
 _APART = 50.0  # eighths of an image's side between two films: no smooth field reaches across

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.simulator.film.spec import ScanSpec
 
 NM = 1e-9

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from grainscout.microstructure.structure import Structure
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray
 from grainscout.simulator.film.mixture import (
     Changes,
     archetype_table,

@@ -32,8 +32,7 @@ from grainscout.microstructure.from_image import (
     find_structure,
 )
 from grainscout.microstructure.structure import Structure
-from grainscout.records import Scan, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Scan, Waveform
 from grainscout.records.drawn import Drawn, draw_image, lengths
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip

@@ -15,7 +15,7 @@ from grainscout.microstructure.structure import (
     Structure,
     touches_another,
 )
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 from grainscout.simulator.film.mullins_groove import groove
 from grainscout.simulator.film.spec import FilmSpec
 from grainscout.simulator.film.tessellation import Tessellation, edge_lines, rasterise, tessellate

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.film.spec import FilmSpec
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.optimize import brentq
 
-from grainscout.records import ConfigError, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Waveform
 from grainscout.simulator.transport.family import CURRENT, Family
 from grainscout.simulator.transport.parameters import ARCHETYPES
 from grainscout.simulator.transport.spec import TransportSpec

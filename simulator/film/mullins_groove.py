@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 #: Z(0), the root of the groove.
 MULLINS_ROOT = -(2 / math.pi) * math.gamma(0.75)

@@ -11,8 +11,7 @@ asymmetry, a point of a film as published is a mixture of the three archetypes o
 import numpy as np
 
 from grainscout.microstructure.structure import Structure
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray
 from grainscout.simulator.transport.spec import TransportSpec
 
 #: Shares of the area of club, heart and diamond where structure does not place them.

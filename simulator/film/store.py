@@ -24,9 +24,8 @@ import scipy
 from numpy.typing import NDArray
 
 from grainscout.microstructure.structure import Structure
-from grainscout.records import ConfigError, DataError
+from grainscout.records import ConfigError, DataError, regular
 from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, stored, survived
-from grainscout.records.files import regular
 from grainscout.simulator.film.blend import TransportMaps
 from grainscout.simulator.film.spec import FilmSpec
 

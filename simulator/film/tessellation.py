@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from grainscout.microstructure.distance import Lines, chunks
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 _GAP = 1.0  # circles are pushed apart until they hardly overlap: cells then follow their circles
 _ROUNDS = 60

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 
 def tip_shape(

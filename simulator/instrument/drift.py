@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import ConfigError, DataError, FloatArray, IntArray
 from grainscout.simulator.instrument.checks import non_negative, positive
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from grainscout.records import ConfigError, PackedState, Site
-from grainscout.records.registry import closest
+from grainscout.records import ConfigError, PackedState, Site, closest
 from grainscout.records.validation import in_range
 from grainscout.simulator.instrument.checks import non_negative, positive
 from grainscout.simulator.instrument.contact import (

@@ -9,8 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grainscout.records import IVCurve, PackedState, Scan, Site, Waveform, measurement_stream
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.scan import Scan, Site
+from grainscout.records.streams import measurement_stream
+from grainscout.records.waveform import Waveform
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import AppendBuffer
 from grainscout.simulator.instrument.contact import Landing, in_contact, slope, telegraph

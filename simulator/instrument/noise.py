@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray
 from grainscout.simulator.instrument.checks import non_negative, positive
 
 BOLTZMANN = 1.380649e-23

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from grainscout.records import PackedState, Site
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray, PackedState, Site
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import PixelTable
 from grainscout.simulator.instrument.light import Lamp

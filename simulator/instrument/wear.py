@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.simulator.instrument.checks import non_negative, positive
 
 

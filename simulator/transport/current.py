@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, FloatArray, IntArray
 from grainscout.simulator.transport.integrator import Grid
 from grainscout.simulator.transport.parameters import BOLTZMANN, TransportGlobals
 

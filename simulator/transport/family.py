@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from grainscout.records import ConfigError, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, FloatArray, Waveform
 from grainscout.records.registry import Registry
 from grainscout.simulator.transport import kernel
 from grainscout.simulator.transport.parameters import PARAMETERS, Parameter, TransportGlobals

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.records import DataError, Waveform
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
+from grainscout.records import BoolArray, DataError, FloatArray, IntArray, Waveform
 from grainscout.simulator.transport.kernel import iv_curves
 from grainscout.simulator.transport.parameters import PARAMETERS, TransportGlobals
 

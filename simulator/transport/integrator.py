@@ -14,8 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Waveform
 
 #: Steps are split until no one is longer than this [V]; k varies by e^(dV/2wx) within a step.
 LARGEST_STEP = 0.012

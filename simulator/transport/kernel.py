@@ -27,8 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.records import ConfigError, DataError, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray, Waveform
 from grainscout.simulator.transport.current import Conditions, currents, extremes, telegraph, wiring
 from grainscout.simulator.transport.integrator import activation, grid, integrate, rate
 from grainscout.simulator.transport.parameters import (

@@ -9,9 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from grainscout.records import ConfigError
-from grainscout.records.arrays import FloatArray
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, FloatArray, one_of
 
 #: The three loop shapes of Gong2026. Index 3 means "insulating" in maps.
 ARCHETYPES = ("club", "heart", "diamond")

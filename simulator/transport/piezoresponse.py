@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exp1
 
-from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Waveform
 from grainscout.simulator.transport.family import Family
 from grainscout.simulator.transport.kernel import IVResult
 from grainscout.simulator.transport.parameters import (

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from grainscout.records import ConfigError
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, one_of
 from grainscout.records.validation import in_ranges
 from grainscout.simulator.transport.family import Family, find_family
 from grainscout.simulator.transport.parameters import ARCHETYPES, PARAMETERS, TransportGlobals

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from grainscout.records import DataError, Waveform, spawn_streams
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray, Waveform, spawn_streams
 from grainscout.simulator.film.film import Film
 from grainscout.simulator.presets import preset
 from grainscout.simulator.verification.realism import patch_features, patches_of, separation

@@ -7,8 +7,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import rankdata, skew
 
-from grainscout.records import DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, DataError, FloatArray
 
 #: Names of the descriptors of `patch_features`, in their order.
 FEATURES = (

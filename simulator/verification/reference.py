@@ -10,8 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Waveform
 from grainscout.simulator.transport.parameters import BOLTZMANN, TransportGlobals
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.integrate import trapezoid
 
-from grainscout.records import DataError, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray, Waveform
 from grainscout.simulator.film.mixture import Changes, archetype_table, blend
 from grainscout.simulator.transport.fit import fit_iv
 from grainscout.simulator.transport.kernel import iv_curves

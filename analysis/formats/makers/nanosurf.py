@@ -8,8 +8,7 @@ from grainscout.analysis.formats.files import load_bytes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Scan
 
 _FRAMES = {"Scan forward": "", "Scan backward": " backward"}
 FRAME = "x along the columns, y along the rows, as the Nanosurf software shows the picture"

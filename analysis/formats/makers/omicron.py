@@ -13,8 +13,7 @@ from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked, library
 from grainscout.analysis.formats.pictures import Picture
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.recording import Recording
+from grainscout.records import Recording, Scan
 
 FRAME = "x = X, y = -Y of the instrument (its Y points up, rows run down the picture)"
 

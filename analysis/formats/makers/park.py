@@ -13,9 +13,7 @@ from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording
+from grainscout.records import FloatArray, Recording, Scan
 
 MAGIC_TAG, _DATA, _HEADER, _SPECTRA, _CURVES = 50432, 50434, 50435, 50438, 50439
 _TYPES = ("<i2", "<i4", "<f4")

@@ -16,9 +16,7 @@ from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording
+from grainscout.records import FloatArray, Recording, Scan
 
 _INDEX, _ARRAY, _HEADER, _DATA, _PLACES, _STRINGS = 1, 2, 3, 4, 8, 10
 _IMAGE, _LINES, _IV = 0, 1, 7

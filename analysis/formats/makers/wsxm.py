@@ -14,8 +14,7 @@ from grainscout.analysis.formats.grids import Grid, arranged
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.recording import Recording
+from grainscout.records import Recording, Scan
 
 _END = b"[Header end]"
 _KINDS = {"": "<i2", "short": "<i2", "integer": "<i2", "float": "<f4", "double": "<f8"}

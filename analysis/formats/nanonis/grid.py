@@ -18,9 +18,7 @@ from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import grid_scan
 from grainscout.analysis.formats.recordings import current_channels, joined, recording_of, stand_in
 from grainscout.analysis.formats.units import si, split_name
-from grainscout.records import Waveform
-from grainscout.records.arrays import BoolArray, FloatArray
-from grainscout.records.recording import Recording
+from grainscout.records import BoolArray, FloatArray, Recording, Waveform
 
 _END = b":HEADER_END:"
 FRAME = "x = X, y = -Y of the instrument (its Y points up, rows run down the picture)"

@@ -14,8 +14,7 @@ from grainscout.analysis.formats.nanonis.grid import FRAME
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture, frame, scan_of
 from grainscout.analysis.formats.units import si
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Scan
 
 SXM = b":NANONIS_VERSION:"
 _END = b":SCANIT_END:"

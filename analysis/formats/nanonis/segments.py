@@ -12,7 +12,7 @@ import numpy as np
 
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import split_name
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 _COLUMNS = ("Segment Start", "Segment End", "Settling", "Integration", "Steps")
 #: Time of a sample where no file says it [s].

@@ -16,9 +16,7 @@ from grainscout.analysis.formats.recordings import (
     stand_in,
 )
 from grainscout.analysis.formats.units import si, split_name
-from grainscout.records import Scan, Waveform
-from grainscout.records.arrays import FloatArray
-from grainscout.records.recording import Recording, Traces
+from grainscout.records import FloatArray, Recording, Scan, Traces, Waveform
 
 
 def read_dat_traces(path: Path | str) -> Traces:

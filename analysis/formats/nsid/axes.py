@@ -12,7 +12,7 @@ from grainscout.analysis.formats.files import fault
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.pictures import Picture
 from grainscout.analysis.formats.units import si
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.records.encoding.hdf5 import stored
 
 

@@ -26,11 +26,8 @@ from grainscout.analysis.formats.nsid.foreign import (
 from grainscout.analysis.formats.nsid.writer import FORMAT, read_own
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
-from grainscout.records import DataError, Scan
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray, Recording, Scan, regular
 from grainscout.records.encoding.hdf5 import LIBRARY_ERRORS, refuse_elsewhere, survived
-from grainscout.records.files import regular
-from grainscout.records.recording import Recording
 
 FRAME = "the scan's own frame: x along the columns, y along the rows, as the file's axes say"
 

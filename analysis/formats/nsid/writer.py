@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from grainscout.analysis.formats.files import fault, fresh_file
 from grainscout.analysis.formats.metadata import from_json, to_json
-from grainscout.records import Scan, Waveform
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray, Recording, Scan, Waveform
 from grainscout.records.encoding.hdf5 import refuse_foreign_values, stored
-from grainscout.records.recording import Recording
 
 FORMAT = "grainscout_format"
 _VERSION = 1

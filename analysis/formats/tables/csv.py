@@ -12,8 +12,7 @@ from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import own_export
 from grainscout.analysis.formats.tables.curves import read_table
 from grainscout.analysis.formats.tables.text import decoded
-from grainscout.records import Scan, Waveform
-from grainscout.records.recording import Recording
+from grainscout.records import Recording, Scan, Waveform
 
 _FIRST = "# grainscout csv 1"
 

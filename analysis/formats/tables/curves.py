@@ -14,9 +14,7 @@ from grainscout.analysis.formats.recordings import current_channels, recording_o
 from grainscout.analysis.formats.tables.roles import Roles, role_of, roles_of, wrong_cell
 from grainscout.analysis.formats.tables.text import Table, decoded, parsed
 from grainscout.analysis.formats.units import si
-from grainscout.records import Waveform
-from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.recording import Recording, Traces
+from grainscout.records import FloatArray, IntArray, Recording, Traces, Waveform
 
 #: Largest spread of measured voltages from curve to curve, as a share of their range.
 _READBACK = 0.01

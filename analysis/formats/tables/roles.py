@@ -10,7 +10,7 @@ from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.recordings import is_derived
 from grainscout.analysis.formats.tables.text import Column, Table
 from grainscout.analysis.formats.units import si, si_as
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 #: What a column is, by its name in lower case.
 _WORDS = {

@@ -13,7 +13,7 @@ import numpy as np
 from grainscout.analysis.formats.files import intact, load_bytes, refuse_namesakes
 from grainscout.analysis.formats.options import Asked
 from grainscout.analysis.formats.units import si, split_name
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 
 _SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "space"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")

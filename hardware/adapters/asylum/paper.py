@@ -9,8 +9,7 @@ import numpy as np
 
 from grainscout.hardware.adapters.shared import BiasTo, merged_signature, positive
 from grainscout.hardware.protocol import Capabilities, Paper, on_paper
-from grainscout.records import CostModel, MicroscopeError, Waveform
-from grainscout.records.registry import one_of
+from grainscout.records import CostModel, MicroscopeError, Waveform, one_of
 
 F = TypeVar("F", bound=Callable[..., object])
 

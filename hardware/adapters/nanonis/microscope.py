@@ -27,16 +27,13 @@ from grainscout.hardware.adapters.shared import (
     refuse_stopped,
 )
 from grainscout.hardware.protocol import Capabilities, Paper, Part, Rescue
-from grainscout.records import (
-    CostModel,
-    IVCurve,
-    MicroscopeError,
-    PackedState,
-    Scan,
-    Site,
-    Waveform,
-)
 from grainscout.records.arrays import FloatArray
+from grainscout.records.curve import IVCurve
+from grainscout.records.encoding.packing import PackedState
+from grainscout.records.errors import MicroscopeError
+from grainscout.records.problem import CostModel
+from grainscout.records.scan import Scan, Site
+from grainscout.records.waveform import Waveform
 
 _SIGNALS = {"height": "Z (m)", "current": "Current (A)"}
 _DOWN, _FORWARD = 0, 1

@@ -7,8 +7,7 @@ from typing import Literal
 from grainscout.hardware.adapters.nanonis.sweep import RAMP
 from grainscout.hardware.adapters.shared import BiasTo, positive
 from grainscout.hardware.protocol import Capabilities
-from grainscout.records import ConfigError, CostModel
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, CostModel, one_of
 
 
 @dataclass(frozen=True, kw_only=True)

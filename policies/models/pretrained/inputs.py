@@ -9,8 +9,7 @@ from scipy import ndimage
 
 from grainscout.microstructure.features import structure_features
 from grainscout.policies.models.features import feature_table
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Scan
 
 #: Readings that are used, those whose uncertainty is, and those that are also used smoothed, for a
 #: tip that has drifted lands beside its site.

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from grainscout.policies.models.kernels import Pull, squared_distances
-from grainscout.records.arrays import AnyFloatArray, FloatArray
+from grainscout.records import AnyFloatArray, FloatArray
 
 #: Learnt linear features of each group, and arguments of the nonlinear part.
 WIDTHS, BENT = (1, 1, 2, 4, 8, 8), 4

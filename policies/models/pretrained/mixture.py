@@ -8,8 +8,7 @@ from typing import Self
 import numpy as np
 
 from grainscout.policies.models.gp import GaussianProcess
-from grainscout.records import PackedState, PolicyError
-from grainscout.records.arrays import AnyFloatArray, FloatArray, IntArray
+from grainscout.records import AnyFloatArray, FloatArray, IntArray, PackedState, PolicyError
 
 #: Weight of the first member before any curve, and the number of curves that it is worth.
 START, STRENGTH = 0.8, 8.0

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from grainscout.policies.models.pretrained.inputs import Inputs
 from grainscout.policies.models.pretrained.kernel import BENT, LEARNT, LINEAR, PARAMETERS
 from grainscout.policies.models.pretrained.kinds import KIND
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 #: Version of network and inputs. Weights of another one are refused.
 VERSION = 2

@@ -9,7 +9,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from grainscout.records.errors import ConfigError
+from grainscout.records import ConfigError
 
 #: A shell command of a notebook has a terminal that shows control codes as text.
 _TERMINAL = False if "JPY_PARENT_PID" in os.environ else None

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from grainscout.cli.console import console
-from grainscout.records import ConfigError, JournalError, Site
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, JournalError, Site, one_of
 
 if TYPE_CHECKING:
     from grainscout.journal import Journal

@@ -14,8 +14,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from grainscout.cli.console import console
-from grainscout.records.errors import ConfigError
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, one_of
 
 #: A name, what it is for, and what only ``--json`` tells.
 Row = tuple[str, str, dict[str, Any]]

@@ -15,8 +15,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from grainscout.cli.console import extra
-from grainscout.records import ConfigError, DataError, GrainscoutError
-from grainscout.records.registry import one_of
+from grainscout.records import ConfigError, DataError, GrainscoutError, one_of
 
 #: Requests that an assistant may send to a run. None of them names a file.
 REQUESTS = ("pause", "resume", "abort", "veto", "add")

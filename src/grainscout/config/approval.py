@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from grainscout.config.run import RunConfig, load_run, run_document
-from grainscout.records import ConfigError
-from grainscout.records.files import regular
+from grainscout.records import ConfigError, regular
 
 
 def approve(path: Path, settings: RunConfig) -> Path:

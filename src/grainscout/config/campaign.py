@@ -10,8 +10,7 @@ from grainscout.benchmarks.tasks.task import Task, plain
 from grainscout.config.run import absolute
 from grainscout.config.toml import parse, read_toml
 from grainscout.policies import make_policy
-from grainscout.records import ConfigError
-from grainscout.records.registry import closest
+from grainscout.records import ConfigError, closest
 
 _BUDGET = {"curves", "seconds", "wear"}
 

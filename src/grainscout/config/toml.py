@@ -14,9 +14,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from grainscout.benchmarks.tasks.kinds import Kinds
-from grainscout.records import ConfigError
-from grainscout.records.files import regular
-from grainscout.records.registry import closest
+from grainscout.records import ConfigError, closest, regular
 
 T = TypeVar("T")
 

@@ -11,17 +11,10 @@ import numpy as np
 
 from grainscout.experiment.outcomes import costs
 from grainscout.journal import Batch, Journal
-from grainscout.records import (
-    Budget,
-    ConfigError,
-    JournalError,
-    Outcome,
-    PolicyError,
-    Problem,
-    Proposal,
-    Site,
-)
 from grainscout.records.drawn import Drawn, new_axes
+from grainscout.records.errors import ConfigError, JournalError, PolicyError
+from grainscout.records.problem import Budget, Outcome, Problem, Proposal
+from grainscout.records.scan import Site
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,7 @@ import numpy as np
 from grainscout.analysis.registration import Registration, register, richest_part
 from grainscout.hardware.protocol import Microscope, Part, SupportsDisplace, SupportsLook
 from grainscout.journal import Event
-from grainscout.records import ConfigError, JournalError, MicroscopeError, Scan
-from grainscout.records.supports import supports
+from grainscout.records import ConfigError, JournalError, MicroscopeError, Scan, supports
 
 #: Kind of the events that hold an estimate.
 DRIFT = "drift"

@@ -34,16 +34,10 @@ from grainscout.experiment.threads import one_thread
 from grainscout.hardware.protocol import Microscope, SupportsPlan, SupportsWear
 from grainscout.journal import Journal
 from grainscout.policies.protocol import Policy
-from grainscout.records import (
-    ConfigError,
-    MicroscopeError,
-    Outcome,
-    Problem,
-    Proposal,
-    Site,
-    spawn_streams,
-)
-from grainscout.records.streams import POLICY_DEFAULTS
+from grainscout.records.errors import ConfigError, MicroscopeError
+from grainscout.records.problem import Outcome, Problem, Proposal
+from grainscout.records.scan import Site
+from grainscout.records.streams import POLICY_DEFAULTS, spawn_streams
 from grainscout.records.supports import SupportsState, supports
 
 

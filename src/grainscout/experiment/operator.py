@@ -16,8 +16,11 @@ from grainscout.hardware.protocol import Microscope, SupportsCheck
 from grainscout.journal import Journal, Request, recording_of
 from grainscout.journal.models import Retraction
 from grainscout.policies.protocol import Policy
-from grainscout.records import ConfigError, DataError, IVCurve, JournalError, Problem, Site
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import ConfigError, DataError, JournalError
+from grainscout.records.problem import Problem
 from grainscout.records.registry import one_of
+from grainscout.records.scan import Site
 from grainscout.records.supports import supports
 
 #: Kinds of ``Journal.request(kind, ...)``, carried out before the next measurement.

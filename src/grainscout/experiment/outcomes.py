@@ -3,17 +3,12 @@
 from collections.abc import Callable
 
 from grainscout.hardware.protocol import Microscope, SupportsCheck
-from grainscout.records import (
-    IVCurve,
-    LimitError,
-    MicroscopeError,
-    NotSentError,
-    Outcome,
-    Site,
-    Status,
-    Waveform,
-)
+from grainscout.records.curve import IVCurve
+from grainscout.records.errors import LimitError, MicroscopeError, NotSentError
+from grainscout.records.problem import Outcome, Status
+from grainscout.records.scan import Site
 from grainscout.records.supports import supports
+from grainscout.records.waveform import Waveform
 
 #: The message of a curve that was not measured in this run.
 ATTACHED = "attached"

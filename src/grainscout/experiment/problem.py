@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from grainscout.hardware.protocol import Capabilities, Microscope, SupportsImageBias
-from grainscout.records import Budget, ConfigError, Problem, Scan, Waveform
-from grainscout.records.arrays import IntArray
-from grainscout.records.supports import supports
+from grainscout.records import Budget, ConfigError, IntArray, Problem, Scan, Waveform, supports
 
 
 def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:

@@ -9,7 +9,9 @@ from grainscout.experiment.outcomes import unmeasured_at
 from grainscout.journal import Journal
 from grainscout.journal.models import Retraction
 from grainscout.policies.protocol import Policy, SupportsRetract
-from grainscout.records import ConfigError, Outcome, Problem, Proposal, Site
+from grainscout.records.errors import ConfigError
+from grainscout.records.problem import Outcome, Problem, Proposal
+from grainscout.records.scan import Site
 from grainscout.records.supports import SupportsState, supports
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from grainscout.policies.protocol import Policy, SupportsExpectedGain
-from grainscout.records import ConfigError
-from grainscout.records.supports import supports
+from grainscout.records import ConfigError, supports
 
 #: First word of the reason for the end of such a run.
 SETTLED = "settled"

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from grainscout.records import Outcome, Problem, Proposal, spawn_streams
-from grainscout.records.curve import Quality
+from grainscout.records import Outcome, Problem, Proposal, Quality, spawn_streams
 from grainscout.records.streams import POLICY_DEFAULTS, STREAM_VERSION
 
 _PACKAGES = ("grainscout", "numpy", "scipy", "torch", "gpytorch", "scikit-image")

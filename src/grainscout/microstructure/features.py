@@ -12,40 +12,27 @@ from grainscout.microstructure.from_image import find_structure
 from grainscout.microstructure.reader import relief_of
 from grainscout.microstructure.spec import SegmentationSpec
 from grainscout.microstructure.structure import Structure
-from grainscout.records import Scan
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray, Scan
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StructureFeatures:
-    """Maps of the scan's shape; lengths in pixels, heights in deviations of the image.
+    """Maps of the scan's shape; lengths in pixels, heights in deviations of the image."""
 
-    Attributes
-    ----------
-    label : array of int
-        Grain, 0, 1, ...
-    across : array of int
-        Grain beyond the nearest boundary; the own one where there is no boundary.
-    boundary, junction : array of float
-        Distance to the nearest boundary pixel and to the nearest junction. A boundary pixel has 0.
-        Without any it is the image's diagonal.
-    asymmetry : array of float
-        Logarithm of the width of this side's flank of the nearest boundary over the other side's.
-        0 where a flank is unclear.
-    curvature, slope, thickness : array of float
-        Of the smoothed height.
-    grain_height, grain_size : array of float
-        Mean height and log10 area of the grain.
-    """
-
-    label: IntArray
-    across: IntArray
+    label: IntArray  #: Grain, 0, 1, ..
+    across: IntArray  #: Grain beyond the nearest boundary; the own one where there is no boundary
+    #: boundary, junction: Distance to the nearest boundary pixel and to the nearest junction. A
+    #: boundary pixel has 0. Without any it is the image's diagonal.
     boundary: FloatArray
     junction: FloatArray
+    #: Logarithm of the width of this side's flank of the nearest boundary over the other side's. 0
+    #: where a flank is unclear.
     asymmetry: FloatArray
+    #: curvature, slope, thickness: Of the smoothed height.
     curvature: FloatArray
     slope: FloatArray
     thickness: FloatArray
+    #: grain_height, grain_size: Mean height and log10 area of the grain.
     grain_height: FloatArray
     grain_size: FloatArray
 

@@ -10,8 +10,7 @@ from grainscout.microstructure.reader import read_height
 from grainscout.microstructure.segmentation import find_grains, has_relief, level, stands_out
 from grainscout.microstructure.spec import LARGEST, PATCH, SegmentationSpec
 from grainscout.microstructure.structure import Structure
-from grainscout.records import ConfigError, DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import ConfigError, DataError, FloatArray
 
 NM = 1e-9
 

@@ -11,7 +11,7 @@ from grainscout.microstructure.structure import (
     neighbours,
     touches_another,
 )
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import FloatArray, IntArray
 
 
 def structure_of(

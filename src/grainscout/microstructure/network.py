@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray
+from grainscout.records import DataError, FloatArray
 
 WIDTHS, INPUTS, OUTPUTS = (16, 32, 48, 64), 3, 16
 MULTIPLE = 2 ** (len(WIDTHS) - 1)  # sides of an image are multiples of it

@@ -22,8 +22,7 @@ from skimage.transform import resize
 
 from grainscout.microstructure.geometry import structure_of
 from grainscout.microstructure.segmentation import level
-from grainscout.records import ConfigError, DataError, Scan
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, ConfigError, DataError, FloatArray, Scan
 
 if TYPE_CHECKING:
     from grainscout.microstructure.network import Trained
@@ -42,33 +41,22 @@ Maps = Mapping[str, FloatArray]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StructureReading:
-    """Maps that an image shows, and how sure each is.
+    """Maps that an image shows, and how sure each is."""
 
-    Attributes
-    ----------
-    maps : mapping of str to (rows, columns) array of float
-        Estimates, by the names of `MAPS`. "boundary" and "junction" are proximities 0 .. 1,
-        exp(-(d/l)^2/2) of the distance d. "club", "heart", "diamond" are the archetypes' weights, which
-        sum to 1. "strength" is how asymmetric the nearest boundary is, 0 .. 1. "asymmetry" is the
-        same with a sign, positive in the grain with the smooth flank. "contact" is the logarithm of
-        the contact factor.
-    sd : mapping of str to (rows, columns) array of float
-        Standard deviation of each, calibrated on films held out from training.
-    boundary_length, junction_length : float
-        The lengths l [m].
-    familiarity : float
-        Share, 0 .. 1, of simulated films held out from training that are at least as strange as this image.
-        Near 0 the image is unlike all of them, and `sd` is as wide as without an image.
-    notes : tuple of str
-        What was resampled, filled in or assumed.
-    """
-
+    #: Estimates, by the names of `MAPS`. "boundary" and "junction" are proximities 0 .. 1,
+    #: exp(-(d/l)^2/2) of the distance d. "club", "heart", "diamond" are the archetypes' weights,
+    #: which sum to 1. "strength" is how asymmetric the nearest boundary is, 0 .. 1. "asymmetry" is
+    #: the same with a sign, positive in the grain with the smooth flank. "contact" is the logarithm
+    #: of the contact factor.
     maps: Maps
-    sd: Maps
+    sd: Maps  #: Standard deviation of each, calibrated on films held out from training
+    #: boundary_length, junction_length: The lengths l [m].
     boundary_length: float
     junction_length: float
+    #: Share, 0 .. 1, of simulated films held out from training that are at least as strange as this
+    #: image. Near 0 the image is unlike all of them, and `sd` is as wide as without an image.
     familiarity: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  #: What was resampled, filled in or assumed
 
     def stack(self, names: Sequence[str] = MAPS, *, sd: bool = False) -> FloatArray:
         """Maps, or their deviations, as one (rows, columns, names) array."""

@@ -10,7 +10,7 @@ from skimage.morphology import local_minima, reconstruction
 from skimage.segmentation import watershed
 
 from grainscout.microstructure.spec import SegmentationSpec
-from grainscout.records.arrays import FloatArray
+from grainscout.records import FloatArray
 from grainscout.records.noise import robust_noise
 
 Labels = NDArray[np.int32]

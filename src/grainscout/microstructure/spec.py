@@ -12,25 +12,16 @@ LARGEST = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationSpec:
-    """Settings of the search for grains in an image.
+    """Settings of the search for grains in an image."""
 
-    Attributes
-    ----------
-    scale_nm : float
-        Width of the grooves looked for [nm]. The image is magnified so that they have the reader's
-        usual 16 nm.
-    contrast : float
-        Least depth of a grain in the read map of boundaries, in the reader's own standard
-        deviations (root of the mean square over the image). Larger gives fewer grains.
-    smallest_nm : float
-        Equivalent diameter of the smallest grain [nm].
-    level_lines, level_plane : bool
-        Remove line offsets, and the plane, first.
-    """
-
+    #: Width of the grooves looked for [nm]. The image is magnified so that they have the reader's
+    #: usual 16 nm.
     scale_nm: float = 16.0
+    #: Least depth of a grain in the read map of boundaries, in the reader's own standard deviations
+    #: (root of the mean square over the image). Larger gives fewer grains.
     contrast: float = 0.5
-    smallest_nm: float = 75.0
+    smallest_nm: float = 75.0  #: Equivalent diameter of the smallest grain [nm]
+    #: level_lines, level_plane: Remove line offsets, and the plane, first.
     level_lines: bool = True
     level_plane: bool = True
 

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grainscout.records import DataError
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, DataError, FloatArray
 
 #: One row a grain; row i is the grain with label i.  Lengths in m, area in m^2, tilts are slopes.
 GRAIN_DTYPE = np.dtype(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray
 
 _ORDERS = ((2, 0), (1, 1), (0, 2))  # second derivatives
 

@@ -13,6 +13,10 @@ Errors are in `grainscout.records.errors`, random streams in `grainscout.records
 them can be imported from here as well.
 """
 
+from grainscout.records.arrays import AnyFloatArray as AnyFloatArray
+from grainscout.records.arrays import BoolArray as BoolArray
+from grainscout.records.arrays import FloatArray as FloatArray
+from grainscout.records.arrays import IntArray as IntArray
 from grainscout.records.checks import MISTAKES as MISTAKES
 from grainscout.records.checks import CheckResult as CheckResult
 from grainscout.records.checks import NotChecked as NotChecked
@@ -27,12 +31,18 @@ from grainscout.records.errors import LinkError as LinkError
 from grainscout.records.errors import MicroscopeError as MicroscopeError
 from grainscout.records.errors import NotSentError as NotSentError
 from grainscout.records.errors import PolicyError as PolicyError
+from grainscout.records.files import regular as regular
 from grainscout.records.problem import Budget, CostModel, Outcome, Problem, Proposal, Status
 from grainscout.records.recording import Recording
+from grainscout.records.recording import Traces as Traces
+from grainscout.records.registry import closest as closest
+from grainscout.records.registry import one_of as one_of
 from grainscout.records.scan import Scan, Site
 from grainscout.records.streams import Streams as Streams
 from grainscout.records.streams import measurement_stream as measurement_stream
 from grainscout.records.streams import spawn_streams as spawn_streams
+from grainscout.records.supports import SupportsState as SupportsState
+from grainscout.records.supports import supports as supports
 from grainscout.records.waveform import Waveform
 
 __all__ = [

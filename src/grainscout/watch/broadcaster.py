@@ -12,8 +12,7 @@ import numpy as np
 
 from grainscout.experiment.changes import KINDS, Changes
 from grainscout.journal import Journal
-from grainscout.records import GrainscoutError, JournalError, Proposal
-from grainscout.records.arrays import IntArray
+from grainscout.records import GrainscoutError, IntArray, JournalError, Proposal
 from grainscout.watch.explanations import Explanation, ExplanationWorker
 from grainscout.watch.journal_reader import Reader
 from grainscout.watch.page_renderer import Page, PageRenderer

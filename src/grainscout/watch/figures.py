@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
 from grainscout.analysis.figures.style import HEIGHT, STEPS, engineering, image_extent, labelled
 from grainscout.experiment.changes import Changes
-from grainscout.records import Outcome, Scan
-from grainscout.records.arrays import BoolArray, FloatArray
+from grainscout.records import BoolArray, FloatArray, Outcome, Scan
 from grainscout.watch.journal_reader import Snapshot
 from grainscout.watch.svg_axes import WIDTH, Axes, Coloured, coloured, drawing, limits, thinned
 

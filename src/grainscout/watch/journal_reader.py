@@ -17,9 +17,7 @@ from grainscout.analysis.curves.quality_of_run import with_quality
 from grainscout.experiment.outcomes import ATTACHED
 from grainscout.journal import Event, Header, Journal, Request, is_locked
 from grainscout.journal.models import Retraction
-from grainscout.records import Outcome, Proposal, Site
-from grainscout.records.arrays import BoolArray, FloatArray, IntArray
-from grainscout.records.curve import Quality
+from grainscout.records import BoolArray, FloatArray, IntArray, Outcome, Proposal, Quality, Site
 
 #: How many of the newest curves a snapshot holds.
 NEWEST = 6

@@ -15,8 +15,7 @@ from grainscout.analysis.curves.descriptors import describe_curve
 from grainscout.analysis.curves.quality import WINDOW
 from grainscout.analysis.figures.style import engineering, labelled
 from grainscout.journal import Event
-from grainscout.records import Outcome, Proposal
-from grainscout.records.curve import Quality
+from grainscout.records import Outcome, Proposal, Quality
 from grainscout.watch import figures
 from grainscout.watch.explanations import Explanation
 from grainscout.watch.journal_reader import Snapshot

@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from grainscout.analysis.figures.style import DIFFERENCE, UNCERTAINTY, VALUE, robust_limits
-from grainscout.records import DataError
-from grainscout.records.arrays import FloatArray, IntArray
+from grainscout.records import DataError, FloatArray, IntArray
 
 _MOST_PIXELS = 512
 _BAR = 64
