@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grainscout.analysis.formats import Recording, read
-from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import BASELINE
+from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.reports.results import experiment_file
 from grainscout.benchmarks.tasks.microscopes import Simulated, Topography, film_on_image

@@ -1,17 +1,13 @@
 """A film in one picture."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from grainscout.records import FloatArray, IntArray, Waveform
 from grainscout.simulator.film.film import Film
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: Colours that colour-blind readers can distinguish (Okabe and Ito 2008), for 0 .. 3.
 ARCHETYPE_COLOURS = ("#0072B2", "#E69F00", "#CC3311", "#BBBBBB")
@@ -20,8 +16,6 @@ ARCHETYPE_NAMES = ("club", "heart", "diamond", "insulating")
 
 def film_overview(film: Film, waveform: Waveform | None = None, *, light: float = 0.1) -> Figure:
     """Draw image, archetypes, currents in dark and light, loop area and example curves, without a window."""
-    from matplotlib.figure import Figure
-
     sweep = waveform or Waveform.triangle()
     dark = film.property_map(lambda i: i.max(1), sweep, light=0.0) / 1e-9
     area, lit = np.empty((2, *film.shape))

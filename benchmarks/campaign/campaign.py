@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grainscout
-from grainscout.benchmarks.campaign.leaderboard import BASELINE
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.campaign.twins import TWINS, UNTAUGHT
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain
@@ -15,6 +14,9 @@ from grainscout.records import ConfigError, one_of
 #: Settings that bound a cell, and all that change no result.
 _BOUNDS = ("cell_timeout_s", "cell_memory_GiB")
 _NO_RESULT = (*_BOUNDS, "isolate")
+
+#: Policy whose score is 0.
+BASELINE = "random"
 
 
 @dataclass(frozen=True, kw_only=True)

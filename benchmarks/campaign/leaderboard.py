@@ -1,27 +1,19 @@
 """Rankings with intervals and verdicts, from a campaign's tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from grainscout.analysis import statistics
 from grainscout.analysis.statistics.comparison import MOST_FILMS
+from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.campaign.twins import TWINS
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
 from grainscout.records import DataError
-
-if TYPE_CHECKING:
-    from grainscout.benchmarks.campaign.campaign import Campaign
-
-#: Policy whose score is 0.
-BASELINE = "random"
 
 
 def goal_scores(

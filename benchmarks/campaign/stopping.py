@@ -14,8 +14,8 @@ import pandas as pd
 from grainscout.analysis import statistics
 from grainscout.analysis.statistics import Difference, Verdict
 from grainscout.analysis.statistics.comparison import MOST_FILMS
-from grainscout.benchmarks.campaign.campaign import Campaign, Stopping
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
+from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign, Stopping
+from grainscout.benchmarks.campaign.leaderboard import GoalRanking
 from grainscout.benchmarks.campaign.store import CellKey
 from grainscout.benchmarks.tasks.task import GOALS, Goal
 

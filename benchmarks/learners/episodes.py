@@ -1,12 +1,10 @@
 """Finished runs and campaigns as episodes for offline learners, in the form of Minari."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +13,9 @@ from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
 from grainscout.benchmarks.learners.observation import Observation, Observer, worth
 from grainscout.benchmarks.tasks.environment import make_environment
 from grainscout.benchmarks.tasks.task import Goal, Task
+from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Journal
 from grainscout.records import DataError, IVCurve, Outcome, Problem, Site
-
-if TYPE_CHECKING:
-    from grainscout.benchmarks.tasks.truth import TaskTruth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

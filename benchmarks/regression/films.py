@@ -1,11 +1,8 @@
 """The fixed films that models are scored on: what a model is shown of each, and the truth beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +17,7 @@ from grainscout.records.problem import Budget, Outcome, Problem
 from grainscout.records.registry import one_of
 from grainscout.records.streams import spawn_streams
 from grainscout.records.waveform import Waveform
-
-if TYPE_CHECKING:
-    from grainscout.simulator import Film, FilmSpec
-
+from grainscout.simulator import PRESETS, Film, FilmSpec
 
 _PRESETS = ("s26", "s23")  # the papers' materials: loops grow, or shrink, towards boundaries
 _FILMS = 16
@@ -113,8 +107,6 @@ def microscope_on(name: str) -> Microscope:
 
 @lru_cache(maxsize=_FILMS)
 def _made(name: str) -> tuple[FilmCase, FilmTruth]:
-    from grainscout.simulator import Film
-
     one_of("film", name, FILM_NAMES)
     seed = FILM_NAMES.index(name)
     film = Film.generate(_spec(name), spawn_streams(seed).film)
@@ -138,8 +130,6 @@ def _made(name: str) -> tuple[FilmCase, FilmTruth]:
 
 
 def _spec(name: str) -> FilmSpec:
-    from grainscout.simulator import PRESETS
-
     return PRESETS[name.rpartition("-")[0]]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from grainscout.analysis.statistics import Verdict, restricted_mean
-from grainscout.benchmarks.campaign.campaign import Campaign
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, GoalRanking
+from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
+from grainscout.benchmarks.campaign.leaderboard import GoalRanking
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.campaign.twins import TWINS
 from grainscout.benchmarks.reports.page import Row, Table, styled

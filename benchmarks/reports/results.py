@@ -1,12 +1,9 @@
 """Output files of a campaign."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tomli_w
 from rich.box import SIMPLE_HEAD
@@ -44,10 +41,7 @@ from grainscout.benchmarks.statements.catalogue import published
 from grainscout.benchmarks.statements.statement import markdown as statements_page
 from grainscout.benchmarks.tasks.task import PolicySpec, Task, plain, with_paths
 from grainscout.hardware import Limits
-from grainscout.records.drawn import Drawn, new_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from grainscout.records.drawn import Axes, Drawn, new_axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

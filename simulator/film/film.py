@@ -14,13 +14,11 @@ Places of the truth:
 What happens during a measurement (noise, faults, wear) belongs to the instrument.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +31,7 @@ from grainscout.microstructure.from_image import (
 )
 from grainscout.microstructure.structure import Structure
 from grainscout.records import FloatArray, Scan, Waveform
-from grainscout.records.drawn import Drawn, draw_image, lengths
+from grainscout.records.drawn import Axes, Drawn, draw_image, lengths
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
@@ -44,9 +42,6 @@ from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.film.streams import STREAMS, as_seed, stream
 from grainscout.simulator.transport.family import Family
 from grainscout.simulator.transport.kernel import IVResult
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _TILE = 1 << 20  # numbers in one tile of curves: 8 MB
 
@@ -78,7 +73,9 @@ class Film(Drawn):
         return draw_image(axes, structure.height, structure.pixel_size, "true height", "m")
 
     @classmethod
-    def generate(cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0) -> Film:
+    def generate(
+        cls, spec: FilmSpec | None = None, seed: int | np.random.SeedSequence = 0
+    ) -> "Film":
         """Generate a film, the same for the same seed. ConfigError if the seed is unusable."""
         spec, source = spec or FilmSpec(), as_seed(seed)
         streams = {name: stream(source, name) for name in SURFACE_STREAMS}
@@ -93,7 +90,7 @@ class Film(Drawn):
         spec: FilmSpec | None = None,
         seed: int | np.random.SeedSequence = 0,
         labels: ArrayLike | None = None,
-    ) -> Film:
+    ) -> "Film":
         """Make a film on a measured image.
 
         Its grains, boundaries, junctions and asymmetry are found in the image. An image in which
@@ -373,6 +370,6 @@ class Film(Drawn):
         store.save(self, Path(path))
 
     @classmethod
-    def load(cls, path: str | Path) -> Film:
+    def load(cls, path: str | Path) -> "Film":
         """Read a file. DataError if damaged or foreign."""
         return cls(**store.load(Path(path)))

@@ -1,23 +1,18 @@
 """Records of a run, its counts, and checks of proposals."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from grainscout.experiment.outcomes import costs
 from grainscout.journal import Batch, Journal
-from grainscout.records.drawn import Drawn, new_axes
+from grainscout.records.drawn import Axes, Drawn, new_axes
 from grainscout.records.errors import ConfigError, JournalError, PolicyError
 from grainscout.records.problem import Budget, Outcome, Problem, Proposal
 from grainscout.records.scan import Site
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

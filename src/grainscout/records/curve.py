@@ -1,15 +1,12 @@
 """One measured current-voltage curve, and the verdict on it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from grainscout.records.arrays import BoolArray, FloatArray, freeze
-from grainscout.records.drawn import Drawn, draw_curves
+from grainscout.records.drawn import Axes, Drawn, draw_curves
 from grainscout.records.errors import DataError
 
 
@@ -33,10 +30,6 @@ class Quality:
     reasons: tuple[str, ...] = ()
     score: float = 1.0
     version: int = 0
-
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,5 @@
 """Nouns that show themselves: one line as text, and a picture in a notebook."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -13,7 +11,9 @@ import numpy as np
 from grainscout.records.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
+else:
+    Axes = Any  # matplotlib is imported when something is drawn
 
 
 class Drawn(ABC):

@@ -1,25 +1,20 @@
 """Recorded curves at sites of a scan, and columns of a single curve."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from grainscout.records.arrays import BoolArray, FloatArray, IntArray, freeze
 from grainscout.records.curve import IVCurve
-from grainscout.records.drawn import Drawn, draw_curves
+from grainscout.records.drawn import Axes, Drawn, draw_curves
 from grainscout.records.errors import DataError
 from grainscout.records.problem import Outcome
 from grainscout.records.rails import find_rails as find_rails
 from grainscout.records.scan import Scan, Site, checked_sites
 from grainscout.records.waveform import Waveform
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

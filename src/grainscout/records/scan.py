@@ -1,21 +1,16 @@
 """Sites and scans: the pixel grid and its place in metres."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.drawn import Drawn, draw_image, lengths
+from grainscout.records.drawn import Axes, Drawn, draw_image, lengths
 from grainscout.records.errors import ConfigError, DataError, GrainscoutError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class Site(NamedTuple):
@@ -40,7 +35,7 @@ def checked_site(
     return Site(int(pair[0]), int(pair[1]))
 
 
-def checked_sites(what: str, sites: object, scan: Scan) -> IntArray:
+def checked_sites(what: str, sites: object, scan: "Scan") -> IntArray:
     """Rows and columns (n, 2) as integers. DataError unless all are on the scan."""
     array = np.array(sites)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0 or array.dtype.kind not in "iu":

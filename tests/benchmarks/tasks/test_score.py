@@ -14,7 +14,8 @@ from grainscout.analysis.metrics import (
     found_by_random,
     found_trace,
 )
-from grainscout.benchmarks.campaign.leaderboard import BASELINE, goal_rankings, goal_scores, winner
+from grainscout.benchmarks.campaign.campaign import BASELINE
+from grainscout.benchmarks.campaign.leaderboard import goal_rankings, goal_scores, winner
 from grainscout.benchmarks.campaign.tables import Tables
 from grainscout.benchmarks.tasks.referee import evaluation_map
 from grainscout.benchmarks.tasks.score import EXAMPLES, score_map, score_run
