@@ -50,9 +50,9 @@ class ReplayMicroscope:
         _least_zero("light of the recording", light, "suns")
         _least_zero("scan_seconds", scan_seconds, "s")
         self.recording = recording
-        self._cost = replace(cost or CostModel(), sweep=recording.waveform.duration)
+        self.cost = replace(cost or CostModel(), sweep=recording.waveform.duration)
         self._light, self._scan_seconds = light, scan_seconds
-        self._clock = SimulatedClock()
+        self.clock = SimulatedClock()
         self._at = Site(0, 0)
         self.bias = 0.0  # [V] on the sample now
         self.engaged = False
@@ -69,21 +69,11 @@ class ReplayMicroscope:
             simulated=True,
         )
 
-    @property
-    def clock(self) -> SimulatedClock:
-        """The simulated clock."""
-        return self._clock
-
-    @property
-    def cost(self) -> CostModel:
-        """Cost of a measurement, with the recorded sweep."""
-        return self._cost
-
     def scan(self, channels: Sequence[str] = ("height",)) -> Scan:
         """Return the recorded images. DataError for an unknown channel."""
         recorded = self.recording.scan
         known_channels(channels, tuple(recorded.channels))
-        self._clock.spend(self._scan_seconds)
+        self.clock.spend(self._scan_seconds)
         return replace(
             recorded,
             channels={c: recorded.channels[c] for c in channels},
@@ -112,7 +102,7 @@ class ReplayMicroscope:
         site = Site(int(site[0]), int(site[1]))
         ends = self.recording.scan.positions(np.array([self._at, site]))
         distance = float(np.hypot(*(ends[1] - ends[0])))
-        self._clock.spend(float(self._cost.seconds(distance)))
+        self.clock.spend(float(self.cost.seconds(distance)))
         self._at = site
         self.park()
         return curve
@@ -130,11 +120,11 @@ class ReplayMicroscope:
 
     def state(self) -> PackedState:
         """Return clock and tip position."""
-        return {"clock": self._clock.now(), "at": list(self._at)}
+        return {"clock": self.clock.now(), "at": list(self._at)}
 
     def restore(self, state: PackedState) -> None:
         """Continue from `state`, on the same recording."""
-        self._clock = SimulatedClock(state["clock"])
+        self.clock = SimulatedClock(state["clock"])
         self._at = Site(*state["at"])
 
 

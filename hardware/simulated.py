@@ -68,7 +68,7 @@ class SimulatedMicroscope:
         self.engaged = False
         self._pixel_size = film.pixel_size
         self._shape = film.shape
-        self._clock = SimulatedClock()
+        self.clock = SimulatedClock()
         self._visits = PixelTable(1, np.int64)
         self._logged: list[PackedState] = []
         self._at = Site(0, 0)
@@ -77,11 +77,6 @@ class SimulatedMicroscope:
     def capabilities(self) -> Capabilities:
         """Its images, light, any site, any waveform."""
         return Capabilities(channels=self._channels, light=True, simulated=True)
-
-    @property
-    def clock(self) -> SimulatedClock:
-        """The simulated clock."""
-        return self._clock
 
     @property
     def cost(self) -> CostModel:
@@ -101,8 +96,8 @@ class SimulatedMicroscope:
         known_channels(channels, self._channels)
         self.engaged = True
         self.instrument.displaced = np.zeros(2)
-        image = self.instrument.image(channels, self._clock.now())
-        self._clock.spend(self.spec.motion.line_s * self._shape[0])
+        image = self.instrument.image(channels, self.clock.now())
+        self.clock.spend(self.spec.motion.line_s * self._shape[0])
         self.park()
         return image
 
@@ -113,9 +108,9 @@ class SimulatedMicroscope:
             raise DataError(f"a part must lie on the {rows} x {columns} scan; got {tuple(part)}")
         self.engaged = True
         motion = self.spec.motion
-        self._clock.spend(motion.overhead_s)
-        image = self.instrument.image(("height",), self._clock.now(), part)
-        self._clock.spend(motion.line_s * part.rows * part.columns / columns)
+        self.clock.spend(motion.overhead_s)
+        image = self.instrument.image(("height",), self.clock.now(), part)
+        self.clock.spend(motion.line_s * part.rows * part.columns / columns)
         self.park()
         return image
 
@@ -134,24 +129,24 @@ class SimulatedMicroscope:
         self._visits.put(site, visit + 1)
         step = np.array(self._pixel_size) * np.array([site[0] - self._at[0], site[1] - self._at[1]])
         motion = self.spec.motion
-        self._clock.spend(motion.overhead_s + float(np.hypot(*step)) / motion.speed_m_per_s)
-        self.instrument.move(step, self._clock.now())
+        self.clock.spend(motion.overhead_s + float(np.hypot(*step)) / motion.speed_m_per_s)
+        self.instrument.move(step, self.clock.now())
         self._at = site
         self.engaged = True
-        landing = self.instrument.land(site, visit, self._clock.now())
-        self._clock.spend(landing.seconds)
+        landing = self.instrument.land(site, visit, self.clock.now())
+        self.clock.spend(landing.seconds)
         if landing.failure:
             raise MicroscopeError(landing.failure)
-        self._clock.spend(motion.settle_s)
+        self.clock.spend(motion.settle_s)
         self.bias = float(waveform.voltage[-1])
-        curve = self.instrument.sweep(site, visit, waveform, self._clock.now())
-        self._clock.spend(waveform.duration)
+        curve = self.instrument.sweep(site, visit, waveform, self.clock.now())
+        self.clock.spend(waveform.duration)
         self.park()
         return curve
 
     def light(self, suns: float) -> None:
         """Set the illumination [suns]. ConfigError if negative or not finite."""
-        self.instrument.lamp.switch(_suns(suns), self._clock.now())
+        self.instrument.lamp.switch(_suns(suns), self.clock.now())
 
     def image_bias(self, volts: float) -> None:
         """Set the bias of later current images [V]. The instrument's own otherwise."""
@@ -180,7 +175,7 @@ class SimulatedMicroscope:
     def state(self) -> PackedState:
         """Return clock, tip, light, visits and the film's memory."""
         return {
-            "clock": self._clock.now(),
+            "clock": self.clock.now(),
             "at": list(self._at),
             "bias": self.bias,
             "engaged": self.engaged,
@@ -190,7 +185,7 @@ class SimulatedMicroscope:
 
     def restore(self, state: PackedState) -> None:
         """Continue bit for bit from `state`, on the same film, specification and seed."""
-        self._clock = SimulatedClock(state["clock"])
+        self.clock = SimulatedClock(state["clock"])
         self._at = Site(*state["at"])
         self.bias, self.engaged = state["bias"], state["engaged"]
         self._visits = PixelTable(1, np.int64, state["visits"])

@@ -28,12 +28,7 @@ class RealMicroscope:
     _displaced: tuple[Scan | None, float, float] = (None, 0.0, 0.0)  # an image, rows, columns
 
     def __init__(self) -> None:
-        self._clock = RealClock()
-
-    @property
-    def clock(self) -> RealClock:
-        """Wall-clock time since connecting."""
-        return self._clock
+        self.clock = RealClock()  # since connecting
 
     def light(self, suns: float) -> None:
         """Do nothing for 0 suns. MicroscopeError for more, there is no lamp."""

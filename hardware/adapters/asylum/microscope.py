@@ -33,11 +33,9 @@ from grainscout.hardware.adapters.shared import (
     wait_still,
 )
 from grainscout.hardware.adapters.time_limit import Worker
-from grainscout.hardware.protocol import Capabilities
 from grainscout.records.curve import IVCurve
 from grainscout.records.encoding.packing import PackedState
 from grainscout.records.errors import ConfigError, MicroscopeError
-from grainscout.records.problem import CostModel
 from grainscout.records.scan import Scan, Site
 from grainscout.records.waveform import Waveform
 
@@ -89,6 +87,7 @@ class AsylumMicroscope(RealMicroscope):
 
     def __init__(self, igor: Callable[[], Igor], folder: str | Path, **options: Any) -> None:
         self._how = AsylumOptions(folder=str(folder), **options)
+        self.capabilities, self.cost = self._how.capabilities, self._how.cost
         super().__init__()
         self._free = self._pressed = math.nan  # deflection [V]
         self._landed, self._landings = True, 0
@@ -102,16 +101,6 @@ class AsylumMicroscope(RealMicroscope):
             self._lock.give()
             raise
         self._volts: Callable[[float, float], tuple[float, float]] = lambda x, y: (x, y)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Height and current images. Any site. No light."""
-        return self._how.capabilities
-
-    @property
-    def cost(self) -> CostModel:
-        """Travel and settling as configured. 3 s for landing, saving and withdrawal."""
-        return self._how.cost
 
     def settings(self) -> PackedState:
         """The wiring as stated, and deflections as measured. Images carry the software's own note."""

@@ -26,12 +26,11 @@ from grainscout.hardware.adapters.shared import (
     known_channels,
     refuse_stopped,
 )
-from grainscout.hardware.protocol import Capabilities, Paper, Part, Rescue
+from grainscout.hardware.protocol import Paper, Part, Rescue
 from grainscout.records.arrays import FloatArray
 from grainscout.records.curve import IVCurve
 from grainscout.records.encoding.packing import PackedState
 from grainscout.records.errors import MicroscopeError
-from grainscout.records.problem import CostModel
 from grainscout.records.scan import Scan, Site
 from grainscout.records.waveform import Waveform
 
@@ -54,6 +53,7 @@ class NanonisMicroscope(RealMicroscope):
 
     def __init__(self, **options: Any) -> None:
         self._how = how = NanonisOptions(**options)
+        self.capabilities, self.cost = how.capabilities, how.cost
         super().__init__()
         self._signals = {**_SIGNALS, **how.signals}
         self._connection = NanonisConnection(how.host, how.port, timeout=how.timeout_s, own=True)
@@ -115,16 +115,6 @@ class NanonisMicroscope(RealMicroscope):
                 "that port, name another in emergency_port, or 0 to go without"
             ) from error
         self._emergency = connection
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Height and current images. Any site. No light."""
-        return self._how.capabilities
-
-    @property
-    def cost(self) -> CostModel:
-        """Travel and settling as configured. 1 s for landing and withdrawal."""
-        return self._how.cost
 
     def settings(self) -> PackedState:
         """Settings of the controller as last read, and the wiring as stated."""

@@ -144,7 +144,7 @@ class Free(SimulatedMicroscope):
     def measure(self, site: Site, waveform: Waveform) -> IVCurve:
         before = self.clock.now()
         curve = super().measure(site, waveform)
-        self._clock = type(self._clock)(before)
+        self.clock = type(self.clock)(before)
         return curve
 
 
