@@ -12,24 +12,6 @@ taken from the registry (:func:`tasks`). :func:`run_campaign` runs its cells int
 The truth stays on this side: a policy is given the ``Problem`` only.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-# Records of results and names of before can be imported too.
-__all__ = [
-    "Campaign",
-    "CampaignStore",
-    "Environment",
-    "MicroscopeSpec",
-    "PolicySpec",
-    "Task",
-    "WaveformSpec",
-    "find_task",
-    "load",
-    "make_environment",
-    "rehearse",
-    "run_campaign",
-    "tasks",
-    "write_results",
-    "write_run_report",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

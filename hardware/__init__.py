@@ -20,23 +20,6 @@ under the entry point group ``grainscout.microscopes``. :func:`check_microscope`
 suite that every adapter must pass.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-# Further names, such as those of the optional protocols, can be imported too.
-__all__ = [
-    "Capabilities",
-    "Clock",
-    "Command",
-    "Guard",
-    "Limits",
-    "Microscope",
-    "RealClock",
-    "ReplayMicroscope",
-    "SimulatedClock",
-    "SimulatedMicroscope",
-    "check_microscope",
-    "command_file",
-    "make_microscope",
-    "microscope_names",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -1,18 +1,14 @@
-from .clock import RealClock as RealClock
-from .clock import SimulatedClock as SimulatedClock
-from .commands import Command as Command
-from .commands import command_file as command_file
-from .conformance import check_microscope as check_microscope
-from .guard import Guard as Guard
+from .clock import RealClock, SimulatedClock
+from .commands import Command, command_file
+from .conformance import check_microscope
+from .guard import Guard
 from .guard import LimitsCurrent as LimitsCurrent
 from .guard import LogsFaults as LogsFaults
-from .limits import Limits as Limits
-from .protocol import Capabilities as Capabilities
-from .protocol import Clock as Clock
+from .limits import Limits
+from .protocol import Capabilities, Clock, Microscope
 from .protocol import Closes as Closes
 from .protocol import Lamp as Lamp
 from .protocol import Meter as Meter
-from .protocol import Microscope as Microscope
 from .protocol import Mover as Mover
 from .protocol import Paper as Paper
 from .protocol import Rescue as Rescue
@@ -27,8 +23,24 @@ from .protocol import SupportsSettings as SupportsSettings
 from .protocol import SupportsState as SupportsState
 from .protocol import SupportsWear as SupportsWear
 from .protocol import Wears as Wears
-from .registry import make_microscope as make_microscope
-from .registry import microscope_names as microscope_names
+from .registry import make_microscope, microscope_names
 from .registry import paper_of as paper_of
-from .replay import ReplayMicroscope as ReplayMicroscope
-from .simulated import SimulatedMicroscope as SimulatedMicroscope
+from .replay import ReplayMicroscope
+from .simulated import SimulatedMicroscope
+
+__all__ = [
+    "Capabilities",
+    "Clock",
+    "Command",
+    "Guard",
+    "Limits",
+    "Microscope",
+    "RealClock",
+    "ReplayMicroscope",
+    "SimulatedClock",
+    "SimulatedMicroscope",
+    "check_microscope",
+    "command_file",
+    "make_microscope",
+    "microscope_names",
+]

@@ -42,23 +42,6 @@ policy of your own may use them but need not. To add one, name its class under t
 ``grainscout.policies``. To see whether it keeps the protocol, run :func:`check_policy`.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [
-    "CandidatePolicy",
-    "ModelPolicy",
-    "Policy",
-    "SeededPolicy",
-    "Selection",
-    "SupportsExplain",
-    "SupportsPredict",
-    "SupportsState",
-    "check_policy",
-    "make_policy",
-    "policy_class",
-    "policy_names",
-    "policy_options",
-    "require_conforming",
-    "transfer",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

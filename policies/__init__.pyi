@@ -1,28 +1,20 @@
-from .base import CandidatePolicy, Choice, SeededPolicy, Selection
+from .base import CandidatePolicy, SeededPolicy, Selection
+from .base import Choice as Choice
 from .conformance.suite import check_policy, require_conforming
 from .model_policy import ModelPolicy
-from .protocol import (
-    Explains,
-    Policy,
-    Predicts,
-    Stateful,
-    SupportsExplain,
-    SupportsPredict,
-    SupportsState,
-)
+from .protocol import Explains as Explains
+from .protocol import Policy, SupportsExplain, SupportsPredict, SupportsState
+from .protocol import Predicts as Predicts
+from .protocol import Stateful as Stateful
 from .registry import make_policy, policy_class, policy_names, policy_options
 from .strategies.transfer import transfer
 
 __all__ = [
     "CandidatePolicy",
-    "Choice",
-    "Explains",
     "ModelPolicy",
     "Policy",
-    "Predicts",
     "SeededPolicy",
     "Selection",
-    "Stateful",
     "SupportsExplain",
     "SupportsPredict",
     "SupportsState",

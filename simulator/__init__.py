@@ -12,21 +12,6 @@ electrical follows as maps of a local current-voltage model with ionic memory.
 Random streams are independent for each component: switching one off leaves the others bit-equal.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [
-    "PRESETS",
-    "Film",
-    "FilmSpec",
-    "Fit",
-    "GrainSpec",
-    "ScanSpec",
-    "SegmentationSpec",
-    "Structure",
-    "TopographySpec",
-    "TransportMaps",
-    "TransportSpec",
-    "fit_iv",
-    "preset",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -16,27 +16,9 @@ import io
 import sys
 from typing import Any
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-
-__all__ = [
-    "archetype_examples",
-    "archetype_map",
-    "boundary_visits",
-    "calibration",
-    "cost_benefit",
-    "curve_cards",
-    "diversity_of_run",
-    "explain_maps",
-    "iv_curves",
-    "latent_density",
-    "learning_curves",
-    "performance_profiles",
-    "policy_ranking",
-    "predicted_vs_true",
-    "sites_over_topography",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
 
 
 def _show_in_notebooks() -> None:

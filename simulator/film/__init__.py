@@ -1,6 +1,5 @@
 """Films: structure, image and transport maps."""
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["Film", "FilmSpec", "GrainSpec", "ScanSpec", "TopographySpec", "as_seed", "stream"]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -5,23 +5,6 @@ settings, each fault a part of its own. ``INSTRUMENTS`` are named settings, and 
 faults by severity level.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [
-    "FAULT_LADDERS",
-    "INSTRUMENTS",
-    "AmplifierSpec",
-    "ApproachSpec",
-    "ContactSpec",
-    "CrashSpec",
-    "CreepSpec",
-    "DamageSpec",
-    "DriftSpec",
-    "Instrument",
-    "InstrumentSpec",
-    "LandingSpec",
-    "LightSpec",
-    "WearSpec",
-    "instrument_spec",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

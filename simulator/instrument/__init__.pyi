@@ -1,14 +1,9 @@
 from .contact import ApproachSpec, ContactSpec, CrashSpec, LandingSpec
 from .drift import CreepSpec, DriftSpec
-from .faults import (
-    FAULT_LADDERS,
-    INSTRUMENTS,
-    Event,
-    InstrumentSpec,
-    MotionSpec,
-    Visit,
-    instrument_spec,
-)
+from .faults import FAULT_LADDERS, INSTRUMENTS, InstrumentSpec, instrument_spec
+from .faults import Event as Event
+from .faults import MotionSpec as MotionSpec
+from .faults import Visit as Visit
 from .instrument import Instrument
 from .light import LightSpec
 from .noise import AmplifierSpec
@@ -24,13 +19,10 @@ __all__ = [
     "CreepSpec",
     "DamageSpec",
     "DriftSpec",
-    "Event",
     "Instrument",
     "InstrumentSpec",
     "LandingSpec",
     "LightSpec",
-    "MotionSpec",
-    "Visit",
     "WearSpec",
     "instrument_spec",
 ]

@@ -14,19 +14,6 @@ The microscope is parked whatever ends the loop: the budget, the policy, an oper
 With a journal, ``Experiment.resume`` continues exactly where the run stopped.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [
-    "REQUESTS",
-    "DriftSettings",
-    "Experiment",
-    "Result",
-    "Step",
-    "StopRule",
-    "attachable",
-    "full_window_sites",
-    "make_problem",
-    "one_thread",
-    "progress_bar",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -6,18 +6,6 @@ policies learn from.  Both look with the trained structure reader, ``microstruct
 torch only when it reads.
 """
 
-import lazy_loader
+from grainscout.lazy import attach
 
-__getattr__, __dir__, _ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [
-    "SegmentationSpec",
-    "Structure",
-    "StructureFeatures",
-    "checked_image",
-    "checked_relief",
-    "find_structure",
-    "groove_depth",
-    "grooves",
-    "structure_features",
-    "structure_of",
-]
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
