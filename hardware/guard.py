@@ -16,7 +16,6 @@ from grainscout.hardware.commands import Command, Status
 from grainscout.hardware.forwarding import Forwarding
 from grainscout.hardware.geometry import Geometry
 from grainscout.hardware.limits import Limits, Violation
-from grainscout.hardware.parking import Parking
 from grainscout.hardware.protocol import (
     Capabilities,
     Clock,
@@ -31,7 +30,7 @@ from grainscout.hardware.protocol import (
     SupportsPlan,
     SupportsRescue,
 )
-from grainscout.hardware.signals import Interrupts
+from grainscout.hardware.signals import Interrupts, Parking
 from grainscout.hardware.watchdog import Watchdog
 from grainscout.records.curve import IVCurve
 from grainscout.records.encoding.packing import PackedState

@@ -1,6 +1,6 @@
 """Rankings with intervals and verdicts, from a campaign's tables."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 
@@ -10,7 +10,8 @@ import pandas as pd
 from grainscout.analysis import statistics
 from grainscout.analysis.statistics.comparison import MOST_FILMS
 from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
-from grainscout.benchmarks.campaign.tables import Tables
+from grainscout.benchmarks.campaign.store import CampaignStore, CellKey
+from grainscout.benchmarks.campaign.tables import Tables, read_tables
 from grainscout.benchmarks.campaign.twins import TWINS
 from grainscout.benchmarks.tasks.task import GOALS, Goal, Task
 from grainscout.records import DataError
@@ -274,3 +275,45 @@ def winner(rankings: list[GoalRanking], eligible: Collection[str]) -> str | None
         return (-sum(r.score.estimate for r in rows) / len(rows), sum(ranks) / len(ranks))
 
     return min(names, key=merit)
+
+
+class IncrementalScores:
+    """`table`, as of `goal_scores`, of the cells `finished`, without reading all of the store again."""
+
+    def __init__(self, campaign: Campaign, store: CampaignStore) -> None:
+        self._tasks = {t.id: t for t in campaign.tasks}
+        self._policies = [p.title for p in campaign.policies]
+        self._store = store
+        self.finished: set[CellKey] = set()
+        self.table = goal_scores(read_tables(store, []), self._tasks)
+        self.add(store.finished())
+
+    def add(self, keys: Iterable[CellKey]) -> None:
+        """Add finished cells. All scores of their films change, as their baseline may be new."""
+        new = {key for key in keys if key.task in self._tasks and key.policy in self._policies}
+        self.finished |= new
+        changed = {(key.task, key.film) for key in new}
+        if not changed:
+            return
+        again = sorted(
+            CellKey(task=task, film=film, policy=policy)
+            for task, film in changed
+            for policy in self._policies
+        )
+        tables = read_tables(self._store, [k for k in again if k in self.finished])
+        made = goal_scores(tables, self._tasks)
+        place = pd.MultiIndex.from_frame(self.table[["task", "film"]])
+        kept = self.table[~place.isin(list(changed))]
+        self.table = pd.concat([f for f in (kept, made) if len(f)] or [made], ignore_index=True)
+
+    def rows(self, racing: Sequence[str]) -> list[tuple[str, str, float, int]]:
+        """List (goal, policy, mean score, films), best first, on films that all `racing` finished."""
+        rows: list[tuple[str, str, float, int]] = []
+        for goal in GOALS:
+            part = self.table[self.table["goal"] == goal]
+            wide = part.pivot(index=["task", "film"], columns="policy", values="score")
+            wide = wide.reindex(columns=[p for p in self._policies if p in racing]).dropna()
+            if len(wide):
+                means = wide.mean().sort_values(ascending=False, kind="stable")
+                rows += [(goal, str(p), float(m), len(wide)) for p, m in means.items()]
+        return rows

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
 from grainscout.benchmarks.campaign.cell import film_seed
-from grainscout.benchmarks.campaign.incremental_scores import IncrementalScores
 from grainscout.benchmarks.campaign.jobs import Job
+from grainscout.benchmarks.campaign.leaderboard import IncrementalScores
 from grainscout.benchmarks.campaign.made_by import made_by
 from grainscout.benchmarks.campaign.scheduler import Workers, make_workers
 from grainscout.benchmarks.campaign.stopping import plan_next_block

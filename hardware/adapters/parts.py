@@ -1,5 +1,6 @@
 """A microscope of parts: a mover places the tip, a meter measures, a lamp illuminates."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
@@ -53,7 +54,7 @@ LAMPS: Registry[Lamp] = Registry(
     "lamp",
     group="grainscout.lamps",
     builtin={
-        "hand": "grainscout.hardware.adapters.lamps:HandLamp",
+        "hand": "grainscout.hardware.adapters.parts:HandLamp",
         "nidaqmx": "grainscout.hardware.adapters.nidaq:NiLamp",
     },
 )
@@ -312,3 +313,27 @@ def open_source_meter(
     """Open a Keithley on another microscope: `open_parts` in the words of earlier files."""
     own: dict[str, Any] = {"mover": mover, "mover_options": mover_options, "model": model}
     return open_parts(**_as_parts(**own, bias_to=bias_to, resource=resource, **meter))
+
+
+class HandLamp:
+    """A lamp that a person sets and the file states [suns], so that curves are filed under it."""
+
+    def __init__(self, *, suns: float, note: str = "") -> None:
+        if not (math.isfinite(suns) and suns >= 0):
+            raise ConfigError(f"suns must be finite and >= 0; got {suns}")
+        self._suns, self._note = suns, note
+
+    def set(self, suns: float) -> None:
+        """Agree to what was stated. MicroscopeError for anything else."""
+        if suns != self._suns:
+            raise MicroscopeError(
+                f"the lamp was set by hand to {self._suns:g} suns (option suns); got {suns:g}. Set the lamp and "
+                "the option, then start anew"
+            )
+
+    def settings(self) -> PackedState:
+        """What was stated."""
+        return {"suns": self._suns, "set": "by hand", "note": self._note}
+
+    def close(self) -> None:
+        """Leave the lamp as it is."""

@@ -17,7 +17,6 @@ from grainscout.hardware.protocol import (
     SupportsSettings,
     SupportsWear,
 )
-from grainscout.records.checks import NotChecked
 from grainscout.records.curve import IVCurve
 from grainscout.records.encoding.packing import pack, unpack
 from grainscout.records.errors import (
@@ -26,6 +25,7 @@ from grainscout.records.errors import (
     GrainscoutError,
     LimitError,
     MicroscopeError,
+    NotChecked,
 )
 from grainscout.records.scan import Site
 from grainscout.records.supports import SupportsState, supports

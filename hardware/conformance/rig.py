@@ -8,9 +8,8 @@ import numpy as np
 
 from grainscout.hardware.protocol import Microscope, SupportsClose
 from grainscout.records.arrays import FloatArray, IntArray
-from grainscout.records.checks import MISTAKES, NotChecked
 from grainscout.records.curve import IVCurve
-from grainscout.records.errors import MicroscopeError
+from grainscout.records.errors import MISTAKES, MicroscopeError, NotChecked
 from grainscout.records.scan import Scan, Site
 from grainscout.records.supports import supports
 from grainscout.records.waveform import Waveform

@@ -6,8 +6,7 @@ from grainscout.hardware.conformance.checks import CHECKS, Check
 from grainscout.hardware.conformance.rig import CheckSetup, Late, in_time
 from grainscout.hardware.protocol import Microscope
 from grainscout.records.arrays import FloatArray
-from grainscout.records.checks import MISTAKES, CheckResult, NotChecked
-from grainscout.records.errors import MicroscopeError
+from grainscout.records.errors import MISTAKES, CheckResult, MicroscopeError, NotChecked
 from grainscout.records.scan import Scan
 from grainscout.records.waveform import Waveform
 

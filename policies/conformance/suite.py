@@ -13,9 +13,8 @@ import numpy as np
 from grainscout.policies.conformance.toy_sample import Step, ToySample, digest, note, play
 from grainscout.policies.protocol import Policy, SupportsExplain, SupportsPredict
 from grainscout.records.arrays import FloatArray
-from grainscout.records.checks import MISTAKES, CheckResult
 from grainscout.records.encoding.packing import pack, unpack
-from grainscout.records.errors import ConfigError, PolicyError
+from grainscout.records.errors import MISTAKES, CheckResult, ConfigError, PolicyError
 from grainscout.records.problem import Problem, Proposal
 from grainscout.records.scan import Site
 from grainscout.records.supports import SupportsState, supports

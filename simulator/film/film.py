@@ -32,12 +32,12 @@ from grainscout.microstructure.from_image import (
 from grainscout.microstructure.structure import Structure
 from grainscout.records import FloatArray, Scan, Waveform
 from grainscout.records.drawn import Axes, Drawn, draw_image, lengths
+from grainscout.records.scan import checked_sites
 from grainscout.records.validation import in_range
 from grainscout.simulator.film import artefacts, store, tip
 from grainscout.simulator.film.artefacts import ScanTruth
 from grainscout.simulator.film.blend import TransportMaps, parameter_maps
 from grainscout.simulator.film.generate import SURFACE_STREAMS, generate_structure
-from grainscout.simulator.film.sites import rows_and_columns
 from grainscout.simulator.film.spec import FilmSpec, fitted_spec
 from grainscout.simulator.film.streams import STREAMS, as_seed, stream
 from grainscout.simulator.transport.family import Family
@@ -360,7 +360,7 @@ class Film(Drawn):
 
     def parameters_at(self, sites: NDArray[np.integer[Any]]) -> dict[str, FloatArray]:
         """Transport parameters (n,) at (n, 2) sites."""
-        rows, columns = rows_and_columns(sites, self.shape)
+        rows, columns = checked_sites("film sites", sites, self.shape, least=0, grid="film").T
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
 
     # -- files ---------------------------------------------------------------------------------

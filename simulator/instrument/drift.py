@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from grainscout.records import ConfigError, DataError, FloatArray, IntArray
-from grainscout.simulator.instrument.checks import non_negative, positive
+from grainscout.records.validation import non_negative, positive
 
 
 def shifted(

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from grainscout.records import ConfigError, PackedState, Site, closest
-from grainscout.records.validation import in_range
-from grainscout.simulator.instrument.checks import non_negative, positive
+from grainscout.records.validation import in_range, non_negative, positive
 from grainscout.simulator.instrument.contact import (
     ApproachSpec,
     ContactSpec,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from grainscout.simulator.instrument.checks import positive
+from grainscout.records.validation import positive
 
 
 @dataclass(frozen=True, kw_only=True)

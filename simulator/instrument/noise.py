@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.records import BoolArray, FloatArray
-from grainscout.simulator.instrument.checks import non_negative, positive
+from grainscout.records.validation import non_negative, positive
 
 BOLTZMANN = 1.380649e-23
 CHARGE = 1.602176634e-19

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from grainscout.records import FloatArray
-from grainscout.simulator.instrument.checks import non_negative, positive
+from grainscout.records.validation import non_negative, positive
 
 
 @dataclass(frozen=True, kw_only=True)

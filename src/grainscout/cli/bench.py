@@ -234,7 +234,7 @@ class CampaignDisplay:
         self._live = Live(self._bar, console=notes, refresh_per_second=4) if shown else None
 
     def __enter__(self) -> Self:
-        from grainscout.benchmarks.campaign.incremental_scores import IncrementalScores
+        from grainscout.benchmarks.campaign.leaderboard import IncrementalScores
 
         if self._live is not None:
             self._live.start()

@@ -17,18 +17,18 @@ from grainscout.records.arrays import AnyFloatArray as AnyFloatArray
 from grainscout.records.arrays import BoolArray as BoolArray
 from grainscout.records.arrays import FloatArray as FloatArray
 from grainscout.records.arrays import IntArray as IntArray
-from grainscout.records.checks import MISTAKES as MISTAKES
-from grainscout.records.checks import CheckResult as CheckResult
-from grainscout.records.checks import NotChecked as NotChecked
 from grainscout.records.curve import IVCurve, Quality
 from grainscout.records.encoding.packing import PackedState as PackedState
 from grainscout.records.encoding.packing import pack as pack
 from grainscout.records.encoding.packing import unpack as unpack
+from grainscout.records.errors import MISTAKES as MISTAKES
+from grainscout.records.errors import CheckResult as CheckResult
 from grainscout.records.errors import ConfigError, DataError, GrainscoutError
 from grainscout.records.errors import JournalError as JournalError
 from grainscout.records.errors import LimitError as LimitError
 from grainscout.records.errors import LinkError as LinkError
 from grainscout.records.errors import MicroscopeError as MicroscopeError
+from grainscout.records.errors import NotChecked as NotChecked
 from grainscout.records.errors import NotSentError as NotSentError
 from grainscout.records.errors import PolicyError as PolicyError
 from grainscout.records.files import regular as regular

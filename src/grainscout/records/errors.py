@@ -1,4 +1,6 @@
-"""All errors that Grainscout raises on purpose."""
+"""All errors that Grainscout raises on purpose, and the results of a conformance suite."""
+
+from dataclasses import dataclass
 
 
 class GrainscoutError(Exception):
@@ -39,3 +41,25 @@ class JournalError(GrainscoutError):
 
 class LinkError(GrainscoutError):
     """The remote link failed or a peer broke its protocol."""
+
+
+#: Errors that an object under test may raise by mistake. Interrupts and memory errors pass through.
+MISTAKES = (
+    *(GrainscoutError, ArithmeticError, AttributeError, ImportError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, Warning),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """One check of a conformance suite."""
+
+    name: str
+    passed: bool
+    message: str = ""  #: What was wrong, or why nothing was checked
+    about: str = ""  #: What the check is about
+    checked: bool = True  #: False if there was nothing to check, or no way
+
+
+class NotChecked(Exception):
+    """Raised by a check that has nothing to check. Its text says why."""

@@ -108,7 +108,9 @@ class Problem:
     target: str = "loop_area"
 
     def __post_init__(self) -> None:
-        freeze(self, candidates=checked_sites("Problem candidates", self.candidates, self.scan))
+        freeze(
+            self, candidates=checked_sites("Problem candidates", self.candidates, self.scan.shape)
+        )
 
     @cached_property
     def _index(self) -> IntArray:

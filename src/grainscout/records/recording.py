@@ -54,7 +54,7 @@ class Recording(Drawn):
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sites = checked_sites("Recording sites", self.sites, self.scan)
+        sites = checked_sites("Recording sites", self.sites, self.scan.shape)
         current = np.array(self.current, dtype=np.float64)
         saturated = np.array(self.saturated, dtype=bool)
         if saturated.size == 0:

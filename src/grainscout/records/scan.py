@@ -35,19 +35,22 @@ def checked_site(
     return Site(int(pair[0]), int(pair[1]))
 
 
-def checked_sites(what: str, sites: object, scan: "Scan") -> IntArray:
-    """Rows and columns (n, 2) as integers. DataError unless all are on the scan."""
+def checked_sites(
+    what: str, sites: object, shape: tuple[int, int], *, least: int = 1, grid: str = "scan"
+) -> IntArray:
+    """Rows and columns (n, 2) as integers. DataError unless all are on the grid."""
     array = np.array(sites)
-    if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0 or array.dtype.kind not in "iu":
+    whole = array.ndim == 2 and array.shape[1] == 2 and array.dtype.kind in "iu"
+    if not whole or len(array) < least:
         raise DataError(
-            f"{what} must be an (n, 2) array of integer rows and columns, n >= 1; got "
+            f"{what} must be an (n, 2) array of integer rows and columns, n >= {least}; got "
             f"{array.dtype} of shape {array.shape}"
         )
-    outside = ((array < 0) | (array >= scan.shape)).any(1)
+    outside = ((array < 0) | (array >= shape)).any(1)
     if outside.any():
         raise DataError(
-            f"{what} must lie on the {scan.shape[0]} x {scan.shape[1]} scan; {int(outside.sum())} "
-            f"do not, the first is {tuple(array[outside][0].tolist())}"
+            f"{what} must lie on the {shape[0]} x {shape[1]} {grid}; {int(outside.sum())} do not, "
+            f"the first is {tuple(array[outside][0].tolist())}"
         )
     return array.astype(np.int64)
 
