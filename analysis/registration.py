@@ -32,26 +32,13 @@ class Registration:
 def register(
     reference: FloatArray, image: FloatArray, expected: tuple[float, float] = (0.0, 0.0)
 ) -> Registration:
-    """Find an image in a reference of the same pixel size.
+    """Find a (n, m) image in a reference of the same pixel size, from an `expected` displacement on.
 
     The cross-correlation of the overlap has its maximum at the displacement, which is found by
     ``skimage.registration.phase_cross_correlation`` (Guizar-Sicairos 2008, doi:10.1364/OL.33.000156).
     The overlap is cut out again at each displacement found, so that edges do not bias the next.
-    Offsets and slopes of lines are taken out before.
-
-    Parameters
-    ----------
-    reference : (rows, columns) array of float
-        The image that sites refer to.
-    image : (n, m) array of float
-        A later one, not larger.
-    expected : tuple of float
-        Displacement to start from: the image's first pixel in the reference [pixels].
-
-    Raises
-    ------
-    DataError
-        If the image is larger than the reference, or has a side below 8 pixels.
+    Offsets and slopes of lines are taken out before. DataError if the image is larger than the
+    reference, or has a side below 8 pixels.
     """
     if (
         image.ndim != 2

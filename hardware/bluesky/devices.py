@@ -183,11 +183,6 @@ class RunCurves:
 
     Subscribe `receive` to the RunEngine. Called with a run's uid and the suggestions it gives the points
     that `PolicyOptimizer.ingest` takes. DataError for a suggestion that was not measured.
-
-    Parameters
-    ----------
-    device : MicroscopeDevice
-        The device that measures.
     """
 
     def __init__(self, device: MicroscopeDevice) -> None:

@@ -42,20 +42,9 @@ PLAIN, OUTLIERS, STUDENT_T = "normal", "outliers", "student-t"
 class GaussianProcess:
     """A :class:`~grainscout.policies.models.surrogates.Surrogate` with a closed-form kernel.
 
-    Parameters
-    ----------
-    table : (m, d) array of float32
-        Features, with a mean of x·x of about 1.
-    candidate_rows : (c,) array of int
-        Rows to predict.
-    kernel : Kernel
-        Covariance of the features.
-    growth : float
-        Hyper-parameters are refitted when the data have grown by this fraction (0: always).
-    robust : bool
-        Student-t noise, so that one spoilt curve does not bend the map.
-    noise_prior : (float, float)
-        Mean and deviation of the log noise variance of standardised targets.
+    Of features `table` (m, d) with a mean of x·x of about 1, `candidate_rows` of which are predicted.
+    Hyper-parameters are refitted when the data have grown by the fraction `growth`. `robust` noise is
+    Student's. `noise_prior` is the mean and deviation of the log noise variance, targets standardised.
     """
 
     def __init__(

@@ -22,30 +22,20 @@ _BUDGET = tuple(item.name for item in fields(Budget))
 
 
 class Changes:
-    """Changes of a run so far. Without a microscope its limits are left as they are.
-
-    Attributes
-    ----------
-    excluded : (n,) array of bool
-        Candidates that must not be measured any more.
-    budget : Budget
-        Budget of the run now.
-    """
+    """Changes of a run so far. Without a microscope its limits are left as they are."""
 
     def __init__(self, problem: Problem, microscope: Microscope | None) -> None:
         self._problem, self._microscope = problem, microscope
+        #: (n,) candidates that must not be measured any more.
         self.excluded: BoolArray = np.zeros(len(problem.candidates), bool)
-        self.budget = problem.budget
+        self.budget = problem.budget  #: Of the run now
         self._regions: list[tuple[int, BoolArray]] = []  # batch from which on, candidates
 
     def apply(self, kind: str, text: str, before: int, *, spent: int = 0) -> None:
         """Carry out a request. Policies know of it before batch `before`.
 
-        Raises
-        ------
-        ConfigError
-            For a text that cannot be read, a wider budget or limit, and a change that leaves nothing
-            to measure, such as a budget of no more than the `spent` curves.
+        ConfigError for a text that cannot be read, a wider budget or limit, and a change that leaves
+        nothing to measure, such as a budget of no more than the `spent` curves.
         """
         if kind == "narrow":
             self._narrow(text, spent)
