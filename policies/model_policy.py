@@ -235,13 +235,6 @@ class ModelPolicy(SeededPolicy):
         mean, std = beside.predict()
         return mean, WIDTH * std
 
-    def image_novelty(self, also: list[int] | None = None) -> FloatArray:
-        """(c,) distance in feature space of each candidate to the nearest visited sites.
-
-        also : candidates that count as visited, too.
-        """
-        return self.run.image_novelty(also)
-
     def explain(self) -> dict[str, FloatArray]:
         """Maps of what is predicted now, and of the gain that the last proposal was chosen by.
 
@@ -258,7 +251,7 @@ class ModelPolicy(SeededPolicy):
         if known:
             maps["mean"], maps["uncertainty"] = self.predict()
         if self.features.of_image:
-            maps["image_novelty"] = self.image_novelty()
+            maps["image_novelty"] = self.run.image_novelty()
         if self._shown is not None:
             maps[self.acquisition.shown] = np.where(np.isfinite(self._shown), self._shown, np.nan)
         for part in (self.model, self.acquisition, self.candidates):

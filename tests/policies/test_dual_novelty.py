@@ -56,7 +56,7 @@ def test_product_gate_is_the_product_of_the_scaled_maps() -> None:
 def test_quantile_gate_admits_new_patches_only() -> None:
     policy = started(gate="quantile", quantile=0.8)
     available = policy.history.available()
-    image = policy.image_novelty()
+    image = policy.run.image_novelty()
     (proposal,) = policy.ask()
     at = image[policy.problem.index_of([proposal.site])[0]]
     assert at >= np.quantile(image[available], 0.8)
@@ -66,7 +66,7 @@ def test_quantile_gate_admits_new_patches_only() -> None:
 
 def test_probability_gate_lets_newer_patches_pass_more_often() -> None:
     policy = started(gate="probability")
-    novelty = policy.image_novelty()
+    novelty = policy.run.image_novelty()
     available = policy.history.available()
     passed = np.zeros(len(novelty))
     for _ in range(60):
