@@ -10,9 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from grainscout.benchmarks.campaign.campaign import Campaign
+from grainscout.benchmarks.campaign.campaign import BASELINE, Campaign
 from grainscout.benchmarks.campaign.leaderboard import (
-    BASELINE,
     GoalRanking,
     earlier_scores,
     goal_rankings,
