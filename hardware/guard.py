@@ -10,9 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from grainscout.hardware.answers import check_answer, largest_current
 from grainscout.hardware.clock import SimulatedClock
-from grainscout.hardware.commands import Command, Status
+from grainscout.hardware.commands import Command, Status, check_answer, largest_current
 from grainscout.hardware.forwarding import Forwarding
 from grainscout.hardware.geometry import Geometry
 from grainscout.hardware.limits import Limits, Violation

@@ -24,13 +24,13 @@ from grainscout.analysis.latent.figures import latent_map as latent_map
 from grainscout.analysis.latent.figures import latent_scatter as latent_scatter
 from grainscout.analysis.latent.maps import DecodedMap as DecodedMap
 from grainscout.analysis.latent.maps import decoded_map
+from grainscout.analysis.latent.networks import Training
 from grainscout.analysis.latent.patches import patches_at
 from grainscout.analysis.latent.published import PublishedDualVAE
 from grainscout.analysis.latent.report import DualReport, judge
 from grainscout.analysis.latent.rotation import ImageOptions, Latents, RotationVAE
 from grainscout.analysis.latent.scores import retrieval, separation
 from grainscout.analysis.latent.store import load_model, save_model
-from grainscout.analysis.latent.training import Training
 
 __all__ = [
     "DualOptions",

@@ -11,9 +11,12 @@ from torch import Tensor
 from grainscout.analysis.latent.cross_modal import CrossModalRegression, site_invariants
 from grainscout.analysis.latent.images import ImageLoss, ImageModel
 from grainscout.analysis.latent.networks import (
+    History,
     Network,
+    Training,
     bounded,
     followed,
+    learn,
     normal_kl,
     one_thread,
     sample,
@@ -28,7 +31,6 @@ from grainscout.analysis.latent.rotation import (
     encode_patches,
     image_model,
 )
-from grainscout.analysis.latent.training import History, Training, learn
 from grainscout.records import BoolArray, ConfigError, DataError, FloatArray
 
 

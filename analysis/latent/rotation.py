@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from grainscout.analysis.latent.images import ImageLoss, ImageModel
-from grainscout.analysis.latent.networks import one_thread
+from grainscout.analysis.latent.networks import History, Training, learn, one_thread
 from grainscout.analysis.latent.patches import Scaling, Split, checked, split
 from grainscout.analysis.latent.pose import Poses, window_positions
-from grainscout.analysis.latent.training import History, Training, learn
 from grainscout.records import BoolArray, ConfigError, DataError, FloatArray
 
 _CHUNK = 128

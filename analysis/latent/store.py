@@ -19,11 +19,10 @@ from torch import Tensor
 from grainscout.analysis.latent.cross_modal import CrossModalRegression
 from grainscout.analysis.latent.dual import DualOptions, DualVAE, SpectrumModel, spectrum_model
 from grainscout.analysis.latent.images import ImageModel
-from grainscout.analysis.latent.networks import CoordinateDecoder, Network
+from grainscout.analysis.latent.networks import CoordinateDecoder, History, Network
 from grainscout.analysis.latent.patches import Scaling, Split
 from grainscout.analysis.latent.published import FAULTS, PublishedDualVAE, networks_of
 from grainscout.analysis.latent.rotation import ImageOptions, RotationVAE, image_model
-from grainscout.analysis.latent.training import History
 from grainscout.records import ConfigError, DataError, pack, regular, unpack
 
 WHAT, VERSION = "grainscout latent model", 1

@@ -166,3 +166,38 @@ def refuse_stopped(images: Mapping[str, FloatArray], channels: Sequence[str]) ->
             f"every line of the image must be scanned; {int(flat.sum())} of {flat.size} are constant. It "
             "was stopped before its end"
         )
+
+
+def staircase(
+    waveform: Waveform,
+    source: Callable[[float], None],
+    read: Callable[[], tuple[float, bool]],
+    *,
+    lag: float,
+) -> IVCurve:
+    """Source each voltage at its time and read a current [A], and whether it is saturated.
+
+    MicroscopeError once a sample is later than `lag` times the sweep: a slower one is another measurement.
+    """
+    times: list[float] = []
+    readings: list[tuple[float, bool]] = []
+    begun = time.monotonic()
+    for volts, due in zip(waveform.voltage, waveform.time - waveform.time[0], strict=True):
+        time.sleep(max(0.0, begun + due - time.monotonic()))
+        late = time.monotonic() - begun - due
+        if late > lag * waveform.duration:
+            raise MicroscopeError(
+                f"the sweep must take {waveform.duration:g} s; the meter is {late:.3g} s late after "
+                f"{len(times)} of {len(waveform)} samples. Use fewer samples, a longer sweep or a shorter "
+                "integration"
+            )
+        source(float(volts))
+        readings.append(read())
+        times.append(time.monotonic() - begun)
+    currents, flags = zip(*readings, strict=True)
+    return IVCurve(
+        voltage=waveform.voltage,
+        current=np.array(currents),
+        time=np.array(times),
+        saturated=np.array(flags),
+    )

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from grainscout.hardware.adapters.lock import InstrumentLock
-from grainscout.hardware.adapters.shared import positive
-from grainscout.hardware.adapters.staircase import staircase
+from grainscout.hardware.adapters.shared import positive, staircase
 from grainscout.hardware.protocol import Rescue
 from grainscout.records import ConfigError, IVCurve, MicroscopeError, PackedState, Waveform
 

@@ -47,20 +47,8 @@ class MicroscopeDevice(StandardReadable):
     one after the other by a thread of the device's own. Parking therefore waits for the sweep that is
     going on, and the RunEngine can be paused meanwhile.
 
-    Parameters
-    ----------
-    guard : Guard
-        The microscope behind its limits.
-    waveform : Waveform, optional
-        The sweep, scaled by the signals ``peak`` and ``duration``. The default is the microscope's own
-        (a recording's) or a triangle.
-    name : str
-        Name of the device.
-
-    Raises
-    ------
-    ConfigError
-        Without a guard.
+    A `waveform` is scaled by the signals ``peak`` and ``duration``. The default is the microscope's own (a
+    recording's) or a triangle. ConfigError without a guard.
     """
 
     def __init__(

@@ -5,8 +5,8 @@ from .faults import Event as Event
 from .faults import MotionSpec as MotionSpec
 from .faults import Visit as Visit
 from .instrument import Instrument
-from .light import LightSpec
 from .noise import AmplifierSpec
+from .sample_memory import LightSpec
 from .wear import DamageSpec, WearSpec
 
 __all__ = [

@@ -14,8 +14,8 @@ from grainscout.simulator.instrument.contact import (
     LandingSpec,
 )
 from grainscout.simulator.instrument.drift import CreepSpec, DriftSpec
-from grainscout.simulator.instrument.light import LightSpec
 from grainscout.simulator.instrument.noise import IDEAL_AMPLIFIER, AmplifierSpec
+from grainscout.simulator.instrument.sample_memory import LightSpec
 from grainscout.simulator.instrument.wear import DamageSpec, WearSpec
 from grainscout.simulator.transport.parameters import TEMPERATURES
 

@@ -20,9 +20,8 @@ from grainscout.simulator.instrument.buffers import AppendBuffer
 from grainscout.simulator.instrument.contact import Landing, in_contact, slope, telegraph
 from grainscout.simulator.instrument.drift import Creep, DriftPath, mirrored, shifted
 from grainscout.simulator.instrument.faults import Event, InstrumentSpec, Visit
-from grainscout.simulator.instrument.light import Lamp
 from grainscout.simulator.instrument.noise import amplify
-from grainscout.simulator.instrument.sample_memory import FilmMemory
+from grainscout.simulator.instrument.sample_memory import FilmMemory, Lamp
 from grainscout.simulator.instrument.wear import Tip
 
 # Purposes of the random streams of one measurement.

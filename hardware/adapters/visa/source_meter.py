@@ -10,8 +10,7 @@ from functools import partial
 from typing import Any
 
 from grainscout.hardware.adapters.lock import InstrumentLock
-from grainscout.hardware.adapters.shared import positive
-from grainscout.hardware.adapters.staircase import staircase
+from grainscout.hardware.adapters.shared import positive, staircase
 from grainscout.hardware.adapters.visa import dialects
 from grainscout.hardware.adapters.visa.dialects import Dialect
 from grainscout.hardware.protocol import Rescue
