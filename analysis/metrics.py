@@ -28,9 +28,6 @@ from grainscout.records import DataError, FloatArray
 BOUNDARY_WIDTH, JUNCTION_WIDTH = 30e-9, 38e-9
 
 
-# What was found ------------------------------------------------------------------------------
-
-
 def found_trace(archetype: ArrayLike, present: ArrayLike, *, examples: int = 1) -> FloatArray:
     """Share of the wanted examples found so far.
 
@@ -127,9 +124,6 @@ def enrichment_trace(hits: ArrayLike, base_rate: float) -> FloatArray:
     return np.cumsum(hit) / np.arange(1, hit.size + 1) / base_rate
 
 
-# Optimisation --------------------------------------------------------------------------------
-
-
 def best_traces(observed: ArrayLike, truth: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Oracle and inference traces of a maximisation.
 
@@ -212,9 +206,6 @@ def draws_until_all(counts: ArrayLike, total: int) -> float:
 def regret(trace: ArrayLike, best: float) -> FloatArray:
     """Gap (n,) between the film's best and a trace."""
     return best - np.asarray(trace, dtype=np.float64)
-
-
-# Cost and normalisation ----------------------------------------------------------------------
 
 
 def travel_trace(positions: ArrayLike) -> FloatArray:

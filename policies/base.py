@@ -62,7 +62,6 @@ class CandidatePolicy:
     def __post_init__(self) -> None:
         check_options(self)
 
-    # ---- for subclasses -------------------------------------------------------------------
     def _begin(self) -> None:
         """Prepare for a new problem."""
 
@@ -95,7 +94,6 @@ class CandidatePolicy:
     ledger = history
     archive = observations
 
-    # ---- the protocol ---------------------------------------------------------------------
     def reset(self, problem: Problem, *, rng: np.random.Generator) -> None:
         """Begin a new experiment on `problem` with randomness from `rng` only."""
         self._history = ObservationHistory(problem)

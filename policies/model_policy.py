@@ -66,7 +66,6 @@ class ModelPolicy(SeededPolicy):
                 options[f.name] = value
         return options
 
-    # ---- the loop -------------------------------------------------------------------------
     def _begin(self) -> None:
         self._weights_seed = int(self.rng.integers(2**31))
         self._keep(NO_DATA)
@@ -210,7 +209,6 @@ class ModelPolicy(SeededPolicy):
         model = None if few else self._learn(only_look=True)
         return 1.0 if model is None else expected_gain(model, curves)
 
-    # ---- predictions ----------------------------------------------------------------------
     def predict(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the target, (n_candidates,) each.
 
@@ -264,7 +262,6 @@ class ModelPolicy(SeededPolicy):
             f"it has {len(self.history)} curves"
         )
 
-    # ---- state ----------------------------------------------------------------------------
     def take_earlier_defaults(self, version: int = 1, *, robust: bool = False) -> None:
         """Go on as a run that began with earlier defaults (records 0204 and 0206)."""
         self.run.defaults = version

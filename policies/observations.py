@@ -65,7 +65,6 @@ class ObservationHistory:
         self._curves: list[tuple[FloatArray, BoolArray, dict[str, Any]]] = []
         self._observations: Observations | None = None
 
-    # ---- candidates -----------------------------------------------------------------------
     def available(self, *, retries: int = 0, revisits: int = 0) -> IntArray:
         """Candidates that may be proposed now, ascending."""
         usable = (self.pending == 0) & (self.visits <= revisits) & (self.failures <= retries)
@@ -73,7 +72,6 @@ class ObservationHistory:
 
     open = available  # the former name
 
-    # ---- proposals and outcomes -----------------------------------------------------------
     def propose(self, indices: Iterable[int]) -> list[str]:
         """Mark candidates as pending and give their new proposal ids."""
         self._asks += 1
@@ -140,7 +138,6 @@ class ObservationHistory:
             raise PolicyError(f"tell must get each outcome once; {name} was recorded before")
         return number
 
-    # ---- the observations ----------------------------------------------------------------------
     def __len__(self) -> int:
         """Number of measured curves."""
         return len(self._keys)
@@ -163,7 +160,6 @@ class ObservationHistory:
             )
         return self._observations
 
-    # ---- state ----------------------------------------------------------------------------
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the problem (images, candidates, waveform, target, light): whose state it is."""

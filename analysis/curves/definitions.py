@@ -63,9 +63,6 @@ def no_branch(curves: Curves) -> Raw:
     return undefined(curves, Flag.TOO_SHORT if short else Flag.OUT_OF_RANGE)
 
 
-# Loops ---------------------------------------------------------------------------------------
-
-
 def loop_area(curves: Curves, low: float | None = None, high: float | None = None) -> Raw:
     """Loop area: integral of |I_reverse - I_forward| dV [A V].
 
@@ -191,9 +188,6 @@ def hysteresis_signed(curves: Curves) -> Raw:
     the size of the current counts.
     """
     return _loop_ratio(curves, signed=True)
-
-
-# Currents ------------------------------------------------------------------------------------
 
 
 def drive(curves: Curves) -> float:

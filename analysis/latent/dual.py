@@ -190,8 +190,6 @@ class DualVAE:
             spectrum=spectrum,
         )
 
-    # -- from data to the map --------------------------------------------------------------------
-
     def encode_image(self, patches: ArrayLike) -> Latents:
         """Infer content and pose of patches."""
         return encode_patches(self.image, self.image_scaling, patches, self.window)
@@ -216,8 +214,6 @@ class DualVAE:
         mean, sigma = self.encode_spectrum(spectra)
         a, b = image.content_sigma**-2, np.fmax(sigma, 1e-6) ** -2
         return np.asarray((a * image.content + b * mean) / (a + b))
-
-    # -- from the map to data --------------------------------------------------------------------
 
     def decode_image(self, content: ArrayLike) -> FloatArray:
         """Upright patches (n, channels, w, w) at points (n, d) of the map."""

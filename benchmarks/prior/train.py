@@ -245,7 +245,6 @@ def train(
     return course
 
 
-# ---- the command ------------------------------------------------------------------------------
 def claim(folder: Path) -> None:
     """Make the folder, or ConfigError if other code made what it keeps."""
     digest = hashlib.sha256()

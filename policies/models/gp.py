@@ -71,7 +71,6 @@ class GaussianProcess:
         self._fitted = self._factored = 0
         self._rows, self._given, self._extra = np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
 
-    # ---- the protocol ---------------------------------------------------------------------
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
@@ -169,7 +168,6 @@ class GaussianProcess:
             self._append(int(rows[k]), float(given[k]), float(extra[k]))
         self._weigh(y)
 
-    # ---- learning -------------------------------------------------------------------------
     def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray) -> None:
         first = winsorise(y) if self.likelihood == STUDENT_T else y
         self._offset, self._scale = standardise(first)
@@ -252,7 +250,6 @@ class GaussianProcess:
         gradient = np.concatenate([pull(weight), by_noise])
         return value + 0.5 * float(off @ off), gradient + off / self._prior[:, 1]
 
-    # ---- the posterior --------------------------------------------------------------------
     @property
     def _n(self) -> int:
         return len(self._rows)

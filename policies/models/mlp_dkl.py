@@ -171,7 +171,6 @@ class Ensemble:
     def _limited(self, y: FloatArray) -> FloatArray:
         return winsorise(y) if self.robust else y
 
-    # ---- inside ---------------------------------------------------------------------------
     def _need_fit(self) -> _Members:
         if self._members is None:
             raise not_fitted()

@@ -31,7 +31,6 @@ class MeanModel:
 _DECAYS = (1.5, 4.0)  # lengths over which a boundary's or a junction's influence falls off [pixels]
 
 
-# ---- hypotheses -------------------------------------------------------------------------------
 def _decays(distance: FloatArray) -> list[FloatArray]:
     return [np.exp(-distance / length) for length in _DECAYS]
 

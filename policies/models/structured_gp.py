@@ -72,7 +72,6 @@ class StructuredGP:
         self._evidence = -math.inf
         self._rows = np.zeros(0, np.int64)
 
-    # ---- the protocol ---------------------------------------------------------------------
     @property
     def noise(self) -> float:
         """Learnt variance of the noise, in the target's unit squared."""
@@ -204,7 +203,6 @@ class StructuredGP:
             self._evidence = float(state["evidence"])
             self._condition()
 
-    # ---- learning the hyper-parameters ----------------------------------------------------
     def _learn(self, rows: IntArray, y: FloatArray, given: FloatArray, extra: FloatArray) -> None:
         """Hyper-parameters of the largest posterior density.
 
@@ -276,7 +274,6 @@ class StructuredGP:
         )
         return value + 0.5 * float(off @ off), gradient + off / self._prior[:, 1]
 
-    # ---- the posterior --------------------------------------------------------------------
     def _need_fit(self) -> None:
         if len(self._rows) == 0:
             raise not_fitted()

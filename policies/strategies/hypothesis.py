@@ -43,7 +43,6 @@ class Competition:
         self._trials = np.zeros(count, np.int64)
         self._steps, self._chosen, self._median = 0, 0, np.inf
 
-    # ---- the protocol ---------------------------------------------------------------------
     @property
     def candidate_rows(self) -> IntArray:
         """(c,) rows of the candidates."""
@@ -114,7 +113,6 @@ class Competition:
             # Data are only ever appended, so what a model last saw is the beginning of them.
             model.restore(stored, rows[:n], y[:n], None if noise is None else noise[:n])
 
-    # ---- the competition ------------------------------------------------------------------
     @property
     def _list(self) -> list[StructuredGP]:
         return list(self.models.values())

@@ -50,7 +50,6 @@ class Discovery(Design):
     #: Weight of the uncertainty of the chance of a missing archetype.
     curiosity: float = option(0.5, low=0.0)
 
-    # ---- archetypes of the curves ---------------------------------------------------------
     def archetypes(self, run: RunContext) -> FloatArray:
         """(n, 3) probability of each archetype for each curve. Zeros for a dead contact."""
         shapes = self._shapes(run)
@@ -91,7 +90,6 @@ class Discovery(Design):
         seen = (self.archetypes(run) > 0.5).sum(0)
         return np.asarray(np.maximum(self.examples - seen, 0) / self.examples)
 
-    # ---- chances elsewhere ----------------------------------------------------------------
     @staticmethod
     def _informed(run: RunContext) -> bool:
         return isinstance(run.model, PretrainedModel) and run.model.prior != "none"
@@ -160,7 +158,6 @@ class Discovery(Design):
             raise PolicyError("discovery needs the model of scout, a mixture; got another one")
         return lambda a, b: _VARIANCE * surrogate.members[0].correlation(a, b)
 
-    # ---- the choice -----------------------------------------------------------------------
     def plan(self, run: RunContext) -> tuple[str, Callable[[Posterior], FloatArray]]:
         """Discovery while archetypes are missing, else the design."""
         missing = self.missing(run)

@@ -133,8 +133,6 @@ class Film(Drawn):
             measured=image,
         )
 
-    # -- the frame and the truth ---------------------------------------------------------------
-
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
@@ -176,8 +174,6 @@ class Film(Drawn):
     def archetype(self) -> NDArray[np.uint8]:
         """Number of the largest share in `archetype_weights`."""
         return self.truth.archetype
-
-    # -- the image -----------------------------------------------------------------------------
 
     def dilated(self, tip_radius_nm: float | None = None) -> FloatArray:
         """Surface [m] as a tip sees it, without artefacts.
@@ -227,8 +223,6 @@ class Film(Drawn):
         else:
             height = self.measured
         return Scan(channels={"height": height}, units={"height": "m"}, pixel_size=self.pixel_size)
-
-    # -- curves --------------------------------------------------------------------------------
 
     def curves(
         self,
@@ -362,8 +356,6 @@ class Film(Drawn):
         """Transport parameters (n,) at (n, 2) sites."""
         rows, columns = checked_sites("film sites", sites, self.shape, least=0, grid="film").T
         return {name: array[rows, columns] for name, array in self.truth.parameters.items()}
-
-    # -- files ---------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file, replacing an existing one."""

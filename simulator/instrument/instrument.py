@@ -80,8 +80,6 @@ class Instrument:
         self._creep = Creep(spec.creep) if spec.creep else None
         self._images = 0
 
-    # -- the place of the tip
-
     def offset(self, seconds: float) -> FloatArray:
         """Displacement (2,) from the commanded place [m], with the correction of it."""
         total = self.displaced
@@ -104,8 +102,6 @@ class Instrument:
         """Move by `step` (2,) [m] until `seconds`."""
         if self._creep is not None:
             self._creep.move(step, seconds)
-
-    # -- measurements
 
     def land(self, site: Site, visit: int, seconds: float) -> Landing:
         """Land the tip, find no surface, or crash."""
@@ -215,8 +211,6 @@ class Instrument:
             units={name: {"height": "m", "current": "A"}[name] for name in images},
             metadata={**first.metadata, "started_s": seconds, **taken_at},
         )
-
-    # -- parts of measurements
 
     def _flow(
         self, site: Site, visit: int, pixel: Site, waveform: Waveform, seconds: float
@@ -333,8 +327,6 @@ class Instrument:
     def _log(self, seconds: float, kind: str, site: Site | None, **detail: float) -> None:
         where = {} if site is None else {"site": [int(site[0]), int(site[1])]}
         self.events.append(Event(time_s=seconds, kind=kind, detail=where | detail))
-
-    # -- state
 
     def state(self) -> PackedState:
         """Everything that later measurements depend on, and the logs."""

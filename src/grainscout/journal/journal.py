@@ -142,8 +142,6 @@ class Journal:
 
     claimed = locked  # the former name
 
-    # Writing ------------------------------------------------------------------------------------
-
     def record_batch(self, number: int, proposals: Sequence[Proposal], decision_s: float) -> None:
         """Commit the proposals of one ask, before the first is measured.
 
@@ -192,8 +190,6 @@ class Journal:
         with self._commit() as db:
             (row,) = self._rows("requests", "WHERE number = ?", request.number)
             insert(db, "requests", *row[:-1], 1, instead=True)
-
-    # Reading ------------------------------------------------------------------------------------
 
     def header(self) -> Header:
         """Definition of the run."""
@@ -303,8 +299,6 @@ class Journal:
     def _outcomes(self, first: int = 0, count: int = -1) -> Iterator[tuple[int, Outcome]]:
         for row in self._counted("outcomes", first, count):
             yield int(row[1]), self._made(outcome_from, row)
-
-    # Plumbing -----------------------------------------------------------------------------------
 
     @contextmanager
     def _commit(self, durable: bool = True) -> Iterator[sqlite3.Connection]:

@@ -131,9 +131,6 @@ def _state(raw: bytes, order: str) -> tuple[int, int]:
     return first, second
 
 
-# Records ----------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _mapped(path: Path) -> Iterator[_Buffer]:
     with path.open("rb") as file:
