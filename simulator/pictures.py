@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from grainscout.records import FloatArray, IntArray, Waveform
 from grainscout.simulator.film.film import Film
@@ -68,9 +70,6 @@ def _scale(axes: Axes, film: Film) -> None:
 
 
 def _archetypes(axes: Axes, film: Film) -> None:
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
     colours = ListedColormap(ARCHETYPE_COLOURS)
     axes.imshow(film.archetype, cmap=colours, vmin=-0.5, vmax=3.5, interpolation="nearest")
     shares = [float((film.archetype == k).mean()) for k in range(4)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
@@ -93,8 +94,6 @@ def forc_map(family: Forc) -> Figure:
     left, right = fig.subplots(1, 2)
     curves = family.current[0]
     factor, unit = engineering(curves, "A")
-    from matplotlib import colormaps
-
     tones = colormaps[VALUE](np.linspace(0, 0.92, len(curves)))
     for tone, row in zip(tones, curves, strict=True):
         left.plot(family.voltage, row * factor, color=tone, lw=1.1)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES
@@ -211,9 +213,6 @@ def archetype_map(
     sites : (n, 2) array of int, optional
         Measured rows and columns.
     """
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
     classes, names = np.asarray(archetype), ARCHETYPE_NAMES
     palette = colours(names)
     fig, ax = single(5.2, 4.4)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -173,8 +173,6 @@ def draw_image(
     limits: tuple[float, float] | None = None,
 ) -> Any:
     """Draw an image with axes in µm or nm."""
-    from matplotlib import colormaps
-
     extent, unit = image_extent(image.shape, pixel_size)
     colour_map = colormaps[cmap].with_extremes(bad="#E4E4E4")
     low, high = limits if limits is not None else robust_limits(image)

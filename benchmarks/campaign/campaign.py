@@ -84,7 +84,7 @@ class Campaign:
                 f"stopping against must be a policy of the campaign that is not given the truth "
                 f"({', '.join(fair)}); got {against!r}"
             )
-        needing = [t.id for t in self.tasks if t.needs_random]
+        needing = [t.id for t in self.tasks if not t.counts_curves]
         if needing and not any(p.title == p.name == BASELINE for p in self.policies):
             raise ConfigError(
                 f"campaign {self.name!r} must have the policy {BASELINE!r}, without a label: its pace "

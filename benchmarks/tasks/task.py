@@ -161,11 +161,6 @@ class Task:
         """True if curves alone are limited, so that all policies measure as many."""
         return self.seconds is None and self.wear is None
 
-    @property
-    def needs_random(self) -> bool:
-        """True if a score of 0 is the random policy's own pace."""
-        return not self.counts_curves
-
 
 def replay_task(file: Path, target: str, curves: int | None, **settings: Any) -> Task:
     """Make a task on the user's own recorded grid: every recorded site may be measured.

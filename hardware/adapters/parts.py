@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -184,16 +185,11 @@ class MicroscopeOfParts:
 
     def close(self) -> None:
         """Close all parts, each even if another fails."""
-        try:
-            if self._meter is not None:
-                self._meter.close()
-        finally:
-            try:
-                if self._lamp is not None:
-                    self._lamp.close()
-            finally:
-                if supports(self._mover, SupportsClose):
-                    self._mover.close()
+        parts: tuple[object, ...] = (self._mover, self._lamp, self._meter)
+        with ExitStack() as last_first:
+            for part in parts:
+                if supports(part, SupportsClose):
+                    last_first.callback(part.close)
 
 
 def _with_parts(able: Capabilities, rise_s: float | None, *, light: bool) -> Capabilities:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grainscout.microstructure.reader import read_structure
 from grainscout.policies.acquisition import Posterior
 from grainscout.policies.base import nearest_sites
 from grainscout.policies.design import greedy, integrated_fall, largest_cluster, tour
@@ -31,8 +32,6 @@ PRIORS = ("pretrained", "none")
 
 def read(run: RunContext) -> Any:
     """The reading of the run's scan, made once."""
-    from grainscout.microstructure.reader import read_structure
-
     return run.memo("reading", lambda: read_structure(run.problem.scan))
 
 

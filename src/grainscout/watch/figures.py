@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup, escape
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from numpy.typing import ArrayLike
 
 from grainscout.analysis.curves.archetypes import ARCHETYPE_NAMES, UNKNOWN
@@ -226,7 +228,4 @@ def archetypes(run: Snapshot) -> Markup:
 
 def order_bar() -> list[str]:
     """Colours of the order of measurements."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     return [to_hex(colormaps[STEPS](k / (_SHADES - 1))) for k in range(_SHADES)]
