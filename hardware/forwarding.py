@@ -12,7 +12,8 @@ from grainscout.hardware.protocol import (
     SupportsSettings,
     SupportsWear,
 )
-from grainscout.records import MicroscopeError, PackedState, SupportsState, supports
+from grainscout.records import MicroscopeError, PackedState
+from grainscout.records.supports import SupportsState, supports
 
 T = TypeVar("T")
 

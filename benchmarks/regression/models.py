@@ -15,7 +15,8 @@ from grainscout.benchmarks.regression.scores import Answer, Model
 from grainscout.microstructure import SegmentationSpec, find_structure
 from grainscout.policies import make_policy
 from grainscout.policies.protocol import SupportsPredict
-from grainscout.records import ConfigError, FloatArray, PolicyError, closest, supports
+from grainscout.records import ConfigError, FloatArray, PolicyError, closest
+from grainscout.records.supports import supports
 
 _DESCRIPTORS = ("turn_on", "loop_area", "hysteresis", "max_current")
 

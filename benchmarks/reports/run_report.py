@@ -17,7 +17,8 @@ from grainscout.benchmarks.tasks.truth import TaskTruth
 from grainscout.journal import Header, Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExplain
-from grainscout.records import DataError, Outcome, Problem, supports
+from grainscout.records import DataError, Outcome, Problem
+from grainscout.records.supports import supports
 from grainscout.simulator import Structure
 
 

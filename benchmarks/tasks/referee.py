@@ -8,7 +8,8 @@ import numpy as np
 
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsPredict
-from grainscout.records import FloatArray, Outcome, PolicyError, Problem, supports
+from grainscout.records import FloatArray, Outcome, PolicyError, Problem
+from grainscout.records.supports import supports
 
 #: Name and options of the policy whose model is the referee. A better model goes here and nowhere else.
 REFEREE: tuple[str, dict[str, object]] = ("dkl", {})

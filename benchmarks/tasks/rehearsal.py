@@ -14,7 +14,8 @@ from grainscout.hardware import Limits, SimulatedMicroscope, SupportsWear
 from grainscout.hardware.paper import refused_on_paper
 from grainscout.hardware.protocol import Capabilities, Paper
 from grainscout.policies import make_policy
-from grainscout.records import PackedState, supports
+from grainscout.records import PackedState
+from grainscout.records.supports import supports
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

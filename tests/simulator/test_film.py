@@ -177,10 +177,10 @@ def test_bad_settings_name_parameter_unit_and_range(make, message):
 @pytest.mark.parametrize(
     ("sites", "message"),
     [
-        (np.array([[0, 48]]), r"must lie on the 48 x 48 film; got \(0, 48\)"),
+        (np.array([[0, 48]]), r"must lie on the 48 x 48 film; 1 do not, the first is \(0, 48\)"),
         (np.array([[-1, 0]]), "must lie on"),
-        (np.array([1, 2]), r"must be an \(n, 2\) integer array"),
-        (np.array([[0.5, 1.0]]), "integer array"),
+        (np.array([1, 2]), r"must be an \(n, 2\) array of integer"),
+        (np.array([[0.5, 1.0]]), "array of integer"),
     ],
 )
 def test_bad_sites(film, sites, message):

@@ -11,7 +11,8 @@ import numpy as np
 from grainscout.hardware.limits import Limits
 from grainscout.hardware.protocol import Microscope, SupportsCheck
 from grainscout.journal import Event
-from grainscout.records import BoolArray, Budget, ConfigError, Problem, Site, supports
+from grainscout.records import BoolArray, Budget, ConfigError, Problem, Site
+from grainscout.records.supports import supports
 
 #: Requests of this module. Their detail is one text, `change`.
 KINDS = ("exclude", "constrain", "narrow")

@@ -10,7 +10,8 @@ import numpy as np
 from grainscout.analysis.registration import Registration, register, richest_part
 from grainscout.hardware.protocol import Microscope, Part, SupportsDisplace, SupportsLook
 from grainscout.journal import Event
-from grainscout.records import ConfigError, JournalError, MicroscopeError, Scan, supports
+from grainscout.records import ConfigError, JournalError, MicroscopeError, Scan
+from grainscout.records.supports import supports
 
 #: Kind of the events that hold an estimate.
 DRIFT = "drift"

@@ -5,7 +5,8 @@ from typing import Any
 
 from grainscout.hardware.protocol import Microscope, SupportsCheck, SupportsFaults, SupportsWear
 from grainscout.journal import Event, Journal
-from grainscout.records import JournalError, PackedState, Site, SupportsState, supports
+from grainscout.records import JournalError, PackedState, Site
+from grainscout.records.supports import SupportsState, supports
 
 
 class Logbook:

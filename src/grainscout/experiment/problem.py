@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from grainscout.hardware.protocol import Capabilities, Microscope, SupportsImageBias
-from grainscout.records import Budget, ConfigError, IntArray, Problem, Scan, Waveform, supports
+from grainscout.records import Budget, ConfigError, IntArray, Problem, Scan, Waveform
+from grainscout.records.supports import supports
 
 
 def full_window_sites(shape: tuple[int, int], window: int) -> IntArray:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from grainscout.policies.protocol import Policy, SupportsExpectedGain
-from grainscout.records import ConfigError, supports
+from grainscout.records import ConfigError
+from grainscout.records.supports import supports
 
 #: First word of the reason for the end of such a run.
 SETTLED = "settled"

@@ -41,8 +41,6 @@ from grainscout.records.scan import Scan, Site
 from grainscout.records.streams import Streams as Streams
 from grainscout.records.streams import measurement_stream as measurement_stream
 from grainscout.records.streams import spawn_streams as spawn_streams
-from grainscout.records.supports import SupportsState as SupportsState
-from grainscout.records.supports import supports as supports
 from grainscout.records.waveform import Waveform
 
 __all__ = [

@@ -24,7 +24,8 @@ from grainscout.experiment import one_thread
 from grainscout.journal import Batch, Header, Journal
 from grainscout.policies import Policy, make_policy
 from grainscout.policies.protocol import SupportsExplain, SupportsState
-from grainscout.records import GrainscoutError, Outcome, PackedState, PolicyError, supports
+from grainscout.records import GrainscoutError, Outcome, PackedState, PolicyError
+from grainscout.records.supports import supports
 
 #: Longest wait for the maps [s].
 PATIENCE_S = 300.0
