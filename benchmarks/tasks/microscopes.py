@@ -327,6 +327,13 @@ def _likeness(spec: Topography) -> FilmSpec:
     return spec_like(film_on_image(spec, 0))
 
 
+def height_image(
+    file: Path, channel: str | None = None, **options: Any
+) -> tuple[FloatArray, tuple[float, float]]:
+    """Read a height image [m] and its pixel size [m], with the options of `Topography`."""
+    return _checked_height(file, _image(Topography(file=file, channel=channel, **options)))
+
+
 def _checked_height(file: Path, scan: Scan) -> tuple[FloatArray, tuple[float, float]]:
     if "height" not in scan.channels:
         names = ", ".join(f"{n} [{scan.units.get(n, 'no unit')}]" for n in scan.channels)
