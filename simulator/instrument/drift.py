@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from grainscout.records import ConfigError, DataError, FloatArray, IntArray
 from grainscout.records.validation import non_negative, positive
@@ -17,6 +16,8 @@ def shifted(
     columns: int | None = None,
 ) -> FloatArray:
     """Rows from `start` on, `columns` wide, displaced by offsets [pixels]; mirrored beyond the edges."""
+    from scipy.ndimage import map_coordinates
+
     wide = image.shape[1] if columns is None else columns
     at_row = start[0] + np.arange(len(offsets))[:, np.newaxis] + offsets[:, :1] + np.zeros(wide)
     at_column = start[1] + np.arange(wide)[np.newaxis, :] + offsets[:, 1:]

@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from grainscout.records import BoolArray, FloatArray, IntArray, PackedState, Site
 from grainscout.records.validation import positive
-from grainscout.simulator.film.film import Film
 from grainscout.simulator.instrument.buffers import PixelTable
+
+if TYPE_CHECKING:  # names of presets are listed without what films need
+    from grainscout.simulator.film.film import Film
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class Lamp:
 class FilmMemory:
     """Traces of use by pixel: ionic states with the time when the bias was taken off, doses, scars."""
 
-    def __init__(self, film: Film, lamp: Lamp, temperature: float) -> None:
+    def __init__(self, film: "Film", lamp: Lamp, temperature: float) -> None:
         self._film = film
         self._lamp = lamp
         self._temperature = temperature

@@ -126,7 +126,7 @@ def _tables(folder):
 
 def test_killed_campaigns_end_in_the_same_table(tally, times, scratch):
     rng, runs, home = np.random.default_rng(11), 0, scratch / "whole"
-    wanted, what = times(short=2, long=60), "SIGKILL in campaigns"
+    wanted, what = times(short=3, long=60), "SIGKILL in campaigns"
     home.mkdir()
     began = time.monotonic()
     assert ended(campaign, home, 1) == 0

@@ -187,7 +187,7 @@ def test_changed_files_are_refused_or_read(besieged, times, in_memory):
             m = Mutator((kind, case))
             return judge(bombs[case] if case < len(bombs) else m.raw(m.random.choice(goods)))
 
-        cases = times(short=40 if kind == "h5" else 100, long=20_000)
+        cases = times(short=60 if kind == "h5" else 200, long=20_000)
         besieged(f"changed .{kind}, {len(bombs)} bombs", cases, one)
 
 

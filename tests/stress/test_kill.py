@@ -36,7 +36,7 @@ def _blow(rng, whole, folder):
 
 def test_a_killed_run_goes_on_as_if_undisturbed(tally, times, size, scratch):
     rng = np.random.default_rng(8)
-    wanted, what = times(short=12, long=500), "SIGKILL of a run, then --resume"
+    wanted, what = times(short=25, long=500), "SIGKILL of a run, then --resume"
     policies = POLICIES[::3] if size == "short" else POLICIES
     runs, wholes = 0, {}
     while tally.tried[what] < wanted:

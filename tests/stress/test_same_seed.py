@@ -33,7 +33,7 @@ def test_one_seed_gives_one_result_in_any_process(tally, times, size, scratch):
     for policy in ("dkl", "scout", "sobol") if size == "short" else POLICIES:
         config = experiment_file(scratch / policy, policy)
         wholes[policy] = config, undisturbed(scratch / policy, config).outcomes
-    for k in range(times(short=1, long=12)):
+    for k in range(times(short=2, long=12)):
         packages = rng.permutation(_PACKAGES).tolist()
         threads, seed = str(2 - k % 2), str(int(rng.integers(1, 2**31)))
         jobs = [(str(c), str(scratch / p / f"{k}.gsj")) for p, (c, _) in wholes.items()]
