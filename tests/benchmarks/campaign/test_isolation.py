@@ -120,7 +120,14 @@ for path in (p for p in needed if p.suffix != ".py"):
 """
 #: Code that a cell imports and that decides nothing of its numbers.
 IDLE = (
-    *("__init__.py", "moved.py", "journal/", "analysis/__init__.py", "analysis/registration.py"),
+    *(
+        "__init__.py",
+        "moved.py",
+        "lazy.py",
+        "journal/",
+        "analysis/__init__.py",
+        "analysis/registration.py",
+    ),
     *("analysis/formats/", "analysis/statistics/", "hardware/adapters/", "benchmarks/__init__.py"),
     *(f"benchmarks/campaign/{name}.py" for name in ("__init__", "isolation", "made_by", "store")),
     *("policies/strategies/__init__.py", "policies/strategies/scout.py"),
