@@ -72,7 +72,7 @@ class Verdict:
         if self.outcome != "not decided":
             return text
         if self.more_films is None:
-            return f"{text}; over {MOST_FILMS} films a task would be needed: take them for equal"
+            return f"{text}; over {MOST_FILMS} films a task would be needed to decide it"
         return text + f"; about {self.more_films} more films a task would decide it"
 
 
